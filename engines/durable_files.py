@@ -1,0 +1,56 @@
+"""Files that are there whole or not at all: written aside, fsynced, renamed in, read-only."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+BLOCK = 1024 * 1024
+"""Bytes moved at a time when a file is copied or hashed."""
+
+READ_ONLY = 0o444
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+
+
+@contextmanager
+def durable_file(path: Path, *, mode: int = READ_ONLY) -> Iterator[BinaryIO]:
+    """Give a file to write; at the end it is ``path``, after an error nothing is left.
+
+    A file already at ``path`` is replaced as one step, so whoever has it open keeps the old bytes.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        with _create(aside) as file:
+            yield file
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        rename_durably(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+
+
+def rename_durably(source: Path, target: Path) -> None:
+    """Rename and make the new name survive a power cut."""
+    source.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file for reading; OSError when it is a link, and for a pipe it does not wait."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    return os.fdopen(descriptor, "rb")
+
+
+def _create(path: Path) -> BinaryIO:
+    return os.fdopen(os.open(path, _NEW_FILE, 0o600), "wb")

@@ -1,0 +1,125 @@
+"""Every error SAM raises on purpose: a sentence that names what is wrong and what to do next."""
+
+from __future__ import annotations
+
+
+class SamError(Exception):
+    """Base of all expected errors; ``code`` is stable and goes into problem+json."""
+
+    code = "sam_error"
+    transient = False
+    """Whether the same call may succeed later without anybody changing anything."""
+
+
+class EngineError(SamError, RuntimeError):
+    """An engine could not do what was asked; also a RuntimeError, as the seed documents."""
+
+    code = "engine_error"
+
+
+class EngineNotLoadedError(EngineError):
+    code = "engine_not_loaded"
+
+
+class EngineCrashed(EngineError):  # noqa: N818 - the name the specification gives
+    """The engine's child process died; the next request starts a new one."""
+
+    code = "engine_crashed"
+
+
+class TextNotEmbeddableError(EngineError):
+    """One text has no vector in this space; the sentence is stored beside it."""
+
+    code = "text_not_embeddable"
+
+
+class UnsafeModelFileError(SamError):
+    """A model file is malformed or exceeds the limits; it is never loaded."""
+
+    code = "unsafe_model_file"
+
+
+class AdapterMismatchError(EngineError):
+    """An adapter was not trained on this base model."""
+
+    code = "adapter_mismatch"
+
+
+class TransferError(SamError):
+    code = "transfer_failed"
+
+
+class TransientTransferError(TransferError):
+    """The network or the server failed in a way that passes; what arrived is kept."""
+
+    code = "transfer_interrupted"
+    transient = True
+
+
+class TransferCancelledError(TransferError):
+    code = "transfer_cancelled"
+
+
+class DigestMismatchError(TransferError):
+    """The bytes are not those the publisher signed; nothing became usable."""
+
+    code = "digest_mismatch"
+
+
+class DiskFullError(TransferError):
+    code = "disk_full"
+
+
+class GatedRepositoryError(TransferError):
+    code = "gated_repository"
+
+
+class UnsafeNameError(SamError):
+    """A file name from outside could leave its folder."""
+
+    code = "unsafe_name"
+
+
+class ArchiveError(SamError):
+    """A backup is damaged, truncated, re-ordered or sealed with another key."""
+
+    code = "archive_damaged"
+
+
+class ArtifactMissingError(SamError):
+    code = "artifact_missing"
+
+
+class IndexFileError(SamError):
+    """An index file is missing, changed or not the one its row describes."""
+
+    code = "index_file_damaged"
+
+
+class NotFoundError(SamError):
+    code = "not_found"
+
+
+class InvalidRequestError(SamError):
+    """The request cannot be carried out as it stands; nothing was changed."""
+
+    code = "invalid_request"
+
+
+class ConflictError(SamError):
+    """Something else holds or has changed what the request needs; nothing was changed."""
+
+    code = "conflict"
+
+
+class IllegalMoveError(ConflictError):
+    """A status cannot move as asked."""
+
+    code = "illegal_move"
+
+
+class HostUnavailableError(SamError):
+    """No host can do this now."""
+
+    code = "host_unavailable"
+    transient = True

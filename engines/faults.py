@@ -1,0 +1,45 @@
+"""Exact points where a test may hold a process and kill it; without SAM_FAULTS they do nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from pathlib import Path
+
+_FOLDER = os.environ.get("SAM_FAULTS")
+_NAME = re.compile(r"[A-Za-z0-9._:-]{1,120}")
+_POLL_SECONDS = 0.02
+
+
+def faultpoint(name: str) -> None:
+    """Hold this process here when a test armed this point.
+
+    The test puts ``<name>.arm`` into the folder SAM_FAULTS names. The first process to arrive turns it
+    into ``<name>.hit``, which holds its process id, and waits until ``<name>.go`` exists or it is
+    killed. Names use letters, digits and ``. : _ -`` only (ValueError otherwise).
+    """
+    if _FOLDER is None:
+        return
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a fault point: use letters, digits and . : _ -")
+    if _take(Path(_FOLDER), name):
+        _wait_for(Path(_FOLDER) / f"{name}.go")
+
+
+def _take(folder: Path, name: str) -> bool:
+    """Take the point if it is armed; of several that arrive together exactly one does."""
+    claimed = folder / f"{name}.{os.getpid()}.{threading.get_ident()}.claimed"
+    try:
+        (folder / f"{name}.arm").rename(claimed)
+    except FileNotFoundError:
+        return False
+    claimed.write_text(str(os.getpid()))
+    claimed.rename(folder / f"{name}.hit")
+    return True
+
+
+def _wait_for(path: Path) -> None:
+    never = threading.Event()
+    while not path.exists():
+        never.wait(_POLL_SECONDS)

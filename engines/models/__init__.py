@@ -1,0 +1,48 @@
+"""The nouns of SAM, one file a subject; import them from here."""
+
+from __future__ import annotations
+
+from engines.models.adapters import AdapterStatus, LoraAdapter
+from engines.models.catalog import CatalogModel, ModelRevision, ModelRole
+from engines.models.conversations import Conversation, Message
+from engines.models.hosts import CopyStatus, Host, HostStatus, ModelCopy
+from engines.models.knowledge import (
+    Chunk,
+    Document,
+    Embedding,
+    Fingerprint,
+    KnowledgeBase,
+    VectorIndex,
+)
+from engines.models.preferences import (
+    EngineDefault,
+    EnginePreference,
+    PreferenceSnapshot,
+    PromptTemplate,
+    UserPrompts,
+)
+
+__all__ = [
+    "AdapterStatus",
+    "CatalogModel",
+    "Chunk",
+    "Conversation",
+    "CopyStatus",
+    "Document",
+    "Embedding",
+    "EngineDefault",
+    "EnginePreference",
+    "Fingerprint",
+    "Host",
+    "HostStatus",
+    "KnowledgeBase",
+    "LoraAdapter",
+    "Message",
+    "ModelCopy",
+    "ModelRevision",
+    "ModelRole",
+    "PreferenceSnapshot",
+    "PromptTemplate",
+    "UserPrompts",
+    "VectorIndex",
+]

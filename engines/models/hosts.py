@@ -1,0 +1,79 @@
+"""Hosts and the model files they hold."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from engines.models.catalog import ModelRevision
+
+HOST_NAME = RegexValidator(r"^[a-z0-9][a-z0-9-]{0,62}$", "Use a host name: a-z, 0-9 and -.")
+
+
+class HostStatus(models.TextChoices):
+    JOINING = "joining", "Joining"
+    ACTIVE = "active", "Active"
+    DRAINING = "draining", "Draining"
+    LOST = "lost", "Lost"
+    RETIRED = "retired", "Retired"
+
+
+class Host(models.Model):
+    """A machine that keeps model files and runs engines."""
+
+    name = models.CharField(max_length=63, unique=True, validators=[HOST_NAME])
+    status = models.CharField(max_length=16, choices=HostStatus, default=HostStatus.JOINING)
+    last_seen = models.DateTimeField(null=True, blank=True)
+    cores = models.PositiveIntegerField(default=0)
+    memory_bytes = models.BigIntegerField(default=0)
+    gpus = models.JSONField(default=list, blank=True)
+    vram_bytes = models.BigIntegerField(default=0)
+    disk_total_bytes = models.BigIntegerField(default=0)
+    disk_free_bytes = models.BigIntegerField(default=0)
+    limits = models.JSONField(default=dict, blank=True)
+    announces = models.JSONField(
+        default=list, blank=True, help_text="The step kinds its workers know."
+    )
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CopyStatus(models.TextChoices):
+    NOT_DOWNLOADED = "not_downloaded", "Not downloaded"
+    DOWNLOADING = "downloading", "Downloading"
+    DOWNLOADED = "downloaded", "Downloaded"
+    CORRUPTED = "corrupted", "Corrupted"
+    MISSING = "missing", "Missing"
+
+
+class ModelCopy(models.Model):
+    """One revision on one host (the seed's ``DownloadedModel``)."""
+
+    revision = models.ForeignKey(ModelRevision, on_delete=models.PROTECT, related_name="copies")
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="copies")
+    path = models.CharField(max_length=1000, blank=True)
+    file_size = models.BigIntegerField(default=0)
+    checksum = models.CharField(max_length=64, blank=True)
+    status = models.CharField(max_length=16, choices=CopyStatus, default=CopyStatus.NOT_DOWNLOADED)
+    downloaded_at = models.DateTimeField(null=True, blank=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["revision", "host"]
+        verbose_name_plural = "model copies"
+        constraints = [
+            models.UniqueConstraint(fields=["revision", "host"], name="one_copy_per_host"),
+            models.CheckConstraint(
+                condition=~models.Q(status=CopyStatus.DOWNLOADED)
+                | (~models.Q(path="") & ~models.Q(checksum="")),
+                name="downloaded_copy_is_verified",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.revision} on {self.host.name}: {self.status}"

@@ -1,0 +1,177 @@
+"""Knowledge: what people wrote, cut into chunks, and the vectors that are facts about text.
+
+A chunk is never updated: a change is a deletion and an insertion, and every write to a base raises
+its ``write_seq`` under the row's lock. So what an index file holds, what came since and what is gone
+are three WHERE clauses over (``created_seq``, ``deleted_seq``).
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import models
+
+HASH_BYTES = 32
+
+
+class Fingerprint(models.Model):
+    """One vector space, by a small key; the digest is ``specs.fingerprint_digest``."""
+
+    id = models.SmallAutoField(primary_key=True)
+    digest = models.CharField(max_length=64, unique=True)
+    revision = models.ForeignKey(
+        "engines.ModelRevision", on_delete=models.PROTECT, related_name="fingerprints"
+    )
+    facts = models.JSONField(help_text="The EmbeddingSpec that belongs to it.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.revision} {self.digest[:8]}"
+
+
+class KnowledgeBase(models.Model):
+    """A person's or a group's texts; points to exactly one live index."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="knowledge_bases",
+    )
+    group = models.ForeignKey(
+        Group, null=True, blank=True, on_delete=models.CASCADE, related_name="knowledge_bases"
+    )
+    name = models.CharField(max_length=200)
+    write_seq = models.BigIntegerField(default=0)
+    live_index = models.ForeignKey(
+        "VectorIndex", null=True, blank=True, on_delete=models.RESTRICT, related_name="live_for"
+    )
+    embed_on_write_for = models.ForeignKey(
+        "VectorIndex",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Set while a switch waits for writers: new chunks need this index's vectors.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(owner__isnull=True, group__isnull=False)
+                | models.Q(owner__isnull=False, group__isnull=True),
+                name="base_has_one_owner",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Document(models.Model):
+    class MediaType(models.TextChoices):
+        TEXT = "text/plain", "Text"
+        MARKDOWN = "text/markdown", "Markdown"
+
+    base = models.ForeignKey(KnowledgeBase, on_delete=models.CASCADE, related_name="documents")
+    title = models.CharField(max_length=300)
+    media_type = models.CharField(max_length=32, choices=MediaType, default=MediaType.TEXT)
+    text = models.TextField()
+    sha256 = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Chunk(models.Model):
+    """An immutable piece of text; only ``deleted_seq`` is ever set, and the text erased with it."""
+
+    base = models.ForeignKey(KnowledgeBase, on_delete=models.CASCADE, related_name="chunks")
+    document = models.ForeignKey(
+        Document, null=True, on_delete=models.SET_NULL, related_name="chunks"
+    )
+    position = models.PositiveIntegerField()
+    text = models.TextField()
+    content_hash = models.BinaryField(max_length=HASH_BYTES)
+    created_seq = models.BigIntegerField()
+    deleted_seq = models.BigIntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["base", "created_seq"], name="chunk_by_seq"),
+            models.Index(fields=["base", "deleted_seq"], name="chunk_by_deletion"),
+            models.Index(fields=["base", "id"], name="chunk_by_id"),
+            models.Index(fields=["content_hash"], name="chunk_by_content"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(deleted_seq__isnull=True)
+                | models.Q(deleted_seq__gt=models.F("created_seq")),
+                name="chunk_deleted_after_created",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"chunk {self.pk}"
+
+
+class Embedding(models.Model):
+    """A fact about a text in a space: its vector in half precision, or why it has none."""
+
+    pk = models.CompositePrimaryKey("fingerprint_id", "content_hash")
+    fingerprint = models.ForeignKey(Fingerprint, on_delete=models.CASCADE, related_name="+")
+    content_hash = models.BinaryField(max_length=HASH_BYTES)
+    vector = models.BinaryField(null=True)
+    error = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(vector__isnull=False, error="")
+                | models.Q(vector__isnull=True) & ~models.Q(error=""),
+                name="embedding_is_vector_or_error",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.error or "vector"
+
+
+class VectorIndex(models.Model):
+    """The stable row of one base in one space; its file is replaced by compaction.
+
+    ``base_seq`` is what the file holds: every chunk created up to it and not deleted when it was
+    built. Null means the first file is still being built.
+    """
+
+    base = models.ForeignKey(KnowledgeBase, on_delete=models.CASCADE, related_name="indexes")
+    fingerprint = models.ForeignKey(Fingerprint, on_delete=models.PROTECT, related_name="indexes")
+    file_key = models.CharField(max_length=200, blank=True)
+    file_sha256 = models.CharField(max_length=64, blank=True)
+    file_count = models.PositiveIntegerField(default=0)
+    base_seq = models.BigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        verbose_name_plural = "vector indexes"
+        constraints = [
+            models.UniqueConstraint(fields=["base", "fingerprint"], name="one_index_per_space"),
+            models.CheckConstraint(
+                condition=models.Q(base_seq__isnull=True, file_key="")
+                | models.Q(base_seq__isnull=False) & ~models.Q(file_key=""),
+                name="index_file_has_its_seq",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"index {self.pk} of base {self.base_id}"

@@ -1,0 +1,140 @@
+"""Who uses which engine with which prompts, and what it was before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import Group
+from django.db import models
+
+from engines.models.catalog import CatalogModel, ModelRevision
+
+
+class EnginePreference(models.Model):
+    """One person's active engine; the row every switch of this person locks first."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="engine_preference"
+    )
+    engine = models.ForeignKey(
+        CatalogModel, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    revision = models.ForeignKey(
+        ModelRevision, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    prompt_family = models.CharField(
+        max_length=64, blank=True, help_text="The family whose prompts are in use."
+    )
+    local_model_path = models.CharField(max_length=1000, blank=True)
+    last_upgrade = models.DateTimeField(null=True, blank=True)
+    version = models.PositiveIntegerField(default=1)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(revision__isnull=True) | models.Q(engine__isnull=False),
+                name="pinned_revision_names_its_engine",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.engine.model_id if self.engine else 'default'}"
+
+    @property
+    def engine_upgrade(self) -> dict[str, Any]:
+        """Return the seed's ``config.engine_upgrade`` dictionary."""
+        engine = self.engine
+        return {
+            "active_engine_id": engine.model_id if engine else None,
+            "engine_model_name": engine.display_name if engine else None,
+            "engine_family": engine.model_family if engine else None,
+            "last_upgrade": self.last_upgrade.isoformat() if self.last_upgrade else None,
+            "local_model_path": self.local_model_path or None,
+        }
+
+
+class PreferenceSnapshot(models.Model):
+    """What a preference was before a change; append-only."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="preference_snapshots"
+    )
+    version = models.PositiveIntegerField(help_text="The version that this snapshot holds.")
+    engine = models.ForeignKey(
+        CatalogModel, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    revision = models.ForeignKey(
+        ModelRevision, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
+    prompt_family = models.CharField(max_length=64, blank=True)
+    local_model_path = models.CharField(max_length=1000, blank=True)
+    last_upgrade = models.DateTimeField(null=True, blank=True)
+    replaced_at = models.DateTimeField(auto_now_add=True)
+    why = models.CharField(max_length=200)
+
+    class Meta:
+        ordering = ["user", "-version"]
+        constraints = [
+            models.UniqueConstraint(fields=["user", "version"], name="one_snapshot_per_version")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} v{self.version}"
+
+
+class EngineDefault(models.Model):
+    """The engine of those who chose none: a group's, or with no group the organisation's."""
+
+    group = models.OneToOneField(
+        Group, null=True, blank=True, on_delete=models.CASCADE, related_name="engine_default"
+    )
+    engine = models.ForeignKey(CatalogModel, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["group"], nulls_distinct=False, name="one_default_per_group"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group.name if self.group else 'organisation'}: {self.engine.model_id}"
+
+
+class PromptTemplate(models.Model):
+    """A family's prompts; an empty chat format means the model's own template."""
+
+    family = models.CharField(max_length=64, unique=True)
+    system_prompt = models.TextField(blank=True)
+    reasoning_prompt = models.TextField(blank=True)
+    chat_format = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["family"]
+
+    def __str__(self) -> str:
+        return self.family
+
+
+class UserPrompts(models.Model):
+    """A person's edits for one family; null means not edited, so the template's text holds."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="prompts"
+    )
+    family = models.CharField(max_length=64)
+    system_prompt = models.TextField(null=True, blank=True)  # noqa: DJ001 - null is "not edited"
+    reasoning_prompt = models.TextField(null=True, blank=True)  # noqa: DJ001
+    chat_format = models.TextField(null=True, blank=True)  # noqa: DJ001
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name_plural = "user prompts"
+        constraints = [
+            models.UniqueConstraint(fields=["user", "family"], name="one_edit_per_family")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} / {self.family}"

@@ -1,0 +1,36 @@
+"""Conversations: appended to by people and engines, never rewritten by a switch."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Max
+
+from engines.exceptions import InvalidRequestError
+from engines.models import CatalogModel, Conversation, Message
+
+MAX_CHARS = 100_000
+
+
+def conversation_create(user: User, *, title: str = "") -> Conversation:
+    return Conversation.objects.create(user=user, title=title)
+
+
+def message_add(
+    conversation: Conversation, *, role: str, content: str, engine: CatalogModel | None = None
+) -> Message:
+    """Append one message under the conversation's lock; empty or huge text is refused."""
+    if not content.strip() and role == Message.Role.USER:
+        raise InvalidRequestError("A message needs some text.")
+    if len(content) > MAX_CHARS:
+        raise InvalidRequestError(f"A message has at most {MAX_CHARS:,} characters.")
+    with transaction.atomic():
+        Conversation.objects.select_for_update(no_key=True).get(pk=conversation.pk)
+        last = conversation.messages.aggregate(last=Max("position"))["last"]
+        return Message.objects.create(
+            conversation=conversation,
+            position=0 if last is None else last + 1,
+            role=role,
+            content=content.replace("\x00", ""),
+            engine=engine,
+        )

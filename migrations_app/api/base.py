@@ -1,0 +1,129 @@
+"""What every route shares: who asks, how much they may send, and how it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from django.contrib.auth.models import User
+from django.db.models import Model, QuerySet
+from rest_framework.authentication import SessionAuthentication, TokenAuthentication
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer, Serializer
+from rest_framework.throttling import AnonRateThrottle, BaseThrottle, UserRateThrottle
+from rest_framework.views import APIView
+from rest_framework.viewsets import GenericViewSet
+
+from migrations_app.api.pagination import CursorPages
+from migrations_app.api.parsers import MAX_JSON_BYTES, StrictJSONParser, refuse_large_body
+from migrations_app.api.problems import PreconditionFailed, PreconditionMissing, problem_handler
+from migrations_app.api.schema import ApiSchema
+
+Row = TypeVar("Row", bound=Model)
+
+PAGE_PARAMETERS = frozenset({"cursor", "page_size"})
+
+
+class BearerAuthentication(TokenAuthentication):
+    """``Authorization: Bearer <token>``, as OpenAI clients send it."""
+
+    keyword = "Bearer"
+
+
+class ApiView(APIView):
+    """A view whose errors are problems and whose bodies are bounded; self-contained on purpose."""
+
+    authentication_classes = (BearerAuthentication, SessionAuthentication)
+    permission_classes = (IsAuthenticated,)
+    renderer_classes = (JSONRenderer,)
+    parser_classes = (StrictJSONParser,)
+    throttle_classes: tuple[type[BaseThrottle], ...] = (AnonRateThrottle, UserRateThrottle)
+    schema = ApiSchema()
+    max_body_bytes = MAX_JSON_BYTES
+    query_parameters: frozenset[str] = frozenset()
+
+    def get_exception_handler(self) -> Any:
+        return problem_handler
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        refuse_large_body(request, self.max_body_bytes)
+        super().initial(request, *args, **kwargs)
+        unknown = sorted(set(request.query_params) - self.query_parameters - PAGE_PARAMETERS)
+        if unknown:
+            raise ValidationError({name: ["This parameter is not known here."] for name in unknown})
+
+    @property
+    def caller(self) -> User:
+        """Return who asks; only for routes behind ``IsAuthenticated``."""
+        return cast("User", self.request.user)
+
+
+class Rows(ApiView, GenericViewSet[Row]):
+    """Rows the caller may know of: one ``get_queryset`` filters the list and every detail alike.
+
+    So a foreign row is absent from the list and 404 everywhere else, actions included.
+    """
+
+    pagination_class = CursorPages
+    page_ordering: tuple[str, ...] = ("-id",)
+
+
+class ClosedSerializer(Serializer[Any]):
+    """A body may hold only the fields that can be written."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        refuse_unknown_fields(self, data)
+        return super().to_internal_value(data)
+
+
+def refuse_unknown_fields(serializer: Serializer[Any], data: Any) -> None:
+    """Raise ValidationError naming each field that does not exist or is read-only."""
+    if not isinstance(data, Mapping):
+        return
+    writable = {name for name, field in serializer.fields.items() if not field.read_only}
+    unknown = sorted(set(map(str, data)) - writable)
+    if unknown:
+        raise ValidationError({name: ["This field cannot be written."] for name in unknown})
+
+
+def validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:
+    """Return the checked content of a request or raise its errors."""
+    serializer.is_valid(raise_exception=True)
+    return cast("dict[str, Any]", serializer.validated_data)
+
+
+def row_or_404(queryset: QuerySet[Row], **lookup: Any) -> Row:
+    """Return the one row the caller may see, or 404 without telling whether it exists."""
+    row = queryset.filter(**lookup).first()
+    if row is None:
+        raise NotFound
+    return row
+
+
+def check_if_match(request: Request, etag: str) -> None:
+    """Raise 428 without If-Match and 412 when none of its tags is the current one."""
+    sent = request.headers.get("If-Match")
+    if sent is None:
+        raise PreconditionMissing
+    tags = [tag.strip() for tag in sent.split(",")]
+    if "*" not in tags and etag not in tags:
+        raise PreconditionFailed
+
+
+class UnknownRoute(ApiView):
+    """Answer an unknown address with a problem, as everything else."""
+
+    permission_classes = (AllowAny,)
+    schema = None  # type: ignore[assignment]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        raise NotFound("There is nothing at this address; the OpenAPI page lists what there is.")
+
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        raise NotFound
+
+    post = put = patch = delete = get

@@ -1,0 +1,55 @@
+"""Bodies from outside: bounded before they are read, and strict."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from django.core.files.uploadedfile import UploadedFile
+from rest_framework.exceptions import ParseError
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+
+from migrations_app.api.problems import BodyTooLarge
+
+KIBI = 1024
+MAX_JSON_BYTES = KIBI * KIBI
+MAX_DOCUMENT_BODY_BYTES = 64 * KIBI * KIBI
+"""A 50 MB text may grow when written as JSON."""
+MAX_ADAPTER_BODY_BYTES = KIBI**3
+
+
+class StrictJSONParser(JSONParser):
+    """JSON whose depth cannot exhaust the interpreter; NaN and broken UTF-8 are refused."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        try:
+            return super().parse(stream, media_type, parser_context)
+        except RecursionError as error:
+            raise ParseError("The JSON is nested too deeply.") from error
+
+
+def refuse_large_body(request: Request, limit: int) -> None:
+    """Raise 413 by the announced length; without one, Django reads nothing."""
+    announced = request.META.get("CONTENT_LENGTH") or "0"
+    if announced.isdecimal() and int(announced) > limit:
+        raise BodyTooLarge(f"The body has {announced} bytes; {limit} are allowed here.")
+
+
+@contextmanager
+def uploaded_to_disk(upload: UploadedFile, name: str) -> Iterator[Path]:
+    """Write an upload under a name of ours for as long as the block runs."""
+    with tempfile.TemporaryDirectory(prefix="sam-upload-") as folder:
+        path = Path(folder) / name
+        with path.open("xb") as target:
+            for part in upload.chunks():
+                target.write(part)
+        yield path

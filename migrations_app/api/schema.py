@@ -1,0 +1,116 @@
+"""OpenAPI: closed objects, and the errors, keys and preconditions that every route shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers
+from rest_framework.permissions import SAFE_METHODS
+
+from migrations_app.api.idempotency import HEADER as IDEMPOTENCY_KEY
+from migrations_app.api.problems import PROBLEM_TYPE, TITLES
+
+LOCATION = OpenApiParameter(
+    "Location",
+    OpenApiTypes.URI_REF,
+    OpenApiParameter.HEADER,
+    description="Where to read what was created or started.",
+    response=["201", "202"],
+)
+ETAG = OpenApiParameter(
+    "ETag",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The version to send back in If-Match.",
+    response=["200"],
+)
+IF_MATCH = OpenApiParameter(
+    "If-Match",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="The ETag that you read: 428 without it, 412 when it is no longer current.",
+)
+KEY = OpenApiParameter(
+    IDEMPOTENCY_KEY,
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="1 to 200 visible ASCII characters of your choice: repeated with the same body it "
+    "answers as before and starts nothing twice; with another body it is refused (422).",
+)
+
+
+class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
+    """The body of every error (RFC 9457)."""
+
+    type = serializers.CharField()
+    title = serializers.CharField()
+    status = serializers.IntegerField()
+    code = serializers.CharField(help_text="Stable; made for programs.")
+    detail = serializers.CharField(help_text="A sentence; made for people.")
+    errors = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()),
+        required=False,
+        help_text="By field, when the request's content is wrong.",
+    )
+
+
+class ApiSchema(AutoSchema):
+    """Describe what the views share, so that no route can forget it."""
+
+    def get_override_parameters(self) -> list[Any]:
+        declared = list(super().get_override_parameters())
+        return [*declared, KEY] if self._is_idempotent() else declared
+
+    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
+        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+        for status in self._problem_statuses():
+            bodies[str(status)] = self._problem(str(status), direction)
+        return bodies
+
+    def _problem(self, status: str, direction: Any) -> dict[str, Any]:
+        body: dict[str, Any] = self._get_response_for_code(
+            ProblemSerializer, status, [PROBLEM_TYPE], direction
+        )
+        body["description"] = TITLES[int(status)]
+        return body
+
+    def _problem_statuses(self) -> list[int]:
+        statuses = [400, 401, 403, 404, 429, 503]
+        if self.method not in SAFE_METHODS:
+            statuses += [409, 413, 415]
+        if self._is_idempotent():
+            statuses.append(422)
+        declared = [p for p in super().get_override_parameters() if isinstance(p, OpenApiParameter)]
+        if any(p.name == IF_MATCH.name for p in declared):
+            statuses += [412, 428]
+        return sorted(statuses)
+
+    def _is_idempotent(self) -> bool:
+        handler = getattr(self.view, getattr(self.view, "action", None) or "post", None)
+        return self.method == "POST" and getattr(handler, "is_idempotent", False)
+
+    def _postprocess_serializer_schema(
+        self, schema: dict[str, Any], serializer: Any, direction: Any
+    ) -> dict[str, Any]:
+        """Close every object: what is not described is refused."""
+        described: dict[str, Any] = super()._postprocess_serializer_schema(
+            schema, serializer, direction
+        )
+        if "properties" in described:
+            described["additionalProperties"] = False
+        return described
+
+
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Tell OpenAPI how a token is sent."""
+
+    target_class = "migrations_app.api.base.BearerAuthentication"
+    name = "token"
+    priority = 1
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer"}

@@ -1,0 +1,117 @@
+"""The catalog and the hosts, as the API writes and reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import Group
+from rest_framework import serializers
+
+from engines.models import CatalogModel, Host, ModelCopy, ModelRole
+from migrations_app.api.base import ClosedSerializer, refuse_unknown_fields
+
+MAX_TAGS = 50
+
+
+class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
+    """One catalog entry; ``model_id`` is chosen once."""
+
+    tags = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=MAX_TAGS, required=False
+    )
+    embedding_model = serializers.SlugRelatedField(
+        slug_field="model_id",
+        queryset=CatalogModel.objects.filter(role=ModelRole.EMBEDDING),
+        allow_null=True,
+        required=False,
+    )
+    allowed_groups = serializers.SlugRelatedField(
+        slug_field="name", queryset=Group.objects.all(), many=True, required=False
+    )
+    current_commit = serializers.CharField(
+        source="current_revision.commit", read_only=True, allow_null=True, default=None
+    )
+
+    class Meta:
+        model = CatalogModel
+        fields = [
+            "model_id",
+            "display_name",
+            "description",
+            "model_family",
+            "role",
+            "runtime",
+            "huggingface_repo",
+            "filename",
+            "hub_endpoint",
+            "wanted_revision",
+            "current_commit",
+            "file_size",
+            "sha256",
+            "quantization",
+            "context_length",
+            "embedding_dimension",
+            "pooling",
+            "normalise",
+            "query_prefix",
+            "document_prefix",
+            "licence",
+            "tags",
+            "recommended",
+            "published",
+            "allowed_groups",
+            "embedding_model",
+            "created_at",
+            "updated_at",
+        ]
+
+    def to_internal_value(self, data: Any) -> Any:
+        refuse_unknown_fields(self, data)
+        return super().to_internal_value(data)
+
+    def validate_model_id(self, value: str) -> str:
+        if self.instance is not None and value != self.instance.model_id:
+            raise serializers.ValidationError("A model's id never changes; add another entry.")
+        return value
+
+    def validate_file_size(self, value: int) -> int:
+        if value < 0:
+            raise serializers.ValidationError("A size is 0 (not known yet) or more bytes.")
+        return value
+
+
+class CopySerializer(serializers.ModelSerializer[ModelCopy]):
+    host = serializers.CharField(source="host.name")
+
+    class Meta:
+        model = ModelCopy
+        fields = ["host", "status", "file_size", "downloaded_at", "verified_at", "error"]
+        read_only_fields = fields
+
+
+class ModelStatusSerializer(ClosedSerializer):
+    """The seed's one status of a model, what each host holds and how far a download is."""
+
+    model_id = serializers.CharField()
+    status = serializers.CharField()
+    progress = serializers.DictField(allow_null=True)
+    copies = CopySerializer(many=True)
+
+
+class HostSerializer(serializers.ModelSerializer[Host]):
+    class Meta:
+        model = Host
+        fields = [
+            "name",
+            "status",
+            "last_seen",
+            "cores",
+            "memory_bytes",
+            "gpus",
+            "vram_bytes",
+            "disk_total_bytes",
+            "disk_free_bytes",
+            "limits",
+            "announces",
+        ]
+        read_only_fields = fields

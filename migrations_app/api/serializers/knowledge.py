@@ -1,0 +1,134 @@
+"""Knowledge bases, documents, search and conversations."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import Group
+from rest_framework import serializers
+
+from engines.models import Conversation, Document, KnowledgeBase, Message
+from migrations_app.api.base import ClosedSerializer
+
+MAX_TEXT_CHARS = 50_000_000
+MAX_QUERY_CHARS = 4_000
+MAX_HITS = 50
+MAX_MESSAGE_CHARS = 100_000
+
+
+class BaseSerializer(serializers.ModelSerializer[KnowledgeBase]):
+    group = serializers.CharField(source="group.name", allow_null=True, default=None)
+    searchable = serializers.BooleanField(
+        help_text="Whether it has a live index; without one its first documents are embedded first."
+    )
+    document_count = serializers.IntegerField()
+
+    class Meta:
+        model = KnowledgeBase
+        fields = ["id", "name", "group", "write_seq", "searchable", "document_count", "created_at"]
+        read_only_fields = fields
+
+
+class BaseCreateSerializer(ClosedSerializer):
+    name = serializers.CharField(max_length=200)
+    group = serializers.SlugRelatedField(
+        slug_field="name",
+        queryset=Group.objects.all(),
+        required=False,
+        help_text="A group whose base this is; curators only. Yours alone without it.",
+    )
+
+
+class BaseRenameSerializer(ClosedSerializer):
+    name = serializers.CharField(max_length=200)
+
+
+class DocumentSerializer(serializers.ModelSerializer[Document]):
+    base_id = serializers.IntegerField()
+
+    class Meta:
+        model = Document
+        fields = ["id", "base_id", "title", "media_type", "sha256", "created_at", "updated_at"]
+        read_only_fields = fields
+
+
+class DocumentDetailSerializer(DocumentSerializer):
+    class Meta(DocumentSerializer.Meta):
+        fields = [*DocumentSerializer.Meta.fields, "text"]
+        read_only_fields = fields
+
+
+class DocumentWriteSerializer(ClosedSerializer):
+    """A whole document."""
+
+    title = serializers.CharField(max_length=300)
+    text = serializers.CharField(max_length=MAX_TEXT_CHARS, trim_whitespace=False)
+    media_type = serializers.ChoiceField(
+        choices=Document.MediaType.choices, default=Document.MediaType.TEXT
+    )
+
+
+class DocumentPatchSerializer(ClosedSerializer):
+    """What changes of a document."""
+
+    title = serializers.CharField(max_length=300, required=False)
+    text = serializers.CharField(max_length=MAX_TEXT_CHARS, trim_whitespace=False, required=False)
+    media_type = serializers.ChoiceField(choices=Document.MediaType.choices, required=False)
+
+
+class DocumentUploadSerializer(ClosedSerializer):
+    """A text or Markdown file in UTF-8; its title is the file's name unless given."""
+
+    file = serializers.FileField()
+    title = serializers.CharField(max_length=300, required=False)
+
+
+class SearchSerializer(ClosedSerializer):
+    query = serializers.CharField(max_length=MAX_QUERY_CHARS)
+    k = serializers.IntegerField(min_value=1, max_value=MAX_HITS, default=5)
+
+
+class HitSerializer(ClosedSerializer):
+    chunk_id = serializers.IntegerField()
+    document_id = serializers.IntegerField(allow_null=True)
+    base_id = serializers.IntegerField()
+    title = serializers.CharField()
+    text = serializers.CharField()
+    score = serializers.FloatField(help_text="Cosine.")
+
+
+class SearchAnswerSerializer(ClosedSerializer):
+    hits = HitSerializer(many=True)
+
+
+class ConversationSerializer(serializers.ModelSerializer[Conversation]):
+    class Meta:
+        model = Conversation
+        fields = ["id", "title", "created_at"]
+        read_only_fields = fields
+
+
+class ConversationCreateSerializer(ClosedSerializer):
+    title = serializers.CharField(max_length=200, allow_blank=True, default="")
+
+
+class MessageSerializer(serializers.ModelSerializer[Message]):
+    engine = serializers.CharField(
+        source="engine.model_id", allow_null=True, default=None, help_text="Who wrote it."
+    )
+
+    class Meta:
+        model = Message
+        fields = ["position", "role", "content", "engine", "created_at"]
+        read_only_fields = fields
+
+
+class MessageCreateSerializer(ClosedSerializer):
+    content = serializers.CharField(max_length=MAX_MESSAGE_CHARS)
+    max_tokens = serializers.IntegerField(min_value=1, max_value=4096, default=256)
+    temperature = serializers.FloatField(min_value=0.0, max_value=2.0, default=0.7)
+
+
+class ExchangeSerializer(ClosedSerializer):
+    """What was said and what the engine answered, both kept."""
+
+    message = MessageSerializer()
+    answer = MessageSerializer()

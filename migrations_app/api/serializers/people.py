@@ -1,0 +1,127 @@
+"""Preferences, prompts, adapters and tokens of one person."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from rest_framework import serializers
+
+from engines.models import LoraAdapter
+from migrations_app.api.base import ClosedSerializer
+
+MAX_PROMPT_CHARS = 20_000
+
+
+class EngineUpgradeSerializer(ClosedSerializer):
+    """The seed's ``engine_upgrade`` dictionary."""
+
+    active_engine_id = serializers.CharField(allow_null=True)
+    engine_model_name = serializers.CharField(allow_null=True)
+    engine_family = serializers.CharField(allow_null=True)
+    last_upgrade = serializers.DateTimeField(allow_null=True)
+    local_model_path = serializers.CharField(allow_null=True)
+
+
+class PreferenceSerializer(ClosedSerializer):
+    version = serializers.IntegerField()
+    engine_upgrade = EngineUpgradeSerializer()
+    effective_engine_id = serializers.CharField(
+        allow_null=True,
+        help_text="The engine that answers: one's own, the group's, or the default.",
+    )
+    prompt_family = serializers.CharField(allow_blank=True)
+
+
+class PreferencePatchSerializer(ClosedSerializer):
+    active_engine_id = serializers.CharField(
+        max_length=128, help_text="At once, when nothing has to move along; else create a plan."
+    )
+
+
+class PromptsSerializer(ClosedSerializer):
+    family = serializers.CharField()
+    system_prompt = serializers.CharField(allow_blank=True)
+    reasoning_prompt = serializers.CharField(allow_blank=True)
+    chat_format = serializers.CharField(
+        allow_blank=True, help_text="Empty: the model's own template."
+    )
+
+
+class PromptsPatchSerializer(ClosedSerializer):
+    """A null takes an edit back, so that the family's text holds again."""
+
+    system_prompt = serializers.CharField(
+        allow_null=True,
+        allow_blank=True,
+        max_length=MAX_PROMPT_CHARS,
+        required=False,
+        trim_whitespace=False,
+    )
+    reasoning_prompt = serializers.CharField(
+        allow_null=True,
+        allow_blank=True,
+        max_length=MAX_PROMPT_CHARS,
+        required=False,
+        trim_whitespace=False,
+    )
+    chat_format = serializers.CharField(
+        allow_null=True,
+        allow_blank=True,
+        max_length=MAX_PROMPT_CHARS,
+        required=False,
+        trim_whitespace=False,
+    )
+
+
+class AdapterSerializer(serializers.ModelSerializer[LoraAdapter]):
+    base_model = serializers.CharField(source="base_revision.model.model_id")
+    base_commit = serializers.CharField(source="base_revision.commit")
+    training_stats = serializers.DictField(
+        help_text="With migration_notes: what each switch did to the adapter."
+    )
+
+    class Meta:
+        model = LoraAdapter
+        fields = [
+            "id",
+            "name",
+            "base_model",
+            "base_commit",
+            "status",
+            "scale",
+            "sha256",
+            "file_size",
+            "training_stats",
+            "created_at",
+        ]
+        read_only_fields = fields
+
+
+class AdapterUploadSerializer(ClosedSerializer):
+    name = serializers.CharField(max_length=127)
+    base_model = serializers.CharField(max_length=128)
+    base_commit = serializers.CharField(
+        max_length=40,
+        required=False,
+        validators=[RegexValidator(r"^[0-9a-f]{1,40}$", "A commit is hexadecimal.")],
+        help_text="The model's revision in force unless given.",
+    )
+    file = serializers.FileField(help_text="A LoRA adapter in GGUF.")
+
+
+class TokenRequestSerializer(ClosedSerializer):
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(
+        max_length=4096, trim_whitespace=False, style={"input_type": "password"}
+    )
+
+
+class TokenSerializer(ClosedSerializer):
+    token = serializers.CharField(help_text="Send it as: Authorization: Bearer <token>.")
+
+
+class MeSerializer(ClosedSerializer):
+    id = serializers.IntegerField()
+    username = serializers.CharField()
+    roles = serializers.ListField(child=serializers.CharField())
+    groups = serializers.ListField(child=serializers.CharField())
+    active_engine_id = serializers.CharField(allow_null=True)

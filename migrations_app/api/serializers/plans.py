@@ -1,0 +1,134 @@
+"""Plans with their steps and events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from rest_framework import serializers
+
+from migrations_app.api.base import ClosedSerializer
+from migrations_app.models import Plan, PlanEvent, Step
+
+ID_LENGTH = 128
+
+
+class PlanCreateSerializer(ClosedSerializer):
+    """What to plan, with the names and defaults of ``create_migration_plan``."""
+
+    from_engine = serializers.CharField(max_length=ID_LENGTH, default="current")
+    to_engine = serializers.CharField(max_length=ID_LENGTH)
+    user_id = serializers.IntegerField(
+        min_value=1,
+        max_value=2**31 - 1,
+        required=False,
+        help_text="Whom to move; yourself unless you are an operator.",
+    )
+    backup_lora = serializers.BooleanField(default=True)
+    re_embed = serializers.BooleanField(default=True)
+    update_prompts = serializers.BooleanField(default=True)
+
+
+class DownloadCreateSerializer(ClosedSerializer):
+    model_id = serializers.CharField(max_length=ID_LENGTH)
+    host = serializers.CharField(
+        max_length=63, required=False, help_text="The least filled active host unless given."
+    )
+
+
+class PlanSerializer(serializers.ModelSerializer[Plan]):
+    """A plan; to others than its person, without what tells about the person's content."""
+
+    host = serializers.CharField(source="host.name", allow_null=True, default=None)
+    from_engine = serializers.CharField(
+        source="from_engine.model_id", allow_null=True, default=None
+    )
+    to_engine = serializers.CharField(source="to_engine.model_id", allow_null=True, default=None)
+    to_commit = serializers.CharField(source="to_revision.commit", allow_null=True, default=None)
+    user_id = serializers.IntegerField(allow_null=True)
+    created_by_id = serializers.IntegerField(allow_null=True)
+    rolls_back = serializers.UUIDField(source="rolls_back_id", allow_null=True)
+    affected_lora_adapters = serializers.ListField(
+        child=serializers.CharField(),
+        allow_null=True,
+        help_text="Names of adapters; null in another person's plan.",
+    )
+
+    class Meta:
+        model = Plan
+        fields = [
+            "id",
+            "kind",
+            "user_id",
+            "created_by_id",
+            "host",
+            "from_engine",
+            "to_engine",
+            "to_commit",
+            "rolls_back",
+            "backup_lora_adapters",
+            "re_embed_knowledge",
+            "update_prompt_templates",
+            "affected_lora_adapters",
+            "knowledge_base_size",
+            "estimated_duration_minutes",
+            "status",
+            "current_step",
+            "progress_percentage",
+            "error_message",
+            "cancel_requested_at",
+            "retention_until",
+            "created_at",
+            "started_at",
+            "finished_at",
+        ]
+        read_only_fields = fields
+
+    def to_representation(self, instance: Plan) -> dict[str, Any]:
+        shown = super().to_representation(instance)
+        if not tells_content(instance, self.context["request"].user):
+            shown["affected_lora_adapters"] = None
+        return shown
+
+
+def tells_content(plan: Plan, reader: Any) -> bool:
+    """Whether the reader is the person the plan moves; a plan about hosts tells of nobody."""
+    return plan.user_id is None or (isinstance(reader, User) and plan.user_id == reader.pk)
+
+
+class StepSerializer(serializers.ModelSerializer[Step]):
+    host = serializers.CharField(source="host.name", allow_null=True, default=None)
+
+    class Meta:
+        model = Step
+        fields = [
+            "position",
+            "kind",
+            "host",
+            "status",
+            "progress",
+            "detail",
+            "error",
+            "attempts",
+            "started_at",
+            "finished_at",
+        ]
+        read_only_fields = fields
+
+
+class EventSerializer(serializers.ModelSerializer[PlanEvent]):
+    step = serializers.CharField(source="step.kind", allow_null=True, default=None)
+
+    class Meta:
+        model = PlanEvent
+        fields = ["at", "step", "from_status", "to_status", "who", "why"]
+        read_only_fields = fields
+
+
+class PlanDetailSerializer(PlanSerializer):
+    steps = StepSerializer(many=True)
+    events = EventSerializer(many=True)
+
+    class Meta(PlanSerializer.Meta):
+        fields = [*PlanSerializer.Meta.fields, "steps", "events"]
+        read_only_fields = fields

@@ -1,0 +1,53 @@
+"""The addresses under ``/api/v1/``."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+from rest_framework.routers import SimpleRouter
+
+from migrations_app.api.base import UnknownRoute
+from migrations_app.api.views.catalog import CatalogViews, DownloadViews
+from migrations_app.api.views.conversations import ConversationViews, MessageViews
+from migrations_app.api.views.hosts import HostViews
+from migrations_app.api.views.knowledge import BaseViews, DocumentViews, SearchView
+from migrations_app.api.views.people import (
+    AdapterViews,
+    FamilyPromptsView,
+    MeView,
+    PreferenceView,
+    PromptViews,
+    TokenViews,
+)
+from migrations_app.api.views.plans import PlanViews
+
+app_name = "api"
+
+router = SimpleRouter(trailing_slash=False)
+router.register("catalog", CatalogViews, basename="catalog")
+router.register("downloads", DownloadViews, basename="download")
+router.register("plans", PlanViews, basename="plan")
+router.register("adapters", AdapterViews, basename="adapter")
+router.register("knowledge-bases", BaseViews, basename="knowledge-base")
+router.register(
+    r"knowledge-bases/(?P<base_pk>[0-9]{1,18})/documents", DocumentViews, basename="document"
+)
+router.register("conversations", ConversationViews, basename="conversation")
+router.register(
+    r"conversations/(?P<conversation_pk>[0-9]{1,18})/messages", MessageViews, basename="message"
+)
+router.register("hosts", HostViews, basename="host")
+
+urlpatterns = [
+    *router.urls,
+    path("preferences", PreferenceView.as_view(), name="preferences"),
+    path("prompts", PromptViews.as_view(), name="prompts"),
+    re_path(
+        r"^prompts/(?P<family>[A-Za-z0-9][A-Za-z0-9._-]{0,63})$",
+        FamilyPromptsView.as_view(),
+        name="family-prompts",
+    ),
+    path("search", SearchView.as_view(), name="search"),
+    path("tokens", TokenViews.as_view(), name="tokens"),
+    path("me", MeView.as_view(), name="me"),
+    re_path(r"^.*$", UnknownRoute.as_view(), name="unknown"),
+]

@@ -1,0 +1,94 @@
+"""The catalog, and downloads of its models to hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from engines.models import CatalogModel, ModelCopy
+from engines.services.catalog import catalog_visible_to
+from migrations_app.api.base import Rows, validated
+from migrations_app.api.idempotency import idempotent
+from migrations_app.api.permissions import CuratorWrites, OperatorOnly, is_curator, is_operator
+from migrations_app.api.schema import LOCATION
+from migrations_app.api.serializers.catalog import CatalogModelSerializer, ModelStatusSerializer
+from migrations_app.api.serializers.plans import DownloadCreateSerializer, PlanSerializer
+from migrations_app.api.views.plans import plan_location, plans_visible_to
+from migrations_app.library import get_model_library_manager
+from migrations_app.models import Plan
+from migrations_app.states import PlanKind
+
+
+class CatalogViews(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.CreateModelMixin,
+    mixins.UpdateModelMixin,
+    Rows[CatalogModel],
+):
+    """Models: published ones for everybody they are allowed to, all of them for the staff."""
+
+    serializer_class = CatalogModelSerializer
+    permission_classes = (IsAuthenticated, CuratorWrites)
+    http_method_names = ["get", "head", "options", "post", "patch"]
+    lookup_field = "model_id"
+    lookup_value_regex = "[a-z0-9][a-z0-9._:-]{0,127}"
+    page_ordering = ("model_id",)
+    queryset = CatalogModel.objects.none()
+
+    def get_queryset(self) -> QuerySet[CatalogModel]:
+        sees_all = is_curator(self.request.user) or is_operator(self.request.user)
+        rows = CatalogModel.objects.all() if sees_all else catalog_visible_to(self.request.user)
+        return rows.select_related("embedding_model", "current_revision").prefetch_related(
+            "allowed_groups"
+        )
+
+    @extend_schema(responses=ModelStatusSerializer)
+    @action(detail=True, methods=["get"])
+    def status(self, request: Request, **lookup: Any) -> Response:
+        """Tell whether a model is downloaded anywhere, and what each host holds."""
+        model = self.get_object()
+        library = get_model_library_manager()
+        copies = ModelCopy.objects.filter(revision__model=model).select_related("host")
+        answer = {
+            "model_id": model.model_id,
+            "status": library.get_model_status(model.model_id),
+            "progress": library.get_download_progress(model.model_id),
+            "copies": copies.order_by("host__name") if is_operator(request.user) else [],
+        }
+        return Response(ModelStatusSerializer(answer).data)
+
+
+class DownloadViews(mixins.ListModelMixin, Rows[Plan]):
+    """Downloads are plans: their address is the plan's."""
+
+    serializer_class = PlanSerializer
+    permission_classes = (IsAuthenticated, OperatorOnly)
+    page_ordering = ("-created_at", "id")
+    queryset = Plan.objects.none()
+
+    def get_queryset(self) -> QuerySet[Plan]:
+        return plans_visible_to(self.request.user).filter(kind=PlanKind.DOWNLOAD)
+
+    @extend_schema(
+        request=DownloadCreateSerializer, responses={202: PlanSerializer}, parameters=[LOCATION]
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Start to download a model to a host."""
+        asked = validated(DownloadCreateSerializer(data=request.data))
+        plan = get_model_library_manager().start_download(
+            asked["model_id"], host=asked.get("host"), actor=self.caller
+        )
+        return Response(
+            PlanSerializer(plan, context=self.get_serializer_context()).data,
+            status=status.HTTP_202_ACCEPTED,
+            headers={"Location": plan_location(plan.pk)},
+        )

@@ -1,0 +1,228 @@
+"""Knowledge bases, their documents, and search over all that the caller may read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
+from django.urls import reverse
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status
+from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer as AnySerializer
+
+from engines.models import Document, KnowledgeBase
+from engines.services.knowledge import (
+    base_create,
+    base_delete,
+    document_add,
+    document_delete,
+    document_update,
+)
+from engines.services.search import readable_bases
+from migrations_app.api.base import ApiView, Rows, row_or_404, validated
+from migrations_app.api.parsers import MAX_DOCUMENT_BODY_BYTES, StrictJSONParser
+from migrations_app.api.permissions import AnyUser, is_curator
+from migrations_app.api.schema import LOCATION
+from migrations_app.api.serializers.knowledge import (
+    BaseCreateSerializer,
+    BaseRenameSerializer,
+    BaseSerializer,
+    DocumentDetailSerializer,
+    DocumentPatchSerializer,
+    DocumentSerializer,
+    DocumentUploadSerializer,
+    DocumentWriteSerializer,
+    SearchAnswerSerializer,
+    SearchSerializer,
+)
+from migrations_app.serving import embed_for_writer, search_for
+
+MARKDOWN_ENDINGS = (".md", ".markdown")
+
+
+def bases_visible_to(user: AnyUser) -> QuerySet[KnowledgeBase]:
+    """Return one's own bases and one's groups'; a curator's view has every group's."""
+    mine = Q(pk__in=readable_bases(user).values("pk"))
+    if is_curator(user):
+        mine |= Q(group__isnull=False)
+    return KnowledgeBase.objects.filter(mine)
+
+
+def refuse_reader(user: AnyUser, base: KnowledgeBase) -> None:
+    """Raise 403 unless the base is the caller's own, or a group's and the caller a curator."""
+    if base.owner_id != user.pk and not (base.group_id is not None and is_curator(user)):
+        raise PermissionDenied("This base belongs to a group; only a curator may change it.")
+
+
+class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[KnowledgeBase]):
+    """One's own bases and those of one's groups."""
+
+    serializer_class = BaseSerializer
+    lookup_value_regex = "[0-9]{1,18}"
+    page_ordering = ("id",)
+    queryset = KnowledgeBase.objects.none()
+
+    def get_queryset(self) -> QuerySet[KnowledgeBase]:
+        searchable = ExpressionWrapper(Q(live_index__isnull=False), output_field=BooleanField())
+        return (
+            bases_visible_to(self.request.user)
+            .select_related("group")
+            .annotate(searchable=searchable, document_count=Count("documents"))
+        )
+
+    @extend_schema(
+        request=BaseCreateSerializer, responses={201: BaseSerializer}, parameters=[LOCATION]
+    )
+    def create(self, request: Request) -> Response:
+        """Create a base, one's own or a group's."""
+        asked = validated(BaseCreateSerializer(data=request.data))
+        group = asked.get("group")
+        if group is not None and not is_curator(request.user):
+            raise PermissionDenied("Only a curator may create a group's base.")
+        owner = None if group else self.caller
+        base = base_create(owner=owner, group=group, name=asked["name"])
+        return Response(
+            BaseSerializer(self.get_queryset().get(pk=base.pk)).data,
+            status=status.HTTP_201_CREATED,
+            headers={"Location": reverse("api:knowledge-base-detail", kwargs={"pk": base.pk})},
+        )
+
+    @extend_schema(request=BaseRenameSerializer, responses=BaseSerializer)
+    def partial_update(self, request: Request, **lookup: Any) -> Response:
+        """Rename a base."""
+        base = self.get_object()
+        refuse_reader(request.user, base)
+        base.name = validated(BaseRenameSerializer(data=request.data))["name"]
+        base.save(update_fields=["name"])
+        return Response(BaseSerializer(base).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **lookup: Any) -> Response:
+        """Delete a base with its documents; their text is gone at once."""
+        base = self.get_object()
+        refuse_reader(request.user, base)
+        base_delete(base.pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Document]):
+    """The documents of one base; writing works at any moment, also during a migration."""
+
+    serializer_class = DocumentDetailSerializer
+    parser_classes = (StrictJSONParser, MultiPartParser)
+    max_body_bytes = MAX_DOCUMENT_BODY_BYTES
+    lookup_value_regex = "[0-9]{1,18}"
+    page_ordering = ("id",)
+    queryset = Document.objects.none()
+
+    def get_queryset(self) -> QuerySet[Document]:
+        if getattr(self, "swagger_fake_view", False):
+            return Document.objects.none()
+        rows = Document.objects.filter(base=self._base())
+        return rows.defer("text") if self.action == "list" else rows
+
+    def get_serializer_class(self) -> type[AnySerializer[Document]]:
+        return DocumentSerializer if self.action == "list" else DocumentDetailSerializer
+
+    @extend_schema(
+        request={
+            "application/json": DocumentWriteSerializer,
+            "multipart/form-data": DocumentUploadSerializer,
+        },
+        responses={201: DocumentSerializer},
+        parameters=[LOCATION],
+    )
+    def create(self, request: Request, **lookup: Any) -> Response:
+        """Add a document as JSON, or as a text or Markdown file."""
+        base = self._writable_base()
+        content = self._content(request)
+        document = document_add(base.pk, embed=embed_for_writer, **content)
+        address = {"base_pk": base.pk, "pk": document.pk}
+        return Response(
+            DocumentSerializer(document).data,
+            status=status.HTTP_201_CREATED,
+            headers={"Location": reverse("api:document-detail", kwargs=address)},
+        )
+
+    @extend_schema(request=DocumentWriteSerializer, responses=DocumentSerializer)
+    def update(self, request: Request, **lookup: Any) -> Response:
+        """Replace a document."""
+        self._writable_base()
+        document = self.get_object()
+        return self._changed(document, validated(DocumentWriteSerializer(data=request.data)))
+
+    @extend_schema(request=DocumentPatchSerializer, responses=DocumentSerializer)
+    def partial_update(self, request: Request, **lookup: Any) -> Response:
+        """Change a document's title, text or kind."""
+        self._writable_base()
+        document = self.get_object()
+        return self._changed(document, validated(DocumentPatchSerializer(data=request.data)))
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **lookup: Any) -> Response:
+        """Delete a document; no search returns it from now on."""
+        self._writable_base()
+        document_delete(self.get_object().pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    def _changed(self, document: Document, changes: dict[str, Any]) -> Response:
+        changed = document_update(document.pk, embed=embed_for_writer, **changes)
+        return Response(DocumentSerializer(changed).data)
+
+    def _base(self) -> KnowledgeBase:
+        return row_or_404(bases_visible_to(self.request.user), pk=self.kwargs["base_pk"])
+
+    def _writable_base(self) -> KnowledgeBase:
+        base = self._base()
+        refuse_reader(self.request.user, base)
+        return base
+
+    def _content(self, request: Request) -> dict[str, Any]:
+        is_upload = (request.content_type or "").startswith("multipart/")
+        if not is_upload:
+            return validated(DocumentWriteSerializer(data=request.data))
+        asked = validated(DocumentUploadSerializer(data=request.data))
+        return _from_file(asked["file"], asked.get("title"))
+
+
+def _from_file(upload: UploadedFile, title: str | None) -> dict[str, Any]:
+    name = upload.name or "document"
+    is_markdown = name.lower().endswith(MARKDOWN_ENDINGS)
+    try:
+        text = upload.read().decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValidationError(
+            {"file": ["This is no UTF-8 text; save it as text or Markdown first."]}
+        ) from error
+    media_type = Document.MediaType.MARKDOWN if is_markdown else Document.MediaType.TEXT
+    return validated(
+        DocumentWriteSerializer(
+            data={"title": title or name, "text": text, "media_type": media_type}
+        )
+    )
+
+
+class SearchView(ApiView):
+    """Search all bases that the caller may read, by meaning."""
+
+    query_parameters = frozenset({"query", "k"})
+
+    @extend_schema(parameters=[SearchSerializer], responses=SearchAnswerSerializer)
+    def get(self, request: Request) -> Response:
+        """Search with the question in the address."""
+        return self._search(request.query_params.dict())
+
+    @extend_schema(request=SearchSerializer, responses=SearchAnswerSerializer)
+    def post(self, request: Request) -> Response:
+        """Search with the question in the body, which no log keeps."""
+        return self._search(request.data)
+
+    def _search(self, asked: Any) -> Response:
+        content = validated(SearchSerializer(data=asked))
+        hits = search_for(self.caller, content["query"], content["k"])
+        return Response(SearchAnswerSerializer({"hits": hits}).data)

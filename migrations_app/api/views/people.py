@@ -1,0 +1,229 @@
+"""One's own preference, prompts, adapters and token."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status
+from rest_framework.authtoken.models import Token
+from rest_framework.exceptions import NotFound
+from rest_framework.parsers import MultiPartParser
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import AnonRateThrottle
+
+from engines.models import EnginePreference, LoraAdapter, PromptTemplate, UserPrompts
+from engines.services.catalog import catalog_visible_to, pinned_revision
+from engines.services.adapters import adapter_add
+from engines.services.preferences import (
+    Prompts,
+    effective_engine,
+    preference_choose,
+    preference_lock,
+    preference_of,
+    prompts_edit,
+    prompts_of,
+)
+from migrations_app.api.base import ApiView, Rows, check_if_match, row_or_404, validated
+from migrations_app.api.parsers import MAX_ADAPTER_BODY_BYTES, uploaded_to_disk
+from migrations_app.api.permissions import roles_of
+from migrations_app.api.problems import WrongCredentials
+from migrations_app.api.schema import ETAG, IF_MATCH, LOCATION
+from migrations_app.api.serializers.people import (
+    AdapterSerializer,
+    AdapterUploadSerializer,
+    MeSerializer,
+    PreferencePatchSerializer,
+    PreferenceSerializer,
+    PromptsPatchSerializer,
+    PromptsSerializer,
+    TokenRequestSerializer,
+    TokenSerializer,
+)
+
+
+class TokenThrottle(AnonRateThrottle):
+    """Passwords cannot be guessed in bulk from one address."""
+
+    scope = "tokens"
+    rate = "20/min"
+
+
+class TokenViews(ApiView):
+    """A person's token for programs."""
+
+    permission_classes = (AllowAny,)
+    authentication_classes = ()
+    throttle_classes = (TokenThrottle,)
+
+    @extend_schema(request=TokenRequestSerializer, responses={201: TokenSerializer}, auth=[])
+    def post(self, request: Request) -> Response:
+        """Exchange user name and password for the person's token."""
+        asked = validated(TokenRequestSerializer(data=request.data))
+        user = authenticate(request, username=asked["username"], password=asked["password"])
+        if user is None:
+            raise WrongCredentials
+        token, _ = Token.objects.get_or_create(user=user)
+        return Response({"token": token.key}, status=status.HTTP_201_CREATED)
+
+
+class MeView(ApiView):
+    @extend_schema(responses=MeSerializer)
+    def get(self, request: Request) -> Response:
+        """Tell who the caller is and may be."""
+        engine, _ = effective_engine(self.caller)
+        me = {
+            "id": self.caller.pk,
+            "username": self.caller.get_username(),
+            "roles": sorted(roles_of(self.caller)),
+            "groups": sorted(self.caller.groups.values_list("name", flat=True)),
+            "active_engine_id": engine.model_id if engine else None,
+        }
+        return Response(MeSerializer(me).data)
+
+
+class PreferenceView(ApiView):
+    """The person's active engine, versioned: a change names the version it was made on."""
+
+    @extend_schema(responses=PreferenceSerializer, parameters=[ETAG])
+    def get(self, request: Request) -> Response:
+        """Read the ``engine_upgrade`` settings."""
+        return self._shown(preference_of(self.caller))
+
+    @extend_schema(
+        request=PreferencePatchSerializer,
+        responses=PreferenceSerializer,
+        parameters=[IF_MATCH, ETAG],
+    )
+    def patch(self, request: Request) -> Response:
+        """Choose an engine at once, when nothing has to move along (409: create a plan)."""
+        asked = validated(PreferencePatchSerializer(data=request.data))
+        check_if_match(request, _etag(preference_of(self.caller).version))
+        engine = row_or_404(catalog_visible_to(self.caller), model_id=asked["active_engine_id"])
+        revision = pinned_revision(engine)
+        with transaction.atomic():
+            preference = preference_lock(self.caller.pk)
+            check_if_match(request, _etag(preference.version))
+            chosen = preference_choose(
+                self.caller,
+                engine,
+                revision,
+                expected_version=preference.version,
+                why="Chosen by the person.",
+            )
+        return self._shown(chosen)
+
+    def _shown(self, preference: EnginePreference) -> Response:
+        engine, _ = effective_engine(self.caller)
+        answer = {
+            "version": preference.version,
+            "engine_upgrade": preference.engine_upgrade,
+            "effective_engine_id": engine.model_id if engine else None,
+            "prompt_family": preference.prompt_family,
+        }
+        return Response(
+            PreferenceSerializer(answer).data, headers={"ETag": _etag(preference.version)}
+        )
+
+
+class PromptViews(ApiView):
+    """The prompts of every family the person has edited or the catalog knows."""
+
+    @extend_schema(operation_id="prompts_list", responses=PromptsSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        """List the prompts in force, by family."""
+        families = set(PromptTemplate.objects.values_list("family", flat=True))
+        families |= set(
+            UserPrompts.objects.filter(user=self.caller).values_list("family", flat=True)
+        )
+        shown = [prompts_of(self.caller, family) for family in sorted(families)]
+        return Response(PromptsSerializer(shown, many=True).data)
+
+
+class FamilyPromptsView(ApiView):
+    """The prompts of one family; edits wait for its return and never leak into another."""
+
+    @extend_schema(responses=PromptsSerializer, parameters=[ETAG])
+    def get(self, request: Request, family: str) -> Response:
+        """Read one family's prompts with one's own edits laid over them."""
+        return self._shown(prompts_of(self.caller, _known_family(self.caller, family)))
+
+    @extend_schema(
+        request=PromptsPatchSerializer, responses=PromptsSerializer, parameters=[IF_MATCH, ETAG]
+    )
+    def patch(self, request: Request, family: str) -> Response:
+        """Edit one's own prompts of a family; null takes an edit back."""
+        edits = validated(PromptsPatchSerializer(data=request.data))
+        _known_family(self.caller, family)
+        with transaction.atomic():
+            preference_lock(self.caller.pk)
+            check_if_match(request, _prompts_etag(prompts_of(self.caller, family)))
+            return self._shown(prompts_edit(self.caller, family, edits))
+
+    def _shown(self, prompts: Prompts) -> Response:
+        return Response(PromptsSerializer(prompts).data, headers={"ETag": _prompts_etag(prompts)})
+
+
+class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAdapter]):
+    """One's own LoRA adapters; a switch invalidates them and notes why, a rollback restores them."""
+
+    serializer_class = AdapterSerializer
+    parser_classes = (MultiPartParser,)
+    max_body_bytes = MAX_ADAPTER_BODY_BYTES
+    lookup_value_regex = "[0-9]{1,18}"
+    queryset = LoraAdapter.objects.none()
+
+    def get_queryset(self) -> QuerySet[LoraAdapter]:
+        rows = LoraAdapter.objects.filter(user=self.caller)
+        return rows.select_related("base_revision__model")
+
+    @extend_schema(
+        request={"multipart/form-data": AdapterUploadSerializer},
+        responses={201: AdapterSerializer},
+        parameters=[LOCATION],
+    )
+    def create(self, request: Request) -> Response:
+        """Upload a LoRA adapter in GGUF for one model of the catalog."""
+        asked = validated(AdapterUploadSerializer(data=request.data))
+        model = row_or_404(catalog_visible_to(self.caller), model_id=asked["base_model"])
+        revisions = model.revisions.all()
+        if commit := asked.get("base_commit"):
+            revision = row_or_404(revisions, commit=commit)
+        else:
+            revision = pinned_revision(model)
+        with uploaded_to_disk(asked["file"], "adapter.gguf") as path:
+            adapter = adapter_add(self.caller, asked["name"], revision, path, artifact_store())
+        location = self.reverse_action("detail", kwargs={"pk": adapter.pk})
+        return Response(
+            AdapterSerializer(adapter).data,
+            status=status.HTTP_201_CREATED,
+            headers={"Location": location},
+        )
+
+
+def _known_family(user: User, family: str) -> str:
+    known = (
+        PromptTemplate.objects.filter(family=family).exists()
+        or UserPrompts.objects.filter(user=user, family=family).exists()
+        or catalog_visible_to(user).filter(model_family=family).exists()
+    )
+    if not known:
+        raise NotFound
+    return family
+
+
+def _etag(version: int) -> str:
+    return f'"{version}"'
+
+
+def _prompts_etag(prompts: Prompts) -> str:
+    text = "\x00".join(asdict(prompts).values())
+    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'

@@ -1,0 +1,165 @@
+"""Plans: create, preview, execute, cancel, roll back; retry and abandon for operators."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.contrib.auth.models import User
+from django.db.models import Prefetch, Q, QuerySet
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.exceptions import NotFound
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+
+from migrations_app.api.base import Rows, validated
+from migrations_app.api.idempotency import idempotent
+from migrations_app.api.permissions import AnyUser, OperatorOnly, is_operator
+from migrations_app.api.schema import LOCATION
+from migrations_app.api.serializers.plans import (
+    PlanCreateSerializer,
+    PlanDetailSerializer,
+    PlanSerializer,
+    tells_content,
+)
+from migrations_app.controller import MigrationController, get_migration_controller
+from migrations_app.models import Plan, PlanEvent, Step
+
+CONTENT_KEYS = frozenset({"affected_lora_adapters", "adapters", "knowledge_bases", "bases"})
+"""Parts of a preview that name what a person has."""
+
+
+def plans_visible_to(user: AnyUser) -> QuerySet[Plan]:
+    """Return one's own plans and those one created for nobody; an operator's view is all of them."""
+    rows = Plan.objects.select_related("host", "from_engine", "to_engine", "to_revision")
+    if is_operator(user):
+        return rows
+    return rows.filter(Q(user=user.pk) | Q(user__isnull=True, created_by=user.pk))
+
+
+def plan_location(plan_id: object) -> str:
+    """Return the address of a plan."""
+    return reverse("api:plan-detail", kwargs={"id": str(plan_id)})
+
+
+class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
+    """One's own plans; operators run all of them, without their content."""
+
+    serializer_class = PlanSerializer
+    lookup_field = "id"
+    lookup_value_regex = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+    page_ordering = ("-created_at", "id")
+    queryset = Plan.objects.none()
+
+    def get_queryset(self) -> QuerySet[Plan]:
+        rows = plans_visible_to(self.request.user)
+        if self.action == "list":
+            return rows
+        return rows.prefetch_related(
+            Prefetch("steps", Step.objects.select_related("host").order_by("position")),
+            Prefetch("events", PlanEvent.objects.select_related("step").order_by("id")),
+        )
+
+    def get_serializer_class(self) -> type[BaseSerializer[Plan]]:
+        return PlanSerializer if self.action == "list" else PlanDetailSerializer
+
+    @property
+    def controller(self) -> MigrationController:
+        return get_migration_controller()
+
+    @extend_schema(
+        request=PlanCreateSerializer, responses={201: PlanDetailSerializer}, parameters=[LOCATION]
+    )
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Plan a migration; nothing starts before it is executed."""
+        asked = validated(PlanCreateSerializer(data=request.data))
+        plan_id = self.controller.create_migration_plan(
+            asked["from_engine"],
+            asked["to_engine"],
+            str(self._person(asked.get("user_id")).pk),
+            backup_lora=asked["backup_lora"],
+            re_embed=asked["re_embed"],
+            update_prompts=asked["update_prompts"],
+            actor=self.caller,
+        )
+        return self._plan(plan_id, status.HTTP_201_CREATED)
+
+    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @action(detail=True, methods=["get"])
+    def preview(self, request: Request, **lookup: Any) -> Response:
+        """Tell what the plan would do, to what, where, and for how long."""
+        plan = self.get_object()
+        preview = self.controller.preview_migration(str(plan.pk))
+        if not tells_content(plan, request.user):
+            preview = {key: value for key, value in preview.items() if key not in CONTENT_KEYS}
+        return Response(preview)
+
+    @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def execute(self, request: Request, **lookup: Any) -> Response:
+        """Start the plan; the old engine serves until the new one is proven."""
+        plan_id = str(self.get_object().pk)
+        self.controller.execute_migration(plan_id, actor=self.caller)
+        return self._plan(plan_id, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def cancel(self, request: Request, **lookup: Any) -> Response:
+        """Stop an open plan; what is running ends at its next checkpoint."""
+        plan_id = str(self.get_object().pk)
+        self.controller.cancel_migration(plan_id, actor=self.caller)
+        return self._plan(plan_id, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
+    @action(detail=True, methods=["post"], url_path="roll-back", url_name="roll-back")
+    @idempotent
+    def roll_back(self, request: Request, **lookup: Any) -> Response:
+        """Start the way back; the answer and its Location are the rollback plan's."""
+        plan_id = str(self.get_object().pk)
+        new_id = self.controller.roll_back_migration(plan_id, actor=self.caller)
+        return self._plan(new_id, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
+    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated, OperatorOnly])
+    @idempotent
+    def retry(self, request: Request, **lookup: Any) -> Response:
+        """Try a step again that waits for an operator."""
+        plan_id = str(self.get_object().pk)
+        self.controller.retry_step(plan_id, actor=self.caller)
+        return self._plan(plan_id, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
+    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated, OperatorOnly])
+    @idempotent
+    def abandon(self, request: Request, **lookup: Any) -> Response:
+        """Give a plan up before its switch; the person stays exactly as before."""
+        plan_id = str(self.get_object().pk)
+        self.controller.abandon(plan_id, actor=self.caller)
+        return self._plan(plan_id, status.HTTP_202_ACCEPTED)
+
+    def _person(self, user_id: int | None) -> User:
+        if user_id is None or user_id == self.caller.pk:
+            return self.caller
+        if not is_operator(self.caller):
+            raise NotFound("There is no such person that you may move.")
+        person = User.objects.filter(pk=user_id, is_active=True).first()
+        if person is None:
+            raise NotFound("There is no such person.")
+        return person
+
+    def _plan(self, plan_id: str, status_code: int) -> Response:
+        plan = self.get_queryset().get(pk=plan_id)
+        shown = PlanDetailSerializer(plan, context=self.get_serializer_context())
+        return Response(
+            cast("dict[str, Any]", shown.data),
+            status=status_code,
+            headers={"Location": plan_location(plan_id)},
+        )

@@ -1,0 +1,159 @@
+"""The front door to the model library: catalog, downloads, deletion, verification."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from engines.exceptions import ConflictError, NotFoundError
+from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
+from engines.services.catalog import (
+    ImportReport,
+    catalog_export,
+    catalog_import,
+    model_get,
+    pinned_revision,
+    starter_catalog,
+)
+from engines.specs import DownloadedModel, ModelInfo
+from migrations_app.controller import SYSTEM
+from migrations_app.models import Plan
+from migrations_app.planning import choose_host, plan_for_file
+from migrations_app.states import PlanKind, PlanStatus
+from migrations_app.transitions import plan_start, request_cancel
+
+FOLD_ORDER = (
+    CopyStatus.DOWNLOADED,
+    CopyStatus.DOWNLOADING,
+    CopyStatus.CORRUPTED,
+    CopyStatus.MISSING,
+)
+OPEN = (PlanStatus.PENDING, PlanStatus.IN_PROGRESS)
+
+
+class ModelLibraryManager:
+    """The seed's manager; where it names no host, every host is meant."""
+
+    def get_available_models(self) -> list[ModelInfo]:
+        """Return what is published in the catalog."""
+        return [model.as_info() for model in CatalogModel.objects.filter(published=True)]
+
+    def get_downloaded_models(self) -> list[DownloadedModel]:
+        """Return every verified copy on every host."""
+        copies = ModelCopy.objects.filter(status=CopyStatus.DOWNLOADED)
+        return [_downloaded(copy) for copy in copies.select_related("revision__model")]
+
+    def get_model_status(self, model_id: str) -> str:
+        """Fold the copies of all hosts: downloaded if any has it verified, and so on down."""
+        model = model_get(model_id)
+        copies = ModelCopy.objects.filter(revision__model=model)
+        found = set(copies.values_list("status", flat=True))
+        return str(next((s for s in FOLD_ORDER if s in found), CopyStatus.NOT_DOWNLOADED))
+
+    def download_model(
+        self, model_id: str, *, host: str | None = None, actor: User | None = None
+    ) -> bool:
+        """Start a download; True when one runs or the file is there."""
+        self.start_download(model_id, host=host, actor=actor)
+        return True
+
+    def start_download(
+        self, model_id: str, *, host: str | None = None, actor: User | None = None
+    ) -> Plan:
+        """Start a download and return its plan; an open one for the same file is returned instead."""
+        revision = pinned_revision(model_get(model_id))
+        chosen = _host(host) if host else choose_host([revision])
+        return _start(PlanKind.DOWNLOAD, revision, chosen, actor)
+
+    def get_download_progress(self, model_id: str) -> dict[str, Any] | None:
+        """Return where the newest open download is, None when there is none."""
+        plan = _open_plans(model_get(model_id), PlanKind.DOWNLOAD).last()
+        if plan is None:
+            return None
+        step = plan.steps.get()
+        return {
+            "plan": plan.migration_id,
+            "host": plan.host.name if plan.host else None,
+            "status": plan.status,
+            "progress_percentage": round(100 * step.progress, 1),
+            "detail": step.detail,
+        }
+
+    def cancel_download(self, model_id: str, *, actor: User | None = None) -> bool:
+        """Cancel the open downloads of a model on every host; False when there was none."""
+        plans = list(_open_plans(model_get(model_id), PlanKind.DOWNLOAD))
+        for plan in plans:
+            request_cancel(plan.pk, who=actor.username if actor else SYSTEM)
+        return bool(plans)
+
+    def delete_model(self, model_id: str, *, actor: User | None = None) -> bool:
+        """Start deleting every host's copy; False when no host has one."""
+        return self._for_each_copy(PlanKind.DELETE, model_id, actor)
+
+    def verify_model(self, model_id: str, *, actor: User | None = None) -> bool:
+        """Start hashing every host's copy again; False when no host has one."""
+        return self._for_each_copy(PlanKind.VERIFY, model_id, actor)
+
+    def import_catalog(self, document: dict[str, Any]) -> ImportReport:
+        """Write the entries of a catalog in the seed's JSON; bad ones are reported."""
+        return catalog_import(document)
+
+    def export_catalog(self) -> dict[str, Any]:
+        """Return the catalog in the seed's JSON."""
+        return catalog_export()
+
+    def _create_default_catalog(self) -> ImportReport:
+        """Write the starter catalog that SAM ships; entries that are there are brought up to date."""
+        return catalog_import(starter_catalog())
+
+    def _for_each_copy(self, kind: PlanKind, model_id: str, actor: User | None) -> bool:
+        gone = [CopyStatus.NOT_DOWNLOADED, CopyStatus.DOWNLOADING]
+        copies = ModelCopy.objects.filter(revision__model=model_get(model_id)).exclude(
+            status__in=gone
+        )
+        for copy in copies.select_related("revision__model", "host"):
+            _start(kind, copy.revision, copy.host, actor)
+        return copies.exists()
+
+
+@cache
+def get_model_library_manager() -> ModelLibraryManager:
+    """Return the one manager of this process; it holds no state."""
+    return ModelLibraryManager()
+
+
+def _start(kind: PlanKind, revision: ModelRevision, host: Host, actor: User | None) -> Plan:
+    running = Plan.objects.filter(
+        kind=kind, to_revision=revision, host=host, status__in=OPEN
+    ).first()
+    plan = running or plan_for_file(kind, revision, host, actor=actor)
+    return plan_start(plan.pk, who=actor.username if actor else SYSTEM)
+
+
+def _open_plans(model: CatalogModel, kind: PlanKind) -> Any:
+    return Plan.objects.filter(kind=kind, to_engine=model, status__in=OPEN).order_by("created_at")
+
+
+def _host(name: str) -> Host:
+    host = Host.objects.filter(name=name).first()
+    if host is None:
+        raise NotFoundError(f"There is no host {name!r}.")
+    if host.status != HostStatus.ACTIVE:
+        raise ConflictError(f"The host {name} is {host.status}; choose an active one.")
+    return host
+
+
+def _downloaded(copy: ModelCopy) -> DownloadedModel:
+    model = copy.revision.model
+    return DownloadedModel(
+        model_id=model.model_id,
+        local_path=copy.path,
+        downloaded_at=copy.downloaded_at or timezone.now(),
+        file_size=copy.file_size,
+        checksum=copy.checksum,
+        model_info=model.as_info(),
+        status=copy.status,
+    )

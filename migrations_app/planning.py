@@ -1,0 +1,306 @@
+"""Turning a wish into a plan: what it means, what it will touch, what it needs; nothing is changed yet."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import Sum
+from django.db.models.functions import Length
+
+from engines.exceptions import HostUnavailableError, InvalidRequestError, NotFoundError
+from engines.models import (
+    AdapterStatus,
+    CatalogModel,
+    Chunk,
+    CopyStatus,
+    Embedding,
+    Fingerprint,
+    Host,
+    HostStatus,
+    KnowledgeBase,
+    LoraAdapter,
+    Message,
+    ModelCopy,
+    ModelRevision,
+    ModelRole,
+)
+from engines.services.catalog import catalog_visible_to, model_get, pinned_revision
+from engines.services.preferences import effective_engine, preference_of
+from migrations_app.models import Plan, Step
+from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
+
+CURRENT = "current"
+TEXTS_PER_SECOND = 12.0
+"""What a small embedder does on two CPU cores, until this host has measured its own."""
+BYTES_PER_SECOND = 10 * 1024 * 1024
+FIXED_MINUTES = 1
+MEMORY_FACTOR = 1.2
+"""Memory of a loaded model over its file's size: key/value cache and compute buffers."""
+DISK_RESERVE = 1024**3
+CHARS_PER_TOKEN = 4
+BACKUP_BYTES_PER_CHUNK = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """The seed's options of a migration."""
+
+    backup_lora: bool = True
+    re_embed: bool = True
+    update_prompts: bool = True
+
+
+def plan_migration(
+    user: User, from_engine: str, to_engine: str, options: Options, *, actor: User | None
+) -> Plan:
+    """Make a pending plan: ``"current"`` resolved, revisions pinned, a host chosen, effects counted.
+
+    Raises NotFoundError, InvalidRequestError, HostUnavailableError or what resolving at the hub raises.
+    """
+    source, source_revision = _source(user, from_engine)
+    target = _target(user, to_engine)
+    revision = pinned_revision(target)
+    if source_revision is not None and source_revision == revision:
+        raise InvalidRequestError(f"{target.display_name} is already the active engine.")
+    embedder = pinned_revision(target.embedder) if target.embedder != target else revision
+    plan = Plan(
+        kind=PlanKind.MIGRATE,
+        user=user,
+        created_by=actor or user,
+        host=choose_host([revision, embedder]),
+        from_engine=source,
+        from_revision=source_revision,
+        to_engine=target,
+        to_revision=revision,
+        embedder_revision=embedder,
+        backup_lora_adapters=options.backup_lora,
+        re_embed_knowledge=options.re_embed,
+        update_prompt_templates=options.update_prompts,
+        preference_version=preference_of(user).version,
+    )
+    return _save(plan)
+
+
+def plan_re_embed(base: KnowledgeBase, embedder: CatalogModel, *, actor: User) -> Plan:
+    """Make a pending plan that moves one base to another embedder."""
+    revision = pinned_revision(embedder)
+    plan = Plan(
+        kind=PlanKind.RE_EMBED,
+        base=base,
+        user=base.owner,
+        created_by=actor,
+        host=choose_host([revision]),
+        to_engine=embedder,
+        to_revision=revision,
+        embedder_revision=revision,
+    )
+    return _save(plan)
+
+
+def plan_rollback(original: Plan, *, actor: User | None) -> Plan:
+    """Make the plan that takes a completed one back; what it undoes is pinned by the original."""
+    preference = preference_of(original.user) if original.user else None
+    plan = Plan(
+        kind=PlanKind.ROLLBACK,
+        user=original.user,
+        base=original.base,
+        created_by=actor,
+        host=original.host,
+        rolls_back=original,
+        from_engine=original.to_engine,
+        from_revision=original.to_revision,
+        to_engine=original.from_engine,
+        to_revision=original.from_revision,
+        preference_version=preference.version if preference else None,
+    )
+    return _save(plan)
+
+
+def plan_for_file(
+    kind: PlanKind, revision: ModelRevision, host: Host, *, actor: User | None
+) -> Plan:
+    """Make a plan about one model file on one host: download, delete or verify."""
+    plan = Plan(
+        kind=kind, created_by=actor, host=host, to_engine=revision.model, to_revision=revision
+    )
+    return _save(plan)
+
+
+def _save(plan: Plan) -> Plan:
+    plan.preview = preview_of(plan)
+    plan.affected_lora_adapters = [a["name"] for a in plan.preview.get("adapters", [])]
+    plan.knowledge_base_size = plan.preview.get("chunks", 0)
+    plan.estimated_duration_minutes = plan.preview.get("estimated_minutes", 0)
+    with transaction.atomic():
+        plan.save()
+        Step.objects.bulk_create(
+            Step(
+                plan=plan,
+                position=position,
+                kind=kind,
+                host=None if kind in CONTROL_STEPS else plan.host,
+                status=StepStatus.PENDING,
+            )
+            for position, kind in enumerate(STEPS_OF[PlanKind(plan.kind)])
+        )
+    return plan
+
+
+def _source(user: User, name: str) -> tuple[CatalogModel | None, ModelRevision | None]:
+    engine, revision = effective_engine(user)
+    if name not in (CURRENT, "", engine.model_id if engine else None):
+        active = engine.model_id if engine else "no engine at all"
+        raise InvalidRequestError(
+            f"{user.username} uses {active}, not {name}; plan from 'current'."
+        )
+    return engine, revision
+
+
+def _target(user: User, name: str) -> CatalogModel:
+    target = model_get(name)
+    if not catalog_visible_to(user).filter(pk=target.pk).exists():
+        raise NotFoundError(f"No model is called {name!r}; list the catalog to see the names.")
+    if target.role != ModelRole.CHAT:
+        raise InvalidRequestError(f"{name} only embeds; choose an engine that chats.")
+    return target
+
+
+def choose_host(revisions: list[ModelRevision]) -> Host:
+    """Choose an active host: most of the files there already, then the most free disk."""
+    active = Host.objects.filter(status=HostStatus.ACTIVE)
+    hosts = sorted(active, key=lambda host: (-_files_on(host, revisions), -host.disk_free_bytes))
+    if not hosts:
+        raise HostUnavailableError(
+            "No host is active; start a host's workers (`manage.py up` starts one) and try again."
+        )
+    return hosts[0]
+
+
+def _files_on(host: Host, revisions: list[ModelRevision]) -> int:
+    return ModelCopy.objects.filter(
+        host=host, revision__in=revisions, status=CopyStatus.DOWNLOADED
+    ).count()
+
+
+def preview_of(plan: Plan) -> dict[str, Any]:
+    """Say what the plan would touch and need, with numbers that can be checked afterwards."""
+    if plan.kind not in (PlanKind.MIGRATE, PlanKind.RE_EMBED):
+        return {"warnings": []}
+    bases = _bases(plan)
+    adapters = _affected_adapters(plan)
+    counts = _chunk_counts(plan, bases)
+    disk = _disk(plan, counts["chunks"])
+    preview = {
+        "from_engine": plan.from_engine.model_id if plan.from_engine else None,
+        "to_engine": plan.to_engine.model_id if plan.to_engine else None,
+        "host": plan.host.name if plan.host else None,
+        "adapters": [{"id": a.pk, "name": a.name} for a in adapters],
+        "bases": [{"id": base.pk, "name": base.name} for base in bases],
+        **counts,
+        **disk,
+        **_memory(plan),
+        "estimated_minutes": _minutes(counts["to_embed"], disk["bytes_to_fetch"]),
+    }
+    return {**preview, "warnings": _warnings(plan, preview)}
+
+
+def _bases(plan: Plan) -> list[KnowledgeBase]:
+    if plan.base is not None:
+        return [plan.base]
+    return list(KnowledgeBase.objects.filter(owner=plan.user).order_by("pk"))
+
+
+def _affected_adapters(plan: Plan) -> list[LoraAdapter]:
+    if plan.kind != PlanKind.MIGRATE:
+        return []
+    active = LoraAdapter.objects.filter(user=plan.user, status=AdapterStatus.ACTIVE)
+    return list(active.exclude(base_revision=plan.to_revision))
+
+
+def _chunk_counts(plan: Plan, bases: list[KnowledgeBase]) -> dict[str, int]:
+    live = Chunk.objects.filter(base__in=bases, deleted_seq__isnull=True)
+    hashes = live.values("content_hash").distinct()
+    chunks, unique = live.count(), hashes.count()
+    embeds = plan.re_embed_knowledge
+    known = 0
+    fingerprint = _known_fingerprint(plan) if embeds else None
+    if fingerprint is not None:
+        known = Embedding.objects.filter(fingerprint=fingerprint, content_hash__in=hashes).count()
+    return {"chunks": chunks, "unique_texts": unique, "to_embed": unique - known if embeds else 0}
+
+
+def _known_fingerprint(plan: Plan) -> Fingerprint | None:
+    return Fingerprint.objects.filter(revision=plan.embedder_revision).order_by("-pk").first()
+
+
+def _disk(plan: Plan, chunks: int) -> dict[str, int]:
+    wanted = {r.pk: r for r in (plan.to_revision, plan.embedder_revision) if r is not None}
+    there = ModelCopy.objects.filter(
+        host=plan.host, revision__in=wanted, status=CopyStatus.DOWNLOADED
+    ).values_list("revision_id", flat=True)
+    fetch = sum(r.file_size for pk, r in wanted.items() if pk not in set(there))
+    dimension = (plan.to_engine.embedder.embedding_dimension if plan.to_engine else None) or 1024
+    own = chunks * (BACKUP_BYTES_PER_CHUNK + 4 * dimension)
+    free = plan.host.disk_free_bytes if plan.host else 0
+    return {"bytes_to_fetch": fetch, "disk_needed_bytes": fetch + own, "disk_free_bytes": free}
+
+
+def _memory(plan: Plan) -> dict[str, int]:
+    revisions = {
+        r.pk: r for r in (plan.from_revision, plan.to_revision, plan.embedder_revision) if r
+    }
+    files = sum(revision.file_size for revision in revisions.values())
+    memory = plan.host.memory_bytes if plan.host else 0
+    return {"memory_needed_bytes": int(files * MEMORY_FACTOR), "memory_bytes": memory}
+
+
+def _minutes(to_embed: int, bytes_to_fetch: int) -> int:
+    seconds = to_embed / TEXTS_PER_SECOND + bytes_to_fetch / BYTES_PER_SECOND
+    return FIXED_MINUTES + math.ceil(seconds / 60)
+
+
+def _warnings(plan: Plan, preview: dict[str, Any]) -> list[str]:
+    warnings = []
+    if preview["disk_needed_bytes"] + DISK_RESERVE > preview["disk_free_bytes"]:
+        warnings.append("The host may not have enough free disk for this plan.")
+    if preview["memory_bytes"] and preview["memory_needed_bytes"] > preview["memory_bytes"]:
+        warnings.append("Old and new engine do not fit into the host's memory together.")
+    if preview["adapters"]:
+        warnings.append("The LoRA adapters named here will not work with the new engine.")
+    if plan.kind == PlanKind.MIGRATE:
+        warnings += _context_warnings(plan)
+        if not plan.backup_lora_adapters and preview["adapters"]:
+            warnings.append(
+                "The adapters are left out of the backup; their files stay in the store."
+            )
+        if preview["chunks"] and not plan.re_embed_knowledge:
+            warnings.append("Search stays with the old embedder until a re_embed plan follows.")
+    if preview["to_embed"] == 0 and preview["chunks"] and plan.re_embed_knowledge:
+        warnings.append("Nothing has to be re-embedded: the vectors are there already.")
+    return warnings
+
+
+def _context_warnings(plan: Plan) -> list[str]:
+    old = _context(plan.from_revision)
+    new = _context(plan.to_revision)
+    if not (old and new and new < old):
+        return []
+    chars = (
+        Message.objects.filter(conversation__user=plan.user)
+        .values("conversation")
+        .annotate(chars=Sum(Length("content")))
+        .filter(chars__gt=new * CHARS_PER_TOKEN)
+        .count()
+    )
+    sentence = f"The new context has {new} tokens, the old one {old}."
+    return [f"{sentence} About {chars} conversations will be cut at their beginning."]
+
+
+def _context(revision: ModelRevision | None) -> int:
+    if revision is None:
+        return 0
+    return int(revision.facts.get("context_length") or revision.model.context_length or 0)

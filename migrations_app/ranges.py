@@ -1,0 +1,105 @@
+"""Ranges of chunks to embed: created once by the step, pulled by every host that has the embedder.
+
+A range's status is written here only; like a step it is claimed by one conditional UPDATE with a fence
+and a lease on the database's clock, but many at once (``SKIP LOCKED``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+
+from engines.clock import ClockTimestamp, seconds_from_now
+from engines.models import Chunk, CopyStatus, Host, VectorIndex
+from migrations_app.models import EmbedRange, Step
+from migrations_app.states import StepStatus
+from migrations_app.transitions import LeaseLostError
+
+RANGE_CHUNKS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class RangeClaim:
+    """The right to embed one range until its lease ends or its fence rises."""
+
+    range: EmbedRange
+    fence: int
+
+
+def create_ranges(step: Step, indexes: Sequence[VectorIndex]) -> int:
+    """Cut the live chunks of each index's base into ranges, once; returns how many there are."""
+    with transaction.atomic():
+        Step.objects.select_for_update(no_key=True).get(pk=step.pk)
+        if not step.ranges.exists():
+            rows = [row for index in indexes for row in _ranges_of(step, index)]
+            EmbedRange.objects.bulk_create(rows)
+        return step.ranges.count()
+
+
+def _ranges_of(step: Step, index: VectorIndex) -> list[EmbedRange]:
+    live = Chunk.objects.filter(base_id=index.base_id, deleted_seq__isnull=True)
+    ids = list(live.order_by("pk").values_list("pk", flat=True))
+    return [
+        EmbedRange(
+            step=step,
+            base_id=index.base_id,
+            fingerprint_id=index.fingerprint_id,
+            first_id=ids[start],
+            last_id=ids[min(start + RANGE_CHUNKS, len(ids)) - 1],
+        )
+        for start in range(0, len(ids), RANGE_CHUNKS)
+    ]
+
+
+def claim_range(step_id: int, owner: str, host: Host) -> RangeClaim | None:
+    """Take one range that this host can embed and nobody holds; None when there is none."""
+    free = Q(status=StepStatus.PENDING) | Q(
+        status=StepStatus.IN_PROGRESS, lease_until__lt=ClockTimestamp()
+    )
+    embeddable = Q(
+        fingerprint__revision__copies__host=host,
+        fingerprint__revision__copies__status=CopyStatus.DOWNLOADED,
+    )
+    with transaction.atomic():
+        row = (
+            EmbedRange.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(free, embeddable, step_id=step_id, step__status=StepStatus.IN_PROGRESS)
+            .order_by("pk")
+            .first()
+        )
+        if row is None:
+            return None
+        EmbedRange.objects.filter(pk=row.pk).update(
+            status=StepStatus.IN_PROGRESS,
+            fence=row.fence + 1,
+            owner=owner,
+            lease_until=seconds_from_now(settings.SAM_LEASE_SECONDS),
+        )
+        return RangeClaim(row, row.fence + 1)
+
+
+def finish_range(claim: RangeClaim, *, embedded: int, failed: int) -> None:
+    """Complete a range; LeaseLostError when another host took it over meanwhile."""
+    changed = EmbedRange.objects.filter(
+        pk=claim.range.pk, fence=claim.fence, status=StepStatus.IN_PROGRESS
+    ).update(
+        status=StepStatus.COMPLETED, embedded=embedded, failed=failed, lease_until=None, owner=""
+    )
+    if changed != 1:
+        raise LeaseLostError("Another host took this range over.")
+
+
+def release_range(claim: RangeClaim) -> None:
+    """Give a range back; a range that somebody else holds by now is left alone."""
+    EmbedRange.objects.filter(
+        pk=claim.range.pk, fence=claim.fence, status=StepStatus.IN_PROGRESS
+    ).update(status=StepStatus.PENDING, lease_until=None, owner="")
+
+
+def ranges_open(step_id: int) -> int:
+    """Count the ranges that nobody has completed."""
+    return EmbedRange.objects.filter(step_id=step_id).exclude(status=StepStatus.COMPLETED).count()

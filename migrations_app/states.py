@@ -1,0 +1,110 @@
+"""Statuses, their groups and the moves between them: data, read by ``transitions`` alone."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class PlanKind(models.TextChoices):
+    MIGRATE = "migrate", "Migrate"
+    ROLLBACK = "rollback", "Roll back"
+    DOWNLOAD = "download", "Download"
+    DELETE = "delete", "Delete"
+    VERIFY = "verify", "Verify"
+    RE_EMBED = "re_embed", "Re-embed"
+
+
+class PlanStatus(models.TextChoices):
+    """The seed's ``MigrationStatus`` and one more: taken back."""
+
+    PENDING = "pending", "Pending"
+    IN_PROGRESS = "in_progress", "In progress"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+    ROLLED_BACK = "rolled_back", "Rolled back"
+
+
+class StepStatus(models.TextChoices):
+    PENDING = "pending", "Pending"
+    IN_PROGRESS = "in_progress", "In progress"
+    COMPLETED = "completed", "Completed"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+    NEEDS_OPERATOR = "needs_operator", "Needs an operator"
+
+
+MigrationStatus = PlanStatus
+"""The seed's name."""
+
+PLAN_MOVES: dict[PlanStatus, frozenset[PlanStatus]] = {
+    PlanStatus.PENDING: frozenset({PlanStatus.IN_PROGRESS, PlanStatus.CANCELLED}),
+    PlanStatus.IN_PROGRESS: frozenset(
+        {PlanStatus.COMPLETED, PlanStatus.FAILED, PlanStatus.CANCELLED}
+    ),
+    PlanStatus.COMPLETED: frozenset({PlanStatus.ROLLED_BACK}),
+    PlanStatus.FAILED: frozenset(),
+    PlanStatus.CANCELLED: frozenset(),
+    PlanStatus.ROLLED_BACK: frozenset(),
+}
+
+STEP_MOVES: dict[StepStatus, frozenset[StepStatus]] = {
+    StepStatus.PENDING: frozenset(
+        {StepStatus.IN_PROGRESS, StepStatus.CANCELLED, StepStatus.NEEDS_OPERATOR}
+    ),
+    StepStatus.IN_PROGRESS: frozenset(
+        {
+            StepStatus.PENDING,
+            StepStatus.COMPLETED,
+            StepStatus.FAILED,
+            StepStatus.CANCELLED,
+            StepStatus.NEEDS_OPERATOR,
+        }
+    ),
+    StepStatus.NEEDS_OPERATOR: frozenset({StepStatus.PENDING, StepStatus.CANCELLED}),
+    StepStatus.COMPLETED: frozenset(),
+    StepStatus.FAILED: frozenset(),
+    StepStatus.CANCELLED: frozenset(),
+}
+
+PLAN_FINAL = frozenset(
+    {PlanStatus.COMPLETED, PlanStatus.FAILED, PlanStatus.CANCELLED, PlanStatus.ROLLED_BACK}
+)
+STEP_FINAL = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED})
+
+PERSON_KINDS = frozenset({PlanKind.MIGRATE, PlanKind.ROLLBACK, PlanKind.RE_EMBED})
+"""Kinds of which one person has at most one in progress."""
+
+STEPS_OF: dict[PlanKind, tuple[str, ...]] = {
+    PlanKind.MIGRATE: ("fetch_engine", "back_up", "re_embed", "probe", "cut_over", "settle"),
+    PlanKind.ROLLBACK: ("catch_up", "cut_back", "resettle"),
+    PlanKind.RE_EMBED: ("fetch_engine", "re_embed", "probe", "cut_over"),
+    PlanKind.DOWNLOAD: ("download",),
+    PlanKind.DELETE: ("delete",),
+    PlanKind.VERIFY: ("verify",),
+}
+
+TASK_PREFIX: dict[PlanKind, str] = {
+    PlanKind.MIGRATE: "migrate",
+    PlanKind.ROLLBACK: "rollback",
+    PlanKind.RE_EMBED: "re_embed",
+    PlanKind.DOWNLOAD: "library",
+    PlanKind.DELETE: "library",
+    PlanKind.VERIFY: "library",
+}
+
+CONTROL_STEPS = frozenset({"cut_over", "cut_back"})
+"""Steps of the control worker; all others run on the host that the step names."""
+
+POINT_OF_NO_RETURN = frozenset({"cut_over", "cut_back"})
+"""Once one of these is completed, cancelling answers "roll back instead"."""
+
+
+def task_name(kind: str, step_kind: str) -> str:
+    """Name the Celery task of a step, as Flower shows it."""
+    return f"{TASK_PREFIX[PlanKind(kind)]}.{step_kind}"
+
+
+ALL_TASKS = tuple(
+    sorted({task_name(kind, step) for kind, steps in STEPS_OF.items() for step in steps})
+)

@@ -1,0 +1,31 @@
+"""What each step does, by its kind; every handler may run twice, be killed anywhere, or come late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from migrations_app.steps.backup import back_up
+from migrations_app.steps.base import StepContext
+from migrations_app.steps.fetch import delete_model, download_model, fetch_engine, verify_model
+from migrations_app.steps.probe import probe
+from migrations_app.steps.re_embed import catch_up, re_embed
+from migrations_app.steps.settle import resettle, settle
+from migrations_app.steps.switch import cut_back, cut_over
+from migrations_app.transitions import Outcome
+
+Handler = Callable[[StepContext], Outcome]
+
+HANDLERS: dict[str, Handler] = {
+    "fetch_engine": fetch_engine,
+    "back_up": back_up,
+    "re_embed": re_embed,
+    "probe": probe,
+    "cut_over": cut_over,
+    "settle": settle,
+    "catch_up": catch_up,
+    "cut_back": cut_back,
+    "resettle": resettle,
+    "download": download_model,
+    "verify": verify_model,
+    "delete": delete_model,
+}

@@ -1,0 +1,139 @@
+"""Getting, checking and removing model files on a host."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from engines.exceptions import ConflictError, DigestMismatchError, SamError
+from engines.models import CopyStatus, EnginePreference, Host, ModelCopy, ModelRevision
+from engines.services.copies import (
+    copy_downloaded,
+    copy_mark,
+    copy_of,
+    copy_path,
+    is_present,
+    remote_file,
+)
+from engines.transfer.download import Progress, download
+from engines.transfer.verify import verify_file
+from migrations_app.models import Plan
+from migrations_app.states import PlanStatus
+from migrations_app.steps.base import StepContext, half, required_host
+from migrations_app.transitions import Outcome
+
+MIB = 1024 * 1024
+
+
+def fetch_engine(ctx: StepContext) -> Outcome:
+    """Bring the target and its embedder to this host; what is there and verified is left alone."""
+    wanted = dict.fromkeys(
+        revision
+        for revision in (ctx.plan.to_revision, ctx.plan.embedder_revision)
+        if revision is not None
+    )
+    return _fetch_all(ctx, list(wanted))
+
+
+def download_model(ctx: StepContext) -> Outcome:
+    """Bring one model to this host: the only step of a download plan."""
+    revision = ctx.plan.to_revision
+    return _fetch_all(ctx, [revision] if revision is not None else [])
+
+
+def _fetch_all(ctx: StepContext, revisions: list[ModelRevision]) -> Outcome:
+    fetched = {}
+    for number, revision in enumerate(revisions):
+        if number == len(revisions) // 2:
+            half(ctx)
+        fetched[revision.model.model_id] = _fetch(ctx, revision, number / len(revisions))
+    moved = sum(fetched.values())
+    names = ", ".join(fetched)
+    if moved == 0:
+        return Outcome(f"{names} already here and verified.", {"bytes_fetched": fetched})
+    return Outcome(f"Fetched {names}: {moved / MIB:.1f} MiB.", {"bytes_fetched": fetched})
+
+
+def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> int:
+    copy = copy_of(revision, required_host(ctx))
+    if is_present(copy):
+        return 0
+    copy_mark(copy, CopyStatus.DOWNLOADING)
+    try:
+        return _transfer(ctx, copy, begun)
+    except DigestMismatchError as error:
+        copy_mark(copy, CopyStatus.CORRUPTED, error=str(error))
+        raise
+    except SamError as error:
+        copy_mark(copy, CopyStatus.NOT_DOWNLOADED, error=str(error))
+        raise
+
+
+def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> int:
+    revision = copy.revision
+    destination = copy_path(ctx.models_dir, revision)
+    destination.parent.mkdir(parents=True, exist_ok=True)
+
+    def report(progress: Progress) -> None:
+        fraction = begun + 0.5 * progress.done / max(progress.total, 1)
+        detail = f"{revision.model.model_id}: {progress.done / MIB:.1f} of {progress.total / MIB:.1f} MiB"
+        ctx.progress(min(fraction, 1.0), detail)
+
+    result = download(
+        remote_file(revision), destination, progress=report, token=settings.HF_TOKEN or None
+    )
+    copy_downloaded(copy, result.path, result.sha256)
+    return result.bytes_fetched
+
+
+def verify_model(ctx: StepContext) -> Outcome:
+    """Hash the file again; a changed one becomes corrupted, an absent one missing."""
+    copy = _copy_of_plan(ctx.plan, required_host(ctx))
+    path = Path(copy.path)
+    if not copy.path or not path.is_file():
+        return Outcome(
+            f"{copy.revision} is missing on this host; download it again.",
+            effects=lambda: copy_mark(copy, CopyStatus.MISSING, error="The file is gone."),
+        )
+    half(ctx)
+    try:
+        verify_file(path, sha256=copy.revision.sha256, size=copy.revision.file_size)
+    except DigestMismatchError as error:
+        sentence = str(error)
+        return Outcome(
+            sentence, effects=lambda: copy_mark(copy, CopyStatus.CORRUPTED, error=sentence)
+        )
+    return Outcome(
+        f"{copy.revision} is intact.",
+        effects=lambda: copy_downloaded(copy, path, copy.revision.sha256),
+    )
+
+
+def delete_model(ctx: StepContext) -> Outcome:
+    """Remove a model's file from this host; refused while somebody's engine or a plan needs it."""
+    copy = _copy_of_plan(ctx.plan, required_host(ctx))
+    _refuse_if_needed(copy.revision)
+    half(ctx)
+    copy_mark(copy, CopyStatus.NOT_DOWNLOADED)
+    if copy.path:
+        Path(copy.path).unlink(missing_ok=True)
+    return Outcome(f"{copy.revision} is deleted from this host.")
+
+
+def _copy_of_plan(plan: Plan, host: Host) -> ModelCopy:
+    if plan.to_revision is None:
+        raise ConflictError("The plan names no model file; make a new one.")
+    return copy_of(plan.to_revision, host)
+
+
+def _refuse_if_needed(revision: ModelRevision) -> None:
+    if EnginePreference.objects.filter(revision=revision).exists():
+        raise ConflictError(f"{revision} is somebody's active engine; migrate them first.")
+    open_plans = Plan.objects.filter(status=PlanStatus.IN_PROGRESS)
+    needed = open_plans.filter(to_revision=revision).exclude(kind="delete").exists()
+    if needed or open_plans.filter(embedder_revision=revision).exclude(kind="delete").exists():
+        raise ConflictError(f"A running plan needs {revision}; wait for it or cancel it.")
+    live = revision.fingerprints.filter(indexes__live_for__isnull=False).exists()
+    if live:
+        raise ConflictError(f"{revision} embeds live knowledge; re-embed that first.")

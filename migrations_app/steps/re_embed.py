@@ -1,0 +1,134 @@
+"""Computing the new vectors beside the live ones, while the old engine serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from threading import Event
+
+from engines.models import VectorIndex
+from engines.services.embeddings import embed_range
+from engines.services.fingerprints import embedding_spec_of
+from engines.services.indexes import build_file
+from migrations_app.models import EmbedRange
+from migrations_app.ranges import (
+    RangeClaim,
+    claim_range,
+    create_ranges,
+    finish_range,
+    ranges_open,
+    release_range,
+)
+from migrations_app.steps.base import StepContext, half, required_host
+from migrations_app.steps.spaces import drain_tails, moving, prepare_switches
+from migrations_app.transitions import Outcome
+from migrations_app.wakeups import publish_ranges
+
+Checkpoint = Callable[[int], None]
+BATCH = 32
+EMBEDDING_SHARE = 0.9
+"""How much of the step's time is embedding; the rest is building files."""
+
+
+def re_embed(ctx: StepContext) -> Outcome:
+    """Embed all that is missing, with every host that can, and build the index files."""
+    if not ctx.plan.re_embed_knowledge:
+        return Outcome("Not asked for: the index and its old embedder stay together.")
+    switches = prepare_switches(ctx.plan)
+    indexes = [switch.to_index for switch in moving(switches)]
+    if not indexes:
+        return Outcome("Nothing to do: the embedder stays the same.", {"bases": len(switches)})
+    create_ranges(ctx.step, indexes)
+    publish_ranges(ctx.step.pk, required_host(ctx))
+    _Embedding(ctx).run()
+    _build_files(ctx, indexes)
+    return _outcome(ctx, indexes)
+
+
+def catch_up(ctx: StepContext) -> Outcome:
+    """Bring the old indexes up to date with what was written since, before going back."""
+    switches = prepare_switches(ctx.plan)
+    indexes = [switch.to_index for switch in moving(switches)]
+    half(ctx)
+    embedded = drain_tails(ctx, indexes)
+    _build_files(ctx, [index for index in indexes if index.base_seq is None])
+    return Outcome(f"The old index knows all that was written since: {embedded} texts embedded.")
+
+
+class _Embedding:
+    """One run of the step over its ranges: where it is, and what it has told people."""
+
+    def __init__(self, ctx: StepContext) -> None:
+        self.ctx = ctx
+        self.total = max(ctx.step.ranges.count(), 1)
+        self.half_marked = False
+
+    def run(self) -> None:
+        """Embed ranges until none is open, whoever completes them."""
+        host = required_host(self.ctx)
+        while open_ranges := ranges_open(self.ctx.step.pk):
+            claim = claim_range(self.ctx.step.pk, self.ctx.claim.owner, host)
+            if claim is None:
+                self.tell(self.total - open_ranges, "Waiting for ranges that other hosts embed.")
+                Event().wait(0.5)
+            else:
+                self._embed(claim, self.total - open_ranges)
+        self._mark_half()
+
+    def _embed(self, claim: RangeClaim, done_ranges: int) -> None:
+        span = claim.range.last_id - claim.range.first_id + 1
+
+        def checkpoint(done: int) -> None:
+            place = f"range {done_ranges + 1} of {self.total}"
+            self.tell(done_ranges + min(done / span, 1.0), f"Embedding {place}: {done} texts.")
+
+        try:
+            embed_claimed(self.ctx, claim, checkpoint)
+        except BaseException:
+            release_range(claim)
+            raise
+
+    def tell(self, done_ranges: float, detail: str) -> None:
+        if done_ranges / self.total >= 1 / 2:
+            self._mark_half()
+        self.ctx.progress(EMBEDDING_SHARE * done_ranges / self.total, detail)
+
+    def _mark_half(self) -> None:
+        if not self.half_marked:
+            self.half_marked = True
+            half(self.ctx)
+
+
+def embed_claimed(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -> None:
+    """Embed one claimed range and complete it; also what a helping host does."""
+    row = claim.range
+    revision = row.fingerprint.revision
+    spec = embedding_spec_of(revision.model, revision)
+    with ctx.embedder(revision, spec) as embedder:
+        counts = embed_range(
+            row.base_id,
+            row.fingerprint_id,
+            row.first_id,
+            row.last_id,
+            embedder,
+            checkpoint=checkpoint,
+            batch_size=BATCH,
+        )
+    finish_range(claim, embedded=counts.embedded, failed=counts.failed)
+
+
+def _build_files(ctx: StepContext, indexes: Sequence[VectorIndex]) -> None:
+    for number, index in enumerate(indexes):
+        fraction = EMBEDDING_SHARE + (1 - EMBEDDING_SHARE) * number / len(indexes)
+        ctx.progress(fraction, f"Building index {number + 1} of {len(indexes)}.")
+        build_file(index, ctx.store, ctx.scratch_dir, checkpoint=ctx.checkpoint)
+
+
+def _outcome(ctx: StepContext, indexes: Sequence[VectorIndex]) -> Outcome:
+    rows = EmbedRange.objects.filter(step=ctx.step)
+    embedded = sum(row.embedded for row in rows)
+    failed = sum(row.failed for row in rows)
+    trouble = f", {failed} could not be" if failed else ""
+    return Outcome(
+        f"Embedded {embedded} texts{trouble}; {len(indexes)} index files built.",
+        {"embedded": embedded, "failed": failed, "bases": len(indexes)},
+    )

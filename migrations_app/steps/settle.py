@@ -1,0 +1,43 @@
+"""After a switch: the new engine warm, the old one out of memory when nobody needs it."""
+
+from __future__ import annotations
+
+from engines.models import EngineDefault, EnginePreference, KnowledgeBase, ModelRevision
+from migrations_app.steps.base import StepContext, half, required_host
+from migrations_app.transitions import Outcome
+
+WARM_SECONDS = 300.0
+
+
+def settle(ctx: StepContext) -> Outcome:
+    """Warm what the switch made active and unload what it left."""
+    return _settle(ctx, warm=ctx.plan.to_revision, cool=ctx.plan.from_revision)
+
+
+def resettle(ctx: StepContext) -> Outcome:
+    """Warm what the way back made active again and unload what it left."""
+    original = ctx.plan.rolls_back
+    cool = original.to_revision if original else None
+    return _settle(ctx, warm=original.from_revision if original else None, cool=cool)
+
+
+def _settle(ctx: StepContext, *, warm: ModelRevision | None, cool: ModelRevision | None) -> Outcome:
+    host = required_host(ctx)
+    if warm is not None:
+        payload = {"revision_id": warm.pk, "user_id": ctx.plan.user_id}
+        ctx.live.call("warm", payload, host=host.name, timeout=WARM_SECONDS)
+    half(ctx)
+    unloaded = cool is not None and cool != warm and not _is_needed(cool)
+    if unloaded and cool is not None:
+        ctx.live.call("unload", {"revision_id": cool.pk}, host=host.name)
+    name = warm.model.display_name if warm else "The engine"
+    ending = "the old one is unloaded." if unloaded else "the old one stays for others."
+    return Outcome(f"{name} is warm; {ending}")
+
+
+def _is_needed(revision: ModelRevision) -> bool:
+    return (
+        EnginePreference.objects.filter(revision=revision).exists()
+        or EngineDefault.objects.filter(engine=revision.model).exists()
+        or KnowledgeBase.objects.filter(live_index__fingerprint__revision=revision).exists()
+    )

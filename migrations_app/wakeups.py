@@ -1,0 +1,78 @@
+"""Tell a worker that there is something to look at; losing the message loses only time.
+
+The one place of this layer that knows Celery. Messages carry an id and nothing else, are sent by name
+after the commit, and a broker that is away is logged: the sweeper sends again what nobody picked up.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+from celery import current_app
+from django.db import transaction
+from kombu import Queue
+from kombu.exceptions import OperationalError
+
+from engines.clock import ClockTimestamp
+from engines.models import Host, HostStatus
+from migrations_app.models import Step
+from migrations_app.states import task_name
+
+logger = logging.getLogger(__name__)
+
+CONTROL_QUEUE = "control"
+
+
+def work_queue(host_name: str) -> str:
+    """Name the queue of a host's steps."""
+    return f"host.{host_name}.work"
+
+
+def live_queue(host_name: str) -> str:
+    """Name the queue of a host's answers to waiting people."""
+    return f"host.{host_name}.live"
+
+
+def send(name: str, argument: int | str, *, queue: str, expires: float | None = None) -> bool:
+    """Send one message now; False when the broker is away."""
+    try:
+        current_app.send_task(
+            name, args=[argument], queue=Queue(queue, routing_key=queue), expires=expires
+        )
+    except OperationalError as error:
+        logger.warning("Redis did not take the wake-up %s(%s): %s", name, argument, error)
+        return False
+    return True
+
+
+def publish_step(step: Step) -> bool:
+    """Send a step's wake-up and note when, so that the sweeper leaves it alone for a while."""
+    queue = work_queue(step.host.name) if step.host else CONTROL_QUEUE
+    sent = send(task_name(step.plan.kind, step.kind), step.pk, queue=queue)
+    Step.objects.filter(pk=step.pk).update(
+        published_at=ClockTimestamp(), publish_count=step.publish_count + 1
+    )
+    return sent
+
+
+def publish_step_on_commit(step_id: int) -> None:
+    """Wake the step's worker once the row is there for it to see."""
+    transaction.on_commit(partial(_publish_by_id, step_id), robust=True)
+
+
+def _publish_by_id(step_id: int) -> None:
+    step = Step.objects.select_related("plan", "host").filter(pk=step_id).first()
+    if step is not None:
+        publish_step(step)
+
+
+def publish_ranges(step_id: int, busy: Host) -> None:
+    """Call the other active hosts to help with a step's ranges."""
+    for host in Host.objects.filter(status=HostStatus.ACTIVE).exclude(pk=busy.pk):
+        send("knowledge.embed_ranges", step_id, queue=work_queue(host.name), expires=60)
+
+
+def publish_keep_up(index_id: int, host: Host) -> bool:
+    """Ask a host to embed what an index lacks."""
+    return send("knowledge.keep_up", index_id, queue=work_queue(host.name), expires=60)
