@@ -9,6 +9,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -22,7 +23,7 @@ _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _KEY = re.compile(
     r"(?P<kind>[a-z][a-z0-9-]{0,31})/(?P<start>[0-9a-f]{2})/(?P<sha>(?P=start)[0-9a-f]{62})"
 )
-_ASIDE = "incoming"
+_ASIDE = ".incoming"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,11 @@ class ArtifactStore:
 
     def put_file(self, path: Path, *, kind: str) -> Artifact:
         """Store a regular file's content under its digest; a sound copy already there is kept."""
-        with open_regular(path) as source:
+        try:
+            source = open_regular(path)
+        except OSError as error:
+            raise ArtifactMissingError(f"The file cannot be stored: {error}.") from error
+        with source:
             return self._put(source, kind)
 
     def put_bytes(self, data: bytes, *, kind: str) -> Artifact:
@@ -112,6 +117,18 @@ class ArtifactStore:
         if not (cached.is_file() and _digest_of(cached) == _sha_of(key)):
             self._fetch(key, cached)
         return cached
+
+    def remove_leftovers(self, before: datetime) -> int:
+        """Remove what interrupted writers left aside, last written before then; return how many."""
+        folder = f"{self._root}/{_ASIDE}"
+        if not self._fs.isdir(folder):
+            return 0
+        old = [
+            path for path in self._fs.ls(folder, detail=False) if self._fs.modified(path) < before
+        ]
+        for path in old:
+            self._fs.rm_file(path)
+        return len(old)
 
     def _put(self, source: BinaryIO, kind: str) -> Artifact:
         if not _KIND.fullmatch(kind):

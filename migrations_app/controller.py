@@ -30,7 +30,7 @@ SYSTEM = "system"
 class MigrationController:
     """The seed's controller: every method may be repeated, and refuses with a sentence."""
 
-    def create_migration_plan(
+    def create_migration_plan(  # noqa: PLR0913 - the seed's signature
         self,
         from_engine: str,
         to_engine: str,
@@ -76,7 +76,7 @@ class MigrationController:
 
     def get_migration_status(self, migration_id: str | UUID) -> Plan | None:
         """Return the plan, or None when there is none of this id."""
-        return Plan.objects.filter(pk=_uuid(migration_id)).first()
+        return _find(migration_id)
 
     def cancel_migration(self, migration_id: str | UUID, *, actor: User | None = None) -> bool:
         """Ask a plan to stop and undo itself; ConflictError after the switch."""
@@ -125,15 +125,16 @@ def _user(user_id: int | str) -> User:
     return user
 
 
-def _uuid(value: str | UUID) -> UUID | None:
+def _find(migration_id: str | UUID) -> Plan | None:
     try:
-        return value if isinstance(value, UUID) else UUID(str(value))
+        key = migration_id if isinstance(migration_id, UUID) else UUID(str(migration_id))
     except ValueError:
         return None
+    return Plan.objects.filter(pk=key).first()
 
 
 def _plan(migration_id: str | UUID) -> Plan:
-    plan = Plan.objects.filter(pk=_uuid(migration_id)).first()
+    plan = _find(migration_id)
     if plan is None:
         raise NotFoundError(f"There is no plan {migration_id}.")
     return plan
@@ -146,7 +147,7 @@ def _who(actor: User | None) -> str:
 def _in_the_way(plan: Plan) -> str:
     running = (
         Plan.objects.filter(
-            user_id=plan.user_id, status=PlanStatus.IN_PROGRESS, kind__in=PERSON_KINDS
+            user=plan.user, status=PlanStatus.IN_PROGRESS, kind__in=PERSON_KINDS
         )
         .exclude(pk=plan.pk)
         .first()
@@ -172,8 +173,8 @@ def _check_can_be_taken_back(plan: Plan) -> None:
     if plan.retention_until is not None and plan.retention_until < timezone.now():
         raise ConflictError("The old index was let go when its retention ended; migrate instead.")
     later = Plan.objects.filter(
-        user_id=plan.user_id,
-        base_id=plan.base_id,
+        user=plan.user,
+        base=plan.base,
         kind__in=[PlanKind.MIGRATE, PlanKind.RE_EMBED],
         status=PlanStatus.COMPLETED,
         finished_at__gt=plan.finished_at,

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -64,7 +65,7 @@ class Outcome:
     effects: Callable[[], None] | None = None
 
 
-def plan_start(plan_id: object, *, who: str) -> Plan:
+def plan_start(plan_id: UUID | str, *, who: str) -> Plan:
     """Move a pending plan to in_progress and make its first step ready.
 
     Locks steps, then the plan. Starting twice is a no-op. Raises IllegalMoveError; the database
@@ -158,7 +159,7 @@ def cancel_step(claim: Claim) -> None:
         _cancel_open_steps(plan, who=claim.owner)
 
 
-def request_cancel(plan_id: object, *, who: str) -> Plan:
+def request_cancel(plan_id: UUID | str, *, who: str) -> Plan:
     """Ask a plan to stop; what no worker holds is cancelled at once.
 
     Raises ConflictError ("roll back instead") once the switch is committed, IllegalMoveError when the
@@ -185,7 +186,7 @@ def request_cancel(plan_id: object, *, who: str) -> Plan:
         return plan
 
 
-def retry_step(plan_id: object, *, who: str) -> Step:
+def retry_step(plan_id: UUID | str, *, who: str) -> Step:
     """Let a step that needs an operator be tried again from fresh counters."""
     with transaction.atomic():
         plan = _lock_plan(plan_id)
@@ -199,7 +200,7 @@ def retry_step(plan_id: object, *, who: str) -> Step:
         return step
 
 
-def mark_rolled_back(plan_id: object, *, who: str, why: str) -> None:
+def mark_rolled_back(plan_id: UUID | str, *, who: str, why: str) -> None:
     """Move a completed plan to rolled_back; part of the effects of the way back."""
     plan = _lock_plan_row(plan_id)
     _move_plan(plan, PlanStatus.ROLLED_BACK, who=who, why=why)
@@ -208,12 +209,12 @@ def mark_rolled_back(plan_id: object, *, who: str, why: str) -> None:
 # --- the moves themselves, under locks that the functions above took ---------------------------
 
 
-def _lock_plan(plan_id: object) -> Plan:
+def _lock_plan(plan_id: UUID | str) -> Plan:
     list(Step.objects.select_for_update().filter(plan_id=plan_id).order_by("pk"))
     return _lock_plan_row(plan_id)
 
 
-def _lock_plan_row(plan_id: object) -> Plan:
+def _lock_plan_row(plan_id: UUID | str) -> Plan:
     plan = Plan.objects.select_for_update(no_key=True).filter(pk=plan_id).first()
     if plan is None:
         raise NotFoundError("There is no such plan.")

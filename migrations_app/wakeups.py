@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from functools import partial
+from typing import Any
 
 from celery import current_app
 from django.db import transaction
@@ -36,10 +37,10 @@ def live_queue(host_name: str) -> str:
 
 def send(name: str, argument: int | str, *, queue: str, expires: float | None = None) -> bool:
     """Send one message now; False when the broker is away."""
+    # A Queue object, not a name: names of other hosts are not declared here and would be refused.
+    route: Any = Queue(queue, routing_key=queue)
     try:
-        current_app.send_task(
-            name, args=[argument], queue=Queue(queue, routing_key=queue), expires=expires
-        )
+        current_app.send_task(name, args=[argument], queue=route, expires=expires)
     except OperationalError as error:
         logger.warning("Redis did not take the wake-up %s(%s): %s", name, argument, error)
         return False

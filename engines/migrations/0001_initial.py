@@ -251,6 +251,7 @@ class Migration(migrations.Migration):
                 ('file_sha256', models.CharField(blank=True, max_length=64)),
                 ('file_count', models.PositiveIntegerField(default=0)),
                 ('base_seq', models.BigIntegerField(blank=True, null=True)),
+                ('covered_seq', models.BigIntegerField(default=0, help_text='A hint that finds lag cheaply: up to here every live chunk had its embedding.')),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('base', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='indexes', to='engines.knowledgebase')),
                 ('fingerprint', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='indexes', to='engines.fingerprint')),

@@ -159,6 +159,10 @@ class VectorIndex(models.Model):
     file_sha256 = models.CharField(max_length=64, blank=True)
     file_count = models.PositiveIntegerField(default=0)
     base_seq = models.BigIntegerField(null=True, blank=True)
+    covered_seq = models.BigIntegerField(
+        default=0,
+        help_text="A hint that finds lag cheaply: up to here every live chunk had its embedding.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -59,7 +59,7 @@ def _check_kind(path: Path, base_revision: ModelRevision) -> None:
         )
 
 
-def adapters_of(user_id: int | None) -> list[LoraAdapter]:
+def adapters_of(user_id: int) -> list[LoraAdapter]:
     """Return all adapters of a person, valid or not."""
     return list(LoraAdapter.objects.filter(user_id=user_id).order_by("pk"))
 

@@ -138,7 +138,7 @@ def catalog_import(document: Mapping[str, Any]) -> ImportReport:
 
 
 def _entries(document: Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    models = document.get("models") if isinstance(document, Mapping) else None
+    models = document.get("models")
     if isinstance(models, Mapping):
         return list(models.items())
     if isinstance(models, list):

@@ -13,6 +13,7 @@ MAX_CHARS = 100_000
 
 
 def conversation_create(user: User, *, title: str = "") -> Conversation:
+    """Begin a conversation of this person."""
     return Conversation.objects.create(user=user, title=title)
 
 

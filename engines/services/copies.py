@@ -12,8 +12,9 @@ from engines.exceptions import InvalidRequestError
 from engines.gguf.reader import read_header
 from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
 from engines.paths import safe_join
-from engines.specs import EngineSpec
-from engines.transfer.hub import RemoteFile, file_url
+from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
+from engines.transfer.hub import pinned_file
+from engines.transfer.remote import RemoteFile
 
 FACTS = (
     "architecture",
@@ -78,19 +79,23 @@ def _remember_facts(revision: ModelRevision, path: Path) -> None:
 def remote_file(revision: ModelRevision) -> RemoteFile:
     """Return where a pinned revision is fetched from."""
     model = revision.model
-    endpoint = model.hub_endpoint or settings.HF_ENDPOINT
-    return RemoteFile(
-        repo=model.huggingface_repo,
-        filename=model.filename,
+    return pinned_file(
+        model.huggingface_repo,
+        model.filename,
         commit=revision.commit,
         size=revision.file_size,
         sha256=revision.sha256,
-        url=file_url(model.huggingface_repo, model.filename, revision.commit, endpoint=endpoint),
-        etag=revision.sha256,
+        endpoint=model.hub_endpoint or settings.HF_ENDPOINT,
     )
 
 
-def engine_spec(revision: ModelRevision, path: str) -> EngineSpec:
+def engine_spec(
+    revision: ModelRevision,
+    path: str,
+    *,
+    embedding: EmbeddingSpec | None = None,
+    adapters: tuple[AdapterSpec, ...] = (),
+) -> EngineSpec:
     """Return what a runtime needs to start a revision that lies at ``path``."""
     if not path:
         raise InvalidRequestError(f"{revision} is not on this host; download it first.")
@@ -102,4 +107,6 @@ def engine_spec(revision: ModelRevision, path: str) -> EngineSpec:
         family=model.model_family,
         runtime=model.runtime,
         context_length=int(revision.facts.get("context_length") or model.context_length or 0),
+        adapters=adapters,
+        embedding=embedding,
     )

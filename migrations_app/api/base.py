@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from django.contrib.auth.models import User
 from django.db.models import Model, QuerySet
-from rest_framework.authentication import SessionAuthentication, TokenAuthentication
+from rest_framework.authentication import (
+    BaseAuthentication,
+    SessionAuthentication,
+    TokenAuthentication,
+)
 from rest_framework.exceptions import NotFound, ValidationError
-from rest_framework.permissions import AllowAny, IsAuthenticated
+from rest_framework.parsers import BaseParser
+from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -34,13 +39,25 @@ class BearerAuthentication(TokenAuthentication):
     keyword = "Bearer"
 
 
+class WorkThrottle(UserRateThrottle):
+    """A brake on what starts work; reading is not counted."""
+
+    scope = "work"
+
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        return request.method in SAFE_METHODS or super().allow_request(request, view)
+
+
 class ApiView(APIView):
     """A view whose errors are problems and whose bodies are bounded; self-contained on purpose."""
 
-    authentication_classes = (BearerAuthentication, SessionAuthentication)
-    permission_classes = (IsAuthenticated,)
+    authentication_classes: Sequence[type[BaseAuthentication]] = (
+        BearerAuthentication,
+        SessionAuthentication,
+    )
+    permission_classes: Sequence[Any] = (IsAuthenticated,)
     renderer_classes = (JSONRenderer,)
-    parser_classes = (StrictJSONParser,)
+    parser_classes: Sequence[type[BaseParser]] = (StrictJSONParser,)
     throttle_classes: tuple[type[BaseThrottle], ...] = (AnonRateThrottle, UserRateThrottle)
     schema = ApiSchema()
     max_body_bytes = MAX_JSON_BYTES
@@ -94,6 +111,12 @@ def validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:
     """Return the checked content of a request or raise its errors."""
     serializer.is_valid(raise_exception=True)
     return cast("dict[str, Any]", serializer.validated_data)
+
+
+def refuse_content(request: Request) -> None:
+    """Raise ValidationError when a command that takes no content was sent some."""
+    if request.data:
+        raise ValidationError("This request takes no content.")
 
 
 def row_or_404(queryset: QuerySet[Row], **lookup: Any) -> Row:

@@ -36,8 +36,8 @@ class CursorPages(CursorPagination):
         return int(asked[:9])
 
     def paginate_queryset(
-        self, queryset: QuerySet[Row], request: Request, view: Any = None
-    ) -> list[Row] | None:
+        self, queryset: Any, request: Request, view: Any = None
+    ) -> list[Any] | None:
         """Refuse a cursor that is not one of ours with 400, whatever lies in it."""
         try:
             return super().paginate_queryset(queryset, request, view)

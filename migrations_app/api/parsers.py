@@ -45,7 +45,7 @@ def refuse_large_body(request: Request, limit: int) -> None:
 
 
 @contextmanager
-def uploaded_to_disk(upload: UploadedFile, name: str) -> Iterator[Path]:
+def uploaded_to_disk(upload: UploadedFile[Any], name: str) -> Iterator[Path]:
     """Write an upload under a name of ours for as long as the block runs."""
     with tempfile.TemporaryDirectory(prefix="sam-upload-") as folder:
         path = Path(folder) / name

@@ -52,30 +52,30 @@ STATUS_OF: tuple[tuple[type[sam.SamError], int], ...] = (
 )
 
 
-class WrongCredentials(exceptions.APIException):  # noqa: N818 - DRF's naming
+class WrongCredentials(exceptions.APIException):
     status_code = status.HTTP_401_UNAUTHORIZED
     default_code = "wrong_credentials"
     default_detail = "The user name or the password is wrong."
 
 
-class PreconditionMissing(exceptions.APIException):  # noqa: N818
+class PreconditionMissing(exceptions.APIException):
     status_code = status.HTTP_428_PRECONDITION_REQUIRED
     default_code = "precondition_required"
     default_detail = "Send If-Match with the ETag that you read, so that no other change is lost."
 
 
-class PreconditionFailed(exceptions.APIException):  # noqa: N818
+class PreconditionFailed(exceptions.APIException):
     status_code = status.HTTP_412_PRECONDITION_FAILED
     default_code = "precondition_failed"
     default_detail = "It was changed since you read it; read it again and repeat your change."
 
 
-class BodyTooLarge(exceptions.APIException):  # noqa: N818
+class BodyTooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "body_too_large"
 
 
-class KeyReused(exceptions.APIException):  # noqa: N818
+class KeyReused(exceptions.APIException):
     status_code = status.HTTP_422_UNPROCESSABLE_ENTITY
     default_code = "idempotency_key_reused"
     default_detail = "This Idempotency-Key belongs to another request; choose a new key."

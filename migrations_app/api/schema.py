@@ -14,6 +14,8 @@ from rest_framework.permissions import SAFE_METHODS
 from migrations_app.api.idempotency import HEADER as IDEMPOTENCY_KEY
 from migrations_app.api.problems import PROBLEM_TYPE, TITLES
 
+API_PREFIX = "/api/v1"
+
 LOCATION = OpenApiParameter(
     "Location",
     OpenApiTypes.URI_REF,
@@ -51,7 +53,7 @@ class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
     status = serializers.IntegerField()
     code = serializers.CharField(help_text="Stable; made for programs.")
     detail = serializers.CharField(help_text="A sentence; made for people.")
-    errors = serializers.DictField(
+    errors = serializers.DictField(  # type: ignore[assignment]
         child=serializers.ListField(child=serializers.CharField()),
         required=False,
         help_text="By field, when the request's content is wrong.",
@@ -60,6 +62,14 @@ class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
 
 class ApiSchema(AutoSchema):
     """Describe what the views share, so that no route can forget it."""
+
+    def get_operation(
+        self, path: str, path_regex: str, path_prefix: str, method: str, registry: Any
+    ) -> Any:
+        return super().get_operation(path, path_regex, API_PREFIX, method, registry)
+
+    def get_tags(self) -> list[str]:
+        return [self.path.removeprefix(API_PREFIX).strip("/").split("/")[0]]
 
     def get_override_parameters(self) -> list[Any]:
         declared = list(super().get_override_parameters())
@@ -72,7 +82,7 @@ class ApiSchema(AutoSchema):
         return bodies
 
     def _problem(self, status: str, direction: Any) -> dict[str, Any]:
-        body: dict[str, Any] = self._get_response_for_code(
+        body: dict[str, Any] = self._get_response_for_code(  # type: ignore[no-untyped-call]
             ProblemSerializer, status, [PROBLEM_TYPE], direction
         )
         body["description"] = TITLES[int(status)]
@@ -97,7 +107,7 @@ class ApiSchema(AutoSchema):
         self, schema: dict[str, Any], serializer: Any, direction: Any
     ) -> dict[str, Any]:
         """Close every object: what is not described is refused."""
-        described: dict[str, Any] = super()._postprocess_serializer_schema(
+        described: dict[str, Any] = super()._postprocess_serializer_schema(  # type: ignore[no-untyped-call]
             schema, serializer, direction
         )
         if "properties" in described:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
@@ -31,7 +32,7 @@ def back_up(ctx: StepContext) -> Outcome:
     try:
         counts, summary = _write(ctx, path)
         ctx.progress(0.7, "Reading the backup back.")
-        verify_archive(path, ctx.keys, summary.wrapped_key)
+        verify_archive(path, summary.wrapped_key, ctx.keys)
         artifact = ctx.store.put_file(path, kind="backups")
     finally:
         path.unlink(missing_ok=True)
@@ -45,9 +46,7 @@ def back_up(ctx: StepContext) -> Outcome:
 
 def _write(ctx: StepContext, path: Path) -> tuple[dict[str, int], ArchiveSummary]:
     counts: dict[str, int] = {}
-    user = ctx.plan.user
-    if user is None:
-        raise InvalidRequestError("Only a plan about a person can be backed up.")
+    user = _person(ctx.plan)
     with_adapters = ctx.plan.backup_lora_adapters
     with ArchiveWriter(path, ctx.keys.current) as archive, one_moment():
         archive.add_json("format", {"format": FORMAT, "plan": str(ctx.plan.pk)})
@@ -59,17 +58,23 @@ def _write(ctx: StepContext, path: Path) -> tuple[dict[str, int], ArchiveSummary
             if number == MEMBERS_BEFORE_HALF:
                 half(ctx)
         if with_adapters:
-            _add_adapter_files(ctx, archive)
+            _add_adapter_files(ctx, user, archive)
         summary = archive.close()
     return counts, summary
+
+
+def _person(plan: Plan) -> User:
+    if plan.user is None:
+        raise InvalidRequestError("Only a plan about a person can be backed up.")
+    return plan.user
 
 
 def _json(rows: list[dict[str, Any]]) -> bytes:
     return json.dumps(rows, cls=DjangoJSONEncoder).encode()
 
 
-def _add_adapter_files(ctx: StepContext, archive: ArchiveWriter) -> None:
-    for adapter in adapters_of(ctx.plan.user_id):
+def _add_adapter_files(ctx: StepContext, user: User, archive: ArchiveWriter) -> None:
+    for adapter in adapters_of(user.pk):
         local = ctx.store.local_path(adapter.artifact_key, ctx.scratch_dir)
         archive.add_file(f"adapters/{adapter.sha256}.gguf", local)
         ctx.checkpoint()
@@ -81,7 +86,7 @@ def _remember(
     Backup.objects.get_or_create(
         plan=plan,
         defaults={
-            "user_id": plan.user_id,
+            "user": _person(plan),
             "artifact_key": artifact.key,
             "sha256": artifact.sha256,
             "file_size": artifact.size,

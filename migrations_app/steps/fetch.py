@@ -16,7 +16,8 @@ from engines.services.copies import (
     is_present,
     remote_file,
 )
-from engines.transfer.download import Progress, download
+from engines.transfer.download import download
+from engines.transfer.remote import Progress
 from engines.transfer.verify import verify_file
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
@@ -81,7 +82,11 @@ def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> int:
         ctx.progress(min(fraction, 1.0), detail)
 
     result = download(
-        remote_file(revision), destination, progress=report, token=settings.HF_TOKEN or None
+        remote_file(revision),
+        destination,
+        progress=report,
+        cancelled=_never,
+        token=settings.HF_TOKEN or None,
     )
     copy_downloaded(copy, result.path, result.sha256)
     return result.bytes_fetched
@@ -98,7 +103,7 @@ def verify_model(ctx: StepContext) -> Outcome:
         )
     half(ctx)
     try:
-        verify_file(path, sha256=copy.revision.sha256, size=copy.revision.file_size)
+        _verify(ctx, copy)
     except DigestMismatchError as error:
         sentence = str(error)
         return Outcome(
@@ -108,6 +113,24 @@ def verify_model(ctx: StepContext) -> Outcome:
         f"{copy.revision} is intact.",
         effects=lambda: copy_downloaded(copy, path, copy.revision.sha256),
     )
+
+
+def _verify(ctx: StepContext, copy: ModelCopy) -> None:
+    def report(progress: Progress) -> None:
+        ctx.progress(progress.done / max(progress.total, 1), f"Hashing {copy.revision}.")
+
+    verify_file(
+        Path(copy.path),
+        sha256=copy.revision.sha256,
+        size=copy.revision.file_size,
+        progress=report,
+        cancelled=_never,
+    )
+
+
+def _never() -> bool:
+    """A cancelled step is told by its own progress call, which raises."""
+    return False
 
 
 def delete_model(ctx: StepContext) -> Outcome:

@@ -12,10 +12,10 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
+from engines.services.indexes import is_ready
 
 from engines.models import EnginePreference, KnowledgeBase, PreferenceSnapshot
 from engines.services.adapters import adapters_invalidate, adapters_restore
-from engines.services.indexes import is_ready
 from engines.services.preferences import EngineChoice, preference_lock, preference_write
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind
@@ -181,7 +181,7 @@ def _restore_preference(original: Plan, preference: EnginePreference) -> list[st
     """Restore what still holds the switch's values; say what was changed since and is left."""
     written = original.switched
     snapshot = PreferenceSnapshot.objects.filter(
-        user_id=original.user_id, version=written.get("version_before")
+        user=original.user, version=written.get("version_before")
     ).first()
     if snapshot is None or preference.revision_id != original.to_revision_id:
         return ["The engine was changed since and is left as it is."]

@@ -8,6 +8,7 @@ from django.contrib.auth.models import Group
 from rest_framework import serializers
 
 from engines.models import CatalogModel, Host, ModelCopy, ModelRole
+from engines.services.catalog_checks import validate_model_filename, validate_repository
 from migrations_app.api.base import ClosedSerializer, refuse_unknown_fields
 
 MAX_TAGS = 50
@@ -19,6 +20,8 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
     tags = serializers.ListField(
         child=serializers.CharField(max_length=64), max_length=MAX_TAGS, required=False
     )
+    filename = serializers.CharField(max_length=255, validators=[validate_model_filename])
+    huggingface_repo = serializers.CharField(max_length=193, validators=[validate_repository])
     embedding_model = serializers.SlugRelatedField(
         slug_field="model_id",
         queryset=CatalogModel.objects.filter(role=ModelRole.EMBEDDING),

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.models import User
 from rest_framework import serializers
 
+from engines.services.roles import AnyUser
 from migrations_app.api.base import ClosedSerializer
 from migrations_app.models import Plan, PlanEvent, Step
 
@@ -47,6 +47,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
     to_commit = serializers.CharField(source="to_revision.commit", allow_null=True, default=None)
     user_id = serializers.IntegerField(allow_null=True)
     created_by_id = serializers.IntegerField(allow_null=True)
+    base_id = serializers.IntegerField(allow_null=True, help_text="Of a re_embed plan.")
     rolls_back = serializers.UUIDField(source="rolls_back_id", allow_null=True)
     affected_lora_adapters = serializers.ListField(
         child=serializers.CharField(),
@@ -61,6 +62,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
             "kind",
             "user_id",
             "created_by_id",
+            "base_id",
             "host",
             "from_engine",
             "to_engine",
@@ -91,9 +93,10 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
         return shown
 
 
-def tells_content(plan: Plan, reader: Any) -> bool:
-    """Whether the reader is the person the plan moves; a plan about hosts tells of nobody."""
-    return plan.user_id is None or (isinstance(reader, User) and plan.user_id == reader.pk)
+def tells_content(plan: Plan, reader: AnyUser) -> bool:
+    """Whether the reader may know what the plan touches: it is theirs, or about hosts alone."""
+    about_hosts = plan.user_id is None and plan.base_id is None
+    return about_hosts or reader.pk in (plan.user_id, plan.created_by_id if plan.base_id else None)
 
 
 class StepSerializer(serializers.ModelSerializer[Step]):

@@ -14,9 +14,10 @@ from rest_framework.response import Response
 
 from engines.models import CatalogModel, ModelCopy
 from engines.services.catalog import catalog_visible_to
-from migrations_app.api.base import Rows, validated
+from engines.services.roles import is_curator, is_operator
+from migrations_app.api.base import ApiView, Rows, WorkThrottle, validated
 from migrations_app.api.idempotency import idempotent
-from migrations_app.api.permissions import CuratorWrites, OperatorOnly, is_curator, is_operator
+from migrations_app.api.permissions import CuratorWrites, OperatorOnly
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.catalog import CatalogModelSerializer, ModelStatusSerializer
 from migrations_app.api.serializers.plans import DownloadCreateSerializer, PlanSerializer
@@ -71,6 +72,7 @@ class DownloadViews(mixins.ListModelMixin, Rows[Plan]):
 
     serializer_class = PlanSerializer
     permission_classes = (IsAuthenticated, OperatorOnly)
+    throttle_classes = (*ApiView.throttle_classes, WorkThrottle)
     page_ordering = ("-created_at", "id")
     queryset = Plan.objects.none()
 

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 
 from engines.models import Conversation, Message
 from engines.services.conversations import conversation_create
-from migrations_app.api.base import Rows, row_or_404, validated
+from migrations_app.api.base import ApiView, Rows, WorkThrottle, row_or_404, validated
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
     ConversationCreateSerializer,
@@ -56,6 +56,7 @@ class MessageViews(mixins.ListModelMixin, Rows[Message]):
     """The messages of one conversation, in order."""
 
     serializer_class = MessageSerializer
+    throttle_classes = (*ApiView.throttle_classes, WorkThrottle)
     page_ordering = ("position",)
     queryset = Message.objects.none()
 

@@ -8,14 +8,6 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, status
-from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.parsers import MultiPartParser
-from rest_framework.request import Request
-from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer as AnySerializer
-
-from engines.models import Document, KnowledgeBase
 from engines.services.knowledge import (
     base_create,
     base_delete,
@@ -24,9 +16,17 @@ from engines.services.knowledge import (
     document_update,
 )
 from engines.services.search import readable_bases
+from rest_framework import mixins, status
+from rest_framework.exceptions import PermissionDenied, ValidationError
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer as AnySerializer
+
+from engines.models import Document, KnowledgeBase
+from engines.services.roles import AnyUser, is_curator
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.parsers import MAX_DOCUMENT_BODY_BYTES, StrictJSONParser
-from migrations_app.api.permissions import AnyUser, is_curator
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
     BaseCreateSerializer,
@@ -190,7 +190,7 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         return _from_file(asked["file"], asked.get("title"))
 
 
-def _from_file(upload: UploadedFile, title: str | None) -> dict[str, Any]:
+def _from_file(upload: UploadedFile[Any], title: str | None) -> dict[str, Any]:
     name = upload.name or "document"
     is_markdown = name.lower().endswith(MARKDOWN_ENDINGS)
     try:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
-from typing import Any
 
+from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -20,9 +20,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import AnonRateThrottle
 
+from engines.artifacts import ArtifactStore
 from engines.models import EnginePreference, LoraAdapter, PromptTemplate, UserPrompts
-from engines.services.catalog import catalog_visible_to, pinned_revision
 from engines.services.adapters import adapter_add
+from engines.services.catalog import catalog_visible_to, pinned_revision
 from engines.services.preferences import (
     Prompts,
     effective_engine,
@@ -32,9 +33,9 @@ from engines.services.preferences import (
     prompts_edit,
     prompts_of,
 )
+from engines.services.roles import roles_of
 from migrations_app.api.base import ApiView, Rows, check_if_match, row_or_404, validated
 from migrations_app.api.parsers import MAX_ADAPTER_BODY_BYTES, uploaded_to_disk
-from migrations_app.api.permissions import roles_of
 from migrations_app.api.problems import WrongCredentials
 from migrations_app.api.schema import ETAG, IF_MATCH, LOCATION
 from migrations_app.api.serializers.people import (
@@ -200,7 +201,13 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
         else:
             revision = pinned_revision(model)
         with uploaded_to_disk(asked["file"], "adapter.gguf") as path:
-            adapter = adapter_add(self.caller, asked["name"], revision, path, artifact_store())
+            adapter = adapter_add(
+                self.caller,
+                asked["name"],
+                revision,
+                path,
+                ArtifactStore(settings.SAM_ARTIFACT_STORE),
+            )
         location = self.reverse_action("detail", kwargs={"pk": adapter.pk})
         return Response(
             AdapterSerializer(adapter).data,

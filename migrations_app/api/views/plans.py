@@ -17,9 +17,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from migrations_app.api.base import Rows, validated
+from engines.services.roles import AnyUser, is_operator
+from migrations_app.api.base import ApiView, Rows, WorkThrottle, refuse_content, validated
 from migrations_app.api.idempotency import idempotent
-from migrations_app.api.permissions import AnyUser, OperatorOnly, is_operator
+from migrations_app.api.permissions import OperatorOnly
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.plans import (
     PlanCreateSerializer,
@@ -30,7 +31,7 @@ from migrations_app.api.serializers.plans import (
 from migrations_app.controller import MigrationController, get_migration_controller
 from migrations_app.models import Plan, PlanEvent, Step
 
-CONTENT_KEYS = frozenset({"affected_lora_adapters", "adapters", "knowledge_bases", "bases"})
+CONTENT_KEYS = frozenset({"adapters", "bases"})
 """Parts of a preview that name what a person has."""
 
 
@@ -51,6 +52,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     """One's own plans; operators run all of them, without their content."""
 
     serializer_class = PlanSerializer
+    throttle_classes = (*ApiView.throttle_classes, WorkThrottle)
     lookup_field = "id"
     lookup_value_regex = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
     page_ordering = ("-created_at", "id")
@@ -105,7 +107,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     @idempotent
     def execute(self, request: Request, **lookup: Any) -> Response:
         """Start the plan; the old engine serves until the new one is proven."""
-        plan_id = str(self.get_object().pk)
+        plan_id = self._asked()
         self.controller.execute_migration(plan_id, actor=self.caller)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
@@ -114,7 +116,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     @idempotent
     def cancel(self, request: Request, **lookup: Any) -> Response:
         """Stop an open plan; what is running ends at its next checkpoint."""
-        plan_id = str(self.get_object().pk)
+        plan_id = self._asked()
         self.controller.cancel_migration(plan_id, actor=self.caller)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
@@ -123,8 +125,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     @idempotent
     def roll_back(self, request: Request, **lookup: Any) -> Response:
         """Start the way back; the answer and its Location are the rollback plan's."""
-        plan_id = str(self.get_object().pk)
-        new_id = self.controller.roll_back_migration(plan_id, actor=self.caller)
+        new_id = self.controller.roll_back_migration(self._asked(), actor=self.caller)
         return self._plan(new_id, status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
@@ -132,7 +133,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     @idempotent
     def retry(self, request: Request, **lookup: Any) -> Response:
         """Try a step again that waits for an operator."""
-        plan_id = str(self.get_object().pk)
+        plan_id = self._asked()
         self.controller.retry_step(plan_id, actor=self.caller)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
@@ -141,9 +142,13 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     @idempotent
     def abandon(self, request: Request, **lookup: Any) -> Response:
         """Give a plan up before its switch; the person stays exactly as before."""
-        plan_id = str(self.get_object().pk)
-        self.controller.abandon(plan_id, actor=self.caller)
+        plan_id = self._asked()
+        self.controller.abandon_migration(plan_id, actor=self.caller)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
+
+    def _asked(self) -> str:
+        refuse_content(self.request)
+        return str(self.get_object().pk)
 
     def _person(self, user_id: int | None) -> User:
         if user_id is None or user_id == self.caller.pk:

@@ -1,0 +1,142 @@
+"""The story itself: Ada is moved to another engine and taken back, while somebody watches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deploy.demo.bases import wait_until_searchable
+from deploy.demo.engine_files import NEW, ensure_adapter_file
+from deploy.demo.errors import DemoError
+from deploy.demo.flower import task_states
+from deploy.demo.plans import execute, make_plan, roll_back
+from deploy.demo.questions import QUESTIONS, Question
+from deploy.demo.rest import ApiProblemError
+from deploy.demo.stage import Cast, Stage
+from deploy.demo.texts import Page
+from deploy.demo.traffic import Traffic
+from deploy.demo.witness import Observation, Search, observe, said_in, search
+
+NOTE = Page(
+    "A note written after the switch",
+    "The quince tree behind the reading house flowers in the last week of April. "
+    "Odile Marchetti waters it on Thursdays.\n",
+)
+NOTE_QUESTION = Question("Who looks after the fruit plant in the garden?", "Odile Marchetti")
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """How the API refused something."""
+
+    status: int
+    code: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """Everything that was seen; the proofs are computed from it afterwards."""
+
+    before: Observation
+    forth: Traffic
+    after: Observation
+    back: Traffic
+    again: Observation
+    migration: Row
+    rollback: Row
+    migration_tasks: dict[str, str]
+    rollback_tasks: dict[str, str]
+    refusal: Refusal
+    note_after: Search
+    note_again: Search
+    said: Sequence[dict[str, str]]
+    """The one conversation at its end."""
+    stranger: Sequence[Search]
+    """What Bob finds with the same questions."""
+    stranger_refusal: Refusal
+
+    @property
+    def searches(self) -> list[Search]:
+        """All searches of Ada and of her second client."""
+        seen = [self.before, self.after, self.again]
+        own = [found for moment in seen for found in moment.searches]
+        return [*own, *self.forth.searches, *self.back.searches, self.note_after, self.note_again]
+
+
+def play(actors: Cast, stage: Stage) -> Recording:
+    """Migrate, look, write something, roll back, look again."""
+    console, ada, site = actors.console, actors.ada, actors.site
+    look = (ada, stage.conversation, stage.adapter)
+    before = observe(*look)
+    stranger = [search(actors.bob, question) for question in QUESTIONS]
+
+    console.print(f"\n[bold]Migration:[/] Ada moves to {NEW.display_name}")
+    with Traffic(site.web, actors.people.ada) as forth:
+        migration = execute(console, ada, make_plan(console, ada, NEW.model_id))
+    migration_tasks = _tasks(actors, migration)
+    after = observe(*look)
+    refusal = _refused_adapter(actors)
+    note_after = _write_note(actors, stage)
+    stranger_refusal = _refused_stranger(actors, migration["id"])
+
+    console.print("\n[bold]Rollback:[/] Ada goes back")
+    with Traffic(site.web, actors.people.ada) as back:
+        rollback = roll_back(console, ada, migration["id"])
+    return Recording(
+        before=before,
+        forth=forth,
+        after=after,
+        back=back,
+        again=observe(*look),
+        migration=migration,
+        rollback=rollback,
+        migration_tasks=migration_tasks,
+        rollback_tasks=_tasks(actors, rollback),
+        refusal=refusal,
+        note_after=note_after,
+        note_again=search(ada, NOTE_QUESTION),
+        said=[dict(message) for message in said_in(ada, stage.conversation)],
+        stranger=stranger,
+        stranger_refusal=stranger_refusal,
+    )
+
+
+def _tasks(actors: Cast, plan: Row) -> dict[str, str]:
+    password = actors.site.data / "flower-password"
+    return task_states(actors.site.flower, password, plan["id"])
+
+
+def _refused_adapter(actors: Cast) -> Refusal:
+    """Offer the old engine's adapter for the new engine."""
+    path = ensure_adapter_file(actors.site.hub_root, actors.site.demo)
+    fields = {"name": "ada-tone-on-the-new-engine", "base_model": NEW.model_id}
+    try:
+        actors.ada.upload("adapters", fields, path)
+    except ApiProblemError as error:
+        return _refusal(error)
+    raise DemoError("The old engine's adapter was accepted for the new engine.")
+
+
+def _refused_stranger(actors: Cast, plan_id: str) -> Refusal:
+    """Ask for Ada's plan as Bob."""
+    try:
+        actors.bob.get(f"plans/{plan_id}")
+    except ApiProblemError as error:
+        return _refusal(error)
+    raise DemoError("Bob can read Ada's plan.")
+
+
+def _refusal(error: ApiProblemError) -> Refusal:
+    return Refusal(error.status, str(error.problem.get("code")), str(error))
+
+
+def _write_note(actors: Cast, stage: Stage) -> Search:
+    """Add a document on the new engine; it is there as soon as it is embedded."""
+    body = {"title": NOTE.title, "text": NOTE.text}
+    actors.ada.post(f"knowledge-bases/{stage.bases.own}/documents", body)
+    wait_until_searchable(actors.console, stage.bases)
+    return search(actors.ada, NOTE_QUESTION)

@@ -1,0 +1,49 @@
+"""The catalog of the demo: SAM's starter entries, and the engines of the local hub."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from deploy.demo.engine_files import ENGINES, DemoEngine
+from deploy.demo.errors import DemoError
+from engines.models import PromptTemplate
+from migrations_app.library import get_model_library_manager
+
+SYSTEM_PROMPTS = {
+    "llama": "You are a careful librarian. Name the page you quote.",
+    "qwen": "You answer from the reader's own pages, in short sentences.",
+}
+_REASONING_PROMPTS = {
+    "llama": "First list what the pages say, then answer.",
+    "qwen": "Check each step before the next.",
+}
+
+
+def ensure_catalog(hub_address: str) -> int:
+    """Write starter and demo entries; return how many there are. Refusals stop the demo."""
+    library = get_model_library_manager()
+    starter = library._create_default_catalog()
+    demo = library.import_catalog({"models": [_entry(engine, hub_address) for engine in ENGINES]})
+    refused = starter.refused | demo.refused
+    if refused:
+        raise DemoError("; ".join(f"{name}: {why}" for name, why in refused.items()))
+    for family, system_prompt in SYSTEM_PROMPTS.items():
+        texts = {"system_prompt": system_prompt, "reasoning_prompt": _REASONING_PROMPTS[family]}
+        PromptTemplate.objects.update_or_create(family=family, defaults=texts)
+    return len(starter.written) + len(demo.written)
+
+
+def _entry(engine: DemoEngine, hub_address: str) -> dict[str, Any]:
+    return {
+        "model_id": engine.model_id,
+        "display_name": engine.display_name,
+        "description": "Served by the quickstart's own hub on this machine.",
+        "model_family": engine.family,
+        "role": engine.role,
+        "huggingface_repo": engine.repository,
+        "filename": engine.filename,
+        "hub_endpoint": hub_address,
+        "quantization": "F16",
+        "embedding_model": engine.companion,
+        "tags": ["demo"],
+    }

@@ -1,0 +1,88 @@
+"""The demo's engines, written on the spot into the folder that the local hub serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy.demo.minilm import CONVERTER_VERSION, convert_minilm, convert_minilm_permuted
+from deploy.demo.tiny_models import write_llama_chat, write_lora_for, write_qwen_chat
+
+OWNER = "sam-demo"
+CONTEXT_TOKENS = 2048
+_PERMUTATION_SEED = 4
+_ADAPTER_FILE = "ada-tone.gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoEngine:
+    """A catalog entry of the demo and how its file comes to be."""
+
+    model_id: str
+    display_name: str
+    family: str
+    role: str
+    write: Callable[[Path, Path], object]
+    """Given the embedder's package folder and where to write."""
+    companion: str | None = None
+
+    @property
+    def repository(self) -> str:
+        return f"{OWNER}/{self.model_id}-GGUF"
+
+    @property
+    def filename(self) -> str:
+        return f"{self.model_id}-f16.gguf"
+
+
+def _write_llama(_package: Path, target: Path) -> object:
+    return write_llama_chat(target, context_length=CONTEXT_TOKENS)
+
+
+def _write_qwen(_package: Path, target: Path) -> object:
+    return write_qwen_chat(target, context_length=CONTEXT_TOKENS)
+
+
+def _write_permuted(package: Path, target: Path) -> object:
+    return convert_minilm_permuted(package, target, seed=_PERMUTATION_SEED)
+
+
+EMBEDDER = DemoEngine(
+    "demo-minilm", "MiniLM L6 (demo)", "minilm", "embedding", convert_minilm
+)
+PERMUTED = DemoEngine(
+    "demo-minilm-permuted", "MiniLM L6, permuted (demo)", "minilm", "embedding", _write_permuted
+)
+OLD = DemoEngine(
+    "demo-llama", "Tiny Llama (demo)", "llama", "chat", _write_llama, EMBEDDER.model_id
+)
+NEW = DemoEngine("demo-qwen", "Tiny Qwen (demo)", "qwen", "chat", _write_qwen, PERMUTED.model_id)
+ENGINES = (EMBEDDER, PERMUTED, OLD, NEW)
+"""Embedders first: a catalog entry may name only a companion that is there."""
+
+
+def engine_path(root: Path, engine: DemoEngine) -> Path:
+    """Return where the hub serves an engine's file from."""
+    return root / engine.repository / engine.filename
+
+
+def ensure_engine_files(root: Path, package: Path) -> list[Path]:
+    """Write what is missing under ``root``; whole files from an earlier run are kept."""
+    return [_ensure(engine_path(root, engine), engine, package) for engine in ENGINES]
+
+
+def _ensure(path: Path, engine: DemoEngine, package: Path) -> Path:
+    mark = path.parent.parent / f".{engine.model_id}.version"
+    wanted = f"{CONVERTER_VERSION}.{CONTEXT_TOKENS}"
+    if not (path.is_file() and mark.is_file() and mark.read_text() == wanted):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        engine.write(package, path)
+        mark.write_text(wanted)
+    return path
+
+
+def ensure_adapter_file(root: Path, folder: Path) -> Path:
+    """Write the LoRA adapter for the old engine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return write_lora_for(folder / _ADAPTER_FILE, engine_path(root, OLD))

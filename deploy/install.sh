@@ -1,0 +1,80 @@
+# Sets up .venv from the lock; sourced by quickstart.sh and test.sh. Quick when nothing changed.
+# Needs Python 3.11 or newer, a C/C++ compiler and a package index; neither root nor a network service.
+
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+LOCK=deploy/requirements.lock
+STAMP=.venv/sam-lock
+UV_VERSION=0.13.8
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'SAM cannot be set up: %s\n' "$*" >&2; exit 1; }
+
+find_python() {
+  local name
+  for name in "${SAM_PYTHON:-}" python3.11 python3.12 python3.13 python3; do
+    [ -n "$name" ] && command -v "$name" >/dev/null || continue
+    "$name" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo "$name"; return; }
+  done
+  fail "Python 3.11 or newer is needed; install it or name it in SAM_PYTHON."
+}
+
+check_compiler() {
+  command -v "${CXX:-c++}" >/dev/null || command -v g++ >/dev/null || command -v clang++ >/dev/null ||
+    fail "a C++ compiler is needed to build llama.cpp; install g++ or clang."
+}
+
+# uv does not read pip's configuration; a machine whose index is set there must not be asked twice.
+borrow_pip_settings() {
+  local index
+  index=$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)
+  index=${PIP_INDEX_URL:-$index}
+  [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
+  [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
+}
+
+make_environment() {
+  [ -x .venv/bin/python ] && .venv/bin/python -c 'import pip' 2>/dev/null && return
+  say "Creating .venv with $1."
+  "$1" -m venv --clear .venv || fail "'$1 -m venv' failed; on Debian install python3-venv."
+}
+
+install_uv() {
+  .venv/bin/python -c "import importlib.metadata as m, sys; sys.exit(m.version('uv') != '$UV_VERSION')" \
+    2>/dev/null && return
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check "uv==$UV_VERSION" ||
+    fail "uv $UV_VERSION could not be installed; is the package index reachable?"
+}
+
+# llama.cpp is compiled once (about 5 minutes on 2 cores) and kept in uv's cache as a wheel.
+install_packages() {
+  local log=.venv/install.log started=$SECONDS job
+  export CMAKE_ARGS="-DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF ${CMAKE_ARGS:-}"
+  say "Installing the locked packages; the first time this compiles llama.cpp, about 5 minutes on 2 cores."
+  .venv/bin/uv pip sync --python .venv/bin/python --require-hashes --link-mode=copy "$LOCK" >"$log" 2>&1 &
+  job=$!
+  while kill -0 "$job" 2>/dev/null; do
+    sleep 1
+    (( (SECONDS - started) % 15 == 14 )) && say "  … still working, $((SECONDS - started)) s: $(tail -n 1 "$log")"
+  done
+  wait "$job" || { tail -n 40 "$log" >&2; fail "the packages could not be installed; see $log."; }
+  say "Installed in $((SECONDS - started)) s."
+}
+
+lock_digest() { .venv/bin/python -c "import hashlib; print(hashlib.sha256(open('$LOCK','rb').read()).hexdigest())"; }
+
+install_sam() {
+  local python
+  python=$(find_python)
+  make_environment "$python"
+  [ "$(cat "$STAMP" 2>/dev/null)" = "$(lock_digest)" ] && return
+  check_compiler
+  borrow_pip_settings
+  install_uv
+  install_packages
+  lock_digest >"$STAMP"
+}
+
+install_sam
+export SAM_UV="$PWD/.venv/bin/uv"

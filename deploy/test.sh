@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Sets everything up and runs the tests.
+#   bash deploy/test.sh          the suite of every change
+#   bash deploy/test.sh all      also the slow ones: the whole fault matrix
+#   bash deploy/test.sh ARGS…    passed to pytest
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/install.sh"
+if [ "${1:-}" = all ]; then
+  shift
+  set -- -m "slow or not slow" "$@"
+fi
+exec .venv/bin/python -m pytest "$@"

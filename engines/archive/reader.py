@@ -1,0 +1,164 @@
+"""Read an encrypted archive in one pass; nothing unauthenticated is ever given out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from engines.archive.keys import MasterKeyRing, WrappedKey
+from engines.archive.layout import (
+    DEFAULT_LIMITS,
+    DIGEST_BYTES,
+    END,
+    MEMBER,
+    MEMBER_HEAD,
+    TRAILER,
+    ArchiveLimits,
+    ArchiveSummary,
+    Tally,
+)
+from engines.archive.sealed_stream import SealedReader
+from engines.durable_files import BLOCK, open_regular
+from engines.exceptions import ArchiveError
+
+MAX_IN_MEMORY = 64 * 1024 * 1024
+"""Bytes of a member that ``read_all`` accepts unless told otherwise."""
+
+
+class MemberStream:
+    """One member: ``name``, ``size`` in bytes, and its content, readable until the next is asked for."""
+
+    def __init__(self, name: str, size: int, sealed: SealedReader) -> None:
+        self.name = name
+        self.size = size
+        self._sealed = sealed
+        self._left = size
+        self._digest = hashlib.sha256()
+
+    def read(self, count: int = BLOCK) -> bytes:
+        """Up to ``count`` bytes, empty at the end of the member."""
+        piece = self._sealed.read(min(count, self._left))
+        if self._left and count and not piece:
+            raise ArchiveError(f"The backup ends inside {self.name!r}; use another backup.")
+        self._left -= len(piece)
+        self._digest.update(piece)
+        return piece
+
+    def read_all(self, max_bytes: int = MAX_IN_MEMORY) -> bytes:
+        """Return the whole content; ArchiveError when it is larger than ``max_bytes``."""
+        if self.size > max_bytes:
+            raise ArchiveError(
+                f"{self.name!r} has {self.size} bytes, more than the {max_bytes} that fit in "
+                "memory here; read it in pieces."
+            )
+        return b"".join(iter(self.read, b""))
+
+    def finish(self) -> bytes:
+        """Read over what is left; return the SHA-256 of the whole content."""
+        while self.read():
+            pass
+        return self._digest.digest()
+
+
+class ArchiveReader:
+    """One archive being read; use with ``with``.
+
+    A complete archive is proven only when ``members`` has been walked to its end: restore to a staging
+    place, or call ``verify_archive`` first.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        wrapped_key: WrappedKey,
+        keys: MasterKeyRing,
+        *,
+        limits: ArchiveLimits = DEFAULT_LIMITS,
+    ) -> None:
+        """Open and check the header; ArchiveError when file and keys do not belong together."""
+        self._wrapped_key = wrapped_key
+        self._tally = Tally(limits)
+        try:
+            self._file = open_regular(path)
+        except OSError as error:
+            raise ArchiveError(f"The backup {path.name!r} cannot be opened: {error}.") from error
+        try:
+            self._sealed = SealedReader(self._file, wrapped_key, keys)
+        except BaseException:
+            self._file.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._file.close()
+
+    def members(self) -> Iterator[MemberStream]:
+        """Yield the members in order, each checked before the next, all of them at the end.
+
+        Can be walked once. ArchiveError on damage or a broken limit, UnsafeNameError on a bad name.
+        """
+        while (mark := self._exactly(1)) == MEMBER:
+            member = self._next_member()
+            yield member
+            self._check(member)
+        if mark != END or self._exactly(TRAILER.size) != self._tally.trailer():
+            raise ArchiveError("The backup's members are not those it lists; use another backup.")
+        if self._sealed.read(1):
+            raise ArchiveError("The backup goes on after its end; use another backup.")
+
+    def summary(self) -> ArchiveSummary:
+        """Say what was read; of the whole archive after ``members`` has ended."""
+        return ArchiveSummary(
+            self._sealed.sha256,
+            self._sealed.size,
+            self._tally.members,
+            self._tally.content_bytes,
+            self._wrapped_key,
+        )
+
+    def _next_member(self) -> MemberStream:
+        name_length, size = MEMBER_HEAD.unpack(self._exactly(MEMBER_HEAD.size))
+        name = self._exactly(name_length).decode("ascii", "replace")
+        self._tally.admit(name, size)
+        return MemberStream(name, size, self._sealed)
+
+    def _check(self, member: MemberStream) -> None:
+        digest = member.finish()
+        if self._exactly(DIGEST_BYTES) != digest:
+            raise ArchiveError(f"{member.name!r} in the backup is damaged; use another backup.")
+        self._tally.seal(member.name, digest)
+
+    def _exactly(self, count: int) -> bytes:
+        taken = bytearray()
+        while len(taken) < count:
+            piece = self._sealed.read(count - len(taken))
+            if not piece:
+                raise ArchiveError(
+                    "The backup ends before its list of members; use another backup."
+                )
+            taken += piece
+        return bytes(taken)
+
+
+def verify_archive(
+    path: Path,
+    wrapped_key: WrappedKey,
+    keys: MasterKeyRing,
+    *,
+    limits: ArchiveLimits = DEFAULT_LIMITS,
+) -> ArchiveSummary:
+    """Decrypt and check all of an archive, as a restore would read it; ArchiveError on any fault."""
+    with ArchiveReader(path, wrapped_key, keys, limits=limits) as reader:
+        for member in reader.members():
+            member.finish()
+        return reader.summary()

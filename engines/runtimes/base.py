@@ -1,0 +1,159 @@
+"""The contract every engine keeps, whatever runs underneath."""
+
+from __future__ import annotations
+
+import abc
+import enum
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.exceptions import TextNotEmbeddableError
+
+BYTES_PER_TOKEN = 4
+"""The usual yield of subword tokenizers on prose; only the default estimate uses it."""
+
+
+class ModelStatus(enum.StrEnum):
+    """What an engine can do right now."""
+
+    LOADING = "loading"
+    READY = "ready"
+    ERROR = "error"
+    UNAVAILABLE = "unavailable"
+
+
+class ChatMessage(TypedDict):
+    """One turn; ``role`` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingBatch:
+    """Vectors of several texts, and a sentence for each text that has none.
+
+    ``vectors`` is (n, d) float32 in the order of the texts; the row of a text in ``errors``
+    is NaN, so that using it by mistake cannot go unseen.
+    """
+
+    vectors: NDArray[np.float32]
+    errors: dict[int, str] = field(default_factory=dict)
+
+
+class BaseModelEngine(abc.ABC):
+    """One model that generates text, embeds text, or both.
+
+    Source: the specification's ``BaseModelEngine``. A runtime implements the four abstract
+    methods; everything else has a default built on them.
+    """
+
+    def __init__(self, engine_id: str, model_name: str, model_path: str) -> None:
+        self.engine_id = engine_id
+        self.model_name = model_name
+        self.model_path = model_path
+        self.status = ModelStatus.UNAVAILABLE
+        self.is_loaded = False
+
+    @abc.abstractmethod
+    def load_model(self) -> bool:
+        """Load the model; True when it is ready."""
+
+    @abc.abstractmethod
+    def generate(self, prompt: str, **kwargs: Any) -> str:
+        """Answer ``prompt``; options are the runtime's own."""
+
+    @abc.abstractmethod
+    def embed(self, text: str) -> list[float]:
+        """Vector of ``text`` as a document."""
+
+    @abc.abstractmethod
+    def unload_model(self) -> bool:
+        """Give the model's memory back; True when it is gone."""
+
+    def stream(self, prompt: str, **kwargs: Any) -> Iterator[str]:
+        """Pieces of the answer; their concatenation is what ``generate`` returns."""
+        yield self.generate(prompt, **kwargs)
+
+    def embed_query(self, text: str) -> list[float]:
+        """Vector of ``text`` as a question to be searched for."""
+        return self.embed(text)
+
+    def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
+        """Vectors of all texts; a text without one gets a sentence instead of an exception."""
+        rows: dict[int, list[float]] = {}
+        errors: dict[int, str] = {}
+        for number, text in enumerate(texts):
+            try:
+                rows[number] = self.embed(text)
+            except TextNotEmbeddableError as error:
+                errors[number] = str(error)
+        return EmbeddingBatch(_fill_rows(len(texts), rows), errors)
+
+    def embed_many(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of all texts, (n, d) float32.
+
+        Raises TextNotEmbeddableError that names the first text without a vector.
+        """
+        batch = self.embed_documents(texts)
+        if batch.errors:
+            number = min(batch.errors)
+            raise TextNotEmbeddableError(f"Text {number} of the batch: {batch.errors[number]}")
+        return batch.vectors
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text``; an estimate unless the runtime has a tokenizer."""
+        return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+
+    def format_prompt(self, messages: Sequence[ChatMessage]) -> str:
+        """Messages as one prompt that asks for the assistant's next turn."""
+        turns = [f"{message['role'].capitalize()}: {message['content']}" for message in messages]
+        return "\n".join([*turns, "Assistant:"])
+
+    def get_status(self) -> ModelStatus:
+        return self.status
+
+    def is_available(self) -> bool:
+        """Whether a request now would be answered."""
+        return self.is_loaded and self.status is ModelStatus.READY
+
+    def get_engine_info(self) -> dict[str, Any]:
+        """Facts about the engine, ready for JSON."""
+        return {
+            "engine_id": self.engine_id,
+            "model_name": self.model_name,
+            "model_path": self.model_path,
+            "runtime": type(self).__name__,
+            "status": str(self.get_status()),
+            "is_loaded": self.is_loaded,
+        }
+
+    def close(self) -> None:
+        """Unload when loaded; safe to call twice."""
+        if self.is_loaded:
+            self.unload_model()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _fill_rows(count: int, rows: dict[int, list[float]]) -> NDArray[np.float32]:
+    width = len(next(iter(rows.values()))) if rows else 0
+    vectors = np.full((count, width), np.nan, dtype=np.float32)
+    for number, row in rows.items():
+        vectors[number] = row
+    return vectors

@@ -1,0 +1,55 @@
+"""What travels over the pipe to an engine's child: sized frames, no pickles.
+
+A frame is two unsigned 32-bit lengths, a JSON header and raw bytes (vectors as float32).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from engines.exceptions import EngineError, InvalidRequestError
+
+PREFIX = struct.Struct("<II")
+MAX_HEADER = 32 * 1024 * 1024
+MAX_PAYLOAD = 256 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One message in either direction."""
+
+    header: dict[str, Any]
+    payload: bytes = b""
+
+    def encode(self) -> bytes:
+        """Bytes for the pipe; InvalidRequestError when the frame is over the limits."""
+        header = json.dumps(self.header, separators=(",", ":")).encode()
+        _check_sizes(len(header), len(self.payload))
+        return PREFIX.pack(len(header), len(self.payload)) + header + self.payload
+
+
+def read_frame(read_exactly: Callable[[int], bytes]) -> Frame:
+    """Next frame; sizes are checked before anything is read.
+
+    ``read_exactly(n)`` returns n bytes or raises.
+    """
+    header_size, payload_size = PREFIX.unpack(read_exactly(PREFIX.size))
+    _check_sizes(header_size, payload_size)
+    header = json.loads(read_exactly(header_size))
+    if not isinstance(header, dict):
+        raise EngineError(
+            "A message on an engine's pipe is not an object; the engine is restarted."
+        )
+    return Frame(header, read_exactly(payload_size))
+
+
+def _check_sizes(header: int, payload: int) -> None:
+    if header > MAX_HEADER or payload > MAX_PAYLOAD:
+        raise InvalidRequestError(
+            f"A message to or from an engine has {header + payload} bytes, more than the pipe "
+            "carries; send smaller texts or fewer at once."
+        )

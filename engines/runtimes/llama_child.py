@@ -1,0 +1,134 @@
+"""What an engine's child does with llama.cpp: one operation per method."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from llama_cpp import llama_cpp as api
+
+from engines.exceptions import EngineError
+from engines.runtimes.child_main import Job
+from engines.runtimes.frames import Frame
+from engines.runtimes.generation import GenerationOptions
+from engines.runtimes.llama_embed import Embedder, EmbedLayout
+from engines.runtimes.llama_generate import Generator
+from engines.runtimes.llama_native import LoadedModel, device_names, load_model
+from engines.specs import EmbeddingSpec
+
+MOST_LANES = 8
+OWN_EMBEDDING_TOKENS = 512
+"""Limit of a chat model that is asked for a vector although nothing says how it embeds."""
+
+
+class LlamaHandler:
+    """Holds one model; made anew in each child."""
+
+    def __init__(self) -> None:
+        self._model: LoadedModel | None = None
+        self._generator: Generator | None = None
+        self._embedder: Embedder | None = None
+        self._layout = EmbedLayout(threads=1, lanes=1, pack_tokens=0)
+        self._seconds = 0.0
+        self._operations: dict[str, Callable[[Job, dict[str, Any]], Frame]] = {
+            "load": self._load,
+            "generate": self._generate,
+            "embed": self._embed,
+            "count": self._count,
+            "format": self._format,
+        }
+
+    def handle(self, job: Job) -> Frame:
+        operation = self._operations.get(job.request.header["op"])
+        if operation is None:
+            raise EngineError(f"This engine has no operation {job.request.header['op']!r}.")
+        return operation(job, job.request.header["parameters"])
+
+    def _load(self, _job: Job, given: dict[str, Any]) -> Frame:
+        started = time.monotonic()
+        adapters = [(path, scale) for path, scale in given["adapters"]]
+        self._model = load_model(given["path"], given["gpu_layers"], adapters)
+        self._layout = _layout(**given["layout"])
+        if given["embedding"] is None:
+            threads = self._layout.threads
+            self._generator = Generator(self._model, given["context_length"], threads)
+        else:
+            spec = EmbeddingSpec(**given["embedding"])
+            self._embedder = Embedder(self._model, spec, self._layout)
+        self._seconds = time.monotonic() - started
+        return Frame({"info": self._info(self._model)})
+
+    def _generate(self, job: Job, given: dict[str, Any]) -> Frame:
+        generator = self._need_generator()
+        options = GenerationOptions(**given["options"])
+        prompt, templated = given["prompt"], False
+        if given["messages"] is not None:
+            prompt, templated = generator.format(given["messages"]), True
+        tokens = generator.prompt_tokens(prompt, from_template=templated)
+        answer = generator.run(tokens, options, job.emit, job.cancelled.is_set)
+        return Frame({"generation": asdict(answer)})
+
+    def _embed(self, _job: Job, given: dict[str, Any]) -> Frame:
+        result = self._need_embedder().embed(given["texts"], query=given["query"])
+        errors = {str(number): sentence for number, sentence in result.errors.items()}
+        header = {"dimension": result.vectors.shape[1], "errors": errors}
+        return Frame(header, result.vectors.tobytes())
+
+    def _count(self, _job: Job, given: dict[str, Any]) -> Frame:
+        model = self._need_model()
+        counts = [
+            len(model.tokenize(text, add_special=False, parse_special=False))
+            for text in given["texts"]
+        ]
+        return Frame({"counts": counts})
+
+    def _format(self, _job: Job, given: dict[str, Any]) -> Frame:
+        return Frame({"prompt": self._need_generator().format(given["messages"])})
+
+    def _need_model(self) -> LoadedModel:
+        if self._model is None:
+            raise EngineError("No model is loaded in this engine's process.")
+        return self._model
+
+    def _need_generator(self) -> Generator:
+        if self._generator is None:
+            raise EngineError("This engine only embeds text; choose a chat engine to generate.")
+        return self._generator
+
+    def _need_embedder(self) -> Embedder:
+        """A chat engine's own embedder is made when it is first asked for a vector."""
+        if self._embedder is None:
+            model = self._need_model()
+            spec = EmbeddingSpec(dimension=model.dimension, max_tokens=OWN_EMBEDDING_TOKENS)
+            self._embedder = Embedder(model, spec, self._layout)
+        return self._embedder
+
+    def _info(self, model: LoadedModel) -> dict[str, Any]:
+        generator, embedder = self._generator, self._embedder
+        return {
+            "pid": os.getpid(),
+            "load_seconds": round(self._seconds, 3),
+            "architecture": model.description(),
+            "parameters": int(api.llama_model_n_params(model.handle)),
+            "size_bytes": int(api.llama_model_size(model.handle)),
+            "vocabulary": int(api.llama_vocab_n_tokens(model.vocab)),
+            "embedding_length": model.dimension,
+            "context_length": generator.context_length if generator else 0,
+            "training_context_length": model.context_limit,
+            "embedding_limit": embedder.limit if embedder else 0,
+            "chat_template": generator is not None and generator.has_template,
+            "gpu_offload": bool(api.llama_supports_gpu_offload()),
+            "offloaded_layers": model.log.offloaded or "0",
+            "devices": device_names(),
+            "threads": self._layout.threads,
+            "adapters": len(model.adapters),
+        }
+
+
+def _layout(*, threads: int, lanes: int, pack_tokens: int) -> EmbedLayout:
+    """A GPU is kept busy by one context; cores are by one context each."""
+    usual = 1 if api.llama_supports_gpu_offload() else min(threads, MOST_LANES)
+    return EmbedLayout(threads=threads, lanes=lanes or usual, pack_tokens=pack_tokens)

@@ -1,0 +1,172 @@
+"""Embedding in an engine's child: texts in, unit vectors out, a sentence for each that has none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+from llama_cpp import llama_cpp as api
+from numpy.typing import NDArray
+
+from engines.exceptions import EngineError
+from engines.runtimes.llama_native import POOLINGS, ContextShape, LoadedModel, NativeContext
+from engines.specs import EmbeddingSpec
+
+SEQUENCES = 64
+"""Most texts in one pack."""
+LONGEST_LANE = 2048
+"""Tokens; above this a second context costs more memory than it wins."""
+EMPTY = "The text is empty; there is nothing to embed."
+NO_TOKENS = "The model's tokenizer finds nothing in this text."
+NO_NUMBERS = "The model gives no usable vector for this text (not a number, or all zeros)."
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedLayout:
+    """How the host's cores are used."""
+
+    threads: int
+    lanes: int
+    """Contexts that compute side by side; each gets its share of the threads."""
+    pack_tokens: int
+    """Short texts are computed together up to this many tokens."""
+
+
+@dataclass
+class Embedded:
+    """Rows in the order of the texts; rows of texts in ``errors`` are NaN."""
+
+    vectors: NDArray[np.float32]
+    errors: dict[int, str] = field(default_factory=dict)
+
+
+class Embedder:
+    """Embeds with one or more contexts of one model; called from one thread.
+
+    What is computed together is decided from the whole list before anything is computed, so the
+    same list always gives the same vectors, whatever the timing.
+    """
+
+    def __init__(self, model: LoadedModel, spec: EmbeddingSpec, layout: EmbedLayout) -> None:
+        _check(model, spec)
+        self._model = model
+        self._spec = spec
+        self._layout = layout
+        self.limit = min(spec.max_tokens, model.context_limit)
+        self._ending = _ending_tokens(model)
+        self._contexts = self._make_contexts()
+        self._pool = ThreadPoolExecutor(len(self._contexts))
+
+    def _make_contexts(self) -> list[NativeContext]:
+        lanes = self._layout.lanes if self.limit <= LONGEST_LANE else 1
+        room = max(self.limit, self._layout.pack_tokens)
+        shape = ContextShape(
+            context=room,
+            batch=room,
+            sequences=min(SEQUENCES, room, int(api.llama_max_parallel_sequences())),
+            threads=self._layout.threads,
+            pooling=self._spec.pooling,
+        )
+        return [NativeContext(self._model, shape) for _ in range(max(1, lanes))]
+
+    def tokens(self, text: str) -> list[int]:
+        """Tokens as the model gets them: cut to its limit, the closing token kept."""
+        tokens = self._model.tokenize(text, add_special=True, parse_special=False)
+        if len(tokens) <= self.limit:
+            return tokens
+        if tokens[-1] in self._ending:
+            return [*tokens[: self.limit - 1], tokens[-1]]
+        return tokens[: self.limit]
+
+    def embed(self, texts: Sequence[str], *, query: bool) -> Embedded:
+        """Vectors (n, d) of ``texts`` with the prefix of a query or a document."""
+        prefix = self._spec.query_prefix if query else self._spec.document_prefix
+        result = Embedded(np.full((len(texts), self._model.dimension), np.nan, np.float32))
+        work: list[tuple[int, list[int]]] = []
+        for number, text in enumerate(texts):
+            tokens = self.tokens(prefix + text) if text.strip() else []
+            if tokens:
+                work.append((number, tokens))
+            else:
+                result.errors[number] = NO_TOKENS if text.strip() else EMPTY
+        self._compute(list(self._packs(work)), result)
+        return result
+
+    def _packs(
+        self, work: Iterable[tuple[int, list[int]]]
+    ) -> Iterable[list[tuple[int, list[int]]]]:
+        pack: list[tuple[int, list[int]]] = []
+        size = 0
+        limit = self._contexts[0].shape.sequences
+        for item in work:
+            if pack and (size + len(item[1]) > self._layout.pack_tokens or len(pack) == limit):
+                yield pack
+                pack, size = [], 0
+            pack.append(item)
+            size += len(item[1])
+        if pack:
+            yield pack
+
+    def _compute(self, packs: Sequence[list[tuple[int, list[int]]]], result: Embedded) -> None:
+        lanes = min(len(self._contexts), len(packs))
+        if not lanes:
+            return
+        free: SimpleQueue[NativeContext] = SimpleQueue()
+        for context in self._contexts[:lanes]:
+            context.use_threads(max(1, self._layout.threads // lanes))
+            free.put(context)
+        for pack, rows in zip(packs, self._pool.map(lambda p: _run(free, p), packs), strict=True):
+            for (number, _tokens), row in zip(pack, rows, strict=True):
+                self._store(number, row, result)
+
+    def _store(self, number: int, row: NDArray[np.float32] | None, result: Embedded) -> None:
+        length = float(np.linalg.norm(row)) if row is not None else 0.0
+        if row is None or not np.isfinite(length) or length == 0.0:
+            result.errors[number] = NO_NUMBERS
+            return
+        result.vectors[number] = row / length if self._spec.normalise else row
+
+
+def _run(
+    free: SimpleQueue[NativeContext], pack: Sequence[tuple[int, list[int]]]
+) -> list[NDArray[np.float32] | None]:
+    context = free.get()
+    try:
+        context.clear()
+        code = context.decode([tokens for _, tokens in pack], 0, all_outputs=True)
+        if code:
+            raise EngineError(f"llama.cpp could not embed these texts (code {code}).")
+        return [context.vector(number) for number in range(len(pack))]
+    finally:
+        free.put(context)
+
+
+def _check(model: LoadedModel, spec: EmbeddingSpec) -> None:
+    if spec.pooling not in POOLINGS:
+        raise EngineError(
+            f"Pooling {spec.pooling!r} is not known; use one of {', '.join(sorted(POOLINGS))}."
+        )
+    if spec.dimension != model.dimension:
+        raise EngineError(
+            f"The model's vectors have {model.dimension} numbers, but its catalog entry says "
+            f"{spec.dimension}; correct the entry."
+        )
+    if spec.max_tokens < 1:
+        raise EngineError(
+            "The longest text to embed must be at least one token; correct the entry."
+        )
+
+
+def _ending_tokens(model: LoadedModel) -> frozenset[int]:
+    """Tokens the tokenizer closes a text with, which pooling relies on."""
+    vocab: Any = model.vocab
+    ending = set()
+    if api.llama_vocab_get_add_sep(vocab):
+        ending.add(int(api.llama_vocab_sep(vocab)))
+    if api.llama_vocab_get_add_eos(vocab):
+        ending.add(int(api.llama_vocab_eos(vocab)))
+    return frozenset(ending)

@@ -1,0 +1,284 @@
+"""A thin layer over llama.cpp's C interface; imported in an engine's child only.
+
+The process ends with its engine, so nothing here is freed one by one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from llama_cpp import llama_cpp as api
+from llama_cpp._ggml import libggml
+from numpy.typing import NDArray
+
+from engines.exceptions import AdapterMismatchError, EngineError
+
+ALL_LAYERS = 0x7FFFFFFF
+GGML_WARN = 2
+GGML_ERROR = 3
+ABORTED = 2
+RENDER_CONTROL = False
+WITH_DATA = True
+POOLINGS = {
+    "model": api.LLAMA_POOLING_TYPE_UNSPECIFIED,
+    "mean": api.LLAMA_POOLING_TYPE_MEAN,
+    "cls": api.LLAMA_POOLING_TYPE_CLS,
+    "last": api.LLAMA_POOLING_TYPE_LAST,
+}
+
+
+@dataclass
+class NativeLog:
+    """What llama.cpp says: warnings go to stderr, two facts are kept."""
+
+    last_error: str = ""
+    offloaded: str = ""
+    """``n/m`` layers on a GPU, as the loader reports them."""
+    callback: Any = field(init=False)
+    """Referenced for as long as native code may call it."""
+
+    def __post_init__(self) -> None:
+        self.callback = api.llama_log_callback(self._take)
+        api.llama_log_set(self.callback, ctypes.c_void_p(0))
+
+    def _take(self, level: int, text: bytes, _data: object) -> None:
+        line = text.decode("utf-8", "replace")
+        if "offloaded " in line and " layers" in line:
+            self.offloaded = line.split("offloaded ")[1].split(" layers")[0]
+        if level == GGML_ERROR and line.strip():
+            self.last_error = line.strip()
+        if level in (GGML_WARN, GGML_ERROR):
+            sys.stderr.write(line)
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and its vocabulary."""
+
+    handle: Any
+    vocab: Any
+    log: NativeLog
+    adapters: tuple[tuple[Any, float], ...] = ()
+
+    @property
+    def context_limit(self) -> int:
+        return int(api.llama_model_n_ctx_train(self.handle))
+
+    @property
+    def dimension(self) -> int:
+        return int(api.llama_model_n_embd_out(self.handle))
+
+    def description(self) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        api.llama_model_desc(self.handle, buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace")
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids; a lone surrogate counts as ``?``, NUL is an ordinary character."""
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        for _ in range(2):
+            tokens = (api.llama_token * room)()
+            count = api.llama_tokenize(
+                self.vocab, data, len(data), tokens, room, add_special, parse_special
+            )
+            if count >= 0:
+                return list(tokens[:count])
+            room = -count
+        raise EngineError("The model's tokenizer cannot read this text; shorten it.")
+
+    def piece(self, token: int) -> bytes:
+        """The token's bytes; nothing for a control token."""
+        room = 64
+        for _ in range(2):
+            buffer = ctypes.create_string_buffer(room)
+            size = api.llama_token_to_piece(self.vocab, token, buffer, room, 0, RENDER_CONTROL)
+            if size >= 0:
+                return buffer.raw[:size]
+            room = -size
+        return b""
+
+    def token_text(self, token: int) -> str:
+        """The token as the vocabulary writes it; empty for a token the model does not have."""
+        text: bytes | None = api.llama_vocab_get_text(self.vocab, token) if token >= 0 else None
+        return (text or b"").decode("utf-8", "replace")
+
+
+def load_model(path: str, gpu_layers: int, adapters: Sequence[tuple[str, float]]) -> LoadedModel:
+    """Load a GGUF file, mapped, with its adapters.
+
+    Raises EngineError when the file does not load, AdapterMismatchError for an adapter of
+    another base.
+    """
+    log = NativeLog()
+    api.llama_backend_init()
+    parameters = api.llama_model_default_params()
+    parameters.load_mode = api.LLAMA_LOAD_MODE_MMAP
+    parameters.n_gpu_layers = _layers(gpu_layers)
+    handle = api.llama_model_load_from_file(path.encode(), parameters)
+    if not handle:
+        raise EngineError(
+            f"llama.cpp cannot load this model file ({log.last_error or 'no reason given'}); "
+            "verify the file or choose another model."
+        )
+    loaded = tuple((_load_adapter(handle, file, log), scale) for file, scale in adapters)
+    return LoadedModel(handle, api.llama_model_get_vocab(handle), log, loaded)
+
+
+def _layers(wanted: int) -> int:
+    if not api.llama_supports_gpu_offload():
+        return 0
+    return ALL_LAYERS if wanted < 0 else wanted
+
+
+def _load_adapter(model: Any, path: str, log: NativeLog) -> Any:
+    adapter = api.llama_adapter_lora_init(model, path.encode())
+    if not adapter:
+        raise AdapterMismatchError(
+            f"llama.cpp refuses the adapter {path} on this model "
+            f"({log.last_error or 'no reason given'}); use one trained on this model."
+        )
+    return adapter
+
+
+@dataclass(frozen=True, slots=True)
+class ContextShape:
+    """How much one context can take at once, in tokens and sequences."""
+
+    context: int
+    batch: int
+    sequences: int = 1
+    threads: int = 1
+    pooling: str | None = None
+    """Set for a context that embeds."""
+
+
+class NativeContext:
+    """One llama.cpp context; not thread-safe."""
+
+    def __init__(self, model: LoadedModel, shape: ContextShape) -> None:
+        self.model = model
+        self.shape = shape
+        self.handle = api.llama_init_from_model(model.handle, _context_parameters(shape))
+        if not self.handle:
+            raise EngineError(
+                f"llama.cpp cannot make a context of {shape.context} tokens "
+                f"({model.log.last_error or 'no reason given'}); ask for a shorter context."
+            )
+        self.memory = api.llama_get_memory(self.handle)
+        self._batch = _Batch(shape.batch)
+        self._abort: Any = None
+        self._use_adapters()
+
+    def _use_adapters(self) -> None:
+        count = len(self.model.adapters)
+        if not count:
+            return
+        handles = (api.llama_adapter_lora_p_ctypes * count)(*(a for a, _ in self.model.adapters))
+        scales = (ctypes.c_float * count)(*(scale for _, scale in self.model.adapters))
+        if api.llama_set_adapters_lora(self.handle, handles, count, scales):
+            raise AdapterMismatchError("llama.cpp refuses to use these adapters together.")
+
+    def clear(self) -> None:
+        """Forget everything; an encoder has nothing to forget."""
+        if self.memory:
+            api.llama_memory_clear(self.memory, WITH_DATA)
+
+    def use_threads(self, count: int) -> None:
+        api.llama_set_n_threads(self.handle, count, count)
+
+    def decode(self, sequences: Sequence[Sequence[int]], start: int, *, all_outputs: bool) -> int:
+        """Compute one batch of whole sequences from position ``start``; llama_decode's code."""
+        batch = self._batch.fill(sequences, start, all_outputs=all_outputs)
+        return int(api.llama_decode(self.handle, batch))
+
+    def abort_when(self, asked: Callable[[], bool] | None) -> None:
+        """Let a running computation be given up; ``None`` takes the question away again.
+
+        It is asked once per operation of the graph, so only for a long prompt.
+        """
+        callback = api.ggml_abort_callback() if asked is None else _abort_callback(asked)
+        api.llama_set_abort_callback(self.handle, callback, None)
+        self._abort = callback
+
+    def vector(self, sequence: int) -> NDArray[np.float32] | None:
+        """Copy of a sequence's pooled vector, (d,) float32."""
+        pointer = api.llama_get_embeddings_seq(self.handle, sequence)
+        if not pointer:
+            return None
+        view = np.ctypeslib.as_array(pointer, shape=(self.model.dimension,))
+        return view.astype(np.float32)
+
+
+def _abort_callback(asked: Callable[[], bool]) -> Any:
+    return api.ggml_abort_callback(lambda _data: asked())
+
+
+def _context_parameters(shape: ContextShape) -> Any:
+    parameters = api.llama_context_default_params()
+    parameters.n_ctx = shape.context
+    parameters.n_batch = parameters.n_ubatch = shape.batch
+    parameters.n_seq_max = shape.sequences
+    parameters.n_threads = parameters.n_threads_batch = shape.threads
+    parameters.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
+    parameters.no_perf = True
+    if shape.pooling is not None:
+        parameters.embeddings = True
+        parameters.pooling_type = POOLINGS[shape.pooling]
+        # Without this each sequence gets only its share of the context.
+        parameters.kv_unified = True
+    return parameters
+
+
+class _Batch:
+    """Arrays for one llama_decode call, filled without a Python step per token."""
+
+    def __init__(self, room: int) -> None:
+        self._token = np.zeros(room, np.int32)
+        self._position = np.zeros(room, np.int32)
+        self._sequence = np.zeros(room, np.int32)
+        self._count = np.ones(room, np.int32)
+        self._output = np.zeros(room, np.int8)
+        address = self._sequence.ctypes.data
+        self._pointers = (address + 4 * np.arange(room)).astype(np.uintp)
+        self._struct = api.llama_batch(
+            token=_pointer(self._token, ctypes.c_int32),
+            embd=None,
+            pos=_pointer(self._position, ctypes.c_int32),
+            n_seq_id=_pointer(self._count, ctypes.c_int32),
+            seq_id=_pointer(self._pointers, ctypes.POINTER(ctypes.c_int32)),
+            logits=_pointer(self._output, ctypes.c_int8),
+        )
+
+    def fill(self, sequences: Sequence[Sequence[int]], start: int, *, all_outputs: bool) -> Any:
+        at = 0
+        for number, tokens in enumerate(sequences):
+            end = at + len(tokens)
+            self._token[at:end] = tokens
+            self._position[at:end] = np.arange(start, start + len(tokens))
+            self._sequence[at:end] = number
+            at = end
+        self._output[:at] = all_outputs
+        self._output[at - 1] = True
+        self._struct.n_tokens = at
+        return self._struct
+
+
+def _pointer(array: NDArray[Any], kind: Any) -> Any:
+    return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
+
+
+def device_names() -> list[str]:
+    """Names of the devices llama.cpp can compute on."""
+    libggml.ggml_backend_dev_get.restype = ctypes.c_void_p
+    libggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
+    libggml.ggml_backend_dev_description.restype = ctypes.c_char_p
+    libggml.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
+    libggml.ggml_backend_dev_count.restype = ctypes.c_size_t
+    devices = map(libggml.ggml_backend_dev_get, range(libggml.ggml_backend_dev_count()))
+    return [libggml.ggml_backend_dev_description(device).decode() for device in devices]

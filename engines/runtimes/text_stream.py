@@ -1,0 +1,50 @@
+"""Token bytes to text pieces: whole characters only, nothing of a stop word."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Sequence
+
+
+class TextStream:
+    """Joins pieces of UTF-8 and ends at the first stop word.
+
+    Text that might be the beginning of a stop word is held back until it is known not to be.
+    """
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self._stop = [word for word in stop if word]
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._held = ""
+        self.stopped = False
+
+    def add(self, piece: bytes) -> str:
+        """Text that may be shown now; sets ``stopped`` when a stop word is complete."""
+        return self._release(self._decoder.decode(piece), last=False)
+
+    def finish(self) -> str:
+        """What was held back, when no more pieces come."""
+        return self._release(self._decoder.decode(b"", final=True), last=True)
+
+    def _release(self, text: str, *, last: bool) -> str:
+        if self.stopped:
+            return ""
+        self._held += text
+        found = [at for at in map(self._held.find, self._stop) if at >= 0]
+        if found:
+            self.stopped = True
+            return self._held[: min(found)]
+        keep = 0 if last else self._undecided()
+        shown, self._held = (
+            self._held[: len(self._held) - keep],
+            self._held[len(self._held) - keep :],
+        )
+        return shown
+
+    def _undecided(self) -> int:
+        """Length of the longest end that a stop word begins with."""
+        longest = max(map(len, self._stop), default=1) - 1
+        for size in range(min(longest, len(self._held)), 0, -1):
+            if any(word.startswith(self._held[-size:]) for word in self._stop):
+                return size
+        return 0

@@ -1,0 +1,39 @@
+"""Who is who: four roles, three of them Django groups of these names."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+
+CURATOR = "curator"
+OPERATOR = "operator"
+ADMINISTRATOR = "administrator"
+ROLES = frozenset({CURATOR, OPERATOR, ADMINISTRATOR})
+
+AnyUser = AbstractBaseUser | AnonymousUser
+
+
+def roles_of(user: AnyUser) -> frozenset[str]:
+    """Return the roles of a user, asked once per user object; an administrator has them all."""
+    if not isinstance(user, User) or not user.is_active:
+        return frozenset()
+    known: frozenset[str] | None = getattr(user, "_sam_roles", None)
+    if known is None:
+        named = frozenset(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
+        known = ROLES if user.is_superuser or ADMINISTRATOR in named else named
+        user._sam_roles = known  # type: ignore[attr-defined]
+    return known
+
+
+def is_curator(user: AnyUser) -> bool:
+    """Whether this user writes the catalog and every group's knowledge."""
+    return CURATOR in roles_of(user)
+
+
+def is_operator(user: AnyUser) -> bool:
+    """Whether this user runs hosts and everybody's plans, without their content."""
+    return OPERATOR in roles_of(user)
+
+
+def is_administrator(user: AnyUser) -> bool:
+    """Whether this user manages people, roles and defaults."""
+    return ADMINISTRATOR in roles_of(user)

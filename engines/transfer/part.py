@@ -1,0 +1,137 @@
+"""The unfinished file: locked by one process, hashed as it grows, usable only after its rename."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from engines.durable_files import BLOCK, READ_ONLY, rename_durably
+from engines.exceptions import TransientTransferError
+from engines.faults import faultpoint
+from engines.transfer.journal import Journal, boot_id, read_journal, write_journal
+
+_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+_PRIVATE = 0o600
+
+
+class PartFile:
+    """Bytes ``0 .. offset`` of one file, and the running digest of exactly these bytes."""
+
+    def __init__(self, descriptor: int, path: Path, size: int) -> None:
+        self._descriptor = descriptor
+        self._path = path
+        self._journal_path = path.with_suffix(".json")
+        self._size = size
+        self._digest = hashlib.sha256()
+        self._synced = 0
+        self.offset = 0
+        self.etag = ""
+
+    @property
+    def unsynced(self) -> int:
+        return self.offset - self._synced
+
+    def sha256(self) -> str:
+        """Return the digest of the bytes so far."""
+        return self._digest.hexdigest()
+
+    def resume(self) -> Iterator[int]:
+        """Hash again what an earlier process left, block by block; yields the offset reached."""
+        journal = read_journal(self._journal_path)
+        usable = 0
+        if journal is not None and journal.size == self._size:
+            usable = journal.usable_bytes(os.fstat(self._descriptor).st_size)
+            self.etag, self._synced = journal.etag, min(journal.synced, usable)
+        os.ftruncate(self._descriptor, usable)
+        while block := os.pread(self._descriptor, BLOCK, self.offset):
+            self._digest.update(block)
+            self.offset += len(block)
+            yield self.offset
+
+    def begin(self, etag: str) -> None:
+        """Note the validator of the bytes that come now; called before the first of them."""
+        self.etag = etag
+        write_journal(self._journal_path, Journal(self._size, self.etag, self._synced, boot_id()))
+
+    def append(self, chunk: bytes) -> None:
+        """Write all of ``chunk``; after an OSError the offset says how much of it is there."""
+        view = memoryview(chunk)
+        while view:
+            written = os.pwrite(self._descriptor, view, self.offset)
+            self._digest.update(view[:written])
+            self.offset += written
+            view = view[written:]
+
+    def sync(self) -> None:
+        """Bring all bytes to the disk, then say so in the journal."""
+        os.fsync(self._descriptor)
+        self._synced = self.offset
+        self.begin(self.etag)
+
+    def restart(self) -> None:
+        """Forget every byte."""
+        os.ftruncate(self._descriptor, 0)
+        self._digest = hashlib.sha256()
+        self.offset = self._synced = 0
+        self.etag = ""
+
+    def publish(self, destination: Path) -> None:
+        """Make the part the finished, read-only file."""
+        os.fsync(self._descriptor)
+        faultpoint("download.before_rename")
+        rename_durably(self._path, destination)
+        faultpoint("download.after_rename")
+        # Only now: a part that is read-only could not be reopened by who takes over.
+        os.fchmod(self._descriptor, READ_ONLY)
+        self._journal_path.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Remove the part and its journal while the lock is still held."""
+        self._path.unlink(missing_ok=True)
+        self._journal_path.unlink(missing_ok=True)
+
+
+@contextmanager
+def claim_part(destination: Path, sha256: str, size: int) -> Iterator[PartFile]:
+    """Lock the part of this content beside ``destination``; the kernel frees it with the process.
+
+    Raises TransientTransferError when another process or thread has it.
+    """
+    folder = destination.parent / ".parts"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = folder / f"{sha256}.part"
+    descriptor = _lock(path)
+    part = PartFile(descriptor, path, size)
+    try:
+        yield part
+    finally:
+        if os.fstat(descriptor).st_size == 0 and _is_at(descriptor, path):
+            part.discard()
+        os.close(descriptor)
+
+
+def _lock(path: Path) -> int:
+    """Open and lock; again if the name went to another file between the two."""
+    while True:
+        descriptor = os.open(path, _OPEN_FLAGS, _PRIVATE)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(descriptor, path):
+                return descriptor
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise TransientTransferError(
+                "Another process on this host is already downloading this file. Wait for it."
+            ) from error
+        os.close(descriptor)
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.lstat())
+    except FileNotFoundError:
+        return False

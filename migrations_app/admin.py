@@ -1,0 +1,195 @@
+"""The admin of the story: plans with their steps and events, and downloads from the catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from engines.admin import CatalogAdmin, RoleAdmin
+from engines.exceptions import SamError
+from engines.models import CatalogModel, Host, HostStatus
+from engines.services.roles import is_operator
+from migrations_app.controller import get_migration_controller
+from migrations_app.library import get_model_library_manager
+from migrations_app.models import Plan, PlanEvent, Step
+
+
+class DownloadForm(ActionForm):
+    """The list's action form with a host to choose for downloads."""
+
+    host = forms.ModelChoiceField(
+        Host.objects.filter(status=HostStatus.ACTIVE),
+        required=False,
+        to_field_name="name",
+        empty_label="any host",
+    )
+
+
+@admin.register(CatalogModel)
+class CatalogModelAdmin(CatalogAdmin):
+    action_form = DownloadForm
+    actions = [*CatalogAdmin.actions, "download"]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return is_operator(request.user)
+
+    @admin.action(description="Download to a host", permissions=["operate"])
+    def download(self, request: HttpRequest, queryset: QuerySet[CatalogModel]) -> None:
+        library = get_model_library_manager()
+        host = request.POST.get("host") or None
+        actor = cast("User", request.user)
+
+        def start(model: Any) -> None:
+            library.start_download(model.model_id, host=host, actor=actor)
+
+        report_each(self, request, queryset, start, done="downloads started")
+
+
+class ReadOnlyInline(admin.TabularInline[Any, Plan]):
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_operator(request.user)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class StepInline(ReadOnlyInline):
+    model = Step
+    fields = (
+        "position",
+        "kind",
+        "host",
+        "status",
+        "progress",
+        "detail",
+        "attempts",
+        "error",
+        "finished_at",
+    )
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Step]:
+        return Step.objects.select_related("host", "plan").order_by("position")
+
+
+class EventInline(ReadOnlyInline):
+    model = PlanEvent
+    fields = ("at", "step", "from_status", "to_status", "who", "why")
+    readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[PlanEvent]:
+        return PlanEvent.objects.select_related("step__plan", "plan").order_by("id")
+
+
+@admin.register(Plan)
+class PlanAdmin(RoleAdmin):
+    """Plans are read here and moved only through the controller, which keeps to legal moves."""
+
+    list_display = (
+        "id",
+        "kind",
+        "user",
+        "from_engine",
+        "to_engine",
+        "host",
+        "status",
+        "current_step",
+        "progress",
+        "created_at",
+    )
+    list_select_related = ("user", "from_engine", "to_engine", "host")
+    list_filter = ("status", "kind", "host", "created_at")
+    search_fields = ("id", "user__username", "to_engine__model_id")
+    date_hierarchy = "created_at"
+    inlines = (StepInline, EventInline)
+    fields = (
+        ("kind", "status", "current_step", "progress_percentage"),
+        ("user", "created_by", "host"),
+        ("from_engine", "to_engine", "to_revision"),
+        ("backup_lora_adapters", "re_embed_knowledge", "update_prompt_templates"),
+        ("knowledge_base_size", "estimated_duration_minutes"),
+        "error_message",
+        ("rolls_back", "cancel_requested_at", "retention_until"),
+        ("created_at", "started_at", "finished_at"),
+    )
+    actions = ["execute", "cancel", "roll_back", "retry", "abandon"]
+
+    def reads(self, user: User | AnonymousUser) -> bool:
+        return is_operator(user)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return is_operator(request.user)
+
+    @admin.display(description="progress", ordering="progress_percentage")
+    def progress(self, plan: Plan) -> str:
+        return f"{plan.progress_percentage:.0f} %"
+
+    @admin.action(description="Execute", permissions=["operate"])
+    def execute(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
+        self._each(request, queryset, get_migration_controller().execute_migration, "started")
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
+        self._each(request, queryset, get_migration_controller().cancel_migration, "cancelled")
+
+    @admin.action(description="Roll back", permissions=["operate"])
+    def roll_back(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
+        move = get_migration_controller().roll_back_migration
+        self._each(request, queryset, move, "being rolled back")
+
+    @admin.action(description="Retry the step that waits", permissions=["operate"])
+    def retry(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
+        self._each(request, queryset, get_migration_controller().retry_step, "retried")
+
+    @admin.action(description="Abandon before the switch", permissions=["operate"])
+    def abandon(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
+        self._each(request, queryset, get_migration_controller().abandon_migration, "abandoned")
+
+    def _each(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Plan],
+        move: Callable[..., Any],
+        done: str,
+    ) -> None:
+        actor = cast("User", request.user)
+
+        def act(plan: Any) -> None:
+            move(str(plan.pk), actor=actor)
+
+        report_each(self, request, queryset, act, done=f"plans {done}")
+
+
+def report_each(
+    owner: RoleAdmin,
+    request: HttpRequest,
+    rows: QuerySet[Any],
+    act: Callable[[Any], None],
+    *,
+    done: str,
+) -> None:
+    """Do it for each row; tell how many, and of each refusal which row and why."""
+    count = 0
+    for row in rows:
+        try:
+            act(row)
+        except SamError as error:
+            owner.message_user(request, f"{row}: {error}", messages.ERROR)
+        else:
+            count += 1
+    if count:
+        owner.message_user(request, f"{count} {done}.", messages.SUCCESS)

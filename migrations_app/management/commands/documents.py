@@ -1,0 +1,107 @@
+"""``manage.py documents``: add files or folders to a person's base, list, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.core.management.base import CommandError, CommandParser
+from engines.services.knowledge import base_create, document_add, document_delete
+from rich.progress import track
+
+from engines.models import Document, KnowledgeBase
+from migrations_app.management.console import SamCommand, person
+from migrations_app.serving import embed_for_writer
+
+MEDIA_TYPES = {
+    ".md": Document.MediaType.MARKDOWN,
+    ".markdown": Document.MediaType.MARKDOWN,
+    ".txt": Document.MediaType.TEXT,
+    ".rst": Document.MediaType.TEXT,
+}
+
+
+class Command(SamCommand):
+    help = "The documents of a person's knowledge bases."
+    actions_help = {
+        "add": "Add text and Markdown files; folders are read with all below them.",
+        "list": "Show a person's documents.",
+        "delete": "Delete documents by their numbers.",
+    }
+
+    def arguments_add(self, parser: CommandParser) -> None:
+        parser.add_argument("paths", nargs="+", type=Path)
+        parser.add_argument("--user", required=True, type=person)
+        parser.add_argument("--base", default="Documents", help="Its name; made at first need.")
+
+    def arguments_list(self, parser: CommandParser) -> None:
+        parser.add_argument("--user", required=True, type=person)
+
+    def arguments_delete(self, parser: CommandParser) -> None:
+        parser.add_argument("documents", nargs="+", type=int)
+        parser.add_argument("--user", required=True, type=person)
+
+    def do_add(self, options: dict[str, Any]) -> None:
+        files = list(_text_files(options["paths"]))
+        texts = [(path, _read(path)) for path in files]
+        base = _base(options["user"], options["base"])
+        for path, text in track(texts, "Adding", console=self.console()):
+            document_add(
+                base.pk,
+                title=path.name,
+                text=text,
+                media_type=MEDIA_TYPES[path.suffix.lower()],
+                embed=embed_for_writer,
+            )
+        self.say(f"{len(files)} documents added to {base.name}.")
+
+    def do_list(self, options: dict[str, Any]) -> None:
+        documents = Document.objects.filter(base__owner=options["user"]).select_related("base")
+        self.table(
+            ["document", "base", "title", "changed"],
+            [
+                (d.pk, d.base.name, d.title, f"{d.updated_at:%F %T}")
+                for d in documents.defer("text").order_by("pk")
+            ],
+        )
+
+    def do_delete(self, options: dict[str, Any]) -> None:
+        own = Document.objects.filter(base__owner=options["user"])
+        wanted = set(options["documents"])
+        foreign = wanted - set(own.filter(pk__in=wanted).values_list("pk", flat=True))
+        if foreign:
+            raise CommandError(
+                f"{options['user']} has no document {', '.join(map(str, sorted(foreign)))}; "
+                "nothing was deleted."
+            )
+        for number in sorted(wanted):
+            document_delete(number)
+        self.say(f"{len(wanted)} documents deleted.")
+
+
+def _base(user: User, name: str) -> KnowledgeBase:
+    return KnowledgeBase.objects.filter(owner=user, name=name).order_by("pk").first() or (
+        base_create(owner=user, name=name)
+    )
+
+
+def _text_files(paths: list[Path]) -> Iterator[Path]:
+    for path in paths:
+        if path.is_dir():
+            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA_TYPES)
+        elif path.suffix.lower() in MEDIA_TYPES:
+            yield path
+        else:
+            known = ", ".join(sorted(MEDIA_TYPES))
+            raise CommandError(f"{path} is no text of these kinds: {known}.")
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise CommandError(f"{path} is no UTF-8 text; nothing was added.") from error

@@ -1,0 +1,59 @@
+"""``manage.py download``: fetch a model to a host."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from migrations_app.library import get_model_library_manager
+from migrations_app.management.console import SamCommand
+
+
+class Command(SamCommand):
+    help = "Downloads of models to hosts."
+    actions_help = {
+        "start": "Start a download; one that runs already is followed instead.",
+        "status": "Say whether a model is downloaded, and how far a download is.",
+        "cancel": "Cancel a model's open downloads on every host.",
+        "verify": "Hash every host's copy again.",
+        "delete": "Delete every host's copy.",
+    }
+
+    def arguments_start(self, parser: CommandParser) -> None:
+        parser.add_argument("model")
+        parser.add_argument("--host", help="Any active host with room unless given.")
+        parser.add_argument("--wait", action="store_true", help="Show the progress to the end.")
+
+    def _model(self, parser: CommandParser) -> None:
+        parser.add_argument("model")
+
+    arguments_status = arguments_cancel = arguments_verify = arguments_delete = _model
+
+    def do_start(self, options: dict[str, Any]) -> None:
+        plan = get_model_library_manager().start_download(options["model"], host=options["host"])
+        self.say(f"Download of {options['model']} to {plan.host}: plan {plan.pk}.")
+        if options["wait"]:
+            self.follow(plan.pk)
+            self.say("Downloaded and verified.")
+
+    def do_status(self, options: dict[str, Any]) -> None:
+        library = get_model_library_manager()
+        self.say(library.get_model_status(options["model"]))
+        progress = library.get_download_progress(options["model"])
+        if progress:
+            self.say(f"{progress['progress_percentage']} % on {progress['host']}")
+
+    def do_cancel(self, options: dict[str, Any]) -> None:
+        self._any(get_model_library_manager().cancel_download(options["model"]), "Cancelling.")
+
+    def do_verify(self, options: dict[str, Any]) -> None:
+        self._any(get_model_library_manager().verify_model(options["model"]), "Verifying.")
+
+    def do_delete(self, options: dict[str, Any]) -> None:
+        self._any(get_model_library_manager().delete_model(options["model"]), "Deleting.")
+
+    def _any(self, found: bool, sentence: str) -> None:  # noqa: FBT001 - the library's answer
+        if not found:
+            raise CommandError("There is nothing to do this to on any host.")
+        self.say(sentence)

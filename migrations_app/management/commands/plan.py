@@ -1,0 +1,130 @@
+"""``manage.py plan``: create, preview, execute, cancel, roll back, look."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+
+from migrations_app.controller import get_migration_controller
+from migrations_app.management.console import SamCommand, person
+from migrations_app.models import Plan
+
+SHOWN = 50
+
+
+class Command(SamCommand):
+    help = "Plans: what SAM does to people and hosts that takes time."
+    actions_help = {
+        "create": "Plan the migration of a person to another engine; nothing starts yet.",
+        "preview": "Tell what a plan would do.",
+        "execute": "Start a plan.",
+        "cancel": "Stop a plan before its switch.",
+        "roll-back": "Take a completed plan back.",
+        "retry": "Try a step again that waits for an operator.",
+        "abandon": "Give up a plan that waits for an operator, before its switch.",
+        "status": "Show a plan with its steps and events.",
+        "list": "Show the newest plans.",
+    }
+
+    def arguments_create(self, parser: CommandParser) -> None:
+        parser.add_argument("to_engine")
+        parser.add_argument("--user", required=True, type=person)
+        parser.add_argument("--from-engine", default="current")
+        parser.add_argument("--no-backup-lora", action="store_true")
+        parser.add_argument("--no-re-embed", action="store_true")
+        parser.add_argument("--no-update-prompts", action="store_true")
+
+    def arguments_list(self, parser: CommandParser) -> None:
+        parser.add_argument("--user", type=person)
+
+    def _plan_id(self, parser: CommandParser) -> None:
+        parser.add_argument("plan")
+
+    def _plan_id_and_wait(self, parser: CommandParser) -> None:
+        parser.add_argument("plan")
+        parser.add_argument("--wait", action="store_true", help="Show the progress to the end.")
+
+    arguments_preview = arguments_cancel = arguments_status = _plan_id
+    arguments_retry = arguments_abandon = _plan_id
+    arguments_execute = arguments_roll_back = _plan_id_and_wait
+
+    def do_create(self, options: dict[str, Any]) -> None:
+        plan_id = get_migration_controller().create_migration_plan(
+            options["from_engine"],
+            options["to_engine"],
+            options["user"].pk,
+            backup_lora=not options["no_backup_lora"],
+            re_embed=not options["no_re_embed"],
+            update_prompts=not options["no_update_prompts"],
+        )
+        self.say(plan_id)
+
+    def do_preview(self, options: dict[str, Any]) -> None:
+        preview = get_migration_controller().preview_migration(options["plan"])
+        self.say(json.dumps(preview, indent=2))
+
+    def do_execute(self, options: dict[str, Any]) -> None:
+        get_migration_controller().execute_migration(options["plan"])
+        self.say("Started.")
+        if options["wait"]:
+            self.follow(options["plan"])
+            self.say("Completed.")
+
+    def do_cancel(self, options: dict[str, Any]) -> None:
+        get_migration_controller().cancel_migration(options["plan"])
+        self.say("Asked to stop.")
+
+    def do_roll_back(self, options: dict[str, Any]) -> None:
+        plan_id = get_migration_controller().roll_back_migration(options["plan"])
+        self.say(f"Rolling back: plan {plan_id}.")
+        if options["wait"]:
+            self.follow(plan_id)
+            self.say("Rolled back.")
+
+    def do_retry(self, options: dict[str, Any]) -> None:
+        step = get_migration_controller().retry_step(options["plan"])
+        self.say(f"The step {step.kind} is tried again.")
+
+    def do_abandon(self, options: dict[str, Any]) -> None:
+        get_migration_controller().abandon_migration(options["plan"])
+        self.say("Abandoned; nothing was changed.")
+
+    def do_status(self, options: dict[str, Any]) -> None:
+        plan = get_migration_controller().get_migration_status(options["plan"])
+        if plan is None:
+            raise CommandError(f"There is no plan {options['plan']}.")
+        self.say(f"{plan}: {plan.status}, {plan.progress_percentage:.0f} %. {plan.error_message}")
+        steps = plan.steps.select_related("host").order_by("position")
+        self.table(
+            ["step", "host", "status", "progress", "detail"],
+            [(s.kind, s.host, s.status, f"{s.progress:.0%}", s.error or s.detail) for s in steps],
+        )
+        events = plan.events.select_related("step").order_by("id")
+        self.table(
+            ["at", "step", "from", "to", "who", "why"],
+            [
+                (f"{e.at:%F %T}", e.step and e.step.kind, e.from_status, e.to_status, e.who, e.why)
+                for e in events
+            ],
+        )
+
+    def do_list(self, options: dict[str, Any]) -> None:
+        plans = Plan.objects.select_related("user", "to_engine").order_by("-created_at")
+        if options["user"]:
+            plans = plans.filter(user=options["user"])
+        self.table(
+            ["plan", "kind", "user", "to", "status", "progress"],
+            [
+                (
+                    p.pk,
+                    p.kind,
+                    p.user,
+                    p.to_engine and p.to_engine.model_id,
+                    p.status,
+                    f"{p.progress_percentage:.0f} %",
+                )
+                for p in plans[:SHOWN]
+            ],
+        )

@@ -1,0 +1,115 @@
+"""What the commands share: people by name, sentences instead of traces, tables and progress bars."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from threading import Event
+from typing import IO, Any, cast
+from uuid import UUID
+
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engines.exceptions import SamError
+from migrations_app.models import Plan
+from migrations_app.states import PLAN_FINAL, PlanStatus, StepStatus
+
+POLL_SECONDS = 0.5
+
+
+class SamCommand(BaseCommand):
+    """A command with one method for each of its actions, named ``do_<action>``."""
+
+    actions_help: dict[str, str]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        for name, text in self.actions_help.items():
+            action = actions.add_parser(name, help=text, description=text)
+            getattr(self, f"arguments_{_method(name)}", _no_arguments)(action)
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            getattr(self, f"do_{_method(options['action'])}")(options)
+        except SamError as error:
+            raise CommandError(str(error)) from error
+
+    def say(self, sentence: str) -> None:
+        """Write one line."""
+        self.stdout.write(sentence)
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write a table."""
+        table = Table(*columns)
+        for row in rows:
+            table.add_row(*("" if value is None else str(value) for value in row))
+        self.console().print(table)
+
+    def console(self) -> Console:
+        """Return a rich console on this command's output, so that tests can read it."""
+        return Console(file=cast("IO[str]", self.stdout._out), soft_wrap=True)
+
+    def follow(self, plan_id: UUID | str) -> Plan:
+        """Show a plan's progress until it ends or waits for an operator; CommandError if it failed."""
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self.console()) as progress:
+            bar = progress.add_task("waiting", total=100.0)
+            plan = Plan.objects.get(pk=plan_id)
+            while not is_at_rest(plan):
+                Event().wait(POLL_SECONDS)
+                plan.refresh_from_db()
+                done, what = position(plan)
+                progress.update(bar, completed=done, description=what)
+        return refuse_unfinished(plan)
+
+
+def _no_arguments(parser: CommandParser) -> None:
+    """An action may need none."""
+
+
+def _method(action: str) -> str:
+    return action.replace("-", "_")
+
+
+def person(name: str) -> User:
+    """Return the user of this name, or CommandError."""
+    user = User.objects.filter(username=name).first()
+    if user is None:
+        raise CommandError(f"There is no user {name!r}; `manage.py createsuperuser` makes one.")
+    return user
+
+
+def is_at_rest(plan: Plan) -> bool:
+    """Whether nothing moves the plan on by itself any more."""
+    waits = plan.steps.filter(status=StepStatus.NEEDS_OPERATOR).exists()
+    return waits or plan.status in PLAN_FINAL
+
+
+def position(plan: Plan) -> tuple[float, str]:
+    """Return how far the plan is (0 to 100) and what it does now, from its steps."""
+    steps = list(plan.steps.order_by("position"))
+    done = sum(1.0 if s.status == StepStatus.COMPLETED else s.progress for s in steps)
+    current = next((s for s in steps if s.status == StepStatus.IN_PROGRESS), None)
+    what = f"{current.kind}: {current.detail}".rstrip(": ") if current else plan.current_step
+    return 100.0 * done / max(len(steps), 1), what or str(plan.status)
+
+
+def refuse_unfinished(plan: Plan) -> Plan:
+    """Raise CommandError unless the plan was completed; what to do next is named."""
+    if plan.status in (PlanStatus.COMPLETED, PlanStatus.ROLLED_BACK):
+        return plan
+    waiting = plan.steps.filter(status=StepStatus.NEEDS_OPERATOR).first()
+    if waiting is not None:
+        raise CommandError(
+            f"The step {waiting.kind} waits for an operator: {waiting.error} "
+            f"Run `manage.py plan retry {plan.pk}` or `manage.py plan abandon {plan.pk}`."
+        )
+    raise CommandError(f"The plan is {plan.status}. {plan.error_message}".strip())

@@ -1,0 +1,57 @@
+"""What ``manage.py check --deploy`` refuses in production, besides Django's own findings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+
+
+def register_checks() -> None:
+    """Make Django run these checks with ``--deploy``; called once when the apps are ready."""
+    for check in (embedded_services, generated_secrets, debug_pages):
+        register(check, Tags.security, deploy=True)
+
+
+def embedded_services(
+    *, app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Refuse the servers SAM runs itself: one disk, one machine, nobody to back them up."""
+    embedded = [
+        (settings.SAM_EMBEDDED_POSTGRES, "DATABASE_URL", "PostgreSQL"),
+        (settings.SAM_EMBEDDED_REDIS, "REDIS_URL", "Redis"),
+    ]
+    return [
+        Error(
+            f"The embedded {server} is meant for one machine, not for production.",
+            hint=f"Set {variable} to a server of your own.",
+            id="sam.E001",
+        )
+        for used, variable, server in embedded
+        if used
+    ]
+
+
+def generated_secrets(
+    *, app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Refuse secrets SAM made for itself: other machines and a restore would lack them."""
+    return [
+        Error(
+            f"{name} was generated into the data folder of this machine.",
+            hint=f"Set {name} or {name}_FILE from your own store of secrets.",
+            id="sam.E002",
+        )
+        for name in settings.SAM_GENERATED_SECRETS
+    ]
+
+
+def debug_pages(
+    *, app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Refuse DEBUG as an error: its pages show settings and code to anybody."""
+    if not settings.DEBUG:
+        return []
+    return [Error("DEBUG is on.", hint="Set DEBUG to false.", id="sam.E003")]

@@ -1,0 +1,69 @@
+"""Where the database and Redis are reached: given by a URL, or the embedded ones' sockets."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import dj_database_url
+
+from samproject.env import EnvironmentVariableError
+from samproject.supervisor.locations import Locations
+from samproject.supervisor.postgres import DATABASE, PORT, ROLE
+
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+POSTGRES_ENGINE = "django.db.backends.postgresql"
+
+
+def database_settings(url: str, locations: Locations) -> dict[str, Any]:
+    """Return Django's entry for the database at ``url``, or for the embedded one when empty.
+
+    Raises EnvironmentVariableError (never showing the URL, which holds a password) when it is
+    not a PostgreSQL URL.
+    """
+    if not url:
+        return _embedded_database(locations)
+    try:
+        entry = dict(dj_database_url.parse(url, conn_max_age=0))
+    except ValueError as error:
+        raise _wrong_database_url() from error
+    if entry["ENGINE"] != POSTGRES_ENGINE:
+        raise _wrong_database_url()
+    return entry
+
+
+def redis_url(url: str, locations: Locations) -> str:
+    """Return the URL for the redis client, that of the embedded server when ``url`` is empty."""
+    if not url:
+        return f"unix://{locations.redis_socket}?db=0"
+    if urlsplit(url).scheme not in REDIS_SCHEMES:
+        raise EnvironmentVariableError(
+            "REDIS_URL is not a Redis URL; use redis://host:6379/0, rediss://… or unix:///path."
+        )
+    return url
+
+
+def broker_url(url: str) -> str:
+    """Return the same Redis in Celery's notation, which names unix sockets differently."""
+    parts = urlsplit(url)
+    if parts.scheme != "unix":
+        return url
+    number = parse_qs(parts.query).get("db", ["0"])[0]
+    return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={number}"
+
+
+def _embedded_database(locations: Locations) -> dict[str, Any]:
+    return {
+        "ENGINE": POSTGRES_ENGINE,
+        "NAME": DATABASE,
+        "USER": ROLE,
+        "HOST": str(locations.postgres_sockets),
+        "PORT": str(PORT),
+        "CONN_MAX_AGE": 0,
+    }
+
+
+def _wrong_database_url() -> EnvironmentVariableError:
+    return EnvironmentVariableError(
+        "DATABASE_URL is not a PostgreSQL URL; use postgres://user:password@host:5432/name."
+    )

@@ -1,0 +1,115 @@
+"""``manage.py up``: everything SAM needs on this machine, until Ctrl-C."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import OperationalError, connections
+
+from engines.exceptions import SamError
+from samproject.generated_secrets import generated_secret
+from samproject.supervisor.embedded import EmbeddedServices
+from samproject.supervisor.processes import Child
+from samproject.supervisor.roster import FLOWER_USER, WORKERS, Site, Wishes, roster
+from samproject.supervisor.supervise import Supervisor
+
+
+class Command(BaseCommand):
+    help = (
+        "Start SAM on this machine and keep it running until Ctrl-C: its own PostgreSQL and Redis "
+        "(unless DATABASE_URL and REDIS_URL are set), web, workers, beat and Flower."
+    )
+
+    # Each process checks what it loads; the supervisor itself serves no addresses.
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Add what to run and where it listens."""
+        parser.add_argument("--host", default="127.0.0.1", help="address of the web server")
+        parser.add_argument("--port", type=int, default=8000, help="port of the web server")
+        parser.add_argument("--flower-port", type=int, default=5555, help="port of Flower")
+        parser.add_argument("--no-web", action="store_true", help="leave the web server out")
+        parser.add_argument("--no-beat", action="store_true", help="leave beat out")
+        parser.add_argument("--no-flower", action="store_true", help="leave Flower out")
+        parser.add_argument(
+            "--workers", nargs="*", choices=WORKERS, default=list(WORKERS), help="workers to run"
+        )
+        parser.add_argument(
+            "--services-only", action="store_true", help="only the embedded PostgreSQL and Redis"
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run until SIGINT, SIGTERM or SIGHUP; exits 1 with a sentence when it cannot start."""
+        supervisor = Supervisor(self._say)
+        supervisor.listen_to_signals()
+        services = EmbeddedServices(
+            settings.SAM_LOCATIONS,
+            postgres=settings.SAM_EMBEDDED_POSTGRES,
+            redis=settings.SAM_EMBEDDED_REDIS,
+        )
+        try:
+            with services:
+                self._run(supervisor, services, options)
+        except SamError as error:
+            raise CommandError(str(error)) from error
+        self._say("SAM has stopped.")
+
+    def _run(
+        self, supervisor: Supervisor, services: EmbeddedServices, options: dict[str, Any]
+    ) -> None:
+        for server in services.servers:
+            self._say(f"{server.name}: running (process {server.pid})")
+        children: list[Child] = []
+        if not options["services_only"]:
+            self._migrate()
+            children = [Child(program) for program in roster(_site(), _wishes(options))]
+            self._say_addresses(options)
+        supervisor.run(services.servers, children)
+
+    def _migrate(self) -> None:
+        try:
+            call_command("migrate", interactive=False, verbosity=0)
+        except OperationalError as error:
+            raise CommandError(
+                f"The database does not answer: {error}. Check DATABASE_URL."
+            ) from error
+        finally:
+            connections.close_all()
+        self._say("database: tables are up to date")
+
+    def _say_addresses(self, options: dict[str, Any]) -> None:
+        if not options["no_web"]:
+            address = f"http://{options['host']}:{options['port']}"
+            self._say(f"admin {address}/admin/   API {address}/api/docs/")
+        if not options["no_flower"]:
+            self._say(
+                f"Flower http://127.0.0.1:{options['flower_port']}/ (user {FLOWER_USER}, "
+                f"password in {settings.SAM_DATA_DIR / 'flower-password'})"
+            )
+
+    def _say(self, line: str) -> None:
+        self.stdout.write(line)
+        self.stdout.flush()
+
+
+def _site() -> Site:
+    return Site(
+        project=settings.BASE_DIR,
+        logs=settings.SAM_LOCATIONS.logs,
+        host_name=settings.SAM_HOST_NAME,
+        settings_module=settings.SETTINGS_MODULE,
+    )
+
+
+def _wishes(options: dict[str, Any]) -> Wishes:
+    return Wishes(
+        web_host=options["host"],
+        web_port=0 if options["no_web"] else options["port"],
+        flower_port=0 if options["no_flower"] else options["flower_port"],
+        flower_password=generated_secret(settings.SAM_DATA_DIR / "flower-password"),
+        workers=options["workers"],
+        beat=not options["no_beat"],
+    )

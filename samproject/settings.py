@@ -1,0 +1,222 @@
+"""Django settings; everything an administrator may choose is an environment variable read here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import django_stubs_ext
+
+from samproject import env
+from samproject.celery_settings import celery_settings
+from samproject.endpoints import broker_url, database_settings, redis_url
+from samproject.generated_secrets import generated_secret
+from samproject.host_name import host_name
+from samproject.supervisor.locations import ensure_data_folder, locate
+
+# Lets the admin's and views' classes carry their model's type, as mypy --strict wants.
+django_stubs_ext.monkeypatch()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+
+def _default_data_folder() -> Path:
+    if os.geteuid() == 0:
+        return Path("/var/lib/sam")
+    return env.read_path("XDG_DATA_HOME", Path.home() / ".local" / "share") / "sam"
+
+
+# --- where things are -------------------------------------------------------------------------
+
+SAM_DATA_DIR = env.read_path("SAM_DATA_DIR", _default_data_folder())
+SAM_LOCATIONS = locate(SAM_DATA_DIR)
+SAM_MODELS_DIR = env.read_path("SAM_MODELS_DIR", SAM_DATA_DIR / "models")
+SAM_ARTIFACT_STORE = env.read_str("SAM_ARTIFACT_STORE", f"file://{SAM_DATA_DIR / 'artifacts'}")
+SAM_HOST_NAME = host_name()
+
+_database_url = env.read_secret("DATABASE_URL")
+_redis_url = env.read_secret("REDIS_URL")
+SAM_EMBEDDED_POSTGRES = not _database_url
+SAM_EMBEDDED_REDIS = not _redis_url
+
+DATABASES = {"default": database_settings(_database_url, SAM_LOCATIONS)}
+REDIS_URL = redis_url(_redis_url, SAM_LOCATIONS)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- how SAM works ----------------------------------------------------------------------------
+
+SAM_LEASE_SECONDS = env.read_int("SAM_LEASE_SECONDS", 60, minimum=1, maximum=3600)
+SAM_SWEEP_SECONDS = env.read_int("SAM_SWEEP_SECONDS", 10, minimum=1, maximum=3600)
+SAM_RETENTION_DAYS = env.read_int("SAM_RETENTION_DAYS", 14, minimum=0, maximum=3650)
+
+HF_ENDPOINT = env.read_str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+HF_TOKEN = env.read_secret("HF_TOKEN")
+
+CELERY = celery_settings(broker_url(REDIS_URL), SAM_HOST_NAME, SAM_SWEEP_SECONDS)
+
+# --- secrets ----------------------------------------------------------------------------------
+
+DEBUG = env.read_bool("DEBUG", default=False)
+
+
+def _secret(variable: str, file_name: str) -> str:
+    """Read a secret; a machine on its own makes one, machines sharing a database must agree."""
+    given = env.read_secret(variable)
+    if given:
+        return given
+    if not (SAM_EMBEDDED_POSTGRES or DEBUG):
+        raise env.EnvironmentVariableError(
+            f"{variable} is not set; with DATABASE_URL every machine needs the same one. "
+            f"Set {variable} or {variable}_FILE."
+        )
+    ensure_data_folder(SAM_DATA_DIR)
+    return generated_secret(SAM_DATA_DIR / file_name)
+
+
+SECRET_KEY = _secret("SECRET_KEY", "secret-key")
+SECRET_KEY_FALLBACKS = env.read_list("SECRET_KEY_FALLBACKS")
+SAM_BACKUP_KEY = _secret("SAM_BACKUP_KEY", "backup-key")
+SAM_GENERATED_SECRETS = [
+    name for name in ("SECRET_KEY", "SAM_BACKUP_KEY") if not env.read_secret(name)
+]
+env.require_hexadecimal("SAM_BACKUP_KEY", SAM_BACKUP_KEY, size=32)
+
+# --- web --------------------------------------------------------------------------------------
+
+ALLOWED_HOSTS = env.read_list("SAM_ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.read_list("SAM_TRUSTED_ORIGINS")
+ROOT_URLCONF = "samproject.urls"
+ASGI_APPLICATION = "samproject.asgi.application"
+
+_https = env.read_bool("SAM_HTTPS", default=False)
+SECURE_SSL_REDIRECT = _https
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]
+SECURE_HSTS_SECONDS = 31_536_000 if _https else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
+SECURE_HSTS_PRELOAD = _https
+SESSION_COOKIE_SECURE = _https
+CSRF_COOKIE_SECURE = _https
+if env.read_bool("SAM_BEHIND_PROXY", default=False):
+    # Only then: without a proxy that sets it, any client could send this header.
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "rest_framework.authtoken",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "engines",
+    "migrations_app",
+    "worker",
+    "samproject",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+LANGUAGE_CODE = "en"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+STATIC_URL = "static/"
+# Served straight from the packages: a fresh clone needs no collecting step.
+WHITENOISE_USE_FINDERS = True
+
+# --- REST -------------------------------------------------------------------------------------
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "rest_framework.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
+    "PAGE_SIZE": 50,
+    "EXCEPTION_HANDLER": "migrations_app.api.problems.problem_handler",
+    "DEFAULT_THROTTLE_CLASSES": [
+        "rest_framework.throttling.AnonRateThrottle",
+        "rest_framework.throttling.UserRateThrottle",
+        "rest_framework.throttling.ScopedRateThrottle",
+    ],
+    "DEFAULT_THROTTLE_RATES": {
+        "anon": env.read_rate("SAM_RATE_ANONYMOUS", "60/min"),
+        "user": env.read_rate("SAM_RATE_USER", "1200/min"),
+        "work": env.read_rate("SAM_RATE_WORK", "60/min"),
+    },
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "SAM",
+    "DESCRIPTION": "Change the AI engine behind many people's assistants without a pause.",
+    "VERSION": VERSION,
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "PlanStatus": "migrations_app.states.PlanStatus",
+        "StepStatus": "migrations_app.states.StepStatus",
+        "HostStatus": "engines.models.HostStatus",
+        "CopyStatus": "engines.models.CopyStatus",
+        "AdapterStatus": "engines.models.AdapterStatus",
+        "ModelRole": "engines.models.ModelRole",
+        "MessageRole": "engines.models.Message.Role",
+    },
+    # From the sidecar package: the documentation also works without the internet.
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+}
+
+# --- logs -------------------------------------------------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {
+        "handlers": ["console"],
+        "level": env.read_str(
+            "SAM_LOG_LEVEL", "INFO", choices=("DEBUG", "INFO", "WARNING", "ERROR")
+        ),
+    },
+}

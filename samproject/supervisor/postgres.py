@@ -1,0 +1,170 @@
+"""SAM's own PostgreSQL: no TCP, one private socket folder, an operating-system user as the key.
+
+What can be found after a crash (a server left behind, a damaged or stale pid file) is put right
+at the next start; the caller holds the data folder's lock, so nobody else does the same.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from samproject.supervisor.errors import SupervisorError
+from samproject.supervisor.locations import hand_over
+from samproject.supervisor.processes import Program, run_to_end
+from samproject.supervisor.programs import postgres_programs
+from samproject.supervisor.servers import EmbeddedServer, end_left_over, refuse_shared_socket
+from samproject.supervisor.users import own_name
+
+DATABASE = "sam"
+ROLE = "sam"
+PORT = 5432
+"""Only a part of the socket's file name: nothing listens on TCP."""
+
+MAJOR_VERSION = "18"
+MAX_CONNECTIONS = 300
+START_SECONDS = 300
+"""Recovery after a crash reads the write-ahead log: 514 MB took 2.4 s on a small machine."""
+
+TAKE_OVER_SECONDS = 60
+_WISHES = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
+"""PostgreSQL's fast and immediate shutdown, then the end."""
+_ACCESS = "local all {role} peer map=sam\n"
+"""Only this operating-system user becomes SAM's role: safer than trusting all who reach it."""
+
+
+class EmbeddedPostgres(EmbeddedServer):
+    """One PostgreSQL server in the data folder."""
+
+    name = "postgresql"
+
+    def start(self) -> None:
+        """Create the cluster if needed, end what an earlier SAM left, start and wait.
+
+        Raises SupervisorError with the server's last words when it does not come up.
+        """
+        programs = postgres_programs(self._locations.programs, self._user)
+        data = self._locations.postgres_data
+        self._create_cluster(programs)
+        self._check_version()
+        end_left_over(data, "postgres", _WISHES, TAKE_OVER_SECONDS)
+        self._remove_claims()
+        self._write_access_files()
+        self._launch(self._program(programs), self._answers, START_SECONDS)
+        self._create_database()
+
+    def _create_cluster(self, programs: Path) -> None:
+        data = self._locations.postgres_data
+        if data.exists():
+            return
+        # A cluster appears under its name only when complete; a draft is what a crash left.
+        draft = data.with_name(f"{data.name}.draft")
+        shutil.rmtree(draft, ignore_errors=True)
+        hand_over(draft, self._user)
+        run_to_end(self._initdb(programs, draft))
+        draft.replace(data)
+
+    def _initdb(self, programs: Path, draft: Path) -> Program:
+        # Its own access file is never read: ours is, see _write_access_files.
+        argv = (str(programs / "initdb"), "-D", str(draft), "-U", ROLE, "-A", "reject")
+        text = ("-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
+        return Program(
+            name="initdb",
+            argv=(*argv, *text, "--no-instructions"),
+            log=self._locations.logs / "initdb.log",
+            environment=_bare_environment(),
+            user=self._user,
+            stop_signal=signal.SIGKILL,
+        )
+
+    def _check_version(self) -> None:
+        path = self._locations.postgres_data / "PG_VERSION"
+        version = path.read_text().strip() if path.exists() else "nothing"
+        if version != MAJOR_VERSION:
+            raise SupervisorError(
+                f"{path.parent} holds data of PostgreSQL {version}, this SAM runs {MAJOR_VERSION}. "
+                "Move the folder away, or dump it with the old version and load it into a new one."
+            )
+
+    def _remove_claims(self) -> None:
+        """Remove what a killed server left; its number may by now be anybody's process."""
+        socket_file = self._locations.postgres_sockets / f".s.PGSQL.{PORT}"
+        refuse_shared_socket(socket_file)
+        for claim in (
+            self._locations.postgres_data / "postmaster.pid",
+            socket_file.with_name(f"{socket_file.name}.lock"),
+            socket_file,
+        ):
+            claim.unlink(missing_ok=True)
+
+    def _write_access_files(self) -> None:
+        # In a folder of ours: root must not write where the servers' user could plant a link.
+        folder = self._locations.postgres_access
+        for name, text in (
+            ("pg_hba.conf", _ACCESS.format(role=ROLE)),
+            ("pg_ident.conf", f'sam "{own_name()}" {ROLE}\n'),
+        ):
+            path = folder / name
+            path.write_text(text)
+            path.chmod(0o644)
+
+    def _program(self, programs: Path) -> Program:
+        data, access = self._locations.postgres_data, self._locations.postgres_access
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": _quoted(self._locations.postgres_sockets),
+            "unix_socket_permissions": "0700",
+            "port": str(PORT),
+            "max_connections": str(MAX_CONNECTIONS),
+            "hba_file": str(access / "pg_hba.conf"),
+            "ident_file": str(access / "pg_ident.conf"),
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        return Program(
+            name=self.name,
+            argv=(str(programs / "postgres"), "-D", str(data), *options),
+            log=self._locations.logs / "postgresql.log",
+            environment=_bare_environment(),
+            user=self._user,
+            # SIGINT is PostgreSQL's "fast" shutdown; SIGTERM would wait for clients to leave.
+            stop_signal=signal.SIGINT,
+            stop_seconds=60.0,
+        )
+
+    def _answers(self) -> bool:
+        try:
+            self._connect().close()
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _create_database(self) -> None:
+        with self._connect() as connection:
+            query = "SELECT 1 FROM pg_database WHERE datname = %s"
+            if connection.execute(query, [DATABASE]).fetchone() is None:
+                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+
+    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(
+            host=str(self._locations.postgres_sockets),
+            port=PORT,
+            user=ROLE,
+            dbname="postgres",
+            connect_timeout=10,
+            autocommit=True,
+        )
+
+
+def _quoted(path: Path) -> str:
+    doubled = str(path).replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _bare_environment() -> dict[str, str]:
+    """PG* variables of the user's shell would change where the server listens and what it reads."""
+    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}

@@ -1,0 +1,156 @@
+"""One child process: started through the guard, logged to a file, stopped for certain."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from samproject.supervisor.errors import SupervisorError
+from samproject.supervisor.users import ServiceUser
+
+GUARD = Path(__file__).with_name("guard.py")
+MAX_LOG_BYTES = 10 * 1024 * 1024
+"""A log above this size is set aside as ``.1`` when its process starts."""
+
+TAIL_LINES = 5
+TAIL_BYTES = 4096
+KILL_WAIT_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What to run and how it wants to end."""
+
+    name: str
+    argv: tuple[str, ...]
+    log: Path
+    folder: Path = Path("/")
+    environment: Mapping[str, str] = field(default_factory=dict)
+    user: ServiceUser | None = None
+    stop_signal: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 30.0
+
+
+class Child:
+    """A running program in a session of its own.
+
+    Start it from a thread that lives as long as the supervisor: the kernel ends a child together
+    with the thread that started it.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        return self.program.name
+
+    @property
+    def pid(self) -> int:
+        """The process id, 0 before the first start."""
+        return 0 if self._process is None else self._process.pid
+
+    def start(self) -> None:
+        """Start the program; its output is appended to its log."""
+        program = self.program
+        _set_large_log_aside(program.log)
+        with program.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                guarded(program.argv, program.user, program.stop_signal),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=program.folder,
+                env=dict(program.environment),
+                start_new_session=True,
+            )
+
+    def exit_code(self) -> int | None:
+        """Return how it ended (minus the signal's number), or None while it runs or never ran."""
+        return None if self._process is None else self._process.poll()
+
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def wait(self) -> None:
+        """Wait until the program ends by itself."""
+        if self._process is not None:
+            self._process.wait()
+
+    def ask_to_stop(self) -> None:
+        """Send the program's own stop signal, when it runs."""
+        if self._process is not None and self.running():
+            self._process.send_signal(self.program.stop_signal)
+
+    def stop(self) -> None:
+        """End the program: politely, and after ``stop_seconds`` with everything it started."""
+        if self._process is None:
+            return
+        self.ask_to_stop()
+        try:
+            self._process.wait(self.program.stop_seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(KILL_WAIT_SECONDS)
+
+    def describe_end(self) -> str:
+        """Return the exit code and the last lines of the log, for an error's sentence."""
+        with self.program.log.open("rb") as log:
+            log.seek(max(0, self.program.log.stat().st_size - TAIL_BYTES))
+            lines = log.read().decode(errors="replace").splitlines()
+        return f"exit code {self.exit_code()}: {' | '.join(lines[-TAIL_LINES:])}"
+
+
+def guarded(
+    argv: tuple[str, ...], user: ServiceUser | None, death_signal: signal.Signals
+) -> list[str]:
+    """Return the command line that runs ``argv`` as ``user`` and ends it when this process dies."""
+    owner = "-" if user is None else f"{user.uid}:{user.gid}"
+    # -I and -S: nothing from the environment or site-packages runs before the user is changed.
+    guard = [sys.executable, "-I", "-S", str(GUARD), str(int(death_signal)), str(os.getpid())]
+    return [*guard, owner, *argv]
+
+
+def run_to_end(program: Program) -> None:
+    """Run a short program; raises SupervisorError with the end of its output when it fails."""
+    child = Child(program)
+    child.start()
+    try:
+        child.wait()
+    finally:
+        child.stop()
+    if child.exit_code() != 0:
+        raise SupervisorError(f"{program.name} failed with {child.describe_end()}")
+
+
+def running_in(folder: Path, executable: str) -> list[int]:
+    """Return the processes of this program whose working folder is ``folder``.
+
+    Processes of others that we may not look at are not ours and are left out.
+    """
+    wanted = str(folder.resolve())
+    return [pid for pid in _process_ids() if _is_at(pid, wanted, executable)]
+
+
+def _process_ids() -> Iterator[int]:
+    for entry in Path("/proc").glob("[0-9]*"):
+        yield int(entry.name)
+
+
+def _is_at(pid: int, folder: str, executable: str) -> bool:
+    try:
+        program = Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)")
+        return program == executable and str(Path(f"/proc/{pid}/cwd").readlink()) == folder
+    except (FileNotFoundError, PermissionError, ProcessLookupError):
+        return False
+
+
+def _set_large_log_aside(log: Path) -> None:
+    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+        log.replace(log.with_name(f"{log.name}.1"))

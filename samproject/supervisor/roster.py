@@ -1,0 +1,105 @@
+"""The processes of one machine besides the servers: web, workers, beat and Flower."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from samproject.celery_settings import CONTROL_QUEUE, host_queue_names
+from samproject.supervisor.processes import Program
+
+WORKERS = ("control", "work", "live")
+THREADS = {"control": 4, "work": 4, "live": 32}
+"""Threads of a worker only wait, for the database or a child process; live ones hold a stream."""
+
+FLOWER_USER = "sam"
+_FLOWER_VARIABLES = "FLOWER_"
+_DRAIN_SECONDS = 30.0
+"""A worker gives its steps back and ends by its own watchdog after 20 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all processes of this machine share."""
+
+    project: Path
+    logs: Path
+    host_name: str
+    settings_module: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What to run; a port of 0 leaves the process out."""
+
+    web_host: str
+    web_port: int
+    flower_port: int
+    flower_password: str
+    workers: Iterable[str]
+    beat: bool
+
+
+def roster(site: Site, wishes: Wishes) -> list[Program]:
+    """Return the programs in the order they start."""
+    programs = [_worker(site, name) for name in WORKERS if name in wishes.workers]
+    if wishes.beat:
+        programs.append(_program(site, "beat", (*_celery("beat"), "--pidfile=")))
+    if wishes.web_port:
+        programs.append(_web(site, wishes))
+    if wishes.flower_port:
+        programs.append(_flower(site, wishes))
+    return programs
+
+
+def _web(site: Site, wishes: Wishes) -> Program:
+    address = ("--host", wishes.web_host, "--port", str(wishes.web_port))
+    manners = ("--lifespan", "off", "--no-server-header", "--timeout-graceful-shutdown", "20")
+    application = "samproject.asgi:application"
+    return _program(site, "web", (sys.executable, "-m", "uvicorn", application, *address, *manners))
+
+
+def _worker(site: Site, name: str) -> Program:
+    work, live = host_queue_names(site.host_name)
+    queue = {"control": CONTROL_QUEUE, "work": work, "live": live}[name]
+    argv = (
+        *_celery("worker"),
+        *("--queues", queue, "--hostname", f"{name}@{site.host_name}"),
+        *("--pool", "threads", "--concurrency", str(THREADS[name])),
+        *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
+    )
+    return _program(site, f"worker-{name}", argv)
+
+
+def _flower(site: Site, wishes: Wishes) -> Program:
+    address = ("--address=127.0.0.1", f"--port={wishes.flower_port}")
+    # By environment: a command line can be read by every user of the machine.
+    login = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{wishes.flower_password}"}
+    return _program(site, "flower", (*_celery("flower"), *address, "--read-only=True"), login)
+
+
+def _celery(command: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "celery", "-A", "samproject", command)
+
+
+def _program(
+    site: Site, name: str, argv: tuple[str, ...], extra: Mapping[str, str] | None = None
+) -> Program:
+    environment = dict(_inherited())
+    environment |= {"DJANGO_SETTINGS_MODULE": site.settings_module, "PYTHONUNBUFFERED": "1"}
+    return Program(
+        name=name,
+        argv=argv,
+        log=site.logs / f"{name}.log",
+        folder=site.project,
+        environment=environment | dict(extra or {}),
+        stop_seconds=_DRAIN_SECONDS,
+    )
+
+
+def _inherited() -> Iterator[tuple[str, str]]:
+    # FLOWER_UNAUTHENTICATED_API and its like would open what the login closes.
+    return (pair for pair in os.environ.items() if not pair[0].startswith(_FLOWER_VARIABLES))

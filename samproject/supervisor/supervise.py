@@ -1,0 +1,112 @@
+"""Keep a set of processes running until somebody asks to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Protocol
+
+from samproject.supervisor.errors import SupervisorError
+
+FIRST_DELAY_SECONDS = 1.0
+LONGEST_DELAY_SECONDS = 30.0
+STEADY_SECONDS = 60.0
+"""A member that ran this long is healthy again: its next failure starts with a short delay."""
+
+_LOOK_SECONDS = 0.2
+
+
+class Member(Protocol):
+    """Anything that can be started, watched and stopped."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def pid(self) -> int: ...
+    def start(self) -> None: ...
+    def running(self) -> bool: ...
+    def ask_to_stop(self) -> None: ...
+    def stop(self) -> None: ...
+    def describe_end(self) -> str: ...
+
+
+@dataclass(slots=True)
+class _Watch:
+    member: Member
+    failures: int = 0
+    started: float = 0.0
+    retry_at: float | None = None
+
+
+class Supervisor:
+    """Start members, restart the ones that end with growing delays, stop all on a signal."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._stopping = False
+
+    def listen_to_signals(self) -> None:
+        """Take SIGINT, SIGTERM and SIGHUP as the wish to stop cleanly (main thread only)."""
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._on_signal)
+
+    def run(self, running: Sequence[Member], to_start: Sequence[Member]) -> None:
+        """Watch ``running``, start and watch ``to_start``; returns when asked to stop.
+
+        Only ``to_start`` is stopped at the end, all together: the servers they use belong to
+        the caller and must outlive them.
+        """
+        now = time.monotonic()
+        watches = [_Watch(member, started=now) for member in running]
+        try:
+            for member in to_start:
+                watches.append(watch := _Watch(member))
+                self._start(watch)
+            while not self._stopping:
+                for watch in watches:
+                    self._tend(watch)
+                # The flag is set by a signal handler, which may not touch an Event's lock.
+                threading.Event().wait(_LOOK_SECONDS)
+        finally:
+            self._stop(to_start)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stopping = True
+
+    def _start(self, watch: _Watch) -> None:
+        watch.retry_at = None
+        watch.started = time.monotonic()
+        try:
+            watch.member.start()
+        except SupervisorError as error:
+            self._plan_restart(watch, str(error))
+        else:
+            self._say(f"{watch.member.name}: running (process {watch.member.pid})")
+
+    def _tend(self, watch: _Watch) -> None:
+        now = time.monotonic()
+        if watch.retry_at is not None:
+            if now >= watch.retry_at:
+                self._start(watch)
+        elif not watch.member.running():
+            self._plan_restart(watch, f"ended with {watch.member.describe_end()}")
+
+    def _plan_restart(self, watch: _Watch, reason: str) -> None:
+        now = time.monotonic()
+        if now - watch.started > STEADY_SECONDS:
+            watch.failures = 0
+        delay = min(FIRST_DELAY_SECONDS * 2.0**watch.failures, LONGEST_DELAY_SECONDS)
+        watch.failures += 1
+        watch.retry_at = now + delay
+        self._say(f"{watch.member.name}: {reason}; starting it again in {delay:.0f} s")
+
+    def _stop(self, members: Sequence[Member]) -> None:
+        for member in members:
+            member.ask_to_stop()
+        for member in members:
+            member.stop()
+            self._say(f"{member.name}: stopped")

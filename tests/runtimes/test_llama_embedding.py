@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from llama_cpp import Llama
+from numpy.typing import NDArray
+
+from engines.exceptions import EngineError, TextNotEmbeddableError
+from engines.gguf.reader import read_header
+from engines.runtimes.llama_cpp import LONGEST_TEXT, LlamaCppEngine, LlamaOptions
+from engines.specs import EmbeddingSpec, EngineSpec
+
+SENTENCE = (
+    "the harbour lies behind a long wall of grey stone and every morning boats leave it "
+    "for the open sea while gulls follow them and shout over the sound of old engines"
+)
+WORDS = SENTENCE.split()
+TEXTS = [" ".join(WORDS[start : start + length]) for start in range(9) for length in (1, 4, 12, 20)]
+SPEC = EmbeddingSpec(dimension=384, max_tokens=512)
+
+
+def _engine(path: Path, spec: EmbeddingSpec = SPEC, **options: Any) -> LlamaCppEngine:
+    engine = LlamaCppEngine.from_spec(
+        EngineSpec("minilm", "MiniLM", str(path), threads=1, embedding=spec),
+        LlamaOptions(**options),
+    )
+    engine.load_model()
+    return engine
+
+
+@pytest.fixture(scope="module")
+def embedder(minilm: Path) -> Iterator[LlamaCppEngine]:
+    with _engine(minilm) as engine:
+        yield engine
+
+
+def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    scale = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
+    cosines: NDArray[np.float32] = (left * right).sum(axis=1) / scale
+    return cosines
+
+
+def test_vectors_equal_those_of_llama_cpp_python(embedder: LlamaCppEngine, minilm: Path) -> None:
+    direct = Llama(str(minilm), embedding=True, n_ctx=512, n_batch=512, verbose=False)
+    expected = np.array([direct.embed(text) for text in TEXTS], np.float32)
+
+    assert _cosines(embedder.embed_many(TEXTS), expected).min() >= 0.9999
+
+
+def test_vectors_have_length_one_and_related_texts_are_near(embedder: LlamaCppEngine) -> None:
+    vectors = embedder.embed_many(
+        ["A cat sleeps on the carpet.", "A kitten naps on the rug.", "Bond prices fell again."]
+    )
+
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1.0, atol=1e-6)
+    assert vectors[0] @ vectors[1] > 0.5 > 0.2 > vectors[0] @ vectors[2]
+
+
+def test_lengths_are_kept_when_the_space_is_not_normalised(minilm: Path) -> None:
+    spec = EmbeddingSpec(dimension=384, max_tokens=512, normalise=False)
+    with _engine(minilm, spec) as engine:
+        lengths = np.linalg.norm(engine.embed_many(TEXTS[:4]), axis=1)
+
+    assert (abs(lengths - 1.0) > 0.01).all()
+
+
+@pytest.mark.parametrize("pack", [192, 512])
+@pytest.mark.parametrize("lanes", [1, 2])
+def test_packing_and_lanes_do_not_move_vectors(
+    embedder: LlamaCppEngine, minilm: Path, pack: int, lanes: int
+) -> None:
+    with _engine(minilm, pack_tokens=pack, embedding_lanes=lanes) as packed:
+        batch = packed.embed_many(TEXTS)
+    single = np.array([embedder.embed(text) for text in TEXTS], np.float32)
+
+    assert _cosines(batch, single).min() >= 0.99999
+
+
+def test_vectors_are_identical_in_any_order_and_company(embedder: LlamaCppEngine) -> None:
+    together = embedder.embed_many(TEXTS)
+
+    np.testing.assert_array_equal(embedder.embed_many(TEXTS[::-1])[::-1], together)
+    np.testing.assert_array_equal(embedder.embed_many(TEXTS[7:8])[0], together[7])
+
+
+def test_several_hundred_texts_keep_their_order(embedder: LlamaCppEngine) -> None:
+    many = [f"{WORDS[number % len(WORDS)]} {number}" for number in range(300)]
+
+    vectors = embedder.embed_many(many)
+
+    assert vectors.shape == (300, 384)
+    for number in (0, 255, 256, 299):
+        np.testing.assert_allclose(vectors[number], embedder.embed(many[number]), atol=1e-6)
+
+
+def test_long_text_is_cut_to_the_models_limit_and_keeps_its_closing_token(
+    embedder: LlamaCppEngine,
+) -> None:
+    long = " ".join(["stone"] * 2000)
+    cut = " ".join(["stone"] * 510)
+    assert embedder.count_tokens(cut) == 510
+
+    np.testing.assert_array_equal(embedder.embed(long), embedder.embed(cut))
+    assert embedder.embed(long) != embedder.embed(" ".join(["stone"] * 400))
+
+
+@pytest.mark.parametrize("limit", [16, 100_000])
+def test_limit_is_the_smaller_of_the_catalogs_and_the_models(minilm: Path, limit: int) -> None:
+    with _engine(minilm, EmbeddingSpec(dimension=384, max_tokens=limit)) as engine:
+        at = min(limit, 512) - 2
+        long, cut = (" ".join(["stone"] * count) for count in (3000, at))
+
+        assert engine.get_engine_info()["embedding_limit"] == min(limit, 512)
+        assert engine.embed(long) == engine.embed(cut)
+        assert engine.embed(long) != engine.embed(" ".join(["stone"] * (at - 1)))
+
+
+def test_limit_of_a_chat_models_own_vectors_is_kept(tiny_llama: Path) -> None:
+    with LlamaCppEngine("e", "E", str(tiny_llama)) as engine:
+        engine.load_model()
+
+        assert np.isfinite(engine.embed("stone " * 2000)).all()
+        assert np.linalg.norm(engine.embed("stone")) == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "last", "mean", "model"])
+def test_pooling_is_the_specs(minilm: Path, embedder: LlamaCppEngine, pooling: str) -> None:
+    spec = EmbeddingSpec(dimension=384, max_tokens=512, pooling=pooling)
+    with _engine(minilm, spec) as engine:
+        same = engine.embed(TEXTS[3]) == embedder.embed(TEXTS[3])
+
+    assert same is (pooling in {"mean", "model"})
+
+
+def test_prefixes_are_put_before_queries_and_documents(minilm: Path) -> None:
+    spec = EmbeddingSpec(384, 512, query_prefix="query: ", document_prefix="passage: ")
+    with _engine(minilm, spec) as engine, _engine(minilm) as plain:
+        np.testing.assert_array_equal(engine.embed_query("sea"), plain.embed("query: sea"))
+        np.testing.assert_array_equal(engine.embed("sea"), plain.embed("passage: sea"))
+        np.testing.assert_array_equal(engine.embed_many(["sea"])[0], engine.embed("sea"))
+
+
+@pytest.mark.parametrize("text", ["", "   \n\t "])
+def test_empty_text_is_not_embeddable(embedder: LlamaCppEngine, text: str) -> None:
+    for embed in (embedder.embed, embedder.embed_query):
+        with pytest.raises(TextNotEmbeddableError, match="text is empty"):
+            embed(text)
+
+
+def test_batch_tells_which_texts_have_no_vector_and_embeds_the_others(
+    embedder: LlamaCppEngine,
+) -> None:
+    texts = ["sea", "", "x" * (LONGEST_TEXT + 1), "stone"]
+
+    batch = embedder.embed_documents(texts)
+
+    assert set(batch.errors) == {1, 2}
+    assert batch.errors[1].startswith("The text is empty")
+    assert "the limit is 2000000" in batch.errors[2]
+    assert np.isnan(batch.vectors[1:3]).all()
+    np.testing.assert_array_equal(batch.vectors[0], np.array(embedder.embed("sea")))
+    np.testing.assert_array_equal(batch.vectors[3], np.array(embedder.embed("stone")))
+    with pytest.raises(TextNotEmbeddableError, match="Text 1 of the batch: The text is empty"):
+        embedder.embed_many(texts)
+
+
+def test_text_whose_vector_is_not_a_number_is_reported_alone(
+    minilm: Path, tmp_path: Path, embedder: LlamaCppEngine
+) -> None:
+    poisoned = _poison_word(minilm, tmp_path / "poisoned.gguf", "harbour")
+    with _engine(poisoned) as engine:
+        batch = engine.embed_documents(["the sea", "the harbour wall", "a gull"])
+
+        assert set(batch.errors) == {1}
+        assert "no usable vector" in batch.errors[1]
+        with pytest.raises(TextNotEmbeddableError, match="no usable vector"):
+            engine.embed_query("harbour")
+    np.testing.assert_array_equal(batch.vectors[2], np.array(embedder.embed("a gull")))
+
+
+def _poison_word(source: Path, target: Path, word: str) -> Path:
+    """A copy of a model in which one word's embedding is not a number."""
+    vocabulary = Llama(str(source), vocab_only=True, verbose=False)
+    token = vocabulary.tokenize(word.encode(), add_bos=False)[0]
+    header = read_header(source)
+    table = next(item for item in header.tensors if item.name == "token_embd.weight")
+    row = table.byte_count // table.shape[1]
+    start = header.data_offset + table.offset + token * row
+    data = bytearray(source.read_bytes())
+    data[start : start + row] = b"\xff" * row
+    target.write_bytes(data)
+    return target
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a\x00b",
+        "👋🏽 héllo 世界",
+        "\ud800 half",
+        "<s> [SEP] </s>",
+        "\u202e\u200b right",
+        "x" * 5000,
+    ],
+)
+def test_strange_text_has_a_vector(embedder: LlamaCppEngine, text: str) -> None:
+    vector = np.array(embedder.embed(text))
+
+    assert vector.shape == (384,)
+    assert np.linalg.norm(vector) == pytest.approx(1.0, abs=1e-6)
+
+
+def test_no_texts_give_no_rows_of_the_right_width(embedder: LlamaCppEngine) -> None:
+    assert embedder.embed_many([]).shape == (0, 384)
+
+
+def test_concurrent_callers_each_get_their_own_vectors(embedder: LlamaCppEngine) -> None:
+    alone = [embedder.embed(text) for text in TEXTS]
+
+    with ThreadPoolExecutor(6) as pool:
+        together = list(pool.map(embedder.embed, TEXTS))
+
+    assert together == alone
+
+
+def test_permuted_space_is_as_good_and_incompatible(
+    embedder: LlamaCppEngine, minilm_permuted: Path
+) -> None:
+    vectors = embedder.embed_many(TEXTS)
+    with _engine(minilm_permuted) as other:
+        permuted = other.embed_many(TEXTS)
+
+    np.testing.assert_allclose(permuted @ permuted.T, vectors @ vectors.T, atol=5e-3)
+    assert abs(_cosines(vectors, permuted)).max() < 0.4
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        (EmbeddingSpec(768, 512), "have 384 numbers, but its catalog entry says 768"),
+        (EmbeddingSpec(384, 512, pooling="sum"), "Pooling 'sum' is not known"),
+        (EmbeddingSpec(384, 0), "at least one token"),
+    ],
+)
+def test_wrong_catalog_entry_is_refused(minilm: Path, spec: EmbeddingSpec, sentence: str) -> None:
+    with pytest.raises(EngineError, match=sentence):
+        _engine(minilm, spec)

@@ -1,0 +1,34 @@
+"""Give this test run a data folder of its own; imported before SAM's settings read it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def use_scratch_data() -> None:
+    """Set SAM_DATA_DIR to a new folder that goes with this process, unless it is set already.
+
+    Processes started by a test inherit the folder and must not make (and remove) another one.
+    """
+    if "SAM_DATA_DIR" in os.environ:
+        return
+    folder = Path(tempfile.mkdtemp(prefix="sam-tests-"))
+    # Started by root, the servers run as another user, who must be able to pass through.
+    folder.chmod(0o711)
+    atexit.register(_remove, folder, os.getpid())
+    os.environ["SAM_DATA_DIR"] = str(folder)
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+use_scratch_data()
+if "DATABASE_URL" in os.environ:
+    os.environ.setdefault("SECRET_KEY", "only for tests")
+    os.environ.setdefault("SAM_BACKUP_KEY", "5a" * 32)

@@ -1,0 +1,15 @@
+"""SAM's own settings on a data folder of this test run, with cheap passwords and no rate limits."""
+
+from __future__ import annotations
+
+import tests.scratch_data  # noqa: F401 - sets the environment the next import reads
+
+# isort: split
+from samproject.settings import *  # noqa: F403 - every setting, changed below
+from samproject.settings import REST_FRAMEWORK as _REST_FRAMEWORK
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+REST_FRAMEWORK = {
+    **_REST_FRAMEWORK,
+    "DEFAULT_THROTTLE_RATES": dict.fromkeys(("anon", "user", "work")),
+}

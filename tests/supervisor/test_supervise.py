@@ -1,0 +1,129 @@
+"""Children are started, restarted with growing delays, and stopped for certain."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from samproject.supervisor.errors import SupervisorError
+from samproject.supervisor.processes import Child, Program, run_to_end
+from samproject.supervisor.supervise import Supervisor
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@pytest.fixture(autouse=True)
+def own_signal_handlers() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def python_program(tmp_path: Path) -> Callable[..., Program]:
+    def make(code: str, *, stop_seconds: float = 30.0) -> Program:
+        argv = (sys.executable, "-I", "-S", "-u", "-c", code)
+        log = tmp_path / "program.log"
+        return Program(
+            "program", argv, log, environment=dict(os.environ), stop_seconds=stop_seconds
+        )
+
+    return make
+
+
+def test_when_a_child_ends_then_it_is_restarted_with_growing_delays_and_the_reason(
+    python_program: Callable[..., Program],
+) -> None:
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if "again in 2 s" in line:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    supervisor = Supervisor(say)
+    supervisor.listen_to_signals()
+    supervisor.run([], [Child(python_program("print('no disk'); raise SystemExit(3)"))])
+
+    assert [re.sub(r"\d+\)", "N)", line) for line in lines] == [
+        "program: running (process N)",
+        "program: ended with exit code 3: no disk; starting it again in 1 s",
+        "program: running (process N)",
+        "program: ended with exit code 3: no disk | no disk; starting it again in 2 s",
+        "program: stopped",
+    ]
+
+
+def test_when_asked_to_stop_then_every_child_has_ended(
+    python_program: Callable[..., Program],
+) -> None:
+    child = Child(python_program("import signal; print('up'); signal.pause()"))
+    supervisor = Supervisor(lambda line: os.kill(os.getpid(), signal.SIGINT))
+    supervisor.listen_to_signals()
+
+    supervisor.run([], [child])
+
+    assert child.exit_code() is not None
+
+
+def test_when_a_child_ignores_the_wish_then_it_is_killed_with_what_it_started(
+    python_program: Callable[..., Program],
+) -> None:
+    program = python_program(
+        "import os, signal, sys\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('child', os.fork() or os.getpid())\n"
+        "print('ready')\n"
+        "while True: signal.pause()\n",
+        stop_seconds=0.1,
+    )
+    child = Child(program)
+    child.start()
+    while program.log.read_text().count("ready") < 2:
+        assert child.running()
+    grandchildren = [int(word) for word in re.findall(r"child (\d+)", program.log.read_text())]
+
+    child.stop()
+
+    assert child.exit_code() == -signal.SIGKILL
+    for pid in grandchildren:
+        state = Path(f"/proc/{pid}/stat")
+        assert not state.exists() or state.read_text().split()[2] == "Z"
+
+
+def test_when_a_short_program_fails_then_the_error_quotes_its_last_words(
+    python_program: Callable[..., Program],
+) -> None:
+    with pytest.raises(SupervisorError, match=r"program failed with exit code 7: bad flag"):
+        run_to_end(python_program("print('bad flag'); raise SystemExit(7)"))
+
+
+def test_given_a_large_log_when_its_process_starts_then_it_is_set_aside(
+    python_program: Callable[..., Program],
+) -> None:
+    program = python_program("print('fresh')")
+    program.log.write_bytes(b"x" * (10 * 1024 * 1024 + 1))
+
+    run_to_end(program)
+
+    assert program.log.read_text() == "fresh\n"
+    assert program.log.with_name("program.log.1").stat().st_size == 10 * 1024 * 1024 + 1
+
+
+def test_when_the_parent_is_gone_already_then_the_guard_starts_nothing(tmp_path: Path) -> None:
+    guard = Path(sys.modules[Child.__module__].__file__ or "").with_name("guard.py")
+    target = tmp_path / "made"
+    argv = [sys.executable, "-I", "-S", str(guard), "15", "1", "-", "touch", str(target)]
+
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (1, "The supervisor is gone.\n")
+    assert not target.exists()

@@ -1,0 +1,168 @@
+"""``manage.py up`` as a person runs it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from samproject.supervisor.locations import Locations
+from samproject.supervisor.processes import running_in
+from tests.supervisor.sql import run
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+class Up:
+    """A running ``manage.py up`` and what it has printed."""
+
+    def __init__(self, locations: Locations, *options: str) -> None:
+        self.lines: list[str] = []
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", *options],
+            cwd=PROJECT,
+            env=environment(locations),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def wait_for(self, pattern: str) -> re.Match[str]:
+        """Read on until a line matches; the test's own time limit ends a wait in vain."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line)
+            if found := re.search(pattern, line):
+                return found
+        pytest.fail(f"It ended before {pattern!r}: {''.join(self.lines)}")
+
+    def end(self, wish: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(wish)
+        self.lines.extend(self.process.stdout or [])
+        return self.process.wait()
+
+
+def environment(locations: Locations) -> dict[str, str]:
+    others = {key: value for key, value in os.environ.items() if not key.startswith("SAM_")}
+    own = {"SAM_DATA_DIR": str(locations.data), "SAM_HOST_NAME": "here"}
+    return others | own | {"FLOWER_UNAUTHENTICATED_API": "true"}
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def get(url: str, login: str = "") -> tuple[int, Any]:
+    """Return status and body, asking again while nobody listens yet."""
+    request = urllib.request.Request(url)  # noqa: S310 - our own servers
+    if login:
+        word = base64.b64encode(login.encode()).decode()
+        request.add_header("Authorization", f"Basic {word}")
+    while True:
+        try:
+            with urllib.request.urlopen(request) as answer:  # noqa: S310 - our own servers
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, error.read()
+        except (ConnectionError, urllib.error.URLError):
+            Event().wait(0.2)
+
+
+def tree(pid: int) -> list[int]:
+    return [
+        int(path.parent.name)
+        for path in Path("/proc").glob("[0-9]*/stat")
+        if path.exists() and path.read_text().rsplit(")", 1)[1].split()[1] == str(pid)
+    ]
+
+
+@pytest.fixture
+def started(locations: Locations) -> Iterator[list[Up]]:
+    """Whatever a test starts is ended, also when it fails."""
+    runs: list[Up] = []
+    yield runs
+    for up in runs:
+        if up.process.poll() is None:
+            up.process.kill()
+        up.process.communicate()
+
+
+def test_when_up_runs_already_then_a_second_one_exits_with_its_process_id(
+    locations: Locations, started: list[Up]
+) -> None:
+    started.append(first := Up(locations, "--services-only"))
+    first.wait_for(r"redis: running")
+
+    second = subprocess.run(
+        [sys.executable, "manage.py", "up", "--services-only"],
+        cwd=PROJECT,
+        env=environment(locations),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert second.returncode == 1
+    assert f"SAM already runs on {locations.data} (process {first.process.pid})" in second.stderr
+    assert "Traceback" not in second.stderr
+    assert run(locations, "SELECT 1") == [(1,)]
+    assert first.end() == 0
+
+
+def test_when_a_server_is_killed_under_up_then_it_comes_back_with_its_data(
+    locations: Locations, started: list[Up]
+) -> None:
+    started.append(up := Up(locations, "--services-only"))
+    pid = int(up.wait_for(r"postgresql: running \(process (\d+)\)")[1])
+    up.wait_for(r"redis: running")
+    run(locations, "CREATE TABLE kept AS SELECT 7 AS number")
+
+    os.kill(pid, signal.SIGKILL)
+    up.wait_for(r"postgresql: ended with exit code -9: .*; starting it again in 1 s")
+    up.wait_for(r"postgresql: running")
+
+    assert run(locations, "SELECT number FROM kept") == [(7,)]
+    assert up.end(signal.SIGINT) == 0
+    assert up.lines[-1] == "SAM has stopped.\n"
+    assert running_in(locations.postgres_data, "postgres") == []
+
+
+def test_when_up_runs_then_web_workers_beat_and_flower_answer_and_all_end_with_it(
+    locations: Locations, started: list[Up]
+) -> None:
+    web, flower = free_port(), free_port()
+    started.append(up := Up(locations, "--port", str(web), "--flower-port", str(flower)))
+    up.wait_for(r"flower: running")
+    children = tree(up.process.pid)
+    password = (locations.data / "flower-password").read_text()
+    workers_page = f"http://127.0.0.1:{flower}/api/workers?refresh=1"
+
+    assert len(children) == 8
+    assert get(f"http://127.0.0.1:{web}/healthz") == (200, b'{"database": "ok", "redis": "ok"}')
+    assert get(f"http://127.0.0.1:{web}/api/docs/")[0] in {200, 401}
+    assert get(f"http://127.0.0.1:{web}/static/admin/css/base.css")[0] == 200
+    assert get(workers_page)[0] == 401
+    names = {"control@here", "work@here", "live@here"}
+    while set(json.loads(get(workers_page, f"sam:{password}")[1])) != names:
+        Event().wait(0.2)
+    arguments = "".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in children)
+    assert password not in arguments
+    assert "celery.beat.Scheduler" in (locations.logs / "beat.log").read_text()
+
+    assert up.end() == 0
+    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []

@@ -1,0 +1,78 @@
+"""The house rules, checked by the tools: style, types, layers, sizes, migrations."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent
+TOP_LEVEL = {
+    "manage.py", "pyproject.toml", "samproject", "engines", "migrations_app", "worker", "tests",
+    "deploy", "README.md", "docs", "LICENSE",
+}  # fmt: skip
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 50
+TOOLS = {
+    "ruff": ["-m", "ruff", "check", "."],
+    "format": ["-m", "ruff", "format", "--check", "."],
+    "mypy": ["-m", "mypy"],
+    "layers": ["-c", "from importlinter.cli import lint_imports_command as main; main()"],
+    "checks": ["manage.py", "check", "--fail-level", "WARNING"],
+    "migrations": ["manage.py", "makemigrations", "--check", "--dry-run"],
+    "openapi": ["manage.py", "spectacular", "--validate", "--fail-on-warn", "--file", "/dev/null"],
+}
+
+
+def tracked(pattern: str = "") -> list[Path]:
+    """Every file of the project: what git tracks, or would."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=True)
+    files = [PROJECT / name for name in names.stdout.splitlines() if name.endswith(pattern)]
+    return [file for file in files if file.is_file()]
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+def test_the_tools_find_nothing(tool: str) -> None:
+    command = [sys.executable, *TOOLS[tool]]
+
+    result = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False)
+
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+
+
+def test_the_top_level_is_the_design_cards() -> None:
+    found = {file.relative_to(PROJECT).parts[0] for file in tracked()}
+
+    assert {name for name in found if not name.startswith(".")} <= TOP_LEVEL
+
+
+def test_files_and_functions_are_small() -> None:
+    too_long = []
+    for file in tracked(".py"):
+        if "/migrations/0" in file.as_posix():
+            continue
+        text = file.read_text()
+        if text.count("\n") > MAX_FILE_LINES:
+            too_long.append(f"{file.name}: {text.count(chr(10))} lines")
+        too_long += [f"{file.name}:{name}: {n} lines" for name, n in functions(text)]
+
+    assert too_long == []
+
+
+def functions(text: str) -> list[tuple[str, int]]:
+    """Functions of a module that are longer than allowed."""
+    nodes = [
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    ]
+    lengths = [(node.name, (node.end_lineno or node.lineno) - node.lineno + 1) for node in nodes]
+    return [(name, length) for name, length in lengths if length > MAX_FUNCTION_LINES]
+
+
+def test_no_file_is_large() -> None:
+    assert [file.name for file in tracked() if file.stat().st_size > 1_000_000] == []

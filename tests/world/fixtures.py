@@ -1,0 +1,59 @@
+"""Fixtures of the world: the Hub, the workers, and the person who is moved."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from pytest_django.plugin import DjangoDbBlocker
+from redis import Redis
+
+from deploy.demo.hub import HubServer
+from engines.artifacts import ArtifactStore
+from samproject.supervisor.embedded import EmbeddedServices
+from tests.world.people import Person, hub_folder, make_person
+from tests.world.workers import Workers
+
+
+@pytest.fixture(scope="session")
+def world_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("world")
+
+
+@pytest.fixture(scope="session")
+def hub(world_folder: Path, tiny_llama: Path, tiny_qwen: Path) -> Iterator[HubServer]:
+    with HubServer(hub_folder(world_folder / "hub", tiny_llama, tiny_qwen)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def workers(
+    world_folder: Path,
+    services: EmbeddedServices,
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[Workers]:
+    with Workers(world_folder / "data", world_folder / "faults") as running:
+        yield running
+
+
+@pytest.fixture
+def store() -> ArtifactStore:
+    return ArtifactStore(settings.SAM_ARTIFACT_STORE)
+
+
+@pytest.fixture
+def ada(
+    transactional_db: None,
+    workers: Workers,
+    hub: HubServer,
+    store: ArtifactStore,
+    world_folder: Path,
+) -> Person:
+    """Ada before her migration, with an idle world around her: no file of the target, no message."""
+    Redis.from_url(settings.REDIS_URL).flushall()
+    shutil.rmtree(workers.models, ignore_errors=True)
+    return make_person(hub.endpoint, workers.models, store, world_folder)

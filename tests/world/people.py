@@ -1,0 +1,155 @@
+"""A person with everything a migration moves, on tiny real engines that embed for themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from shutil import copyfile
+
+from django.contrib.auth.models import User
+from engines.services.indexes import index_for
+from engines.services.keep_up import keep_up
+from engines.services.knowledge import base_create, document_add
+
+from deploy.demo.tiny_models import write_lora_for
+from engines.artifacts import ArtifactStore
+from engines.models import (
+    CatalogModel,
+    Host,
+    HostStatus,
+    KnowledgeBase,
+    ModelRevision,
+    PromptTemplate,
+)
+from engines.runtimes.llama_cpp import LlamaCppEngine
+from engines.services.adapters import adapter_add
+from engines.services.catalog import model_resolve
+from engines.services.conversations import conversation_create, message_add
+from engines.services.copies import copy_downloaded, copy_of, copy_path, engine_spec
+from engines.services.fingerprints import embedding_spec_of, fingerprint_for
+from engines.services.preferences import (
+    EngineChoice,
+    preference_of,
+    preference_write,
+    prompts_edit,
+)
+from migrations_app.states import ALL_TASKS
+from tests.world.workers import HOST
+
+OLD, NEW = "tiny-llama", "tiny-qwen"
+TOPICS = ("bridge", "violin", "glacier", "orchard", "lantern", "harbour", "compass", "meadow")
+DOCUMENTS_PER_BASE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """The person, and the two engines between which it is moved."""
+
+    user: User
+    bases: list[KnowledgeBase]
+    old: ModelRevision
+    new: ModelRevision
+
+
+def hub_folder(root: Path, llama: Path, qwen: Path) -> Path:
+    """Lay the two engines out as a Hub serves them."""
+    for name, source in ((OLD, llama), (NEW, qwen)):
+        folder = root / "demo" / name
+        folder.mkdir(parents=True)
+        copyfile(source, folder / "model.gguf")
+    return root
+
+
+def make_catalog(endpoint: str) -> tuple[ModelRevision, ModelRevision]:
+    """Two catalog entries resolved at the local Hub, their prompts, and the host."""
+    Host.objects.update_or_create(
+        name=HOST,
+        defaults={
+            "status": HostStatus.ACTIVE,
+            "announces": list(ALL_TASKS),
+            "memory_bytes": 8 << 30,
+            "disk_free_bytes": 50 << 30,
+        },
+    )
+    for family in ("llama", "qwen"):
+        PromptTemplate.objects.create(family=family, system_prompt=f"You are a {family}.")
+    revisions = [
+        model_resolve(
+            CatalogModel.objects.create(
+                model_id=name,
+                display_name=name.title(),
+                model_family=family,
+                huggingface_repo=f"demo/{name}",
+                filename="model.gguf",
+                hub_endpoint=endpoint,
+            )
+        )
+        for name, family in ((OLD, "llama"), (NEW, "qwen"))
+    ]
+    return revisions[0], revisions[1]
+
+
+def make_person(
+    endpoint: str, models: Path, store: ArtifactStore, scratch: Path, *, bases: int = 3
+) -> Person:
+    """Ada: the old engine active and on the host, indexed knowledge, an adapter, edited prompts."""
+    old, new = make_catalog(endpoint)
+    user = User.objects.create_user("ada", password="only-for-tests")
+    path = _place(old, models, scratch)
+    choice = EngineChoice(old.model, old, "llama", str(path))
+    preference_write(preference_of(user), choice, why="The beginning.")
+    owned = [_filled_base(user, number) for number in range(bases)]
+    _index(owned, old, path, store, scratch)
+    adapter = write_lora_for(scratch / "adapter.gguf", path)
+    adapter_add(user, "ada style", old, adapter, store)
+    prompts_edit(user, "llama", {"system_prompt": "You answer Ada in verse."})
+    conversation = conversation_create(user, title="First")
+    message_add(conversation, role="user", content="Who are you?")
+    message_add(conversation, role="assistant", content="A llama.", engine=old.model)
+    return Person(user, owned, old, new)
+
+
+def _place(revision: ModelRevision, models: Path, scratch: Path) -> Path:
+    path = copy_path(models, revision)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = scratch / "hub" / "demo" / revision.model.model_id / "model.gguf"
+    if not path.exists():
+        copyfile(source, path)
+    copy_downloaded(copy_of(revision, Host.objects.get(name=HOST)), path, revision.sha256)
+    return path
+
+
+def _filled_base(user: User, number: int) -> KnowledgeBase:
+    base = base_create(owner=user, name=f"Notes {number}")
+    for document in range(DOCUMENTS_PER_BASE):
+        document_add(
+            base.pk,
+            title=f"Note {document}",
+            text=sentence(number * DOCUMENTS_PER_BASE + document),
+            media_type="text/plain",
+        )
+    return base
+
+
+def sentence(number: int) -> str:
+    """A short text of its own for each number."""
+    topic = TOPICS[number % len(TOPICS)]
+    return f"Note {number}: the {topic} number {number * 7919 % 1000} was seen on day {number}."
+
+
+def _index(
+    bases: list[KnowledgeBase],
+    revision: ModelRevision,
+    path: Path,
+    store: ArtifactStore,
+    scratch: Path,
+) -> None:
+    fingerprint = fingerprint_for(revision.model, revision)
+    embedding = embedding_spec_of(revision.model, revision)
+    spec = engine_spec(revision, str(path), embedding=embedding)
+    with LlamaCppEngine.from_spec(spec) as engine:
+        engine.load_model()
+        for base in bases:
+            index = index_for(base, fingerprint)
+            keep_up(index.pk, engine, store, scratch, lambda _done: None)
+            KnowledgeBase.objects.filter(pk=base.pk).update(live_index=index)

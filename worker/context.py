@@ -1,0 +1,93 @@
+"""What the worker gives a step: tools, a way to tell how far it is, and the duty to stop."""
+
+from __future__ import annotations
+
+import time
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections, connection
+
+from engines.models import Host, ModelRevision
+from engines.runtimes.base import BaseModelEngine
+from engines.specs import EmbeddingSpec, EngineSpec
+from migrations_app.models import Step
+from migrations_app.states import StepStatus
+from migrations_app.steps.base import Embedder
+from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError
+from worker.engine_pool import engine_pool
+from worker.lease import Lease
+from worker.progress import ProgressReporter
+from worker.tools import (
+    artifact_store,
+    lend_embedder,
+    live_client,
+    master_keys,
+    scratch_folder,
+)
+
+LOOK_SECONDS = 1.0
+"""How often a checkpoint asks the database; a cancelled step stops about this soon."""
+
+
+class WorkerContext:
+    """The ``StepContext`` of one claim.
+
+    A helper of somebody else's step has a claim with fence 0: it must stop when the step ends,
+    whoever holds it.
+    """
+
+    def __init__(self, step: Step, claim: Claim, lease: Lease, host: Host | None) -> None:
+        self.step = step
+        self.plan = step.plan
+        self.claim = claim
+        self.host = host
+        self.models_dir: Path = settings.SAM_MODELS_DIR
+        self.scratch_dir = scratch_folder()
+        self.store = artifact_store()
+        self.keys = master_keys()
+        self.live = live_client()
+        self._lease = lease
+        self._reporter = ProgressReporter(step, claim, step.plan.steps.count())
+        self._looked_at = time.monotonic()
+
+    def embedder(
+        self, revision: ModelRevision, spec: EmbeddingSpec
+    ) -> AbstractContextManager[Embedder]:
+        """Lend an embedder: this host's, or another's when the file is not here."""
+        return lend_embedder(self.host, revision, spec)
+
+    def engine(self, spec: EngineSpec) -> AbstractContextManager[BaseModelEngine]:
+        """Lend an engine of this host, loaded."""
+        close_old_connections()
+        return engine_pool().acquire(spec)
+
+    def progress(self, fraction: float, detail: str) -> None:
+        """Tell people, then do what ``checkpoint`` does."""
+        self._reporter.tell(fraction, detail)
+        self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Raise LeaseLostError, CancelAskedError or DrainingError when the step must stop."""
+        self._lease.check()
+        # Inside a transaction the answer is as old as its snapshot, and an error would end it.
+        if not connection.in_atomic_block and time.monotonic() - self._looked_at >= LOOK_SECONDS:
+            self._looked_at = time.monotonic()
+            self._look()
+        close_old_connections()
+
+    def _look(self) -> None:
+        mine = Step.objects.filter(pk=self.step.pk, status=StepStatus.IN_PROGRESS)
+        if self.claim.fence:
+            mine = mine.filter(fence=self.claim.fence)
+        try:
+            row = mine.values_list("plan__cancel_requested_at").first()
+        except (OperationalError, InterfaceError):
+            # The lease says how long work may go on without the database.
+            connection.close()
+            return
+        if row is None:
+            raise LeaseLostError("Somebody else holds this step now, or it has ended.")
+        if row[0] is not None:
+            raise CancelAskedError("The plan is to be cancelled.")

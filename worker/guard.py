@@ -1,0 +1,82 @@
+"""Errors of foreign and own code turned into SAM's, and database calls that outlive a restart."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
+
+from engines.exceptions import SamError
+from worker.watchdog import is_draining
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+FIRST_WAIT = 0.2
+LONGEST_WAIT = 5.0
+TRIES = 15
+"""Waits of 0.2, 0.4 … 5 s: about a minute, in which PostgreSQL restarts and recovers."""
+
+
+class InterruptedServiceError(SamError):
+    """PostgreSQL or Redis went away in the middle; the work is put back and tried again."""
+
+    code = "service_interrupted"
+    transient = True
+
+
+class UnexpectedError(SamError):
+    """A bug or a broken installation; the worker's log has the details."""
+
+    code = "unexpected"
+
+
+def guarded(call: Callable[[], Result]) -> Result:
+    """Return what ``call`` returns; every error comes out as a SamError with a sentence."""
+    try:
+        return call()
+    except SamError:
+        raise
+    except (OperationalError, InterfaceError, RedisError, BrokerError) as error:
+        raise InterruptedServiceError(
+            f"PostgreSQL or Redis was interrupted ({_first_line(error)}); it is tried again."
+        ) from error
+    except Exception as error:
+        # The one broad except: a step must end with a sentence, not when its lease runs out.
+        logger.exception("unexpected error")
+        raise UnexpectedError(
+            f"An unexpected {type(error).__name__} stopped this ({_first_line(error)}); the "
+            "worker's log has the details."
+        ) from error
+
+
+def with_database(call: Callable[[], Result]) -> Result:
+    """Run ``call``, a whole transaction that may be run twice, through a restart of PostgreSQL.
+
+    Raises InterruptedServiceError when the database stays away for about a minute, or the worker
+    is to end meanwhile.
+    """
+    wait = FIRST_WAIT
+    for _ in range(TRIES):
+        try:
+            return call()
+        except (OperationalError, InterfaceError) as error:
+            if connection.in_atomic_block:
+                raise
+            logger.warning("database: %s; trying again in %.1f s", _first_line(error), wait)
+            connection.close()
+        if is_draining():
+            break
+        threading.Event().wait(wait)
+        wait = min(2 * wait, LONGEST_WAIT)
+    raise InterruptedServiceError("PostgreSQL does not answer; the step is taken up again later.")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or ["no message"])[0][:300]

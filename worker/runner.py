@@ -1,0 +1,165 @@
+"""Runs one step: claim, work, finish; whatever happens, the step's row says what it was."""
+
+from __future__ import annotations
+
+import time
+
+from django.conf import settings
+from django.db import close_old_connections
+
+from engines.exceptions import EngineCrashed, InvalidRequestError, SamError
+from engines.faults import faultpoint
+from migrations_app.models import Step
+from migrations_app.states import task_name
+from migrations_app.steps import HANDLERS
+from migrations_app.steps.base import DrainingError, TryAgainError
+from migrations_app.transitions import (
+    MAX_FAILURES,
+    CancelAskedError,
+    Claim,
+    LeaseLostError,
+    Outcome,
+    cancel_step,
+    claim_step,
+    fail_step,
+    finish_step,
+    release_step,
+)
+from worker.context import WorkerContext
+from worker.guard import guarded, with_database
+from worker.identity import new_owner
+from worker.lease import Lease, keeper
+from worker.tools import this_host
+from worker.watchdog import is_draining
+
+MOST_ROUNDS = 50
+"""How often a handler may ask to be called again; each has its own way to come to an end sooner."""
+CRASHES_FORGIVEN = 2
+"""An engine's process may be killed by chance; a model that ends it every time is refused."""
+FIRST_DELAY = 1.0
+LONGEST_DELAY = 60.0
+LARGEST_ID = 2**63 - 1
+STOPPED = "Another worker holds this step now; stopped and left it alone."
+
+
+class StepFailedError(SamError):
+    """The step has ended in failure; its row and its plan say so too."""
+
+    code = "step_failed"
+
+
+def run_step(step_id: object, owner: str | None = None) -> str:
+    """Do a step if it is there to be done, and return a sentence about it.
+
+    May be called any number of times for the same step, in any process. Raises StepFailedError
+    when the step failed or needs an operator, InvalidRequestError for what is no key of a step.
+    """
+    close_old_connections()
+    try:
+        step = with_database(lambda: _load(checked_id(step_id)))
+        refusal = _refusal(step)
+        if step is None or refusal:
+            return refusal
+        return _Run(step, owner or new_owner()).run()
+    finally:
+        close_old_connections()
+
+
+def checked_id(value: object) -> int:
+    """Return a row's key from a message; InvalidRequestError for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID:
+        return value
+    raise InvalidRequestError(f"The message carries {value!r:.50}; it must be a row's key.")
+
+
+def _load(step_id: int) -> Step | None:
+    return Step.objects.select_related("plan", "host").filter(pk=step_id).first()
+
+
+def _refusal(step: Step | None) -> str:
+    """Say why a step is not for this worker; empty when it is."""
+    if step is None:
+        return "There is no such step; its plan was removed."
+    if step.kind not in HANDLERS:
+        return f"This worker does not know the step {step.kind}; left for a newer one."
+    if step.host is not None and step.host.name != settings.SAM_HOST_NAME:
+        return f"The step belongs to the host {step.host.name}; left alone."
+    return "This worker is ending; the step is sent again." if is_draining() else ""
+
+
+class _Run:
+    """One attempt at one step."""
+
+    def __init__(self, step: Step, owner: str) -> None:
+        self._step = step
+        self._owner = owner
+        self._name = task_name(step.plan.kind, step.kind)
+
+    def run(self) -> str:
+        faultpoint(f"{self._name}:queued")
+        asked_at = time.monotonic()
+        claim = with_database(lambda: claim_step(self._step.pk, self._owner))
+        if claim is None:
+            return "Nothing to do: the step is held, done, cancelled or not ready."
+        with keeper.hold_step(claim, taken_at=asked_at) as lease:
+            faultpoint(f"{self._name}:claimed")
+            try:
+                return guarded(lambda: self._work(claim, lease)).sentence
+            except LeaseLostError:
+                return STOPPED
+            except SamError as error:
+                return self._end(claim, error)
+
+    def _work(self, claim: Claim, lease: Lease) -> Outcome:
+        ctx = with_database(lambda: _context(claim, lease))
+        again: TryAgainError | None = None
+        for _ in range(MOST_ROUNDS):
+            lease.check()
+            try:
+                outcome = HANDLERS[ctx.step.kind](ctx)
+                return self._finish(claim, outcome)
+            except TryAgainError as error:
+                again = error
+        raise again or TryAgainError("The step asked to be run again too often.")
+
+    def _finish(self, claim: Claim, outcome: Outcome) -> Outcome:
+        faultpoint(f"{self._name}:before_commit")
+        with_database(lambda: finish_step(claim, outcome))
+        faultpoint(f"{self._name}:after")
+        return outcome
+
+    def _end(self, claim: Claim, error: SamError) -> str:
+        """Write down how the attempt ended; a step that somebody else holds is left alone."""
+        try:
+            return with_database(lambda: _write_end(claim, error))
+        except LeaseLostError:
+            return STOPPED
+
+
+def _context(claim: Claim, lease: Lease) -> WorkerContext:
+    step = Step.objects.select_related("plan", "host").get(pk=claim.step_id)
+    return WorkerContext(step, claim, lease, step.host or this_host())
+
+
+def _write_end(claim: Claim, error: SamError) -> str:
+    if isinstance(error, CancelAskedError):
+        cancel_step(claim)
+        return "Cancelled on request."
+    if isinstance(error, DrainingError):
+        release_step(claim, why=str(error))
+        return "Put back: the worker is ending."
+    failures = Step.objects.values_list("failures", flat=True).get(pk=claim.step_id)
+    if _is_worth_another_try(error, failures):
+        delay = min(FIRST_DELAY * 2**failures, LONGEST_DELAY)
+        release_step(claim, why=str(error), delay=delay, failed=True)
+        if failures + 1 >= MAX_FAILURES:
+            raise StepFailedError(f"Tried {MAX_FAILURES} times; an operator must look: {error}")
+        return f"Put back, to be tried again in {delay:.0f} s: {error}"
+    fail_step(claim, error=str(error))
+    raise StepFailedError(str(error))
+
+
+def _is_worth_another_try(error: SamError, failures: int) -> bool:
+    if isinstance(error, EngineCrashed):
+        return failures < CRASHES_FORGIVEN
+    return error.transient

@@ -1,0 +1,75 @@
+"""What a step is lent that does not depend on the step: one of each for the process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+from django.db import close_old_connections
+
+from engines.archive import MasterKeyRing
+from engines.artifacts import ArtifactStore
+from engines.models import Host, ModelRevision
+from engines.services.copies import copy_of, engine_spec, is_present
+from engines.specs import EmbeddingSpec
+from engines.vectors import IndexCache
+from migrations_app.live import LiveClient, RemoteEmbedder
+from migrations_app.steps.base import Embedder
+from worker.engine_pool import engine_pool
+
+INDEXES_OPEN = 64
+REMOTE_SECONDS = 120.0
+"""How long a host may take for a batch of texts, its model's loading included."""
+
+
+@cache
+def artifact_store() -> ArtifactStore:
+    """Return the store that all hosts share."""
+    return ArtifactStore(settings.SAM_ARTIFACT_STORE)
+
+
+@cache
+def master_keys() -> MasterKeyRing:
+    """Return the keys that seal backups."""
+    return MasterKeyRing.from_secret(settings.SAM_BACKUP_KEY)
+
+
+@cache
+def index_cache() -> IndexCache:
+    """Return the opened index files of this process."""
+    return IndexCache(INDEXES_OPEN)
+
+
+@cache
+def live_client() -> LiveClient:
+    """Return the way to the live workers."""
+    return LiveClient(settings.REDIS_URL)
+
+
+def scratch_folder() -> Path:
+    """Return where unfinished files may lie; swept of what was left behind."""
+    folder: Path = settings.SAM_DATA_DIR / "scratch"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def this_host() -> Host | None:
+    """Return this machine's row; None on a machine without work and live workers."""
+    return Host.objects.filter(name=settings.SAM_HOST_NAME).first()
+
+
+@contextmanager
+def lend_embedder(
+    host: Host | None, revision: ModelRevision, spec: EmbeddingSpec
+) -> Iterator[Embedder]:
+    """Lend a child of this process when this host has the model's file, else another host's."""
+    copy = copy_of(revision, host) if host is not None else None
+    close_old_connections()
+    if copy is None or not is_present(copy):
+        yield RemoteEmbedder(live_client(), {"revision_id": revision.pk}, timeout=REMOTE_SECONDS)
+        return
+    with engine_pool().acquire(engine_spec(revision, copy.path, embedding=spec)) as engine:
+        yield engine
