@@ -43,3 +43,10 @@ def _wait_for(path: Path) -> None:
     never = threading.Event()
     while not path.exists():
         never.wait(_POLL_SECONDS)
+
+
+def tally(name: str, count: int) -> None:
+    """Add a line to ``<name>.tally`` in the same folder, so that a test can count what was done."""
+    if _FOLDER is not None:
+        with (Path(_FOLDER) / f"{name}.tally").open("a") as file:
+            file.write(f"{count}\n")

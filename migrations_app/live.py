@@ -153,7 +153,7 @@ class _Call:
         self._next_wake = time.monotonic() + (WAKE_SECONDS if sent else READ_SECONDS)
 
 
-def _opened(reply: bytes) -> dict[str, Any]:
+def _opened(reply: bytes | str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(reply)
     if "error" in content:
         raise error_of(content["error"]["code"], content["error"]["message"])
@@ -187,7 +187,9 @@ def unpack_batch(reply: Mapping[str, Any]) -> EmbeddingBatch:
 class RemoteEmbedder:
     """An embedder on whichever host has the model; what the control worker and the web embed with."""
 
-    def __init__(self, live: LiveClient, target: Mapping[str, int], *, timeout: float = 60.0) -> None:
+    def __init__(
+        self, live: LiveClient, target: Mapping[str, int], *, timeout: float = 60.0
+    ) -> None:
         """``target`` is {"revision_id": …} or {"fingerprint_id": …}."""
         self._live = live
         self._target = dict(target)

@@ -9,20 +9,22 @@ from django.conf import settings
 from django.contrib.auth.models import User
 
 from engines.models import CatalogModel, Conversation, Message
+from engines.runtimes.base import EmbeddingBatch
 from engines.services.conversations import message_add
-from migrations_app.live import LiveClient
+from migrations_app.live import LiveClient, RemoteEmbedder
 
 ANSWER_SECONDS = 120.0
+MOST_MESSAGES = 2000
+"""The latest of a conversation; the engine's context is cut from them."""
 
 
-def search_for(user: User, query: str, k: int) -> list[dict[str, Any]]:
-    """Return the k best passages of all that a person may read, best first.
+def search_for(user: User, query: str, k: int) -> dict[str, Any]:
+    """Return ``hits``, best first, of all that a person may read; and the engine and indexes used.
 
     Raises HostUnavailableError when no host can embed the question now.
     """
     payload = {"user_id": user.pk, "query": query, "k": k}
-    hits: list[dict[str, Any]] = _live().call("search", payload)["hits"]
-    return hits
+    return _live().call("search", payload)
 
 
 def answer_in(
@@ -47,15 +49,15 @@ def answer_in(
     return message, answer
 
 
+def embed_for_writer(fingerprint_id: int, texts: Sequence[str]) -> EmbeddingBatch:
+    """Embed what a writer is about to store, while a switch waits for its vectors."""
+    return RemoteEmbedder(_live(), {"fingerprint_id": fingerprint_id}).embed_documents(texts)
+
+
 def _history(conversation: Conversation) -> list[dict[str, str]]:
-    said = conversation.messages.order_by("position").values("role", "content")
-    return [{"role": m["role"], "content": m["content"]} for m in said]
+    said = conversation.messages.order_by("-position")[:MOST_MESSAGES]
+    return [{"role": m.role, "content": m.content} for m in reversed(said)]
 
 
 def _live() -> LiveClient:
     return LiveClient(settings.REDIS_URL)
-
-
-def embed_for_writer(fingerprint_id: int, texts: Sequence[str]) -> Any:
-    """Embed what a writer is about to store, while a switch waits for its vectors."""
-    return _live().call("embed", {"fingerprint_id": fingerprint_id, "texts": list(texts)})

@@ -48,6 +48,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 SAM_LEASE_SECONDS = env.read_int("SAM_LEASE_SECONDS", 60, minimum=1, maximum=3600)
 SAM_SWEEP_SECONDS = env.read_int("SAM_SWEEP_SECONDS", 10, minimum=1, maximum=3600)
+SAM_ENGINE_THREADS = env.read_int("SAM_ENGINE_THREADS", 0, minimum=0, maximum=1024)
 SAM_RETENTION_DAYS = env.read_int("SAM_RETENTION_DAYS", 14, minimum=0, maximum=3650)
 
 HF_ENDPOINT = env.read_str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
@@ -213,6 +214,8 @@ LOGGING = {
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    # At INFO it writes whole addresses, also those that carry a signature.
+    "loggers": {"httpx2": {"level": "WARNING"}},
     "root": {
         "handlers": ["console"],
         "level": env.read_str(

@@ -10,7 +10,7 @@ from redis import Redis
 
 from samproject.supervisor.embedded import EmbeddedServices
 
-pytest_plugins = ["tests.fixtures_models"]
+pytest_plugins = ["tests.fixtures_models", "tests.world.fixtures"]
 
 
 @pytest.fixture(scope="session")

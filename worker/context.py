@@ -11,10 +11,10 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 
 from engines.models import Host, ModelRevision
 from engines.runtimes.base import BaseModelEngine
+from engines.services.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Step
 from migrations_app.states import StepStatus
-from migrations_app.steps.base import Embedder
 from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError
 from worker.engine_pool import engine_pool
 from worker.lease import Lease
@@ -71,8 +71,10 @@ class WorkerContext:
     def checkpoint(self) -> None:
         """Raise LeaseLostError, CancelAskedError or DrainingError when the step must stop."""
         self._lease.check()
-        # Inside a transaction the answer is as old as its snapshot, and an error would end it.
-        if not connection.in_atomic_block and time.monotonic() - self._looked_at >= LOOK_SECONDS:
+        if connection.in_atomic_block:
+            # The answer would be as old as the snapshot, and closing would break the transaction.
+            return
+        if time.monotonic() - self._looked_at >= LOOK_SECONDS:
             self._looked_at = time.monotonic()
             self._look()
         close_old_connections()

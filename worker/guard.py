@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, connection
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
-from engines.exceptions import SamError
+from engines.exceptions import InvalidRequestError, SamError
 from worker.watchdog import is_draining
 
 logger = logging.getLogger(__name__)
@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 
 FIRST_WAIT = 0.2
 LONGEST_WAIT = 5.0
+LARGEST_ID = 2**63 - 1
 TRIES = 15
 """Waits of 0.2, 0.4 … 5 s: about a minute, in which PostgreSQL restarts and recovers."""
 
@@ -76,6 +77,13 @@ def with_database(call: Callable[[], Result]) -> Result:
         threading.Event().wait(wait)
         wait = min(2 * wait, LONGEST_WAIT)
     raise InterruptedServiceError("PostgreSQL does not answer; the step is taken up again later.")
+
+
+def checked_id(value: object) -> int:
+    """Return a row's key from a message; InvalidRequestError for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID:
+        return value
+    raise InvalidRequestError(f"The message carries {value!r:.50}; it must be a row's key.")
 
 
 def _first_line(error: Exception) -> str:

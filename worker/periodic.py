@@ -6,16 +6,12 @@ import logging
 import threading
 from collections.abc import Callable
 
-from django.db import Error as DatabaseError
 from django.db import connections
-from redis.exceptions import RedisError
 
 from engines.exceptions import SamError
+from worker.guard import guarded
 
 logger = logging.getLogger(__name__)
-
-EXPECTED = (DatabaseError, RedisError, SamError, OSError)
-"""What may go wrong and be better next time; anything else ends the thread and is a bug."""
 
 
 class PeriodicThread:
@@ -42,10 +38,10 @@ class PeriodicThread:
             pause.wait(self._seconds)
 
     def run_once(self) -> None:
-        """Call the action now; an expected error is logged and the next time comes."""
+        """Call the action now; an error is logged and the next time comes."""
         try:
-            self._action()
-        except EXPECTED as error:
-            logger.warning("%s: %s: %s", self._name, type(error).__name__, error)
+            guarded(self._action)
+        except SamError as error:
+            logger.warning("%s: %s", self._name, error)
         finally:
             connections.close_all()

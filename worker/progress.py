@@ -62,11 +62,9 @@ class ProgressReporter:
         )
         try:
             if mine.update(progress=fraction, detail=detail):
-                Plan.objects.filter(
-                    pk=self._step.plan_id, status=PlanStatus.IN_PROGRESS
-                ).exclude(progress_percentage__gte=self._percentage(fraction)).update(
-                    progress_percentage=self._percentage(fraction)
-                )
+                Plan.objects.filter(pk=self._step.plan_id, status=PlanStatus.IN_PROGRESS).exclude(
+                    progress_percentage__gte=self._percentage(fraction)
+                ).update(progress_percentage=self._percentage(fraction))
         except (OperationalError, InterfaceError) as error:
             logger.warning("The progress of step %s was not kept: %s", self._step.pk, error)
             connection.close()

@@ -7,7 +7,7 @@ import time
 from django.conf import settings
 from django.db import close_old_connections
 
-from engines.exceptions import EngineCrashed, InvalidRequestError, SamError
+from engines.exceptions import EngineCrashed, SamError
 from engines.faults import faultpoint
 from migrations_app.models import Step
 from migrations_app.states import task_name
@@ -26,7 +26,7 @@ from migrations_app.transitions import (
     release_step,
 )
 from worker.context import WorkerContext
-from worker.guard import guarded, with_database
+from worker.guard import checked_id, guarded, with_database
 from worker.identity import new_owner
 from worker.lease import Lease, keeper
 from worker.tools import this_host
@@ -38,7 +38,6 @@ CRASHES_FORGIVEN = 2
 """An engine's process may be killed by chance; a model that ends it every time is refused."""
 FIRST_DELAY = 1.0
 LONGEST_DELAY = 60.0
-LARGEST_ID = 2**63 - 1
 STOPPED = "Another worker holds this step now; stopped and left it alone."
 
 
@@ -63,13 +62,6 @@ def run_step(step_id: object, owner: str | None = None) -> str:
         return _Run(step, owner or new_owner()).run()
     finally:
         close_old_connections()
-
-
-def checked_id(value: object) -> int:
-    """Return a row's key from a message; InvalidRequestError for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID:
-        return value
-    raise InvalidRequestError(f"The message carries {value!r:.50}; it must be a row's key.")
 
 
 def _load(step_id: int) -> Step | None:

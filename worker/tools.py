@@ -14,10 +14,10 @@ from engines.archive import MasterKeyRing
 from engines.artifacts import ArtifactStore
 from engines.models import Host, ModelRevision
 from engines.services.copies import copy_of, engine_spec, is_present
+from engines.services.embeddings import Embedder
 from engines.specs import EmbeddingSpec
 from engines.vectors import IndexCache
 from migrations_app.live import LiveClient, RemoteEmbedder
-from migrations_app.steps.base import Embedder
 from worker.engine_pool import engine_pool
 
 INDEXES_OPEN = 64

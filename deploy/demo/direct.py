@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import islice
+from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
 from llama_cpp import Llama
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
+from llama_cpp.llama_cpp import llama_vocab_is_eog
 
 EMBEDDING_TOKENS = 512
 
@@ -39,9 +40,7 @@ def answers(
         return [_answer(llama, messages, max_tokens) for messages in conversations]
 
 
-def _answer(
-    llama: Llama, messages: Sequence[Mapping[str, str]], max_tokens: int
-) -> dict[str, Any]:
+def _answer(llama: Llama, messages: Sequence[Mapping[str, str]], max_tokens: int) -> dict[str, Any]:
     prompt = llama.tokenize(_rendered(llama, messages).encode(), add_bos=False, special=True)
     sampled = llama.generate(prompt, top_k=1, temp=0.0, repeat_penalty=1.0, reset=True)
     tokens = list(islice(_until_end(llama, sampled), max_tokens))
@@ -49,11 +48,9 @@ def _answer(
     return {"tokens": tokens, "text": text}
 
 
-def _until_end(llama: Llama, sampled: Any) -> Any:
-    for token in sampled:
-        if llama._model.token_eos() == token or llama._model.token_eot() == token:
-            return
-        yield token
+def _until_end(llama: Llama, sampled: Iterable[int]) -> Iterator[int]:
+    vocabulary = llama._model.vocab
+    return takewhile(lambda token: not llama_vocab_is_eog(vocabulary, token), sampled)
 
 
 def _rendered(llama: Llama, messages: Sequence[Mapping[str, str]]) -> str:
@@ -69,8 +66,8 @@ def _rendered(llama: Llama, messages: Sequence[Mapping[str, str]]) -> str:
 def main() -> None:
     """Answer the one request on the input."""
     request = json.load(sys.stdin)
-    work = {"vectors": vectors, "answers": answers}[request.pop("work")]
-    json.dump(work(**request), sys.stdout)
+    kinds: dict[str, Callable[..., Any]] = {"vectors": vectors, "answers": answers}
+    json.dump(kinds[request.pop("work")](**request), sys.stdout)
 
 
 if __name__ == "__main__":

@@ -48,9 +48,7 @@ def _write_permuted(package: Path, target: Path) -> object:
     return convert_minilm_permuted(package, target, seed=_PERMUTATION_SEED)
 
 
-EMBEDDER = DemoEngine(
-    "demo-minilm", "MiniLM L6 (demo)", "minilm", "embedding", convert_minilm
-)
+EMBEDDER = DemoEngine("demo-minilm", "MiniLM L6 (demo)", "minilm", "embedding", convert_minilm)
 PERMUTED = DemoEngine(
     "demo-minilm-permuted", "MiniLM L6, permuted (demo)", "minilm", "embedding", _write_permuted
 )

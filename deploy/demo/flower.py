@@ -41,8 +41,8 @@ def _seen(flower: str, password: str, steps: dict[str, str]) -> dict[str, str]:
     states = dict.fromkeys(steps.values(), "not seen")
     for task in _tasks(flower, password):
         number = _NUMBER.search(str(task["args"]))
-        name = steps.get(number[0]) if number else None
-        if name == task["name"] and states[name] != "SUCCESS":
+        name = steps.get(number[0], "") if number else ""
+        if name and name == task["name"] and states[name] != "SUCCESS":
             states[name] = str(task["state"])
     return states
 

@@ -23,23 +23,23 @@ def direct_vectors(model: Path, texts: Sequence[str]) -> NDArray[np.float64]:
     return np.asarray(_ask({"work": "vectors", "model": str(model), "texts": list(texts)}))
 
 
-def direct_answer(
+def direct_answers(
     model: Path,
-    messages: Sequence[Mapping[str, str]],
-    *,
+    conversations: Sequence[Sequence[Mapping[str, str]]],
     max_tokens: int,
+    *,
     adapter: Path | None = None,
-) -> dict[str, Any]:
-    """Return the greedy ``tokens`` and ``text`` that llama-cpp-python gives for a conversation."""
+) -> list[dict[str, Any]]:
+    """Return the greedy ``tokens`` and ``text`` that llama-cpp-python gives each conversation."""
     request = {
         "work": "answers",
         "model": str(model),
         "adapter": str(adapter) if adapter else None,
-        "conversations": [list(messages)],
+        "conversations": [list(messages) for messages in conversations],
         "max_tokens": max_tokens,
     }
-    answer: dict[str, Any] = _ask(request)[0]
-    return answer
+    answers: list[dict[str, Any]] = _ask(request)
+    return answers
 
 
 def _ask(request: Mapping[str, Any]) -> Any:

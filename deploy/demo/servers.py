@@ -128,7 +128,7 @@ def _answers(address: str) -> bool:
 
 def _pinged(worker: str) -> Callable[[], bool]:
     def answers() -> bool:
-        nodes = app.control.ping(timeout=_PROBE_SECONDS)
+        nodes = app.control.ping(timeout=_PROBE_SECONDS) or []
         return any(name.startswith(f"{worker}@") for node in nodes for name in node)
 
     return answers

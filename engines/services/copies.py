@@ -107,6 +107,7 @@ def engine_spec(
         family=model.model_family,
         runtime=model.runtime,
         context_length=int(revision.facts.get("context_length") or model.context_length or 0),
+        threads=settings.SAM_ENGINE_THREADS,
         adapters=adapters,
         embedding=embedding,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.exceptions import EngineCrashed, EngineError, NotFoundError
+from engines.faults import tally
 from engines.models import Chunk, Fingerprint
 from engines.runtimes.base import EmbeddingBatch
 from engines.services.embedding_rows import load_vectors, missing_hashes, store_embeddings
@@ -101,6 +102,7 @@ def embed_surviving(
     One poisonous text among n costs at most log2(n) + 1 crashes; its neighbours keep their vectors. A
     text is only blamed for its second crash, because the first may have been somebody's kill.
     """
+    tally("texts_embedded", len(texts))
     try:
         batch = embedder.embed_documents(texts)
     except EngineCrashed as crash:

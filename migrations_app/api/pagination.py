@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError as InvalidValue
+from django.db import DataError
 from django.db.models import Model, QuerySet
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
@@ -41,7 +42,7 @@ class CursorPages(CursorPagination):
         """Refuse a cursor that is not one of ours with 400, whatever lies in it."""
         try:
             return super().paginate_queryset(queryset, request, view)
-        except (NotFound, ValueError, TypeError, InvalidValue) as error:
+        except (NotFound, ValueError, TypeError, InvalidValue, DataError) as error:
             raise ValidationError(
                 {"cursor": ["This is no cursor of this list; begin without one."]}
             ) from error

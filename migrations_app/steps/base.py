@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from engines.archive import MasterKeyRing
 from engines.artifacts import ArtifactStore
 from engines.exceptions import ConflictError, SamError
 from engines.faults import faultpoint
 from engines.models import Host, KnowledgeBase, ModelRevision
-from engines.runtimes.base import BaseModelEngine, EmbeddingBatch
+from engines.runtimes.base import BaseModelEngine
+from engines.services.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.live import LiveClient
 from migrations_app.models import Plan, Step
@@ -47,14 +44,6 @@ class ChangedByOthersError(ConflictError):
     """What the plan was made against has changed; make a new plan."""
 
     code = "changed_by_others"
-
-
-class Embedder(Protocol):
-    """Whatever turns text into vectors of one space."""
-
-    def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch: ...
-
-    def embed_query(self, text: str) -> Sequence[float] | NDArray[np.float32]: ...
 
 
 class StepContext(Protocol):

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from engines.services.indexes import IndexCounts, index_counts
-from engines.services.search import search_index
 from numpy.typing import NDArray
 
 from engines.models import Chunk, ModelCopy, ModelRevision, VectorIndex
 from engines.services.copies import copy_of, engine_spec, is_present
+from engines.services.embeddings import Embedder
 from engines.services.fingerprints import embedding_spec_of
+from engines.services.indexes import IndexCounts, index_counts
+from engines.services.search import search_index
 from migrations_app.steps.base import (
-    Embedder,
     ProbeFailedError,
     StepContext,
     facts_for_json,

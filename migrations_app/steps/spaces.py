@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from django.db import transaction
-from engines.services.indexes import build_file, index_for, missing_chunks
 
 from engines.exceptions import InvalidRequestError
 from engines.models import Chunk, Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.embeddings import embed_range
+from engines.services.embeddings import Embedder, embed_range
 from engines.services.fingerprints import embedding_spec_of, fingerprint_for
+from engines.services.indexes import build_file, index_for, missing_chunks
 from migrations_app.models import IndexSwitch, Plan
 from migrations_app.states import PlanKind
-from migrations_app.steps.base import Embedder, StepContext, bases_of
+from migrations_app.steps.base import StepContext, bases_of
 
 TAIL_BATCH = 1000
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
-from engines.services.indexes import is_ready
 
 from engines.models import EnginePreference, KnowledgeBase, PreferenceSnapshot
 from engines.services.adapters import adapters_invalidate, adapters_restore
+from engines.services.indexes import is_ready
 from engines.services.preferences import EngineChoice, preference_lock, preference_write
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind

@@ -212,12 +212,12 @@ def test_celery_treats_a_message_as_a_wake_up_only() -> None:
 def test_when_checked_for_production_then_embedded_services_and_made_secrets_are_refused() -> None:
     found = run_checks(tags=["security"], include_deployment_checks=True)
 
-    errors = [(error.id, error.hint) for error in found if isinstance(error, Error)]
+    errors = sorted((error.id, error.hint) for error in found if isinstance(error, Error))
     assert errors == [
         ("sam.E001", "Set DATABASE_URL to a server of your own."),
         ("sam.E001", "Set REDIS_URL to a server of your own."),
-        ("sam.E002", "Set SECRET_KEY or SECRET_KEY_FILE from your own store of secrets."),
         ("sam.E002", "Set SAM_BACKUP_KEY or SAM_BACKUP_KEY_FILE from your own store of secrets."),
+        ("sam.E002", "Set SECRET_KEY or SECRET_KEY_FILE from your own store of secrets."),
     ]
 
 

@@ -68,6 +68,7 @@ class Workers:
             "SAM_HOST_NAME": HOST,
             "SAM_LEASE_SECONDS": str(LEASE_SECONDS),
             "SAM_SWEEP_SECONDS": str(SWEEP_SECONDS),
+            "SAM_ENGINE_THREADS": "1",
             "SAM_FAULTS": str(self.faults),
         }
 

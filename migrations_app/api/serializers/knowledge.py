@@ -96,7 +96,11 @@ class HitSerializer(ClosedSerializer):
 
 
 class SearchAnswerSerializer(ClosedSerializer):
+    """Passages, and the one engine and the indexes (by base) that were asked."""
+
     hits = HitSerializer(many=True)
+    engine_id = serializers.CharField(allow_null=True)
+    indexes = serializers.DictField(child=serializers.IntegerField())
 
 
 class ConversationSerializer(serializers.ModelSerializer[Conversation]):

@@ -224,5 +224,5 @@ class SearchView(ApiView):
 
     def _search(self, asked: Any) -> Response:
         content = validated(SearchSerializer(data=asked))
-        hits = search_for(self.caller, content["query"], content["k"])
-        return Response(SearchAnswerSerializer({"hits": hits}).data)
+        found = search_for(self.caller, content["query"], content["k"])
+        return Response(SearchAnswerSerializer(found).data)

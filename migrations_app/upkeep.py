@@ -1,0 +1,31 @@
+"""What must go on although no step runs: kept-up rollback targets, writers that a dead switch left waiting."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef
+from django.utils import timezone
+
+from engines.models import KnowledgeBase
+from migrations_app.models import IndexSwitch
+from migrations_app.states import PlanStatus
+
+
+def retained_index_ids() -> set[int]:
+    """Return the indexes that a completed plan may still be taken back to."""
+    kept = IndexSwitch.objects.filter(
+        plan__status=PlanStatus.COMPLETED,
+        plan__retention_until__gt=timezone.now(),
+        from_index__isnull=False,
+    )
+    return set(kept.values_list("from_index_id", flat=True))
+
+
+def release_writers() -> int:
+    """End embed-on-write for bases whose switch is no longer under way; returns how many."""
+    running = IndexSwitch.objects.filter(
+        base=OuterRef("pk"),
+        to_index=OuterRef("embed_on_write_for"),
+        plan__status=PlanStatus.IN_PROGRESS,
+    )
+    waiting = KnowledgeBase.objects.filter(embed_on_write_for__isnull=False)
+    return waiting.filter(~Exists(running)).update(embed_on_write_for=None)

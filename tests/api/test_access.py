@@ -1,0 +1,117 @@
+"""Every route of the router, walked: nobody gets in unsigned, nobody sees what is another's."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Callable
+
+import pytest
+from rest_framework.test import APIClient
+
+from engines.models import Conversation, Document, KnowledgeBase, LoraAdapter, Message
+from migrations_app.api.urls import router, urlpatterns
+from tests.api.people import Engines, People, make_plan, problem, use_engine
+
+OPEN = {"tokens", "unknown"}
+STAFF_ONLY = {"download-list", "host-list", "host-detail", "plan-retry", "plan-abandon"}
+SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
+UNSAFE = ("post", "put", "patch", "delete")
+
+
+def routes() -> list[tuple[str, str]]:
+    """Return (name, pattern) of every route but the catch-all."""
+    return sorted(
+        (str(p.name), str(p.pattern)) for p in urlpatterns if str(p.name) not in OPEN
+    )
+
+
+def address(pattern: str, values: dict[str, object]) -> str:
+    filled = re.sub(r"\(\?P<(\w+)>(?:[^()]|\([^()]*\))*\)", lambda m: str(values[m[1]]), pattern)
+    return "/api/v1/" + filled.strip("^$")
+
+
+@pytest.fixture
+def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, object]]:
+    """Give Alice one of everything; return how to address it, by route."""
+    alice = people.alice
+    use_engine(alice, engines.old)
+    revision = engines.old.current_revision
+    assert revision is not None
+    base = KnowledgeBase.objects.create(owner=alice, name="Notes")
+    document = Document.objects.create(base=base, title="Secret", text="secret", sha256="0" * 64)
+    conversation = Conversation.objects.create(user=alice, title="Secret")
+    Message.objects.create(conversation=conversation, position=0, role="user", content="secret")
+    adapter = LoraAdapter.objects.create(
+        user=alice, name="secret", base_revision=revision, artifact_key="k", sha256="a", file_size=1
+    )
+    plan = make_plan(alice, engines)
+    keys = {
+        "plan": plan.pk,
+        "adapter": adapter.pk,
+        "knowledge-base": base.pk,
+        "document": document.pk,
+        "conversation": conversation.pk,
+    }
+
+    def values(name: str) -> dict[str, object]:
+        noun = next((n for n in keys if name.startswith(n)), "")
+        return {
+            "pk": keys.get(noun, 1),
+            "id": plan.pk,
+            "base_pk": base.pk,
+            "conversation_pk": conversation.pk,
+            "model_id": "draft-1b",
+            "name": "gpu-1",
+            "family": "martian",
+        }
+
+    return values
+
+
+@pytest.mark.parametrize(("name", "pattern"), routes())
+def test_without_a_token_every_route_is_401(
+    foreign: Callable[[str], dict[str, object]], name: str, pattern: str
+) -> None:
+    url = address(pattern, foreign(name))
+
+    for method in ("get", *UNSAFE):
+        answer = getattr(APIClient(), method)(url, {}, format="json")
+        problem(answer, 401, "not_authenticated")
+
+
+@pytest.mark.parametrize(("name", "pattern"), routes())
+def test_a_stranger_sees_an_empty_list_or_404(
+    bob: APIClient, foreign: Callable[[str], dict[str, object]], name: str, pattern: str
+) -> None:
+    answer = bob.get(address(pattern, foreign(name)))
+
+    assert b"ecret" not in answer.content
+    if name in STAFF_ONLY:
+        problem(answer, 403, "permission_denied")
+    elif answer.status_code == 200 and "results" in answer.json() and name not in SHARED:
+        assert answer.json()["results"] == []
+    elif "(?P<" in pattern and answer.status_code != 405:
+        problem(answer, 404, "not_found")
+
+
+@pytest.mark.parametrize(("name", "pattern"), [r for r in routes() if "(?P<" in r[1]])
+def test_a_stranger_changes_nothing(
+    bob: APIClient, foreign: Callable[[str], dict[str, object]], name: str, pattern: str
+) -> None:
+    url = address(pattern, foreign(name))
+
+    for method in UNSAFE:
+        answer = getattr(bob, method)(url, {}, format="json")
+        assert answer.status_code in (403, 404, 405, 415, 428), (method, answer.content)
+
+
+def test_every_view_of_the_router_filters_its_rows() -> None:
+    for _, view, _ in router.registry:
+        assert "get_queryset" in vars(view), view
+
+
+def test_ids_that_lead_nowhere_are_404(alice: APIClient) -> None:
+    for name in ("0", "9" * 18, "9" * 40, "-1", "1e3", "%00", "..", str(uuid.uuid4()), "١"):
+        for noun in ("plans", "adapters", "knowledge-bases", "conversations"):
+            problem(alice.get(f"/api/v1/{noun}/{name}"), 404, "not_found")

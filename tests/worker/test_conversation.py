@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engines.exceptions import InvalidRequestError
+from engines.runtimes.base import ChatMessage
+from engines.runtimes.llama_cpp import LlamaCppEngine
+from engines.services.preferences import Prompts
+from engines.specs import EngineSpec
+from worker.conversation import checked_messages, fitting, render
+
+OWN_TEMPLATE = Prompts("llama", "Be brief.", "Think first.", "")
+OWN_FORMAT = Prompts("x", "Be brief.", "", "<|user|>{user_input}<|assistant|>")
+
+
+def message(role: str, content: str) -> ChatMessage:
+    return {"role": role, "content": content}
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        None,
+        [],
+        "hello",
+        [{"role": "root", "content": "x"}],
+        [{"role": "user", "content": 7}],
+        [{"role": "user"}],
+        ["hello"],
+        [{"role": "user", "content": "x"}] * 2001,
+    ],
+)
+def test_what_is_no_conversation_is_refused(bad: object) -> None:
+    with pytest.raises(InvalidRequestError):
+        checked_messages(bad)
+
+
+def test_without_a_chat_format_the_models_own_template_gets_the_messages() -> None:
+    assert render(OWN_TEMPLATE, [message("user", "Hi")]) == [
+        message("system", "Be brief.\n\nThink first."),
+        message("user", "Hi"),
+    ]
+
+
+def test_a_chat_format_wraps_what_the_person_says() -> None:
+    turns = [
+        message("user", "Hi"),
+        message("assistant", "Hello."),
+        message("user", "{user_input}?"),
+    ]
+
+    assert render(OWN_FORMAT, turns) == (
+        "Be brief.\n<|user|>Hi<|assistant|>\nHello.\n<|user|>{user_input}?<|assistant|>"
+    )
+
+
+@pytest.mark.parametrize("prompts", [OWN_TEMPLATE, OWN_FORMAT], ids=["template", "format"])
+def test_a_conversation_longer_than_the_context_loses_its_oldest_messages(
+    tiny_llama: Path, prompts: Prompts
+) -> None:
+    turns = [
+        message("user" if number % 2 == 0 else "assistant", f"Turn {number} " + "word " * 20)
+        for number in range(41)
+    ]
+    with LlamaCppEngine.from_spec(
+        EngineSpec("tiny", "tiny", str(tiny_llama), context_length=256)
+    ) as engine:
+        engine.load_model()
+        prompt = fitting(engine, prompts, turns, 32)
+        text = prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
+        used = engine.count_tokens(text)
+        short = fitting(engine, prompts, turns[-1:], 32)
+
+    assert used <= 256 - 32
+    assert "Be brief." in text
+    assert "Turn 40" in text
+    assert "Turn 0 " not in text
+    assert short == render(prompts, turns[-1:])

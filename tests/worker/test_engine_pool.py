@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.exceptions import ArtifactMissingError, EngineError
+from engines.runtimes.base import BaseModelEngine, ModelStatus
+from engines.specs import EmbeddingSpec, EngineSpec
+from worker.engine_pool import EnginePool
+
+
+class CountedEngine(BaseModelEngine):
+    """A whole engine of a few lines that tells how often it was loaded and unloaded."""
+
+    log: list[str] = []
+
+    def load_model(self) -> bool:
+        if self.engine_id == "broken":
+            raise EngineError("This model cannot be loaded.")
+        self.log.append(f"+{self.engine_id}")
+        self.is_loaded, self.status = True, ModelStatus.READY
+        return True
+
+    def unload_model(self) -> bool:
+        self.log.append(f"-{self.engine_id}")
+        self.is_loaded, self.status = False, ModelStatus.UNAVAILABLE
+        return True
+
+    def generate(self, prompt: str, **kwargs: Any) -> str:
+        return prompt[::-1]
+
+    def embed(self, text: str) -> list[float]:
+        return [float(len(text)), 1.0]
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    entries: list[str] = []
+    monkeypatch.setattr(CountedEngine, "log", entries)
+    return entries
+
+
+@pytest.fixture
+def pool(log: list[str]) -> EnginePool:
+    return EnginePool(
+        100, lambda spec: CountedEngine(spec.engine_id, spec.model_name, spec.model_path)
+    )
+
+
+def spec(folder: Path, name: str, size: int = 40, **values: Any) -> EngineSpec:
+    path = folder / f"{name}.gguf"
+    if not path.exists():
+        path.write_bytes(b"x" * size)
+    return EngineSpec(name, name, str(path), **values)
+
+
+def use(pool: EnginePool, wanted: EngineSpec) -> None:
+    with pool.acquire(wanted) as engine:
+        assert engine.is_available()
+
+
+def test_an_engine_is_loaded_once_and_kept(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    for _ in range(3):
+        use(pool, spec(tmp_path, "a"))
+
+    assert log == ["+a"]
+
+
+def test_many_threads_that_ask_at_once_share_one_engine(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    wanted = spec(tmp_path, "a")
+    threads = [threading.Thread(target=use, args=(pool, wanted)) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert log == ["+a"]
+
+
+def test_the_longest_unused_engine_makes_room(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    a, b, c = (spec(tmp_path, name) for name in "abc")
+    for wanted in (a, b, a, c):
+        use(pool, wanted)
+
+    assert log == ["+a", "+b", "-b", "+c"]
+
+
+def test_an_engine_in_use_is_never_ended_a_request_waits_for_it(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    a, large = spec(tmp_path, "a"), spec(tmp_path, "large", size=90)
+    waiting = threading.Thread(target=use, args=(pool, large))
+    with pool.acquire(a):
+        waiting.start()
+        waiting.join(0.3)
+        assert (log, waiting.is_alive()) == (["+a"], True)
+    waiting.join()
+
+    assert log == ["+a", "-a", "+large"]
+
+
+def test_a_model_larger_than_the_host_is_refused_with_both_numbers(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    with (
+        pytest.raises(EngineError, match=r"giant needs .* GiB and this host lends engines"),
+        pool.acquire(spec(tmp_path, "giant", size=101)),
+    ):
+        pass
+
+    assert log == []
+
+
+def test_a_file_that_is_not_there_is_said_and_nothing_is_loaded(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    gone = EngineSpec("a", "a", str(tmp_path / "gone.gguf"))
+
+    with pytest.raises(ArtifactMissingError, match="download it again"), pool.acquire(gone):
+        pass
+
+    assert (log, pool.describe()) == ([], [])
+
+
+def test_an_engine_that_does_not_load_is_forgotten(pool: EnginePool, tmp_path: Path) -> None:
+    with (
+        pytest.raises(EngineError, match="cannot be loaded"),
+        pool.acquire(spec(tmp_path, "broken")),
+    ):
+        pass
+
+    assert pool.describe() == []
+
+
+def test_embedding_and_chatting_with_one_file_are_two_engines(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    use(pool, spec(tmp_path, "a"))
+    use(pool, spec(tmp_path, "a", embedding=EmbeddingSpec(dimension=2, max_tokens=8)))
+
+    assert log == ["+a", "+a"]
+
+
+def test_a_file_that_was_replaced_is_loaded_anew(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    wanted = spec(tmp_path, "a")
+    use(pool, wanted)
+    os.utime(wanted.model_path, (1, 1))
+    use(pool, wanted)
+
+    assert log == ["+a", "+a"]
+
+
+def test_unloading_ends_idle_engines_at_once_and_those_in_use_after_their_last_user(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    a, b = spec(tmp_path, "a"), spec(tmp_path, "b")
+    use(pool, a)
+    with pool.acquire(b):
+        assert (pool.unload(a.model_path), pool.unload(b.model_path)) == (1, 1)
+        assert log == ["+a", "+b", "-a"]
+
+    assert log == ["+a", "+b", "-a", "-b"]
+
+
+def test_only_engines_nobody_used_lately_are_ended_as_idle(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    use(pool, spec(tmp_path, "a"))
+
+    assert (pool.unload_idle(3600), pool.unload_idle(-1)) == (0, 1)
+    assert log == ["+a", "-a"]

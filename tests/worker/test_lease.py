@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import connection, connections, transaction
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from engines.models import CatalogModel, Fingerprint, KnowledgeBase, ModelRevision
+from migrations_app.models import EmbedRange, Plan, Step
+from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError, claim_step
+from tests.worker.plans import first_step, make_plan
+from worker.lease import LeaseKeeper
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def keeper() -> LeaseKeeper:
+    return LeaseKeeper()
+
+
+def claimed(owner: str) -> tuple[Plan, Claim]:
+    plan = make_plan()
+    claim = claim_step(first_step(plan).pk, owner)
+    assert claim is not None
+    return plan, claim
+
+
+def let_almost_run_out(claim: Claim) -> None:
+    soon = timezone.now() + timedelta(seconds=1)
+    Step.objects.filter(pk=claim.step_id).update(lease_until=soon)
+
+
+def seconds_left(claim: Claim) -> float:
+    until = Step.objects.get(pk=claim.step_id).lease_until
+    assert until is not None
+    return (until - timezone.now()).total_seconds()
+
+
+def make_range(step_id: int, owner: str) -> EmbedRange:
+    user, _ = User.objects.get_or_create(username="ada")
+    model, _ = CatalogModel.objects.get_or_create(model_id="mini", role="embedding")
+    revision, _ = ModelRevision.objects.get_or_create(
+        model=model, commit="0" * 40, defaults={"sha256": "1" * 64, "file_size": 1}
+    )
+    space, _ = Fingerprint.objects.get_or_create(
+        digest="2" * 64, defaults={"revision": revision, "facts": {}}
+    )
+    return EmbedRange.objects.create(
+        step_id=step_id,
+        base=KnowledgeBase.objects.create(owner=user, name="notes"),
+        fingerprint=space,
+        first_id=1,
+        last_id=2,
+        status="in_progress",
+        fence=1,
+        owner=owner,
+        lease_until=timezone.now() + timedelta(seconds=1),
+    )
+
+
+def test_one_beat_renews_all_leases_with_one_statement_for_steps_and_one_for_ranges(
+    keeper: LeaseKeeper,
+) -> None:
+    claims = [claimed(f"me/{number}")[1] for number in range(5)]
+    ranges = [make_range(claims[number].step_id, f"me/{number}") for number in range(3)]
+    for claim in claims:
+        let_almost_run_out(claim)
+    stack = [keeper.hold_step(claim, taken_at=time.monotonic()) for claim in claims]
+    for held in stack:
+        held.__enter__()
+
+    with CaptureQueriesContext(
+        connection,
+    ) as queries:
+        keeper.beat()
+
+    statements = [query["sql"] for query in queries]
+    assert sum("UPDATE migrations_app_step" in sql for sql in statements) == 1
+    assert sum("UPDATE migrations_app_embedrange" in sql for sql in statements) == 1
+    assert all(seconds_left(claim) > 1 for claim in claims)
+    limit = timezone.now() + timedelta(seconds=1)
+    assert (
+        EmbedRange.objects.filter(pk__in=[r.pk for r in ranges], lease_until__gt=limit).count() == 3
+    )
+    for held in stack:
+        held.__exit__(None, None, None)
+
+
+def test_what_is_no_longer_held_is_not_renewed(keeper: LeaseKeeper) -> None:
+    _, claim = claimed("me/1")
+    row = make_range(claim.step_id, "me/1")
+    with keeper.hold_step(claim, taken_at=time.monotonic()):
+        pass
+    before = Step.objects.values("lease_until").get(pk=claim.step_id)
+
+    keeper.beat()
+
+    assert Step.objects.values("lease_until").get(pk=claim.step_id) == before
+    assert EmbedRange.objects.get(pk=row.pk).lease_until == row.lease_until
+
+
+def test_a_holder_whose_fence_was_passed_is_told_and_the_new_holder_is_left(
+    keeper: LeaseKeeper,
+) -> None:
+    _, claim = claimed("me/1")
+    Step.objects.filter(pk=claim.step_id).update(lease_until=timezone.now() - timedelta(seconds=1))
+    successor = claim_step(claim.step_id, "you/1")
+    assert successor is not None
+    before = Step.objects.values().get(pk=claim.step_id)
+
+    with keeper.hold_step(claim, taken_at=time.monotonic()) as lease:
+        keeper.beat()
+        with pytest.raises(LeaseLostError):
+            lease.check()
+
+    assert Step.objects.values().get(pk=claim.step_id) == before
+
+
+def test_a_step_whose_row_is_locked_for_a_moment_is_not_lost_and_holds_up_no_other(
+    keeper: LeaseKeeper,
+) -> None:
+    (_, locked), (_, other) = claimed("me/1"), claimed("me/2")
+    let_almost_run_out(other)
+    is_locked, let_go = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with transaction.atomic():
+            Step.objects.select_for_update().get(pk=locked.step_id)
+            is_locked.set()
+            let_go.wait(30)
+        connections.close_all()
+
+    thread = threading.Thread(target=lock)
+    thread.start()
+    assert is_locked.wait(30)
+    with (
+        keeper.hold_step(locked, taken_at=time.monotonic()) as lease,
+        keeper.hold_step(other, taken_at=time.monotonic()),
+    ):
+        keeper.beat()
+        lease.check()
+        assert seconds_left(other) > 1
+    let_go.set()
+    thread.join()
+
+
+def test_a_beat_brings_the_news_that_the_plan_is_to_be_cancelled(keeper: LeaseKeeper) -> None:
+    plan, claim = claimed("me/1")
+    Plan.objects.filter(pk=plan.pk).update(cancel_requested_at=timezone.now())
+
+    with keeper.hold_step(claim, taken_at=time.monotonic()) as lease:
+        lease.check()
+        keeper.beat()
+        with pytest.raises(CancelAskedError):
+            lease.check()
+
+
+def test_a_holder_that_could_not_renew_for_a_whole_lease_stops_by_itself(
+    keeper: LeaseKeeper,
+) -> None:
+    _, claim = claimed("me/1")
+    long_ago = time.monotonic() - settings.SAM_LEASE_SECONDS - 1
+
+    with (
+        keeper.hold_step(claim, taken_at=long_ago) as lease,
+        pytest.raises(LeaseLostError, match="could not be renewed"),
+    ):
+        lease.check()
+
+
+def test_a_beat_without_leases_asks_the_database_nothing(keeper: LeaseKeeper) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        keeper.beat()
+
+    assert list(queries) == []

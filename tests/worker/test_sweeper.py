@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+from django.utils import timezone
+from redis import Redis
+
+from engines.models import Host, HostStatus
+from migrations_app.models import Plan, Step
+from migrations_app.states import PlanKind
+from migrations_app.transitions import claim_step
+from migrations_app.wakeups import work_queue
+from tests.worker.plans import first_step, make_host, make_plan, rows
+from worker.sweeper import LOCK, sweep
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def sent(redis: Redis, host: str = "") -> int:
+    queue = work_queue(host or settings.SAM_HOST_NAME)
+    return int(redis.llen(f"sam:{queue}"))
+
+
+def published_ago(step: Step, seconds: float, count: int) -> None:
+    Step.objects.filter(pk=step.pk).update(
+        published_at=timezone.now() - timedelta(seconds=seconds), publish_count=count
+    )
+
+
+def expire_lease(step: Step) -> None:
+    Step.objects.filter(pk=step.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
+
+
+def test_what_redis_lost_is_sent_again(redis_client: Redis) -> None:
+    step = first_step(make_plan())
+    assert sent(redis_client) == 1
+    redis_client.flushall()
+    published_ago(step, 60, count=1)
+
+    assert sweep().startswith("1 steps sent again, ")
+
+    assert sent(redis_client) == 1
+    step.refresh_from_db()
+    assert step.publish_count == 2
+
+
+@pytest.mark.parametrize(
+    ("seconds", "count", "messages"),
+    [(1, 1, 0), (3, 1, 1), (7, 3, 0), (9, 3, 1), (290, 30, 0), (301, 30, 1), (301, 2_000_000, 1)],
+)
+def test_the_gap_between_messages_grows_up_to_a_limit(
+    redis_client: Redis, seconds: float, count: int, messages: int
+) -> None:
+    step = first_step(make_plan())
+    redis_client.flushall()
+    published_ago(step, seconds, count)
+
+    sweep()
+
+    assert sent(redis_client) == messages
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"status": HostStatus.DRAINING},
+        {"status": HostStatus.LOST},
+        {"status": HostStatus.RETIRED},
+        {"announces": ["download"]},
+        {"last_seen": timezone.now() - timedelta(minutes=10)},
+    ],
+    ids=["draining", "lost", "retired", "does-not-know-the-step", "silent"],
+)
+def test_a_host_that_cannot_do_the_step_gets_no_message(
+    redis_client: Redis, facts: dict[str, Any]
+) -> None:
+    host = make_host("h2")
+    step = first_step(make_plan(host=host))
+    redis_client.flushall()
+    published_ago(step, 600, count=1)
+    Host.objects.filter(pk=host.pk).update(**facts)
+
+    sweep()
+
+    assert sent(redis_client, "h2") == 0
+
+
+def test_a_step_whose_holder_died_is_sent_again_and_one_that_lives_is_not(
+    redis_client: Redis,
+) -> None:
+    dead, alive = first_step(make_plan()), first_step(make_plan())
+    for step in (dead, alive):
+        claim_step(step.pk, "worker")
+        published_ago(step, 60, count=1)
+    expire_lease(dead)
+    redis_client.flushall()
+
+    sweep()
+
+    assert sent(redis_client) == 1
+    counts = Step.objects.in_bulk([dead.pk, alive.pk])
+    assert (counts[dead.pk].publish_count, counts[alive.pk].publish_count) == (2, 1)
+
+
+def test_steps_that_are_not_ready_or_done_are_left_alone(redis_client: Redis) -> None:
+    plan = make_plan(PlanKind.MIGRATE)
+    first = first_step(plan)
+    Step.objects.filter(pk=first.pk).update(ready_at=timezone.now() + timedelta(seconds=60))
+    redis_client.flushall()
+    before = rows(plan)
+
+    assert sweep().startswith("0 steps sent again, ")
+
+    assert rows(plan) == before
+
+
+def test_a_silent_host_is_marked_lost_and_a_retired_one_stays_retired() -> None:
+    long_ago = timezone.now() - timedelta(seconds=51)
+    make_host("quiet", last_seen=long_ago)
+    make_host("gone", last_seen=long_ago, status=HostStatus.RETIRED)
+    make_host("here")
+
+    sweep()
+
+    statuses = dict(Host.objects.values_list("name", "status"))
+    assert statuses == {"quiet": "lost", "gone": "retired", "here": "active"}
+
+
+def test_a_plan_to_be_cancelled_whose_holder_died_is_cancelled() -> None:
+    plan = make_plan(PlanKind.MIGRATE)
+    claim_step(first_step(plan).pk, "worker")
+    Plan.objects.filter(pk=plan.pk).update(cancel_requested_at=timezone.now())
+
+    sweep()
+    plan.refresh_from_db()
+    assert plan.status == "in_progress"
+
+    expire_lease(first_step(plan))
+    sweep()
+    plan.refresh_from_db()
+    assert plan.status == "cancelled"
+    assert set(plan.steps.values_list("status", flat=True)) == {"cancelled"}
+
+
+def test_two_sweeps_at_once_are_one(redis_client: Redis) -> None:
+    step = first_step(make_plan())
+    redis_client.flushall()
+    published_ago(step, 60, count=1)
+    is_locked, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+            is_locked.set()
+            let_go.wait(30)
+        connections.close_all()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert is_locked.wait(30)
+    answer = sweep()
+    let_go.set()
+    thread.join()
+
+    assert answer == "Another sweep is running."
+    assert sent(redis_client) == 0
+    assert sweep().startswith("1 steps sent again, ")

@@ -1,0 +1,60 @@
+"""This machine's row: what it is, what its workers can do, and that it lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from django.conf import settings
+from django.db import transaction
+
+from engines.clock import ClockTimestamp
+from engines.models import Host, HostStatus
+from migrations_app.live import LIVE_KINDS
+from migrations_app.steps import HANDLERS
+from migrations_app.wakeups import live_queue, work_queue
+from worker import machine
+from worker.guard import with_database
+
+LIVE_PREFIX = "live."
+
+
+def announcements(queues: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Return what a worker of these queues can do: kinds of steps, and kinds of live requests."""
+    names = set(queues)
+    steps = sorted(HANDLERS) if work_queue(settings.SAM_HOST_NAME) in names else []
+    live = [LIVE_PREFIX + kind for kind in LIVE_KINDS]
+    return steps, live if live_queue(settings.SAM_HOST_NAME) in names else []
+
+
+def register(queues: Iterable[str]) -> Host | None:
+    """Write this host's row for a worker of these queues; None for one of the control plane.
+
+    Said again with every beat, so a row that was removed or restored from a backup heals. An
+    operator's ``draining`` or ``retired`` stays; joining and lost become active.
+    """
+    steps, live = announcements(queues)
+    if not (steps or live):
+        return None
+    return with_database(lambda: _register(steps, live))
+
+
+def _register(steps: list[str], live: list[str]) -> Host:
+    with transaction.atomic():
+        Host.objects.get_or_create(name=settings.SAM_HOST_NAME)
+        host = Host.objects.select_for_update(no_key=True).get(name=settings.SAM_HOST_NAME)
+        known = [kind for kind in host.announces if kind.startswith(LIVE_PREFIX)]
+        other = [kind for kind in host.announces if not kind.startswith(LIVE_PREFIX)]
+        host.announces = [*(steps or other), *(live or known)]
+        if host.status in (HostStatus.JOINING, HostStatus.LOST):
+            host.status = HostStatus.ACTIVE
+        _measure(host)
+        host.save()
+        Host.objects.filter(pk=host.pk).update(last_seen=ClockTimestamp())
+    return host
+
+
+def _measure(host: Host) -> None:
+    host.cores = machine.cores()
+    host.memory_bytes = machine.memory_bytes()
+    host.gpus = machine.gpus()
+    host.disk_total_bytes, host.disk_free_bytes = machine.disk_bytes(settings.SAM_MODELS_DIR)

@@ -1,0 +1,110 @@
+"""Embedding that no step of this host owns: ranges of others' steps, and indexes that lag behind."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from django.db import close_old_connections
+
+from engines.models import VectorIndex
+from engines.services.fingerprints import spec_of
+from engines.services.keep_up import keep_up
+from migrations_app.models import Step
+from migrations_app.ranges import RangeClaim, claim_range, release_range
+from migrations_app.states import StepStatus
+from migrations_app.steps.base import DrainingError
+from migrations_app.steps.re_embed import embed_claimed
+from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError
+from worker.context import WorkerContext
+from worker.guard import checked_id, guarded, with_database
+from worker.identity import new_owner
+from worker.lease import keeper
+from worker.tools import artifact_store, lend_embedder, scratch_folder, this_host
+from worker.watchdog import is_draining
+
+_busy_lock = threading.Lock()
+_busy: set[str] = set()
+
+
+@contextmanager
+def _once(what: str) -> Iterator[bool]:
+    """Let one thread of this process do a thing at a time; the others need not wait for it."""
+    with _busy_lock:
+        free = what not in _busy
+        _busy.add(what)
+    try:
+        yield free
+    finally:
+        if free:
+            with _busy_lock:
+                _busy.discard(what)
+
+
+def help_embedding(step_id: object) -> str:
+    """Embed ranges of a step that runs elsewhere, until none is free; returns a sentence."""
+    key = checked_id(step_id)
+    close_old_connections()
+    try:
+        with _once(f"ranges {key}") as free:
+            return guarded(lambda: _help(key)) if free else "Already at it."
+    finally:
+        close_old_connections()
+
+
+def _help(step_id: int) -> str:
+    host = this_host()
+    steps = Step.objects.select_related("plan", "host")
+    step = steps.filter(pk=step_id, status=StepStatus.IN_PROGRESS).first()
+    if step is None or host is None:
+        return "Nothing to do: the step does not run."
+    owner = new_owner()
+    with keeper.hold_ranges(owner) as lease:
+        ctx = WorkerContext(step, Claim(step.pk, 0, owner), lease, host)
+        done = 0
+        while claim := with_database(lambda: claim_range(step_id, owner, host)):
+            if not _embed(ctx, claim):
+                break
+            done += 1
+    return f"Embedded {done} ranges for {step.host or 'another host'}."
+
+
+def _embed(ctx: WorkerContext, claim: RangeClaim) -> bool:
+    """Embed one range; False when this process must stop helping."""
+    try:
+        embed_claimed(ctx, claim, lambda _done: ctx.checkpoint())
+    except (CancelAskedError, DrainingError, LeaseLostError):
+        release_range(claim)
+        return False
+    except BaseException:
+        release_range(claim)
+        raise
+    return True
+
+
+def keep_index_up(index_id: object) -> str:
+    """Embed what an index lacks and rebuild its file when that pays; returns a sentence."""
+    key = checked_id(index_id)
+    close_old_connections()
+    try:
+        with _once(f"index {key}") as free:
+            return guarded(lambda: _keep_up(key)) if free else "Already at it."
+    finally:
+        close_old_connections()
+
+
+def _keep_up(index_id: int) -> str:
+    rows = VectorIndex.objects.select_related("fingerprint__revision__model")
+    index = rows.filter(pk=index_id).first()
+    if index is None:
+        return "There is no such index; its base was removed."
+    fingerprint = index.fingerprint
+    with lend_embedder(this_host(), fingerprint.revision, spec_of(fingerprint)) as embedder:
+        return keep_up(index_id, embedder, artifact_store(), scratch_folder(), _checkpoint)
+
+
+def _checkpoint(_done: int) -> None:
+    if is_draining():
+        raise DrainingError("The worker is ending; what is missing is found again.")
+    close_old_connections()

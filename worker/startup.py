@@ -1,0 +1,53 @@
+"""What a worker does when it is ready and when it is told to end, by Celery's signals."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import signals
+from django.conf import settings
+
+from migrations_app.live_hosts import BEAT_SECONDS
+from migrations_app.wakeups import live_queue, work_queue
+from worker.engine_pool import engine_pool
+from worker.host import register
+from worker.live import PRESENCE_SECONDS, renew_presence
+from worker.periodic import PeriodicThread
+from worker.sweeper import remove_leftovers, sweep
+from worker.watchdog import begin_drain
+
+SLOW_SWEEP_SECONDS = 60.0
+"""Of every worker, in case beat is dead."""
+IDLE_SECONDS = 300.0
+"""A work worker ends engines unused for so long: they are the live worker's to keep warm."""
+
+_threads: list[PeriodicThread] = []
+
+
+def connect() -> None:
+    """Listen to Celery's signals; idempotent."""
+    signals.worker_ready.connect(_ready, dispatch_uid="sam.ready", weak=False)
+    signals.worker_shutting_down.connect(begin_drain, dispatch_uid="sam.drain", weak=False)
+
+
+def _ready(sender: Any, **_: object) -> None:
+    queues = set(sender.app.amqp.queues.consume_from)
+    is_host = register(queues) is not None
+    _start("sweep", SLOW_SWEEP_SECONDS, sweep)
+    if is_host:
+        _start("host-beat", BEAT_SECONDS, lambda: register(queues))
+        _start("leftovers", SLOW_SWEEP_SECONDS, remove_leftovers)
+    if live_queue(settings.SAM_HOST_NAME) in queues:
+        _start("presence", PRESENCE_SECONDS, renew_presence)
+    elif work_queue(settings.SAM_HOST_NAME) in queues:
+        _start("idle-engines", SLOW_SWEEP_SECONDS, _unload_idle_engines)
+
+
+def _start(name: str, seconds: float, action: Any) -> None:
+    thread = PeriodicThread(name, seconds, action)
+    _threads.append(thread)
+    thread.ensure_started()
+
+
+def _unload_idle_engines() -> None:
+    engine_pool().unload_idle(IDLE_SECONDS)

@@ -1,0 +1,155 @@
+"""Ensures progress: whatever was forgotten, lost or left by the dead is found by a query and sent again.
+
+Beat calls it, and slowly every worker does; two at once do no harm, and one lock lets only one look.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+from django.db import connection
+from django.utils import timezone
+
+from engines.clock import seconds_from_now
+from engines.exceptions import ConflictError
+from engines.models import CopyStatus, Host, HostStatus, KnowledgeBase, VectorIndex
+from engines.services.keep_up import lagging_indexes
+from engines.services.knowledge import base_adopt_index
+from migrations_app.live_hosts import SEEN_WITHIN, present_hosts
+from migrations_app.models import IndexSwitch, Plan, Step
+from migrations_app.states import PlanStatus, StepStatus
+from migrations_app.transitions import claim_step, request_cancel
+from migrations_app.wakeups import publish_keep_up, publish_step
+from worker.tools import artifact_store, scratch_folder
+
+logger = logging.getLogger(__name__)
+
+WHO = "sweeper"
+LOCK = 0x53414D01
+"""Any number that no other advisory lock of this database has."""
+MOST_STEPS = 500
+MOST_INDEXES = 100
+LONGEST_GAP = 300
+LEFTOVER_AGE = timedelta(hours=24)
+
+# Gaps grow with each message, so that steps nobody takes do not fill Redis; a host that is away or does
+# not know the kind gets none.
+_DUE = """
+SELECT step.id
+FROM migrations_app_step AS step
+JOIN migrations_app_plan AS plan ON plan.id = step.plan_id
+LEFT JOIN engines_host AS host ON host.id = step.host_id
+WHERE ((step.status = 'pending' AND step.ready_at <= clock_timestamp())
+       OR (step.status = 'in_progress' AND step.lease_until < clock_timestamp()))
+  AND plan.status = 'in_progress'
+  AND (step.published_at IS NULL OR step.published_at < clock_timestamp()
+       - make_interval(secs => least(power(2, least(step.publish_count, 20)), %s)))
+  AND (step.host_id IS NULL
+       OR (host.status = 'active' AND jsonb_exists(host.announces, step.kind)
+           AND host.last_seen > clock_timestamp() - make_interval(secs => %s)))
+ORDER BY step.ready_at LIMIT %s
+"""
+
+
+def sweep() -> str:
+    """Look once for everything that must not be forgotten; returns a sentence."""
+    with _only_one() as mine:
+        if not mine:
+            return "Another sweep is running."
+        lost = _mark_lost_hosts()
+        cancelled = _cancel_asked()
+        sent = _send_due_steps()
+        indexes = _wake_lagging_indexes()
+    return (
+        f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
+        f"{indexes} indexes called to keep up."
+    )
+
+
+@contextmanager
+def _only_one() -> Iterator[bool]:
+    """Hold a lock of this session, not a transaction: messages are sent while it is held."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
+        mine = bool(cursor.fetchone()[0])
+    try:
+        yield mine
+    finally:
+        if mine:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
+
+
+def _mark_lost_hosts() -> int:
+    silent = seconds_from_now(-SEEN_WITHIN.total_seconds())
+    return Host.objects.filter(status=HostStatus.ACTIVE, last_seen__lt=silent).update(
+        status=HostStatus.LOST
+    )
+
+
+def _cancel_asked() -> int:
+    """Cancel what was asked to stop and nobody works on any more."""
+    asked = Plan.objects.filter(
+        cancel_requested_at__isnull=False, status__in=[PlanStatus.PENDING, PlanStatus.IN_PROGRESS]
+    )
+    return sum(_cancel(plan) for plan in asked)
+
+
+def _cancel(plan: Plan) -> bool:
+    try:
+        running = plan.steps.filter(status=StepStatus.IN_PROGRESS).first()
+        if running is None:
+            request_cancel(plan.pk, who=WHO)
+        else:
+            # Claims nothing of a plan to be cancelled: once the lease has ended it cancels it.
+            claim_step(running.pk, WHO)
+    except ConflictError as error:
+        logger.warning("plan %s is not cancelled: %s", plan.pk, error)
+    plan.refresh_from_db(fields=["status"])
+    return plan.status == PlanStatus.CANCELLED
+
+
+def _send_due_steps() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE, [LONGEST_GAP, SEEN_WITHIN.total_seconds(), MOST_STEPS])
+        ids = [row[0] for row in cursor.fetchall()]
+    steps = Step.objects.select_related("plan", "host").in_bulk(ids)
+    sent = 0
+    for step_id in ids:
+        if step_id in steps and not publish_step(steps[step_id]):
+            break
+        sent += 1
+    return sent
+
+
+def _wake_lagging_indexes() -> int:
+    _adopt_indexes()
+    kept = IndexSwitch.objects.filter(plan__retention_until__gt=timezone.now())
+    needed = kept.exclude(from_index=None).values_list("from_index_id", flat=True)
+    lagging = lagging_indexes(list(needed))[:MOST_INDEXES]
+    return sum(_wake(index) for index in lagging)
+
+
+def _adopt_indexes() -> None:
+    """Give bases that began before their engine's facts were known the index they wait for."""
+    waiting = KnowledgeBase.objects.filter(live_index__isnull=True, write_seq__gt=0)
+    for base in waiting.order_by("pk")[:MOST_INDEXES]:
+        base_adopt_index(base.pk)
+
+
+def _wake(index: VectorIndex) -> bool:
+    holders = index.fingerprint.revision.copies.filter(status=CopyStatus.DOWNLOADED)
+    host = present_hosts().filter(pk__in=holders.values("host")).order_by("name").first()
+    return host is not None and publish_keep_up(index.pk, host)
+
+
+def remove_leftovers() -> None:
+    """Remove what interrupted work of this machine left behind more than a day ago."""
+    before = timezone.now() - LEFTOVER_AGE
+    artifact_store().remove_leftovers(before)
+    for path in scratch_folder().rglob("*"):
+        if path.is_file() and path.stat().st_mtime < before.timestamp():
+            path.unlink(missing_ok=True)

@@ -1,0 +1,51 @@
+"""The Celery tasks: each a name over one function, so that Flower reads like the story."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from migrations_app.live import LIVE_KINDS
+from migrations_app.states import ALL_TASKS
+from worker import startup
+from worker.knowledge import help_embedding, keep_index_up
+from worker.live import answer
+from worker.runner import run_step
+from worker.sweeper import sweep
+
+startup.connect()
+
+
+def _step_task(name: str) -> None:
+    @shared_task(name=name)
+    def step(step_id: int) -> str:
+        return run_step(step_id)
+
+
+def _live_task(kind: str) -> None:
+    @shared_task(name=f"live.{kind}")
+    def live(request_id: str) -> str:
+        return answer(kind, request_id)
+
+
+for _name in ALL_TASKS:
+    _step_task(_name)
+for _kind in LIVE_KINDS:
+    _live_task(_kind)
+
+
+@shared_task(name="knowledge.embed_ranges")
+def embed_ranges(step_id: int) -> str:
+    """Help another host with a step's ranges."""
+    return help_embedding(step_id)
+
+
+@shared_task(name="knowledge.keep_up")
+def keep_up(index_id: int) -> str:
+    """Let one index catch up with what people wrote."""
+    return keep_index_up(index_id)
+
+
+@shared_task(name="control.sweep")
+def control_sweep() -> str:
+    """Look for what was forgotten."""
+    return sweep()
