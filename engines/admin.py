@@ -54,6 +54,7 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
 
     filename = forms.CharField(max_length=255, validators=[validate_model_filename])
     huggingface_repo = forms.CharField(max_length=193, validators=[validate_repository])
+    hub_endpoint = forms.URLField(required=False, assume_scheme="https")
 
 
 class CatalogAdmin(RoleAdmin):
@@ -173,8 +174,11 @@ class KnowledgeBaseAdmin(RoleAdmin):
     list_select_related = ("owner", "group")
     list_filter = ("group",)
     search_fields = ("owner__username", "group__name")
-    fields = ("owner", "group", "write_seq", "live_index", "created_at")
-    readonly_fields = fields
+    list_display_links = None
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Only the list: a page of its own would show the base's name."""
+        return obj is None and self.reads(request.user)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[KnowledgeBase]:
         live = Count("chunks", filter=Q(chunks__deleted_seq__isnull=True), distinct=True)

@@ -144,7 +144,7 @@ class PlanAdmin(RoleAdmin):
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
-        self._each(request, queryset, get_migration_controller().cancel_migration, "cancelled")
+        self._each(request, queryset, get_migration_controller().cancel_migration, "asked to stop")
 
     @admin.action(description="Roll back", permissions=["operate"])
     def roll_back(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:

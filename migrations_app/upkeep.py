@@ -5,9 +5,25 @@ from __future__ import annotations
 from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
-from engines.models import KnowledgeBase
+from engines.models import CopyStatus, KnowledgeBase, VectorIndex
+from migrations_app.live_hosts import present_hosts
 from migrations_app.models import IndexSwitch
 from migrations_app.states import PlanStatus
+from migrations_app.wakeups import publish_keep_up
+
+
+def wake_keep_up(index: VectorIndex) -> bool:
+    """Call a host that has the index's embedder; False when none is there."""
+    holders = index.fingerprint.revision.copies.filter(status=CopyStatus.DOWNLOADED)
+    host = present_hosts().filter(pk__in=holders.values("host")).order_by("name").first()
+    return host is not None and publish_keep_up(index.pk, host)
+
+
+def wake_base(base_id: int) -> None:
+    """Have what was just written to a base embedded for its live index."""
+    live = VectorIndex.objects.filter(live_for=base_id).select_related("fingerprint__revision")
+    for index in live:
+        wake_keep_up(index)
 
 
 def retained_index_ids() -> set[int]:

@@ -15,14 +15,15 @@ from django.utils import timezone
 
 from engines.clock import seconds_from_now
 from engines.exceptions import ConflictError
-from engines.models import CopyStatus, Host, HostStatus, KnowledgeBase, VectorIndex
+from engines.models import Host, HostStatus, KnowledgeBase
 from engines.services.keep_up import lagging_indexes
 from engines.services.knowledge import base_adopt_index
-from migrations_app.live_hosts import SEEN_WITHIN, present_hosts
-from migrations_app.models import IndexSwitch, Plan, Step
+from migrations_app.live_hosts import SEEN_WITHIN
+from migrations_app.models import Plan, Step
 from migrations_app.states import PlanStatus, StepStatus
 from migrations_app.transitions import claim_step, request_cancel
-from migrations_app.wakeups import publish_keep_up, publish_step
+from migrations_app.upkeep import release_writers, retained_index_ids, wake_keep_up
+from migrations_app.wakeups import publish_step
 from worker.tools import artifact_store, scratch_folder
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ def sweep() -> str:
         cancelled = _cancel_asked()
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
+        release_writers()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
         f"{indexes} indexes called to keep up."
@@ -127,10 +129,8 @@ def _send_due_steps() -> int:
 
 def _wake_lagging_indexes() -> int:
     _adopt_indexes()
-    kept = IndexSwitch.objects.filter(plan__retention_until__gt=timezone.now())
-    needed = kept.exclude(from_index=None).values_list("from_index_id", flat=True)
-    lagging = lagging_indexes(list(needed))[:MOST_INDEXES]
-    return sum(_wake(index) for index in lagging)
+    lagging = lagging_indexes(retained_index_ids())[:MOST_INDEXES]
+    return sum(wake_keep_up(index) for index in lagging)
 
 
 def _adopt_indexes() -> None:
@@ -138,12 +138,6 @@ def _adopt_indexes() -> None:
     waiting = KnowledgeBase.objects.filter(live_index__isnull=True, write_seq__gt=0)
     for base in waiting.order_by("pk")[:MOST_INDEXES]:
         base_adopt_index(base.pk)
-
-
-def _wake(index: VectorIndex) -> bool:
-    holders = index.fingerprint.revision.copies.filter(status=CopyStatus.DOWNLOADED)
-    host = present_hosts().filter(pk__in=holders.values("host")).order_by("name").first()
-    return host is not None and publish_keep_up(index.pk, host)
 
 
 def remove_leftovers() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,14 +70,15 @@ class Recording:
 
 def play(actors: Cast, stage: Stage) -> Recording:
     """Migrate, look, write something, roll back, look again."""
-    console, ada, site = actors.console, actors.ada, actors.site
+    console, ada = actors.console, actors.ada
     look = (ada, stage.conversation, stage.adapter)
     before = observe(*look)
     stranger = [search(actors.bob, question) for question in QUESTIONS]
 
     console.print(f"\n[bold]Migration:[/] Ada moves to {NEW.display_name}")
-    with Traffic(site.web, actors.people.ada) as forth:
-        migration = execute(console, ada, make_plan(console, ada, NEW.model_id))
+    plan_id = make_plan(console, ada, NEW.model_id)
+    with _watched(actors) as forth:
+        migration = execute(console, ada, plan_id)
     migration_tasks = _tasks(actors, migration)
     after = observe(*look)
     refusal = _refused_adapter(actors)
@@ -84,7 +86,7 @@ def play(actors: Cast, stage: Stage) -> Recording:
     stranger_refusal = _refused_stranger(actors, migration["id"])
 
     console.print("\n[bold]Rollback:[/] Ada goes back")
-    with Traffic(site.web, actors.people.ada) as back:
+    with _watched(actors) as back:
         rollback = roll_back(console, ada, migration["id"])
     return Recording(
         before=before,
@@ -103,6 +105,15 @@ def play(actors: Cast, stage: Stage) -> Recording:
         stranger=stranger,
         stranger_refusal=stranger_refusal,
     )
+
+
+@contextmanager
+def _watched(actors: Cast) -> Iterator[Traffic]:
+    """Let a second client ask everything at least once before the block and once after it."""
+    with Traffic(actors.site.web, actors.people.ada) as traffic:
+        traffic.wait_for_round()
+        yield traffic
+        traffic.wait_for_round()
 
 
 def _tasks(actors: Cast, plan: Row) -> dict[str, str]:

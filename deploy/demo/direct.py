@@ -35,8 +35,12 @@ def answers(
     conversations: Sequence[Sequence[Mapping[str, str]]],
     max_tokens: int,
 ) -> list[dict[str, Any]]:
-    """Answer each conversation greedily: the model's own template, no penalties."""
-    with closing(Llama(model, n_ctx=0, lora_path=adapter, verbose=False)) as llama:
+    """Answer each conversation greedily: the model's own template, no penalties.
+
+    Flash attention as SAM uses it: a model of random weights has near ties, which the other
+    attention's rounding decides differently.
+    """
+    with closing(Llama(model, n_ctx=0, lora_path=adapter, flash_attn=True, verbose=False)) as llama:
         return [_answer(llama, messages, max_tokens) for messages in conversations]
 
 

@@ -45,6 +45,16 @@ class Traffic:
         if self._thread is not None:
             self._thread.join()
 
+    def wait_for_round(self) -> None:
+        """Wait until all questions were asked once more, or something failed."""
+        enough = len(self.engines) + len(QUESTIONS)
+        pause = threading.Event()
+        while len(self.engines) < enough and not self.errors and self._is_running():
+            pause.wait(_BREATH_SECONDS)
+
+    def _is_running(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
     def _run(self) -> None:
         with Api(self.web, self.token) as api:
             conversation = api.post("conversations", {"title": "Quickstart: all the while"})["id"]

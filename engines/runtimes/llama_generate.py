@@ -56,11 +56,11 @@ class Generator:
             ) from error
 
     def prompt_tokens(self, prompt: str, *, from_template: bool) -> list[int]:
-        """Tokens of a prompt; a template writes its own beginning-of-text."""
+        """Tokens of a prompt; a template writes its own beginning-of-text, and one is enough."""
         tokens = self._model.tokenize(prompt, add_special=False, parse_special=True)
         begin = int(api.llama_vocab_bos(self._model.vocab))
         wanted = not from_template and api.llama_vocab_get_add_bos(self._model.vocab)
-        return [begin, *tokens] if wanted and begin >= 0 else tokens
+        return [begin, *tokens] if wanted and begin >= 0 and tokens[:1] != [begin] else tokens
 
     def run(
         self,

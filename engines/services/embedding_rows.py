@@ -1,7 +1,7 @@
 """Embeddings as facts: one row per (vector space, text), written once, asked by hash.
 
-"Missing" is always asked for given hashes with ``= ANY`` or row by row with LATERAL: a NOT EXISTS
-over everything becomes a nested loop on a space that the planner's statistics do not know yet.
+Facts are always looked up one by one, with LATERAL and LIMIT 1: on a space that the planner's statistics
+do not know yet, NOT EXISTS becomes a nested loop over everything and a join reads the whole space.
 """
 
 from __future__ import annotations
@@ -20,13 +20,20 @@ STORED = np.dtype("<f2")
 
 NO_FINITE_VECTOR = "The embedder gave no usable vector for this text."
 
-_KNOWN = """
-SELECT content_hash FROM engines_embedding
-WHERE fingerprint_id = %b AND content_hash = ANY(%b::bytea[])
+_MISSING = """
+SELECT wanted.hash FROM unnest(%b::bytea[]) AS wanted (hash)
+LEFT JOIN LATERAL (
+    SELECT true AS known FROM engines_embedding
+    WHERE fingerprint_id = %b AND content_hash = wanted.hash LIMIT 1
+) fact ON true
+WHERE fact.known IS NULL
 """
 _VECTORS = """
-SELECT content_hash, vector FROM engines_embedding
-WHERE fingerprint_id = %b AND content_hash = ANY(%b::bytea[]) AND vector IS NOT NULL
+SELECT wanted.hash, fact.vector FROM unnest(%b::bytea[]) AS wanted (hash)
+JOIN LATERAL (
+    SELECT vector FROM engines_embedding
+    WHERE fingerprint_id = %b AND content_hash = wanted.hash AND vector IS NOT NULL LIMIT 1
+) fact ON true
 """
 _STORE = """
 INSERT INTO engines_embedding (fingerprint_id, content_hash, vector, error)
@@ -47,18 +54,17 @@ def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
 
 def missing_hashes(fingerprint_id: int, hashes: Sequence[bytes]) -> set[bytes]:
     """Return those of ``hashes`` that have neither a vector nor an error in this space."""
-    wanted = set(hashes)
-    if not wanted:
-        return wanted
+    if not hashes:
+        return set()
     with binary_cursor() as cursor:
-        cursor.execute(_KNOWN, [fingerprint_id, list(wanted)])
-        return wanted - {bytes(row[0]) for row in cursor}
+        cursor.execute(_MISSING, [list(set(hashes)), fingerprint_id])
+        return {bytes(row[0]) for row in cursor}
 
 
 def load_vectors(fingerprint_id: int, hashes: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
     """Return the vectors, float32, of those hashes that have one."""
     with binary_cursor() as cursor:
-        cursor.execute(_VECTORS, [fingerprint_id, list(set(hashes))])
+        cursor.execute(_VECTORS, [list(set(hashes)), fingerprint_id])
         return {bytes(key): decode_vector(value) for key, value in cursor}
 
 

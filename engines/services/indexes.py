@@ -67,11 +67,14 @@ WHERE c.base_id = %s AND c.id > %s AND c.deleted_seq IS NULL AND c.created_seq <
 ORDER BY c.id LIMIT %s
 """.replace("{fact}", FACT)
 _FACTS_OF = """
-SELECT c.id, c.content_hash, e.vector, c.base_id, c.deleted_seq IS NULL FROM engines_chunk c
-JOIN engines_embedding e ON e.fingerprint_id = %b AND e.content_hash = c.content_hash
-WHERE c.id = ANY(%b::bigint[]) AND e.vector IS NOT NULL
+SELECT c.id, c.content_hash, fact.vector, c.base_id, c.deleted_seq IS NULL
+FROM unnest(%b::bigint[]) AS wanted (id)
+JOIN LATERAL (
+    SELECT * FROM engines_chunk WHERE id = wanted.id LIMIT 1
+) c ON true {fact}
+WHERE fact.vector IS NOT NULL
 ORDER BY c.id
-"""
+""".replace("{fact}", FACT.replace("%s", "%b"))
 _DELTA = """
 SELECT c.id, c.content_hash, fact.vector FROM engines_chunk c {fact}
 WHERE c.base_id = %b AND c.created_seq > %b AND c.deleted_seq IS NULL AND fact.vector IS NOT NULL
@@ -236,7 +239,7 @@ def _pages(ids: NDArray[np.int64]) -> Iterator[list[int]]:
 
 def _facts_of(index: VectorIndex, ids: list[int]) -> list[tuple[Any, ...]]:
     with binary_cursor() as cursor:
-        cursor.execute(_FACTS_OF, [index.fingerprint_id, ids])
+        cursor.execute(_FACTS_OF, [ids, index.fingerprint_id])
         return cursor.fetchall()
 
 

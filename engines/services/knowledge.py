@@ -255,14 +255,13 @@ class _CallbackEmbedder:
 
 
 def _unlocked(base_id: int) -> KnowledgeBase:
-    base = KnowledgeBase.objects.select_related("embed_on_write_for").filter(pk=base_id).first()
-    return _existing(base, base_id)
+    return _existing(KnowledgeBase.objects.filter(pk=base_id).first(), base_id)
 
 
 def _locked(base_id: int) -> KnowledgeBase:
-    rows = KnowledgeBase.objects.select_for_update(no_key=True, of=("self",))
-    base = rows.select_related("embed_on_write_for").filter(pk=base_id).first()
-    return _existing(base, base_id)
+    """Lock a base; joined rows must not be read along, for after a wait they are of before it."""
+    rows = KnowledgeBase.objects.select_for_update(no_key=True)
+    return _existing(rows.filter(pk=base_id).first(), base_id)
 
 
 def _locked_with_owner(base_id: int) -> KnowledgeBase:
@@ -335,7 +334,5 @@ def _space_in_use(base: KnowledgeBase) -> Fingerprint | None:
 
 def _engine_of_group(group: Group | None) -> tuple[CatalogModel | None, ModelRevision | None]:
     defaults = EngineDefault.objects.select_related("engine__current_revision")
-    default = (
-        defaults.filter(group=group).first() or defaults.filter(group__isnull=True).first()
-    )
+    default = defaults.filter(group=group).first() or defaults.filter(group__isnull=True).first()
     return (default.engine, default.engine.current_revision) if default else (None, None)

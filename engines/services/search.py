@@ -52,7 +52,10 @@ FROM (
     SELECT id FROM engines_chunk
     WHERE base_id = %b AND created_seq > %b AND deleted_seq IS NULL
 ) candidate
-JOIN engines_chunk c ON c.id = candidate.id AND c.base_id = %b AND c.deleted_seq IS NULL
+JOIN LATERAL (
+    SELECT id, content_hash FROM engines_chunk
+    WHERE id = candidate.id AND base_id = %b AND deleted_seq IS NULL LIMIT 1
+) c ON true
 JOIN LATERAL (
     SELECT vector FROM engines_embedding
     WHERE fingerprint_id = %b AND content_hash = c.content_hash AND vector IS NOT NULL LIMIT 1

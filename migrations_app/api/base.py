@@ -24,7 +24,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from migrations_app.api.pagination import CursorPages
-from migrations_app.api.parsers import MAX_JSON_BYTES, StrictJSONParser, refuse_large_body
+from migrations_app.api.parsers import StrictJSONParser, refuse_large_body
 from migrations_app.api.problems import PreconditionFailed, PreconditionMissing, problem_handler
 from migrations_app.api.schema import ApiSchema
 
@@ -60,14 +60,14 @@ class ApiView(APIView):
     parser_classes: Sequence[type[BaseParser]] = (StrictJSONParser,)
     throttle_classes: tuple[type[BaseThrottle], ...] = (AnonRateThrottle, UserRateThrottle)
     schema = ApiSchema()
-    max_body_bytes = MAX_JSON_BYTES
+    max_upload_bytes = 0
     query_parameters: frozenset[str] = frozenset()
 
     def get_exception_handler(self) -> Any:
         return problem_handler
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        refuse_large_body(request, self.max_body_bytes)
+        refuse_large_body(request, self.max_upload_bytes)
         super().initial(request, *args, **kwargs)
         unknown = sorted(set(request.query_params) - self.query_parameters - PAGE_PARAMETERS)
         if unknown:

@@ -16,10 +16,10 @@ from rest_framework.request import Request
 from migrations_app.api.problems import BodyTooLarge
 
 KIBI = 1024
-MAX_JSON_BYTES = KIBI * KIBI
-MAX_DOCUMENT_BODY_BYTES = 64 * KIBI * KIBI
-"""A 50 MB text may grow when written as JSON."""
-MAX_ADAPTER_BODY_BYTES = KIBI**3
+MAX_JSON_BYTES = 2 * KIBI * KIBI
+"""Below Django's own limit for a body in memory; what is larger is sent as a file."""
+MAX_DOCUMENT_UPLOAD_BYTES = 51 * KIBI * KIBI
+MAX_ADAPTER_UPLOAD_BYTES = KIBI**3
 
 
 class StrictJSONParser(JSONParser):
@@ -37,11 +37,14 @@ class StrictJSONParser(JSONParser):
             raise ParseError("The JSON is nested too deeply.") from error
 
 
-def refuse_large_body(request: Request, limit: int) -> None:
-    """Raise 413 by the announced length; without one, Django reads nothing."""
+def refuse_large_body(request: Request, max_upload_bytes: int) -> None:
+    """Raise 413 by the announced length; one that is not announced Django bounds while reading."""
+    is_upload = (request.content_type or "").startswith("multipart/")
+    limit = max(max_upload_bytes, MAX_JSON_BYTES) if is_upload else MAX_JSON_BYTES
     announced = request.META.get("CONTENT_LENGTH") or "0"
     if announced.isdecimal() and int(announced) > limit:
-        raise BodyTooLarge(f"The body has {announced} bytes; {limit} are allowed here.")
+        more = " Send it as a file (multipart/form-data)." if max_upload_bytes > limit else ""
+        raise BodyTooLarge(f"The body has {announced} bytes; {limit} are allowed here.{more}")
 
 
 @contextmanager

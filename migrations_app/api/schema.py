@@ -94,7 +94,7 @@ class ApiSchema(AutoSchema):
             statuses += [409, 413, 415]
         if self._is_idempotent():
             statuses.append(422)
-        declared = [p for p in super().get_override_parameters() if isinstance(p, OpenApiParameter)]
+        declared = [p for p in self.get_override_parameters() if isinstance(p, OpenApiParameter)]
         if any(p.name == IF_MATCH.name for p in declared):
             statuses += [412, 428]
         return sorted(statuses)

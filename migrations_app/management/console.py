@@ -18,6 +18,8 @@ from migrations_app.models import Plan
 from migrations_app.states import PLAN_FINAL, PlanStatus, StepStatus
 
 POLL_SECONDS = 0.5
+PLAIN_WIDTH = 200
+"""Columns of output that is no terminal: ids must not be cut."""
 
 
 class SamCommand(BaseCommand):
@@ -50,7 +52,8 @@ class SamCommand(BaseCommand):
 
     def console(self) -> Console:
         """Return a rich console on this command's output, so that tests can read it."""
-        return Console(file=cast("IO[str]", self.stdout._out), soft_wrap=True)
+        width = None if self.stdout.isatty() else PLAIN_WIDTH
+        return Console(file=cast("IO[str]", self.stdout._out), width=width)
 
     def follow(self, plan_id: UUID | str) -> Plan:
         """Show a plan's progress until it ends or waits for an operator; CommandError if it failed."""

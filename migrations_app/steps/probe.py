@@ -90,7 +90,7 @@ def _require_file(copy: ModelCopy) -> None:
 
 def _probe_index(ctx: StepContext, old: VectorIndex | None, new: VectorIndex) -> dict[str, Any]:
     counts = _checked_counts(ctx, new)
-    sample = _sample(new.base_id)
+    sample = _sample(new)
     recall = _recall(ctx, new, sample)
     if recall.score_error > SCORE_TOLERANCE:
         raise ProbeFailedError(
@@ -132,10 +132,13 @@ def _floor(ctx: StepContext, old: VectorIndex | None, sample: Sequence[Chunk]) -
     return max(_recall(ctx, old, sample).share - MARGIN, 0.0)
 
 
-def _sample(base_id: int) -> list[Chunk]:
-    live = Chunk.objects.filter(base_id=base_id, deleted_seq__isnull=True)
+def _sample(index: VectorIndex) -> list[Chunk]:
+    """Choose among what the file holds: what was written since is embedded by the switch."""
+    live = Chunk.objects.filter(
+        base_id=index.base_id, deleted_seq__isnull=True, created_seq__lte=index.base_seq or 0
+    )
     ids = list(live.values_list("pk", flat=True))
-    chosen = random.Random(base_id).sample(ids, min(SAMPLE, len(ids)))  # noqa: S311 - a sample
+    chosen = random.Random(index.base_id).sample(ids, min(SAMPLE, len(ids)))  # noqa: S311 - a sample
     return list(live.filter(pk__in=chosen).order_by("pk"))
 
 

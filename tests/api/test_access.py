@@ -21,9 +21,7 @@ UNSAFE = ("post", "put", "patch", "delete")
 
 def routes() -> list[tuple[str, str]]:
     """Return (name, pattern) of every route but the catch-all."""
-    return sorted(
-        (str(p.name), str(p.pattern)) for p in urlpatterns if str(p.name) not in OPEN
-    )
+    return sorted((str(p.name), str(p.pattern)) for p in urlpatterns if str(p.name) not in OPEN)
 
 
 def address(pattern: str, values: dict[str, object]) -> str:

@@ -40,9 +40,7 @@ def test_a_wrong_password_is_401_and_makes_no_token(people: People) -> None:
 def test_guessing_passwords_is_slowed_down(people: People) -> None:
     client = APIClient()
     wrong = {"username": "alice", "password": "wrong"}
-    statuses = [
-        client.post("/api/v1/tokens", wrong, format="json").status_code for _ in range(21)
-    ]
+    statuses = [client.post("/api/v1/tokens", wrong, format="json").status_code for _ in range(21)]
 
     assert statuses == [401] * 20 + [429]
     answer = client.post("/api/v1/tokens", wrong, format="json")

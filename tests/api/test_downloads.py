@@ -55,7 +55,9 @@ def test_what_cannot_be_downloaded_is_refused_with_a_sentence(
     Host.objects.create(name="gpu-2", status=HostStatus.DRAINING)
 
     problem(operator.post(URL, {"model_id": "none"}, format="json"), 404, "not_found")
-    problem(operator.post(URL, {"model_id": "qwen-4b", "host": "x"}, format="json"), 404, "not_found")
+    problem(
+        operator.post(URL, {"model_id": "qwen-4b", "host": "x"}, format="json"), 404, "not_found"
+    )
     answer = operator.post(URL, {"model_id": "qwen-4b", "host": "gpu-2"}, format="json")
     assert "draining" in problem(answer, 409, "conflict")["detail"]
     assert not Plan.objects.exists()

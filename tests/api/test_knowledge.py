@@ -26,7 +26,9 @@ def base(alice: APIClient) -> str:
 @pytest.fixture
 def group_base(people: People, curator: APIClient) -> str:
     people.alice.groups.add(Group.objects.create(name="research"))
-    return str(curator.post(URL, {"name": "Shared", "group": "research"}, format="json")["Location"])
+    return str(
+        curator.post(URL, {"name": "Shared", "group": "research"}, format="json")["Location"]
+    )
 
 
 def add(client: APIClient, base: str, **changes: Any) -> Any:
@@ -99,8 +101,12 @@ def test_a_file_that_is_no_text_is_400(alice: APIClient, base: str) -> None:
 
 
 def test_a_huge_document_is_refused(alice: APIClient, base: str) -> None:
-    problem(add(alice, base, text="x" * 50_000_001), 400, "invalid_request")
-    problem(add(alice, base, text="x" * (65 * 2**20)), 413, "body_too_large")
+    answer = add(alice, base, text="x" * (3 * 2**20))
+    assert "as a file" in problem(answer, 413, "body_too_large")["detail"]
+    for size, status in ((50_000_001, 400), (52 * 2**20, 413)):
+        file = SimpleUploadedFile("whales.txt", b"x" * size)
+        answer = alice.post(f"{base}/documents", {"file": file}, format="multipart")
+        problem(answer, status, answer.json()["code"])
 
     assert not Document.objects.exists()
 

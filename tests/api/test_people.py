@@ -164,7 +164,9 @@ def test_an_adapter_is_uploaded_listed_and_seen_by_its_owner_alone(
 ) -> None:
     file = SimpleUploadedFile("../../style.gguf", tiny_lora.read_bytes())
 
-    answer = alice.post("/api/v1/adapters", {"name": "style", "base_model": "llama-8b", "file": file})
+    answer = alice.post(
+        "/api/v1/adapters", {"name": "style", "base_model": "llama-8b", "file": file}
+    )
 
     assert answer.status_code == 201, answer.content
     adapter = LoraAdapter.objects.get()
@@ -194,7 +196,9 @@ def test_a_file_that_is_no_adapter_is_refused(
 ) -> None:
     file = SimpleUploadedFile("style.gguf", content)
 
-    answer = alice.post("/api/v1/adapters", {"name": "style", "base_model": "llama-8b", "file": file})
+    answer = alice.post(
+        "/api/v1/adapters", {"name": "style", "base_model": "llama-8b", "file": file}
+    )
 
     assert problem(answer, 400, answer.json()["code"])["code"] in (
         "unsafe_model_file",
@@ -203,12 +207,12 @@ def test_a_file_that_is_no_adapter_is_refused(
     assert not LoraAdapter.objects.exists()
 
 
-def test_a_whole_model_is_no_adapter(
-    alice: APIClient, engines: Engines, tiny_llama: Path
-) -> None:
+def test_a_whole_model_is_no_adapter(alice: APIClient, engines: Engines, tiny_llama: Path) -> None:
     file = SimpleUploadedFile("style.gguf", tiny_llama.read_bytes())
 
-    answer = alice.post("/api/v1/adapters", {"name": "style", "base_model": "llama-8b", "file": file})
+    answer = alice.post(
+        "/api/v1/adapters", {"name": "style", "base_model": "llama-8b", "file": file}
+    )
 
     assert "not a LoRA adapter" in problem(answer, 400, "invalid_request")["detail"]
     assert not LoraAdapter.objects.exists()

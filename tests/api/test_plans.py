@@ -124,9 +124,7 @@ def test_an_ended_plan_does_not_move(alice: APIClient, plan: Plan, command: str)
 
 
 def test_rolling_back_answers_with_the_plan_of_the_way_back(alice: APIClient, plan: Plan) -> None:
-    Plan.objects.filter(pk=plan.pk).update(
-        status=PlanStatus.COMPLETED, finished_at=timezone.now()
-    )
+    Plan.objects.filter(pk=plan.pk).update(status=PlanStatus.COMPLETED, finished_at=timezone.now())
 
     answer = alice.post(f"{URL}/{plan.pk}/roll-back")
 

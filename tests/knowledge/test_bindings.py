@@ -96,8 +96,9 @@ def test_one_statement_makes_the_choice(owner: User, base: KnowledgeBase) -> Non
     EnginePreference.objects.filter(user=owner).update(engine=revision.model, revision=revision)
 
     with CaptureQueriesContext(connection) as queries:
-        assert request_binding(owner).indexes == [(base.pk, live_index(base))]
+        binding = request_binding(owner)
 
+    assert binding.indexes == [(base.pk, live_index(base))]
     statements = [query["sql"] for query in queries]
     assert "engines_enginepreference" in statements[0]
     assert "live_index_id" in statements[0]

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -234,14 +234,12 @@ class Writer:
     def __init__(self) -> None:
         self.embedder = HashEmbedder(unreadable="unreadable")
         self.spaces: list[int] = []
+        self.meanwhile: Callable[[], object] = lambda: None
 
     def embed(self, fingerprint_id: int, texts: Sequence[str]) -> EmbeddingBatch:
         self.spaces.append(fingerprint_id)
         self.meanwhile()
         return self.embedder.embed_documents(texts)
-
-    def meanwhile(self) -> None:
-        return None
 
 
 def want(base: KnowledgeBase, space: Fingerprint) -> VectorIndex:
@@ -296,7 +294,7 @@ def test_a_writer_embeds_again_when_another_space_is_wanted_meanwhile(
     first, second = make_space("hash-b"), make_space("hash-c")
     want(base, first)
     writer = Writer()
-    writer.meanwhile = lambda: want(base, second)  # type: ignore[method-assign, assignment, return-value]
+    writer.meanwhile = lambda: want(base, second)
 
     document_add(base.pk, title="Note", text="Words.", embed=writer.embed)
 
@@ -311,7 +309,7 @@ def test_a_writer_who_never_catches_up_gives_in_and_has_changed_nothing(
     spaces = [make_space(f"hash-{number}") for number in range(6)]
     want(base, spaces.pop())
     writer = Writer()
-    writer.meanwhile = lambda: want(base, spaces.pop())  # type: ignore[method-assign, assignment, return-value]
+    writer.meanwhile = lambda: want(base, spaces.pop())
 
     with pytest.raises(ConflictError, match="being switched"):
         document_add(base.pk, title="Note", text="Words.", embed=writer.embed)

@@ -92,9 +92,21 @@ def test_known_hashes_are_found_through_the_primary_key(
     half_embedded: KnowledgeBase, space: Fingerprint
 ) -> None:
     hashes = list(half_embedded.chunks.values_list("content_hash", flat=True)[:2000])
-    values = [space.pk, [bytes(value) for value in hashes]]
+    values = [[bytes(value) for value in hashes], space.pk]
 
-    plan = plan_of(embedding_rows._KNOWN, values)
+    for statement in (embedding_rows._MISSING, embedding_rows._VECTORS):
+        plan = plan_of(statement, values)
+
+        assert not any(kind == "Seq Scan" for kind, _ in scans(plan))
+        assert max(node["Actual Rows"] for node in plan) <= 2000
+
+
+def test_vectors_for_a_page_of_a_file_are_looked_up_one_by_one(
+    half_embedded: KnowledgeBase, space: Fingerprint
+) -> None:
+    ids = list(half_embedded.chunks.order_by("pk").values_list("pk", flat=True)[:2000])
+
+    plan = plan_of(indexes._FACTS_OF, [ids, space.pk])
 
     assert not any(kind == "Seq Scan" for kind, _ in scans(plan))
     assert max(node["Actual Rows"] for node in plan) <= 2000

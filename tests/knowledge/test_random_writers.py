@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,8 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError
 
 from engines.artifacts import ArtifactStore
-from engines.models import Document, Fingerprint, KnowledgeBase
+from engines.models import Document, Fingerprint, KnowledgeBase, VectorIndex
+from engines.runtimes.base import EmbeddingBatch
 from engines.services.indexes import (
     base_digest,
     build_file,
@@ -52,7 +54,7 @@ class Crowd:
         self.embedder = HashEmbedder()
 
     def writer(self, seed: int) -> Callable[[], None]:
-        dice = random.Random(seed)
+        dice = random.Random(seed)  # noqa: S311 - a test's choice
         mine: dict[int, str] = {}
 
         def write() -> None:
@@ -77,8 +79,8 @@ class Crowd:
         if action == "update":
             mine[pk] = text
 
-    def _embed(self, _fingerprint_id: int, texts: object) -> object:
-        return self.embedder.embed_documents(list(texts))  # type: ignore[call-overload]
+    def _embed(self, _fingerprint_id: int, texts: Sequence[str]) -> EmbeddingBatch:
+        return self.embedder.embed_documents(texts)
 
     def until_done(self, work: Callable[[], object]) -> Callable[[], int]:
         def repeat() -> int:
@@ -96,43 +98,63 @@ def crowd(owner: User, space: Fingerprint) -> Crowd:
     return Crowd([make_base(owner, space, f"Base {number}") for number in range(3)])
 
 
+@dataclass
+class Upkeep:
+    """All that goes on beside the writers: two spaces per base keep up, are compacted and compared."""
+
+    crowd: Crowd
+    store: ArtifactStore
+    scratch: Path
+    live: list[VectorIndex]
+    beside: list[VectorIndex]
+    dice: random.Random
+
+    @property
+    def indexes(self) -> list[VectorIndex]:
+        return [*self.live, *self.beside]
+
+    def keep_all_up(self) -> None:
+        for index in self.indexes:
+            keep_up(index.pk, self.crowd.embedder, self.store, self.scratch, lambda _done: None)
+
+    def compact_one(self) -> None:
+        index = self.dice.choice(self.indexes)
+        build_file(index, self.store, self.scratch, checkpoint=lambda: None)
+
+    def ask_for_what_is_gone(self) -> None:
+        for text in self.crowd.gone[-3:]:
+            question = self.crowd.embedder.embed_query(text)
+            for index in self.live:
+                hits = search_index(index, question, k=5, store=self.store)
+                assert text not in {hit.text for hit in hits}
+
+    def compare(self) -> None:
+        with one_moment():
+            for index in self.indexes:
+                expected = base_digest(index.base, index.fingerprint_id)
+                assert index_digest(index, self.store) == expected
+
+
 @pytest.mark.parametrize("seed", [1, 2])
 def test_an_index_answers_for_what_the_database_holds_at_every_moment(
     crowd: Crowd, store: ArtifactStore, scratch: Path, threads: Threads, seed: int
 ) -> None:
-    indexes = [live_index(base) for base in crowd.bases]
-    second = [index_for(base, make_space(f"hash-{base.pk}")) for base in crowd.bases]
-    dice = random.Random(seed)
-
-    def keep_all_up() -> None:
-        for index in [*indexes, *second]:
-            keep_up(index.pk, crowd.embedder, store, scratch, lambda _done: None)
-
-    def compact_one() -> None:
-        build_file(dice.choice([*indexes, *second]), store, scratch, checkpoint=lambda: None)
-
-    def ask_for_what_is_gone() -> None:
-        for text in crowd.gone[-3:]:
-            for index in indexes:
-                hits = search_index(index, crowd.embedder.embed_query(text), k=5, store=store)
-                assert text not in {hit.text for hit in hits}
-
-    def compare() -> None:
-        with one_moment():
-            for index in [*indexes, *second]:
-                base = index.base
-                assert index_digest(index, store) == base_digest(base, index.fingerprint_id)
-
-    helpers = [
-        threads.start(crowd.until_done(work))
-        for work in (keep_all_up, compact_one, ask_for_what_is_gone, compare)
-    ]
+    upkeep = Upkeep(
+        crowd,
+        store,
+        scratch,
+        live=[live_index(base) for base in crowd.bases],
+        beside=[index_for(base, make_space(f"hash-{base.pk}")) for base in crowd.bases],
+        dice=random.Random(seed),  # noqa: S311 - a test's choice
+    )
+    works = (upkeep.keep_all_up, upkeep.compact_one, upkeep.ask_for_what_is_gone, upkeep.compare)
+    helpers = [threads.start(crowd.until_done(work)) for work in works]
     threads.run_all([crowd.writer(10 * seed + number) for number in range(WRITERS)])
     crowd.done.set()
     assert all(helper.result(WAIT_SECONDS) > 0 for helper in helpers)
 
-    keep_all_up()
-    for index in [*indexes, *second]:
+    upkeep.keep_all_up()
+    for index in upkeep.indexes:
         assert index_content(index, store) == live_pairs(index.base)
     live = {text for base in crowd.bases for text in _texts(base)}
     assert live.isdisjoint(crowd.gone)

@@ -121,10 +121,8 @@ class Threads:
 def wait_until_somebody_waits_for_a_lock() -> None:
     for _ in range(WAIT_SECONDS * 50):
         with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            )
+            # Not pg_stat_activity, which stands still within a transaction.
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
             if cursor.fetchone()[0]:
                 return
         threading.Event().wait(0.02)

@@ -109,7 +109,7 @@ def all_vectors() -> dict[tuple[str, str], NDArray[np.float32]]:
     rows = Embedding.objects.filter(vector__isnull=False).select_related("fingerprint")
     return {
         (row.fingerprint.digest, bytes(row.content_hash).hex()): np.frombuffer(
-            bytes(row.vector), dtype=np.float16
+            bytes(row.vector or b""), dtype=np.float16
         ).astype(np.float32)
         for row in rows
     }

@@ -8,14 +8,6 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
-from engines.services.knowledge import (
-    base_create,
-    base_delete,
-    document_add,
-    document_delete,
-    document_update,
-)
-from engines.services.search import readable_bases
 from rest_framework import mixins, status
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.parsers import MultiPartParser
@@ -24,9 +16,17 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer as AnySerializer
 
 from engines.models import Document, KnowledgeBase
+from engines.services.knowledge import (
+    base_create,
+    base_delete,
+    document_add,
+    document_delete,
+    document_update,
+)
 from engines.services.roles import AnyUser, is_curator
+from engines.services.search import readable_bases
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
-from migrations_app.api.parsers import MAX_DOCUMENT_BODY_BYTES, StrictJSONParser
+from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictJSONParser
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
     BaseCreateSerializer,
@@ -115,7 +115,7 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
 
     serializer_class = DocumentDetailSerializer
     parser_classes = (StrictJSONParser, MultiPartParser)
-    max_body_bytes = MAX_DOCUMENT_BODY_BYTES
+    max_upload_bytes = MAX_DOCUMENT_UPLOAD_BYTES
     lookup_value_regex = "[0-9]{1,18}"
     page_ordering = ("id",)
     queryset = Document.objects.none()
@@ -200,11 +200,7 @@ def _from_file(upload: UploadedFile[Any], title: str | None) -> dict[str, Any]:
             {"file": ["This is no UTF-8 text; save it as text or Markdown first."]}
         ) from error
     media_type = Document.MediaType.MARKDOWN if is_markdown else Document.MediaType.TEXT
-    return validated(
-        DocumentWriteSerializer(
-            data={"title": title or name, "text": text, "media_type": media_type}
-        )
-    )
+    return {"title": title or name, "text": text, "media_type": media_type}
 
 
 class SearchView(ApiView):

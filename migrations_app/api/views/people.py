@@ -36,7 +36,7 @@ from engines.services.preferences import (
 )
 from engines.services.roles import roles_of
 from migrations_app.api.base import ApiView, Rows, check_if_match, row_or_404, validated
-from migrations_app.api.parsers import MAX_ADAPTER_BODY_BYTES, uploaded_to_disk
+from migrations_app.api.parsers import MAX_ADAPTER_UPLOAD_BYTES, uploaded_to_disk
 from migrations_app.api.problems import WrongCredentials
 from migrations_app.api.schema import ETAG, IF_MATCH, LOCATION
 from migrations_app.api.serializers.people import (
@@ -179,7 +179,7 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
 
     serializer_class = AdapterSerializer
     parser_classes = (MultiPartParser,)
-    max_body_bytes = MAX_ADAPTER_BODY_BYTES
+    max_upload_bytes = MAX_ADAPTER_UPLOAD_BYTES
     lookup_value_regex = "[0-9]{1,18}"
     queryset = LoraAdapter.objects.none()
 

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import json
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from redis import Redis
+from rest_framework.authtoken.models import Token
+
+from engines.models import CatalogModel, Document, EnginePreference, KnowledgeBase
+from migrations_app.models import Plan, Step
+from migrations_app.states import PlanStatus, StepStatus
+from tests.api.people import Engines, People, make_plan, use_engine
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+def test_the_catalog_goes_out_and_in_again(engines: Engines, tmp_path: Path) -> None:
+    file = tmp_path / "catalog.json"
+    run("catalog", "export", str(file))
+    exported = json.loads(file.read_text())["models"]
+    CatalogModel.objects.filter(model_id="qwen-4b").update(display_name="changed")
+
+    assert "5 entries written." in run("catalog", "import", str(file))
+    assert CatalogModel.objects.get(model_id="qwen-4b").display_name == "QWEN-4B"
+    assert json.loads(run("catalog", "export"))["models"] == exported
+    assert "qwen-4b" in run("catalog", "list")
+
+
+def test_a_bad_entry_is_told_and_the_others_are_written(db: None, tmp_path: Path) -> None:
+    good = {
+        "model_id": "good",
+        "display_name": "Good",
+        "model_family": "llama",
+        "huggingface_repo": "org/good",
+        "filename": "good.gguf",
+    }
+    file = tmp_path / "catalog.json"
+    file.write_text(json.dumps({"models": [good, {"model_id": "bad"}]}))
+
+    with pytest.raises(CommandError, match="1 entries were refused"):
+        run("catalog", "import", str(file))
+
+    assert [model.model_id for model in CatalogModel.objects.all()] == ["good"]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, '{"models": 7}'])
+def test_a_file_that_is_no_catalog_is_a_sentence(db: None, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "catalog.json"
+    file.write_text(content)
+
+    with pytest.raises(CommandError):
+        run("catalog", "import", str(file))
+    with pytest.raises(CommandError, match="cannot be read"):
+        run("catalog", "import", str(tmp_path / "none.json"))
+
+    assert not CatalogModel.objects.exists()
+
+
+def test_an_entry_is_added(engines: Engines) -> None:
+    arguments = ["--name", "Gemma", "--family", "gemma", "--repo", "google/gemma"]
+    run("catalog", "add", "gemma-2b", *arguments, "--file", "g.gguf", "--embedding-model", "minilm")
+
+    assert CatalogModel.objects.get(model_id="gemma-2b").embedding_model == engines.embedder
+
+
+def test_a_download_is_started_looked_at_and_cancelled(engines: Engines) -> None:
+    assert "to gpu-1" in run("download", "start", "qwen-4b", "--host", "gpu-1")
+    assert "0.0 % on gpu-1" in run("download", "status", "qwen-4b")
+    run("download", "cancel", "qwen-4b")
+
+    assert Plan.objects.get().status == PlanStatus.CANCELLED
+    with pytest.raises(CommandError, match="nothing to do"):
+        run("download", "cancel", "qwen-4b")
+    with pytest.raises(CommandError, match="No model is called"):
+        run("download", "start", "none")
+
+
+def test_a_plan_is_made_previewed_started_shown_and_cancelled(
+    people: People, engines: Engines
+) -> None:
+    use_engine(people.alice, engines.old)
+    plan_id = run("plan", "create", "qwen-4b", "--user", "alice", "--no-re-embed").strip()
+
+    assert not Plan.objects.get(pk=plan_id).re_embed_knowledge
+    assert json.loads(run("plan", "preview", plan_id))["to_engine"] == "qwen-4b"
+    run("plan", "execute", plan_id)
+    status = run("plan", "status", plan_id)
+    assert "in_progress" in status
+    assert "fetch_engine" in status
+    assert plan_id in run("plan", "list", "--user", "alice")
+    assert plan_id not in run("plan", "list", "--user", "bob")
+    run("plan", "cancel", plan_id)
+    assert Plan.objects.get(pk=plan_id).status == PlanStatus.CANCELLED
+
+
+def test_waiting_shows_the_end_or_says_what_an_operator_must_do(
+    people: People, engines: Engines
+) -> None:
+    plan = make_plan(people.alice, engines)
+    run("plan", "execute", str(plan.pk))
+    Step.objects.filter(plan=plan, position=0).update(
+        status=StepStatus.NEEDS_OPERATOR, error="The disk is full."
+    )
+
+    with pytest.raises(CommandError, match=r"The disk is full. Run `manage.py plan retry"):
+        run("plan", "execute", str(plan.pk), "--wait")
+
+    run("plan", "abandon", str(plan.pk))
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.CANCELLED
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("plan", "execute", "none"),
+        ("plan", "status", "none"),
+        ("plan", "roll-back", "00000000-0000-0000-0000-000000000000"),
+        ("plan", "create", "none", "--user", "alice"),
+        ("plan", "create", "qwen-4b", "--user", "nobody"),
+        ("plan", "fly"),
+        ("preference", "choose", "draft-1b", "--user", "alice"),
+        ("documents", "delete", "99", "--user", "alice"),
+        ("search", " ", "--user", "alice"),
+        ("search", "x", "--user", "alice", "-k", "0"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence(
+    people: People, engines: Engines, arguments: tuple[str, ...]
+) -> None:
+    with pytest.raises(CommandError):
+        run(*arguments)
+
+    assert not Plan.objects.exists()
+
+
+def test_a_person_chooses_an_engine_and_edits_prompts(people: People, engines: Engines) -> None:
+    assert "uses qwen-4b now" in run("preference", "choose", "qwen-4b", "--user", "alice")
+
+    assert json.loads(run("preference", "show", "--user", "alice"))["version"] == 2
+    assert EnginePreference.objects.get().engine == engines.new
+    shown = run("preference", "prompts", "qwen", "--user", "alice", "--system-prompt", "Be brief.")
+    assert json.loads(shown)["system_prompt"] == "Be brief."
+
+
+def test_files_and_folders_become_documents(people: People, tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "a.md").write_text("# Whales\n\nThey sing.")
+    (tmp_path / "b.txt").write_text("Fish swim.")
+    (tmp_path / "c.bin").write_bytes(b"\x00")
+
+    assert "2 documents added" in run("documents", "add", str(tmp_path), "--user", "alice")
+
+    assert KnowledgeBase.objects.get().owner == people.alice
+    assert "a.md" in run("documents", "list", "--user", "alice")
+    first = Document.objects.get(title="a.md")
+    with pytest.raises(CommandError, match="has no document"):
+        run("documents", "delete", str(first.pk), "--user", "bob")
+    run("documents", "delete", str(first.pk), "--user", "alice")
+    assert [d.title for d in Document.objects.all()] == ["b.txt"]
+
+
+def test_a_file_that_is_no_text_adds_nothing_at_all(people: People, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("Whales.")
+    (tmp_path / "b.md").write_bytes(b"\xff\xfe")
+
+    with pytest.raises(CommandError, match="no UTF-8 text"):
+        run("documents", "add", str(tmp_path), "--user", "alice")
+
+    assert not Document.objects.exists()
+
+
+def test_a_token_is_made_once_and_renewed_on_wish(people: People) -> None:
+    first, second = run("token", "alice"), run("token", "alice")
+    third = run("token", "alice", "--renew")
+
+    assert first == second != third
+    assert Token.objects.get().key == third.strip()
+
+
+def test_searching_without_a_host_says_so(people: People, redis_client: Redis) -> None:
+    with pytest.raises(CommandError, match="No active host"):
+        run("search", "whales", "--user", "alice")
