@@ -215,7 +215,7 @@ LOGGING = {
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     # At INFO it writes whole addresses, also those that carry a signature.
-    "loggers": {"httpx2": {"level": "WARNING"}},
+    "loggers": {"httpx2": {"level": "WARNING"}, "faiss": {"level": "WARNING"}},
     "root": {
         "handlers": ["console"],
         "level": env.read_str(

@@ -6,6 +6,7 @@ missing is a statement of its own after the locks, so that it sees every writer 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -45,7 +46,12 @@ def cut_over(ctx: StepContext) -> Outcome:
     if ctx.plan.re_embed_knowledge:
         _catch_up(ctx)
     half(ctx)
-    return Outcome(_sentence(ctx.plan), effects=partial(_switch, ctx.plan))
+    return Outcome(_sentence(ctx.plan), effects=switch_effects(ctx.plan))
+
+
+def switch_effects(plan: Plan) -> Callable[[], None]:
+    """Return the switch itself, to be committed together with the step."""
+    return partial(_switch, plan)
 
 
 def cut_back(ctx: StepContext) -> Outcome:

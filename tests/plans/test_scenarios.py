@@ -88,7 +88,9 @@ def test_rollback_path(ada: Person, store: ArtifactStore, workers: Workers) -> N
     before = preference_of(ada.user).engine_upgrade
     live = list(KnowledgeBase.objects.values_list("live_index_id", flat=True))
     plan = finished(migrate(ada))
-    document_add(ada.bases[0].pk, title="Since", text="Written after the switch.", media_type="text/plain")
+    document_add(
+        ada.bases[0].pk, title="Since", text="Written after the switch.", media_type="text/plain"
+    )
     document_delete(ada.bases[1].documents.order_by("pk")[0].pk)
 
     back = finished(Plan.objects.get(pk=controller.roll_back_migration(plan.pk)))

@@ -1,0 +1,146 @@
+"""How long the switch of a person takes, and whether more knowledge makes it slower."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from engines.models import (
+    CatalogModel,
+    Chunk,
+    Embedding,
+    Fingerprint,
+    Host,
+    KnowledgeBase,
+    ModelRevision,
+    VectorIndex,
+)
+from engines.services.preferences import EngineChoice, preference_of, preference_write
+from migrations_app.models import IndexSwitch, Plan, Step
+from migrations_app.states import PlanKind, PlanStatus, StepStatus
+from migrations_app.steps.switch import switch_effects
+from migrations_app.transitions import Claim, Outcome, finish_step
+
+DIMENSION = 384
+TAIL = 20
+"""Chunks written after the index file: what the switch has to look at."""
+ROUNDS = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds of the switch's whole transaction."""
+
+    chunks: int
+    median_ms: float
+    worst_ms: float
+
+
+def measure(sizes: tuple[int, ...] = (1_000, 20_000)) -> list[Timing]:
+    """Time the switch of persons whose knowledge differs in size, turn by turn."""
+    people = {size: person_with_knowledge(size) for size in sizes}
+    times: dict[int, list[float]] = {size: [] for size in sizes}
+    for _ in range(ROUNDS):
+        for size, user in people.items():
+            times[size].append(switch_once(user))
+    return [Timing(size, median(ms), max(ms)) for size, ms in times.items()]
+
+
+def _engine(name: str) -> tuple[ModelRevision, Fingerprint]:
+    model, _ = CatalogModel.objects.get_or_create(
+        model_id=name,
+        defaults={
+            "display_name": name,
+            "model_family": name,
+            "huggingface_repo": f"bench/{name}",
+            "filename": "model.gguf",
+        },
+    )
+    digest = name.encode().hex().ljust(64, "0")[:64]
+    revision, _ = ModelRevision.objects.get_or_create(
+        model=model, commit=digest[:40], defaults={"sha256": digest, "file_size": 1}
+    )
+    facts = {"dimension": DIMENSION, "max_tokens": 512}
+    fingerprint, _ = Fingerprint.objects.get_or_create(
+        digest=digest, defaults={"revision": revision, "facts": facts}
+    )
+    return revision, fingerprint
+
+
+def person_with_knowledge(chunks: int) -> User:
+    """Make a person whose base is embedded in two spaces and lives in the first."""
+    user = User.objects.create_user(f"bench-{chunks}-{time.monotonic_ns()}")
+    base = KnowledgeBase.objects.create(owner=user, name="Knowledge", write_seq=chunks)
+    hashes = [np.random.default_rng([chunks, n]).bytes(32) for n in range(chunks)]
+    Chunk.objects.bulk_create(
+        [
+            Chunk(base=base, position=n, text=f"text {n}", content_hash=key, created_seq=n + 1)
+            for n, key in enumerate(hashes)
+        ],
+        batch_size=2_000,
+    )
+    for name in ("bench-a", "bench-b"):
+        _, fingerprint = _engine(name)
+        _embed(fingerprint, hashes)
+        VectorIndex.objects.create(
+            base=base, fingerprint=fingerprint, file_key="index/none", base_seq=chunks - TAIL
+        )
+    base.live_index = base.indexes.order_by("pk")[0]
+    base.save(update_fields=["live_index"])
+    return user
+
+
+def _embed(fingerprint: Fingerprint, hashes: list[bytes]) -> None:
+    vector = np.ones(DIMENSION, dtype=np.float16).tobytes()
+    Embedding.objects.bulk_create(
+        [Embedding(fingerprint=fingerprint, content_hash=key, vector=vector) for key in hashes],
+        batch_size=2_000,
+    )
+
+
+def switch_once(user: User) -> float:
+    """Switch the person to whichever engine is not active; returns milliseconds."""
+    base = KnowledgeBase.objects.get(owner=user)
+    target = base.indexes.exclude(pk=base.live_index_id).get()
+    plan = plan_at_its_switch(user, base, target)
+    step = plan.steps.get()
+    outcome = Outcome("Switched.", effects=switch_effects(plan))
+    begun = time.perf_counter()
+    finish_step(Claim(step.pk, step.fence, "bench"), outcome)
+    return (time.perf_counter() - begun) * 1000
+
+
+def plan_at_its_switch(user: User, base: KnowledgeBase, target: VectorIndex) -> Plan:
+    """Make a plan of which only the switch is left, claimed under fence 1."""
+    revision = target.fingerprint.revision
+    preference = preference_of(user)
+    if preference.revision is None:
+        preference_write(preference, EngineChoice(None, None, ""), why="Benchmark.")
+    host, _ = Host.objects.get_or_create(name="bench")
+    plan = Plan.objects.create(
+        kind=PlanKind.MIGRATE,
+        user=user,
+        host=host,
+        to_engine=revision.model,
+        to_revision=revision,
+        embedder_revision=revision,
+        preference_version=preference.version,
+        status=PlanStatus.IN_PROGRESS,
+        started_at=timezone.now(),
+    )
+    IndexSwitch.objects.create(plan=plan, base=base, from_index=base.live_index, to_index=target)
+    Step.objects.create(
+        plan=plan,
+        position=0,
+        kind="cut_over",
+        status=StepStatus.IN_PROGRESS,
+        fence=1,
+        lease_until=timezone.now(),
+        ready_at=timezone.now(),
+    )
+    return plan

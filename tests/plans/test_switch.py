@@ -1,0 +1,156 @@
+"""The switch: all or nothing, refused by name, and no dearer for much knowledge than for little."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from engines.exceptions import SamError
+from engines.models import Embedding, KnowledgeBase, VectorIndex
+from engines.services.preferences import EngineChoice, preference_of, preference_write
+from migrations_app.models import Plan, PlanEvent
+from migrations_app.states import PlanStatus
+from migrations_app.steps.base import ChangedByOthersError, TryAgainError
+from migrations_app.steps.switch import switch_effects
+from migrations_app.transitions import (
+    CancelAskedError,
+    Claim,
+    LeaseLostError,
+    Outcome,
+    finish_step,
+    request_cancel,
+)
+from tests.benchmarks.switch import person_with_knowledge, plan_at_its_switch
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def ada() -> User:
+    return person_with_knowledge(30)
+
+
+@pytest.fixture
+def plan(ada: User) -> Plan:
+    base = KnowledgeBase.objects.get(owner=ada)
+    return plan_at_its_switch(ada, base, target_of(base))
+
+
+def target_of(base: KnowledgeBase) -> VectorIndex:
+    return base.indexes.exclude(pk=base.live_index_id).get()
+
+
+def switch(plan: Plan, fence: int = 1) -> None:
+    step = plan.steps.get()
+    finish_step(Claim(step.pk, fence, "test"), Outcome("Switched.", effects=switch_effects(plan)))
+
+
+def picture(user: User) -> list[object]:
+    """What a switch writes."""
+    preference = preference_of(user)
+    live = KnowledgeBase.objects.filter(owner=user).order_by("pk")
+    return [
+        preference.version,
+        preference.engine_id,
+        preference.prompt_family,
+        *live.values_list("live_index_id", "embed_on_write_for_id"),
+        user.preference_snapshots.count(),
+        PlanEvent.objects.count(),
+    ]
+
+
+def refused(plan: Plan, user: User, error: type[SamError], fence: int = 1) -> None:
+    before = picture(user)
+    with pytest.raises(error):
+        switch(plan, fence)
+    assert picture(user) == before
+
+
+def test_the_switch_moves_everything_at_once(plan: Plan, ada: User) -> None:
+    target = target_of(KnowledgeBase.objects.get(owner=ada))
+
+    switch(plan)
+
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.COMPLETED
+    assert KnowledgeBase.objects.get(owner=ada).live_index == target
+    assert preference_of(ada).revision == target.fingerprint.revision
+    assert plan.switched["bases"] == [[plan.index_switches.get().base_id, *indexes_of(plan)]]
+
+
+def indexes_of(plan: Plan) -> list[int | None]:
+    one = plan.index_switches.get()
+    return [one.from_index_id, one.to_index_id]
+
+
+def test_doing_it_again_with_the_same_claim_changes_nothing(plan: Plan, ada: User) -> None:
+    """The COMMIT's answer was lost: the second try finds its own work and is content."""
+    switch(plan)
+    before = picture(ada)
+
+    switch(plan)
+
+    assert picture(ada) == before
+
+
+def test_a_zombie_with_an_old_fence_switches_nothing(plan: Plan, ada: User) -> None:
+    plan.steps.update(fence=2)
+
+    refused(plan, ada, LeaseLostError)
+
+
+def test_a_cancel_that_came_first_wins(plan: Plan, ada: User) -> None:
+    request_cancel(plan.pk, who="ada")
+
+    refused(plan, ada, CancelAskedError)
+
+
+def test_text_without_its_vector_holds_the_switch_back(plan: Plan, ada: User) -> None:
+    space = plan.index_switches.get().to_index.fingerprint
+    tail = KnowledgeBase.objects.get(owner=ada).chunks.latest("created_seq")
+    Embedding.objects.filter(fingerprint=space, content_hash=tail.content_hash).delete()
+
+    refused(plan, ada, TryAgainError)
+
+
+def test_one_base_that_lags_holds_all_bases_back(plan: Plan, ada: User) -> None:
+    KnowledgeBase.objects.create(owner=ada, name="Created meanwhile")
+
+    refused(plan, ada, TryAgainError)
+
+
+def test_an_engine_chosen_meanwhile_is_not_overwritten(plan: Plan, ada: User) -> None:
+    preference_write(preference_of(ada), EngineChoice(None, None, "other"), why="Somebody else.")
+
+    refused(plan, ada, ChangedByOthersError)
+
+
+def test_an_index_chosen_meanwhile_is_not_overwritten(plan: Plan, ada: User) -> None:
+    KnowledgeBase.objects.filter(owner=ada).update(live_index=None)
+
+    refused(plan, ada, ChangedByOthersError)
+
+
+def test_a_base_deleted_meanwhile_is_no_hindrance(plan: Plan, ada: User) -> None:
+    KnowledgeBase.objects.filter(owner=ada).update(live_index=None)
+    KnowledgeBase.objects.get(owner=ada).delete()
+
+    switch(plan)
+
+    plan.refresh_from_db()
+    assert (plan.status, plan.switched["bases"]) == (PlanStatus.COMPLETED, [])
+
+
+def test_much_knowledge_costs_no_more_statements_than_little(ada: User, plan: Plan) -> None:
+    counts = []
+    for chunks in (25, 500):
+        user = person_with_knowledge(chunks)
+        base = KnowledgeBase.objects.get(owner=user)
+        other = plan_at_its_switch(user, base, target_of(base))
+        with CaptureQueriesContext(connection) as queries:
+            switch(other)
+        counts.append(len(queries))
+
+    assert counts[0] == counts[1]
