@@ -33,7 +33,7 @@ class TextNotEmbeddableError(EngineError):
     code = "text_not_embeddable"
 
 
-class UnsafeModelFileError(SamError):
+class UnsafeModelFileError(SamError, RuntimeError):
     """A model file is malformed or exceeds the limits; it is never loaded."""
 
     code = "unsafe_model_file"
@@ -86,7 +86,7 @@ class ArchiveError(SamError):
     code = "archive_damaged"
 
 
-class ArtifactMissingError(SamError):
+class ArtifactMissingError(SamError, RuntimeError):
     code = "artifact_missing"
 
 

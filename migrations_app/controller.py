@@ -146,9 +146,7 @@ def _who(actor: User | None) -> str:
 
 def _in_the_way(plan: Plan) -> str:
     running = (
-        Plan.objects.filter(
-            user=plan.user, status=PlanStatus.IN_PROGRESS, kind__in=PERSON_KINDS
-        )
+        Plan.objects.filter(user=plan.user, status=PlanStatus.IN_PROGRESS, kind__in=PERSON_KINDS)
         .exclude(pk=plan.pk)
         .first()
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
-from engines.models import CopyStatus, KnowledgeBase, VectorIndex
+from engines.models import CopyStatus, KnowledgeBase, ModelCopy, VectorIndex
 from migrations_app.live_hosts import present_hosts
-from migrations_app.models import IndexSwitch
+from migrations_app.models import IndexSwitch, Plan
 from migrations_app.states import PlanStatus
 from migrations_app.wakeups import publish_keep_up
 
@@ -34,6 +34,17 @@ def retained_index_ids() -> set[int]:
         from_index__isnull=False,
     )
     return set(kept.values_list("from_index_id", flat=True))
+
+
+def end_stale_downloads() -> int:
+    """Say of copies that no plan fetches any more that they are not there; returns how many."""
+    fetching = Plan.objects.filter(status=PlanStatus.IN_PROGRESS, host=OuterRef("host")).filter(
+        Q(to_revision=OuterRef("revision")) | Q(embedder_revision=OuterRef("revision"))
+    )
+    claimed = ModelCopy.objects.filter(status=CopyStatus.DOWNLOADING)
+    return claimed.filter(~Exists(fetching)).update(
+        status=CopyStatus.NOT_DOWNLOADED, error="The download ended before the file was whole."
+    )
 
 
 def release_writers() -> int:

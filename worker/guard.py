@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError, connection
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connection, transaction
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
@@ -57,6 +59,22 @@ def guarded(call: Callable[[], Result]) -> Result:
         ) from error
 
 
+@contextmanager
+def bounded_transaction() -> Iterator[None]:
+    """Open a transaction that PostgreSQL ends when this process falls asleep in it for a lease.
+
+    Otherwise a frozen worker would keep its rows locked, and nobody could take its step over.
+    """
+    milliseconds = int(settings.SAM_LEASE_SECONDS * 1000)
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT set_config('idle_in_transaction_session_timeout', %s, true)",
+                [str(milliseconds)],
+            )
+        yield
+
+
 def with_database(call: Callable[[], Result]) -> Result:
     """Run ``call``, a whole transaction that may be run twice, through a restart of PostgreSQL.
 
@@ -84,6 +102,16 @@ def checked_id(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID:
         return value
     raise InvalidRequestError(f"The message carries {value!r:.50}; it must be a row's key.")
+
+
+def in_transaction(call: Callable[[], Result]) -> Result:
+    """Run ``call`` in a bounded transaction, again after a restart of PostgreSQL."""
+
+    def bounded() -> Result:
+        with bounded_transaction():
+            return call()
+
+    return with_database(bounded)
 
 
 def _first_line(error: Exception) -> str:

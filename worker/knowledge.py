@@ -18,7 +18,7 @@ from migrations_app.steps.base import DrainingError
 from migrations_app.steps.re_embed import embed_claimed
 from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError
 from worker.context import WorkerContext
-from worker.guard import checked_id, guarded, with_database
+from worker.guard import checked_id, guarded, in_transaction
 from worker.identity import new_owner
 from worker.lease import keeper
 from worker.tools import artifact_store, lend_embedder, scratch_folder, this_host
@@ -63,7 +63,7 @@ def _help(step_id: int) -> str:
     with keeper.hold_ranges(owner) as lease:
         ctx = WorkerContext(step, Claim(step.pk, 0, owner), lease, host)
         done = 0
-        while claim := with_database(lambda: claim_range(step_id, owner, host)):
+        while claim := in_transaction(lambda: claim_range(step_id, owner, host)):
             if not _embed(ctx, claim):
                 break
             done += 1

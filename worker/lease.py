@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 
 from migrations_app.steps.base import DrainingError
 from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError
+from worker.guard import bounded_transaction
 from worker.periodic import PeriodicThread
 from worker.watchdog import is_draining
 
@@ -129,7 +130,7 @@ class LeaseKeeper:
             leases = list(self._leases.values())
         if not leases:
             return
-        with transaction.atomic():
+        with bounded_transaction():
             self._limit_statements()
             self._renew_steps(leases, asked_at)
             self._renew_ranges(leases, asked_at)

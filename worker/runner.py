@@ -26,7 +26,7 @@ from migrations_app.transitions import (
     release_step,
 )
 from worker.context import WorkerContext
-from worker.guard import checked_id, guarded, with_database
+from worker.guard import checked_id, guarded, in_transaction, with_database
 from worker.identity import new_owner
 from worker.lease import Lease, keeper
 from worker.tools import this_host
@@ -90,7 +90,7 @@ class _Run:
     def run(self) -> str:
         faultpoint(f"{self._name}:queued")
         asked_at = time.monotonic()
-        claim = with_database(lambda: claim_step(self._step.pk, self._owner))
+        claim = in_transaction(lambda: claim_step(self._step.pk, self._owner))
         if claim is None:
             return "Nothing to do: the step is held, done, cancelled or not ready."
         with keeper.hold_step(claim, taken_at=asked_at) as lease:
@@ -116,16 +116,19 @@ class _Run:
 
     def _finish(self, claim: Claim, outcome: Outcome) -> Outcome:
         faultpoint(f"{self._name}:before_commit")
-        with_database(lambda: finish_step(claim, outcome))
+        in_transaction(lambda: finish_step(claim, outcome))
         faultpoint(f"{self._name}:after")
         return outcome
 
     def _end(self, claim: Claim, error: SamError) -> str:
         """Write down how the attempt ended; a step that somebody else holds is left alone."""
         try:
-            return with_database(lambda: _write_end(claim, error))
+            end = in_transaction(lambda: _write_end(claim, error))
         except LeaseLostError:
             return STOPPED
+        if isinstance(end, StepFailedError):
+            raise end
+        return end
 
 
 def _context(claim: Claim, lease: Lease) -> WorkerContext:
@@ -133,7 +136,8 @@ def _context(claim: Claim, lease: Lease) -> WorkerContext:
     return WorkerContext(step, claim, lease, step.host or this_host())
 
 
-def _write_end(claim: Claim, error: SamError) -> str:
+def _write_end(claim: Claim, error: SamError) -> str | StepFailedError:
+    """Return the sentence, or the error to raise once this is committed."""
     if isinstance(error, CancelAskedError):
         cancel_step(claim)
         return "Cancelled on request."
@@ -145,10 +149,10 @@ def _write_end(claim: Claim, error: SamError) -> str:
         delay = min(FIRST_DELAY * 2**failures, LONGEST_DELAY)
         release_step(claim, why=str(error), delay=delay, failed=True)
         if failures + 1 >= MAX_FAILURES:
-            raise StepFailedError(f"Tried {MAX_FAILURES} times; an operator must look: {error}")
+            return StepFailedError(f"Tried {MAX_FAILURES} times; an operator must look: {error}")
         return f"Put back, to be tried again in {delay:.0f} s: {error}"
     fail_step(claim, error=str(error))
-    raise StepFailedError(str(error))
+    return StepFailedError(str(error))
 
 
 def _is_worth_another_try(error: SamError, failures: int) -> bool:

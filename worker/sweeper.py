@@ -22,7 +22,12 @@ from migrations_app.live_hosts import SEEN_WITHIN
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanStatus, StepStatus
 from migrations_app.transitions import claim_step, request_cancel
-from migrations_app.upkeep import release_writers, retained_index_ids, wake_keep_up
+from migrations_app.upkeep import (
+    end_stale_downloads,
+    release_writers,
+    retained_index_ids,
+    wake_keep_up,
+)
 from migrations_app.wakeups import publish_step
 from worker.tools import artifact_store, scratch_folder
 
@@ -65,6 +70,7 @@ def sweep() -> str:
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
         release_writers()
+        end_stale_downloads()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
         f"{indexes} indexes called to keep up."

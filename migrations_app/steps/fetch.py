@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from django.conf import settings
+from django.utils import timezone
 
 from engines.exceptions import ConflictError, DigestMismatchError, SamError
 from engines.models import CopyStatus, EnginePreference, Host, ModelCopy, ModelRevision
@@ -21,8 +22,8 @@ from engines.transfer.remote import Progress
 from engines.transfer.verify import verify_file
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
-from migrations_app.steps.base import StepContext, half, required_host
-from migrations_app.transitions import Outcome
+from migrations_app.steps.base import DrainingError, StepContext, half, required_host
+from migrations_app.transitions import LeaseLostError, Outcome
 
 MIB = 1024 * 1024
 
@@ -65,6 +66,9 @@ def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> int:
         return _transfer(ctx, copy, begun)
     except DigestMismatchError as error:
         copy_mark(copy, CopyStatus.CORRUPTED, error=str(error))
+        raise
+    except (LeaseLostError, DrainingError):
+        # Somebody else fetches it now, or will in a moment; the row is theirs.
         raise
     except SamError as error:
         copy_mark(copy, CopyStatus.NOT_DOWNLOADED, error=str(error))
@@ -157,6 +161,13 @@ def _refuse_if_needed(revision: ModelRevision) -> None:
     needed = open_plans.filter(to_revision=revision).exclude(kind="delete").exists()
     if needed or open_plans.filter(embedder_revision=revision).exclude(kind="delete").exists():
         raise ConflictError(f"A running plan needs {revision}; wait for it or cancel it.")
+    retained = Plan.objects.filter(
+        status=PlanStatus.COMPLETED, retention_until__gt=timezone.now(), from_revision=revision
+    )
+    if retained.exists():
+        raise ConflictError(
+            f"A migration may still be taken back to {revision}; wait until it ends."
+        )
     live = revision.fingerprints.filter(indexes__live_for__isnull=False).exists()
     if live:
         raise ConflictError(f"{revision} embeds live knowledge; re-embed that first.")

@@ -190,6 +190,25 @@ def test_a_late_builder_does_not_put_the_row_back(
     assert index == live_index(base)
 
 
+def test_of_two_builders_at_one_sequence_the_first_to_publish_wins(
+    base: KnowledgeBase, store: ArtifactStore, scratch: Path
+) -> None:
+    for text in ("one", "gap", "three"):
+        add(base, text)
+    embed(base, "one")
+    calls: list[int] = []
+
+    def another_knows_more_meanwhile() -> None:
+        calls.append(1)
+        if len(calls) == 3:
+            embed(base, "three")
+            build(base, store, scratch)
+
+    index = build_file(live_index(base), store, scratch, checkpoint=another_knows_more_meanwhile)
+
+    assert (index.base_seq, index.file_count) == (1, 2)
+
+
 def test_a_file_that_would_hold_less_than_the_present_one_is_not_published(
     base: KnowledgeBase, store: ArtifactStore, scratch: Path
 ) -> None:

@@ -151,6 +151,7 @@ def test_another_persons_text_is_not_found_even_with_a_planted_file(
     plant(other, store, scratch, {secret.pk: vector, own.pk: vector, 10**9: vector})
 
     [hit] = search(store, "a secret", other)
+    assert [hit] == search(store, "a secret", other, k=1)
     assert hit.text == "own words"
     assert hit.score == pytest.approx(
         float(vector @ HashEmbedder().vector("own words")), abs=SCORE_TOLERANCE

@@ -3,11 +3,12 @@ from __future__ import annotations
 from itertools import product
 
 import pytest
+from django.utils import timezone
 
 from engines.exceptions import IllegalMoveError
 from migrations_app import transitions
 from migrations_app.models import Plan, PlanEvent, Step
-from migrations_app.states import PlanKind, PlanStatus, StepStatus
+from migrations_app.states import STEP_FINAL, PlanKind, PlanStatus, StepStatus
 
 pytestmark = pytest.mark.django_db
 
@@ -39,7 +40,7 @@ def plan_in(status: str) -> Plan:
 
 
 def step_in(status: str) -> Step:
-    lease = transitions.timezone.now() if status == "in_progress" else None
+    lease = timezone.now() if status == "in_progress" else None
     return Step.objects.create(
         plan=plan_in("in_progress"),
         position=0,
@@ -67,7 +68,7 @@ def test_a_plan_moves_only_as_the_table_says(old: str, new: str) -> None:
 def test_a_step_moves_only_as_the_table_says(old: str, new: str) -> None:
     step = step_in(old)
     if (old, new) in STEP_MOVES:
-        step.lease_until = transitions.timezone.now() if new == "in_progress" else None
+        step.lease_until = timezone.now() if new == "in_progress" else None
         transitions._move_step(step, StepStatus(new), who="ada", why="Test.")
         events = list(PlanEvent.objects.values_list("from_status", "to_status", "who", "why"))
         assert (Step.objects.get().status, events) == (new, [(old, new, "ada", "Test.")])
@@ -77,7 +78,7 @@ def test_a_step_moves_only_as_the_table_says(old: str, new: str) -> None:
         assert (Step.objects.get().status, PlanEvent.objects.count()) == (old, 0)
 
 
-@pytest.mark.parametrize("status", sorted(transitions.STEP_FINAL), ids=lambda status: str(status))
+@pytest.mark.parametrize("status", sorted(STEP_FINAL), ids=lambda status: str(status))
 def test_a_step_that_ended_has_no_holder(status: StepStatus) -> None:
     step = step_in("in_progress")
     Step.objects.filter(pk=step.pk).update(owner="worker")

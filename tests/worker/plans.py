@@ -59,4 +59,8 @@ def story(plan: Plan) -> list[tuple[str, str, str]]:
 
 def rows(plan: Plan) -> list[dict[str, Any]]:
     """Return the plan's and its steps' whole rows, to compare before and after."""
-    return [*Plan.objects.filter(pk=plan.pk).values(), *plan.steps.order_by("position").values()]
+    found: list[Any] = [
+        *Plan.objects.filter(pk=plan.pk).values(),
+        *plan.steps.order_by("position").values(),
+    ]
+    return found

@@ -99,7 +99,8 @@ def wait_until(condition: Callable[[], Any], what: str) -> None:
 
 def send_raw(name: str, arguments: Iterable[Any], queue: str = WORK) -> None:
     """Send a message as anybody with access to Redis could."""
-    celery_app.send_task(name, args=list(arguments), queue=Queue(queue, routing_key=queue))
+    where: Any = Queue(queue, routing_key=queue)
+    celery_app.send_task(name, args=list(arguments), queue=where)
 
 
 def journal(folder: Path, word: str = "") -> list[str]:

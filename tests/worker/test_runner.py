@@ -33,6 +33,11 @@ def done(ctx: StepContext) -> Outcome:
     return Outcome("Looked at it.", {"seen": ctx.step.pk})
 
 
+def mark() -> None:
+    """Leave a mark that shows whether the effects were committed."""
+    Plan.objects.update(knowledge_base_size=7)
+
+
 def expire_lease(step: Step) -> None:
     Step.objects.filter(pk=step.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
 
@@ -285,7 +290,7 @@ def test_a_running_step_stops_at_its_next_checkpoint_when_its_plan_is_cancelled(
 def test_a_cancel_that_no_checkpoint_saw_still_wins_before_the_commit(handle: Install) -> None:
     def handler(ctx: StepContext) -> Outcome:
         request_cancel(ctx.plan.pk, who="ada")
-        return Outcome("Too late.", effects=lambda: Plan.objects.update(knowledge_base_size=7))
+        return Outcome("Too late.", effects=mark)
 
     handle("verify", handler)
     plan = make_plan()
@@ -305,7 +310,7 @@ def test_a_zombie_that_was_overtaken_changes_nothing(handle: Install) -> None:
         assert claim is not None
         finish_step(claim, Outcome("Done by the successor."))
         after_takeover.extend(rows(ctx.plan))
-        return Outcome("Done twice.", effects=lambda: Plan.objects.update(knowledge_base_size=7))
+        return Outcome("Done twice.", effects=mark)
 
     handle("verify", handler)
     plan = make_plan()
