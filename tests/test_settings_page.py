@@ -6,7 +6,9 @@ import re
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-READ = re.compile(r"(?:env\.read_[a-z]+|env\.require_hexadecimal|read_str|_secret)\(\s*\"([A-Z_]+)\"")
+READ = re.compile(
+    r"(?:env\.read_[a-z]+|env\.require_hexadecimal|read_str|_secret)\(\s*\"([A-Z_]+)\""
+)
 NAMED = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 
 

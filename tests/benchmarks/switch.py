@@ -106,7 +106,7 @@ def _embed(fingerprint: Fingerprint, hashes: list[bytes]) -> None:
 def switch_once(user: User) -> float:
     """Switch the person to whichever engine is not active; returns milliseconds."""
     base = KnowledgeBase.objects.get(owner=user)
-    target = base.indexes.exclude(pk=base.live_index_id).get()
+    target = base.indexes.exclude(live_for=base).get()
     plan = plan_at_its_switch(user, base, target)
     step = plan.steps.get()
     outcome = Outcome("Switched.", effects=switch_effects(plan))

@@ -191,7 +191,7 @@ def test_a_known_passage_is_found_at_every_moment_while_files_are_replaced_and_c
 
     def replace() -> None:
         try:
-            for number in range(25):
+            for number in range(12):
                 old = VectorIndex.objects.get(pk=ready.pk)
                 add(base, f"Text {number}.")
                 keep_up(ready.pk, HashEmbedder(), store, scratch, lambda _done: None)

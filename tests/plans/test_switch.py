@@ -39,7 +39,7 @@ def plan(ada: User) -> Plan:
 
 
 def target_of(base: KnowledgeBase) -> VectorIndex:
-    return base.indexes.exclude(pk=base.live_index_id).get()
+    return base.indexes.exclude(live_for=base).get()
 
 
 def switch(plan: Plan, fence: int = 1) -> None:

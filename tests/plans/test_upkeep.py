@@ -22,7 +22,7 @@ def ada() -> User:
 @pytest.fixture
 def plan(ada: User) -> Plan:
     base = KnowledgeBase.objects.get(owner=ada)
-    target = base.indexes.exclude(pk=base.live_index_id).get()
+    target = base.indexes.exclude(live_for=base).get()
     KnowledgeBase.objects.filter(pk=base.pk).update(embed_on_write_for=target)
     return plan_at_its_switch(ada, base, target)
 

@@ -86,6 +86,7 @@ def test_a_step_whose_worker_was_killed_is_taken_over_and_what_redis_lost_is_sen
     assert journal(tmp_path) == ["begin 1", "begin 2", "effect 2"]
 
 
+@pytest.mark.slow
 def test_a_frozen_worker_that_thaws_after_it_was_overtaken_changes_nothing(tmp_path: Path) -> None:
     with WorkerProcess(tmp_path, name="zombie") as zombie:
         plan = plan_that("wait blindly", tmp_path)
@@ -132,6 +133,7 @@ def test_a_step_that_does_not_listen_is_ended_with_its_worker(tmp_path: Path) ->
     assert journal(tmp_path, "effect") == ["effect 2"]
 
 
+@pytest.mark.slow
 def test_connections_that_are_cut_in_the_middle_stop_nothing(tmp_path: Path) -> None:
     with WorkerProcess(tmp_path):
         plan = plan_that("wait", tmp_path)
@@ -164,6 +166,7 @@ def test_a_restart_of_postgresql_in_the_middle_ends_in_completion(
     assert len(journal(tmp_path, "effect")) == 1
 
 
+@pytest.mark.slow
 def test_a_passing_error_is_tried_again_by_the_sweep(tmp_path: Path) -> None:
     with WorkerProcess(tmp_path, WORK):
         plan = plan_that("fail once", tmp_path)
