@@ -23,10 +23,10 @@ def make_plan(console: Console, api: Api, to_engine: str) -> str:
     plan = api.post("plans", {"to_engine": to_engine})
     preview = api.get(f"plans/{plan['id']}/preview")
     console.print(
-        f"  Preview: {preview['from_engine'] or 'no engine'} → {preview['to_engine']}, "
-        f"{len(preview['bases'])} bases with {preview['chunks']} chunks, "
-        f"{preview['to_embed']} texts to embed, {preview['bytes_to_fetch'] / MIB:.1f} MiB to fetch, "
-        f"{len(preview['adapters'])} adapters, about {preview['estimated_minutes']} min."
+        f"  Preview: {preview['from_engine'] or 'no engine'} → {preview['to_engine']}; "
+        f"bases {len(preview['bases'])}, chunks {preview['chunks']}, "
+        f"texts to embed {preview['to_embed']}, to fetch {preview['bytes_to_fetch'] / MIB:.1f} MiB, "
+        f"adapters affected {len(preview['adapters'])}, about {preview['estimated_minutes']} min"
     )
     for warning in preview["warnings"]:
         console.print(f"  [yellow]Note:[/] {escape(warning)}")

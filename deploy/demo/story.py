@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import FrameType
@@ -31,7 +33,7 @@ def run(console: Console, site: Site, environment: Mapping[str, str], *, once: b
     ensure_engine_files(site.hub_root, package)
     console.print("[bold]Servers:[/]")
     with hub(site, environment) as address, servers(site, environment, _sayer(console)):
-        _announce_administrator(console)
+        _announce_administrator(console, site)
         with cast(console, site, address, ensure_people()) as actors:
             held = _prove(actors)
         _print_addresses(console, site)
@@ -69,13 +71,14 @@ def _sayer(console: Console) -> Callable[[str], None]:
     return say
 
 
-def _announce_administrator(console: Console) -> None:
+def _announce_administrator(console: Console, site: Site) -> None:
     password = ensure_administrator()
     if password is None:
         console.print(
-            f"[bold]Administrator:[/] {ADMIN}; the password was printed at the first run. A new "
-            f"one: manage.py changepassword {ADMIN}, with this run's SAM_DATA_DIR."
+            f"[bold]Administrator:[/] {ADMIN}; the first run printed the password. Reset:"
         )
+        command = f"{sys.executable} manage.py changepassword {ADMIN}"
+        console.print(f"  SAM_DATA_DIR={shlex.quote(str(site.data))} {command}", soft_wrap=True)
     else:
         console.print(f"[bold]Administrator:[/] {ADMIN}, password [bold]{password}[/]")
         console.print("  It is printed this once and kept nowhere but as a hash.")
