@@ -19,8 +19,8 @@ from engines.models import (
     ModelCopy,
     PromptTemplate,
 )
+from engines.models.catalog_checks import validate_model_filename, validate_repository
 from engines.services.catalog import catalog_export
-from engines.services.catalog_checks import validate_model_filename, validate_repository
 from engines.services.roles import is_administrator, is_curator, is_operator
 
 

@@ -116,9 +116,8 @@ def get_migration_controller() -> MigrationController:
 
 def _user(user_id: int | str) -> User:
     name = str(user_id)
-    found = (
-        User.objects.filter(pk=int(name)) if name.isdigit() else User.objects.filter(username=name)
-    )
+    by_key = name.isascii() and name.isdecimal()
+    found = User.objects.filter(pk=int(name)) if by_key else User.objects.filter(username=name)
     user = found.first()
     if user is None:
         raise NotFoundError(f"There is no user {user_id!r}.")

@@ -6,6 +6,7 @@ from django.contrib.auth.models import Group
 from django.core.validators import RegexValidator
 from django.db import models
 
+from engines.models.catalog_checks import validate_model_filename, validate_repository
 from engines.specs import ModelInfo
 
 MODEL_ID = RegexValidator(
@@ -29,8 +30,8 @@ class CatalogModel(models.Model):
     model_family = models.CharField(max_length=64)
     role = models.CharField(max_length=16, choices=ModelRole, default=ModelRole.CHAT)
     runtime = models.CharField(max_length=32, default="llama_cpp")
-    huggingface_repo = models.CharField(max_length=200)
-    filename = models.CharField(max_length=255)
+    huggingface_repo = models.CharField(max_length=200, validators=[validate_repository])
+    filename = models.CharField(max_length=255, validators=[validate_model_filename])
     hub_endpoint = models.URLField(
         blank=True, help_text="Only for a mirror or a private hub; empty means the configured one."
     )

@@ -9,6 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from engines.exceptions import SamError
 from engines.models import Embedding, KnowledgeBase, VectorIndex
+from engines.services.knowledge import base_delete
 from engines.services.preferences import EngineChoice, preference_of, preference_write
 from migrations_app.models import Plan, PlanEvent
 from migrations_app.states import PlanStatus
@@ -141,6 +142,15 @@ def test_a_base_deleted_meanwhile_is_no_hindrance(plan: Plan, ada: User) -> None
 
     plan.refresh_from_db()
     assert (plan.status, plan.switched["bases"]) == (PlanStatus.COMPLETED, [])
+
+
+def test_a_base_that_was_moved_can_be_deleted(plan: Plan, ada: User) -> None:
+    switch(plan)
+
+    base_delete(KnowledgeBase.objects.get(owner=ada).pk)
+
+    assert not KnowledgeBase.objects.filter(owner=ada).exists()
+    assert not plan.index_switches.exists()
 
 
 def test_much_knowledge_costs_no_more_statements_than_little(ada: User, plan: Plan) -> None:

@@ -7,9 +7,7 @@ from pathlib import Path
 from shutil import copyfile
 
 from django.contrib.auth.models import User
-from engines.services.indexes import index_for
-from engines.services.keep_up import keep_up
-from engines.services.knowledge import base_create, document_add
+from django.utils import timezone
 
 from deploy.demo.tiny_models import write_lora_for
 from engines.artifacts import ArtifactStore
@@ -27,13 +25,17 @@ from engines.services.catalog import model_resolve
 from engines.services.conversations import conversation_create, message_add
 from engines.services.copies import copy_downloaded, copy_of, copy_path, engine_spec
 from engines.services.fingerprints import embedding_spec_of, fingerprint_for
+from engines.services.indexes import index_for
+from engines.services.keep_up import keep_up
+from engines.services.knowledge import base_create, document_add
 from engines.services.preferences import (
     EngineChoice,
     preference_of,
     preference_write,
     prompts_edit,
 )
-from migrations_app.states import ALL_TASKS
+from migrations_app.live import LIVE_KINDS
+from migrations_app.steps import HANDLERS
 from tests.world.workers import HOST
 
 OLD, NEW = "tiny-llama", "tiny-qwen"
@@ -66,7 +68,8 @@ def make_catalog(endpoint: str) -> tuple[ModelRevision, ModelRevision]:
         name=HOST,
         defaults={
             "status": HostStatus.ACTIVE,
-            "announces": list(ALL_TASKS),
+            "announces": [*HANDLERS, *(f"live.{kind}" for kind in LIVE_KINDS)],
+            "last_seen": timezone.now(),
             "memory_bytes": 8 << 30,
             "disk_free_bytes": 50 << 30,
         },

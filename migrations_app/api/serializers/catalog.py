@@ -8,7 +8,7 @@ from django.contrib.auth.models import Group
 from rest_framework import serializers
 
 from engines.models import CatalogModel, Host, ModelCopy, ModelRole
-from engines.services.catalog_checks import validate_model_filename, validate_repository
+from engines.models.catalog_checks import validate_model_filename, validate_repository
 from migrations_app.api.base import ClosedSerializer, refuse_unknown_fields
 
 MAX_TAGS = 50
