@@ -29,14 +29,16 @@ def hub(world_folder: Path, tiny_llama: Path, tiny_qwen: Path) -> Iterator[HubSe
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def workers(
-    world_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
     services: EmbeddedServices,
     django_db_setup: None,
     django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[Workers]:
-    with Workers(world_folder / "data", world_folder / "faults") as running:
+    """One module's own: idle workers would answer for the host that another module plays."""
+    folder = tmp_path_factory.mktemp("workers")
+    with Workers(folder / "data", folder / "faults") as running:
         yield running
 
 
