@@ -11,7 +11,8 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
-from engines.models import CatalogModel, KnowledgeBase
+from engines.models import KnowledgeBase
+from engines.services.catalog import model_get
 from engines.services.preferences import preference_of
 from migrations_app.models import Plan, Step
 from migrations_app.planning import (
@@ -50,10 +51,11 @@ class MigrationController:
         return plan.migration_id
 
     def create_re_embed_plan(
-        self, base: KnowledgeBase, embedder: CatalogModel, *, actor: User
+        self, base: KnowledgeBase, engine: str | None = None, *, actor: User
     ) -> str:
-        """Make a pending plan that gives one base another embedder."""
-        return plan_re_embed(base, embedder, actor=actor).migration_id
+        """Make a pending plan that gives one base the embedder of an engine, or of its owner's."""
+        chosen = model_get(engine) if engine else None
+        return plan_re_embed(base, chosen, actor=actor).migration_id
 
     def preview_migration(self, migration_id: str | UUID) -> dict[str, Any]:
         """Count again what a pending plan would touch; a started one keeps what it promised."""

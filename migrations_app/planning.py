@@ -85,9 +85,22 @@ def plan_migration(
     return _save(plan)
 
 
-def plan_re_embed(base: KnowledgeBase, embedder: CatalogModel, *, actor: User) -> Plan:
-    """Make a pending plan that moves one base to another embedder."""
+def plan_re_embed(base: KnowledgeBase, engine: CatalogModel | None, *, actor: User) -> Plan:
+    """Make a pending plan that gives one base another embedder: the engine's, or the engine itself.
+
+    Without an engine it is the one its owner uses. Raises InvalidRequestError when there is none, or
+    when the base is searched with that embedder already.
+    """
+    chosen = engine or (effective_engine(base.owner)[0] if base.owner else None)
+    if chosen is None:
+        raise InvalidRequestError("Name the engine whose embedder this base shall have.")
+    embedder = chosen.embedder
     revision = pinned_revision(embedder)
+    live = base.live_index
+    if live is not None and live.fingerprint.revision == revision:
+        raise InvalidRequestError(
+            f"{base.name!r} is searched with {embedder.display_name} already."
+        )
     plan = Plan(
         kind=PlanKind.RE_EMBED,
         base=base,

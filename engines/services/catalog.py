@@ -38,6 +38,10 @@ EXTRA_FIELDS = (
     "published",
 )
 REQUIRED_FIELDS = ("display_name", "model_family", "huggingface_repo", "filename")
+STARTER_COMPANION = "granite-embedding-107m-multilingual"
+"""Small, multilingual and under Apache-2.0: a sound embedder for engines that chat."""
+STARTER_PREFIXES = {"nomic-embed-text-v1.5": ("search_query: ", "search_document: ")}
+"""What the models' own pages ask for; left out, they find worse."""
 FAMILIES = ("deepseek", "qwen", "llama", "mistral", "gemma", "smollm", "nomic", "granite")
 
 
@@ -203,6 +207,7 @@ def starter_catalog() -> dict[str, Any]:
     Files in several parts are left out: a catalog entry is one file.
     """
     facts = [json.loads(line) for line in STARTER.read_text().splitlines()]
+    facts.sort(key=lambda fact: "embed" not in fact["name"])
     return {"version": FORMAT_VERSION, "models": [_starter_entry(fact) for fact in facts]}
 
 
@@ -210,6 +215,7 @@ def _starter_entry(fact: Mapping[str, str]) -> dict[str, Any]:
     name = fact["name"]
     is_embedder = "embed" in name
     family = next((f for f in FAMILIES if f in name), "other")
+    query, document = STARTER_PREFIXES.get(name, ("", ""))
     return {
         "model_id": name.replace("_", "-"),
         "display_name": f"{name} ({fact['quant']})",
@@ -222,4 +228,7 @@ def _starter_entry(fact: Mapping[str, str]) -> dict[str, Any]:
         "quantization": fact["quant"],
         "licence": fact["license"] or "",
         "tags": ["starter", family],
+        "query_prefix": query,
+        "document_prefix": document,
+        "embedding_model": None if is_embedder else STARTER_COMPANION,
     }

@@ -82,6 +82,14 @@ def test_cautious_user(ada: Person, store: ArtifactStore, workers: Workers) -> N
     assert adapter_of(ada).status == AdapterStatus.INVALIDATED
     assert indexes_answer_for_the_database(ada, store)
 
+    late = controller.create_re_embed_plan(ada.bases[0], actor=ada.user)
+    controller.execute_migration(late)
+    assert finished(Plan.objects.get(pk=late)).status == PlanStatus.COMPLETED
+    base = KnowledgeBase.objects.select_related("live_index__fingerprint").get(pk=ada.bases[0].pk)
+    assert base.live_index is not None
+    assert base.live_index.fingerprint.revision == ada.new
+    assert indexes_answer_for_the_database(ada, store)
+
 
 def test_rollback_path(ada: Person, store: ArtifactStore, workers: Workers) -> None:
     """Going back restores engine, prompts, adapters and indexes, and keeps what was written since."""

@@ -37,6 +37,16 @@ class BaseCreateSerializer(ClosedSerializer):
     )
 
 
+class ReEmbedSerializer(ClosedSerializer):
+    """Which embedder a base shall have."""
+
+    engine = serializers.CharField(
+        max_length=128,
+        required=False,
+        help_text="The engine whose embedder it shall be; the one in use unless given.",
+    )
+
+
 class BaseRenameSerializer(ClosedSerializer):
     name = serializers.CharField(max_length=200)
 

@@ -9,6 +9,7 @@ from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
+from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
@@ -26,6 +27,7 @@ from engines.services.knowledge import (
 from engines.services.roles import AnyUser, is_curator
 from engines.services.search import readable_bases
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
+from migrations_app.api.idempotency import idempotent
 from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictJSONParser
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
@@ -37,9 +39,14 @@ from migrations_app.api.serializers.knowledge import (
     DocumentSerializer,
     DocumentUploadSerializer,
     DocumentWriteSerializer,
+    ReEmbedSerializer,
     SearchAnswerSerializer,
     SearchSerializer,
 )
+from migrations_app.api.serializers.plans import PlanDetailSerializer
+from migrations_app.api.views.plans import plan_location
+from migrations_app.controller import get_migration_controller
+from migrations_app.models import Plan
 from migrations_app.serving import embed_for_writer, search_for
 
 MARKDOWN_ENDINGS = (".md", ".markdown")
@@ -100,6 +107,27 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
         base.name = validated(BaseRenameSerializer(data=request.data))["name"]
         base.save(update_fields=["name"])
         return Response(BaseSerializer(base).data)
+
+    @extend_schema(
+        request=ReEmbedSerializer, responses={202: PlanDetailSerializer}, parameters=[LOCATION]
+    )
+    @action(detail=True, methods=["post"], url_path="re-embed", url_name="re-embed")
+    @idempotent
+    def re_embed(self, request: Request, **lookup: Any) -> Response:
+        """Start giving a base another embedder, beside the one that goes on serving."""
+        base = self.get_object()
+        refuse_reader(request.user, base)
+        asked = validated(ReEmbedSerializer(data=request.data))
+        controller = get_migration_controller()
+        plan_id = controller.create_re_embed_plan(base, asked.get("engine"), actor=self.caller)
+        controller.execute_migration(plan_id, actor=self.caller)
+        plan = Plan.objects.prefetch_related("steps", "events").get(pk=plan_id)
+        shown = PlanDetailSerializer(plan, context=self.get_serializer_context())
+        return Response(
+            shown.data,
+            status=status.HTTP_202_ACCEPTED,
+            headers={"Location": plan_location(plan_id)},
+        )
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **lookup: Any) -> Response:

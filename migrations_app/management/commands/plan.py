@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from engines.models import KnowledgeBase
 from migrations_app.controller import get_migration_controller
 from migrations_app.management.console import SamCommand, person
 from migrations_app.models import Plan
@@ -18,6 +19,7 @@ class Command(SamCommand):
     help = "Plans: what SAM does to people and hosts that takes time."
     actions_help = {
         "create": "Plan the migration of a person to another engine; nothing starts yet.",
+        "re-embed": "Plan another embedder for one knowledge base; nothing starts yet.",
         "preview": "Tell what a plan would do.",
         "execute": "Start a plan.",
         "cancel": "Stop a plan before its switch.",
@@ -35,6 +37,11 @@ class Command(SamCommand):
         parser.add_argument("--no-backup-lora", action="store_true")
         parser.add_argument("--no-re-embed", action="store_true")
         parser.add_argument("--no-update-prompts", action="store_true")
+
+    def arguments_re_embed(self, parser: CommandParser) -> None:
+        parser.add_argument("base", type=int, help="The base's number, as the API shows it.")
+        parser.add_argument("--engine", help="Whose embedder; its owner's unless given.")
+        parser.add_argument("--user", required=True, type=person, help="Who asks for it.")
 
     def arguments_list(self, parser: CommandParser) -> None:
         parser.add_argument("--user", type=person)
@@ -60,6 +67,13 @@ class Command(SamCommand):
             update_prompts=not options["no_update_prompts"],
         )
         self.say(plan_id)
+
+    def do_re_embed(self, options: dict[str, Any]) -> None:
+        base = KnowledgeBase.objects.filter(pk=options["base"]).first()
+        if base is None:
+            raise CommandError(f"There is no knowledge base {options['base']}.")
+        controller = get_migration_controller()
+        self.say(controller.create_re_embed_plan(base, options["engine"], actor=options["user"]))
 
     def do_preview(self, options: dict[str, Any]) -> None:
         preview = get_migration_controller().preview_migration(options["plan"])
