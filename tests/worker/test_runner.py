@@ -368,34 +368,3 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice() -> None:
     finish_step(claim, Outcome("Twice.", effects=again))
 
     assert rows(plan) == before
-
-
-def test_progress_is_told_to_redis_and_the_database_and_never_goes_back(
-    handle: Install, redis_client: Any
-) -> None:
-    def handler(ctx: StepContext) -> Outcome:
-        ctx.progress(0.5, "Half of it.")
-        ctx.progress(0.6, "Too soon to be told.")
-        return done(ctx)
-
-    handle("back_up", handler)
-    handle("fetch_engine", done)
-    plan = make_plan(PlanKind.MIGRATE)
-    steps = list(plan.steps.order_by("position"))
-    run_step(steps[0].pk)
-    seen: list[float] = []
-    handle("back_up", lambda ctx: _noting(ctx, handler, seen))
-
-    run_step(steps[1].pk)
-
-    assert redis_client.get(f"sam:progress:{plan.pk}") == (
-        '{"step": "back_up", "progress": 0.5, "percentage": 25.0, "detail": "Half of it."}'
-    )
-    assert 0 < redis_client.ttl(f"sam:progress:{plan.pk}") <= 3600
-    assert seen == [25.0]
-
-
-def _noting(ctx: StepContext, handler: Any, seen: list[float]) -> Outcome:
-    outcome: Outcome = handler(ctx)
-    seen.append(Plan.objects.get(pk=ctx.plan.pk).progress_percentage)
-    return outcome
