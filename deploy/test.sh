@@ -9,4 +9,5 @@ if [ "${1:-}" = all ]; then
   shift
   set -- -m "slow or not slow" "$@"
 fi
-exec .venv/bin/python -m pytest "$@"
+# Two processes side by side, each with servers of its own; a file's tests stay together.
+exec .venv/bin/python -m pytest --numprocesses "${SAM_TEST_PROCESSES:-2}" --dist loadfile "$@"

@@ -12,10 +12,13 @@ from pathlib import Path
 def use_scratch_data() -> None:
     """Set SAM_DATA_DIR to a new folder that goes with this process, unless it is set already.
 
-    Processes started by a test inherit the folder and must not make (and remove) another one.
+    Processes started by a test inherit the folder and must not make (and remove) another one; test
+    processes side by side (pytest-xdist) have a folder, and so servers, each.
     """
-    if "SAM_DATA_DIR" in os.environ:
+    side = os.environ.get("PYTEST_XDIST_WORKER", "")
+    if "SAM_DATA_DIR" in os.environ and os.environ.get("SAM_TESTS_SIDE", "") == side:
         return
+    os.environ["SAM_TESTS_SIDE"] = side
     folder = Path(tempfile.mkdtemp(prefix="sam-tests-"))
     # Started by root, the servers run as another user, who must be able to pass through.
     folder.chmod(0o711)
