@@ -16,7 +16,7 @@ def use_scratch_data() -> None:
     processes side by side (pytest-xdist) have a folder, and so servers, each.
     """
     side = os.environ.get("PYTEST_XDIST_WORKER", "")
-    if "SAM_DATA_DIR" in os.environ and os.environ.get("SAM_TESTS_SIDE", "") == side:
+    if "SAM_DATA_DIR" in os.environ and os.environ.get("SAM_TESTS_SIDE", side) == side:
         return
     os.environ["SAM_TESTS_SIDE"] = side
     folder = Path(tempfile.mkdtemp(prefix="sam-tests-"))

@@ -17,7 +17,7 @@ TOP_LEVEL = {
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
 TOOLS = {
-    "ruff": ["-m", "ruff", "check", "."],
+    "ruff": ["-m", "ruff", "check", "--no-cache", "."],
     "format": ["-m", "ruff", "format", "--check", "."],
     "mypy": ["-m", "mypy"],
     "layers": ["-c", "from importlinter.cli import lint_imports_command as main; main()"],

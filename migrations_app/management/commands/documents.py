@@ -8,10 +8,10 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
-from engines.services.knowledge import base_create, document_add, document_delete
 from rich.progress import track
 
 from engines.models import Document, KnowledgeBase
+from engines.services.knowledge import base_create, document_add, document_delete
 from migrations_app.management.console import SamCommand, person
 from migrations_app.serving import embed_for_writer
 
