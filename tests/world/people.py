@@ -99,10 +99,11 @@ def make_person(
     old, new = make_catalog(endpoint)
     user = User.objects.create_user("ada", password="only-for-tests")
     path = _place(old, models, scratch)
-    choice = EngineChoice(old.model, old, "llama", str(path))
-    preference_write(preference_of(user), choice, why="The beginning.")
+    # Before an engine is chosen: else the workers index while the texts still come, some here, some there.
     owned = [_filled_base(user, number) for number in range(bases)]
     _index(owned, old, path, store, scratch)
+    choice = EngineChoice(old.model, old, "llama", str(path))
+    preference_write(preference_of(user), choice, why="The beginning.")
     adapter = write_lora_for(scratch / "adapter.gguf", path)
     adapter_add(user, "ada style", old, adapter, store)
     prompts_edit(user, "llama", {"system_prompt": "You answer Ada in verse."})
