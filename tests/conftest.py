@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import psycopg
 import pytest
 from django.conf import settings
+from django.core.management.base import CommandError
+from django.test import TransactionTestCase
 from psycopg import sql
 from redis import Redis
 
 from samproject.supervisor.embedded import EmbeddedServices
 
+FLUSHES = 5
+
 pytest_plugins = ["tests.fixtures_models", "tests.world.fixtures"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patient_flush() -> Iterator[None]:
+    """Empty the tables again when a heartbeat that was just under way made PostgreSQL refuse it."""
+    flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]
+
+    def flush_patiently(case: TransactionTestCase) -> None:
+        for _ in range(FLUSHES - 1):
+            with suppress(CommandError):
+                flush(case)
+                return
+        flush(case)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", flush_patiently)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,9 @@ def test_the_old_index_is_kept_up_until_the_retention_ends(ada: User) -> None:
 def test_a_download_whose_plan_has_ended_is_not_downloading(plan: Plan) -> None:
     assert plan.to_revision is not None
     copy = ModelCopy.objects.create(
-        revision=plan.to_revision, host=Host.objects.get(), status=CopyStatus.DOWNLOADING
+        revision=plan.to_revision,
+        host=Host.objects.get(name="bench"),
+        status=CopyStatus.DOWNLOADING,
     )
     assert end_stale_downloads() == 0
 
