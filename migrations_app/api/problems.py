@@ -35,7 +35,7 @@ TITLES = {
     429: "Too many requests",
     500: "Internal error",
     502: "The engine failed",
-    503: "Unavailable for now",
+    503: "Temporarily unavailable",
 }
 
 STATUS_OF: tuple[tuple[type[sam.SamError], int], ...] = (
