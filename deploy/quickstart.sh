@@ -4,4 +4,6 @@
 #   bash deploy/quickstart.sh --once   ends instead; exit code 0 only if every proof held
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/install.sh"
+# The proofs' own llama.cpp shares the cores with SAM's; threads that wait actively would take them from each other.
+export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"
 exec .venv/bin/python -m deploy.demo "$@"

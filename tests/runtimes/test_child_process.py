@@ -152,6 +152,7 @@ def test_child_sees_no_environment_of_its_parent(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     monkeypatch.delenv("LD_LIBRARY_PATH", raising=False)
     monkeypatch.delenv("NVIDIA_VISIBLE_DEVICES", raising=False)
     child = ChildProcess(ChildSpec("bold", HANDLER, threads=3))
@@ -163,9 +164,21 @@ def test_child_sees_no_environment_of_its_parent(monkeypatch: pytest.MonkeyPatch
 
     assert set(environment.strip(b"\0").split(b"\0")) == {
         b"CUDA_VISIBLE_DEVICES=0",
+        b"GOMP_SPINCOUNT=7",
         b"OMP_NUM_THREADS=3",
     }
     assert b"hf_secret" not in command
+
+
+def test_threads_of_a_child_do_not_wait_actively(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    child = ChildProcess(ChildSpec("patient", HANDLER))
+    child.wait_ready()
+
+    environment = Path(f"/proc/{child.pid}/environ").read_bytes()
+    child.stop()
+
+    assert b"GOMP_SPINCOUNT=1000" in environment.split(b"\0")
 
 
 def test_child_outlives_the_thread_that_asked_for_it() -> None:

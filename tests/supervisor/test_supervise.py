@@ -10,12 +10,15 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.processes import Child, Program, run_to_end
 from samproject.supervisor.supervise import Supervisor
 
+LAST_SECONDS = 10
+"""How long the kernel may take to end a process that was killed."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -94,9 +97,8 @@ def test_when_a_child_ignores_the_wish_then_it_is_killed_with_what_it_started(
     child.stop()
 
     assert child.exit_code() == -signal.SIGKILL
-    for pid in grandchildren:
-        state = Path(f"/proc/{pid}/stat")
-        assert not state.exists() or state.read_text().split()[2] == "Z"
+    left = [psutil.Process(pid) for pid in grandchildren if psutil.pid_exists(pid)]
+    assert psutil.wait_procs(left, timeout=LAST_SECONDS)[1] == []
 
 
 def test_when_a_short_program_fails_then_the_error_quotes_its_last_words(
