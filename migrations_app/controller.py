@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
@@ -171,12 +172,17 @@ def _check_can_be_taken_back(plan: Plan) -> None:
         raise ConflictError(f"The plan is {plan.status}; only a completed one can be rolled back.")
     if plan.retention_until is not None and plan.retention_until < timezone.now():
         raise ConflictError("The old index was let go when its retention ended; migrate instead.")
-    later = Plan.objects.filter(
-        user=plan.user,
-        base=plan.base,
-        kind__in=[PlanKind.MIGRATE, PlanKind.RE_EMBED],
-        status=PlanStatus.COMPLETED,
-        finished_at__gt=plan.finished_at,
-    ).first()
+    later = _moving_the_same(plan).filter(finished_at__gt=plan.finished_at).first()
     if later is not None:
         raise ConflictError(f"A later plan ({later.pk}) came after it; roll that one back first.")
+
+
+def _moving_the_same(plan: Plan) -> QuerySet[Plan]:
+    """Return the completed plans about a base of this one: a migration is about all of them."""
+    completed = Plan.objects.filter(
+        kind__in=[PlanKind.MIGRATE, PlanKind.RE_EMBED], status=PlanStatus.COMPLETED
+    ).exclude(pk=plan.pk)
+    if plan.base_id is None:
+        return completed.filter(user=plan.user)
+    whole = Q(user=plan.user, base=None) if plan.user_id is not None else Q()
+    return completed.filter(Q(base=plan.base) | whole)

@@ -70,7 +70,7 @@ class Plan(models.Model):
         null=True, blank=True, help_text="What the plan was made against; the switch insists on it."
     )
     rolls_back = models.ForeignKey(
-        "self", null=True, blank=True, on_delete=models.PROTECT, related_name="rollbacks"
+        "self", null=True, blank=True, on_delete=models.RESTRICT, related_name="rollbacks"
     )
 
     backup_lora_adapters = models.BooleanField(default=True)
@@ -264,7 +264,7 @@ class EmbedRange(models.Model):
 class Backup(models.Model):
     """A sealed archive of one person; its key lives only here, so erasing the row ends it."""
 
-    plan = models.OneToOneField(Plan, on_delete=models.PROTECT, related_name="backup")
+    plan = models.OneToOneField(Plan, on_delete=models.RESTRICT, related_name="backup")
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="backups"
     )

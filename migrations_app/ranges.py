@@ -83,13 +83,15 @@ def claim_range(step_id: int, owner: str, host: Host) -> RangeClaim | None:
 
 
 def finish_range(claim: RangeClaim, *, embedded: int, failed: int) -> None:
-    """Complete a range; LeaseLostError when another host took it over meanwhile."""
-    changed = EmbedRange.objects.filter(
-        pk=claim.range.pk, fence=claim.fence, status=StepStatus.IN_PROGRESS
-    ).update(
+    """Complete a range; LeaseLostError when another host took it over meanwhile.
+
+    A range that is gone went with its base: then there is nothing to complete.
+    """
+    row = EmbedRange.objects.filter(pk=claim.range.pk)
+    changed = row.filter(fence=claim.fence, status=StepStatus.IN_PROGRESS).update(
         status=StepStatus.COMPLETED, embedded=embedded, failed=failed, lease_until=None, owner=""
     )
-    if changed != 1:
+    if changed != 1 and row.exists():
         raise LeaseLostError("Another host took this range over.")
 
 

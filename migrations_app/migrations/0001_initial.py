@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
                 ('from_engine', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='engines.catalogmodel')),
                 ('from_revision', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='engines.modelrevision')),
                 ('host', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='engines.host')),
-                ('rolls_back', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='rollbacks', to='migrations_app.plan')),
+                ('rolls_back', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.RESTRICT, related_name='rollbacks', to='migrations_app.plan')),
                 ('to_engine', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='engines.catalogmodel')),
                 ('to_revision', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='engines.modelrevision')),
                 ('user', models.ForeignKey(blank=True, help_text='Whom it moves; empty for a plan about hosts.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='plans', to=settings.AUTH_USER_MODEL)),
@@ -77,7 +77,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('verified_at', models.DateTimeField()),
                 ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='backups', to=settings.AUTH_USER_MODEL)),
-                ('plan', models.OneToOneField(on_delete=django.db.models.deletion.PROTECT, related_name='backup', to='migrations_app.plan')),
+                ('plan', models.OneToOneField(on_delete=django.db.models.deletion.RESTRICT, related_name='backup', to='migrations_app.plan')),
             ],
         ),
         migrations.CreateModel(

@@ -24,6 +24,7 @@ from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
 from migrations_app.steps.base import DrainingError, StepContext, half, required_host
 from migrations_app.transitions import LeaseLostError, Outcome
+from migrations_app.upkeep import retained_index_ids
 
 MIB = 1024 * 1024
 
@@ -164,7 +165,8 @@ def _refuse_if_needed(revision: ModelRevision) -> None:
     retained = Plan.objects.filter(
         status=PlanStatus.COMPLETED, retention_until__gt=timezone.now(), from_revision=revision
     )
-    if retained.exists():
+    embeds = revision.fingerprints.filter(indexes__in=retained_index_ids())
+    if retained.exists() or embeds.exists():
         raise ConflictError(
             f"A migration may still be taken back to {revision}; wait until it ends."
         )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.models import Chunk, ModelCopy, ModelRevision, VectorIndex
 from engines.services.copies import copy_of, engine_spec, is_present
-from engines.services.embeddings import Embedder
+from engines.services.embeddings import Embedder, load_vectors
 from engines.services.fingerprints import embedding_spec_of
 from engines.services.indexes import IndexCounts, index_counts
 from engines.services.search import search_index
@@ -23,7 +23,7 @@ from migrations_app.steps.base import (
     half,
     required_host,
 )
-from migrations_app.steps.spaces import moving, switches_of
+from migrations_app.steps.spaces import going_on_without_deleted, moving, switches_of
 from migrations_app.transitions import Outcome
 
 PROBE_TOKENS = 16
@@ -59,9 +59,10 @@ def probe(ctx: StepContext) -> Outcome:
     half(ctx)
     switches = moving(switches_of(ctx.plan)) if ctx.plan.re_embed_knowledge else []
     proofs = []
-    for switch in switches:
-        proofs.append(_probe_index(ctx, switch.from_index, switch.to_index))
-        ctx.progress(0.5 + 0.5 * len(proofs) / len(switches), "Proving that meaning is found.")
+    with going_on_without_deleted(switches):
+        for switch in switches:
+            proofs.append(_probe_index(ctx, switch.from_index, switch.to_index))
+            ctx.progress(0.5 + 0.5 * len(proofs) / len(switches), "Proving that meaning is found.")
     failed = sum(proof["not_embeddable"] for proof in proofs)
     trouble = f" {failed} chunks cannot be embedded." if failed else ""
     sentence = f"The new engine answers; {len(proofs)} indexes proved.{trouble}"
@@ -147,7 +148,7 @@ def _recall(ctx: StepContext, index: VectorIndex, sample: Sequence[Chunk]) -> Re
     spec = embedding_spec_of(revision.model, revision)
     found, worst, asked = 0, 0.0, 0
     with ctx.embedder(revision, spec) as embedder:
-        for chunk in sample:
+        for chunk in _embedded(index, sample):
             ctx.checkpoint()
             proof = _prove(ctx, index, chunk, embedder)
             if proof is not None:
@@ -157,10 +158,16 @@ def _recall(ctx: StepContext, index: VectorIndex, sample: Sequence[Chunk]) -> Re
     return Recall(asked, found, worst)
 
 
+def _embedded(index: VectorIndex, sample: Sequence[Chunk]) -> list[Chunk]:
+    """Leave out texts without a vector: what once crashed this embedder would do it again."""
+    known = load_vectors(index.fingerprint_id, [bytes(chunk.content_hash) for chunk in sample])
+    return [chunk for chunk in sample if bytes(chunk.content_hash) in known]
+
+
 def _prove(
     ctx: StepContext, index: VectorIndex, chunk: Chunk, embedder: Embedder
 ) -> tuple[bool, float] | None:
-    """Ask with a passage; None when the chunk has no vector in this space."""
+    """Ask with a passage; None when the embedder refuses the text now."""
     own = embedder.embed_documents([chunk.text])
     if own.errors:
         return None

@@ -19,7 +19,12 @@ from migrations_app.ranges import (
     release_range,
 )
 from migrations_app.steps.base import StepContext, half, required_host
-from migrations_app.steps.spaces import drain_tails, moving, prepare_switches
+from migrations_app.steps.spaces import (
+    drain_tails,
+    going_on_without_deleted,
+    moving,
+    prepare_switches,
+)
 from migrations_app.transitions import Outcome
 from migrations_app.wakeups import publish_ranges
 
@@ -37,10 +42,11 @@ def re_embed(ctx: StepContext) -> Outcome:
     indexes = [switch.to_index for switch in moving(switches)]
     if not indexes:
         return Outcome("Nothing to do: the embedder stays the same.", {"bases": len(switches)})
-    create_ranges(ctx.step, indexes)
-    publish_ranges(ctx.step.pk, required_host(ctx))
-    _Embedding(ctx).run()
-    _build_files(ctx, indexes)
+    with going_on_without_deleted(switches):
+        create_ranges(ctx.step, indexes)
+        publish_ranges(ctx.step.pk, required_host(ctx))
+        _Embedding(ctx).run()
+        _build_files(ctx, indexes)
     return _outcome(ctx, indexes)
 
 
@@ -49,8 +55,9 @@ def catch_up(ctx: StepContext) -> Outcome:
     switches = prepare_switches(ctx.plan)
     indexes = [switch.to_index for switch in moving(switches)]
     half(ctx)
-    embedded = drain_tails(ctx, indexes)
-    _build_files(ctx, [index for index in indexes if index.base_seq is None])
+    with going_on_without_deleted(switches):
+        embedded = drain_tails(ctx, indexes)
+        _build_files(ctx, [index for index in indexes if index.base_seq is None])
     return Outcome(f"The old index knows all that was written since: {embedded} texts embedded.")
 
 

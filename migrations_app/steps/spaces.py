@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from django.db import transaction
+from django.core.exceptions import ObjectDoesNotExist
+from django.db import IntegrityError, transaction
 
-from engines.exceptions import InvalidRequestError
+from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import Chunk, Fingerprint, KnowledgeBase, VectorIndex
 from engines.services.embeddings import Embedder, embed_range
 from engines.services.fingerprints import embedding_spec_of, fingerprint_for
 from engines.services.indexes import build_file, index_for, missing_chunks
 from migrations_app.models import IndexSwitch, Plan
 from migrations_app.states import PlanKind
-from migrations_app.steps.base import StepContext, bases_of
+from migrations_app.steps.base import StepContext, TryAgainError, bases_of
+from migrations_app.transitions import CancelAskedError, LeaseLostError
 
 TAIL_BATCH = 1000
 
@@ -34,17 +37,39 @@ def switches_of(plan: Plan) -> list[IndexSwitch]:
 
 def prepare_switches(plan: Plan) -> list[IndexSwitch]:
     """Give every base its target index, also those created since; existing ones are left."""
+    known = set(plan.index_switches.values_list("base_id", flat=True))
     for base in bases_of(plan):
-        if plan.index_switches.filter(base=base).exists():
-            continue
-        target = _target_index(plan, base)
-        if target is not None:
+        if base.pk not in known:
+            _prepare_switch(plan, base.pk)
+    return switches_of(plan)
+
+
+def _prepare_switch(plan: Plan, base_id: int) -> None:
+    """Write one base's switch under the base's lock, so that nobody deletes it under the rows."""
+    with transaction.atomic():
+        bases = KnowledgeBase.objects.select_for_update(no_key=True, of=("self",))
+        base = bases.filter(pk=base_id).first()
+        target = _target_index(plan, base) if base is not None else None
+        if base is not None and target is not None:
             IndexSwitch.objects.get_or_create(
                 plan=plan,
                 base=base,
                 defaults={"from_index_id": base.live_index_id, "to_index": target},
             )
-    return switches_of(plan)
+
+
+@contextmanager
+def going_on_without_deleted(switches: Sequence[IndexSwitch]) -> Iterator[None]:
+    """Ask for the step to be run again when a base of these was deleted while it worked on it."""
+    try:
+        yield
+    except (LeaseLostError, CancelAskedError):
+        raise
+    except (NotFoundError, ConflictError, ObjectDoesNotExist, IntegrityError) as error:
+        there = IndexSwitch.objects.filter(pk__in=[switch.pk for switch in switches])
+        if there.count() == len(switches):
+            raise
+        raise TryAgainError("A base was deleted meanwhile; going on without it.") from error
 
 
 def _target_index(plan: Plan, base: KnowledgeBase) -> VectorIndex | None:

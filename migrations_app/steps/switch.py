@@ -19,7 +19,7 @@ from engines.services.adapters import adapters_invalidate, adapters_restore
 from engines.services.indexes import is_ready
 from engines.services.preferences import EngineChoice, preference_lock, preference_write
 from migrations_app.models import Plan, Step
-from migrations_app.states import PlanKind
+from migrations_app.states import PlanKind, StepStatus
 from migrations_app.steps.base import (
     ChangedByOthersError,
     StepContext,
@@ -31,11 +31,12 @@ from migrations_app.steps.spaces import (
     ask_writers_to_embed,
     build_missing_files,
     drain_tails,
+    going_on_without_deleted,
     moving,
     prepare_switches,
     switches_of,
 )
-from migrations_app.transitions import Outcome, mark_rolled_back
+from migrations_app.transitions import LeaseLostError, Outcome, mark_rolled_back
 
 PATIENT_ROUNDS = 3
 """Switches tried while writers are free; then they embed on write until it is done."""
@@ -63,19 +64,26 @@ def cut_back(ctx: StepContext) -> Outcome:
 
 
 def _catch_up(ctx: StepContext) -> None:
+    rounds = _count_round(ctx)
     switches = prepare_switches(ctx.plan)
     indexes = [switch.to_index for switch in moving(switches)]
-    build_missing_files(ctx, indexes)
-    if _count_round(ctx) > PATIENT_ROUNDS:
-        ask_writers_to_embed(switches)
-    drain_tails(ctx, indexes)
+    with going_on_without_deleted(switches):
+        build_missing_files(ctx, indexes)
+        if rounds > PATIENT_ROUNDS:
+            ask_writers_to_embed(switches)
+        drain_tails(ctx, indexes)
 
 
 def _count_round(ctx: StepContext) -> int:
-    """Count in the row, so that a successor does not begin to be patient again."""
+    """Count in the row, so that a successor does not begin to be patient again.
+
+    Raises LeaseLostError first of all: a worker that was frozen must not make writers embed.
+    """
     ctx.step.refresh_from_db(fields=["result"])
     rounds = int(ctx.step.result.get("rounds", 0)) + 1
-    Step.objects.filter(pk=ctx.step.pk, fence=ctx.claim.fence).update(result={"rounds": rounds})
+    held = Step.objects.filter(pk=ctx.step.pk, fence=ctx.claim.fence, status=StepStatus.IN_PROGRESS)
+    if not held.update(result={"rounds": rounds}):
+        raise LeaseLostError("Another worker holds this step now, or it has ended.")
     return rounds
 
 
@@ -176,15 +184,17 @@ def _switch_back(plan: Plan, who: str) -> None:
     bases = _lock_bases(plan)
     moved = _point_bases(plan, bases) if original.re_embed_knowledge else []
     if preference is not None and original.kind == PlanKind.MIGRATE:
-        left += _restore_preference(original, preference)
-        adapters_restore(original.switched.get("adapters", []), plan_id=str(plan.pk))
+        left += _restore_preference(plan, original, preference)
     plan.switched = {"bases": moved, "left": left}
     plan.save(update_fields=["switched"])
     mark_rolled_back(original.pk, who=who, why=" ".join(["Taken back.", *left]))
 
 
-def _restore_preference(original: Plan, preference: EnginePreference) -> list[str]:
-    """Restore what still holds the switch's values; say what was changed since and is left."""
+def _restore_preference(plan: Plan, original: Plan, preference: EnginePreference) -> list[str]:
+    """Restore what still holds the switch's values; say what was changed since and is left.
+
+    Adapters go with their engine: they stay invalid when the person uses a third one.
+    """
     written = original.switched
     snapshot = PreferenceSnapshot.objects.filter(
         user=original.user, version=written.get("version_before")
@@ -198,4 +208,5 @@ def _restore_preference(original: Plan, preference: EnginePreference) -> list[st
         family = preference.prompt_family
     choice = EngineChoice(snapshot.engine, snapshot.revision, family, snapshot.local_model_path)
     preference_write(preference, choice, why=f"Rollback of plan {original.pk}")
+    adapters_restore(written.get("adapters", []), plan_id=str(plan.pk))
     return left

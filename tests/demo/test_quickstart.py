@@ -1,0 +1,79 @@
+"""The main job as a person runs it: a second client searches and chats through all of it, unharmed."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from deploy.demo.site import PROJECT
+
+CLIENT = re.compile(r"(\d+) searches and (\d+) answers, 0 errors, 0 wrong")
+
+
+@pytest.fixture
+def data(minilm_source: Path) -> Iterator[Path]:
+    """A folder that the servers' own user may enter, with a short path for their sockets.
+
+    The embedder's package is there already: its installation has tests of its own.
+    """
+    with tempfile.TemporaryDirectory(prefix="sam-quickstart-") as folder:
+        root = Path(folder)
+        root.chmod(0o711)
+        shutil.copytree(minilm_source, root / "data" / "demo" / "minilm")
+        yield root / "data"
+
+
+def free_ports() -> list[str]:
+    """Return two ports that nobody listens on; parallel tests choose at random like this one."""
+    with ExitStack() as held:
+        sockets = [
+            held.enter_context(closing(socket.create_server(("127.0.0.1", 0)))) for _ in range(2)
+        ]
+        return [str(one.getsockname()[1]) for one in sockets]
+
+
+def run_once(data: Path) -> subprocess.CompletedProcess[str]:
+    web, flower = free_ports()
+    arguments = ["--once", "--data-dir", str(data), "--port", web, "--flower-port", flower]
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.demo", *arguments],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+
+
+def left_running(data: Path) -> list[str]:
+    """Return the programs that still work in the folder or were started with it."""
+    return [
+        process.info["name"]
+        for process in psutil.process_iter(["name", "cwd", "cmdline"])
+        if str(data) in " ".join([process.info["cwd"] or "", *(process.info["cmdline"] or [])])
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_proof_holds_in_the_first_run_and_in_the_second_on_what_it_left(data: Path) -> None:
+    for password in ("It is printed this once", "the first run printed the password"):
+        run = run_once(data)
+
+        assert run.returncode == 0, run.stdout
+        assert re.search(r"^All \d+ held\.$", run.stdout, re.MULTILINE), run.stdout
+        assert "✗" not in run.stdout
+        assert password in run.stdout
+        moved, taken_back = CLIENT.findall(run.stdout)
+        assert all(int(count) > 0 for count in (*moved, *taken_back))
+        assert left_running(data) == []
