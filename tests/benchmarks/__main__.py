@@ -1,15 +1,18 @@
-"""All benchmarks by one command: ``.venv/bin/python -m tests.benchmarks``."""
+"""All benchmarks by one command: ``.venv/bin/python -m tests.benchmarks``; names choose some of them."""
 
 from __future__ import annotations
 
+import argparse
+import importlib
 import os
 
 import django
 from rich.console import Console
-from rich.table import Table
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 django.setup()
+
+NAMES = ("switch", "re_embed", "memory")
 
 
 def main() -> None:
@@ -18,18 +21,22 @@ def main() -> None:
     from django.core.management import call_command  # noqa: PLC0415
 
     from samproject.supervisor.embedded import EmbeddedServices  # noqa: PLC0415
-    from tests.benchmarks.switch import measure  # noqa: PLC0415
 
+    console = Console()
+    chosen = _chosen()
     with EmbeddedServices(settings.SAM_LOCATIONS):
         call_command("migrate", interactive=False, verbosity=0)
-        timings = measure()
-    table = Table("chunks", "median ms", "worst ms", title="The switch, its whole transaction")
-    for timing in timings:
-        table.add_row(f"{timing.chunks:,}", f"{timing.median_ms:.1f}", f"{timing.worst_ms:.1f}")
-    console = Console()
-    console.print(table)
-    ratio = timings[-1].median_ms / timings[0].median_ms
-    console.print(f"{timings[-1].chunks:,} against {timings[0].chunks:,} chunks: {ratio:.2f} times")
+        for name in chosen:
+            importlib.import_module(f"tests.benchmarks.{name}").run(console)
+
+
+def _chosen() -> list[str]:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)}")
+    chosen: list[str] = parser.parse_args().names
+    if unknown := set(chosen) - set(NAMES):
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; choose from {NAMES}")
+    return chosen or list(NAMES)
 
 
 if __name__ == "__main__":

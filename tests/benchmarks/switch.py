@@ -9,6 +9,8 @@ from statistics import median
 import numpy as np
 from django.contrib.auth.models import User
 from django.utils import timezone
+from rich.console import Console
+from rich.table import Table
 
 from engines.models import (
     CatalogModel,
@@ -39,6 +41,18 @@ class Timing:
     chunks: int
     median_ms: float
     worst_ms: float
+
+
+def run(console: Console) -> None:
+    """Measure and print a table."""
+    timings = measure()
+    table = Table("chunks", "median ms", "worst ms", title="The switch, its whole transaction")
+    for timing in timings:
+        table.add_row(f"{timing.chunks:,}", f"{timing.median_ms:.1f}", f"{timing.worst_ms:.1f}")
+    console.print(table)
+    few, many = timings[0], timings[-1]
+    ratio = many.median_ms / few.median_ms
+    console.print(f"{many.chunks:,} against {few.chunks:,} chunks: {ratio:.2f} times")
 
 
 def measure(sizes: tuple[int, ...] = (1_000, 20_000)) -> list[Timing]:
