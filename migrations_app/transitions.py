@@ -23,6 +23,7 @@ from migrations_app.states import (
     POINT_OF_NO_RETURN,
     STEP_FINAL,
     STEP_MOVES,
+    PlanKind,
     PlanStatus,
     StepStatus,
 )
@@ -169,13 +170,14 @@ def request_cancel(plan_id: UUID | str, *, who: str) -> Plan:
         plan = _lock_plan(plan_id)
         if plan.status == PlanStatus.CANCELLED:
             return plan
+        if _is_switched(plan) and plan.status != PlanStatus.ROLLED_BACK:
+            other = "migrate again" if plan.kind == PlanKind.ROLLBACK else "roll the plan back"
+            raise ConflictError(
+                f"The switch is already committed; {other} instead of cancelling it."
+            )
         if plan.status not in (PlanStatus.PENDING, PlanStatus.IN_PROGRESS):
             raise IllegalMoveError(
                 f"The plan is {plan.status}; only an open plan can be cancelled."
-            )
-        if _is_switched(plan):
-            raise ConflictError(
-                "The switch is already committed; roll the plan back instead of cancelling it."
             )
         if plan.cancel_requested_at is None:
             plan.cancel_requested_at = timezone.now()
