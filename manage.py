@@ -1,19 +1,9 @@
 #!/usr/bin/env python
-"""SAM's command line."""
+"""SAM's command line, run from the repository."""
 
 from __future__ import annotations
 
-import os
-import sys
-
-from django.core.management import execute_from_command_line
-
-
-def main() -> None:
-    """Run a management command."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "samproject.settings")
-    execute_from_command_line(sys.argv)
-
+from samproject.command_line import main
 
 if __name__ == "__main__":
     main()

@@ -10,10 +10,12 @@ from django.contrib import admin, messages
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.defaultfilters import filesizeformat
 
 from engines.models import (
     CatalogModel,
     EngineDefault,
+    EnginePreference,
     Host,
     KnowledgeBase,
     ModelCopy,
@@ -22,6 +24,64 @@ from engines.models import (
 from engines.models.catalog_checks import validate_model_filename, validate_repository
 from engines.services.catalog import catalog_export
 from engines.services.roles import is_administrator, is_curator, is_operator
+
+INLINE_STYLE = {"all": ("engines/admin.css",)}
+CATALOG_FIELDSETS: tuple[Any, ...] = (
+    (
+        None,
+        {
+            "fields": (
+                "model_id",
+                "display_name",
+                "description",
+                ("model_family", "role"),
+                "licence",
+                "tags",
+                "published",
+                "recommended",
+                "allowed_groups",
+            )
+        },
+    ),
+    (
+        "File",
+        {
+            "fields": (
+                "huggingface_repo",
+                "filename",
+                ("wanted_revision", "hub_endpoint"),
+                "sha256",
+                "file_size",
+                "current_revision",
+            )
+        },
+    ),
+    ("Engine", {"fields": ("runtime", "quantization", "context_length")}),
+    (
+        "Search by meaning",
+        {
+            "fields": (
+                "embedding_model",
+                ("embedding_dimension", "pooling", "normalise"),
+                ("query_prefix", "document_prefix"),
+            )
+        },
+    ),
+    ("Times", {"fields": (("created_at", "updated_at"),)}),
+)
+
+CATALOG_HELP = {
+    "model_id": "What programs and plans call it; lower-case letters, digits and . _ : -",
+    "display_name": "What people read.",
+    "model_family": "Engines of one family share their prompts, like qwen or llama.",
+    "runtime": "What runs the file; llama_cpp, or the name of an installed plugin.",
+    "sha256": "What the file must have; empty means what the Hub states.",
+    "query_prefix": "Put before every question; the model's page says whether it wants it.",
+    "document_prefix": "Put before every passage.",
+    "tags": 'A JSON list of words: ["small", "multilingual"].',
+    "recommended": "Marked so in the catalog that people see.",
+    "published": "Off: only the staff see it and nobody can move to it.",
+}
 
 
 class RoleAdmin(admin.ModelAdmin[Any]):
@@ -52,9 +112,22 @@ class RoleAdmin(admin.ModelAdmin[Any]):
 class CatalogForm(forms.ModelForm[CatalogModel]):
     """The entry's form, as strict about names as the API."""
 
-    filename = forms.CharField(max_length=255, validators=[validate_model_filename])
-    huggingface_repo = forms.CharField(max_length=193, validators=[validate_repository])
-    hub_endpoint = forms.URLField(required=False, assume_scheme="https")
+    filename = forms.CharField(
+        max_length=255,
+        validators=[validate_model_filename],
+        help_text="One GGUF file of the repository, like Qwen3-0.6B.Q4_K_M.gguf.",
+    )
+    huggingface_repo = forms.CharField(
+        label="Hugging Face repository",
+        max_length=193,
+        validators=[validate_repository],
+        help_text="As the Hub writes it: organisation/name.",
+    )
+    hub_endpoint = forms.URLField(
+        required=False,
+        assume_scheme="https",
+        help_text="Only for a mirror or a private hub; empty means the configured one.",
+    )
 
 
 class CatalogAdmin(RoleAdmin):
@@ -63,17 +136,16 @@ class CatalogAdmin(RoleAdmin):
     list_display = (
         "model_id",
         "display_name",
-        "model_family",
         "role",
-        "quantization",
-        "context_length",
-        "recommended",
+        "size",
         "published",
+        "recommended",
         "hosts_having_it",
     )
     list_filter = ("published", "recommended", "role", "model_family", "runtime", "licence")
     search_fields = ("model_id", "display_name", "huggingface_repo", "description")
     form = CatalogForm
+    fieldsets = CATALOG_FIELDSETS
     filter_horizontal = ("allowed_groups",)
     autocomplete_fields = ("embedding_model",)
     readonly_fields = ("current_revision", "created_at", "updated_at")
@@ -81,6 +153,12 @@ class CatalogAdmin(RoleAdmin):
 
     def writes(self, user: User | AnonymousUser) -> bool:
         return is_curator(user)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, *args: Any, **kwargs: Any
+    ) -> type[forms.ModelForm[Any]]:
+        kwargs |= {"help_texts": CATALOG_HELP, "labels": {"sha256": "SHA-256"}}
+        return super().get_form(request, obj, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogModel]:
         has_it = Count(
@@ -90,6 +168,10 @@ class CatalogAdmin(RoleAdmin):
         )
         rows: QuerySet[CatalogModel] = super().get_queryset(request)
         return rows.annotate(host_count=has_it)
+
+    @admin.display(ordering="file_size")
+    def size(self, model: CatalogModel) -> str:
+        return filesizeformat(model.file_size) if model.file_size else "?"
 
     @admin.display(description="hosts", ordering="host_count")
     def hosts_having_it(self, model: Any) -> int:
@@ -124,10 +206,16 @@ class CatalogAdmin(RoleAdmin):
 
 class CopyInline(admin.TabularInline[ModelCopy, Host]):
     model = ModelCopy
-    fields = ("revision", "status", "file_size", "downloaded_at", "verified_at", "error")
+    fields = ("revision", "status", "size", "downloaded_at", "verified_at", "error")
     readonly_fields = fields
     extra = 0
     can_delete = False
+
+    class Media:
+        css = INLINE_STYLE
+
+    def size(self, copy: ModelCopy) -> str:
+        return filesizeformat(copy.file_size)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelCopy]:
         return super().get_queryset(request).select_related("revision__model")
@@ -146,6 +234,14 @@ class HostAdmin(RoleAdmin):
     list_display = ("name", "status", "last_seen", "cores", "memory", "free_disk", "copies_held")
     list_filter = ("status",)
     search_fields = ("name",)
+    fields = (
+        ("name", "status", "last_seen"),
+        ("cores", "memory"),
+        ("gpus", "gpu_memory"),
+        ("free_disk", "disk"),
+        "limits",
+        "announces",
+    )
     inlines = (CopyInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
@@ -159,11 +255,18 @@ class HostAdmin(RoleAdmin):
 
     @admin.display(ordering="memory_bytes")
     def memory(self, host: Host) -> str:
-        return gibibytes(host.memory_bytes)
+        return filesizeformat(host.memory_bytes)
+
+    @admin.display(description="GPU memory")
+    def gpu_memory(self, host: Host) -> str:
+        return filesizeformat(host.vram_bytes)
 
     @admin.display(ordering="disk_free_bytes")
     def free_disk(self, host: Host) -> str:
-        return gibibytes(host.disk_free_bytes)
+        return filesizeformat(host.disk_free_bytes)
+
+    def disk(self, host: Host) -> str:
+        return filesizeformat(host.disk_total_bytes)
 
 
 @admin.register(KnowledgeBase)
@@ -221,6 +324,15 @@ class PromptTemplateAdmin(RoleAdmin):
         return is_curator(user)
 
 
-def gibibytes(size: int) -> str:
-    """Write bytes as GiB for people."""
-    return f"{size / 2**30:.1f} GiB"
+@admin.register(EnginePreference)
+class EnginePreferenceAdmin(RoleAdmin):
+    """Who uses which engine; it is changed by a plan or by the person, never here."""
+
+    list_display = ("user", "engine", "prompt_family", "last_upgrade", "version")
+    list_select_related = ("user", "engine")
+    list_filter = (("engine", admin.RelatedOnlyFieldListFilter),)
+    search_fields = ("user__username", "engine__model_id")
+    list_display_links = None
+
+    def reads(self, user: User | AnonymousUser) -> bool:
+        return is_operator(user)

@@ -32,6 +32,9 @@ def _default_data_folder() -> Path:
 SAM_DATA_DIR = env.read_path("SAM_DATA_DIR", _default_data_folder())
 SAM_LOCATIONS = locate(SAM_DATA_DIR)
 SAM_MODELS_DIR = env.read_path("SAM_MODELS_DIR", SAM_DATA_DIR / "models")
+SAM_SHARE_MODELS = env.read_bool("SAM_SHARE_MODELS", default=False)
+HF_HUB_CACHE = env.read_path("HF_HUB_CACHE", Path.home() / ".cache" / "huggingface" / "hub")
+OLLAMA_MODELS = env.read_path("OLLAMA_MODELS", Path.home() / ".ollama" / "models")
 SAM_ARTIFACT_STORE = env.read_str("SAM_ARTIFACT_STORE", f"file://{SAM_DATA_DIR / 'artifacts'}")
 SAM_HOST_NAME = host_name()
 
@@ -155,6 +158,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 
 LANGUAGE_CODE = "en"
+FORMAT_MODULE_PATH = "samproject.formats"
 TIME_ZONE = "UTC"
 USE_TZ = True
 

@@ -144,7 +144,7 @@ class UnknownRoute(ApiView):
     schema = None  # type: ignore[assignment]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise NotFound("There is nothing at this address; the OpenAPI page lists what there is.")
+        raise NotFound("There is nothing at this address; /api/docs/ lists what there is.")
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         raise NotFound

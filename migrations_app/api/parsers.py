@@ -13,7 +13,7 @@ from rest_framework.exceptions import ParseError
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 
-from migrations_app.api.problems import BodyTooLarge
+from migrations_app.api.problems import BodyTooLarge, LengthMissing
 
 KIBI = 1024
 MAX_JSON_BYTES = 2 * KIBI * KIBI
@@ -38,7 +38,12 @@ class StrictJSONParser(JSONParser):
 
 
 def refuse_large_body(request: Request, max_upload_bytes: int) -> None:
-    """Raise 413 by the announced length; one that is not announced Django bounds while reading."""
+    """Raise 413 by the announced length, and 411 for a body without one, which would be ignored.
+
+    RFC 9110, section 15.5.12, lets a server insist on Content-Length.
+    """
+    if "chunked" in request.META.get("HTTP_TRANSFER_ENCODING", "").lower():
+        raise LengthMissing
     is_upload = (request.content_type or "").startswith("multipart/")
     limit = max(max_upload_bytes, MAX_JSON_BYTES) if is_upload else MAX_JSON_BYTES
     announced = request.META.get("CONTENT_LENGTH") or "0"

@@ -27,6 +27,7 @@ TITLES = {
     405: "Method not allowed",
     406: "Not acceptable",
     409: "Conflict",
+    411: "Content-Length is needed",
     412: "Changed meanwhile",
     413: "Too large",
     415: "Unsupported media type",
@@ -34,7 +35,7 @@ TITLES = {
     428: "If-Match is needed",
     429: "Too many requests",
     500: "Internal error",
-    502: "The engine failed",
+    502: "The engine or the Hub failed",
     503: "Temporarily unavailable",
 }
 
@@ -73,6 +74,12 @@ class PreconditionFailed(exceptions.APIException):
 class BodyTooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "body_too_large"
+
+
+class LengthMissing(exceptions.APIException):
+    status_code = status.HTTP_411_LENGTH_REQUIRED
+    default_code = "length_required"
+    default_detail = "Send Content-Length; a body sent in chunks is not read here."
 
 
 class KeyReused(exceptions.APIException):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from collections.abc import Iterable, Sequence
 from threading import Event
 from typing import IO, Any, cast
@@ -83,10 +84,14 @@ def _method(action: str) -> str:
 
 
 def person(name: str) -> User:
-    """Return the user of this name, or CommandError."""
+    """Return the user of this name, for ``add_argument(type=person)``.
+
+    ArgumentTypeError, which argparse tells as a sentence: Django shows what else is raised while
+    arguments are read as a trace.
+    """
     user = User.objects.filter(username=name).first()
     if user is None:
-        raise CommandError(f"There is no user {name!r}; `manage.py createsuperuser` makes one.")
+        raise ArgumentTypeError(f"there is no user {name!r}; people are created in the admin.")
     return user
 
 

@@ -65,6 +65,25 @@ def test_a_body_over_the_limit_is_413_before_it_is_read(alice: APIClient) -> Non
     assert not KnowledgeBase.objects.exists()
 
 
+def test_a_body_in_chunks_is_411_and_not_taken_for_an_empty_one(alice: APIClient) -> None:
+    answer = alice.post(
+        "/api/v1/knowledge-bases",
+        {"name": "x"},
+        format="json",
+        CONTENT_LENGTH="",
+        HTTP_TRANSFER_ENCODING="chunked",
+    )
+
+    problem(answer, 411, "length_required")
+    assert not KnowledgeBase.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/v1", "/api/v2/plans", "/api/schemas"])
+def test_what_is_not_there_below_api_is_a_problem_too(alice: APIClient, path: str) -> None:
+    problem(alice.get(path), 404, "not_found")
+    problem(alice.post(path), 404, "not_found")
+
+
 def test_a_body_of_another_kind_is_415(alice: APIClient) -> None:
     problem(
         send(alice, b"name=x", "application/x-www-form-urlencoded"), 415, "unsupported_media_type"

@@ -70,6 +70,22 @@ def test_an_entry_is_added(engines: Engines) -> None:
     assert CatalogModel.objects.get(model_id="gemma-2b").embedding_model == engines.embedder
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["token", "nobody"],
+        ["search", "roof", "--user", "nobody"],
+        ["plan", "create", "qwen-4b", "--user", "nobody"],
+    ],
+)
+def test_an_unknown_person_is_a_sentence(engines: Engines, command: list[str]) -> None:
+    with pytest.raises(CommandError, match="there is no user 'nobody'"):
+        run(*command)
+
+    assert not Plan.objects.exists()
+    assert not Token.objects.exists()
+
+
 def test_a_download_is_started_looked_at_and_cancelled(engines: Engines) -> None:
     assert "to gpu-1" in run("download", "start", "qwen-4b", "--host", "gpu-1")
     assert "0.0 % on gpu-1" in run("download", "status", "qwen-4b")
@@ -188,3 +204,26 @@ def test_a_token_is_made_once_and_renewed_on_wish(people: People) -> None:
 def test_searching_without_a_host_says_so(people: People, redis_client: Redis) -> None:
     with pytest.raises(CommandError, match="No active host"):
         run("search", "whales", "--user", "alice")
+
+
+def test_an_empty_file_is_left_out_and_told(people: People, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("text")
+    (tmp_path / "empty.md").write_text(" \n")
+    (tmp_path / "folder.md").mkdir()
+
+    said = run("documents", "add", str(tmp_path), "--user", "alice")
+
+    assert "empty.md is empty; left out." in said
+    assert "1 documents added" in said
+    assert [document.title for document in Document.objects.all()] == ["a.md"]
+
+
+def test_where_there_is_nothing_to_add_no_base_is_made(people: People, tmp_path: Path) -> None:
+    (tmp_path / "image.png").write_bytes(b"x")
+
+    with pytest.raises(CommandError, match="There is no text to add"):
+        run("documents", "add", str(tmp_path), "--user", "alice")
+    with pytest.raises(CommandError, match="No such file"):
+        run("documents", "add", str(tmp_path / "nothing"), "--user", "alice")
+
+    assert not KnowledgeBase.objects.exists()

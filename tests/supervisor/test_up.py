@@ -16,10 +16,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from samproject.supervisor.locations import Locations
+from samproject.supervisor.locations import Locations, locate
 from samproject.supervisor.processes import running_in
 from tests.supervisor.sql import run
 
@@ -29,12 +30,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 class Up:
     """A running ``manage.py up`` and what it has printed."""
 
-    def __init__(self, locations: Locations, *options: str) -> None:
+    def __init__(self, locations: Locations, *options: str, **variables: str) -> None:
         self.lines: list[str] = []
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "up", *options],
             cwd=PROJECT,
-            env=environment(locations),
+            env=environment(locations) | variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -122,6 +123,48 @@ def test_when_up_runs_already_then_a_second_one_exits_with_its_process_id(
     assert "Traceback" not in second.stderr
     assert run(locations, "SELECT 1") == [(1,)]
     assert first.end() == 0
+
+
+@pytest.mark.slow
+def test_when_a_port_is_taken_then_up_names_it_and_starts_nothing(locations: Locations) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        ended = subprocess.run(
+            [sys.executable, "manage.py", "up", "--port", str(port)],
+            cwd=PROJECT,
+            env=environment(locations),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == 1
+    assert f"SAM cannot listen on 127.0.0.1:{port} (Address already in use)" in ended.stderr
+    assert "choose another with --port" in ended.stderr
+    assert "web: running" not in ended.stdout
+    assert "database:" not in ended.stdout
+
+
+@pytest.mark.slow
+def test_hosts_that_start_together_on_an_empty_database_take_turns(
+    locations: Locations, folder: Path, started: list[Up]
+) -> None:
+    started.append(services := Up(locations, "--services-only"))
+    services.wait_for(r"redis: running")
+    shared = {
+        "DATABASE_URL": f"postgres://sam@{quote(str(locations.postgres_sockets), safe='')}/sam",
+        "REDIS_URL": f"unix://{locations.redis_socket}?db=0",
+        "SECRET_KEY": "a" * 50,
+        "SAM_BACKUP_KEY": "b" * 64,
+    }
+    bare = ("--workers", "--no-web", "--no-beat", "--no-flower")
+    hosts = [Up(locate(folder / f"host-{n}"), *bare, **shared) for n in range(3)]
+    started.extend(hosts)
+
+    for host in hosts:
+        host.wait_for("tables are up to date")
+
+    assert [host.end() for host in (*hosts, services)] == [0, 0, 0, 0]
 
 
 def test_when_a_server_is_killed_under_up_then_it_comes_back_with_its_data(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
+from django.template.defaultfilters import filesizeformat
 
 from engines.models import CatalogModel
 from engines.services.catalog import ImportReport
@@ -50,7 +51,7 @@ class Command(SamCommand):
                     model.model_id,
                     model.model_family,
                     model.role,
-                    model.file_size or "?",
+                    filesizeformat(model.file_size) if model.file_size else "?",
                     "yes" if model.published else "no",
                     library.get_model_status(model.model_id),
                 )

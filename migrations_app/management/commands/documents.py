@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 from rich.progress import track
 
+from engines.exceptions import SamError
 from engines.models import Document, KnowledgeBase
 from engines.services.knowledge import base_create, document_add, document_delete
 from migrations_app.management.console import SamCommand, person
@@ -21,6 +22,7 @@ MEDIA_TYPES = {
     ".txt": Document.MediaType.TEXT,
     ".rst": Document.MediaType.TEXT,
 }
+_KNOWN = ", ".join(sorted(MEDIA_TYPES))
 
 
 class Command(SamCommand):
@@ -44,18 +46,14 @@ class Command(SamCommand):
         parser.add_argument("--user", required=True, type=person)
 
     def do_add(self, options: dict[str, Any]) -> None:
-        files = list(_text_files(options["paths"]))
-        texts = [(path, _read(path)) for path in files]
+        texts = self._texts(options["paths"])
         base = _base(options["user"], options["base"])
-        for path, text in track(texts, "Adding", console=self.console()):
-            document_add(
-                base.pk,
-                title=path.name,
-                text=text,
-                media_type=MEDIA_TYPES[path.suffix.lower()],
-                embed=embed_for_writer,
-            )
-        self.say(f"{len(files)} documents added to {base.name}.")
+        for added, (path, text) in enumerate(track(texts, "Adding", console=self.console())):
+            try:
+                _add(base, path, text)
+            except SamError as error:
+                raise CommandError(f"{path}: {error} {added} documents were added.") from error
+        self.say(f"{len(texts)} documents added to {base.name}.")
 
     def do_list(self, options: dict[str, Any]) -> None:
         documents = Document.objects.filter(base__owner=options["user"]).select_related("base")
@@ -80,6 +78,21 @@ class Command(SamCommand):
             document_delete(number)
         self.say(f"{len(wanted)} documents deleted.")
 
+    def _texts(self, paths: list[Path]) -> list[tuple[Path, str]]:
+        """Read all that is to be added, so that a file that cannot be leaves nothing half done."""
+        read = [(path, _read(path)) for path in _text_files(paths)]
+        for path in (path for path, text in read if not text.strip()):
+            self.say(f"{path} is empty; left out.")
+        found = [(path, text) for path, text in read if text.strip()]
+        if not found:
+            raise CommandError(f"There is no text to add; SAM reads {_KNOWN} files.")
+        return found
+
+
+def _add(base: KnowledgeBase, path: Path, text: str) -> None:
+    media_type = MEDIA_TYPES[path.suffix.lower()]
+    document_add(base.pk, title=path.name, text=text, media_type=media_type, embed=embed_for_writer)
+
 
 def _base(user: User, name: str) -> KnowledgeBase:
     return KnowledgeBase.objects.filter(owner=user, name=name).order_by("pk").first() or (
@@ -90,12 +103,12 @@ def _base(user: User, name: str) -> KnowledgeBase:
 def _text_files(paths: list[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(p for p in path.rglob("*") if p.suffix.lower() in MEDIA_TYPES)
-        elif path.suffix.lower() in MEDIA_TYPES:
+            below = sorted(path.rglob("*"))
+            yield from (p for p in below if p.is_file() and p.suffix.lower() in MEDIA_TYPES)
+        elif path.suffix.lower() in MEDIA_TYPES or not path.exists():
             yield path
         else:
-            known = ", ".join(sorted(MEDIA_TYPES))
-            raise CommandError(f"{path} is no text of these kinds: {known}.")
+            raise CommandError(f"{path} is no text of these kinds: {_KNOWN}.")
 
 
 def _read(path: Path) -> str:

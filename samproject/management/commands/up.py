@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db import OperationalError, connections
+from django.db import OperationalError, connection, connections
 
 from engines.exceptions import SamError
 from samproject.generated_secrets import generated_secret
 from samproject.supervisor.embedded import EmbeddedServices
+from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.processes import Child
 from samproject.supervisor.roster import FLOWER_USER, WORKERS, Site, Wishes, roster
 from samproject.supervisor.supervise import Supervisor
+
+FLOWER_HOST = "127.0.0.1"
+MIGRATION_LOCK = 0x53414D02
+"""Any number that no other advisory lock of this database has."""
 
 
 class Command(BaseCommand):
@@ -64,6 +70,7 @@ class Command(BaseCommand):
             self._say(f"{server.name}: running (process {server.pid})")
         children: list[Child] = []
         if not options["services_only"]:
+            _check_ports(options)
             self._migrate()
             children = [Child(program) for program in roster(_site(), _wishes(options))]
             self._say_addresses(options)
@@ -71,6 +78,10 @@ class Command(BaseCommand):
 
     def _migrate(self) -> None:
         try:
+            with connection.cursor() as cursor:
+                # Hosts that start together take turns: two cannot make the same table. The lock
+                # ends with the connection.
+                cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
             call_command("migrate", interactive=False, verbosity=0)
         except OperationalError as error:
             raise CommandError(
@@ -86,13 +97,37 @@ class Command(BaseCommand):
             self._say(f"admin {address}/admin/   API {address}/api/docs/")
         if not options["no_flower"]:
             self._say(
-                f"Flower http://127.0.0.1:{options['flower_port']}/ (user {FLOWER_USER}, "
+                f"Flower http://{FLOWER_HOST}:{options['flower_port']}/ (user {FLOWER_USER}, "
                 f"password in {settings.SAM_DATA_DIR / 'flower-password'})"
             )
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def _check_ports(options: dict[str, Any]) -> None:
+    """Raise SupervisorError for a port in use: its server would be started again for ever."""
+    if not options["no_web"]:
+        _check_port(options["host"], options["port"], "--port")
+    if not options["no_flower"]:
+        _check_port(FLOWER_HOST, options["flower_port"], "--flower-port")
+
+
+def _check_port(host: str, port: int, option: str) -> None:
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As the servers do: a port whose last connections still end is free.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise SupervisorError(
+            f"SAM cannot listen on {host}:{port} ({reason}); choose another with {option}."
+        ) from error
 
 
 def _site() -> Site:

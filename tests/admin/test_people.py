@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+from rest_framework.authtoken.models import Token
+
+from engines.models import EnginePreference
+from tests.admin.test_admin import act, engines, people, signed_in
+from tests.api.people import Engines, People, use_engine
+
+__all__ = ["engines", "people"]
+
+USERS = "/admin/auth/user/"
+GROUPS = "/admin/auth/group/"
+PREFERENCES = "/admin/engines/enginepreference/"
+
+
+@pytest.fixture
+def administrator(people: People) -> Client:
+    return signed_in(people.administrator)
+
+
+def test_a_token_is_shown_nowhere_and_can_be_ended(administrator: Client, people: People) -> None:
+    keys = [Token.objects.create(user=user).key for user in (people.alice, people.bob)]
+
+    for page in ("/admin/", USERS, f"{USERS}{people.alice.pk}/change/"):
+        shown = administrator.get(page).content.decode()
+        assert not [key for key in keys if key in shown]
+    assert administrator.get("/admin/authtoken/tokenproxy/").status_code == 404
+
+    assert act(administrator, USERS, "end_tokens", [people.alice]) == "1 tokens ended."
+    assert [token.user for token in Token.objects.all()] == [people.bob]
+
+
+def test_an_administrator_by_group_manages_people_and_groups(
+    administrator: Client, people: People
+) -> None:
+    filled = {"username": "dora", "usable_password": "false"}
+    administrator.post(f"{USERS}add/", filled)
+    administrator.post(f"{GROUPS}add/", {"name": "readers"})
+
+    assert User.objects.get(username="dora").has_usable_password() is False
+    assert Group.objects.filter(name="readers").exists()
+
+
+@pytest.mark.parametrize("role", ["curator", "operator"])
+def test_other_roles_neither_see_nor_change_people(people: People, role: str) -> None:
+    client = signed_in(getattr(people, role))
+    before = User.objects.count()
+
+    assert client.get(USERS).status_code == 403
+    assert client.get(GROUPS).status_code == 403
+    assert client.post(f"{USERS}add/", {"username": "dora"}).status_code == 403
+    assert User.objects.count() == before
+
+
+def test_an_operator_sees_who_uses_which_engine_and_changes_nothing(
+    people: People, engines: Engines
+) -> None:
+    use_engine(people.alice, engines.old)
+    operator = signed_in(people.operator)
+    preference = EnginePreference.objects.get(user=people.alice)
+
+    page = operator.get(PREFERENCES).content.decode()
+
+    assert "LLAMA-8B" in page
+    changed = operator.post(f"{PREFERENCES}{preference.pk}/change/", {"engine": ""})
+    assert changed.status_code == 403
+    assert EnginePreference.objects.get(user=people.alice).engine == engines.old
+    assert signed_in(people.curator).get(PREFERENCES).status_code == 403

@@ -1,0 +1,38 @@
+"""``manage.py`` as a person runs it, where SAM cannot work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=PROJECT,
+        env=os.environ | {"DJANGO_SETTINGS_MODULE": "samproject.settings"} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_command_without_a_database_ends_with_a_sentence(tmp_path: Path) -> None:
+    ended = manage("token", "ada", SAM_DATA_DIR=str(tmp_path), DATABASE_URL="", REDIS_URL="")
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("The database does not answer: ")
+    assert "Start `manage.py up` with the same SAM_DATA_DIR" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_wrong_setting_ends_with_its_sentence(tmp_path: Path) -> None:
+    ended = manage("catalog", "list", SAM_DATA_DIR=str(tmp_path), SAM_LEASE_SECONDS="soon")
+
+    assert ended.returncode == 1
+    assert "SAM_LEASE_SECONDS" in ended.stderr
+    assert "Traceback" not in ended.stderr
