@@ -11,7 +11,12 @@ from django.db import transaction
 from django.db.models import Sum
 from django.db.models.functions import Length
 
-from engines.exceptions import HostUnavailableError, InvalidRequestError, NotFoundError
+from engines.exceptions import (
+    HostUnavailableError,
+    InvalidRequestError,
+    NotFoundError,
+    UnsafeModelFileError,
+)
 from engines.models import (
     AdapterStatus,
     CatalogModel,
@@ -30,6 +35,7 @@ from engines.models import (
 )
 from engines.services.catalog import catalog_visible_to, model_get, pinned_revision
 from engines.services.preferences import effective_engine, preference_of
+from migrations_app.memory import memory_of, not_together
 from migrations_app.models import Plan, Step
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
 
@@ -38,8 +44,6 @@ TEXTS_PER_SECOND = 12.0
 """What a small embedder does on two CPU cores, until this host has measured its own."""
 BYTES_PER_SECOND = 10 * 1024 * 1024
 FIXED_MINUTES = 1
-MEMORY_FACTOR = 1.2
-"""Memory of a loaded model over its file's size: key/value cache and compute buffers."""
 DISK_RESERVE = 1024**3
 CHARS_PER_TOKEN = 4
 BACKUP_BYTES_PER_CHUNK = 2048
@@ -183,14 +187,29 @@ def _target(user: User, name: str) -> CatalogModel:
 
 
 def choose_host(revisions: list[ModelRevision]) -> Host:
-    """Choose an active host: most of the files there already, then the most free disk."""
+    """Choose an active host: most of the files there already, then the most free disk.
+
+    Raises HostUnavailableError when none is active, UnsafeModelFileError when each has a file of
+    these that crashed its engine.
+    """
     active = Host.objects.filter(status=HostStatus.ACTIVE)
     hosts = sorted(active, key=lambda host: (-_files_on(host, revisions), -host.disk_free_bytes))
     if not hosts:
         raise HostUnavailableError(
             "No host is active; start a host's workers (`manage.py up` starts one) and try again."
         )
-    return hosts[0]
+    chosen = next((host for host in hosts if not _has_unsafe(host, revisions)), None)
+    if chosen is None:
+        names = ", ".join(str(revision) for revision in revisions)
+        raise UnsafeModelFileError(
+            f"{names}: a file is marked unsafe on every active host; an operator can clear the mark."
+        )
+    return chosen
+
+
+def _has_unsafe(host: Host, revisions: list[ModelRevision]) -> bool:
+    unsafe = ModelCopy.objects.filter(host=host, revision__in=revisions, status=CopyStatus.UNSAFE)
+    return unsafe.exists()
 
 
 def _files_on(host: Host, revisions: list[ModelRevision]) -> int:
@@ -215,7 +234,7 @@ def preview_of(plan: Plan) -> dict[str, Any]:
         "bases": [{"id": base.pk, "name": base.name} for base in bases],
         **counts,
         **disk,
-        **_memory(plan),
+        **memory_of(plan),
         "estimated_minutes": _minutes(counts["to_embed"], disk["bytes_to_fetch"]),
     }
     return {**preview, "warnings": _warnings(plan, preview)}
@@ -262,15 +281,6 @@ def _disk(plan: Plan, chunks: int) -> dict[str, int]:
     return {"bytes_to_fetch": fetch, "disk_needed_bytes": fetch + own, "disk_free_bytes": free}
 
 
-def _memory(plan: Plan) -> dict[str, int]:
-    revisions = {
-        r.pk: r for r in (plan.from_revision, plan.to_revision, plan.embedder_revision) if r
-    }
-    files = sum(revision.file_size for revision in revisions.values())
-    memory = plan.host.memory_bytes if plan.host else 0
-    return {"memory_needed_bytes": int(files * MEMORY_FACTOR), "memory_bytes": memory}
-
-
 def _minutes(to_embed: int, bytes_to_fetch: int) -> int:
     seconds = to_embed / TEXTS_PER_SECOND + bytes_to_fetch / BYTES_PER_SECOND
     return FIXED_MINUTES + math.ceil(seconds / 60)
@@ -280,8 +290,8 @@ def _warnings(plan: Plan, preview: dict[str, Any]) -> list[str]:
     warnings = []
     if preview["disk_needed_bytes"] + DISK_RESERVE > preview["disk_free_bytes"]:
         warnings.append("The host may not have enough free disk for this plan.")
-    if preview["memory_bytes"] and preview["memory_needed_bytes"] > preview["memory_bytes"]:
-        warnings.append("Old and new engine do not fit into the host's memory together.")
+    if preview["fits_together"] is False:
+        warnings.append(not_together(preview))
     if preview["adapters"]:
         warnings.append("The LoRA adapters named here will not work with the new engine.")
     if plan.kind == PlanKind.MIGRATE:

@@ -7,12 +7,12 @@ from collections.abc import Iterable
 from django.conf import settings
 from django.db import transaction
 
+from engines import machine
 from engines.clock import ClockTimestamp
 from engines.models import Host, HostStatus
 from migrations_app.live import LIVE_KINDS
 from migrations_app.steps import HANDLERS
 from migrations_app.wakeups import live_queue, work_queue
-from worker import machine
 from worker.guard import with_database
 
 LIVE_PREFIX = "live."
@@ -56,5 +56,7 @@ def _register(steps: list[str], live: list[str]) -> Host:
 def _measure(host: Host) -> None:
     host.cores = machine.cores()
     host.memory_bytes = machine.memory_bytes()
-    host.gpus = machine.gpus()
+    gpus = machine.gpus()
+    host.gpus = [gpu.name for gpu in gpus]
+    host.vram_bytes = sum(gpu.vram_bytes for gpu in gpus)
     host.disk_total_bytes, host.disk_free_bytes = machine.disk_bytes(settings.SAM_MODELS_DIR)

@@ -38,7 +38,7 @@ def write_gguf(path: Path, metadata: Metadata, tensors: Tensors) -> Path:
     numbers FLOAT32. ``tensors`` are float32 or float16 arrays, last axis contiguous as in the file.
     Raises InvalidRequestError for an empty or mixed array and for any other element type.
     """
-    header = _header(metadata, tensors)
+    header = header_bytes(metadata, tensors)
     staged = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with staged.open("wb") as file:
@@ -51,7 +51,8 @@ def write_gguf(path: Path, metadata: Metadata, tensors: Tensors) -> Path:
     return path
 
 
-def _header(metadata: Metadata, tensors: Tensors) -> bytes:
+def header_bytes(metadata: Metadata, tensors: Tensors) -> bytes:
+    """What ``write_gguf`` puts before the weights; only shapes and types of the tensors are read."""
     parts = [MAGIC, struct.pack("<IQQ", WRITTEN_VERSION, len(tensors), len(metadata))]
     parts += [_string(key) + _value(key, value) for key, value in metadata.items()]
     parts += _tensor_infos(tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,7 +88,9 @@ def _is_there(
         verify_file(path, sha256=sha256, size=size, progress=progress, cancelled=cancelled)
     except (ArtifactMissingError, DigestMismatchError):
         return False
-    path.chmod(READ_ONLY)
+    if path.stat().st_uid == os.geteuid():
+        # A file that is shared with another program may be that program's own.
+        path.chmod(READ_ONLY)
     return True
 
 

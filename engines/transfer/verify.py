@@ -6,6 +6,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,6 +14,14 @@ from engines.durable_files import BLOCK, open_regular
 from engines.exceptions import ArtifactMissingError, DigestMismatchError
 from engines.transfer.remote import Progress
 from engines.transfer.reporting import Reporter
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a file must hold: SHA-256 in lower-case hexadecimal digits, size in bytes."""
+
+    sha256: str
+    size: int
 
 
 def verify_file(
@@ -29,12 +38,34 @@ def verify_file(
     TransferCancelledError. Changes nothing.
     """
     with _open(path) as file:
-        actual = os.fstat(file.fileno()).st_size
-        if actual != size:
-            raise DigestMismatchError(
-                f"{path} has {actual} bytes instead of {size}. Download it again."
-            )
+        _require_size(file, path, size)
         found = _digest(file, size, Reporter(path.name, progress, cancelled))
+    _require_digest(path, found, sha256)
+
+
+def verify_open_file(
+    file: BinaryIO,
+    path: Path,
+    content: Content,
+    *,
+    progress: Callable[[Progress], None],
+    cancelled: Callable[[], bool],
+) -> None:
+    """``verify_file`` for what is open already; ``path`` is for sentences."""
+    _require_size(file, path, content.size)
+    found = _digest(file, content.size, Reporter(path.name, progress, cancelled))
+    _require_digest(path, found, content.sha256)
+
+
+def _require_size(file: BinaryIO, path: Path, size: int) -> None:
+    actual = os.fstat(file.fileno()).st_size
+    if actual != size:
+        raise DigestMismatchError(
+            f"{path} has {actual} bytes instead of {size}. Download it again."
+        )
+
+
+def _require_digest(path: Path, found: str, sha256: str) -> None:
     if found != sha256:
         raise DigestMismatchError(
             f"{path} has the SHA-256 {found} instead of {sha256}. Download it again."

@@ -18,6 +18,7 @@ class Command(SamCommand):
         "cancel": "Cancel a model's open downloads on every host.",
         "verify": "Hash every host's copy again.",
         "delete": "Delete every host's copy.",
+        "clear-unsafe": "Let copies that crashed an engine be used again.",
     }
 
     def arguments_start(self, parser: CommandParser) -> None:
@@ -52,6 +53,14 @@ class Command(SamCommand):
 
     def do_delete(self, options: dict[str, Any]) -> None:
         self._any(get_model_library_manager().delete_model(options["model"]), "Deleting.")
+
+    def arguments_clear_unsafe(self, parser: CommandParser) -> None:
+        parser.add_argument("model")
+        parser.add_argument("--host", help="Every host unless given.")
+
+    def do_clear_unsafe(self, options: dict[str, Any]) -> None:
+        library = get_model_library_manager()
+        self._any(library.clear_unsafe(options["model"], host=options["host"]), "Cleared.")
 
     def _any(self, found: bool, sentence: str) -> None:  # noqa: FBT001 - the library's answer
         if not found:

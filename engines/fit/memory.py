@@ -1,0 +1,130 @@
+"""How much memory a model needs: weights, cache, states and the room to compute in.
+
+Source: llama.cpp, ``src/llama-kv-cache*.cpp``, ``src/llama-memory-recurrent.cpp`` and
+``llama_context::sched_reserve``; compared with what llama.cpp itself reserves in tests/fit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engines.exceptions import InvalidRequestError
+from engines.fit.layers import LayerMemory
+from engines.fit.model_shape import ModelShape
+from engines.gguf.layout import TENSOR_BLOCKS
+
+CacheType = Literal["f16", "q8_0", "q4_0"]
+CACHE_TYPES: tuple[CacheType, ...] = ("f16", "q8_0", "q4_0")
+MAX_CONTEXT = 2**26
+MAX_PARALLEL = 256
+"""More sequences than this llama.cpp does not take."""
+PROCESS_BYTES = 128 * 1024**2
+"""An engine's own process: interpreter, libraries, vocabulary."""
+_CELL_STEP = 256
+"""llama.cpp rounds the cells of a cache up to this."""
+_BLOCKS = {name: (elements, size) for name, elements, size in TENSOR_BLOCKS.values()}
+_FLOAT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What is asked of a model: tokens of each request, and requests at the same time."""
+
+    context_length: int
+    parallel: int = 1
+    cache_type: CacheType = "f16"
+    batch: int = 512
+    """Tokens computed at once."""
+    flash_attention: bool = True
+    """llama.cpp's choice wherever the hardware has it; a quantised cache needs it."""
+
+    def __post_init__(self) -> None:
+        _require("context length", self.context_length, MAX_CONTEXT)
+        _require("number of parallel requests", self.parallel, MAX_PARALLEL)
+        _require("batch", self.batch, MAX_CONTEXT)
+        if self.cache_type not in CACHE_TYPES:
+            raise InvalidRequestError(
+                f"{self.cache_type!r} is no type of cache; choose {', '.join(CACHE_TYPES)}."
+            )
+
+    @property
+    def cells(self) -> int:
+        """Places for tokens in one request's cache."""
+        return _rounded(self.context_length)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens computed at once, of all requests together."""
+        return min(self.batch, self.cells * self.parallel)
+
+    def window_cells(self, window: int) -> int:
+        """Places in the cache of a layer with a window: it must hold a batch beside the window."""
+        return _rounded(min(self.cells, window + self.batch)) if window else self.cells
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Bytes, and what they are for."""
+
+    weights: int
+    kv_cache: int
+    states: int
+    compute: int
+    process: int = PROCESS_BYTES
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv_cache + self.states + self.compute + self.process
+
+
+def estimate(shape: ModelShape, load: Load) -> MemoryEstimate:
+    """Return what the model needs under this load, wherever its parts are placed."""
+    return MemoryEstimate(
+        weights=shape.weights_bytes,
+        kv_cache=sum(layer_cache_bytes(layer, load) for layer in shape.layers),
+        states=sum(layer.state_bytes for layer in shape.layers) * load.parallel,
+        compute=compute_bytes(shape, load),
+    )
+
+
+def layer_cache_bytes(layer: LayerMemory, load: Load) -> int:
+    """Bytes of one layer's keys and values for all requests."""
+    cells = load.window_cells(layer.window) * load.parallel
+    return cells * (_row_bytes(layer.keys, load) + _row_bytes(layer.values, load))
+
+
+def compute_bytes(shape: ModelShape, load: Load) -> int:
+    """The largest of what attention, feed-forward and output need at one time.
+
+    The tensors of one phase live in the memory that the phase before has left.
+    """
+    mask = _mask_bytes(shape, load)
+    row = _FLOAT * load.tokens
+    scores = 0 if load.flash_attention else shape.heads * load.cells * row
+    widths = 3 * shape.width + 2 * shape.attention_width + shape.key_value_width
+    attention = widths * row + scores + mask
+    feed_forward = (3 * shape.feed_forward + 4 * shape.width) * row + mask
+    output = (shape.vocabulary + 3 * shape.width) * row
+    return max(attention, feed_forward, output) + _FLOAT * shape.vocabulary * load.parallel
+
+
+def _mask_bytes(shape: ModelShape, load: Load) -> int:
+    """Which token may see which cell: one mask for whole contexts, one for windows."""
+    windows = {layer.window for layer in shape.layers if layer.keys}
+    element = 2 if load.flash_attention else _FLOAT
+    return sum(element * load.tokens * load.window_cells(window) for window in windows)
+
+
+def _row_bytes(elements: int, load: Load) -> int:
+    block, size = _BLOCKS[load.cache_type.upper()]
+    return -(-elements // block) * size
+
+
+def _rounded(cells: int) -> int:
+    return -(-cells // _CELL_STEP) * _CELL_STEP
+
+
+def _require(what: str, number: int, limit: int) -> None:
+    if type(number) is not int or not 1 <= number <= limit:
+        raise InvalidRequestError(f"The {what} is {number!r} and must be from 1 to {limit}.")

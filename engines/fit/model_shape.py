@@ -1,0 +1,150 @@
+"""What of a model's header decides how much memory it needs; small enough to be kept in a row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+from engines.exceptions import UnsafeModelFileError
+from engines.fit import architectures
+from engines.fit.layers import Hyperparameters, LayerMemory, read_layers
+from engines.gguf.header import GgufHeader, TensorInfo
+
+_LAYER = re.compile(r"blk\.([0-9]{1,4})\.")
+_TABLE = "token_embd.weight"
+_OUTPUT = "output.weight"
+_EXPERTS = "_exps."
+
+
+@dataclass(frozen=True, slots=True)
+class ModelShape:
+    """Sizes in bytes, widths in elements; layers in their order."""
+
+    architecture: str
+    context_length: int
+    """What the model was trained on, in tokens; 0 where the file is silent."""
+    layers: tuple[LayerMemory, ...]
+    layer_bytes: tuple[int, ...]
+    table_bytes: int
+    """The token table; it stays in main memory when layers go to a GPU."""
+    output_bytes: int
+    """Everything that belongs to no layer, without the table."""
+    is_tied: bool
+    """Whether the table is the output matrix too; a GPU then holds a second copy."""
+    active_bytes: int
+    """Weights read for each token: of a mixture's experts only those that are used."""
+    vocabulary: int
+    width: int
+    attention_width: int
+    key_value_width: int
+    feed_forward: int
+    """Of all experts that one token uses."""
+    heads: int
+    is_exact: bool
+    """False where the cache is only known from above."""
+
+    @classmethod
+    def from_header(cls, header: GgufHeader) -> Self:
+        """Raises UnsafeModelFileError for numbers no model has, or for an adapter."""
+        if header.is_adapter:
+            raise UnsafeModelFileError(
+                "The file is an adapter, not a model; judge the model it was made for."
+            )
+        values = Hyperparameters(header)
+        layers = read_layers(header)
+        sizes = _sizes(header.tensors, len(layers))
+        heads = values.get("attention.head_count")
+        key_length = values.get("attention.key_length", _usual_head(values, heads))
+        return cls(
+            architecture=header.architecture,
+            context_length=values.get("context_length"),
+            layers=layers,
+            layer_bytes=sizes.layers,
+            table_bytes=sizes.table,
+            output_bytes=sizes.rest,
+            is_tied=not sizes.has_output,
+            active_bytes=_active_bytes(header.tensors, values, len(layers)),
+            vocabulary=_vocabulary(header.tensors) or header.facts().vocab_size,
+            width=values.get("embedding_length"),
+            attention_width=heads * key_length,
+            key_value_width=max((layer.keys + layer.values for layer in layers), default=0),
+            feed_forward=_feed_forward(header.tensors, values),
+            heads=heads,
+            is_exact=header.architecture not in architectures.UPPER_BOUND_ONLY,
+        )
+
+    @property
+    def weights_bytes(self) -> int:
+        return self.table_bytes + self.output_bytes + sum(self.layer_bytes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON; ``from_dict`` reads them."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> Self:
+        layers = tuple(LayerMemory(**layer) for layer in stored["layers"])
+        return cls(**{**stored, "layers": layers, "layer_bytes": tuple(stored["layer_bytes"])})
+
+
+@dataclass(slots=True)
+class _Sizes:
+    layers: tuple[int, ...]
+    table: int = 0
+    rest: int = 0
+    has_output: bool = False
+
+
+def _sizes(tensors: Iterable[TensorInfo], layer_count: int) -> _Sizes:
+    """Add up the tensors; those of prediction layers after the last one are never loaded."""
+    layers = [0] * layer_count
+    sizes = _Sizes(())
+    for tensor in tensors:
+        found = _LAYER.match(tensor.name)
+        if found is None:
+            sizes.table += tensor.byte_count if tensor.name == _TABLE else 0
+            sizes.rest += tensor.byte_count if tensor.name != _TABLE else 0
+            sizes.has_output |= tensor.name == _OUTPUT
+        elif int(found[1]) < layer_count:
+            layers[int(found[1])] += tensor.byte_count
+    sizes.layers = tuple(layers)
+    return sizes
+
+
+def _active_bytes(tensors: Iterable[TensorInfo], values: Hyperparameters, layer_count: int) -> int:
+    """Everything but the table, which is read for each token only where it is the output too."""
+    used, count = values.get("expert_used_count"), max(values.get("expert_count"), 1)
+    names = {tensor.name for tensor in tensors}
+    total = 0
+    for tensor in tensors:
+        found = _LAYER.match(tensor.name)
+        if found is not None and int(found[1]) >= layer_count:
+            continue
+        if tensor.name == _TABLE and _OUTPUT in names:
+            continue
+        is_expert = _EXPERTS in tensor.name
+        total += tensor.byte_count * used // count if is_expert else tensor.byte_count
+    return total
+
+
+def _usual_head(values: Hyperparameters, heads: int) -> int:
+    return values.get("embedding_length") // max(heads, 1)
+
+
+def _vocabulary(tensors: Iterable[TensorInfo]) -> int:
+    table = next((tensor for tensor in tensors if tensor.name == _TABLE), None)
+    return table.shape[1] if table is not None and len(table.shape) > 1 else 0
+
+
+def _feed_forward(tensors: Iterable[TensorInfo], values: Hyperparameters) -> int:
+    """The widest layer's: rows that come back down, of one expert as often as a token uses it."""
+    used = values.get("expert_used_count")
+    widths = [0]
+    for tensor in tensors:
+        if tensor.name.endswith("ffn_down.weight"):
+            widths.append(tensor.shape[0])
+        elif tensor.name.endswith("ffn_down_exps.weight"):
+            widths.append(tensor.shape[0] * used)
+    return max(widths)

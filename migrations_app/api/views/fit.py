@@ -1,0 +1,99 @@
+"""Whether a model fits a host, and which models a host should run; nothing is downloaded for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from engines.exceptions import NotFoundError
+from engines.fit.memory import Load
+from engines.models import CatalogModel, Host
+from engines.services.catalog import catalog_visible_to
+from engines.services.fit import (
+    USUAL_CONTEXT,
+    best_host,
+    fit_on_host,
+    recommend_for_host,
+    shape_of,
+    usual_load,
+)
+from engines.services.roles import is_curator, is_operator
+from migrations_app.api.base import ApiView, row_or_404, validated
+from migrations_app.api.permissions import HostReader
+from migrations_app.api.serializers.fit import (
+    FitQuerySerializer,
+    FitSerializer,
+    RecommendationsSerializer,
+)
+
+PARAMETERS = frozenset({"context_length", "parallel", "cache_type", "host"})
+
+
+class FitView(ApiView):
+    """A model judged for a host, from the first megabytes of its file at the Hub."""
+
+    query_parameters = PARAMETERS
+
+    @extend_schema(parameters=[FitQuerySerializer], responses=FitSerializer)
+    def get(self, request: Request, model_id: str) -> Response:
+        """Say whether a model fits, what its memory is for and where its layers would go."""
+        asked = validated(FitQuerySerializer(data=request.query_params.dict()))
+        model = row_or_404(_visible_to(request), model_id=model_id)
+        found = fit_on_host(model, _host(request, asked), _load(asked, model))
+        answer = {
+            "model_id": model.model_id,
+            "host": found.host.name,
+            "load": found.load,
+            "longest_context": found.longest_context,
+            "fit": found.placement.as_dict(),
+        }
+        return Response(FitSerializer(answer).data)
+
+
+class RecommendView(ApiView):
+    """The models a host should run, and why not the others."""
+
+    query_parameters = PARAMETERS
+
+    @extend_schema(parameters=[FitQuerySerializer], responses=RecommendationsSerializer)
+    def get(self, request: Request) -> Response:
+        """Recommend models for a host; those that do not fit are told why."""
+        asked = validated(FitQuerySerializer(data=request.query_params.dict()))
+        load = Load(
+            asked.get("context_length", USUAL_CONTEXT), asked["parallel"], asked["cache_type"]
+        )
+        found = recommend_for_host(_visible_to(request), _host(request, asked), load)
+        answer = {
+            "host": found.host.name,
+            "load": found.load,
+            "models": [judged.as_dict() for judged in found.judged],
+            "unread": [model.model_id for model in found.unread],
+        }
+        return Response(RecommendationsSerializer(answer).data)
+
+
+def _visible_to(request: Request) -> Any:
+    sees_all = is_curator(request.user) or is_operator(request.user)
+    rows = CatalogModel.objects.all() if sees_all else catalog_visible_to(request.user)
+    return rows.select_related("current_revision")
+
+
+def _host(request: Request, asked: dict[str, Any]) -> Host:
+    if "host" not in asked:
+        return best_host()
+    if not HostReader().has_permission(request, None):
+        raise PermissionDenied(HostReader.message)
+    host = Host.objects.filter(name=asked["host"]).first()
+    if host is None:
+        raise NotFoundError(f"There is no host {asked['host']!r}.")
+    return host
+
+
+def _load(asked: dict[str, Any], model: CatalogModel) -> Load:
+    if "context_length" in asked:
+        return Load(asked["context_length"], asked["parallel"], asked["cache_type"])
+    return usual_load(shape_of(model), parallel=asked["parallel"], cache_type=asked["cache_type"])

@@ -1,0 +1,97 @@
+"""``sam fit``: will this model run here, before a byte of its weights is fetched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandError, CommandParser
+
+from engines.exceptions import NotFoundError
+from engines.fit.model_shape import ModelShape
+from engines.fit.placement import GIB, Placement, longest_context, place
+from engines.fit.qwen3 import qwen3_model
+from engines.gguf.reader import read_header
+from engines.machine import Machine, measure
+from engines.models import Host
+from engines.services.catalog import model_get
+from engines.services.fit import machine_of, shape_of
+from engines.transfer.hub import resolve_file
+from engines.transfer.model_header import read_remote_header
+from migrations_app.management.model_tasks import FitTask
+
+HUB = "hf:"
+FILE = ".gguf"
+
+
+class Command(FitTask):
+    help = (
+        "Say whether a model runs on this machine. MODEL is a GGUF file, hf:owner/name/file.gguf at "
+        "the Hub, a size of Qwen 3, or an entry of the catalog."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("model")
+        parser.add_argument("--revision", default="main", help="Of a file at the Hub.")
+        super().add_arguments(parser)
+
+    def run(self, options: dict[str, Any]) -> None:
+        load, machine = self.load(options), machine_named(options["host"])
+        shape = _shape(options["model"], options["revision"])
+        found = place(shape, load, machine)
+        longest = longest_context(shape, load, machine)
+        if options["json"]:
+            answer = {"load": asdict(load), "longest_context": longest, "fit": found.as_dict()}
+            self.say(json.dumps(answer, indent=2))
+        else:
+            self._describe(found, longest)
+        if not found.fits:
+            raise CommandError("The model does not fit.")
+
+    def _describe(self, found: Placement, longest: int) -> None:
+        self.say(found.reason)
+        needs = {**asdict(found.estimate), "total": found.estimate.total}
+        self.table(["for", "GiB"], [(part, f"{size / GIB:.2f}") for part, size in needs.items()])
+        if found.gpu_layers:
+            self.say(f"{found.gpu_layers} layers go to the GPU ({found.gpu_bytes / GIB:.2f} GiB).")
+        self.say(f"The longest context that fits has {longest} tokens.")
+        if not found.is_exact:
+            self.say("This architecture's cache is only known from above; it may need less.")
+
+
+def machine_named(host: str | None) -> Machine:
+    """Return this machine, or a host of SAM by its name; CommandError when there is none."""
+    if host is None:
+        return measure(settings.SAM_MODELS_DIR)
+    row = Host.objects.filter(name=host).first()
+    if row is None:
+        raise CommandError(f"There is no host {host!r}.")
+    return machine_of(row)
+
+
+def _shape(model: str, revision: str) -> ModelShape:
+    if model.startswith(HUB):
+        return _shape_at_the_hub(model.removeprefix(HUB), revision)
+    if model.endswith(FILE):
+        return ModelShape.from_header(read_header(Path(model)))
+    try:
+        return qwen3_model(model).shape()
+    except NotFoundError:
+        return shape_of(model_get(model))
+
+
+def _shape_at_the_hub(name: str, revision: str) -> ModelShape:
+    owner, _, rest = name.partition("/")
+    repository, _, filename = rest.partition("/")
+    token = settings.HF_TOKEN or None
+    remote = resolve_file(
+        f"{owner}/{repository}",
+        filename,
+        revision=revision,
+        endpoint=settings.HF_ENDPOINT,
+        token=token,
+    )
+    return ModelShape.from_header(read_remote_header(remote, token=token))

@@ -1,0 +1,45 @@
+"""``manage.py usage``: tokens used, and quotas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from engines.services.usage import quota_remove, quota_set, usage_rows
+from migrations_app.management.console import SamCommand, person
+
+DAYS = 7
+
+
+class Command(SamCommand):
+    help = "Show the tokens that people used, and set how many they may use a day."
+    actions_help = {
+        "show": "List tokens by person and day.",
+        "limit": "Set the tokens a day, of one person or of everybody without a quota.",
+        "unlimit": "Take a quota away.",
+    }
+
+    def arguments_show(self, parser: CommandParser) -> None:
+        parser.add_argument("--days", type=int, default=DAYS)
+
+    def arguments_limit(self, parser: CommandParser) -> None:
+        parser.add_argument("tokens", type=int, help="Tokens a day, in and out together.")
+        parser.add_argument("--user", type=person)
+
+    def arguments_unlimit(self, parser: CommandParser) -> None:
+        parser.add_argument("--user", type=person)
+
+    def do_show(self, options: dict[str, Any]) -> None:
+        rows = usage_rows(options["days"])
+        self.table(
+            ("day", "person", "in", "out", "requests"),
+            [(r.day, r.user, r.tokens_in, r.tokens_out, r.requests) for r in rows],
+        )
+
+    def do_limit(self, options: dict[str, Any]) -> None:
+        self.say(f"{quota_set(options['user'], options['tokens'])}.")
+
+    def do_unlimit(self, options: dict[str, Any]) -> None:
+        quota_remove(options["user"])
+        self.say(f"{options['user'] or 'Everybody'}: no quota of their own.")

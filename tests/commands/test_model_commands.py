@@ -1,0 +1,192 @@
+"""``sam generate|stream|embed|fit|recommend``: what they write, and that they need no database."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django.fixtures import Settings
+
+from deploy.demo.hub import HubServer
+from engines.models import Host
+from tests.api.people import GIB, Engines
+from tests.fit.shapes import QWEN3_8B, Dense
+from tests.gguf.sparse import write_sparse
+
+GREEDY = ("--max-tokens", "6", "--temperature", "0", "--context", "256", "--threads", "1")
+SMALL = Dense("llama", 2, 256, 512, 4, 2, 1000, head=64, context=4096)
+
+
+def run(*arguments: str) -> str:
+    out = StringIO()
+    call_command(*arguments, stdout=out, stderr=out)
+    return out.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def models_folder(tmp_path: Path, settings: Settings) -> Path:
+    settings.SAM_MODELS_DIR = tmp_path / "models"
+    return tmp_path / "models"
+
+
+def test_a_stream_ends_as_the_whole_answer(tiny_llama: Path) -> None:
+    whole = run("generate", "The sea", "--model", str(tiny_llama), *GREEDY)
+
+    assert len(whole) > 1
+    assert run("stream", "The sea", "--model", str(tiny_llama), *GREEDY) == whole
+
+
+def test_a_prompt_may_come_from_the_standard_input(
+    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = run("generate", "The sea", "--model", str(tiny_llama), *GREEDY)
+    monkeypatch.setattr("sys.stdin", StringIO("The sea"))
+
+    assert run("generate", "-", "--model", str(tiny_llama), *GREEDY) == given
+
+
+def test_vectors_come_one_a_line(tiny_llama: Path, minilm: Path) -> None:
+    written = run(
+        "embed", "A cat.", "A cat.", "Shares fell.", "--model", str(tiny_llama),
+        "--embedder", str(minilm), "--threads", "1",
+    )  # fmt: skip
+
+    first, second, third = (json.loads(line) for line in written.splitlines())
+    assert len(first) == 384
+    assert np.dot(first, second) > 0.9999 > np.dot(first, third)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("generate", "x", "--model", "nothing.gguf"), "no model file"),
+        (("generate", "x"), "Name a model_id or a model_size"),
+        (("stream", "x", "--size", "qwen3_giant"), "no size"),
+        (("embed", "x", "--size", "qwen3_small"), "sam download start qwen3-0.6b"),
+        (("fit", "nothing.gguf"), "no model file"),
+        (("fit", "qwen3-8b", "--context", "0"), "context length"),
+        (("fit", "hf:owner"), "empty"),
+    ],
+)
+def test_what_cannot_be_done_is_a_sentence(arguments: tuple[str, ...], reason: str) -> None:
+    with pytest.raises(CommandError, match=reason):
+        run(*arguments)
+
+
+def test_a_file_is_judged_for_this_machine(tmp_path: Path) -> None:
+    path = SMALL.write(tmp_path)
+
+    written = run("fit", str(path), "--context", "1024")
+    answer = json.loads(run("fit", str(path), "--context", "1024", "--json"))
+    assert "fits" in written
+    assert "The longest context that fits has 4096 tokens." in written
+    assert answer["fit"]["needs"]["kv_cache"] == 2 * 1024 * 2 * 2 * 64 * 2
+    assert answer["load"]["context_length"] == 1024
+
+
+def test_a_file_at_the_hub_is_judged_without_its_weights(
+    tmp_path: Path, settings: Settings, models_folder: Path
+) -> None:
+    folder = tmp_path / "hub" / "org" / "name"
+    folder.mkdir(parents=True)
+    model = Dense("llama", 4, 1024, 4096, 8, 8, 1000)
+    tensors = model.ends()
+    for layer in range(model.layers):
+        tensors |= model.attention(layer) | model.dense_part(layer)
+    path = write_sparse(folder / "big.gguf", model.metadata(), tensors)
+    with HubServer(tmp_path / "hub") as hub:
+        settings.HF_ENDPOINT = hub.endpoint
+        answer = json.loads(run("fit", "hf:org/name/big.gguf", "--json"))
+        fetched = sum(entry.bytes_sent for entry in hub.log if entry.method == "GET")
+
+    assert answer["fit"]["needs"]["weights"] > 100 * 1024**2 > 50 * fetched
+    assert path.stat().st_size > 100 * 1024**2
+    assert list(models_folder.iterdir()) == []
+
+
+@pytest.mark.django_db
+def test_a_model_that_does_not_fit_a_host_ends_with_an_error() -> None:
+    Host.objects.create(name="small-1", memory_bytes=4 * GIB)
+
+    with pytest.raises(CommandError, match="does not fit"):
+        run("fit", "qwen3-8b", "--host", "small-1")
+    with pytest.raises(CommandError, match="no host 'none'"):
+        run("fit", "qwen3-8b", "--host", "none")
+
+
+@pytest.mark.django_db
+def test_a_catalog_entry_is_judged_by_its_name(
+    engines: Engines, tmp_path: Path, settings: Settings
+) -> None:
+    engines.new.current_revision = None
+    engines.new.save()
+    with HubServer(_hub_folder(tmp_path)) as hub:
+        settings.HF_ENDPOINT = hub.endpoint
+        answer = json.loads(run("fit", "qwen-4b", "--host", "gpu-1", "--json"))
+        table = run("recommend", "--catalog", "--host", "gpu-1")
+
+    assert answer["longest_context"] == 4096
+    assert "qwen-4b" in table
+    assert "llama-8b: its file could not be read at the Hub." in table
+
+
+def _hub_folder(folder: Path) -> Path:
+    target = folder / "hub" / "org" / "qwen-4b"
+    target.mkdir(parents=True)
+    SMALL.write(target).rename(target / "qwen-4b.gguf")
+    return folder / "hub"
+
+
+@pytest.mark.django_db
+def test_recommendations_say_why_not() -> None:
+    Host.objects.create(name="laptop", cores=4, memory_bytes=16 * GIB)
+
+    table = run("recommend", "--host", "laptop")
+    answer = json.loads(run("recommend", "--host", "laptop", "--json"))
+    assert table.startswith("4 cores, 16.0 GiB of memory, no GPU.")
+    assert "It needs 20.8 GiB and this host has 14.4 GiB of memory" in table
+    assert [m["model_id"] for m in answer["models"] if m["recommended"]] == [
+        "qwen3-4b",
+        "qwen3-1.7b",
+        "qwen3-0.6b",
+    ]
+
+
+def test_tiers_are_shown() -> None:
+    table = run("recommend", "--tiers")
+
+    assert "GPU with 24 GB" in table
+    assert "qwen3-32b" in table
+
+
+@pytest.fixture
+def without_database(tmp_path: Path) -> dict[str, str]:
+    """An environment whose data folder is empty: no server was ever started there."""
+    kept = {name: value for name, value in os.environ.items() if not name.endswith("_URL")}
+    return {
+        **kept,
+        "SAM_DATA_DIR": str(tmp_path / "data"),
+        "DJANGO_SETTINGS_MODULE": "samproject.settings",
+    }
+
+
+def test_the_command_line_judges_a_model_without_a_database(
+    tmp_path: Path, without_database: dict[str, str]
+) -> None:
+    path = QWEN3_8B.write(tmp_path)
+    program = "import sys; from samproject.command_line import main; sys.argv[0] = 'sam'; main()"
+
+    done = subprocess.run(
+        [sys.executable, "-c", program, "fit", str(path), "--context", "512", "--json"],
+        env=without_database, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    answer = json.loads(done.stdout)
+    assert answer["fit"]["needs"]["kv_cache"] == 36 * 512 * 2 * 8 * 128 * 2
+    assert done.returncode == (0 if answer["fit"]["fits"] else 1)
