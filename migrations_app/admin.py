@@ -6,19 +6,33 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.helpers import ActionForm
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from rest_framework.authtoken.models import TokenProxy
 
-from engines.admin import CatalogAdmin, RoleAdmin
-from engines.exceptions import SamError
-from engines.models import CatalogModel, Host, HostStatus
+from engines.admin import INLINE_STYLE, CatalogAdmin, RoleAdmin
+from engines.models import CatalogModel, Host, HostStatus, ModelCopy, TokenQuota, TokenUsage
 from engines.services.roles import is_operator
+from migrations_app.admin_copies import ModelCopyAdmin
+from migrations_app.admin_people import GroupAdmin, PeopleAdmin
+from migrations_app.admin_reports import report_each
+from migrations_app.admin_usage import TokenQuotaAdmin, TokenUsageAdmin
 from migrations_app.controller import get_migration_controller
 from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan, PlanEvent, Step
+
+admin.site.site_header = admin.site.site_title = "SAM"
+admin.site.index_title = "Engines, people and plans"
+# The framework's own page of tokens shows every key.
+admin.site.unregister([Group, TokenProxy, User])
+admin.site.register(Group, GroupAdmin)
+admin.site.register(User, PeopleAdmin)
+admin.site.register(ModelCopy, ModelCopyAdmin)
+admin.site.register(TokenQuota, TokenQuotaAdmin)
+admin.site.register(TokenUsage, TokenUsageAdmin)
 
 
 class DownloadForm(ActionForm):
@@ -57,6 +71,9 @@ class ReadOnlyInline(admin.TabularInline[Any, Plan]):
     can_delete = False
     show_change_link = False
 
+    class Media:
+        css = INLINE_STYLE
+
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_operator(request.user)
 
@@ -74,13 +91,16 @@ class StepInline(ReadOnlyInline):
         "kind",
         "host",
         "status",
-        "progress",
+        "done",
         "detail",
         "attempts",
         "error",
         "finished_at",
     )
     readonly_fields = fields
+
+    def done(self, step: Step) -> str:
+        return f"{step.progress:.0%}"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Step]:
         return Step.objects.select_related("host", "plan").order_by("position")
@@ -100,24 +120,21 @@ class PlanAdmin(RoleAdmin):
     """Plans are read here and moved only through the controller, which keeps to legal moves."""
 
     list_display = (
-        "id",
+        "short_id",
         "kind",
         "user",
-        "from_engine",
-        "to_engine",
-        "host",
+        "engines",
         "status",
-        "current_step",
         "progress",
         "created_at",
     )
-    list_select_related = ("user", "from_engine", "to_engine", "host")
+    list_select_related = ("user", "from_engine", "to_engine")
     list_filter = ("status", "kind", "host", "created_at")
     search_fields = ("id", "user__username", "to_engine__model_id")
     date_hierarchy = "created_at"
     inlines = (StepInline, EventInline)
     fields = (
-        ("kind", "status", "current_step", "progress_percentage"),
+        ("kind", "status", "current_step", "progress"),
         ("user", "created_by", "host"),
         ("from_engine", "to_engine", "to_revision"),
         ("backup_lora_adapters", "re_embed_knowledge", "update_prompt_templates"),
@@ -133,6 +150,16 @@ class PlanAdmin(RoleAdmin):
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return is_operator(request.user)
+
+    @admin.display(description="plan", ordering="id")
+    def short_id(self, plan: Plan) -> str:
+        """The beginning, which is enough to find it; the whole would fill the line."""
+        return str(plan.pk)[:8]
+
+    @admin.display(ordering="to_engine")
+    def engines(self, plan: Plan) -> str:
+        ends = (plan.from_engine, plan.to_engine)
+        return " → ".join(end.model_id for end in ends if end is not None)
 
     @admin.display(description="progress", ordering="progress_percentage")
     def progress(self, plan: Plan) -> str:
@@ -172,24 +199,3 @@ class PlanAdmin(RoleAdmin):
             move(str(plan.pk), actor=actor)
 
         report_each(self, request, queryset, act, done=f"plans {done}")
-
-
-def report_each(
-    owner: RoleAdmin,
-    request: HttpRequest,
-    rows: QuerySet[Any],
-    act: Callable[[Any], None],
-    *,
-    done: str,
-) -> None:
-    """Do it for each row; tell how many, and of each refusal which row and why."""
-    count = 0
-    for row in rows:
-        try:
-            act(row)
-        except SamError as error:
-            owner.message_user(request, f"{row}: {error}", messages.ERROR)
-        else:
-            count += 1
-    if count:
-        owner.message_user(request, f"{count} {done}.", messages.SUCCESS)

@@ -18,6 +18,7 @@ from engines.services.catalog import (
     pinned_revision,
     starter_catalog,
 )
+from engines.services.copies import clear_unsafe
 from engines.specs import DownloadedModel, ModelInfo
 from migrations_app.controller import SYSTEM
 from migrations_app.models import Plan
@@ -28,6 +29,7 @@ from migrations_app.transitions import plan_start, request_cancel
 FOLD_ORDER = (
     CopyStatus.DOWNLOADED,
     CopyStatus.DOWNLOADING,
+    CopyStatus.UNSAFE,
     CopyStatus.CORRUPTED,
     CopyStatus.MISSING,
 )
@@ -96,6 +98,16 @@ class ModelLibraryManager:
     def verify_model(self, model_id: str, *, actor: User | None = None) -> bool:
         """Start hashing every host's copy again; False when no host has one."""
         return self._for_each_copy(PlanKind.VERIFY, model_id, actor)
+
+    def clear_unsafe(self, model_id: str, *, host: str | None = None) -> bool:
+        """Let copies that crashed an engine be used again, of one host or all; False if there is none."""
+        unsafe = ModelCopy.objects.filter(
+            revision__model=model_get(model_id), status=CopyStatus.UNSAFE
+        ).select_related("revision__model", "host")
+        chosen = list(unsafe.filter(host__name=host) if host else unsafe)
+        for copy in chosen:
+            clear_unsafe(copy)
+        return bool(chosen)
 
     def import_catalog(self, document: dict[str, Any]) -> ImportReport:
         """Write the entries of a catalog in the seed's JSON; bad ones are reported."""

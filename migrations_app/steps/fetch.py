@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
@@ -14,12 +15,16 @@ from engines.services.copies import (
     copy_mark,
     copy_of,
     copy_path,
+    is_needed_by_another,
     is_present,
+    refuse_unsafe,
     remote_file,
+    shared_places,
 )
+from engines.sharing.links import remove_name
 from engines.transfer.download import download
-from engines.transfer.remote import Progress
-from engines.transfer.verify import verify_file
+from engines.transfer.remote import Progress, RemoteFile
+from engines.transfer.verify import Content, verify_file
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
 from migrations_app.steps.base import DrainingError, StepContext, half, required_host
@@ -27,6 +32,14 @@ from migrations_app.transitions import LeaseLostError, Outcome
 from migrations_app.upkeep import retained_index_ids
 
 MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """How a file came here: bytes over the network, and sentences for people."""
+
+    fetched: int
+    notes: tuple[str, ...] = ()
 
 
 def fetch_engine(ctx: StepContext) -> Outcome:
@@ -46,22 +59,29 @@ def download_model(ctx: StepContext) -> Outcome:
 
 
 def _fetch_all(ctx: StepContext, revisions: list[ModelRevision]) -> Outcome:
-    fetched = {}
+    arrivals = {}
     for number, revision in enumerate(revisions):
         if number == len(revisions) // 2:
             half(ctx)
-        fetched[revision.model.model_id] = _fetch(ctx, revision, number / len(revisions))
-    moved = sum(fetched.values())
-    names = ", ".join(fetched)
-    if moved == 0:
-        return Outcome(f"{names} already here and verified.", {"bytes_fetched": fetched})
-    return Outcome(f"Fetched {names}: {moved / MIB:.1f} MiB.", {"bytes_fetched": fetched})
+        arrivals[revision.model.model_id] = _fetch(ctx, revision, number / len(revisions))
+    return Outcome(_told(arrivals), {"bytes_fetched": {n: a.fetched for n, a in arrivals.items()}})
 
 
-def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> int:
+def _told(arrivals: dict[str, Arrival]) -> str:
+    moved = sum(arrival.fetched for arrival in arrivals.values())
+    names = ", ".join(arrivals)
+    notes = [note for arrival in arrivals.values() for note in arrival.notes]
+    if moved == 0 and not notes:
+        return f"{names} already here and verified."
+    fetched = f"Fetched {names}: {moved / MIB:.1f} MiB."
+    return " ".join([fetched, *notes])
+
+
+def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> Arrival:
     copy = copy_of(revision, required_host(ctx))
+    refuse_unsafe(copy)
     if is_present(copy):
-        return 0
+        return Arrival(0)
     copy_mark(copy, CopyStatus.DOWNLOADING)
     try:
         return _transfer(ctx, copy, begun)
@@ -76,25 +96,37 @@ def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> int:
         raise
 
 
-def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> int:
+def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     revision = copy.revision
     destination = copy_path(ctx.models_dir, revision)
     destination.parent.mkdir(parents=True, exist_ok=True)
+    remote = remote_file(revision)
 
     def report(progress: Progress) -> None:
         fraction = begun + 0.5 * progress.done / max(progress.total, 1)
         detail = f"{revision.model.model_id}: {progress.done / MIB:.1f} of {progress.total / MIB:.1f} MiB"
         ctx.progress(min(fraction, 1.0), detail)
 
+    content = Content(revision.sha256, revision.file_size)
+    source = shared_places().adopt(destination, content, progress=report, cancelled=_never)
+    if source is not None:
+        copy_downloaded(copy, destination, revision.sha256)
+        return Arrival(0, (f"{revision} is one file with {source}.",))
     result = download(
-        remote_file(revision),
+        remote,
         destination,
         progress=report,
         cancelled=_never,
         token=settings.HF_TOKEN or None,
     )
     copy_downloaded(copy, result.path, result.sha256)
-    return result.bytes_fetched
+    return Arrival(result.bytes_fetched, _offered(result.path, revision, remote))
+
+
+def _offered(path: Path, revision: ModelRevision, remote: RemoteFile) -> tuple[str, ...]:
+    if not settings.SAM_SHARE_MODELS:
+        return ()
+    return tuple(shared_places().offer(path, remote, branch=revision.model.wanted_revision))
 
 
 def verify_model(ctx: StepContext) -> Outcome:
@@ -142,11 +174,16 @@ def delete_model(ctx: StepContext) -> Outcome:
     """Remove a model's file from this host; refused while somebody's engine or a plan needs it."""
     copy = _copy_of_plan(ctx.plan, required_host(ctx))
     _refuse_if_needed(copy.revision)
+    path = copy.path
     half(ctx)
     copy_mark(copy, CopyStatus.NOT_DOWNLOADED)
-    if copy.path:
-        Path(copy.path).unlink(missing_ok=True)
-    return Outcome(f"{copy.revision} is deleted from this host.")
+    if not path:
+        return Outcome(f"{copy.revision} was not on this host.")
+    if is_needed_by_another(copy, path):
+        return Outcome(f"{copy.revision} is deleted; another model here is the same file.")
+    freed = remove_name(Path(path))
+    told = f"{copy.revision} is deleted from this host: {freed / MIB:.1f} MiB are free again."
+    return Outcome(told, {"bytes_freed": freed})
 
 
 def _copy_of_plan(plan: Plan, host: Host) -> ModelCopy:

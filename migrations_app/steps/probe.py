@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.exceptions import EngineCrashed, EngineKilled
 from engines.models import Chunk, ModelCopy, ModelRevision, VectorIndex
-from engines.services.copies import copy_of, engine_spec, is_present
+from engines.services.copies import (
+    copy_of,
+    engine_spec,
+    is_present,
+    mark_unsafe,
+    refuse_unsafe,
+)
 from engines.services.embeddings import Embedder, load_vectors
 from engines.services.fingerprints import embedding_spec_of
 from engines.services.indexes import IndexCounts, index_counts
@@ -72,7 +80,7 @@ def probe(ctx: StepContext) -> Outcome:
 def _probe_engine(ctx: StepContext, revision: ModelRevision) -> dict[str, Any]:
     copy = copy_of(revision, required_host(ctx))
     _require_file(copy)
-    with ctx.engine(engine_spec(revision, copy.path)) as engine:
+    with _marked_when_it_crashes(copy), ctx.engine(engine_spec(revision, copy.path)) as engine:
         prompt = engine.format_prompt([{"role": "user", "content": "Say one word."}])
         tokens = engine.count_tokens(prompt)
         text = engine.generate(prompt, max_tokens=PROBE_TOKENS, temperature=0.0)
@@ -84,7 +92,22 @@ def _probe_engine(ctx: StepContext, revision: ModelRevision) -> dict[str, Any]:
     return facts_for_json(prompt_tokens=tokens, characters=len(text), **known)
 
 
+@contextmanager
+def _marked_when_it_crashes(copy: ModelCopy) -> Iterator[None]:
+    """A file that cannot be loaded and asked one question is nobody's engine, and not tried again."""
+    try:
+        yield
+    except EngineKilled:
+        raise
+    except EngineCrashed as error:
+        mark_unsafe(copy.path, copy.host.name, str(error))
+        raise ProbeFailedError(
+            f"{copy.revision} crashed when it was tried and is marked unsafe: {error}"
+        ) from error
+
+
 def _require_file(copy: ModelCopy) -> None:
+    refuse_unsafe(copy)
     if not is_present(copy):
         raise ProbeFailedError(f"{copy.revision} is not on this host any more; download it again.")
 

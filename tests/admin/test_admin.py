@@ -151,6 +151,7 @@ def test_a_plan_shows_its_steps_and_events_and_cannot_be_edited(
     page = operator.get(f"{PLANS}{plan.pk}/change/").content.decode()
 
     assert "fetch_engine" in page
+    assert f"{plan.created_at:%Y-%m-%d %H:%M:%S} UTC" in page
     assert "Started." in page
     assert operator.post(f"{PLANS}{plan.pk}/change/", {"status": "completed"}).status_code == 403
     assert operator.get(f"{PLANS}add/").status_code == 403

@@ -1,0 +1,34 @@
+"""Telling what an action of the admin did to each row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from engines.admin import RoleAdmin
+from engines.exceptions import SamError
+
+
+def report_each(
+    owner: RoleAdmin,
+    request: HttpRequest,
+    rows: QuerySet[Any],
+    act: Callable[[Any], None],
+    *,
+    done: str,
+) -> None:
+    """Do it for each row; tell how many, and of each refusal which row and why."""
+    count = 0
+    for row in rows:
+        try:
+            act(row)
+        except SamError as error:
+            owner.message_user(request, f"{row}: {error}", messages.ERROR)
+        else:
+            count += 1
+    if count:
+        owner.message_user(request, f"{count} {done}.", messages.SUCCESS)

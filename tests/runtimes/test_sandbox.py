@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError
+from engines.runtimes.base import ModelStatus
+from engines.runtimes.child_process import REPOSITORY, ChildProcess, ChildSpec
+from engines.runtimes.file_guard import ASK_VERSION, CREATE_RULESET, SCOPES_SINCE
+from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+
+HANDLER = "tests.runtimes.crash_handler:CrashHandler"
+LONG = 60.0
+MIB = 1024 * 1024
+MEMORY = 512 * MIB
+
+
+@pytest.fixture
+def child() -> Iterator[ChildProcess]:
+    child = ChildProcess(ChildSpec("boxed", HANDLER, memory_bytes=MEMORY))
+    child.wait_ready()
+    yield child
+    child.stop()
+
+
+def test_a_child_has_no_core_dumps_no_new_privileges_and_few_files(child: ChildProcess) -> None:
+    limits = child.request("limits", LONG).header["limits"]
+    status = Path(f"/proc/{child.pid}/status").read_text()
+
+    assert limits["core"] == [0, 0]
+    assert max(limits["files"]) <= 1024
+    assert limits["data"] == [MEMORY, MEMORY]
+    assert limits["cpu"] == [resource.RLIM_INFINITY, resource.RLIM_INFINITY]
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
+
+
+def test_a_child_says_which_limits_hold(child: ChildProcess) -> None:
+    assert child.sandbox == {
+        "network": child.sandbox["network"],
+        "files": child.sandbox["files"],
+        "no_new_privileges": True,
+        "memory_bytes": MEMORY,
+        "open_files": child.request("limits", LONG).header["limits"]["files"][0],
+    }
+    assert child.sandbox["network"] in {"isolated", "filtered"}
+    assert child.sandbox["files"] in {"read only", "open"}
+
+
+def test_a_child_changes_no_file_of_this_machine(tmp_path: Path) -> None:
+    """Where the kernel has Landlock; ``/tmp`` is left to it, so this looks elsewhere."""
+    folder = Path.home() / f".sam-test-{tmp_path.name}"
+    folder.mkdir()
+    (folder / "file").write_text("kept")
+    child = ChildProcess(ChildSpec("boxed", HANDLER))
+    child.wait_ready()
+    done = child.request("change", LONG, folder=str(folder)).header["done"]
+    guarded = child.sandbox["files"] == "read only"
+    child.stop()
+    left = sorted(path.name for path in folder.iterdir())
+    shutil.rmtree(folder)
+
+    assert done == ([] if guarded else ["write", "make", "rename", "remove"])
+    assert left == (["file"] if guarded else [])
+
+
+def test_a_child_cannot_signal_its_worker(child: ChildProcess) -> None:
+    refusal = child.request("signal", LONG, pid=os.getpid()).header["refusal"]
+
+    assert refusal == ("EPERM" if _landlock_version() >= SCOPES_SINCE else None)
+
+
+def _landlock_version() -> int:
+    libc = ctypes.CDLL(None)
+    return int(libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ASK_VERSION))
+
+
+def test_a_child_gets_no_socket_but_a_local_one(child: ChildProcess) -> None:
+    seen = child.request("sockets", LONG).header
+
+    assert seen["sockets"] == {
+        "AF_INET": "EACCES",
+        "AF_INET6": "EACCES",
+        "AF_NETLINK": "EACCES",
+        "AF_UNIX": None,
+    }
+    assert seen["io_uring"] == "EACCES"
+    assert child.sandbox["network"] == "filtered" or seen["interfaces"] == ["lo"]
+
+
+WITHOUT_NAMESPACES = """
+import ctypes, os, sys
+sys.path.insert(0, {root!r})
+from engines.runtimes import sandbox
+
+class NoNamespaces:
+    def __init__(self):
+        self.libc = ctypes.CDLL(None, use_errno=True)
+        self.prctl = self.libc.prctl
+    def unshare(self, flags):
+        return -1
+
+libc = NoNamespaces()
+libc.prctl(sandbox.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+print(sandbox._leave_network(libc))
+import socket
+try:
+    socket.socket(socket.AF_INET)
+except PermissionError:
+    print("refused")
+"""
+
+
+def test_where_namespaces_are_forbidden_the_filter_alone_holds() -> None:
+    """A container's rule, played by a system library whose ``unshare`` fails."""
+    script = WITHOUT_NAMESPACES.format(root=str(REPOSITORY))
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+
+    assert done.stdout.split() == [b"filtered", b"refused"]
+
+
+def test_memory_beyond_the_limit_is_refused_and_the_child_goes_on(child: ChildProcess) -> None:
+    with pytest.raises(EngineError, match="MemoryError"):
+        child.request("reserve", LONG, bytes=MEMORY)
+
+    assert child.request("reserve", LONG, bytes=16 * MIB).header["bytes"] == 16 * MIB
+
+
+def test_mapped_weights_do_not_count_against_the_memory(
+    child: ChildProcess, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights"
+    with weights.open("wb") as file:
+        file.truncate(4 * MEMORY)
+
+    mapped = child.request("map", LONG, path=str(weights)).header
+
+    assert (mapped["bytes"], mapped["last"]) == (4 * MEMORY, 0)
+
+
+def test_a_block_that_costs_too_much_cpu_ends_the_child(child: ChildProcess) -> None:
+    with pytest.raises(EngineCrashed, match="was ended by signal SIGXCPU"):
+        child.request("compute", LONG, limit=1, forever=True)
+
+    assert not child.is_alive()
+
+
+def test_the_cpu_limit_is_lifted_after_its_block(child: ChildProcess) -> None:
+    unlimited = [resource.RLIM_INFINITY, resource.RLIM_INFINITY]
+
+    assert child.request("compute", LONG, limit=1, forever=False).header["limit"] == unlimited
+
+
+def test_endless_python_code_is_interrupted_and_the_child_goes_on(child: ChildProcess) -> None:
+    with pytest.raises(InvalidRequestError, match=r"^This took too long\.$"):
+        child.request("interrupt", LONG, seconds=0.1, forever=True)
+
+    assert child.request("interrupt", LONG, seconds=0.1, forever=False).header["end"] is True
+    assert child.request("echo", LONG, n=1).header["given"] == {"n": 1}
+
+
+def test_an_engine_tells_its_limits(tiny_llama: Path) -> None:
+    options = LlamaOptions(memory_bytes=2 * 1024 * MIB)
+    with LlamaCppEngine("boxed", "Boxed", str(tiny_llama), options=options) as engine:
+        engine.load_model()
+        told = engine.get_engine_info()["sandbox"]
+
+    assert told["memory_bytes"] == 2 * 1024 * MIB
+    assert told["network"] in {"isolated", "filtered"}
+
+
+def test_an_engine_that_needs_more_memory_than_allowed_is_a_clear_error(tiny_llama: Path) -> None:
+    options = LlamaOptions(memory_bytes=24 * MIB)
+    engine = LlamaCppEngine("small", "Small", str(tiny_llama), options=options)
+
+    with pytest.raises(EngineError, match=r"small|cannot"):
+        engine.load_model()
+
+    assert engine.get_status() is ModelStatus.ERROR
