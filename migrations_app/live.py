@@ -34,8 +34,10 @@ from migrations_app.wakeups import live_queue, send
 
 logger = logging.getLogger(__name__)
 
-LiveKind = Literal["embed", "generate", "search", "warm", "unload", "info"]
-LIVE_KINDS: tuple[LiveKind, ...] = ("embed", "generate", "search", "warm", "unload", "info")
+LiveKind = Literal["embed", "generate", "stream", "search", "warm", "unload", "info"]
+LIVE_KINDS: tuple[LiveKind, ...] = (
+    "embed", "generate", "stream", "search", "warm", "unload", "info",
+)  # fmt: skip
 
 READ_SECONDS = 1.0
 """The longest a read blocks: a longer one hides that the connection is dead."""

@@ -12,7 +12,16 @@ from redis import Redis
 
 from engines.clock import seconds_from_now
 from engines.exceptions import HostUnavailableError, NotFoundError
-from engines.models import CopyStatus, Fingerprint, Host, HostStatus, ModelRevision
+from engines.models import (
+    CopyStatus,
+    EnginePreference,
+    Fingerprint,
+    Host,
+    HostStatus,
+    ModelCopy,
+    ModelRevision,
+)
+from engines.services.copies import refuse_unsafe
 from engines.services.preferences import effective_engine
 
 Row = TypeVar("Row")
@@ -41,29 +50,59 @@ def present_hosts() -> QuerySet[Host]:
 def hosts_for(redis: Redis, kind: str, payload: Mapping[str, Any]) -> list[str]:
     """Return the names of the hosts that can answer, the least busy first.
 
-    Raises HostUnavailableError when there is none, NotFoundError for an unknown person or model.
+    Raises HostUnavailableError when there is none, UnsafeModelFileError when all there are crashed
+    an engine, NotFoundError for an unknown person or model.
     """
     hosts = present_hosts().filter(announces__contains=[f"live.{kind}"])
-    revision = _needed_revision(kind, payload)
-    if revision is not None:
-        held = revision.copies.filter(status=CopyStatus.DOWNLOADED)
+    revision_id = _needed_revision(kind, payload)
+    if revision_id is not None:
+        held = ModelCopy.objects.filter(revision=revision_id, status=CopyStatus.DOWNLOADED)
         hosts = hosts.filter(pk__in=held.values("host"))
     names = list(hosts.order_by("name").values_list("name", flat=True))
     if not names:
-        wanted = f"has {revision}" if revision is not None else "is connected"
-        raise HostUnavailableError(f"No active host {wanted}; start one, or try again later.")
+        _refuse_if_unsafe(revision_id)
+        raise HostUnavailableError(
+            f"No active host {_wanted(revision_id)}; start one, or try again later."
+        )
     return sorted(names, key=_loads(redis, names).__getitem__)
 
 
-def _needed_revision(kind: str, payload: Mapping[str, Any]) -> ModelRevision | None:
+def _refuse_if_unsafe(revision_id: int | None) -> None:
+    """Waiting does not help when every copy there is crashed an engine."""
+    copies = ModelCopy.objects.filter(revision=revision_id).select_related("revision", "host")
+    unsafe = copies.filter(status=CopyStatus.UNSAFE).first()
+    if unsafe is not None and not copies.filter(status=CopyStatus.DOWNLOADED).exists():
+        refuse_unsafe(unsafe)
+
+
+def _wanted(revision_id: int | None) -> str:
+    if revision_id is None:
+        return "is connected"
+    return f"has {_found(ModelRevision.objects.filter(pk=revision_id).first())}"
+
+
+def _needed_revision(kind: str, payload: Mapping[str, Any]) -> int | None:
     """Return whose file a host needs; a search embeds elsewhere when the host lacks the embedder."""
     if "fingerprint_id" in payload:
-        return _found(Fingerprint.objects.filter(pk=payload["fingerprint_id"]).first()).revision
+        spaces = Fingerprint.objects.filter(pk=payload["fingerprint_id"])
+        return _found(spaces.values_list("revision", flat=True).first())
     if "revision_id" in payload:
-        return _found(ModelRevision.objects.filter(pk=payload["revision_id"]).first())
-    if kind == "generate":
-        return effective_engine(_found(User.objects.filter(pk=payload["user_id"]).first()))[1]
+        revisions = ModelRevision.objects.filter(pk=payload["revision_id"])
+        return _found(revisions.values_list("pk", flat=True).first())
+    if kind in ("generate", "stream"):
+        return _active_revision(payload["user_id"])
     return None
+
+
+def _active_revision(user_id: int) -> int | None:
+    """Return the active engine's revision: of a person with a choice, in one query."""
+    own = EnginePreference.objects.filter(user=user_id, engine__isnull=False)
+    chosen = own.values_list("revision", "engine__current_revision").first()
+    if chosen is not None:
+        pinned, current = chosen
+        return pinned or current
+    revision = effective_engine(_found(User.objects.filter(pk=user_id).first()))[1]
+    return revision.pk if revision is not None else None
 
 
 def _found(row: Row | None) -> Row:

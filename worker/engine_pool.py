@@ -7,16 +7,27 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from engines.exceptions import ArtifactMissingError, EngineError, HostUnavailableError
+from django.conf import settings
+
+from engines.exceptions import (
+    AdapterCrashed,
+    ArtifactMissingError,
+    EngineError,
+    HostUnavailableError,
+    LoadCrashed,
+    UnsafeModelFileError,
+)
+from engines.machine import memory_bytes
 from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.registry import EngineRegistry
-from engines.specs import EngineSpec
-from worker.machine import memory_bytes
+from engines.services.copies import mark_unsafe
+from engines.specs import AdapterSpec, EngineSpec
+from worker.guard import with_database
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +36,9 @@ MEMORY_SHARE = 0.8
 ROOM_SECONDS = 120.0
 """How long a request waits for others to let go of engines."""
 
-Key = tuple[EngineSpec, tuple[int, ...]]
+Key = tuple[EngineSpec, int]
+"""An engine without adapters, and when its file was written."""
+Adapters = tuple[AdapterSpec, ...]
 
 
 @dataclass(slots=True)
@@ -43,10 +56,21 @@ class _Entry:
 class EnginePool:
     """Lends loaded engines; those of an equal spec and unchanged files are one."""
 
-    def __init__(self, budget: int, create: Callable[[EngineSpec], BaseModelEngine]) -> None:
-        """``budget`` is in bytes of model and adapter files."""
+    def __init__(
+        self,
+        budget: int,
+        create: Callable[[EngineSpec], BaseModelEngine],
+        on_unsafe: Callable[[str, str], None],
+    ) -> None:
+        """``budget`` is in bytes of model files.
+
+        ``on_unsafe`` is told the path of a model file that crashed its engine while loading, and
+        the sentence of that.
+        """
         self._budget = budget
         self._create = create
+        self._on_unsafe = on_unsafe
+        self._crashed: dict[tuple[Key, Adapters], str] = {}
         self._entries: dict[Key, _Entry] = {}
         self._changed = threading.Condition()
 
@@ -54,18 +78,37 @@ class EnginePool:
     def acquire(self, spec: EngineSpec) -> Iterator[BaseModelEngine]:
         """Lend an engine, loaded at first use, idle ones ended to make room.
 
-        Raises ArtifactMissingError without its file, EngineError when it is larger than the host,
+        All who use a model share one engine, whatever adapters each brings. Raises
+        ArtifactMissingError without its file, UnsafeModelFileError for adapters that crashed it,
+        AdapterMismatchError for those of another model, EngineError when it is larger than the host,
         HostUnavailableError (transient) when those in use leave no room, and the engine's own errors.
         """
-        key, size = _key(spec)
+        key, size = _key(replace(spec, adapters=()))
+        self._refuse_crashed(key, spec.adapters)
         entry = self._enter(key, size)
         try:
-            with entry.loading:
-                if not entry.engine.is_available():
-                    entry.engine.load_model()
-            yield entry.engine
+            yield _loaded(entry, spec.adapters)
+        except LoadCrashed as error:
+            self._remember_crash(key, spec.adapters, error)
+            raise
         finally:
             self._leave(key, entry)
+
+    def _refuse_crashed(self, key: Key, adapters: Adapters) -> None:
+        reason = self._crashed.get((key, adapters))
+        if reason is not None:
+            raise UnsafeModelFileError(
+                f"{key[0].engine_id} crashed with these adapters and is not loaded with them again: "
+                f"{reason} Remove the adapters that were added last."
+            )
+
+    def _remember_crash(self, key: Key, adapters: Adapters, error: LoadCrashed) -> None:
+        """The model's file is to blame, unless its adapters were: those are one person's own."""
+        logger.error("%s crashed while loading: %s", key[0].engine_id, error)
+        if isinstance(error, AdapterCrashed):
+            self._crashed[key, adapters] = str(error)
+        else:
+            self._on_unsafe(key[0].model_path, str(error))
 
     def _enter(self, key: Key, size: int) -> _Entry:
         if size > self._budget:
@@ -150,6 +193,17 @@ class EnginePool:
         return [{**entry.engine.get_engine_info(), "users": entry.users} for entry in entries]
 
 
+def _loaded(entry: _Entry, adapters: Adapters) -> BaseModelEngine:
+    """Load the engine, or what is missing of it; as the owner of ``adapters`` hears it."""
+    engine = entry.engine.with_adapters(adapters)
+    with entry.loading:
+        if not entry.engine.is_available():
+            entry.engine.load_model()
+    if adapters:
+        engine.load_model()
+    return engine
+
+
 def _end_all(entries: list[_Entry]) -> None:
     for entry in entries:
         logger.info("unloading %s", entry.engine.engine_id)
@@ -157,16 +211,15 @@ def _end_all(entries: list[_Entry]) -> None:
 
 
 def _key(spec: EngineSpec) -> tuple[Key, int]:
-    """Return what tells engines apart, and the bytes of their files."""
-    paths = [Path(spec.model_path), *(Path(adapter.path) for adapter in spec.adapters)]
+    """Return what tells engines apart, and the bytes of their file."""
     try:
-        stats = [path.stat() for path in paths]
+        stat = Path(spec.model_path).stat()
     except OSError as error:
         raise ArtifactMissingError(
             f"A file of {spec.engine_id} cannot be read ({error.strerror}: {error.filename}); "
             "download it again."
         ) from error
-    return (spec, tuple(stat.st_mtime_ns for stat in stats)), sum(stat.st_size for stat in stats)
+    return (spec, stat.st_mtime_ns), stat.st_size
 
 
 def _gib(size: int) -> str:
@@ -176,4 +229,8 @@ def _gib(size: int) -> str:
 @cache
 def engine_pool() -> EnginePool:
     """Return the pool of this process."""
-    return EnginePool(int(memory_bytes() * MEMORY_SHARE), EngineRegistry().create)
+    return EnginePool(int(memory_bytes() * MEMORY_SHARE), EngineRegistry().create, _mark_unsafe)
+
+
+def _mark_unsafe(path: str, reason: str) -> None:
+    with_database(lambda: mark_unsafe(path, settings.SAM_HOST_NAME, reason))

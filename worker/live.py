@@ -6,18 +6,23 @@ import json
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections
+from redis import Redis
+from redis.exceptions import RedisError
 
 from engines.exceptions import InvalidRequestError, SamError
 from migrations_app.live import REPLY_SECONDS, redis_client, reply_key, request_key, taken_key
 from migrations_app.live_hosts import presence_key
+from migrations_app.token_stream import error_event
+from worker.answering import stream
 from worker.guard import guarded
 from worker.identity import process_name
 from worker.live_handlers import LIVE_HANDLERS
+from worker.token_writer import Beats, TokenWriter
 
 TAKEN_SECONDS = 15
 PRESENCE_SECONDS = 3.0
@@ -48,6 +53,7 @@ class _Running:
 
 
 _running = _Running()
+_beats = Beats()
 
 
 def answer(kind: str, request_id: object) -> str:
@@ -61,6 +67,9 @@ def answer(kind: str, request_id: object) -> str:
     if body is None:
         redis.delete(taken_key(request_id))
         return "The caller does not wait any more."
+    if kind == "stream":
+        with _running.include(request_id):
+            return _stream(redis, request_id, body)
     with _running.include(request_id):
         reply, sentence = _reply(kind, body)
     with redis.pipeline(transaction=True) as pipeline:
@@ -83,13 +92,42 @@ def _reply(kind: str, body: bytes | str) -> tuple[dict[str, Any], str]:
 
 
 def _handle(kind: str, body: bytes | str) -> dict[str, Any]:
+    return LIVE_HANDLERS[kind](_payload(kind, body))
+
+
+def _payload(kind: str, body: bytes | str) -> dict[str, Any]:
     request = json.loads(body)
     if not isinstance(request, dict) or request.get("kind") != kind:
         raise InvalidRequestError("The request is of another kind than its message.")
     payload = request.get("payload")
     if not isinstance(payload, dict):
         raise InvalidRequestError("The request carries no payload.")
-    return LIVE_HANDLERS[kind](payload)  # type: ignore[index]
+    return payload
+
+
+def _stream(redis: Redis, request_id: str, body: bytes | str) -> str:
+    """Write an answer into its stream while it comes; its error as well, if it can be written."""
+    close_old_connections()
+    writer = TokenWriter(redis, request_id)
+    try:
+        with _beats.include(writer):
+            guarded(lambda: _write_all(writer, _payload("stream", body)))
+    except SamError as error:
+        with suppress(RedisError):
+            writer.write(error_event(error))
+        return f"Refused: {error}"
+    finally:
+        close_old_connections()
+    return "The reader left." if writer.abandoned.is_set() else "Answered 'stream'."
+
+
+def _write_all(writer: TokenWriter, payload: dict[str, Any]) -> None:
+    writer.write({"type": "beat"})
+    with closing(stream(payload, writer.abandoned)) as events:
+        for event in events:
+            writer.write(event)
+            if writer.abandoned.is_set():
+                break
 
 
 def renew_presence() -> None:

@@ -7,7 +7,7 @@ import time
 from django.conf import settings
 from django.db import close_old_connections
 
-from engines.exceptions import EngineCrashed, SamError
+from engines.exceptions import EngineCrashed, LoadCrashed, SamError
 from engines.faults import faultpoint
 from migrations_app.models import Step
 from migrations_app.states import task_name
@@ -156,6 +156,8 @@ def _write_end(claim: Claim, error: SamError) -> str | StepFailedError:
 
 
 def _is_worth_another_try(error: SamError, failures: int) -> bool:
+    if isinstance(error, LoadCrashed):
+        return False
     if isinstance(error, EngineCrashed):
         return failures < CRASHES_FORGIVEN
     return error.transient

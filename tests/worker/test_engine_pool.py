@@ -2,14 +2,21 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from engines.exceptions import ArtifactMissingError, EngineError
+from engines.exceptions import (
+    AdapterCrashed,
+    ArtifactMissingError,
+    EngineError,
+    LoadCrashed,
+    UnsafeModelFileError,
+)
 from engines.runtimes.base import BaseModelEngine, ModelStatus
-from engines.specs import EmbeddingSpec, EngineSpec
+from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from worker.engine_pool import EnginePool
 
 
@@ -21,6 +28,9 @@ class CountedEngine(BaseModelEngine):
     def load_model(self) -> bool:
         if self.engine_id == "broken":
             raise EngineError("This model cannot be loaded.")
+        if self.engine_id == "crashing":
+            self.log.append("!crashing")
+            raise LoadCrashed("It crashed.")
         self.log.append(f"+{self.engine_id}")
         self.is_loaded, self.status = True, ModelStatus.READY
         return True
@@ -30,11 +40,27 @@ class CountedEngine(BaseModelEngine):
         self.is_loaded, self.status = False, ModelStatus.UNAVAILABLE
         return True
 
+    def with_adapters(self, adapters: Sequence[AdapterSpec]) -> BaseModelEngine:
+        return OwnedEngine(self, adapters) if adapters else self
+
     def generate(self, prompt: str, **kwargs: Any) -> str:
         return prompt[::-1]
 
     def embed(self, text: str) -> list[float]:
         return [float(len(text)), 1.0]
+
+
+class OwnedEngine(CountedEngine):
+    def __init__(self, base: CountedEngine, adapters: Sequence[AdapterSpec]) -> None:
+        super().__init__(base.engine_id, base.model_name, base.model_path)
+        self._names = [Path(adapter.path).stem for adapter in adapters]
+
+    def load_model(self) -> bool:
+        self.log.append(f"{self.engine_id}+{self._names}")
+        if "crashing" in self._names:
+            raise AdapterCrashed("It crashed.")
+        self.is_loaded, self.status = True, ModelStatus.READY
+        return True
 
 
 @pytest.fixture
@@ -47,7 +73,9 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def pool(log: list[str]) -> EnginePool:
     return EnginePool(
-        100, lambda spec: CountedEngine(spec.engine_id, spec.model_name, spec.model_path)
+        100,
+        lambda spec: CountedEngine(spec.engine_id, spec.model_name, spec.model_path),
+        lambda path, reason: log.append(f"unsafe {Path(path).name}: {reason}"),
     )
 
 
@@ -181,3 +209,46 @@ def test_only_engines_nobody_used_lately_are_ended_as_idle(
 
     assert (pool.unload_idle(3600), pool.unload_idle(-1)) == (0, 1)
     assert log == ["+a", "-a"]
+
+
+def test_a_file_that_crashes_its_engine_is_told_to_be_unsafe(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(LoadCrashed):
+        use(pool, spec(tmp_path, "crashing"))
+
+    assert log == ["!crashing", "unsafe crashing.gguf: It crashed."]
+    assert pool.describe() == []
+
+
+def test_a_crash_with_adapters_blames_no_model_and_is_not_repeated(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    theirs, ours = AdapterSpec("/crashing.gguf"), AdapterSpec("/sound.gguf")
+    with pytest.raises(AdapterCrashed):
+        use(pool, spec(tmp_path, "a", adapters=(theirs,)))
+    with pytest.raises(UnsafeModelFileError, match=r"^a crashed with these adapters"):
+        use(pool, spec(tmp_path, "a", adapters=(theirs,)))
+    use(pool, spec(tmp_path, "a", adapters=(ours,)))
+
+    assert log == ["+a", "a+['crashing']", "a+['sound']"]
+
+
+def test_people_with_adapters_of_their_own_share_one_engine(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        use(pool, spec(tmp_path, "a", adapters=(AdapterSpec(f"/{name}.gguf"),)))
+    use(pool, spec(tmp_path, "a"))
+
+    assert log == ["+a", "a+['one']", "a+['two']"]
+    assert len(pool.describe()) == 1
+
+
+def test_a_model_that_crashes_is_unsafe_whoever_asks_with_which_adapters(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    with pytest.raises(LoadCrashed):
+        use(pool, spec(tmp_path, "crashing", adapters=(AdapterSpec("/sound.gguf"),)))
+
+    assert log == ["!crashing", "unsafe crashing.gguf: It crashed."]

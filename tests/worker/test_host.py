@@ -6,18 +6,18 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
+from engines import machine
 from engines.models import Host, HostStatus
 from migrations_app.steps import HANDLERS
 from migrations_app.wakeups import CONTROL_QUEUE
 from tests.worker.plans import first_step, make_host, make_plan
 from tests.worker.processes import LIVE, WORK
-from worker import machine
 from worker.host import register
 from worker.knowledge import help_embedding, keep_index_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LIVE_KINDS = ["embed", "generate", "search", "warm", "unload", "info"]
+LIVE_KINDS = ["embed", "generate", "stream", "search", "warm", "unload", "info"]
 
 
 def test_a_worker_of_the_control_plane_is_no_host() -> None:

@@ -1,0 +1,130 @@
+"""Ask a host for an answer token by token; tried elsewhere as long as nothing of it was seen."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+import uuid
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from itertools import cycle
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import close_old_connections
+
+from engines.exceptions import HostUnavailableError, SamError
+from migrations_app.live import WAKE_SECONDS, redis_client
+from migrations_app.live_hosts import hosts_for
+from migrations_app.stream_reader import StreamReader, Subscription, stream_reader
+from migrations_app.token_stream import SILENCE_SECONDS, Event, StreamBrokenError, raise_error
+from migrations_app.wakeups import live_queue, send
+
+logger = logging.getLogger(__name__)
+
+START_SECONDS = 30.0
+"""How long hosts are asked to begin."""
+AGAIN_SECONDS = 0.5
+"""Pause before another host is tried."""
+LOAD_SECONDS = 20.0
+"""A client is told to come again when an engine takes longer to load; it goes on loading."""
+
+
+class EngineLoadingError(HostUnavailableError):
+    """The engine is being read into memory; the same request will be answered a little later."""
+
+    code = "engine_loading"
+
+
+async def stream_answer(
+    payload: Mapping[str, Any], client_left: threading.Event | None = None
+) -> AsyncGenerator[Event]:
+    """Yield the events of an answer: begin, citations, reasoning…, text…, end.
+
+    ``payload`` is that of the live worker's ``stream``. Raises HostUnavailableError (transient) when
+    no host can begin, EngineLoadingError, StreamBrokenError when host or Redis goes away in the middle,
+    and what the host answers with. Closing the generator stops the engine, and so does ``client_left``:
+    a generator may be closed long after its client left.
+    """
+    left = client_left or threading.Event()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + START_SECONDS
+    while True:
+        attempt = _Attempt(payload, deadline, left)
+        try:
+            async with aclosing(attempt.events()) as events:
+                async for event in events:
+                    yield event
+                return
+        except EngineLoadingError:
+            raise
+        except SamError as error:
+            if attempt.begun or not error.transient or loop.time() > deadline:
+                raise
+            logger.info("a stream is tried elsewhere: %s", error)
+        await asyncio.sleep(AGAIN_SECONDS)
+
+
+class _Attempt:
+    """One request on its way to whichever host takes it."""
+
+    def __init__(
+        self, payload: Mapping[str, Any], deadline: float, client_left: threading.Event
+    ) -> None:
+        self.begun = False
+        self._payload = dict(payload)
+        self._deadline = deadline
+        self._client_left = client_left
+        self._reader: StreamReader = stream_reader()
+        self._loop = asyncio.get_running_loop()
+
+    async def events(self) -> AsyncGenerator[Event]:
+        hosts = cycle(await sync_to_async(_hosts)(self._payload))
+        request_id = uuid.uuid4().hex
+        body = json.dumps({"kind": "stream", "payload": self._payload})
+        with self._reader.subscribe(request_id, self._client_left) as subscription:
+            await self._reader.announce(request_id, body, int(START_SECONDS * 1000))
+            event = await self._first(subscription, hosts)
+            load_until = self._loop.time() + LOAD_SECONDS
+            while True:
+                raise_error(event)
+                if event["type"] not in ("state", "beat"):
+                    self.begun = self.begun or event["type"] in ("text", "reasoning")
+                    load_until = float("inf")
+                    yield event
+                elif self._loop.time() > load_until:
+                    raise EngineLoadingError("The engine is being loaded; ask again in a moment.")
+                if event["type"] == "end":
+                    return
+                event = await self._next(subscription)
+
+    async def _first(self, subscription: Subscription, hosts: Any) -> Event:
+        """Wake one host after the other until one of them writes."""
+        while self._loop.time() < self._deadline:
+            queue, expires = live_queue(next(hosts)), START_SECONDS
+            wake = sync_to_async(send, thread_sensitive=False)
+            sent = await wake("live.stream", subscription.request_id, queue=queue, expires=expires)
+            try:
+                return await subscription.next(WAKE_SECONDS if sent else AGAIN_SECONDS)
+            except TimeoutError:
+                continue
+        raise HostUnavailableError("No host took the request in time; try again later.")
+
+    async def _next(self, subscription: Subscription) -> Event:
+        try:
+            return await subscription.next(SILENCE_SECONDS)
+        except TimeoutError:
+            raise StreamBrokenError(
+                "The host that was answering fell silent; ask again to be answered by another."
+            ) from None
+
+
+def _hosts(payload: Mapping[str, Any]) -> list[str]:
+    try:
+        return hosts_for(redis_client(settings.REDIS_URL), "stream", payload)
+    finally:
+        # The answer may be long, and database connections are few.
+        close_old_connections()

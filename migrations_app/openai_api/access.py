@@ -1,0 +1,113 @@
+"""Who asks, and which engine the name in a request stands for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.auth.models import User
+from django.db import close_old_connections
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from rest_framework.authtoken.models import Token
+
+from engines.exceptions import HostUnavailableError
+from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, ModelRole
+from engines.services.catalog import catalog_visible_to
+from engines.services.fingerprints import embedder_of
+from engines.services.preferences import effective_engine
+from engines.services.usage import quota_check
+from migrations_app.openai_api.errors import NOT_FOUND, UNAUTHORIZED, RefusedError
+
+ACTIVE = "sam"
+"""The name that stands for whichever engine is the person's active one."""
+
+
+def caller(request: HttpRequest) -> User:
+    """Return whose token a request carries; RefusedError (401) without a valid one."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    token = None
+    if scheme.lower() == "bearer":
+        rows = Token.objects.select_related("user").filter(user__is_active=True)
+        token = rows.filter(key=key.strip()).first()
+    if token is None:
+        raise RefusedError(
+            "Send a SAM token as the API key (Authorization: Bearer …); `manage.py token` prints it.",
+            status=UNAUTHORIZED,
+            code="invalid_api_key",
+        )
+    user: User = token.user
+    return user
+
+
+def spender(request: HttpRequest) -> User:
+    """Return the caller unless the tokens of the day are used up (QuotaExceededError)."""
+    user = caller(request)
+    quota_check(user)
+    return user
+
+
+def engine_payload(user: User, name: str) -> dict[str, Any]:
+    """Return what a request for text tells the worker about person and engine.
+
+    The active engine is left open: it is chosen when the answer begins, with all that belongs to it.
+    """
+    if name == ACTIVE:
+        return {"user_id": user.pk}
+    model = _offered(user, name)
+    if model.role != ModelRole.CHAT:
+        raise RefusedError(f"{name} only embeds; choose an engine that chats.", param="model")
+    return {"user_id": user.pk, "revision_id": _revision(user, model).pk}
+
+
+def embedder_for(user: User, name: str) -> tuple[CatalogModel, ModelRevision]:
+    """Return who embeds under a name: an embedder itself, or the one an engine searches with."""
+    try:
+        if name == ACTIVE:
+            engine, revision = effective_engine(user)
+        else:
+            engine = _offered(user, name)
+            revision = _revision(user, engine)
+        if engine is None:
+            raise RefusedError("No engine is chosen yet; choose one in the preferences.")
+        embedder, embedding = embedder_of(engine, revision)
+        if embedding is None:
+            raise _not_downloaded(embedder)
+        return embedder, embedding
+    finally:
+        # What follows waits for a host, and database connections are few.
+        close_old_connections()
+
+
+def models_for(user: User) -> QuerySet[CatalogModel]:
+    """Return the models a person may use that some host holds."""
+    held = ModelCopy.objects.filter(status=CopyStatus.DOWNLOADED)
+    return (
+        catalog_visible_to(user).filter(pk__in=held.values("revision__model")).order_by("model_id")
+    )
+
+
+def _offered(user: User, name: str) -> CatalogModel:
+    rows = catalog_visible_to(user).select_related("current_revision", "embedding_model")
+    # PostgreSQL stores no NUL, so no name has one.
+    model = rows.filter(model_id=name).first() if "\x00" not in name else None
+    if model is None:
+        raise RefusedError(
+            f"No engine {name!r:.150} is offered to you; /v1/models lists those that are.",
+            param="model",
+            status=NOT_FOUND,
+            code="model_not_found",
+        )
+    return model
+
+
+def _revision(user: User, model: CatalogModel) -> ModelRevision:
+    """Return the revision pinned for the person's own engine, else the one in force."""
+    active, pinned = effective_engine(user)
+    revision = pinned if active == model else model.current_revision
+    if revision is None:
+        raise _not_downloaded(model)
+    return revision
+
+
+def _not_downloaded(model: CatalogModel) -> HostUnavailableError:
+    return HostUnavailableError(f"No host has {model.model_id}; have it downloaded first.")

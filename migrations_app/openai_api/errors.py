@@ -1,0 +1,72 @@
+"""Errors in the shape OpenAI's clients read: message, type, param and code."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from django.http import JsonResponse
+
+from engines.exceptions import SamError
+from engines.services.usage import QuotaExceededError
+from migrations_app.api.problems import RETRY_AFTER_SECONDS, STATUS_OF
+
+logger = logging.getLogger(__name__)
+
+UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, TOO_LARGE, TOO_MANY = 401, 404, 405, 413, 429
+INTERNAL, UNAVAILABLE = 500, 503
+TYPES = {
+    UNAUTHORIZED: "authentication_error",
+    TOO_MANY: "insufficient_quota",
+}
+
+
+class RefusedError(SamError):
+    """A request that cannot be carried out as it stands; ``param`` names the field at fault."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        param: str | None = None,
+        status: int = 400,
+        code: str = "invalid_request",
+    ) -> None:
+        super().__init__(message)
+        self.param = param
+        self.status = status
+        self.code = code
+
+
+def error_body(error: SamError) -> dict[str, Any]:
+    """Return the body of an error, also sent in a stream that breaks off."""
+    status = _status(error)
+    kind = TYPES.get(status, "server_error" if status >= INTERNAL else "invalid_request_error")
+    param = getattr(error, "param", None)
+    return {"error": {"message": str(error), "type": kind, "param": param, "code": error.code}}
+
+
+def error_response(error: SamError) -> JsonResponse:
+    """Return an error as an answer; what passes by itself says when to come again."""
+    status = _status(error)
+    if status == INTERNAL:
+        logger.error("A request to /v1 failed.", exc_info=error)
+    response = JsonResponse(error_body(error), status=status)
+    if status == UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, QuotaExceededError):
+        response["Retry-After"] = str(error.seconds)
+        # The clients' own header: waiting for tomorrow is not theirs to do.
+        response["x-should-retry"] = "false"
+    elif error.transient:
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
+def _status(error: SamError) -> int:
+    if isinstance(error, RefusedError):
+        return error.status
+    if isinstance(error, QuotaExceededError):
+        return TOO_MANY
+    usual = UNAVAILABLE if error.transient else INTERNAL
+    return next((status for kind, status in STATUS_OF if isinstance(error, kind)), usual)

@@ -1,0 +1,18 @@
+"""The addresses under ``/v1/``."""
+
+from __future__ import annotations
+
+from django.urls import path, re_path
+
+from migrations_app.openai_api import views
+
+app_name = "openai"
+
+urlpatterns = [
+    path("chat/completions", views.chat_completions, name="chat-completions"),
+    path("completions", views.completions, name="completions"),
+    path("embeddings", views.embeddings, name="embeddings"),
+    path("models", views.model_list, name="models"),
+    path("models/<str:name>", views.model_detail, name="model"),
+    re_path(r"^.*$", views.unknown, name="unknown"),
+]

@@ -1,0 +1,222 @@
+"""The endpoints under ``/v1/``, for any client of OpenAI's API."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
+from functools import wraps
+from typing import Any
+
+import numpy as np
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.views.decorators.csrf import csrf_exempt
+from numpy.typing import NDArray
+
+from engines.exceptions import SamError
+from engines.models import ModelRevision
+from engines.services.usage import usage_add
+from migrations_app.live import LiveClient, batched_texts, unpack_batch
+from migrations_app.live_stream import stream_answer
+from migrations_app.openai_api import answers
+from migrations_app.openai_api.access import (
+    ACTIVE,
+    caller,
+    embedder_for,
+    engine_payload,
+    models_for,
+    spender,
+)
+from migrations_app.openai_api.bodies import (
+    Asked,
+    AskedVectors,
+    chat_request,
+    completion_request,
+    embedding_request,
+    read_body,
+)
+from migrations_app.openai_api.errors import (
+    INTERNAL,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    RefusedError,
+    error_response,
+)
+from migrations_app.token_stream import Event
+
+logger = logging.getLogger(__name__)
+
+EMBED_SECONDS = 60.0
+
+View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+
+
+def endpoint(method: str) -> Callable[[View], View]:
+    """Wrap a view of one method: whatever goes wrong is answered in OpenAI's shape."""
+
+    def wrap(view: View) -> View:
+        @csrf_exempt  # a token is sent on purpose, unlike a cookie
+        @wraps(view)
+        async def wrapped(request: HttpRequest, **lookup: Any) -> HttpResponseBase:
+            try:
+                _check_method(request, method)
+                return await view(request, **lookup)
+            except SamError as error:
+                return error_response(error)
+            except Exception:
+                # The one broad except: clients of /v1 read no HTML.
+                logger.exception("a request to /v1 failed")
+                return error_response(
+                    RefusedError(
+                        "Something went wrong on our side; it is logged.",
+                        status=INTERNAL,
+                        code="internal_error",
+                    )
+                )
+
+        return wrapped
+
+    return wrap
+
+
+def _check_method(request: HttpRequest, method: str) -> None:
+    if request.method != method:
+        raise RefusedError(f"Use {method} here.", status=NOT_ALLOWED, code="method_not_allowed")
+
+
+@endpoint("POST")
+async def chat_completions(request: HttpRequest) -> HttpResponseBase:
+    """Answer messages with the named or the active engine."""
+    user = await sync_to_async(spender)(request)
+    asked = chat_request(read_body(request))
+    return await _answer(
+        answers.Shape(), asked, await sync_to_async(engine_payload)(user, asked.model)
+    )
+
+
+@endpoint("POST")
+async def completions(request: HttpRequest) -> HttpResponseBase:
+    """Continue a raw prompt with the named or the active engine."""
+    user = await sync_to_async(spender)(request)
+    asked = completion_request(read_body(request))
+    who = await sync_to_async(engine_payload)(user, asked.model)
+    return await _answer(answers.CompletionShape(), asked, who)
+
+
+async def _answer(shape: answers.Shape, asked: Asked, who: dict[str, Any]) -> HttpResponseBase:
+    client_left = threading.Event()
+    events = stream_answer({**asked.payload, **who}, client_left)
+    opening = answers.Opening()
+    first = await _first_word(events, opening)
+    rest = _with_first(first, events)
+    if not asked.stream:
+        return JsonResponse(await answers.whole_answer(shape, opening, rest))
+    body = answers.chunks(shape, opening, rest, include_usage=asked.include_usage)
+    return _EventStream(body, client_left)
+
+
+async def _first_word(events: AsyncIterator[Event], opening: answers.Opening) -> Event:
+    """Wait for the first word: until then an error still has a status of its own."""
+    async for event in events:
+        if event["type"] in ("reasoning", "text", "end"):
+            return event
+        opening.learn(event)
+    raise RefusedError("The engine said nothing.", status=INTERNAL, code="internal_error")
+
+
+async def _with_first(first: Event, rest: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    yield first
+    async for event in rest:
+        yield event
+
+
+class _EventStream(StreamingHttpResponse):
+    """Server-sent events whose end, also by a client that leaves, stops the engine."""
+
+    def __init__(self, body: AsyncIterator[bytes], client_left: threading.Event) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(body, content_type="text/event-stream; charset=utf-8", headers=headers)
+        self._client_left = client_left
+
+    def close(self) -> None:
+        # Django calls it in any case; the generators behind it may end only when they are collected.
+        self._client_left.set()
+        super().close()
+
+
+@endpoint("POST")
+async def embeddings(request: HttpRequest) -> HttpResponseBase:
+    """Return vectors of texts by the named embedder, or the one the active engine searches with."""
+    user = await sync_to_async(spender)(request)
+    asked = embedding_request(read_body(request))
+    return JsonResponse(await sync_to_async(_embedded)(user, asked))
+
+
+def _embedded(user: User, asked: AskedVectors) -> answers.Json:
+    model, revision = embedder_for(user, asked.model)
+    vectors, tokens = _vectors(revision, asked)
+    if asked.dimensions not in (None, vectors.shape[1]):
+        raise RefusedError(
+            f"{model.model_id} has {vectors.shape[1]} dimensions; leave dimensions out.",
+            param="dimensions",
+        )
+    usage_add(user.pk, tokens, 0)
+    return answers.embeddings(model.model_id, vectors, tokens, packed=asked.base64)
+
+
+def _vectors(revision: ModelRevision, asked: AskedVectors) -> tuple[NDArray[np.float32], int]:
+    """Return vectors (n, d) and the texts' tokens; RefusedError names a text without a vector."""
+    live = LiveClient(settings.REDIS_URL)
+    parts: list[NDArray[np.float32]] = []
+    tokens = 0
+    for texts in batched_texts(asked.texts):
+        payload = {"revision_id": revision.pk, "texts": texts, "as": asked.role, "count": True}
+        reply = live.call("embed", payload, timeout=EMBED_SECONDS)
+        batch = unpack_batch(reply)
+        if batch.errors:
+            number, sentence = min(batch.errors.items())
+            place = sum(map(len, parts)) + number
+            raise RefusedError(f"Text {place}: {sentence}", param=f"input[{place}]")
+        parts.append(batch.vectors)
+        tokens += reply["tokens"]
+    return np.concatenate(parts), tokens
+
+
+@endpoint("GET")
+async def model_list(request: HttpRequest) -> HttpResponseBase:
+    """List the active engine under its standing name, and what else the caller may use."""
+    return JsonResponse({"object": "list", "data": await sync_to_async(_models)(request)})
+
+
+@endpoint("GET")
+async def model_detail(request: HttpRequest, *, name: str) -> HttpResponseBase:
+    """Return one model of the list."""
+    for entry in await sync_to_async(_models)(request):
+        if entry["id"] == name:
+            return JsonResponse(entry)
+    raise RefusedError(
+        "No such engine is offered to you; /v1/models lists those that are.",
+        param="model",
+        status=NOT_FOUND,
+        code="model_not_found",
+    )
+
+
+def _models(request: HttpRequest) -> list[answers.Json]:
+    user = caller(request)
+    found = [
+        answers.model_entry(model.model_id, int(model.created_at.timestamp()))
+        for model in models_for(user)
+    ]
+    return [answers.model_entry(ACTIVE, int(user.date_joined.timestamp())), *found]
+
+
+@csrf_exempt
+async def unknown(request: HttpRequest) -> HttpResponseBase:
+    """Answer an unknown address as everything else."""
+    return error_response(
+        RefusedError("There is nothing at this address.", status=NOT_FOUND, code="not_found")
+    )

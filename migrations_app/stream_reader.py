@@ -1,0 +1,215 @@
+"""Reads the token streams of this process: one task, one blocking read for all of them.
+
+Each read blocks at most a second and is never retried out of sight: with a Redis that went away every
+reader is told within seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from types import TracebackType
+from typing import Any, Self, cast
+from weakref import WeakKeyDictionary
+
+from django.conf import settings
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from migrations_app.live import request_key
+from migrations_app.token_stream import (
+    LEASE_SECONDS,
+    Event,
+    StreamBrokenError,
+    reader_key,
+    stream_key,
+    unpack,
+)
+
+BLOCK_MILLISECONDS = 1000
+RENEW_SECONDS = 1.0
+ANSWER_SECONDS = 3.0
+"""How long Redis may take for an answer, the second of a blocking read included."""
+IDLE_SECONDS = 30.0
+"""A client that takes nothing for so long counts as gone; its connection may never say so."""
+ENTRIES_PER_READ = 500
+
+
+class Subscription:
+    """One stream's events in order; leaving the block lets the worker stop."""
+
+    def __init__(self, reader: StreamReader, request_id: str, client_left: threading.Event) -> None:
+        self.request_id = request_id
+        self._client_left = client_left
+        self.number = 0
+        self._reader = reader
+        self._events: asyncio.Queue[Event | StreamBrokenError] = asyncio.Queue()
+        self._waiting = False
+        self._asked_at = asyncio.get_running_loop().time()
+
+    def __enter__(self) -> Self:
+        self._reader.add(self)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._reader.remove(self)
+
+    async def next(self, seconds: float) -> Event:
+        """Return the next event; TimeoutError after ``seconds``, StreamBrokenError without Redis."""
+        self._waiting = True
+        try:
+            item = await asyncio.wait_for(self._events.get(), seconds)
+        finally:
+            self._waiting = False
+            self._asked_at = asyncio.get_running_loop().time()
+        if isinstance(item, StreamBrokenError):
+            raise item
+        return item
+
+    def push(self, number: int, event: Event) -> None:
+        """Take the event with this number; a gap ends the stream with an error."""
+        if number != self.number + 1:
+            self.fail("A part of the answer was lost on its way; ask again.")
+            return
+        self.number = number
+        self._events.put_nowait(event)
+
+    def fail(self, sentence: str) -> None:
+        """End the stream with an error."""
+        self._reader.remove(self)
+        self._events.put_nowait(StreamBrokenError(sentence))
+
+    def is_wanted(self, now: float) -> bool:
+        """Whether somebody waits for the next event, or did a short while ago."""
+        if self._client_left.is_set():
+            return False
+        return self._waiting or now - self._asked_at < IDLE_SECONDS
+
+
+class StreamReader:
+    """The streams that one event loop reads; its task lives as long as there are any."""
+
+    def __init__(self, url: str) -> None:
+        self._redis: Redis = Redis.from_url(
+            url,
+            socket_timeout=ANSWER_SECONDS,
+            socket_connect_timeout=ANSWER_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            retry_on_error=[],
+        )
+        self._open: dict[str, Subscription] = {}
+        self._left: set[str] = set()
+        self._kick_key = f"sam:web:{uuid.uuid4().hex}"
+        self._kicked = "0-0"
+        self._renewed_at = 0.0
+        self._task: asyncio.Task[None] | None = None
+
+    def subscribe(self, request_id: str, client_left: threading.Event) -> Subscription:
+        """Return the way to a request's events, to be entered before the request is announced."""
+        return Subscription(self, request_id, client_left)
+
+    def add(self, subscription: Subscription) -> None:
+        self._open[subscription.request_id] = subscription
+        if self._task is None:
+            self._task = asyncio.create_task(self._run())
+
+    def remove(self, subscription: Subscription) -> None:
+        if self._open.pop(subscription.request_id, None) is not None:
+            self._left.add(subscription.request_id)
+
+    async def announce(self, request_id: str, body: str, milliseconds: int) -> None:
+        """Put a request with the lease of its reader, and have the task read its stream as well.
+
+        Raises StreamBrokenError when Redis does not answer.
+        """
+        try:
+            commands: Any = self._redis.pipeline(transaction=False)
+            commands.set(request_key(request_id), body, px=milliseconds)
+            commands.set(reader_key(request_id), 1, px=int(LEASE_SECONDS * 1000))
+            # The task may be in a blocking read that does not know the new stream yet.
+            commands.xadd(self._kick_key, {"new": request_id}, maxlen=1, approximate=False)
+            commands.expire(self._kick_key, int(IDLE_SECONDS))
+            await commands.execute()
+        except RedisError as error:
+            raise _without_redis(error) from error
+
+    async def _run(self) -> None:
+        try:
+            while self._open or self._left:
+                await self._round()
+        finally:
+            # A stream that comes while connections are closed starts a task of its own.
+            self._task = None
+            await self._redis.connection_pool.disconnect(inuse_connections=False)
+
+    async def _round(self) -> None:
+        try:
+            await self._keep_leases()
+            if self._open:
+                self._take(await self._read())
+        except RedisError as error:
+            for subscription in list(self._open.values()):
+                subscription.fail(str(_without_redis(error)))
+            # What is left in Redis expires by itself.
+            self._left.clear()
+
+    async def _read(self) -> list[Any]:
+        places: dict[Any, Any] = {
+            stream_key(request_id): f"1-{subscription.number}"
+            for request_id, subscription in self._open.items()
+        }
+        places[self._kick_key] = self._kicked
+        found = await self._redis.xread(places, block=BLOCK_MILLISECONDS, count=ENTRIES_PER_READ)
+        return cast("list[Any]", found)
+
+    def _take(self, found: list[Any]) -> None:
+        for key, entries in found:
+            name = key.decode()
+            if name == self._kick_key:
+                self._kicked = entries[-1][0].decode()
+                continue
+            subscription = self._open.get(name.split(":")[2])
+            for entry_id, fields in entries:
+                if subscription is not None and subscription.request_id in self._open:
+                    subscription.push(int(entry_id.split(b"-")[1]), unpack(fields))
+
+    async def _keep_leases(self) -> None:
+        """Renew the leases of those who still wait, and clear away what is left behind."""
+        now = asyncio.get_running_loop().time()
+        due = now - self._renewed_at >= RENEW_SECONDS
+        if not (due or self._left):
+            return
+        self._renewed_at = now
+        left, self._left = self._left, set()
+        commands: Any = self._redis.pipeline(transaction=False)
+        for request_id in left:
+            commands.delete(request_key(request_id), reader_key(request_id), stream_key(request_id))
+        for request_id, subscription in self._open.items():
+            if subscription.is_wanted(now):
+                commands.set(reader_key(request_id), 1, px=int(LEASE_SECONDS * 1000))
+        await commands.execute()
+
+
+def _without_redis(error: RedisError) -> StreamBrokenError:
+    return StreamBrokenError(
+        f"Redis does not answer, so no answer can be carried ({error}); try again in a moment."
+    )
+
+
+_readers: WeakKeyDictionary[asyncio.AbstractEventLoop, StreamReader] = WeakKeyDictionary()
+
+
+def stream_reader() -> StreamReader:
+    """Return the reader of the running event loop; a client of Redis belongs to one loop."""
+    loop = asyncio.get_running_loop()
+    if loop not in _readers:
+        _readers[loop] = StreamReader(settings.REDIS_URL)
+    return _readers[loop]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2
+import pytest
+from django.conf import settings
+from django.contrib.auth.models import User
+from pytest_django.plugin import DjangoDbBlocker
+from redis import Redis
+from rest_framework.authtoken.models import Token
+
+from engines.models import EnginePreference, ModelRevision
+from migrations_app.live import LIVE_KINDS
+from samproject.supervisor.embedded import EmbeddedServices
+from tests.openai_api.web import WebProcess
+from tests.worker.plans import make_host
+from tests.worker.processes import LIVE, WorkerProcess
+from tests.worker.test_live import make_revision
+
+
+class Served(NamedTuple):
+    """The two processes that answer: web and live worker."""
+
+    web: WebProcess
+    worker: WorkerProcess
+
+
+class Asker(NamedTuple):
+    """A person with an engine and a client of it."""
+
+    user: User
+    revision: ModelRevision
+    client: httpx2.Client
+
+
+@pytest.fixture(scope="module")
+def served(
+    tmp_path_factory: pytest.TempPathFactory,
+    services: EmbeddedServices,
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("served")
+    Redis.from_url(settings.REDIS_URL).flushall()
+    with django_db_blocker.unblock():
+        worker = WorkerProcess(folder, LIVE, SAM_ENGINE_THREADS="1")
+        with worker, WebProcess(folder, worker._environment()) as web:
+            yield Served(web, worker)
+
+
+@pytest.fixture
+def asker(transactional_db: None, served: Served, tiny_llama: Path) -> Iterator[Asker]:
+    host = make_host(announces=[f"live.{kind}" for kind in LIVE_KINDS])
+    revision = make_revision(tiny_llama, host)
+    user = User.objects.create(username="alan")
+    EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
+    with served.web.client(Token.objects.create(user=user).key) as client:
+        yield Asker(user, revision, client)

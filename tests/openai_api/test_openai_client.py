@@ -1,0 +1,85 @@
+"""The unmodified ``openai`` client, sync and async, streaming or not."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import numpy as np
+import openai
+import pytest
+from rest_framework.authtoken.models import Token
+
+from tests.openai_api.conftest import Asker, Served
+
+MESSAGES: Any = [{"role": "user", "content": "Say something."}]
+COMMON: dict[str, Any] = {"model": "sam", "messages": MESSAGES, "temperature": 0, "max_tokens": 24}
+
+
+@pytest.fixture
+def options(asker: Asker, served: Served) -> dict[str, Any]:
+    """How a client is set up, as its documentation says."""
+    return {"base_url": f"{served.web.address}/v1", "api_key": Token.objects.get().key}
+
+
+def test_the_client_chats_streams_completes_embeds_and_lists(options: dict[str, Any]) -> None:
+    with openai.OpenAI(**options) as client:
+        whole = client.chat.completions.create(**COMMON)
+        stream = client.chat.completions.create(
+            **COMMON, stream=True, stream_options={"include_usage": True}
+        )
+        chunks = list(stream)
+        raw = client.completions.create(model="sam", prompt="Once", temperature=0)
+        packed = client.embeddings.create(model="sam", input=["A bridge.", "A violin."])
+        numbers = client.embeddings.create(
+            model="sam", input=["A bridge.", "A violin."], encoding_format="float"
+        )
+        models = [model.id for model in client.models.list()]
+
+    said = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
+    assert whole.model == chunks[0].model == raw.model == "tiny-llama"
+    assert whole.choices[0].message.content == said
+    assert chunks[-1].usage == whole.usage
+    assert raw.choices[0].finish_reason == "length"
+    np.testing.assert_allclose(packed.data[1].embedding, numbers.data[1].embedding)
+    assert models == ["sam", "tiny-llama"]
+
+
+def test_the_async_client_does_the_same(options: dict[str, Any]) -> None:
+    async def talk() -> tuple[Any, str]:
+        async with openai.AsyncOpenAI(**options) as client:
+            whole = await client.chat.completions.create(**COMMON)
+            stream = await client.chat.completions.create(**COMMON, stream=True)
+            pieces = [chunk.choices[0].delta.content or "" async for chunk in stream]
+            return whole, "".join(pieces)
+
+    whole, said = asyncio.run(talk())
+
+    assert whole.choices[0].message.content == said
+
+
+def test_the_helper_that_gathers_a_stream_works(options: dict[str, Any]) -> None:
+    # The helper takes an answer cut at the limit for an error; a stop word ends it as the model would.
+    with (
+        openai.OpenAI(**options) as client,
+        client.chat.completions.stream(**COMMON, stop=["e"]) as stream,
+    ):
+        final = stream.get_final_completion()
+
+    assert final.choices[0].finish_reason == "stop"
+    assert final.choices[0].message.content
+
+
+def test_the_client_raises_its_own_errors(options: dict[str, Any]) -> None:
+    with openai.OpenAI(**options, max_retries=0) as client:
+        with pytest.raises(openai.NotFoundError) as unknown:
+            client.chat.completions.create(**{**COMMON, "model": "nothing"})
+        with pytest.raises(openai.BadRequestError) as wrong:
+            client.chat.completions.create(**{**COMMON, "temperature": 11})
+    with (
+        openai.OpenAI(**{**options, "api_key": "wrong"}) as stranger,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        stranger.models.list()
+
+    assert (unknown.value.code, wrong.value.param) == ("model_not_found", "temperature")

@@ -1,0 +1,137 @@
+"""Events in the shapes that OpenAI's clients read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from engines.exceptions import EngineCrashed, InvalidRequestError, NotFoundError, SamError
+from migrations_app.live_stream import EngineLoadingError
+from migrations_app.openai_api.answers import (
+    CompletionShape,
+    Opening,
+    Shape,
+    chunks,
+    whole_answer,
+)
+from migrations_app.openai_api.errors import RefusedError, error_body, error_response
+from migrations_app.token_stream import Event, StreamBrokenError, error_event, raise_error
+
+EVENTS: list[Event] = [
+    {"type": "reasoning", "text": "They greet "},
+    {"type": "reasoning", "text": "me."},
+    {"type": "text", "text": "Hé"},
+    {"type": "text", "text": "llo."},
+    {"type": "end", "finish_reason": "stop", "prompt_tokens": 5, "completion_tokens": 9},
+]
+
+
+async def played(events: list[Event], error: SamError | None = None) -> AsyncIterator[Event]:
+    for event in events:
+        yield event
+    if error is not None:
+        raise error
+
+
+def sent(shape: Shape, events: AsyncIterator[Event], *, include_usage: bool = False) -> list[bytes]:
+    opening = Opening("tiny", 3, [{"number": 1}], "x", 7)
+
+    async def collect() -> list[bytes]:
+        return [part async for part in chunks(shape, opening, events, include_usage=include_usage)]
+
+    return asyncio.run(collect())
+
+
+def bodies(parts: list[bytes]) -> list[dict[str, Any]]:
+    return [json.loads(part.removeprefix(b"data: ")) for part in parts if b"[DONE]" not in part]
+
+
+def test_reasoning_is_told_apart_from_the_answer_in_a_stream() -> None:
+    parts = sent(Shape(), played(EVENTS))
+
+    deltas = [body["choices"][0]["delta"] for body in bodies(parts)]
+    assert deltas == [
+        {"role": "assistant", "content": ""},
+        {"reasoning_content": "They greet "},
+        {"reasoning_content": "me."},
+        {"content": "Hé"},
+        {"content": "llo."},
+        {},
+    ]
+    assert parts[-1] == b"data: [DONE]\n\n"
+    assert all(part.startswith(b"data: ") and part.endswith(b"\n\n") for part in parts)
+
+
+def test_reasoning_is_told_apart_in_a_whole_answer() -> None:
+    body = asyncio.run(whole_answer(Shape(), Opening("tiny", 3), played(EVENTS)))
+
+    assert body["choices"][0]["message"] == {
+        "role": "assistant",
+        "content": "Héllo.",
+        "refusal": None,
+        "reasoning_content": "They greet me.",
+    }
+    assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14}
+    assert "citations" not in body
+
+
+def test_a_completion_shows_the_answer_only() -> None:
+    whole = asyncio.run(whole_answer(CompletionShape(), Opening("tiny", 3), played(EVENTS)))
+    streamed = bodies(sent(CompletionShape(), played(EVENTS), include_usage=True))
+
+    assert whole["choices"][0]["text"] == "Héllo."
+    assert [body["choices"][0]["text"] for body in streamed if body["choices"]] == [
+        "Hé",
+        "llo.",
+        "",
+    ]
+    assert streamed[-1]["usage"]["total_tokens"] == 14
+
+
+def test_a_stream_that_breaks_off_ends_with_its_error_and_is_not_done() -> None:
+    error = StreamBrokenError("The host fell silent.")
+
+    parts = sent(Shape(), played(EVENTS[2:3], error))
+
+    assert bodies(parts)[-1] == {
+        "error": {
+            "message": "The host fell silent.",
+            "type": "server_error",
+            "param": None,
+            "code": "stream_broken",
+        }
+    }
+    assert b"[DONE]" not in b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "again"),
+    [
+        (RefusedError("No.", param="n"), 400, None),
+        (InvalidRequestError("No."), 400, None),
+        (NotFoundError("No."), 404, None),
+        (EngineCrashed("No."), 502, None),
+        (EngineLoadingError("Soon."), 503, "5"),
+        (StreamBrokenError("Gone."), 503, "5"),
+        (SamError("No."), 500, None),
+    ],
+)
+def test_each_error_has_its_status(error: SamError, status: int, again: str | None) -> None:
+    response = error_response(error)
+
+    assert (response.status_code, response.get("Retry-After")) == (status, again)
+    assert json.loads(response.content) == error_body(error)
+
+
+@pytest.mark.parametrize("transient", [True, False])
+def test_an_error_of_a_newer_worker_keeps_whether_it_passes(transient: bool) -> None:
+    event = {**error_event(SamError("No.")), "code": "from_the_future", "transient": transient}
+
+    with pytest.raises(SamError, match="No") as caught:
+        raise_error(event)
+
+    assert error_response(caught.value).status_code == (503 if transient else 500)

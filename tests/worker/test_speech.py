@@ -1,0 +1,97 @@
+"""What engines say as events: with their reasoning, or word for word from a plain engine."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from engines.models import TokenUsage
+from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.generation import Generation, Piece
+from engines.runtimes.streaming import StreamingEngine
+from worker.speech import speak
+
+MESSAGES: list[ChatMessage] = [{"role": "user", "content": "Hi"}]
+
+
+class Thinker(StreamingEngine):
+    """Thinks one word and says two."""
+
+    def load_model(self) -> bool:
+        return True
+
+    def unload_model(self) -> bool:
+        return True
+
+    def embed(self, text: str) -> list[float]:
+        return [float(len(text))]
+
+    def stream_pieces(
+        self, prompt: str | Sequence[ChatMessage], **kwargs: Any
+    ) -> Generator[Piece, None, Generation]:
+        yield Piece("Hm.", is_reasoning=True)
+        yield Piece("Good ")
+        yield Piece("day.")
+        return Generation("Good day.", (1, 2, 3), 7, "stop", "Hm.")
+
+
+class Parrot(BaseModelEngine):
+    """A plain engine that knows no more than the abstract methods."""
+
+    def load_model(self) -> bool:
+        return True
+
+    def unload_model(self) -> bool:
+        return True
+
+    def embed(self, text: str) -> list[float]:
+        return [float(len(text))]
+
+    def generate(self, prompt: str, **kwargs: Any) -> str:
+        return prompt.upper()
+
+
+@pytest.fixture
+def user(db: None) -> User:
+    return User.objects.create(username="ada")
+
+
+def counted() -> tuple[int, int]:
+    usage = TokenUsage.objects.get()
+    return usage.tokens_in, usage.tokens_out
+
+
+def test_reasoning_and_answer_are_told_apart_and_counted_together(user: User) -> None:
+    events = list(speak(Thinker("t", "t", "t"), MESSAGES, {}, user.pk))
+
+    assert events == [
+        {"type": "reasoning", "text": "Hm."},
+        {"type": "text", "text": "Good "},
+        {"type": "text", "text": "day."},
+        {"type": "end", "finish_reason": "stop", "prompt_tokens": 7, "completion_tokens": 3},
+    ]
+    assert counted() == (7, 3)
+
+
+def test_an_answer_that_is_left_is_counted_as_far_as_it_came(user: User) -> None:
+    events = speak(Thinker("t", "t", "t"), "Hi there", {}, user.pk)
+    next(events)
+    next(events)
+    events.close()
+
+    engine = Thinker("t", "t", "t")
+    assert counted() == (engine.count_tokens("Hi there"), engine.count_tokens("Hm.Good "))
+
+
+def test_a_plain_engine_gets_the_messages_as_a_prompt(user: User) -> None:
+    engine = Parrot("p", "p", "p")
+    prompt = engine.format_prompt(MESSAGES)
+
+    text, end = list(speak(engine, MESSAGES, {}, user.pk))
+
+    assert text == {"type": "text", "text": prompt.upper()}
+    assert end["prompt_tokens"] == engine.count_tokens(prompt)
+    assert counted() == (end["prompt_tokens"], end["completion_tokens"])

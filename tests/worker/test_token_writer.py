@@ -1,0 +1,85 @@
+"""The writing end of a token stream: numbered entries, a reader that is gone, beats."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from django.conf import settings
+from redis import Redis
+
+from migrations_app.token_stream import entry_id, reader_key, stream_key
+from tests.worker.processes import wait_until
+from worker.live import answer
+from worker.token_writer import TokenWriter
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+REQUEST = "0123456789abcdef" * 2
+
+
+def written(redis: Redis) -> list[tuple[str, dict[str, Any]]]:
+    """The ids and events of the stream."""
+    entries: Any = redis.xrange(stream_key(REQUEST))
+    return [(name, json.loads(fields["event"])) for name, fields in entries]
+
+
+def test_without_a_reader_the_writer_is_told_at_its_first_word(redis_client: Redis) -> None:
+    writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
+
+    writer.write({"type": "beat"})
+
+    assert writer.abandoned.is_set()
+
+
+def test_text_that_comes_fast_goes_out_together_and_none_is_lost(redis_client: Redis) -> None:
+    redis_client.set(reader_key(REQUEST), 1)
+    writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
+
+    for piece in "abcdefgh":
+        writer.write({"type": "text", "text": piece})
+    writer.write({"type": "end"})
+
+    entries = written(redis_client)
+    events = [event for _, event in entries]
+    assert "".join(event.get("text", "") for event in events) == "abcdefgh"
+    assert len(entries) < 9
+    assert [name for name, _ in entries] == [entry_id(n + 1) for n in range(len(entries))]
+    assert not writer.abandoned.is_set()
+    assert 0 < redis_client.ttl(stream_key(REQUEST)) <= 60
+
+
+def test_a_request_that_cannot_be_read_ends_its_stream_with_an_error(redis_client: Redis) -> None:
+    redis_client.set(f"sam:live:{REQUEST}", "[]")
+    redis_client.set(reader_key(REQUEST), 1)
+
+    assert answer("stream", REQUEST).startswith("Refused: ")
+
+    assert written(redis_client)[-1][1]["code"] == "invalid_request"
+
+
+def test_beats_end_with_the_last_stream(redis_client: Redis) -> None:
+    redis_client.set(f"sam:live:{REQUEST}", "[]")
+
+    answer("stream", REQUEST)
+    wait_until(
+        lambda: all(thread.name != "beats" for thread in threading.enumerate()), "beats to end"
+    )
+
+
+def test_reasoning_and_answer_are_never_joined(redis_client: Redis) -> None:
+    redis_client.set(reader_key(REQUEST), 1)
+    writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
+
+    for kind, piece in (("reasoning", "a"), ("reasoning", "b"), ("text", "c"), ("text", "d")):
+        writer.write({"type": kind, "text": piece})
+    writer.write({"type": "end"})
+
+    events = [event for _, event in written(redis_client)]
+    thought, said = (
+        "".join(event["text"] for event in events if event["type"] == kind)
+        for kind in ("reasoning", "text")
+    )
+    assert (thought, said, events[-1]) == ("ab", "cd", {"type": "end"})

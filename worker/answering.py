@@ -1,0 +1,199 @@
+"""A person's request answered by an engine, event by event; the whole answer is their sum."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from itertools import takewhile
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import close_old_connections
+
+from engines.exceptions import HostUnavailableError, InvalidRequestError, NotFoundError
+from engines.models import ModelCopy, ModelRevision
+from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.services.adapters import adapters_for
+from engines.services.bindings import Binding, request_binding
+from engines.services.copies import engine_spec, is_present, refuse_unsafe
+from engines.services.preferences import Prompts, prompts_of
+from engines.services.snapshot import one_moment
+from engines.specs import AdapterSpec
+from migrations_app.token_stream import Event
+from worker.conversation import checked_messages, fitting
+from worker.engine_pool import engine_pool
+from worker.grounding import Passage, cite, passages_for, with_passages
+from worker.guard import checked_id
+from worker.speech import Prompt, speak
+from worker.tools import artifact_store, scratch_folder
+
+Payload = Mapping[str, Any]
+
+OPTIONS = (
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "min_p",
+    "seed",
+    "stop",
+    "repeat_penalty",
+    "frequency_penalty",
+    "presence_penalty",
+    "thinking",
+)
+
+
+def generate(payload: Payload) -> dict[str, Any]:
+    """Answer a person's ``messages`` with the engine, prompts and adapters that are theirs now."""
+    text: list[str] = []
+    facts: dict[str, Any] = {}
+    for event in stream(payload, threading.Event()):
+        if event["type"] == "begin":
+            facts = {name: event[name] for name in ("engine_id", "revision_id", "adapters")}
+        elif event["type"] == "text":
+            text.append(event["text"])
+    return {"text": "".join(text), **facts}
+
+
+def stream(payload: Payload, abandoned: threading.Event) -> Generator[Event]:
+    """Yield the events of an answer to ``messages``, or to a raw ``prompt``.
+
+    ``revision_id`` names an engine other than the active one, ``knowledge`` the number of passages of
+    the person's knowledge to answer from. Closing the generator stops the engine, and so does
+    ``abandoned`` before it begins.
+    """
+    asked = _asked(payload)
+    user = user_of(payload)
+    binding, adapters = _binding(user, payload.get("revision_id"))
+    if binding.engine is None or binding.revision is None:
+        raise InvalidRequestError("No engine is chosen yet; choose one in the preferences.")
+    passages = _passages(binding, asked, payload)
+    yield {"type": "state", "state": "loading"}
+    with chat_engine(binding.revision, adapters) as engine:
+        yield _begin(binding, adapters)
+        prompt, used = _prompt(engine, binding.prompts, asked, passages, payload)
+        if passages is not None:
+            yield {"type": "citations", "citations": [cite(passage) for passage in used]}
+        if not abandoned.is_set():
+            yield from speak(engine, prompt, _options(payload), user.pk)
+
+
+def _asked(payload: Payload) -> str | list[ChatMessage]:
+    prompt = payload.get("prompt")
+    if prompt is None:
+        return checked_messages(payload.get("messages"))
+    if not isinstance(prompt, str):
+        raise InvalidRequestError("The prompt must be a text.")
+    return prompt
+
+
+def _options(payload: Payload) -> dict[str, Any]:
+    return {name: payload[name] for name in OPTIONS if payload.get(name) is not None}
+
+
+def _begin(binding: Binding, adapters: tuple[AdapterSpec, ...]) -> Event:
+    engine, revision = binding.engine, binding.revision
+    return {
+        "type": "begin",
+        "engine_id": engine.model_id if engine else None,
+        "revision_id": revision.pk if revision else None,
+        "adapters": len(adapters),
+    }
+
+
+def _passages(
+    binding: Binding, asked: str | list[ChatMessage], payload: Payload
+) -> list[Passage] | None:
+    """Return what a person's knowledge says to the last question; None when it is not asked."""
+    k = payload.get("knowledge")
+    if k is None:
+        return None
+    question = asked if isinstance(asked, str) else asked[-1]["content"]
+    return passages_for(binding, question, k)
+
+
+def _prompt(
+    engine: BaseModelEngine,
+    prompts: Prompts,
+    asked: str | list[ChatMessage],
+    passages: list[Passage] | None,
+    payload: Payload,
+) -> tuple[Prompt, list[Passage]]:
+    """Return the engine's prompt and the passages that found room in it; a raw prompt stays as it is."""
+    if isinstance(asked, str):
+        return asked, []
+    prompts, messages = _instructed(prompts, asked)
+    prompts, used = with_passages(engine, prompts, passages or [])
+    return fitting(engine, prompts, messages, int(payload.get("max_tokens") or 0)), used
+
+
+def _instructed(prompts: Prompts, messages: list[ChatMessage]) -> tuple[Prompts, list[ChatMessage]]:
+    """Join the request's own opening instructions to ours: cutting never reaches them."""
+    opening = list(takewhile(lambda message: message["role"] == "system", messages))
+    if not opening or len(opening) == len(messages):
+        return prompts, messages
+    parts = [prompts.system_prompt, *(message["content"] for message in opening)]
+    text = "\n\n".join(part for part in parts if part)
+    return replace(prompts, system_prompt=text), messages[len(opening) :]
+
+
+def _binding(user: User, revision_id: object) -> tuple[Binding, tuple[AdapterSpec, ...]]:
+    """Read what a person uses and the adapters that belong to it, all of one moment."""
+    with one_moment():
+        binding = request_binding(user)
+        if revision_id is not None:
+            revision = revision_of(revision_id)
+            prompts = prompts_of(user, revision.model.model_family)
+            binding = replace(binding, engine=revision.model, revision=revision, prompts=prompts)
+        adapters = adapters_of(user.pk, binding.revision.pk if binding.revision else None)
+    return binding, adapters
+
+
+def adapters_of(user_id: int, revision_id: int | None) -> tuple[AdapterSpec, ...]:
+    """Return the files of a person's valid adapters for a revision."""
+    store, folder = artifact_store(), scratch_folder() / "adapters"
+    return tuple(
+        AdapterSpec(
+            str(store.local_path(adapter.artifact_key, folder)),
+            adapter.scale,
+            sha256=adapter.sha256,
+            base_sha256=adapter.base_revision.sha256,
+        )
+        for adapter in adapters_for(user_id, revision_id)
+    )
+
+
+def chat_engine(
+    revision: ModelRevision, adapters: tuple[AdapterSpec, ...]
+) -> AbstractContextManager[BaseModelEngine]:
+    """Lend this host's engine of a revision; HostUnavailableError when it lacks the file."""
+    copies = ModelCopy.objects.filter(revision=revision, host__name=settings.SAM_HOST_NAME)
+    # In one query, because every request asks.
+    copy = copies.select_related("revision__model").first()
+    if copy is not None:
+        refuse_unsafe(copy)
+    if copy is None or not is_present(copy):
+        raise HostUnavailableError(f"This host does not have {revision}; ask another.")
+    close_old_connections()
+    return engine_pool().acquire(engine_spec(revision, copy.path, adapters=adapters))
+
+
+def revision_of(value: object) -> ModelRevision:
+    """Return the revision with this key; NotFoundError when there is none."""
+    rows = ModelRevision.objects.select_related("model")
+    revision = rows.filter(pk=checked_id(value)).first()
+    if revision is None:
+        raise NotFoundError("There is no such model revision.")
+    return revision
+
+
+def user_of(payload: Payload) -> User:
+    """Return the active person a request is for; NotFoundError when there is none."""
+    user = User.objects.filter(pk=checked_id(payload.get("user_id")), is_active=True).first()
+    if user is None:
+        raise NotFoundError("There is no such person.")
+    return user

@@ -1,0 +1,93 @@
+"""Passages of a person's knowledge: found by meaning, given to an engine, cited."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from engines.exceptions import InvalidRequestError
+from engines.models import ModelRevision, VectorIndex
+from engines.runtimes.base import BaseModelEngine
+from engines.services.bindings import Binding
+from engines.services.fingerprints import spec_of
+from engines.services.preferences import Prompts
+from engines.services.search import Hit, search_bases
+from engines.specs import EmbeddingSpec
+from worker.tools import artifact_store, index_cache, lend_embedder, this_host
+
+MOST_HITS = 100
+INSTRUCTION = (
+    "Answer from the numbered passages below, which come from the person's own knowledge. Name the "
+    "passages you used by number, like [1]. Say so when they do not hold the answer."
+)
+CONTEXT_SHARE = 0.5
+"""Of the engine's context that passages may fill; the rest is for the conversation and the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A hit and the number an answer names it by."""
+
+    number: int
+    hit: Hit
+
+    @property
+    def shown(self) -> str:
+        return f"[{self.number}] {self.hit.title}\n{self.hit.text}"
+
+
+def find(binding: Binding, query: object, k: object) -> list[Hit]:
+    """Return the ``k`` passages nearest to ``query`` in all that a person may read, best first.
+
+    InvalidRequestError without a question or with another number than 1 to 100.
+    """
+    if not isinstance(query, str) or not query.strip():
+        raise InvalidRequestError("Ask with some text.")
+    if not isinstance(k, int) or isinstance(k, bool) or not 0 < k <= MOST_HITS:
+        raise InvalidRequestError(f"Ask for 1 to {MOST_HITS} passages.")
+
+    def embed_query(index: VectorIndex) -> Any:
+        with embedder(index.fingerprint.revision, spec_of(index.fingerprint)) as engine:
+            return engine.embed_query(query)
+
+    return search_bases(binding.indexes, embed_query, k, artifact_store(), index_cache())
+
+
+def embedder(revision: ModelRevision, spec: EmbeddingSpec) -> AbstractContextManager[Any]:
+    """Lend what embeds, this host's or another's."""
+    return lend_embedder(this_host(), revision, spec)
+
+
+def passages_for(binding: Binding, question: str, k: object) -> list[Passage]:
+    """Return numbered passages for a question, from 1."""
+    hits = find(binding, question, k)
+    return [Passage(number, hit) for number, hit in enumerate(hits, start=1)]
+
+
+def with_passages(
+    engine: BaseModelEngine, prompts: Prompts, passages: list[Passage]
+) -> tuple[Prompts, list[Passage]]:
+    """Add the best passages that have room to the instructions; return those as well."""
+    room = int(engine.get_engine_info().get("context_length") or 0) * CONTEXT_SHARE
+    used: list[Passage] = []
+    for passage in passages:
+        room -= engine.count_tokens(passage.shown)
+        if room < 0:
+            break
+        used.append(passage)
+    if not used:
+        return prompts, []
+    parts = [prompts.system_prompt, INSTRUCTION, *(passage.shown for passage in used)]
+    text = "\n\n".join(part for part in parts if part)
+    return replace(prompts, system_prompt=text), used
+
+
+def cite(passage: Passage) -> dict[str, Any]:
+    """Return a passage for JSON."""
+    return {"number": passage.number, **as_json(passage.hit)}
+
+
+def as_json(hit: Hit) -> dict[str, Any]:
+    """Return a hit for JSON."""
+    return {**asdict(hit), "content_hash": hit.content_hash.hex()}

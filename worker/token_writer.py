@@ -1,0 +1,125 @@
+"""Writes the events of an answer into its Redis stream, and notices when nobody reads it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from migrations_app.token_stream import (
+    BEAT_SECONDS,
+    MOST_ENTRIES,
+    STREAM_SECONDS,
+    Event,
+    entry_id,
+    pack,
+    reader_key,
+    stream_key,
+)
+
+logger = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.02
+"""Text that comes faster goes out together: nobody reads 50 pieces a second one by one."""
+
+
+GATHERED = ("text", "reasoning")
+
+
+class TokenWriter:
+    """One stream's events, numbered; ``abandoned`` is set when its reader or Redis is gone."""
+
+    def __init__(self, redis: Redis, request_id: str) -> None:
+        self.abandoned = threading.Event()
+        self._redis = redis
+        self._request_id = request_id
+        self._lock = threading.Lock()
+        self._number = 0
+        self._text = ""
+        self._kind = "text"
+        self._written_at = 0.0
+        self._text_at = 0.0
+
+    def write(self, event: Event) -> None:
+        """Send an event, text a moment later with what follows; RedisError when it cannot be sent."""
+        with self._lock:
+            if event["type"] in GATHERED:
+                if event["type"] != self._kind:
+                    self._flush()
+                self._kind = event["type"]
+                self._text += event["text"]
+                if time.monotonic() - self._text_at >= GATHER_SECONDS:
+                    self._flush()
+                return
+            self._flush()
+            self._send(event)
+
+    def beat(self) -> None:
+        """Show that the worker lives, when it had nothing else to say for a while."""
+        with self._lock:
+            if time.monotonic() - self._written_at < BEAT_SECONDS / 2:
+                return
+            try:
+                self._flush()
+                self._send({"type": "beat"})
+            except RedisError as error:
+                logger.warning("a stream ends, Redis does not take it: %s", error)
+                self.abandoned.set()
+
+    def _flush(self) -> None:
+        text, self._text = self._text, ""
+        if text:
+            self._send({"type": self._kind, "text": text})
+            self._text_at = self._written_at
+
+    def _send(self, event: Event) -> None:
+        key = stream_key(self._request_id)
+        self._number += 1
+        commands = self._redis.pipeline(transaction=False)
+        entry = dict(pack(event))
+        commands.xadd(key, entry, id=entry_id(self._number), maxlen=MOST_ENTRIES)
+        commands.expire(key, STREAM_SECONDS)
+        commands.exists(reader_key(self._request_id))
+        *_, is_read = commands.execute()
+        self._written_at = time.monotonic()
+        if not is_read:
+            self.abandoned.set()
+
+
+class Beats:
+    """Beats for all streams of this process, from one thread that lives while there are any."""
+
+    def __init__(self) -> None:
+        self._writers: set[TokenWriter] = set()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def include(self, writer: TokenWriter) -> Iterator[None]:
+        with self._lock:
+            self._writers.add(writer)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="beats", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._writers.discard(writer)
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while True:
+            pause.wait(BEAT_SECONDS)
+            with self._lock:
+                writers = list(self._writers)
+                if not writers:
+                    self._thread = None
+                    return
+            for writer in writers:
+                writer.beat()
