@@ -62,6 +62,12 @@ install_packages() {
   say "Installed in $((SECONDS - started)) s."
 }
 
+# Only the entry points: the `sam` command, and what other packages ask about this one.
+install_command() {
+  .venv/bin/uv pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable . >>.venv/install.log 2>&1 ||
+    fail "the sam command could not be installed; see .venv/install.log."
+}
+
 lock_digest() { .venv/bin/python -c "import hashlib; print(hashlib.sha256(open('$LOCK','rb').read()).hexdigest())"; }
 
 install_sam() {
@@ -73,6 +79,7 @@ install_sam() {
   borrow_pip_settings
   install_uv
   install_packages
+  install_command
   lock_digest >"$STAMP"
 }
 

@@ -27,6 +27,24 @@ class EngineCrashed(EngineError):  # noqa: N818 - the name the specification giv
     code = "engine_crashed"
 
 
+class EngineKilled(EngineCrashed):
+    """The child was ended from outside: an operator, a stop or the kernel; not what it was doing."""
+
+    code = "engine_killed"
+
+
+class LoadCrashed(EngineCrashed):
+    """The child died or hung while it loaded its files; loading them again would do it again."""
+
+    code = "load_crashed"
+
+
+class AdapterCrashed(LoadCrashed):
+    """The child died or hung while it loaded an adapter; the model is not to blame."""
+
+    code = "adapter_crashed"
+
+
 class TextNotEmbeddableError(EngineError):
     """One text has no vector in this space; the sentence is stored beside it."""
 
@@ -68,6 +86,12 @@ class DigestMismatchError(TransferError):
 
 class DiskFullError(TransferError):
     code = "disk_full"
+
+
+class SharingError(SamError):
+    """One copy on the disk cannot serve both; nothing was changed."""
+
+    code = "sharing_failed"
 
 
 class GatedRepositoryError(TransferError):

@@ -56,6 +56,10 @@ class AdapterSpec:
 
     path: str
     scale: float = 1.0
+    sha256: str = ""
+    """Of the file; empty when unknown."""
+    base_sha256: str = ""
+    """Of the model file it was made for; empty when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +73,34 @@ class EngineSpec:
     runtime: str = "llama_cpp"
     context_length: int = 0
     """Tokens; 0 means the model's own training context."""
+    device: str = "auto"
+    """``auto`` (a GPU when the host has one), ``cpu``, ``gpu``, or names as the runtime lists them
+    (``CUDA0,CUDA1``). Whatever but ``auto`` and ``cpu`` must be there, or loading fails."""
     gpu_layers: int = -1
-    """Layers to offload when the host has a GPU; -1 means all of them."""
+    """Layers to offload; -1 means all. A number above 0 asks for a GPU."""
+    split_mode: str = "layer"
+    """How several GPUs share a model: ``none``, ``layer`` or ``row``."""
+    main_gpu: int = 0
+    """The GPU of a model that is not split."""
+    tensor_split: tuple[float, ...] = ()
+    """Share of the model for each GPU; empty means by free memory."""
+    quantization: str = ""
+    """Weights quantised while loading, where the runtime can: ``4bit`` or ``8bit``."""
+    use_flash_attention: bool = True
+    """Where model and hardware have it."""
     threads: int = 0
     """CPU threads; 0 means all cores."""
     adapters: tuple[AdapterSpec, ...] = ()
+    """What every request is answered with, unless it brings its own."""
     embedding: EmbeddingSpec | None = None
     """Set for an engine that only embeds."""
+    endpoint: str = ""
+    """Address of the server that runs the model; empty means the runtime's usual one."""
+    embedding_model: str = ""
+    """Another model of the same runtime that embeds for this one; empty means itself. The llama_cpp
+    runtime holds one model: there the embedder is an engine of its own."""
+    model_sha256: str = ""
+    """Of the model file; empty when unknown. Adapters made for another file are refused."""
 
 
 def fingerprint_digest(runtime: str, weights_sha256: str, embedding: EmbeddingSpec) -> str:

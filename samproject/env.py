@@ -26,6 +26,11 @@ class EnvironmentVariableError(SamError, ImproperlyConfigured):
     code = "bad_environment"
 
 
+def settle_settings_module() -> None:
+    """Let Django read SAM's settings, unless the environment names others."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "samproject.settings")
+
+
 def read_str(name: str, default: str = "", *, choices: Collection[str] = ()) -> str:
     """Return the variable, stripped.
 

@@ -24,6 +24,9 @@ def use_scratch_data() -> None:
     folder.chmod(0o711)
     atexit.register(_remove, folder, os.getpid())
     os.environ["SAM_DATA_DIR"] = str(folder)
+    # Other programs' weights on this machine are none of a test's business.
+    os.environ["HF_HUB_CACHE"] = str(folder / "hf-cache")
+    os.environ["OLLAMA_MODELS"] = str(folder / "ollama")
 
 
 def _remove(folder: Path, owner: int) -> None:

@@ -9,14 +9,15 @@ from engines.gguf.header import GgufHeader, TensorInfo, shown
 from engines.gguf.limits import MAX_DIMENSIONS
 
 _SUFFIX_A, _SUFFIX_B = ".lora_a", ".lora_b"
+_INVOCATION = "adapter.alora.invocation_tokens"
 _IGNORED_SUFFIX = "_norm.weight"
 _TOKEN_EMBEDDING = "token_embd.weight"  # noqa: S105 - a tensor's name
 
 Shape = tuple[int, ...]
 
 
-def check_adapter_fits(adapter: GgufHeader, base: GgufHeader) -> None:
-    """Raises AdapterMismatchError naming the first thing that does not fit.
+def check_adapter_fits(adapter: GgufHeader, base: GgufHeader) -> int:
+    """How many tensors of the base it changes; AdapterMismatchError names what does not fit.
 
     The rules are llama.cpp's: same architecture; each pair names a tensor of the base, and its
     product has that tensor's shape. An adapter that touches nothing is refused as well.
@@ -31,6 +32,7 @@ def check_adapter_fits(adapter: GgufHeader, base: GgufHeader) -> None:
             _mismatch(f"the model has no tensor {shown(name)}")
         if not _product_fits(name, low, high, _full(tensors[name].shape)):
             _mismatch(f"its change of {shown(name)} has another shape than the model's tensor")
+    return len(pairs)
 
 
 def _check_kinds(adapter: GgufHeader, base: GgufHeader) -> None:
@@ -38,6 +40,8 @@ def _check_kinds(adapter: GgufHeader, base: GgufHeader) -> None:
         _mismatch("the file is no LoRA adapter")
     if base.is_adapter:
         _mismatch("the base is an adapter itself")
+    if _INVOCATION in adapter.metadata:
+        _mismatch("it waits for words that switch it on, and SAM's engines have it on throughout")
     if adapter.architecture != base.architecture:
         _mismatch(
             f"it is for the architecture {shown(adapter.architecture)} "

@@ -21,6 +21,7 @@ from engines.models.preferences import (
     PromptTemplate,
     UserPrompts,
 )
+from engines.models.usage import TokenQuota, TokenUsage
 
 __all__ = [
     "AdapterStatus",
@@ -43,6 +44,8 @@ __all__ = [
     "ModelRole",
     "PreferenceSnapshot",
     "PromptTemplate",
+    "TokenQuota",
+    "TokenUsage",
     "UserPrompts",
     "VectorIndex",
 ]

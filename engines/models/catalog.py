@@ -24,12 +24,15 @@ class ModelRole(models.TextChoices):
 class CatalogModel(models.Model):
     """The seed's ``ModelInfo`` and what operation needs; curated, never written by a download."""
 
+    FILE_RUNTIME = "llama_cpp"
+    """The runtime whose models are single files that can be judged before they are fetched."""
+
     model_id = models.CharField(max_length=128, unique=True, validators=[MODEL_ID])
     display_name = models.CharField(max_length=200)
     description = models.TextField(blank=True)
     model_family = models.CharField(max_length=64)
     role = models.CharField(max_length=16, choices=ModelRole, default=ModelRole.CHAT)
-    runtime = models.CharField(max_length=32, default="llama_cpp")
+    runtime = models.CharField(max_length=32, default=FILE_RUNTIME)
     huggingface_repo = models.CharField(max_length=200, validators=[validate_repository])
     filename = models.CharField(max_length=255, validators=[validate_model_filename])
     hub_endpoint = models.URLField(
@@ -109,6 +112,9 @@ class ModelRevision(models.Model):
     file_size = models.BigIntegerField()
     facts = models.JSONField(
         default=dict, blank=True, help_text="What the file's own header says, read after download."
+    )
+    shape = models.JSONField(
+        default=dict, blank=True, help_text="What decides its memory; from the header at the Hub."
     )
     resolved_at = models.DateTimeField(auto_now_add=True)
 

@@ -48,6 +48,7 @@ class CopyStatus(models.TextChoices):
     DOWNLOADED = "downloaded", "Downloaded"
     CORRUPTED = "corrupted", "Corrupted"
     MISSING = "missing", "Missing"
+    UNSAFE = "unsafe", "Unsafe"
 
 
 class ModelCopy(models.Model):

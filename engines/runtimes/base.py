@@ -13,7 +13,8 @@ from typing import Any, Self, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.exceptions import TextNotEmbeddableError
+from engines.exceptions import InvalidRequestError, TextNotEmbeddableError
+from engines.specs import AdapterSpec
 
 BYTES_PER_TOKEN = 4
 """The usual yield of subword tokenizers on prose; only the default estimate uses it."""
@@ -60,6 +61,11 @@ class BaseModelEngine(abc.ABC):
         self.model_path = model_path
         self.status = ModelStatus.UNAVAILABLE
         self.is_loaded = False
+
+    @classmethod
+    def list_models(cls, place: str) -> list[str]:
+        """What ``model_path`` may be at ``place``, a folder or an address; empty if unknown."""
+        return []
 
     @abc.abstractmethod
     def load_model(self) -> bool:
@@ -110,6 +116,18 @@ class BaseModelEngine(abc.ABC):
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text``; an estimate unless the runtime has a tokenizer."""
         return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+
+    def with_adapters(self, adapters: Sequence[AdapterSpec]) -> BaseModelEngine:
+        """This engine as the owner of some LoRA adapters hears it; its weights are loaded once.
+
+        Raises InvalidRequestError where the runtime takes none.
+        """
+        if adapters:
+            raise InvalidRequestError(
+                f"The runtime of {self.engine_id} takes no adapters of its own; use the llama_cpp "
+                "runtime, or answer without them."
+            )
+        return self
 
     def format_prompt(self, messages: Sequence[ChatMessage]) -> str:
         """Messages as one prompt that asks for the assistant's next turn."""

@@ -102,11 +102,11 @@ def main(arguments: list[str]) -> None:
     """Run one child: ``arguments`` are the handler's ``module:name`` and options as JSON."""
     target, options = arguments[0], json.loads(arguments[1])
     source, sink = _take_pipes()
-    network = enter(Sandbox(**options["sandbox"]))
+    protection = enter(Sandbox(**options["sandbox"]))
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     module, name = target.split(":")
     handler: Handler = getattr(importlib.import_module(module), name)()
-    sink.write(Frame({"id": 0, "end": True, "network": network, "pid": os.getpid()}).encode())
+    sink.write(Frame({"id": 0, "end": True, "sandbox": protection, "pid": os.getpid()}).encode())
     sink.flush()
     ChildServer(handler, source, sink).serve()
 

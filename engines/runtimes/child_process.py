@@ -26,6 +26,7 @@ from engines.exceptions import (
     AdapterMismatchError,
     EngineCrashed,
     EngineError,
+    EngineKilled,
     InvalidRequestError,
     SamError,
     TextNotEmbeddableError,
@@ -41,9 +42,17 @@ BOOT = (
 PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "GOMP_SPINCOUNT")
 """Which GPUs to use, where their driver's libraries lie, how threads wait; nothing else reaches the child."""
 
-SPIN_COUNT = "1000"
-"""Turns a thread waits actively for the others (libgomp's default of 300,000 starves a busy host)."""
-
+USUAL = {
+    # Turns a thread waits actively for the others: libgomp's 300,000 starve a busy host.
+    "GOMP_SPINCOUNT": "1000",
+    # Otherwise ggml starts a debugger before it aborts, and its words hide the reason.
+    "GGML_NO_BACKTRACE": "1",
+}
+FROM_OUTSIDE = frozenset(
+    {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
+)
+"""Signals that say nothing about what the child was doing; the kernel sends SIGKILL when memory ends."""
+AGAIN = " The next request starts it again."
 STDERR_KEPT = 64 * 1024
 STDERR_QUOTED = 300
 CANCEL_SECONDS = 10.0
@@ -63,8 +72,8 @@ class ChildSpec:
     handler: str
     """``module:callable`` of the handler, imported in the child only."""
     threads: int = 1
-    address_space: int = 0
-    """Bytes; 0 means unlimited."""
+    memory_bytes: int = 0
+    """Private memory, without mapped weights; 0 means most of the machine's."""
     start_seconds: float = 60.0
     wait_seconds: float = 600.0
     """How long a request waits for the one before it."""
@@ -108,7 +117,7 @@ _starter = _Starter()
 
 
 def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
-    sandbox = Sandbox(parent_pid=os.getpid(), address_space=spec.address_space)
+    sandbox = Sandbox(parent_pid=os.getpid(), memory_bytes=spec.memory_bytes)
     options = json.dumps({"sandbox": sandbox.as_options()})
     command = [sys.executable, "-I", "-B", "-c", BOOT, str(REPOSITORY), spec.handler, options]
     return subprocess.Popen(
@@ -125,7 +134,7 @@ def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
 
 def _environment(threads: int) -> dict[str, str]:
     passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {"GOMP_SPINCOUNT": SPIN_COUNT, **passed, "OMP_NUM_THREADS": str(threads)}
+    return {**USUAL, **passed, "OMP_NUM_THREADS": str(threads)}
 
 
 class ChildProcess:
@@ -142,7 +151,8 @@ class ChildProcess:
         self._last_id = 0
         self._stderr = _Tail()
         self._process = self._start()
-        self.network = "unknown"
+        self.sandbox: dict[str, Any] = {}
+        """Which limits hold, as the child found them; empty before its greeting."""
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:
@@ -167,7 +177,7 @@ class ChildProcess:
         """Wait for the child's greeting; EngineCrashed when it does not come."""
         with self._my_turn():
             greeting = self._receive(time.monotonic() + self._spec.start_seconds)
-            self.network = str(greeting.header.get("network", "unknown"))
+            self.sandbox = dict(greeting.header["sandbox"])
 
     def request(self, operation: str, timeout: float, **parameters: Any) -> Frame:
         """Send one request and return its answer.
@@ -267,7 +277,7 @@ class ChildProcess:
             self._kill()
             raise EngineCrashed(
                 f"Engine {self._spec.name} sent a message that cannot be read ({error}); its "
-                "process was ended. The next request starts it again."
+                f"process was ended.{AGAIN}"
             ) from error
 
     def _read_exactly(self, size: int, deadline: float) -> bytes:
@@ -297,8 +307,7 @@ class ChildProcess:
         if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
             self._kill()
             raise EngineCrashed(
-                f"Engine {self._spec.name} did not answer in time and its process was ended. "
-                "The next request starts it again."
+                f"Engine {self._spec.name} did not answer in time and its process was ended.{AGAIN}"
             )
 
     def _crash(self) -> EngineCrashed:
@@ -307,10 +316,9 @@ class ChildProcess:
         except subprocess.TimeoutExpired:
             self._kill()
             code = self._process.returncode
-        return EngineCrashed(
-            f"The process of engine {self._spec.name} {_ending(code)}{self._stderr.last_line()}. "
-            "The next request starts it again."
-        )
+        kind = EngineKilled if -code in FROM_OUTSIDE else EngineCrashed
+        ending = f"{_ending(code)}{self._stderr.last_line()}."
+        return kind(f"The process of engine {self._spec.name} {ending}{AGAIN}")
 
 
 class _Turn:
@@ -381,5 +389,5 @@ def _checked(frame: Frame) -> Frame:
 
 def _fileno(pipe: IO[bytes] | None) -> int:
     if pipe is None or pipe.closed:
-        raise EngineCrashed("The engine's process was ended. The next request starts it again.")
+        raise EngineKilled(f"The engine's process was ended.{AGAIN}")
     return pipe.fileno()

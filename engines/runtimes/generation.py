@@ -1,4 +1,4 @@
-"""What a caller may ask of a generation, and what it learns at its end."""
+"""What a caller may ask of a generation, and what it learns from it."""
 
 from __future__ import annotations
 
@@ -41,6 +41,8 @@ class GenerationOptions:
     repeat_penalty: float = 1.0
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
+    thinking: bool | None = None
+    """Whether a model with a thinking switch reasons first; ``None`` leaves it to the model."""
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> GenerationOptions:
@@ -56,9 +58,10 @@ class GenerationOptions:
                     f"There is no generation option {name!r}; known are {', '.join(sorted(known))}."
                 )
         stop = _stop_words(values.pop("stop", ()))
+        thinking = _switch("thinking", values.pop("thinking", None))
         for name, value in values.items():
             _check_number(name, value)
-        return cls(stop=stop, **values)
+        return cls(stop=stop, thinking=thinking, **values)
 
     def as_parameters(self) -> dict[str, Any]:
         return asdict(self)
@@ -74,6 +77,24 @@ class Generation:
     prompt_tokens: int
     finish_reason: str
     """``stop``, ``length`` or ``cancelled``."""
+    reasoning: str = ""
+    """What the model thought before it answered; no part of ``text``."""
+    counted_tokens: int = 0
+    """Tokens by the count of a server that does not tell which ones they were."""
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens generated, reasoning included."""
+        return len(self.tokens) or self.counted_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of what a model says."""
+
+    text: str
+    is_reasoning: bool = False
+    """Thought, not answered."""
 
 
 def _check_number(name: str, value: object) -> None:
@@ -83,6 +104,12 @@ def _check_number(name: str, value: object) -> None:
     if not fits:
         kind = "a whole number" if name in WHOLE else "a number"
         raise InvalidRequestError(f"{name} must be {kind} from {low} to {high}, not {value!r}.")
+
+
+def _switch(name: str, given: object) -> bool | None:
+    if given is None or isinstance(given, bool):
+        return given
+    raise InvalidRequestError(f"{name} must be true or false, not {given!r}.")
 
 
 def _stop_words(given: object) -> tuple[str, ...]:

@@ -12,11 +12,15 @@ from llama_cpp import llama_cpp as api
 
 from engines.exceptions import EngineError
 from engines.runtimes.child_main import Job
+from engines.runtimes.families import family_of
 from engines.runtimes.frames import Frame
 from engines.runtimes.generation import GenerationOptions
 from engines.runtimes.llama_embed import Embedder, EmbedLayout
 from engines.runtimes.llama_generate import Generator
-from engines.runtimes.llama_native import LoadedModel, device_names, load_model
+from engines.runtimes.llama_native import LoadedModel, load_model
+from engines.runtimes.llama_offload import devices, gpu_names
+from engines.runtimes.offload import Offload
+from engines.runtimes.sandbox import cpu_limit
 from engines.specs import EmbeddingSpec
 
 MOST_LANES = 8
@@ -32,9 +36,11 @@ class LlamaHandler:
         self._generator: Generator | None = None
         self._embedder: Embedder | None = None
         self._layout = EmbedLayout(threads=1, lanes=1, pack_tokens=0)
+        self._gpus: list[str] = []
         self._seconds = 0.0
         self._operations: dict[str, Callable[[Job, dict[str, Any]], Frame]] = {
             "load": self._load,
+            "adapt": self._adapt,
             "generate": self._generate,
             "embed": self._embed,
             "count": self._count,
@@ -48,27 +54,42 @@ class LlamaHandler:
         return operation(job, job.request.header["parameters"])
 
     def _load(self, _job: Job, given: dict[str, Any]) -> Frame:
+        with cpu_limit(given["cpu_seconds"]):
+            return self._load_files(given)
+
+    def _load_files(self, given: dict[str, Any]) -> Frame:
         started = time.monotonic()
-        adapters = [(path, scale) for path, scale in given["adapters"]]
-        self._model = load_model(given["path"], given["gpu_layers"], adapters)
-        self._layout = _layout(**given["layout"])
+        self._model = load_model(
+            given["path"],
+            Offload(**given["offload"]),
+            flash_attention=given["flash_attention"],
+        )
+        self._gpus = gpu_names(Offload(**given["offload"]))
+        self._layout = _layout(on_gpu=bool(self._gpus), **given["layout"])
         if given["embedding"] is None:
             threads = self._layout.threads
-            self._generator = Generator(self._model, given["context_length"], threads)
+            family = family_of(given["family"])
+            self._generator = Generator(self._model, given["context_length"], threads, family)
         else:
             spec = EmbeddingSpec(**given["embedding"])
             self._embedder = Embedder(self._model, spec, self._layout)
         self._seconds = time.monotonic() - started
         return Frame({"info": self._info(self._model)})
 
+    def _adapt(self, _job: Job, given: dict[str, Any]) -> Frame:
+        with cpu_limit(given["cpu_seconds"]):
+            self._need_generator().use_adapters(given["adapters"])
+        return Frame({"adapters": self._need_generator().adapter_count})
+
     def _generate(self, job: Job, given: dict[str, Any]) -> Frame:
         generator = self._need_generator()
+        generator.use_adapters(given["adapters"])
         options = GenerationOptions(**given["options"])
-        prompt, templated = given["prompt"], False
+        text, templated = given["prompt"], False
         if given["messages"] is not None:
-            prompt, templated = generator.format(given["messages"]), True
-        tokens = generator.prompt_tokens(prompt, from_template=templated)
-        answer = generator.run(tokens, options, job.emit, job.cancelled.is_set)
+            text, templated = generator.format(given["messages"], thinking=options.thinking), True
+        prompt = generator.read(text, from_template=templated)
+        answer = generator.run(prompt, options, job.emit, job.cancelled.is_set)
         return Frame({"generation": asdict(answer)})
 
     def _embed(self, _job: Job, given: dict[str, Any]) -> Frame:
@@ -122,13 +143,13 @@ class LlamaHandler:
             "chat_template": generator is not None and generator.has_template,
             "gpu_offload": bool(api.llama_supports_gpu_offload()),
             "offloaded_layers": model.log.offloaded or "0",
-            "devices": device_names(),
+            "devices": [device.name for device in devices()],
+            "gpus": self._gpus,
             "threads": self._layout.threads,
-            "adapters": len(model.adapters),
         }
 
 
-def _layout(*, threads: int, lanes: int, pack_tokens: int) -> EmbedLayout:
+def _layout(*, on_gpu: bool, threads: int, lanes: int, pack_tokens: int) -> EmbedLayout:
     """A GPU is kept busy by one context; cores are by one context each."""
-    usual = 1 if api.llama_supports_gpu_offload() else min(threads, MOST_LANES)
+    usual = 1 if on_gpu else min(threads, MOST_LANES)
     return EmbedLayout(threads=threads, lanes=lanes or usual, pack_tokens=pack_tokens)

@@ -2,71 +2,42 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from engines.exceptions import (
-    EngineCrashed,
-    EngineNotLoadedError,
-    InvalidRequestError,
-    SamError,
-    TextNotEmbeddableError,
-    UnsafeModelFileError,
-)
-from engines.gguf.adapters import check_adapter_fits
+from engines.exceptions import AdapterCrashed, InvalidRequestError, UnsafeModelFileError
 from engines.gguf.reader import read_header
-from engines.runtimes.base import BaseModelEngine, ChatMessage, EmbeddingBatch, ModelStatus
-from engines.runtimes.child_process import ChildProcess, ChildSpec
+from engines.runtimes.adapters import AdaptableEngine, AdapterGate, Admitted
+from engines.runtimes.base import ChatMessage
+from engines.runtimes.child_engine import ChildEngine, ChildOptions, blamed
+from engines.runtimes.child_process import ChildProcess
 from engines.runtimes.frames import Frame
-from engines.runtimes.generation import Generation, GenerationOptions
-from engines.runtimes.text_batches import batches
-from engines.specs import EngineSpec
+from engines.runtimes.generation import Generation, Piece
+from engines.runtimes.offload import Offload
+from engines.specs import AdapterSpec, EngineSpec
 
 HANDLER = "engines.runtimes.llama_child:LlamaHandler"
-LONGEST_TEXT = 2_000_000
-"""Characters; beyond this a text does not fit the pipe to the child."""
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
-class LlamaOptions:
-    """How the child is run; none of it changes an answer's meaning. Times in seconds."""
+class LlamaOptions(ChildOptions):
+    """Also how texts are embedded."""
 
-    start_seconds: float = 60.0
-    load_seconds: float = 900.0
-    request_seconds: float = 900.0
-    """Longest wait for a batch of vectors, or for the next piece of an answer."""
-    wait_seconds: float = 600.0
-    """Longest wait for the request before."""
-    unload_seconds: float = 30.0
-    """How long a request in flight may still run when the engine is unloaded."""
-    address_space: int = 0
-    """Bytes of address space the child may use; 0 means unlimited."""
     embedding_lanes: int = 0
     """Contexts that embed side by side; 0 means one per core without a GPU, at most eight."""
     pack_tokens: int = 0
     """Short texts are embedded together up to this many tokens; 0 means one by one."""
 
 
-class LlamaCppEngine(BaseModelEngine):
-    """A GGUF model in a child process of its own.
+class LlamaCppEngine(AdaptableEngine, ChildEngine):
+    """A GGUF model, loaded once for all who use it with adapters of their own."""
 
-    Thread-safe: requests go to the model one at a time, a stream holds it until it is exhausted
-    or closed. If the child dies, the request in flight raises EngineCrashed and the next one
-    starts and loads a new child. A text is embedded as a document by ``embed``,
-    ``embed_documents`` and ``embed_many``, as a question by ``embed_query``; each with the
-    prefix its EmbeddingSpec names.
-    """
-
-    family: ClassVar[str] = ""
+    handler = HANDLER
+    options: LlamaOptions
+    _gate: AdapterGate
+    """Made with each child."""
 
     def __init__(
         self,
@@ -77,170 +48,89 @@ class LlamaCppEngine(BaseModelEngine):
         spec: EngineSpec | None = None,
         options: LlamaOptions | None = None,
     ) -> None:
-        super().__init__(engine_id, model_name, model_path)
-        self.spec = spec or EngineSpec(engine_id, model_name, model_path, family=self.family)
-        self.options = options or LlamaOptions()
-        self._child: ChildProcess | None = None
-        self._wanted = False
-        self._info: dict[str, Any] = {}
-        self._lifecycle = threading.RLock()
+        given = options or LlamaOptions()
+        super().__init__(engine_id, model_name, model_path, spec=spec, options=given)
 
     @classmethod
     def from_spec(cls, spec: EngineSpec, options: LlamaOptions | None = None) -> Self:
         return cls(spec.engine_id, spec.model_name, spec.model_path, spec=spec, options=options)
 
-    def load_model(self) -> bool:
-        """Check the files, start the child and load; True when ready.
+    @classmethod
+    def list_models(cls, place: str) -> list[str]:
+        """GGUF files of a folder, sorted."""
+        return sorted(str(path) for path in Path(place).glob("*.gguf"))
 
-        Raises ArtifactMissingError, UnsafeModelFileError, AdapterMismatchError, EngineCrashed or
-        EngineError with a sentence; the engine's status is then ``error``.
-        """
-        with self._lifecycle:
-            if not self._is_running():
-                self._start()
-            self._wanted = True
-            return True
-
-    def unload_model(self) -> bool:
-        """End the child, which gives all its memory back; a request in flight is let finish."""
-        with self._lifecycle:
-            self._wanted = False
-            self._drop_child(self.options.unload_seconds)
-            self.status = ModelStatus.UNAVAILABLE
-            return True
-
-    def generate(self, prompt: str | Sequence[ChatMessage], **kwargs: Any) -> str:
-        """Answer a raw prompt, or messages through the model's own chat template.
-
-        Options are the fields of GenerationOptions. Raises InvalidRequestError,
-        EngineNotLoadedError, EngineCrashed or EngineError.
-        """
-        return self.complete(prompt, **kwargs).text
-
-    def complete(self, prompt: str | Sequence[ChatMessage], **kwargs: Any) -> Generation:
-        """Like ``generate``, with token ids, counts and the reason it ended."""
-        stream = self.stream(prompt, **kwargs)
-        while True:
-            try:
-                next(stream)
-            except StopIteration as end:
-                generation: Generation = end.value
-                return generation
-
-    def stream(
+    def stream_pieces(
         self, prompt: str | Sequence[ChatMessage], **kwargs: Any
-    ) -> Generator[str, None, Generation]:
-        """Pieces of the answer; the generator's value is the Generation.
+    ) -> Generator[Piece, None, Generation]:
+        """As the contract says, with the adapters of the engine's own spec."""
+        return self.stream_adapted(self.spec.adapters, prompt, **kwargs)
 
-        Closing the generator stops the model.
-        """
-        options = GenerationOptions.parse(kwargs)
-        parameters = {**_prompt_parameters(prompt), "options": options.as_parameters()}
-        return self._stream(parameters)
+    def stream_adapted(
+        self, adapters: Sequence[AdapterSpec], prompt: str | Sequence[ChatMessage], **kwargs: Any
+    ) -> Generator[Piece, None, Generation]:
+        return self._answer(adapters, self._checked_parameters(prompt, kwargs))
 
-    def embed(self, text: str) -> list[float]:
-        """Vector of ``text`` as a document; TextNotEmbeddableError when it has none."""
-        return _single(self.embed_documents([text]))
+    def load_adapters(self, adapters: Sequence[AdapterSpec]) -> None:
+        with self._watched() as child:
+            self._admit(child, adapters)
 
-    def embed_query(self, text: str) -> list[float]:
-        """Vector of ``text`` as a question; TextNotEmbeddableError when it has none."""
-        return _single(self._embed([text], query=True))
+    def _answer(
+        self, adapters: Sequence[AdapterSpec], parameters: dict[str, Any]
+    ) -> Generator[Piece, None, Generation]:
+        with self._watched() as child:
+            admitted = self._admit(child, adapters)
+        return (yield from self._stream({**parameters, "adapters": admitted}))
 
-    def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
-        """Vectors (n, d) float32 and a sentence for each text that has none."""
-        return self._embed(texts, query=False)
+    def _admit(self, child: ChildProcess, adapters: Sequence[AdapterSpec]) -> list[Admitted]:
+        """Check adapters; what this child has not seen is loaded apart, so that a crash is theirs."""
+        admitted = self._gate.admit(adapters)
+        fresh = {digest for digest, _, _ in admitted} - self._gate.proven
+        if fresh:
+            with blamed(AdapterCrashed, f"An adapter of {self.engine_id}", "go on without it"):
+                reply = child.request(
+                    "adapt",
+                    self.options.load_seconds,
+                    adapters=admitted,
+                    cpu_seconds=self.options.load_cpu_seconds,
+                )
+            self._gate.proven |= fresh
+            self._info["adapters"] = reply.header["adapters"]
+        return admitted
 
-    def count_tokens(self, text: str) -> int:
-        """Tokens of ``text`` by the model's tokenizer, without those that open and close it."""
-        return self.count_tokens_many([text])[0]
-
-    def count_tokens_many(self, texts: Sequence[str]) -> list[int]:
-        """Token counts in the order of the texts."""
-        counts: list[int] = []
-        for batch in batches(texts):
-            reply = self._request("count", texts=[text for _, text in batch])
-            counts += reply.header["counts"]
-        return counts
-
-    def format_prompt(self, messages: Sequence[ChatMessage]) -> str:
-        """Messages through the model's own template, rendered in the child."""
-        reply = self._request("format", messages=_checked_messages(messages))
-        return str(reply.header["prompt"])
-
-    def get_status(self) -> ModelStatus:
-        """As seen now: a child that died while idle is an error, though the next request heals it."""
-        if self.status is ModelStatus.READY and not self._is_running():
-            return ModelStatus.ERROR
-        return self.status
-
-    def is_available(self) -> bool:
-        """Whether a request now would be answered without loading first."""
-        return self._is_running() and self.status is ModelStatus.READY
-
-    def get_engine_info(self) -> dict[str, Any]:
-        """Facts for JSON; what the child reported when it loaded, and its memory now."""
-        info = {**super().get_engine_info(), "family": self.spec.family, **self._info}
-        child = self._child
-        if child is not None and child.is_alive():
-            info |= {"network": child.network, "resident_bytes": _resident_bytes(child.pid)}
-        return info
-
-    def close(self) -> None:
-        self.unload_model()
-
-    def _is_running(self) -> bool:
-        child = self._child
-        return self.is_loaded and child is not None and child.is_alive()
-
-    def _start(self) -> None:
-        self._drop_child(0)
-        self.status = ModelStatus.LOADING
-        try:
-            self._check_files()
-            self._child = ChildProcess(self._child_spec())
-            self._child.wait_ready()
-            reply = self._child.request(
-                "load", self.options.load_seconds, **self._load_parameters()
-            )
-        except SamError:
-            self._drop_child(0)
-            self.status = ModelStatus.ERROR
-            raise
-        self._info = reply.header["info"]
-        self.status = ModelStatus.READY
-        self.is_loaded = True
+    def _load(self, child: ChildProcess) -> Frame:
+        reply = super()._load(child)
+        self._admit(child, self.spec.adapters)
+        return Frame({"info": {"adapters": 0, **reply.header["info"], **self._info}})
 
     def _check_files(self) -> None:
-        """Refuse malformed files before native code sees them."""
+        """Refuse what cannot be meant, and malformed files before native code sees them."""
+        Offload.of(self.spec)
+        if self.spec.quantization:
+            raise InvalidRequestError(
+                "A GGUF file is quantised already; choose one of another quantisation instead."
+            )
         base = read_header(Path(self.model_path))
         if base.is_adapter:
             raise UnsafeModelFileError(
                 f"{Path(self.model_path).name} is an adapter, not a model; choose the base model."
             )
-        for adapter in self.spec.adapters:
-            check_adapter_fits(read_header(Path(adapter.path)), base)
-
-    def _child_spec(self) -> ChildSpec:
-        return ChildSpec(
-            name=self.engine_id,
-            handler=HANDLER,
-            threads=self._threads(),
-            address_space=self.options.address_space,
-            start_seconds=self.options.start_seconds,
-            wait_seconds=self.options.wait_seconds,
-        )
-
-    def _threads(self) -> int:
-        return self.spec.threads or len(os.sched_getaffinity(0))
+        if base.number("split.count") > 1:
+            # llama.cpp would open the other parts by name, and nothing has checked those.
+            raise UnsafeModelFileError(
+                f"{Path(self.model_path).name} is one part of a model; join the parts into one file."
+            )
+        self._gate = AdapterGate(self.spec, base)
+        self._gate.admit(self.spec.adapters)
 
     def _load_parameters(self) -> dict[str, Any]:
         embedding = self.spec.embedding
         return {
             "path": str(Path(self.model_path).absolute()),
-            "adapters": [
-                (str(Path(item.path).absolute()), item.scale) for item in self.spec.adapters
-            ],
-            "gpu_layers": self.spec.gpu_layers,
+            "cpu_seconds": self.options.load_cpu_seconds,
+            "family": self.spec.family,
+            "offload": asdict(Offload.of(self.spec)),
+            "flash_attention": self.spec.use_flash_attention,
             "context_length": self.spec.context_length,
             "embedding": asdict(embedding) if embedding else None,
             "layout": {
@@ -249,65 +139,6 @@ class LlamaCppEngine(BaseModelEngine):
                 "pack_tokens": self.options.pack_tokens,
             },
         }
-
-    def _drop_child(self, patience: float) -> None:
-        child, self._child = self._child, None
-        self._info = {}
-        self.is_loaded = False
-        if child is not None:
-            child.stop(patience)
-
-    def _running_child(self) -> ChildProcess:
-        """The loaded child; started again when it died since it was loaded."""
-        with self._lifecycle:
-            if not self._wanted:
-                raise EngineNotLoadedError(
-                    f"Engine {self.engine_id} is not loaded; load it before using it."
-                )
-            if not self._is_running():
-                self._start()
-            if self._child is None:
-                raise EngineNotLoadedError(f"Engine {self.engine_id} was unloaded meanwhile.")
-            return self._child
-
-    @contextmanager
-    def _watched(self) -> Iterator[ChildProcess]:
-        child = self._running_child()
-        try:
-            yield child
-        except EngineCrashed:
-            if self._child is child:
-                self.status = ModelStatus.ERROR
-                self.is_loaded = False
-            raise
-
-    def _request(self, operation: str, **parameters: Any) -> Frame:
-        with self._watched() as child:
-            return child.request(operation, self.options.request_seconds, **parameters)
-
-    def _stream(self, parameters: dict[str, Any]) -> Generator[str, None, Generation]:
-        with self._watched() as child:
-            seconds = self.options.request_seconds
-            frame = yield from child.stream("generate", seconds, **parameters)
-        facts = frame.header["generation"]
-        return Generation(**{**facts, "tokens": tuple(facts["tokens"])})
-
-    def _embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
-        parts: list[NDArray[np.float32]] = []
-        errors: dict[int, str] = {}
-        for batch in batches([text if len(text) <= LONGEST_TEXT else "" for text in texts]):
-            reply = self._request("embed", texts=[text for _, text in batch], query=query)
-            rows = np.frombuffer(reply.payload, np.float32)
-            parts.append(rows.reshape(len(batch), reply.header["dimension"]))
-            for position, sentence in reply.header["errors"].items():
-                errors[batch[int(position)][0]] = sentence
-        errors |= {
-            number: f"The text has {len(text)} characters and the limit is {LONGEST_TEXT}; split it."
-            for number, text in enumerate(texts)
-            if len(text) > LONGEST_TEXT
-        }
-        empty = np.empty((0, self._info.get("embedding_length", 0)), np.float32)
-        return EmbeddingBatch(np.concatenate([empty, *parts]), errors)
 
 
 class LlamaEngine(LlamaCppEngine):
@@ -320,35 +151,3 @@ class DeepSeekEngine(LlamaCppEngine):
 
 class QwenEngine(LlamaCppEngine):
     family = "qwen"
-
-
-def _single(batch: EmbeddingBatch) -> list[float]:
-    if batch.errors:
-        raise TextNotEmbeddableError(batch.errors[0])
-    vector: list[float] = batch.vectors[0].tolist()
-    return vector
-
-
-def _prompt_parameters(prompt: str | Sequence[ChatMessage]) -> dict[str, Any]:
-    if isinstance(prompt, str):
-        return {"prompt": prompt, "messages": None}
-    return {"prompt": "", "messages": _checked_messages(prompt)}
-
-
-def _checked_messages(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    for number, message in enumerate(messages):
-        if not all(isinstance(message.get(name), str) for name in ("role", "content")):
-            raise InvalidRequestError(
-                f"Message {number} must have a role and a content, both text."
-            )
-    if not messages:
-        raise InvalidRequestError("There is no message to answer; send at least one.")
-    return list(messages)
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(fields[1]) * PAGE

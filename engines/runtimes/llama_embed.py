@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineError
 from engines.runtimes.llama_native import POOLINGS, ContextShape, LoadedModel, NativeContext
+from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, usable_row
 from engines.specs import EmbeddingSpec
 
 SEQUENCES = 64
 """Most texts in one pack."""
 LONGEST_LANE = 2048
 """Tokens; above this a second context costs more memory than it wins."""
-EMPTY = "The text is empty; there is nothing to embed."
-NO_TOKENS = "The model's tokenizer finds nothing in this text."
-NO_NUMBERS = "The model gives no usable vector for this text (not a number, or all zeros)."
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +125,11 @@ class Embedder:
                 self._store(number, row, result)
 
     def _store(self, number: int, row: NDArray[np.float32] | None, result: Embedded) -> None:
-        length = float(np.linalg.norm(row)) if row is not None else 0.0
-        if row is None or not np.isfinite(length) or length == 0.0:
+        usable = None if row is None else usable_row(row, normalise=self._spec.normalise)
+        if usable is None:
             result.errors[number] = NO_NUMBERS
-            return
-        result.vectors[number] = row / length if self._spec.normalise else row
+        else:
+            result.vectors[number] = usable
 
 
 def _tokens_in(pack: Sequence[tuple[int, list[int]]]) -> int:

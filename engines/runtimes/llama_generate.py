@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from jinja2 import TemplateError
 from llama_cpp import llama_cpp as api
 from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.generation import Generation, GenerationOptions
+from engines.runtimes.families import UNKNOWN, Family, folded
+from engines.runtimes.generation import Generation, GenerationOptions, Piece
+from engines.runtimes.llama_lora import AdapterShelf, Wanted
 from engines.runtimes.llama_native import ABORTED, ContextShape, LoadedModel, NativeContext
+from engines.runtimes.reasoning import ReasoningSplitter
+from engines.runtimes.template_limits import (
+    bounded_compilation,
+    bounded_rendering,
+    checked_prompt,
+)
 from engines.runtimes.text_stream import TextStream
 
 BATCH = 512
 PENALTY_WINDOW = 64
 """Tokens that penalties look back on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What the model reads before it speaks."""
+
+    tokens: Sequence[int]
+    opens_reasoning: bool = False
+    """Whether the prompt ends with the mark that begins the reasoning."""
 
 
 class Generator:
@@ -27,57 +44,90 @@ class Generator:
     person's prompt leaves no trace for the next.
     """
 
-    def __init__(self, model: LoadedModel, context_length: int, threads: int) -> None:
+    def __init__(
+        self, model: LoadedModel, context_length: int, threads: int, family: Family = UNKNOWN
+    ) -> None:
         length = min(context_length or model.context_limit, model.context_limit)
         shape = ContextShape(context=length, batch=min(BATCH, length), threads=threads)
         self._model = model
         self._context = NativeContext(model, shape)
+        self._adapters = AdapterShelf(model, self._context)
         if not self._context.memory:
             raise EngineError("This model only embeds text; choose a chat model to generate.")
         self.context_length = int(api.llama_n_ctx(self._context.handle))
         self._template = _chat_template(model)
+        self._family = family
+        self._marks = _mark_tokens(model, family)
 
     @property
     def has_template(self) -> bool:
         return self._template is not None
 
-    def format(self, messages: Sequence[ChatMessage]) -> str:
-        """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses."""
+    @property
+    def adapter_count(self) -> int:
+        return len(self._adapters)
+
+    def use_adapters(self, wanted: Wanted) -> None:
+        """Answer with exactly these adapters from now on; AdapterMismatchError for a strange one."""
+        self._adapters.use(wanted)
+
+    def format(self, messages: Sequence[ChatMessage], *, thinking: bool | None = None) -> str:
+        """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses.
+
+        Messages that it refuses are folded where the family needs that.
+        """
+        try:
+            return self._render(messages, thinking=thinking)
+        except InvalidRequestError:
+            fold = folded(messages)
+            if not self._family.folds_system or fold == list(messages):
+                raise
+        return self._render(fold, thinking=thinking)
+
+    def _render(self, messages: Sequence[ChatMessage], *, thinking: bool | None) -> str:
         if self._template is None:
             raise InvalidRequestError(
                 "This model has no chat template; set the chat format of its family."
             )
-        try:
-            given: list[Any] = list(messages)
-            return str(self._template(messages=given).prompt)
-        except (TemplateError, ValueError, TypeError) as error:
-            raise InvalidRequestError(
-                f"The model's chat template refuses these messages: {error}."
-            ) from error
+        given: list[Any] = list(messages)
+        variables: dict[str, Any] = (
+            {} if thinking is None else {self._family.thinking_variable: thinking}
+        )
+        with bounded_rendering():
+            prompt = str(self._template(messages=given, **variables).prompt)
+        return checked_prompt(prompt)
 
-    def prompt_tokens(self, prompt: str, *, from_template: bool) -> list[int]:
-        """Tokens of a prompt; a template writes its own beginning-of-text, and one is enough."""
-        tokens = self._model.tokenize(prompt, add_special=False, parse_special=True)
+    def read(self, text: str, *, from_template: bool) -> Prompt:
+        """A prompt's tokens; a template writes its own beginning-of-text, and one is enough."""
+        tokens = self._model.tokenize(text, add_special=False, parse_special=True)
         begin = int(api.llama_vocab_bos(self._model.vocab))
         wanted = not from_template and api.llama_vocab_get_add_bos(self._model.vocab)
-        return [begin, *tokens] if wanted and begin >= 0 and tokens[:1] != [begin] else tokens
+        if wanted and begin >= 0 and tokens[:1] != [begin]:
+            tokens = [begin, *tokens]
+        mark = self._family.reasoning[0]
+        return Prompt(tokens, opens_reasoning=bool(mark) and text.rstrip().endswith(mark))
 
     def run(
         self,
-        prompt: Sequence[int],
+        prompt: Prompt,
         options: GenerationOptions,
-        emit: Callable[[str], None],
+        emit: Callable[[object], None],
         cancelled: Callable[[], bool],
     ) -> Generation:
-        """Generate; pieces go to ``emit``, their sum and the token ids come back."""
-        room = self._room(len(prompt), options.max_tokens)
-        text = _Answer(TextStream(options.stop), emit)
+        """Generate; pieces go to ``emit``, their sum and the token ids come back.
+
+        A piece of the answer is a text, one of the reasoning ``{"reasoning": text}``.
+        """
+        tokens = prompt.tokens
+        room = self._room(len(tokens), options.max_tokens)
+        splitter = ReasoningSplitter(self._family.reasoning, opened=prompt.opens_reasoning)
+        text = _Answer(TextStream(options.stop), splitter, emit)
         sampler = _sampler(self._model, options)
         try:
-            if not self._read_prompt(prompt, cancelled):
-                return text.end(len(prompt), "cancelled")
-            reason = self._answer(sampler, text, (len(prompt), room), cancelled)
-            return text.end(len(prompt), reason)
+            if not self._read_prompt(tokens, cancelled):
+                return text.end(len(tokens), "cancelled")
+            reason = self._answer(sampler, text, (len(tokens), room), cancelled)
+            return text.end(len(tokens), reason)
         finally:
             api.llama_sampler_free(sampler)
 
@@ -124,7 +174,7 @@ class Generator:
             token = int(api.llama_sampler_sample(sampler, self._context.handle, -1))
             if api.llama_vocab_is_eog(self._model.vocab, token):
                 return "stop"
-            text.add(token, self._model.piece(token))
+            text.add(token, self._marks.get(token) or self._model.piece(token))
             if text.stopped:
                 return "stop"
             if cancelled():
@@ -137,10 +187,13 @@ class Generator:
 class _Answer:
     """Collects an answer while passing it on."""
 
-    def __init__(self, stream: TextStream, emit: Callable[[str], None]) -> None:
+    def __init__(
+        self, stream: TextStream, splitter: ReasoningSplitter, emit: Callable[[object], None]
+    ) -> None:
         self._stream = stream
+        self._splitter = splitter
         self._emit = emit
-        self._pieces: list[str] = []
+        self._texts: dict[bool, list[str]] = {False: [], True: []}
         self._tokens: list[int] = []
 
     @property
@@ -149,30 +202,39 @@ class _Answer:
 
     def add(self, token: int, piece: bytes) -> None:
         self._tokens.append(token)
-        self._show(self._stream.add(piece))
+        self._show(self._splitter.add(self._stream.add(piece)))
 
     def end(self, prompt_tokens: int, reason: str) -> Generation:
-        self._show(self._stream.finish())
-        return Generation("".join(self._pieces), tuple(self._tokens), prompt_tokens, reason)
+        self._show([*self._splitter.add(self._stream.finish()), *self._splitter.finish()])
+        answer, thought = ("".join(self._texts[kind]) for kind in (False, True))
+        return Generation(answer, tuple(self._tokens), prompt_tokens, reason, reasoning=thought)
 
-    def _show(self, text: str) -> None:
-        if text:
-            self._pieces.append(text)
-            self._emit(text)
+    def _show(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            self._texts[piece.is_reasoning].append(piece.text)
+            self._emit({"reasoning": piece.text} if piece.is_reasoning else piece.text)
+
+
+def _mark_tokens(model: LoadedModel, family: Family) -> dict[int, bytes]:
+    """Marks that are one token each: as control tokens they would be swallowed."""
+    tokens = {
+        mark: model.tokenize(mark, add_special=False, parse_special=True)
+        for mark in family.reasoning
+        if mark
+    }
+    return {found[0]: mark.encode() for mark, found in tokens.items() if len(found) == 1}
 
 
 def _chat_template(model: LoadedModel) -> Jinja2ChatFormatter | None:
     source: bytes | None = api.llama_model_chat_template(model.handle, None)
     if not source:
         return None
-    try:
+    with bounded_compilation():
         return Jinja2ChatFormatter(
             template=source.decode("utf-8", "replace"),
             eos_token=model.token_text(int(api.llama_vocab_eos(model.vocab))),
             bos_token=model.token_text(int(api.llama_vocab_bos(model.vocab))),
         )
-    except TemplateError as error:
-        raise EngineError(f"The model's chat template is not valid: {error}.") from error
 
 
 def _sampler(model: LoadedModel, options: GenerationOptions) -> Any:

@@ -7,20 +7,25 @@ from __future__ import annotations
 
 import ctypes
 import sys
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from llama_cpp import llama_cpp as api
-from llama_cpp._ggml import libggml
 from numpy.typing import NDArray
 
 from engines.exceptions import AdapterMismatchError, EngineError
+from engines.runtimes.llama_offload import check_offloaded, place
+from engines.runtimes.offload import Offload
 
-ALL_LAYERS = 0x7FFFFFFF
-GGML_WARN = 2
-GGML_ERROR = 3
+GGML_WARN = 3
+GGML_ERROR = 4
+"""``enum ggml_log_level`` of ggml.h."""
+LAST_ERRORS = 2
+"""The first names the cause, the second what could not be done."""
+LONGEST_REASON = 300
 ABORTED = 2
 RENDER_CONTROL = False
 WITH_DATA = True
@@ -36,7 +41,8 @@ POOLINGS = {
 class NativeLog:
     """What llama.cpp says: warnings go to stderr, two facts are kept."""
 
-    last_error: str = ""
+    errors: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_ERRORS))
+    """The last lines at level error."""
     offloaded: str = ""
     """``n/m`` layers on a GPU, as the loader reports them."""
     callback: Any = field(init=False)
@@ -51,9 +57,18 @@ class NativeLog:
         if "offloaded " in line and " layers" in line:
             self.offloaded = line.split("offloaded ")[1].split(" layers")[0]
         if level == GGML_ERROR and line.strip():
-            self.last_error = line.strip()
+            self.errors.append(_printable(line.strip()))
         if level in (GGML_WARN, GGML_ERROR):
             sys.stderr.write(line)
+
+    @property
+    def reason(self) -> str:
+        """Why the last operation failed, short and printable: it may quote the file."""
+        return "; ".join(self.errors) or "no reason given"
+
+
+def _printable(line: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in line)[:LONGEST_REASON]
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,8 @@ class LoadedModel:
     handle: Any
     vocab: Any
     log: NativeLog
-    adapters: tuple[tuple[Any, float], ...] = ()
+    flash_attention: bool = True
+    """Where the model and the device have it."""
 
     @property
     def context_limit(self) -> int:
@@ -109,41 +125,28 @@ class LoadedModel:
         return (text or b"").decode("utf-8", "replace")
 
 
-def load_model(path: str, gpu_layers: int, adapters: Sequence[tuple[str, float]]) -> LoadedModel:
-    """Load a GGUF file, mapped, with its adapters.
+def load_model(path: str, offload: Offload, *, flash_attention: bool = True) -> LoadedModel:
+    """Load a GGUF file, mapped.
 
-    Raises EngineError when the file does not load, AdapterMismatchError for an adapter of
-    another base.
+    Raises EngineError when the file does not load or a GPU that was asked for does not hold it.
     """
     log = NativeLog()
     api.llama_backend_init()
     parameters = api.llama_model_default_params()
     parameters.load_mode = api.LLAMA_LOAD_MODE_MMAP
-    parameters.n_gpu_layers = _layers(gpu_layers)
+    # Referenced until the model is loaded.
+    arrays = place(parameters, offload)
     handle = api.llama_model_load_from_file(path.encode(), parameters)
     if not handle:
         raise EngineError(
-            f"llama.cpp cannot load this model file ({log.last_error or 'no reason given'}); "
+            f"llama.cpp cannot load this model file ({log.reason}); "
             "verify the file or choose another model."
         )
-    loaded = tuple((_load_adapter(handle, file, log), scale) for file, scale in adapters)
-    return LoadedModel(handle, api.llama_model_get_vocab(handle), log, loaded)
-
-
-def _layers(wanted: int) -> int:
-    if not api.llama_supports_gpu_offload():
-        return 0
-    return ALL_LAYERS if wanted < 0 else wanted
-
-
-def _load_adapter(model: Any, path: str, log: NativeLog) -> Any:
-    adapter = api.llama_adapter_lora_init(model, path.encode())
-    if not adapter:
-        raise AdapterMismatchError(
-            f"llama.cpp refuses the adapter {path} on this model "
-            f"({log.last_error or 'no reason given'}); use one trained on this model."
-        )
-    return adapter
+    del arrays
+    check_offloaded(offload, log.offloaded)
+    return LoadedModel(
+        handle, api.llama_model_get_vocab(handle), log, flash_attention=flash_attention
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,23 +167,21 @@ class NativeContext:
     def __init__(self, model: LoadedModel, shape: ContextShape) -> None:
         self.model = model
         self.shape = shape
-        self.handle = api.llama_init_from_model(model.handle, _context_parameters(shape))
+        self.handle = api.llama_init_from_model(model.handle, _context_parameters(shape, model))
         if not self.handle:
             raise EngineError(
                 f"llama.cpp cannot make a context of {shape.context} tokens "
-                f"({model.log.last_error or 'no reason given'}); ask for a shorter context."
+                f"({model.log.reason}); ask for a shorter context."
             )
         self.memory = api.llama_get_memory(self.handle)
         self._batch = _Batch(shape.batch)
         self._abort: Any = None
-        self._use_adapters()
 
-    def _use_adapters(self) -> None:
-        count = len(self.model.adapters)
-        if not count:
-            return
-        handles = (api.llama_adapter_lora_p_ctypes * count)(*(a for a, _ in self.model.adapters))
-        scales = (ctypes.c_float * count)(*(scale for _, scale in self.model.adapters))
+    def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
+        """Compute with these adapters and their scales only; the same ones again cost nothing."""
+        count = len(adapters)
+        handles = (api.llama_adapter_lora_p_ctypes * count)(*(handle for handle, _ in adapters))
+        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
         if api.llama_set_adapters_lora(self.handle, handles, count, scales):
             raise AdapterMismatchError("llama.cpp refuses to use these adapters together.")
 
@@ -219,14 +220,20 @@ def _abort_callback(asked: Callable[[], bool]) -> Any:
     return api.ggml_abort_callback(lambda _data: asked())
 
 
-def _context_parameters(shape: ContextShape) -> Any:
+def _context_parameters(shape: ContextShape, model: LoadedModel) -> Any:
     parameters = api.llama_context_default_params()
     parameters.n_ctx = shape.context
     parameters.n_batch = parameters.n_ubatch = shape.batch
     parameters.n_seq_max = shape.sequences
     parameters.n_threads = parameters.n_threads_batch = shape.threads
-    parameters.flash_attn_type = api.LLAMA_FLASH_ATTN_TYPE_AUTO
+    parameters.flash_attn_type = (
+        api.LLAMA_FLASH_ATTN_TYPE_AUTO
+        if model.flash_attention
+        else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
     parameters.no_perf = True
+    # Nothing is kept between requests, so a layer with a window needs no cells beyond it.
+    parameters.swa_full = False
     if shape.pooling is not None:
         parameters.embeddings = True
         parameters.pooling_type = POOLINGS[shape.pooling]
@@ -271,14 +278,3 @@ class _Batch:
 
 def _pointer(array: NDArray[Any], kind: Any) -> Any:
     return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))
-
-
-def device_names() -> list[str]:
-    """Names of the devices llama.cpp can compute on."""
-    libggml.ggml_backend_dev_get.restype = ctypes.c_void_p
-    libggml.ggml_backend_dev_get.argtypes = [ctypes.c_size_t]
-    libggml.ggml_backend_dev_description.restype = ctypes.c_char_p
-    libggml.ggml_backend_dev_description.argtypes = [ctypes.c_void_p]
-    libggml.ggml_backend_dev_count.restype = ctypes.c_size_t
-    devices = map(libggml.ggml_backend_dev_get, range(libggml.ggml_backend_dev_count()))
-    return [libggml.ggml_backend_dev_description(device).decode() for device in devices]

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from weakref import WeakValueDictionary
 
-from engines.exceptions import InvalidRequestError
+from engines.exceptions import InvalidRequestError, NotFoundError
 from engines.runtimes.base import BaseModelEngine
+from engines.runtimes.families import family_of
 from engines.runtimes.llama_cpp import DeepSeekEngine, LlamaCppEngine, LlamaEngine, QwenEngine
+from engines.runtimes.remote import RemoteEngine
 from engines.specs import EngineSpec
 
 logger = logging.getLogger(__name__)
 
-GROUP = "sam.engines"
+GROUP = "sam.runtimes"
 """Entry point group of plugins: the runtime's name, and a BaseModelEngine class."""
+PROJECT = "sam-engine-upgrade"
+EXTRAS = {
+    "transformers": "engines.runtimes.hugging_face:HuggingFaceEngine",
+    "ollama": "engines.runtimes.ollama:OllamaEngine",
+    "openai": "engines.runtimes.openai_compatible:OpenAICompatibleEngine",
+}
+"""Built-in runtimes that need an extra of the same name."""
 
 EngineFactory = Callable[[EngineSpec], BaseModelEngine]
 FAMILIES: dict[str, type[LlamaCppEngine]] = {
@@ -22,60 +35,135 @@ FAMILIES: dict[str, type[LlamaCppEngine]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One runtime as a list of them shows it."""
+
+    name: str
+    source: str
+    """``built in``, or the plugin's package."""
+    problem: str = ""
+    """Why it cannot be used here; empty when it can."""
+
+
 class EngineRegistry:
-    """Makes engines by their runtime's name.
+    """Makes engines by their runtime's name, and finds those it made.
 
     A plugin that cannot be used is named in ``problems`` with its reason; the others work.
     """
 
-    def __init__(self) -> None:
-        self._factories: dict[str, EngineFactory] = {"llama_cpp": _make_llama_cpp}
+    def __init__(self, keys: Mapping[str, str] | None = None) -> None:
+        """``keys`` are the API keys of servers by their address; each goes to its server only."""
+        self._keys = dict(keys or {})
+        self._kinds: dict[str, Callable[[], type[BaseModelEngine]]] = {}
+        self._sources: dict[str, str] = {}
+        self._made: WeakValueDictionary[str, BaseModelEngine] = WeakValueDictionary()
         self.problems: list[str] = []
+        self.register("llama_cpp", LlamaCppEngine, "built in")
+        for name in EXTRAS:
+            self._add(name, partial(_load_extra, name), "built in")
         for point in entry_points(group=GROUP):
             self._add_plugin(point)
 
     @property
     def runtimes(self) -> list[str]:
-        """Names that ``create`` accepts, sorted."""
-        return sorted(self._factories)
+        """Names that ``create`` knows, sorted."""
+        return sorted(self._kinds)
 
-    def register(self, runtime: str, factory: EngineFactory) -> None:
-        """Add a runtime; InvalidRequestError when the name is taken."""
-        if runtime in self._factories:
-            raise InvalidRequestError(f"There is a runtime named {runtime!r} already.")
-        self._factories[runtime] = factory
+    def backends(self) -> list[Backend]:
+        """Every runtime, with the reason where it cannot be used on this host."""
+        return [Backend(name, self._sources[name], self._problem(name)) for name in self.runtimes]
+
+    def register(self, runtime: str, kind: type[BaseModelEngine], source: str = "code") -> None:
+        """Add a runtime; InvalidRequestError when the name is taken or it is no engine class."""
+        checked = _checked_kind(kind)
+        self._add(runtime, lambda: checked, source)
 
     def create(self, spec: EngineSpec) -> BaseModelEngine:
-        """An engine that is not loaded yet; InvalidRequestError for an unknown runtime."""
-        factory = self._factories.get(spec.runtime)
-        if factory is None:
+        """An engine that is not loaded yet.
+
+        InvalidRequestError for a runtime that is unknown or lacks its packages.
+        """
+        engine = self._make(self._kind(spec.runtime), spec)
+        self._made[spec.engine_id] = engine
+        return engine
+
+    def get(self, engine_id: str) -> BaseModelEngine:
+        """The engine of this id that was made last and is still in use; NotFoundError."""
+        engine = self._made.get(engine_id)
+        if engine is None:
+            raise NotFoundError(f"No engine {engine_id!r} is in use here; create it first.")
+        return engine
+
+    def models(self, runtime: str, place: str) -> list[str]:
+        """Models a runtime finds at a place: a folder, or a server's address.
+
+        Raises what ``create`` raises, and for a server HostUnavailableError or EngineError.
+        """
+        kind = self._kind(runtime)
+        if issubclass(kind, RemoteEngine):
+            return kind.list_models(place, kind.options_kind(api_key=self._keys.get(place, "")))
+        return kind.list_models(place)
+
+    def _kind(self, runtime: str) -> type[BaseModelEngine]:
+        loader = self._kinds.get(runtime)
+        if loader is None:
             raise InvalidRequestError(
-                f"There is no runtime {spec.runtime!r}; known are {', '.join(self.runtimes)}. "
+                f"There is no runtime {runtime!r}; known are {', '.join(self.runtimes)}. "
                 "Install its plugin or correct the catalog entry."
             )
-        return factory(spec)
+        return loader()
+
+    def _make(self, kind: type[BaseModelEngine], spec: EngineSpec) -> BaseModelEngine:
+        if issubclass(kind, RemoteEngine):
+            key = self._keys.get(spec.endpoint or kind.default_endpoint, "")
+            return kind.from_spec(spec, kind.options_kind(api_key=key))
+        if kind is LlamaCppEngine:
+            kind = FAMILIES.get(family_of(spec.family).name, LlamaCppEngine)
+        from_spec: EngineFactory | None = getattr(kind, "from_spec", None)
+        if from_spec is not None:
+            return from_spec(spec)
+        return kind(spec.engine_id, spec.model_name, spec.model_path)
+
+    def _problem(self, runtime: str) -> str:
+        try:
+            self._kind(runtime)
+        except InvalidRequestError as error:
+            return str(error)
+        return ""
+
+    def _add(self, runtime: str, loader: Callable[[], type[BaseModelEngine]], source: str) -> None:
+        if runtime in self._kinds:
+            raise InvalidRequestError(f"There is a runtime named {runtime!r} already.")
+        self._kinds[runtime] = loader
+        self._sources[runtime] = source
 
     def _add_plugin(self, point: EntryPoint) -> None:
+        source = point.dist.name if point.dist else "plugin"
         try:
-            self.register(point.name, _plugin_factory(point.load()))
-        except Exception as error:
+            self.register(point.name, point.load(), source)
+        except (Exception, SystemExit) as error:
             # A plugin is foreign code: whatever it raises must not stop the others.
             logger.exception("engine plugin %s cannot be used", point.name)
             self.problems.append(
-                f"Engine plugin {point.name!r} ({point.value}) cannot be used: "
+                f"Engine plugin {point.name!r} ({point.value}) of {source} cannot be used: "
                 f"{type(error).__name__}: {error}"
             )
 
 
-def _make_llama_cpp(spec: EngineSpec) -> BaseModelEngine:
-    return FAMILIES.get(spec.family, LlamaCppEngine).from_spec(spec)
+def _checked_kind(kind: object) -> type[BaseModelEngine]:
+    if isinstance(kind, type) and issubclass(kind, BaseModelEngine):
+        return kind
+    raise InvalidRequestError("it is not a subclass of BaseModelEngine")
 
 
-def _plugin_factory(kind: object) -> EngineFactory:
-    if not (isinstance(kind, type) and issubclass(kind, BaseModelEngine)):
-        raise InvalidRequestError("it is not a subclass of BaseModelEngine")
-
-    def make(spec: EngineSpec) -> BaseModelEngine:
-        return kind(spec.engine_id, spec.model_name, spec.model_path)
-
-    return make
+def _load_extra(name: str) -> type[BaseModelEngine]:
+    module, _, kind = EXTRAS[name].partition(":")
+    try:
+        found: type[BaseModelEngine] = getattr(importlib.import_module(module), kind)
+    except ModuleNotFoundError as error:
+        raise InvalidRequestError(
+            f"The runtime {name!r} needs the package {error.name!r}; install "
+            f"'{PROJECT}[{name}]' on this host."
+        ) from error
+    return found

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,33 @@ from django.utils import timezone
 
 from engines.artifacts import ArtifactStore
 from engines.exceptions import AdapterMismatchError, ConflictError, InvalidRequestError
+from engines.gguf.adapters import check_adapter_fits
+from engines.gguf.peft import convert_peft
 from engines.gguf.reader import read_header
-from engines.models import AdapterStatus, LoraAdapter, ModelRevision
+from engines.models import AdapterStatus, CatalogModel, LoraAdapter, ModelRevision
+from engines.services.headers import header_of, local_header
 
 NOTES = "migration_notes"
 INVALIDATED = "invalidated_by_migration"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._-]{0,126}")
+
+
+@dataclass(frozen=True, slots=True)
+class PeftFiles:
+    """What PEFT saves: ``adapter_config.json``, and where ``adapter_model.safetensors`` lies."""
+
+    config: bytes
+    weights: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Retraining:
+    """Since which migration an adapter needs retraining; ``since`` is ISO 8601."""
+
+    migration_id: str
+    since: str
+    from_engine: str
+    to_engine: str
 
 
 def adapter_add(
@@ -27,10 +50,10 @@ def adapter_add(
     """Keep a GGUF adapter of this person for one base model revision.
 
     Raises UnsafeModelFileError for a malformed file, AdapterMismatchError when its architecture is
-    not the base's, ConflictError when the name is taken.
+    not the base's or, where the base lies on this host, when it changes no tensor of the base or one
+    of another shape, ConflictError when the name is taken.
     """
-    if not NAME.fullmatch(name):
-        raise InvalidRequestError("Name an adapter with letters, digits, spaces and . _ - only.")
+    _check_wish(name, base_revision)
     _check_kind(path, base_revision)
     artifact = store.put_file(path, kind="adapters")
     try:
@@ -47,8 +70,39 @@ def adapter_add(
         raise ConflictError(f"You already have an adapter called {name!r}.") from error
 
 
+def adapter_import(
+    user: User,
+    name: str,
+    base_revision: ModelRevision,
+    peft: PeftFiles,
+    store: ArtifactStore,
+) -> LoraAdapter:
+    """Convert an adapter that PEFT saved for a base model revision, and keep it.
+
+    Raises what ``adapter_add`` and ``convert_peft`` raise, and what asking the Hub for the base's
+    header raises when this host has no copy of it.
+    """
+    _check_wish(name, base_revision)
+    with tempfile.TemporaryDirectory(prefix="sam-adapter-") as folder:
+        path = Path(folder) / "adapter.gguf"
+        convert_peft(peft.config, peft.weights, header_of(base_revision), path)
+        return adapter_add(user, name, base_revision, path, store)
+
+
+def _check_wish(name: str, base_revision: ModelRevision) -> None:
+    if not NAME.fullmatch(name):
+        raise InvalidRequestError("Name an adapter with letters, digits, spaces and . _ - only.")
+    model = base_revision.model
+    if model.runtime != CatalogModel.FILE_RUNTIME:
+        raise InvalidRequestError(
+            f"{model.model_id} runs on {model.runtime}, which takes no adapters of its own; choose a "
+            f"model of the runtime {CatalogModel.FILE_RUNTIME}."
+        )
+
+
 def _check_kind(path: Path, base_revision: ModelRevision) -> None:
-    facts = read_header(path).facts()
+    header = read_header(path)
+    facts = header.facts()
     if not facts.is_adapter:
         raise InvalidRequestError(f"{path.name} is a GGUF file, but not a LoRA adapter.")
     expected = base_revision.facts.get("architecture")
@@ -57,6 +111,9 @@ def _check_kind(path: Path, base_revision: ModelRevision) -> None:
             f"The adapter was trained on a {facts.architecture} model; "
             f"{base_revision.model.model_id} is {expected}."
         )
+    base = local_header(base_revision)
+    if base is not None:
+        check_adapter_fits(header, base)
 
 
 def adapters_of(user_id: int) -> list[LoraAdapter]:
@@ -66,11 +123,22 @@ def adapters_of(user_id: int) -> list[LoraAdapter]:
 
 def adapters_for(user_id: int, revision_id: int | None) -> list[LoraAdapter]:
     """Return the valid adapters of a person that belong to exactly this base."""
-    return list(
-        LoraAdapter.objects.filter(
-            user_id=user_id, base_revision_id=revision_id, status=AdapterStatus.ACTIVE
-        ).order_by("pk")
+    rows = LoraAdapter.objects.filter(
+        user_id=user_id, base_revision_id=revision_id, status=AdapterStatus.ACTIVE
     )
+    return list(rows.select_related("base_revision").order_by("pk"))
+
+
+def retraining_of(adapter: LoraAdapter) -> Retraining | None:
+    """Return the migration that left an adapter behind; None while it is valid."""
+    if adapter.status != AdapterStatus.INVALIDATED:
+        return None
+    notes = [
+        note for note in adapter.training_stats.get(NOTES, []) if note.get("action") == INVALIDATED
+    ]
+    last = notes[-1] if notes else {}
+    names = ("plan", "at", "from_engine", "to_engine")
+    return Retraining(*(str(last.get(name, "")) for name in names))
 
 
 def adapters_invalidate(

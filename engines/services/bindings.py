@@ -58,12 +58,22 @@ def request_binding(user: User) -> Binding:
     with connection.cursor() as cursor:
         cursor.execute(_BINDING, {"user": user.pk})
         engine_id, revision_id, family, system, reasoning, chat_format, pairs = cursor.fetchone()
+    revision = ModelRevision.objects.select_related("model").filter(pk=revision_id).first()
     return Binding(
-        engine=CatalogModel.objects.filter(pk=engine_id).first(),
-        revision=ModelRevision.objects.select_related("model").filter(pk=revision_id).first(),
+        engine=_engine(engine_id, revision),
+        revision=revision,
         prompts=Prompts(family, system, reasoning, chat_format),
         indexes=_indexes(json.loads(pairs)),
     )
+
+
+def _engine(engine_id: int | None, revision: ModelRevision | None) -> CatalogModel | None:
+    """Return the engine, without asking again when its revision brought it along."""
+    if revision is not None and revision.model_id == engine_id:
+        return revision.model
+    if engine_id is None:
+        return None
+    return CatalogModel.objects.filter(pk=engine_id).first()
 
 
 def _indexes(pairs: list[tuple[int, int]]) -> list[tuple[int, VectorIndex]]:

@@ -17,6 +17,7 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import CatalogModel, ModelRevision, ModelRole
+from engines.services.shapes import try_to_read_shape
 from engines.specs import ModelInfo
 from engines.transfer.hub import resolve_file
 
@@ -97,6 +98,8 @@ def model_resolve(model: CatalogModel) -> ModelRevision:
                 "do not trust this hub until the publisher explains it."
             )
         _remember_current(model, revision)
+    if model.runtime == CatalogModel.FILE_RUNTIME:
+        try_to_read_shape(revision, remote)
     return revision
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from django.conf import settings
 from django.utils import timezone
 
-from engines.exceptions import InvalidRequestError
+from engines.exceptions import ConflictError, InvalidRequestError, UnsafeModelFileError
 from engines.gguf.reader import read_header
 from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
 from engines.paths import safe_join
+from engines.sharing.places import SharedPlaces
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from engines.transfer.hub import pinned_file
 from engines.transfer.remote import RemoteFile
@@ -47,17 +48,51 @@ def is_present(copy: ModelCopy) -> bool:
 
 
 def copy_mark(copy: ModelCopy, status: CopyStatus, *, error: str = "") -> None:
-    """Write a status other than downloaded."""
+    """Write a status other than downloaded; an unsafe copy stays so unless its bytes are wrong."""
+    copy.refresh_from_db(fields=["status", "error"])
+    if copy.status == CopyStatus.UNSAFE and status != CopyStatus.CORRUPTED:
+        copy.path = ""
+        copy.save(update_fields=["path"])
+        return
     copy.status, copy.error = status, error
     copy.save(update_fields=["status", "error"])
 
 
+def mark_unsafe(path: str, host_name: str, reason: str) -> int:
+    """Have a file of a host never loaded again until an operator says so; returns how many copies.
+
+    ``reason`` is the sentence of the crash or the timeout.
+    """
+    held = ModelCopy.objects.filter(path=path, host__name=host_name, status=CopyStatus.DOWNLOADED)
+    return held.update(status=CopyStatus.UNSAFE, error=reason)
+
+
+def refuse_unsafe(copy: ModelCopy) -> None:
+    """Raise UnsafeModelFileError when this copy crashed an engine and nobody cleared it since."""
+    if copy.status == CopyStatus.UNSAFE:
+        raise UnsafeModelFileError(
+            f"{copy.revision} is marked unsafe on {copy.host.name} and is not used there: "
+            f"{copy.error} An operator can clear the mark; another host or model works meanwhile."
+        )
+
+
+def clear_unsafe(copy: ModelCopy) -> None:
+    """Let an unsafe copy be used again; ConflictError when it is not marked."""
+    held = ModelCopy.objects.filter(pk=copy.pk, status=CopyStatus.UNSAFE)
+    gone = held.filter(path="").update(status=CopyStatus.NOT_DOWNLOADED, error="")
+    if not gone + held.exclude(path="").update(status=CopyStatus.DOWNLOADED, error=""):
+        raise ConflictError(f"{copy.revision} is not marked unsafe on {copy.host.name}.")
+    copy.refresh_from_db(fields=["status", "error"])
+
+
 def copy_downloaded(copy: ModelCopy, path: Path, sha256: str) -> None:
-    """Record a verified file and what its own header says."""
+    """Record a verified file and what its own header says; an unsafe one stays unsafe."""
     _remember_facts(copy.revision, path)
+    copy.refresh_from_db(fields=["status", "error"])
     now = timezone.now()
     copy.path, copy.checksum, copy.file_size = str(path), sha256, copy.revision.file_size
-    copy.status, copy.error = CopyStatus.DOWNLOADED, ""
+    if copy.status != CopyStatus.UNSAFE:
+        copy.status, copy.error = CopyStatus.DOWNLOADED, ""
     copy.downloaded_at = copy.downloaded_at or now
     copy.verified_at = now
     copy.save()
@@ -74,6 +109,17 @@ def _remember_facts(revision: ModelRevision, path: Path) -> None:
     if not revision.model.context_length:
         revision.model.context_length = facts["context_length"] or 0
         revision.model.save(update_fields=["context_length"])
+
+
+def shared_places() -> SharedPlaces:
+    """Return where other programs of this host keep weights."""
+    return SharedPlaces(settings.HF_HUB_CACHE, settings.OLLAMA_MODELS)
+
+
+def is_needed_by_another(copy: ModelCopy, path: str) -> bool:
+    """Whether another model's row on this host is the same file: equal content has one path."""
+    same = ModelCopy.objects.filter(host=copy.host, path=path).exclude(pk=copy.pk)
+    return same.filter(status__in=(CopyStatus.DOWNLOADED, CopyStatus.UNSAFE)).exists()
 
 
 def remote_file(revision: ModelRevision) -> RemoteFile:
@@ -109,5 +155,6 @@ def engine_spec(
         context_length=int(revision.facts.get("context_length") or model.context_length or 0),
         threads=settings.SAM_ENGINE_THREADS,
         adapters=adapters,
+        model_sha256=revision.sha256,
         embedding=embedding,
     )

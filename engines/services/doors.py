@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 
 from engines.exceptions import InvalidRequestError, NotFoundError
 from engines.models import LoraAdapter
+from engines.services.adapters import Retraining, retraining_of
 from engines.services.catalog import catalog_visible_to, pinned_revision
 from engines.services.preferences import effective_engine, preference_choose, preference_of
 
@@ -66,6 +67,8 @@ class UserModel:
     base_model: str
     status: str
     training_stats: dict[str, Any]
+    retraining: Retraining | None = None
+    """Set when it needs retraining: since which migration."""
 
 
 class DpoModelManager:
@@ -76,6 +79,10 @@ class DpoModelManager:
         adapters = LoraAdapter.objects.filter(user_id=user_id).order_by("pk")
         return [_user_model(adapter) for adapter in adapters.select_related("base_revision__model")]
 
+    def get_models_to_retrain(self, user_id: int | str) -> list[UserModel]:
+        """Return those that a migration left behind and no rollback brought back."""
+        return [model for model in self.get_user_models(user_id) if model.retraining is not None]
+
 
 def _user_model(adapter: LoraAdapter) -> UserModel:
     return UserModel(
@@ -83,6 +90,7 @@ def _user_model(adapter: LoraAdapter) -> UserModel:
         base_model=adapter.base_revision.model.model_id,
         status=adapter.status,
         training_stats=dict(adapter.training_stats),
+        retraining=retraining_of(adapter),
     )
 
 

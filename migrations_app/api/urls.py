@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from migrations_app.api.base import UnknownRoute
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
+from migrations_app.api.views.fit import FitView, RecommendView
 from migrations_app.api.views.hosts import HostViews
 from migrations_app.api.views.knowledge import BaseViews, DocumentViews, SearchView
 from migrations_app.api.views.people import (
@@ -39,6 +40,12 @@ router.register("hosts", HostViews, basename="host")
 
 urlpatterns = [
     *router.urls,
+    re_path(
+        rf"^catalog/(?P<model_id>{CatalogViews.lookup_value_regex})/fit$",
+        FitView.as_view(),
+        name="catalog-fit",
+    ),
+    path("recommend", RecommendView.as_view(), name="recommend"),
     path("preferences", PreferenceView.as_view(), name="preferences"),
     path("prompts", PromptViews.as_view(), name="prompts"),
     re_path(

@@ -15,7 +15,14 @@ from migrations_app.api.urls import router, urlpatterns
 from tests.api.people import Engines, People, make_plan, problem, use_engine
 
 OPEN = {"tokens", "unknown"}
-STAFF_ONLY = {"download-list", "host-list", "host-detail", "plan-retry", "plan-abandon"}
+STAFF_ONLY = {
+    "catalog-clear-unsafe",
+    "download-list",
+    "host-list",
+    "host-detail",
+    "plan-retry",
+    "plan-abandon",
+}
 SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
 UNSAFE = ("post", "put", "patch", "delete")
 

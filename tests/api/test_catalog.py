@@ -143,3 +143,44 @@ def test_pages_follow_the_cursor_to_the_end(curator: APIClient, engines: Engines
         address = answer.json()["next"]
 
     assert seen == [["draft-1b", "llama-8b"], ["minilm", "qwen-4b"], ["reserved-8b"]]
+
+
+@pytest.fixture
+def unsafe_copy(engines: Engines) -> ModelCopy:
+    assert engines.old.current_revision is not None
+    return ModelCopy.objects.create(
+        revision=engines.old.current_revision,
+        host=engines.host,
+        path="/models/x",
+        checksum="c" * 64,
+        status=CopyStatus.UNSAFE,
+        error="It crashed.",
+    )
+
+
+def test_an_operator_clears_the_mark_of_an_unsafe_file(
+    operator: APIClient, unsafe_copy: ModelCopy
+) -> None:
+    address = "/api/v1/catalog/llama-8b/clear-unsafe"
+    before = operator.get("/api/v1/catalog/llama-8b/status").json()
+
+    problem(operator.post(address, {"host": "gpu-9"}, format="json"), 409, "conflict")
+    answer = operator.post(address, {"host": "gpu-1"}, format="json")
+
+    assert (before["status"], before["copies"][0]["error"]) == ("unsafe", "It crashed.")
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "downloaded"
+    unsafe_copy.refresh_from_db()
+    assert (unsafe_copy.status, unsafe_copy.error) == (CopyStatus.DOWNLOADED, "")
+    problem(operator.post(address, {}, format="json"), 409, "conflict")
+
+
+def test_nobody_else_clears_it(
+    alice: APIClient, curator: APIClient, unsafe_copy: ModelCopy
+) -> None:
+    for client in (alice, curator):
+        answer = client.post("/api/v1/catalog/llama-8b/clear-unsafe", {}, format="json")
+        problem(answer, 403, "permission_denied")
+
+    unsafe_copy.refresh_from_db()
+    assert unsafe_copy.status == CopyStatus.UNSAFE

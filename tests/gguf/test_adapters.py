@@ -30,7 +30,7 @@ BASE = header(info(QUERY, 128, 64), info("token_embd.weight", 128, 500), info("e
 
 
 def test_an_adapter_fits_the_model_it_was_made_for(tiny_llama: Path, tiny_lora: Path) -> None:
-    check_adapter_fits(read_header(tiny_lora), read_header(tiny_llama))
+    assert check_adapter_fits(read_header(tiny_lora), read_header(tiny_llama)) == 6
 
 
 def test_an_adapter_is_refused_on_another_family(tiny_qwen: Path, tiny_lora: Path) -> None:
@@ -57,13 +57,17 @@ def test_embedding_and_expert_pairs_follow_the_engines_rules() -> None:
         info("blk.0.attn_norm.weight", 128),
     )
 
-    check_adapter_fits(adapter, BASE)
+    assert check_adapter_fits(adapter, BASE) == 2
 
 
 PAIR = (info(f"{QUERY}.lora_a", 128, 4), info(f"{QUERY}.lora_b", 4, 64))
 UNFIT = {
     "a model as adapter": (BASE, "no LoRA adapter"),
     "another adapter type": (header(general_type="adapter", adapter_type="ia3"), "no LoRA"),
+    "words that switch it on": (
+        replace(lora(*PAIR), metadata={**lora().metadata, "adapter.alora.invocation_tokens": "1"}),
+        "waits for words",
+    ),
     "nothing": (lora(), "changes no tensor"),
     "only norms": (lora(info("blk.0.attn_norm.weight", 128)), "changes no tensor"),
     "half a pair": (lora(PAIR[0]), "half of its change"),

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import ctypes
+import errno
+import mmap
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.child_main import Job
 from engines.runtimes.frames import Frame
+from engines.runtimes.sandbox import cpu_limit, interrupted_after
+from engines.runtimes.socket_filter import IO_URING_SETUP
 
 
 class CrashHandler:
@@ -56,9 +63,66 @@ class CrashHandler:
         return Frame({})
 
     def do_limits(self, job: Job, given: dict[str, Any]) -> Frame:
-        kinds = {"core": resource.RLIMIT_CORE, "files": resource.RLIMIT_NOFILE}
+        kinds = {
+            "core": resource.RLIMIT_CORE,
+            "files": resource.RLIMIT_NOFILE,
+            "data": resource.RLIMIT_DATA,
+            "cpu": resource.RLIMIT_CPU,
+        }
         limits = {name: list(resource.getrlimit(kind)) for name, kind in kinds.items()}
-        return Frame({"limits": limits, "interfaces": [name for _, name in socket.if_nameindex()]})
+        return Frame({"limits": limits})
+
+    def do_sockets(self, job: Job, given: dict[str, Any]) -> Frame:
+        """What the child sees of the network, and which kinds of socket it gets."""
+        lines = Path("/proc/self/net/dev").read_text().splitlines()[2:]
+        families = (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_UNIX)
+        return Frame(
+            {
+                "interfaces": [line.split(":")[0].strip() for line in lines],
+                "sockets": {family.name: _refusal(family) for family in families},
+                "io_uring": _io_uring_refusal(),
+            }
+        )
+
+    def do_change(self, job: Job, given: dict[str, Any]) -> Frame:
+        """Which changes to a folder succeed."""
+        file = Path(given["folder"]) / "file"
+        changes: dict[str, Callable[[], object]] = {
+            "write": lambda: file.write_text("changed"),
+            "make": (file.parent / "new").mkdir,
+            "rename": lambda: file.rename(file.parent / "new" / "other"),
+            "remove": lambda: shutil.rmtree(file.parent / "new"),
+        }
+        return Frame({"done": [name for name, change in changes.items() if _succeeds(change)]})
+
+    def do_signal(self, job: Job, given: dict[str, Any]) -> Frame:
+        """Signal 0 asks for the permission only."""
+        try:
+            os.kill(given["pid"], 0)
+        except OSError as error:
+            return Frame({"refusal": errno.errorcode[error.errno or 0]})
+        return Frame({"refusal": None})
+
+    def do_reserve(self, job: Job, given: dict[str, Any]) -> Frame:
+        return Frame({"bytes": len(bytearray(given["bytes"]))})
+
+    def do_map(self, job: Job, given: dict[str, Any]) -> Frame:
+        with Path(given["path"]).open("rb") as file:
+            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        return Frame({"bytes": len(mapped), "last": mapped[-1]})
+
+    def do_compute(self, job: Job, given: dict[str, Any]) -> Frame:
+        number = 0
+        with cpu_limit(given["limit"]):
+            while given["forever"] or number < 1000:
+                number += 1
+        return Frame({"limit": list(resource.getrlimit(resource.RLIMIT_CPU))})
+
+    def do_interrupt(self, job: Job, given: dict[str, Any]) -> Frame:
+        with interrupted_after(given["seconds"], InvalidRequestError("This took too long.")):
+            while given["forever"]:
+                continue
+        return Frame({})
 
     def do_garbage(self, job: Job, given: dict[str, Any]) -> Frame:
         for number in range(3, 64):
@@ -68,3 +132,25 @@ class CrashHandler:
                 continue
         signal.pause()
         return Frame({})
+
+
+def _succeeds(change: Callable[[], object]) -> bool:
+    try:
+        change()
+    except OSError:
+        return False
+    return True
+
+
+def _refusal(family: socket.AddressFamily) -> str | None:
+    try:
+        socket.socket(family, socket.SOCK_DGRAM).close()
+    except OSError as error:
+        return errno.errorcode[error.errno or 0]
+    return None
+
+
+def _io_uring_refusal() -> str:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall(IO_URING_SETUP, 1, None)
+    return errno.errorcode[ctypes.get_errno()]

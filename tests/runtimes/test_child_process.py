@@ -135,19 +135,6 @@ def test_request_over_the_limit_is_refused_before_anything_is_sent(child: ChildP
     assert child.request("echo", LONG, n=4).header["given"] == {"n": 4}
 
 
-def test_limits_hold_and_only_a_loopback_that_is_down_is_left_of_the_network(
-    child: ChildProcess,
-) -> None:
-    reply = child.request("limits", LONG).header
-    status = Path(f"/proc/{child.pid}/status").read_text()
-
-    assert reply["limits"]["core"] == [0, 0]
-    assert max(reply["limits"]["files"]) <= 1024
-    assert "NoNewPrivs:\t1" in status
-    assert child.network in {"isolated", "not isolated"}
-    assert child.network == "not isolated" or reply["interfaces"] == ["lo"]
-
-
 def test_child_sees_no_environment_of_its_parent(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setenv("PYTHONPATH", "/nowhere")
@@ -164,6 +151,7 @@ def test_child_sees_no_environment_of_its_parent(monkeypatch: pytest.MonkeyPatch
 
     assert set(environment.strip(b"\0").split(b"\0")) == {
         b"CUDA_VISIBLE_DEVICES=0",
+        b"GGML_NO_BACKTRACE=1",
         b"GOMP_SPINCOUNT=7",
         b"OMP_NUM_THREADS=3",
     }

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engines.runtimes.base import BaseModelEngine, ModelStatus
-from engines.runtimes.llama_cpp import LlamaEngine, QwenEngine
-from tests.runtimes.seed_engine import CustomEngine
+from tests.runtimes.conftest import Maker
+from tests.runtimes.contract_table import column_of, documented, measured
 
-KINDS = [(LlamaEngine, "tiny_llama"), (QwenEngine, "tiny_qwen"), (CustomEngine, "tiny_llama")]
+KINDS = ["llama_engine", "qwen_engine", "openai_engine", "ollama_engine", "custom_engine"]
 TEXTS = ["The tower leans to the south.", "Bread needs salt.", "The tower leans to the south."]
 
-Maker = Callable[[], BaseModelEngine]
 
-
-@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind[0].__name__)
+@pytest.fixture(scope="module", params=KINDS)
 def make(request: pytest.FixtureRequest) -> Maker:
-    kind, model = request.param
-    path: Path = request.getfixturevalue(model)
-    return lambda: kind("engine-1", "Tiny", str(path))
+    maker: Maker = request.getfixturevalue(request.param)
+    return maker
 
 
 @pytest.fixture
@@ -45,7 +42,7 @@ def test_new_engine_is_unavailable_and_names_itself(engine: BaseModelEngine) -> 
     assert engine.is_loaded is False
     assert engine.is_available() is False
     assert (engine.engine_id, engine.model_name) == ("engine-1", "Tiny")
-    assert engine.model_path.endswith(".gguf")
+    assert Path(engine.model_path).exists()
 
 
 def test_engine_that_is_not_loaded_refuses_with_a_runtime_error(engine: BaseModelEngine) -> None:
@@ -116,6 +113,12 @@ def test_unloaded_engine_refuses_and_can_be_loaded_again(engine: BaseModelEngine
         engine.generate("hello")
     assert engine.load_model() is True
     assert engine.generate("Once upon", temperature=0, max_tokens=3)
+
+
+def test_documentation_says_what_each_method_does_in_this_runtime(engine: BaseModelEngine) -> None:
+    engine.load_model()
+
+    assert documented(column_of(engine)) == measured(engine)
 
 
 def test_only_the_four_methods_of_the_specification_are_abstract() -> None:

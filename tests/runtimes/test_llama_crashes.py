@@ -11,7 +11,7 @@ import pytest
 from engines.exceptions import EngineCrashed, EngineError, UnsafeModelFileError
 from engines.runtimes.base import ModelStatus
 from engines.runtimes.child_process import ChildProcess, ChildSpec
-from engines.runtimes.llama_cpp import HANDLER, LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp import HANDLER, LlamaCppEngine
 
 
 @pytest.fixture
@@ -125,7 +125,10 @@ def test_malformed_file_that_aborts_native_code_costs_only_the_child(
             60,
             path=str(broken),
             adapters=[],
-            gpu_layers=0,
+            cpu_seconds=60,
+            family="",
+            offload={"device": "cpu"},
+            flash_attention=True,
             context_length=0,
             embedding=None,
             layout={"threads": 1, "lanes": 1, "pack_tokens": 0},
@@ -133,13 +136,3 @@ def test_malformed_file_that_aborts_native_code_costs_only_the_child(
 
     assert not child.is_alive()
     child.stop()
-
-
-def test_model_larger_than_the_address_space_allowed_is_a_clear_error(tiny_llama: Path) -> None:
-    options = LlamaOptions(address_space=64 * 1024 * 1024)
-    engine = LlamaCppEngine("small", "Small", str(tiny_llama), options=options)
-
-    with pytest.raises(EngineError, match=r"small|cannot"):
-        engine.load_model()
-
-    assert engine.get_status() is ModelStatus.ERROR

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineError, TextNotEmbeddableError
 from engines.gguf.reader import read_header
-from engines.runtimes.llama_cpp import LONGEST_TEXT, LlamaCppEngine, LlamaOptions
+from engines.runtimes.child_engine import LONGEST_TEXT
+from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
 from engines.specs import EmbeddingSpec, EngineSpec
 
 SENTENCE = (

@@ -101,6 +101,12 @@ class ModelStatusSerializer(ClosedSerializer):
     copies = CopySerializer(many=True)
 
 
+class ClearUnsafeSerializer(ClosedSerializer):
+    """On which host; every host unless named."""
+
+    host = serializers.CharField(max_length=63, required=False)
+
+
 class HostSerializer(serializers.ModelSerializer[Host]):
     class Meta:
         model = Host

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from typing import Any
+
 from django.core.validators import RegexValidator
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from engines.models import LoraAdapter
+from engines.services.adapters import retraining_of
 from migrations_app.api.base import ClosedSerializer
 
 MAX_PROMPT_CHARS = 20_000
@@ -72,11 +77,21 @@ class PromptsPatchSerializer(ClosedSerializer):
     )
 
 
+class RetrainingSerializer(ClosedSerializer):
+    migration_id = serializers.CharField()
+    since = serializers.CharField(help_text="ISO 8601.")
+    from_engine = serializers.CharField()
+    to_engine = serializers.CharField()
+
+
 class AdapterSerializer(serializers.ModelSerializer[LoraAdapter]):
     base_model = serializers.CharField(source="base_revision.model.model_id")
     base_commit = serializers.CharField(source="base_revision.commit")
     training_stats = serializers.DictField(
         help_text="With migration_notes: what each switch did to the adapter."
+    )
+    retraining = serializers.SerializerMethodField(
+        help_text="The migration since which it needs retraining; null while it is valid."
     )
 
     class Meta:
@@ -91,9 +106,15 @@ class AdapterSerializer(serializers.ModelSerializer[LoraAdapter]):
             "sha256",
             "file_size",
             "training_stats",
+            "retraining",
             "created_at",
         ]
         read_only_fields = fields
+
+    @extend_schema_field(RetrainingSerializer(allow_null=True))
+    def get_retraining(self, adapter: LoraAdapter) -> dict[str, Any] | None:
+        needed = retraining_of(adapter)
+        return None if needed is None else asdict(needed)
 
 
 class AdapterUploadSerializer(ClosedSerializer):
@@ -105,7 +126,13 @@ class AdapterUploadSerializer(ClosedSerializer):
         validators=[RegexValidator(r"^[0-9a-f]{1,40}$", "A commit is hexadecimal.")],
         help_text="The model's revision in force unless given.",
     )
-    file = serializers.FileField(help_text="A LoRA adapter in GGUF.")
+    file = serializers.FileField(
+        help_text="A LoRA adapter in GGUF, or PEFT's adapter_model.safetensors."
+    )
+    config = serializers.FileField(
+        required=False,
+        help_text="PEFT's adapter_config.json: says that file is what PEFT saved.",
+    )
 
 
 class TokenRequestSerializer(ClosedSerializer):

@@ -12,6 +12,7 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from engines.exceptions import ConflictError
 from engines.models import CatalogModel, ModelCopy
 from engines.services.catalog import catalog_visible_to
 from engines.services.roles import is_curator, is_operator
@@ -19,7 +20,11 @@ from migrations_app.api.base import ApiView, Rows, WorkThrottle, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.permissions import CuratorWrites, OperatorOnly
 from migrations_app.api.schema import LOCATION
-from migrations_app.api.serializers.catalog import CatalogModelSerializer, ModelStatusSerializer
+from migrations_app.api.serializers.catalog import (
+    CatalogModelSerializer,
+    ClearUnsafeSerializer,
+    ModelStatusSerializer,
+)
 from migrations_app.api.serializers.plans import DownloadCreateSerializer, PlanSerializer
 from migrations_app.api.views.plans import plan_location, plans_visible_to
 from migrations_app.library import get_model_library_manager
@@ -55,7 +60,24 @@ class CatalogViews(
     @action(detail=True, methods=["get"])
     def status(self, request: Request, **lookup: Any) -> Response:
         """Tell whether a model is downloaded anywhere, and what each host holds."""
+        return Response(self._status_of(request, self.get_object()))
+
+    @extend_schema(request=ClearUnsafeSerializer, responses=ModelStatusSerializer)
+    @action(
+        detail=True,
+        methods=["post"],
+        url_path="clear-unsafe",
+        permission_classes=(IsAuthenticated, OperatorOnly),
+    )
+    def clear_unsafe(self, request: Request, **lookup: Any) -> Response:
+        """Let copies that crashed an engine be used again."""
         model = self.get_object()
+        asked = validated(ClearUnsafeSerializer(data=request.data))
+        if not get_model_library_manager().clear_unsafe(model.model_id, host=asked.get("host")):
+            raise ConflictError(f"{model.model_id} is not marked unsafe there.")
+        return Response(self._status_of(request, model))
+
+    def _status_of(self, request: Request, model: CatalogModel) -> dict[str, Any]:
         library = get_model_library_manager()
         copies = ModelCopy.objects.filter(revision__model=model).select_related("host")
         answer = {
@@ -64,7 +86,7 @@ class CatalogViews(
             "progress": library.get_download_progress(model.model_id),
             "copies": copies.order_by("host__name") if is_operator(request.user) else [],
         }
-        return Response(ModelStatusSerializer(answer).data)
+        return dict(ModelStatusSerializer(answer).data)
 
 
 class DownloadViews(mixins.ListModelMixin, Rows[Plan]):

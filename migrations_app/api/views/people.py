@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import authenticate
@@ -22,8 +24,15 @@ from rest_framework.response import Response
 from rest_framework.throttling import AnonRateThrottle
 
 from engines.artifacts import ArtifactStore
-from engines.models import EnginePreference, LoraAdapter, PromptTemplate, UserPrompts
-from engines.services.adapters import adapter_add
+from engines.gguf.peft import MAX_CONFIG_BYTES
+from engines.models import (
+    EnginePreference,
+    LoraAdapter,
+    ModelRevision,
+    PromptTemplate,
+    UserPrompts,
+)
+from engines.services.adapters import PeftFiles, adapter_add, adapter_import
 from engines.services.catalog import catalog_visible_to, pinned_revision
 from engines.services.preferences import (
     Prompts,
@@ -193,7 +202,7 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
         parameters=[LOCATION],
     )
     def create(self, request: Request) -> Response:
-        """Upload a LoRA adapter in GGUF for one model of the catalog."""
+        """Upload a LoRA adapter, in GGUF or as PEFT saved it, for one model of the catalog."""
         asked = validated(AdapterUploadSerializer(data=request.data))
         model = row_or_404(catalog_visible_to(self.caller), model_id=asked["base_model"])
         revisions = model.revisions.all()
@@ -201,20 +210,23 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
             revision = row_or_404(revisions, commit=commit)
         else:
             revision = pinned_revision(model)
-        with uploaded_to_disk(asked["file"], "adapter.gguf") as path:
-            adapter = adapter_add(
-                self.caller,
-                asked["name"],
-                revision,
-                path,
-                ArtifactStore(settings.SAM_ARTIFACT_STORE),
-            )
+        with uploaded_to_disk(asked["file"], "adapter") as path:
+            adapter = _kept(self.caller, asked, revision, path)
         location = reverse("api:adapter-detail", kwargs={"pk": adapter.pk})
         return Response(
             AdapterSerializer(adapter).data,
             status=status.HTTP_201_CREATED,
             headers={"Location": location},
         )
+
+
+def _kept(user: User, asked: dict[str, Any], base: ModelRevision, path: Path) -> LoraAdapter:
+    store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
+    if "config" not in asked:
+        return adapter_add(user, asked["name"], base, path, store)
+    # One byte more than is allowed, so that a longer one is refused and not cut.
+    config = asked["config"].read(MAX_CONFIG_BYTES + 1)
+    return adapter_import(user, asked["name"], base, PeftFiles(config, path), store)
 
 
 def _known_family(user: User, family: str) -> str:

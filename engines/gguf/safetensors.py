@@ -1,0 +1,145 @@
+"""Our own reader of safetensors files: what is in them and where, within limits.
+
+Layout: the safetensors format: 8 bytes little endian with the header's length, a JSON header,
+then the tensors' bytes without holes. Nothing in such a file is ever executed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.durable_files import open_regular
+from engines.exceptions import ArtifactMissingError, UnsafeModelFileError
+from engines.gguf.header import shown
+
+MAX_HEADER_BYTES = 4 * 1024 * 1024
+MAX_TENSORS = 16_384
+MAX_DIMENSIONS = 4
+MAX_ELEMENTS = 2**31
+_LENGTH = struct.Struct("<Q")
+_METADATA = "__metadata__"
+_FIELDS = frozenset({"dtype", "shape", "data_offsets"})
+_LAYOUTS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+"""The kinds that adapters are saved in, as NumPy reads them."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTensor:
+    """A tensor's kind, its shape as saved, and its first byte in the file."""
+
+    kind: str
+    shape: tuple[int, ...]
+    start: int
+
+    @property
+    def count(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def byte_count(self) -> int:
+        return self.count * np.dtype(_LAYOUTS[self.kind]).itemsize
+
+
+def read_safetensors(path: Path) -> dict[str, StoredTensor]:
+    """The tensors of a file by name; their bytes are not read.
+
+    Raises UnsafeModelFileError that names what is malformed or beyond a limit, ArtifactMissingError.
+    """
+    try:
+        stream = open_regular(path)
+    except OSError as error:
+        raise ArtifactMissingError(f"{path.name} cannot be read ({error.strerror}).") from error
+    with stream:
+        size = os.fstat(stream.fileno()).st_size
+        start = stream.read(_LENGTH.size)
+        if len(start) < _LENGTH.size:
+            _refuse("it ends before its header")
+        (length,) = _LENGTH.unpack(start)
+        if length > min(MAX_HEADER_BYTES, size - _LENGTH.size):
+            _refuse(f"its header would have {length} bytes")
+        entries = _parse(stream.read(length))
+    first = _LENGTH.size + length
+    tensors = {name: _tensor(name, entry, first) for name, entry in entries.items()}
+    _check_places(list(tensors.values()), first, size)
+    return tensors
+
+
+def load_tensor(path: Path, tensor: StoredTensor) -> NDArray[Any]:
+    """A tensor's numbers as float16 or float32, mapped where they are; bfloat16 becomes float32."""
+    kind = np.dtype(_LAYOUTS[tensor.kind])
+    stored = np.asarray(np.memmap(path, kind, "r", offset=tensor.start, shape=tensor.shape))
+    if tensor.kind == "BF16":
+        # bfloat16 is the upper half of a float32.
+        return (stored.astype(np.uint32) << 16).view(np.float32)
+    return stored
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        _refuse(f"its header is no JSON ({type(error).__name__})")
+    if not isinstance(header, dict):
+        _refuse("its header is no JSON object")
+    header.pop(_METADATA, None)
+    if not 0 < len(header) <= MAX_TENSORS:
+        _refuse(f"it names {len(header)} tensors")
+    return header
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        _refuse("its header names something twice")
+    return found
+
+
+def _tensor(name: str, entry: object, first: int) -> StoredTensor:
+    if not isinstance(entry, dict) or entry.keys() != _FIELDS:
+        _refuse(f"{shown(name)} is not described as a tensor")
+    kind = str(entry["dtype"])
+    if kind not in _LAYOUTS:
+        _refuse(f"{shown(name)} holds {shown(kind)}, not one of {', '.join(_LAYOUTS)}")
+    shape = _counts(name, entry["shape"])
+    if len(shape) > MAX_DIMENSIONS or not 0 < math.prod(shape) <= MAX_ELEMENTS:
+        _refuse(f"{shown(name)} has a shape no adapter has")
+    offsets = _counts(name, entry["data_offsets"])
+    tensor = StoredTensor(kind, shape, first + offsets[0])
+    if offsets[1:] != (offsets[0] + tensor.byte_count,):
+        _refuse(f"{shown(name)} has other bytes than its shape needs")
+    return tensor
+
+
+def _counts(name: str, value: object) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(item) is int and item >= 0 for item in value):
+        _refuse(f"{shown(name)} is not described in whole numbers")
+    if not value:
+        _refuse(f"{shown(name)} has no shape")
+    return tuple(value)
+
+
+def _check_places(tensors: list[StoredTensor], first: int, size: int) -> None:
+    """One after the other to the file's end: what overlaps or is left over hides something."""
+    at = first
+    for tensor in sorted(tensors, key=lambda tensor: tensor.start):
+        if tensor.start != at:
+            _refuse("its tensors overlap or leave holes")
+        at += tensor.byte_count
+    if at != size:
+        _refuse(f"its tensors end at byte {at} and the file at {size}")
+
+
+def _refuse(reason: str) -> NoReturn:
+    raise UnsafeModelFileError(
+        f"The safetensors file is not read: {reason}. Save the adapter again, or convert it to GGUF."
+    )

@@ -1,0 +1,69 @@
+"""What tells one family of models from another: data, read by every runtime.
+
+Source: the chat templates the families' publishers ship with their models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engines.runtimes.base import ChatMessage
+
+THINK = ("<think>", "</think>")
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """How models of one family want to be spoken to, and how they answer."""
+
+    name: str
+    reasoning: tuple[str, str] = ("", "")
+    """Marks around the reasoning that may precede an answer; empty for a family without."""
+    thinking_variable: str = ""
+    """The template's variable that switches reasoning on and off; empty for a family without."""
+    folds_system: bool = False
+    """Some of its templates refuse a system message or two turns of one role in a row."""
+
+    @property
+    def reasons(self) -> bool:
+        return bool(self.reasoning[0])
+
+
+UNKNOWN = Family("")
+"""A family without peculiarities."""
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family("llama"),
+        Family("deepseek", reasoning=THINK),
+        Family("qwen", reasoning=THINK, thinking_variable="enable_thinking"),
+        Family("mistral", reasoning=("[THINK]", "[/THINK]"), folds_system=True),
+        Family("gemma", folds_system=True),
+        Family("phi", reasoning=THINK),
+        Family("granite", reasoning=THINK, thinking_variable="thinking"),
+        Family("smollm", reasoning=THINK, thinking_variable="enable_thinking"),
+    )
+}
+
+
+def family_of(name: str) -> Family:
+    """The family whose name the given one begins with (``qwen3`` is of ``qwen``), else UNKNOWN."""
+    given = name.lower()
+    return next((family for key, family in FAMILIES.items() if given.startswith(key)), UNKNOWN)
+
+
+def folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The messages without a system turn, and with the roles taking turns.
+
+    What a system message says opens the user's message after it; turns of one role become one.
+    """
+    turns: list[ChatMessage] = []
+    for message in messages:
+        role = "user" if message["role"] == "system" else message["role"]
+        if turns and turns[-1]["role"] == role:
+            joined = f"{turns[-1]['content']}\n\n{message['content']}"
+            turns[-1] = {"role": role, "content": joined}
+        else:
+            turns.append({"role": role, "content": message["content"]})
+    return turns

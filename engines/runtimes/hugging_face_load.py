@@ -1,0 +1,163 @@
+"""Loads a model with transformers onto the device asked for; imported in an engine's child only."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    BitsAndBytesConfig,
+)
+from transformers.utils import is_flash_attn_2_available
+
+from engines.exceptions import EngineError
+
+QUANTIZER = "bitsandbytes"
+UNLOADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError)
+"""What transformers raises for a folder it cannot make a model of."""
+SAFE = {"local_files_only": True, "trust_remote_code": False}
+"""Nothing is fetched, and no code of a model is run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where and how a model is wanted; the fields are EngineSpec's."""
+
+    device: str
+    quantization: str
+    flash_attention: bool
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model with its tokenizer."""
+
+    model: Any
+    tokenizer: Any
+    device: str
+    attention: str
+    quantization: str
+
+    @property
+    def dimension(self) -> int:
+        return int(self.text_config.hidden_size)
+
+    @property
+    def context_limit(self) -> int:
+        return int(getattr(self.text_config, "max_position_embeddings", 0))
+
+    @property
+    def text_config(self) -> Any:
+        """A model that also sees or hears keeps the facts of its text part apart."""
+        return self.model.config.get_text_config()
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, without those that open and close it."""
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def facts(self) -> dict[str, Any]:
+        """What is really in use, for JSON."""
+        return {
+            "architecture": str(self.model.config.model_type),
+            "parameters": int(self.model.num_parameters()),
+            "size_bytes": int(self.model.get_memory_footprint()),
+            "vocabulary": len(self.tokenizer),
+            "embedding_length": self.dimension,
+            "training_context_length": self.context_limit,
+            "device": str(self.model.device),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "attention": self.attention,
+            "quantization": self.quantization or "none",
+            "gpu_offload": self.model.device.type == "cuda",
+        }
+
+
+def load(path: str, placement: Placement, *, generates: bool) -> Loaded:
+    """Load a folder's model; EngineError when the hardware cannot do what was asked."""
+    device = _device(placement.device)
+    settings = _settings(placement, device)
+    kind = AutoModelForCausalLM if generates else AutoModel
+    try:
+        config = AutoConfig.from_pretrained(path, **SAFE)
+        tokenizer = AutoTokenizer.from_pretrained(path, **SAFE)
+        model = kind.from_pretrained(path, config=config, use_safetensors=True, **SAFE, **settings)
+    except (*UNLOADABLE, SafetensorError) as error:
+        raise EngineError(
+            f"transformers cannot load this model ({type(error).__name__}: {_short(error)}); "
+            "verify its files or choose another model."
+        ) from error
+    if not placement.quantization:
+        model = model.to(device)
+    _check_place(model, device)
+    attention = settings["attn_implementation"]
+    return Loaded(model.eval(), tokenizer, device, attention, placement.quantization)
+
+
+def _device(wanted: str) -> str:
+    there = torch.cuda.is_available()
+    if wanted in ("cuda", "gpu") and not there:
+        raise EngineError(
+            "A GPU was asked for, but torch finds none here; ask for the device auto or cpu. "
+            "docs/gpu.md tells what torch needs."
+        )
+    return "cuda" if there and wanted != "cpu" else "cpu"
+
+
+def _settings(placement: Placement, device: str) -> dict[str, Any]:
+    """On a CPU float32: half precision is slower there, and further from the published model."""
+    settings: dict[str, Any] = {
+        "attn_implementation": _attention(placement, device),
+        "dtype": "auto" if device == "cuda" else torch.float32,
+    }
+    if placement.quantization:
+        _check_quantization(placement.quantization, device)
+        settings["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=placement.quantization == "4bit",
+            load_in_8bit=placement.quantization == "8bit",
+            bnb_4bit_compute_dtype=torch.bfloat16,
+        )
+        settings["device_map"] = {"": device}
+    return settings
+
+
+def _attention(placement: Placement, device: str) -> str:
+    """The flash-attn package where it is installed; else torch's own, which has the same kernel."""
+    if not placement.flash_attention:
+        return "eager"
+    if device == "cuda" and is_flash_attn_2_available():
+        return "flash_attention_2"
+    return "sdpa"
+
+
+def _check_quantization(quantization: str, device: str) -> None:
+    if device != "cuda":
+        raise EngineError(
+            f"Weights of {quantization} need a CUDA GPU in this runtime, and the model would be on "
+            "the CPU; leave the quantisation out, or use a quantised GGUF file with llama_cpp."
+        )
+    for package in (QUANTIZER, "accelerate"):
+        if importlib.util.find_spec(package) is None:
+            raise EngineError(
+                f"Weights of {quantization} need the package {package!r}; install "
+                "'sam-engine-upgrade[transformers]' on this host."
+            )
+
+
+def _check_place(model: Any, device: str) -> None:
+    """A library that quietly computes elsewhere is an error, not a slow answer."""
+    if model.device.type != device:
+        raise EngineError(
+            f"The model was to be on {device} and is on {model.device}; its memory may be full."
+        )
+
+
+def _short(error: Exception) -> str:
+    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    return text[:300].strip()

@@ -1,0 +1,89 @@
+"""What every runtime that streams shares: one method gives the pieces, the others follow from it."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Generator, Sequence
+from typing import Any
+
+from engines.exceptions import InvalidRequestError
+from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.families import Family
+from engines.runtimes.generation import Generation, GenerationOptions, Piece
+
+
+class StreamingEngine(BaseModelEngine):
+    """An engine whose answers come in pieces."""
+
+    @abc.abstractmethod
+    def stream_pieces(
+        self, prompt: str | Sequence[ChatMessage], **kwargs: Any
+    ) -> Generator[Piece, None, Generation]:
+        """Pieces of reasoning and answer; the generator's value is the Generation.
+
+        ``prompt`` is raw text, or messages for the model's own chat template; options are the
+        fields of GenerationOptions. Closing the generator stops the model. Raises
+        InvalidRequestError at once, and what the runtime raises while it answers.
+        """
+
+    def stream(
+        self, prompt: str | Sequence[ChatMessage], **kwargs: Any
+    ) -> Generator[str, None, Generation]:
+        """Pieces of the answer without its reasoning; the generator's value is the Generation.
+
+        Closing the generator stops the model.
+        """
+        return _answer_only(self.stream_pieces(prompt, **kwargs))
+
+    def complete(self, prompt: str | Sequence[ChatMessage], **kwargs: Any) -> Generation:
+        """The whole answer with its reasoning, counts and the reason it ended."""
+        pieces = self.stream_pieces(prompt, **kwargs)
+        while True:
+            try:
+                next(pieces)
+            except StopIteration as end:
+                generation: Generation = end.value
+                return generation
+
+    def generate(self, prompt: str | Sequence[ChatMessage], **kwargs: Any) -> str:
+        """Answer a raw prompt, or messages through the model's own chat template.
+
+        Raises InvalidRequestError, EngineNotLoadedError, or what the runtime raises.
+        """
+        return self.complete(prompt, **kwargs).text
+
+
+def _answer_only(
+    pieces: Generator[Piece, None, Generation],
+) -> Generator[str, None, Generation]:
+    try:
+        while True:
+            piece = next(pieces)
+            if not piece.is_reasoning:
+                yield piece.text
+    except StopIteration as end:
+        generation: Generation = end.value
+        return generation
+    finally:
+        pieces.close()
+
+
+def check_thinking(options: GenerationOptions, family: Family) -> None:
+    """InvalidRequestError when the thinking switch is used on a family that has none."""
+    if options.thinking is not None and not family.thinking_variable:
+        raise InvalidRequestError(
+            f"Models of the family {family.name or 'unknown'!r} have no thinking switch; leave the "
+            "option out."
+        )
+
+
+def checked_messages(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The messages as a list; InvalidRequestError when there are none or one is not a message."""
+    for number, message in enumerate(messages):
+        if not all(isinstance(message.get(name), str) for name in ("role", "content")):
+            raise InvalidRequestError(
+                f"Message {number} must have a role and a content, both text."
+            )
+    if not messages:
+        raise InvalidRequestError("There is no message to answer; send at least one.")
+    return list(messages)

@@ -1,0 +1,26 @@
+"""Children of llama.cpp that die of one adapter, or have little room for adapters."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from engines.runtimes import llama_lora
+from engines.runtimes.child_main import Job
+from engines.runtimes.frames import Frame
+from engines.runtimes.llama_child import LlamaHandler
+
+
+class DiesOfAnAdapter(LlamaHandler):
+    def _adapt(self, job: Job, given: dict[str, Any]) -> Frame:
+        if any(path.endswith("deadly.gguf") for _, path, _ in given["adapters"]):
+            os.abort()
+        return super()._adapt(job, given)
+
+
+class HasLittleRoom(LlamaHandler):
+    """In its own process, so the limit changes nowhere else."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        llama_lora.MOST_BYTES = 30_000
