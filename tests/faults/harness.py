@@ -45,6 +45,18 @@ def matrix() -> list[Case]:
 
 
 def quick_selection() -> list[Case]:
+    """Every other step, each with a victim and at a point of its own."""
+    return _diagonal()[::2]
+
+
+def slow_selection() -> list[Case]:
+    """Everything else; with the quick ones every step meets every victim."""
+    return [
+        case for case in dict.fromkeys([*_diagonal(), *matrix()]) if case not in quick_selection()
+    ]
+
+
+def _diagonal() -> list[Case]:
     """One case a step, with every victim and every point among them."""
     return [Case(s, POINTS[n % len(POINTS)], VICTIMS[n]) for n, s in enumerate(STEPS)]
 

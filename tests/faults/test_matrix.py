@@ -17,10 +17,10 @@ from tests.faults.harness import (
     Case,
     finished,
     kills_of,
-    matrix,
     migrate,
     quick_selection,
     run_with_fault,
+    slow_selection,
 )
 from tests.world.people import DOCUMENTS_PER_BASE, Person
 from tests.world.state import (
@@ -31,8 +31,6 @@ from tests.world.state import (
     terminal_events,
 )
 from tests.world.workers import Workers
-
-SLOW = [case for case in matrix() if case not in quick_selection()]
 
 
 @dataclass
@@ -71,7 +69,7 @@ def test_a_kill_changes_nothing(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", SLOW, ids=str)
+@pytest.mark.parametrize("case", slow_selection(), ids=str)
 def test_a_kill_changes_nothing_anywhere(
     case: Case, ada: Person, workers: Workers, services: EmbeddedServices, reference: Reference
 ) -> None:

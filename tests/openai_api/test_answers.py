@@ -286,6 +286,7 @@ def test_sixteen_streams_at_once_each_say_what_one_says_alone(asker: Asker, serv
     assert Counter(asyncio.run(together())) == {alone["content"]: 16}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_stops_the_engine(asker: Asker, served: Served, stream: bool) -> None:
     left = "The reader left."

@@ -138,6 +138,7 @@ def test_a_failure_before_the_switch_leaves_the_person_exactly_as_before(
     assert ModelCopy.objects.get(revision=ada.new).status == CopyStatus.CORRUPTED
 
 
+@pytest.mark.slow
 def test_a_second_plan_of_the_same_person_is_refused_while_one_runs(
     ada: Person, workers: Workers
 ) -> None:
@@ -151,6 +152,7 @@ def test_a_second_plan_of_the_same_person_is_refused_while_one_runs(
     finished(first)
 
 
+@pytest.mark.slow
 def test_cancel_after_the_switch_says_roll_back_instead(ada: Person, workers: Workers) -> None:
     plan = finished(migrate(ada))
 
@@ -160,6 +162,7 @@ def test_cancel_after_the_switch_says_roll_back_instead(ada: Person, workers: Wo
     assert preference_of(ada.user).engine_upgrade["active_engine_id"] == NEW
 
 
+@pytest.mark.slow
 def test_a_chat_engine_is_not_replaced_by_itself(ada: Person, workers: Workers) -> None:
     plans = Plan.objects.count()
 

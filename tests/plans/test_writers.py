@@ -5,6 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+import pytest
+
 from engines.artifacts import ArtifactStore
 from engines.models import KnowledgeBase, VectorIndex
 from engines.services.indexes import base_digest, index_digest, missing_chunks
@@ -38,6 +40,7 @@ def checkpoint(person: Person, writers: Writers, store: ArtifactStore) -> None:
     assert writers.failures == []
 
 
+@pytest.mark.slow
 def test_writers_never_stop_and_nothing_is_lost(
     ada: Person,
     workers: Workers,

@@ -167,6 +167,7 @@ def test_hosts_that_start_together_on_an_empty_database_take_turns(
     assert [host.end() for host in (*hosts, services)] == [0, 0, 0, 0]
 
 
+@pytest.mark.slow
 def test_when_a_server_is_killed_under_up_then_it_comes_back_with_its_data(
     locations: Locations, started: list[Up]
 ) -> None:
@@ -185,6 +186,7 @@ def test_when_a_server_is_killed_under_up_then_it_comes_back_with_its_data(
     assert running_in(locations.postgres_data, "postgres") == []
 
 
+@pytest.mark.slow
 def test_when_up_runs_then_web_workers_beat_and_flower_answer_and_all_end_with_it(
     locations: Locations, started: list[Up]
 ) -> None:

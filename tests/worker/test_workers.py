@@ -41,6 +41,7 @@ def begun(folder: Path, times: int = 1) -> None:
     wait_until(lambda: len(journal(folder, "begin")) == times, f"{times} runs to begin")
 
 
+@pytest.mark.slow
 def test_messages_of_all_kinds_leave_the_worker_alive_and_a_step_is_run_once(
     tmp_path: Path,
 ) -> None:
@@ -107,6 +108,7 @@ def test_a_frozen_worker_that_thaws_after_it_was_overtaken_changes_nothing(tmp_p
     assert journal(tmp_path, "effect") == ["effect 2"]
 
 
+@pytest.mark.slow
 def test_a_worker_that_is_told_to_end_gives_its_step_back_and_ends(tmp_path: Path) -> None:
     with WorkerProcess(tmp_path) as worker:
         plan = plan_that("wait", tmp_path)
