@@ -20,6 +20,8 @@ _LOCAL = "127.0.0.1,localhost"
 _FOREIGN = ("DATABASE_", "REDIS_", "SAM_", "HF_", "FLOWER_", "DJANGO_", "SECRET_KEY", "CELERY_")
 """Settings of another installation: the demo must never write into its database."""
 
+_RATE = "100000/min"
+"""The second client asks as fast as it is answered, which no person does."""
 _KEPT = ("SAM_UV",)
 _HIGHEST_PORT = 65_535
 
@@ -75,6 +77,8 @@ def environment(inherited: Mapping[str, str], data: Path) -> dict[str, str]:
         "SAM_DATA_DIR": str(data),
         "SAM_HOST_NAME": HOST_NAME,
         "SAM_LEASE_SECONDS": _LEASE_SECONDS,
+        "SAM_RATE_USER": _RATE,
+        "SAM_RATE_WORK": _RATE,
         "NO_PROXY": reachable,
         "no_proxy": reachable,
         "PYTHONUNBUFFERED": "1",
