@@ -26,11 +26,13 @@ check_compiler() {
 }
 
 # uv does not read pip's configuration; a machine whose index is set there must not be asked twice.
+# Nor does it trust the system's certificates by itself, as pip does.
 borrow_pip_settings() {
   local index
   index=$(.venv/bin/python -m pip config get global.index-url 2>/dev/null || true)
   index=${PIP_INDEX_URL:-$index}
   [ -z "$index" ] || export UV_DEFAULT_INDEX="${UV_DEFAULT_INDEX:-$index}"
+  export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
   [ -z "${PIP_CERT:-}" ] || export SSL_CERT_FILE="${SSL_CERT_FILE:-$PIP_CERT}"
 }
 
