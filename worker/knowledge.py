@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from django.db import close_old_connections
@@ -42,15 +42,20 @@ def _once(what: str) -> Iterator[bool]:
                 _busy.discard(what)
 
 
+def _alone(what: str, work: Callable[[], str]) -> str:
+    """Do a thing unless this process is at it already; its connections end with it."""
+    close_old_connections()
+    try:
+        with _once(what) as free:
+            return guarded(work) if free else "Already at it."
+    finally:
+        close_old_connections()
+
+
 def help_embedding(step_id: object) -> str:
     """Embed ranges of a step that runs elsewhere, until none is free; returns a sentence."""
     key = checked_id(step_id)
-    close_old_connections()
-    try:
-        with _once(f"ranges {key}") as free:
-            return guarded(lambda: _help(key)) if free else "Already at it."
-    finally:
-        close_old_connections()
+    return _alone(f"ranges {key}", lambda: _help(key))
 
 
 def _help(step_id: int) -> str:
@@ -86,12 +91,7 @@ def _embed(ctx: WorkerContext, claim: RangeClaim) -> bool:
 def keep_index_up(index_id: object) -> str:
     """Embed what an index lacks and rebuild its file when that pays; returns a sentence."""
     key = checked_id(index_id)
-    close_old_connections()
-    try:
-        with _once(f"index {key}") as free:
-            return guarded(lambda: _keep_up(key)) if free else "Already at it."
-    finally:
-        close_old_connections()
+    return _alone(f"index {key}", lambda: _keep_up(key))
 
 
 def _keep_up(index_id: int) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import abc
 import os
-import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +26,9 @@ from engines.runtimes.child_process import AGAIN, ChildProcess, ChildSpec
 from engines.runtimes.families import family_of
 from engines.runtimes.frames import Frame
 from engines.runtimes.generation import Generation, GenerationOptions, Piece
-from engines.runtimes.streaming import StreamingEngine, check_thinking, checked_messages
+from engines.runtimes.specified import SpecifiedEngine
+from engines.runtimes.streaming import check_thinking, checked_messages
 from engines.runtimes.text_batches import batches
-from engines.specs import EngineSpec
 
 LONGEST_TEXT = 2_000_000
 """Characters; beyond this a text does not fit the pipe to the child."""
@@ -54,7 +53,10 @@ class ChildOptions:
     """Memory the child may use besides the weights it maps; 0 means most of the machine's."""
 
 
-class ChildEngine(StreamingEngine):
+ChildOptionsT = TypeVar("ChildOptionsT", bound=ChildOptions)
+
+
+class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     """A model in a child process of its own.
 
     Thread-safe: requests go to the model one at a time, a stream holds it until it is exhausted
@@ -64,26 +66,11 @@ class ChildEngine(StreamingEngine):
     prefix its EmbeddingSpec names.
     """
 
-    family: ClassVar[str] = ""
     handler: ClassVar[str]
     """``module:callable`` of what the child does."""
 
-    def __init__(
-        self,
-        engine_id: str,
-        model_name: str,
-        model_path: str,
-        *,
-        spec: EngineSpec | None = None,
-        options: ChildOptions | None = None,
-    ) -> None:
-        super().__init__(engine_id, model_name, model_path)
-        self.spec = spec or EngineSpec(engine_id, model_name, model_path, family=self.family)
-        self.options = options or ChildOptions()
-        self._child: ChildProcess | None = None
-        self._wanted = False
-        self._info: dict[str, Any] = {}
-        self._lifecycle = threading.RLock()
+    _child: ChildProcess | None = None
+    _wanted = False
 
     @abc.abstractmethod
     def _check_files(self) -> None:

@@ -5,9 +5,10 @@ Source: the chat templates the families' publishers ship with their models.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
 
 THINK = ("<think>", "</think>")
@@ -67,3 +68,19 @@ def folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
         else:
             turns.append({"role": role, "content": message["content"]})
     return turns
+
+
+def rendered(
+    render: Callable[[Sequence[ChatMessage]], str], messages: Sequence[ChatMessage], family: Family
+) -> str:
+    """What ``render`` makes of the messages; those it refuses are folded where the family needs that.
+
+    Raises InvalidRequestError when it refuses them all the same.
+    """
+    try:
+        return render(messages)
+    except InvalidRequestError:
+        fold = folded(messages)
+        if not family.folds_system or fold == list(messages):
+            raise
+    return render(fold)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from engines.exceptions import ArtifactMissingError, InvalidRequestError, UnsafeModelFileError
 from engines.runtimes.child_engine import ChildEngine, ChildOptions
-from engines.specs import EngineSpec
 
 CONFIG = "config.json"
 LARGEST_CONFIG = 1024 * 1024
@@ -25,7 +24,7 @@ class HuggingFaceOptions(ChildOptions):
     """Importing torch is slow the first time."""
 
 
-class HuggingFaceEngine(ChildEngine):
+class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
     """A model as the Hugging Face Hub publishes it, in a folder of this host.
 
     ``model_path`` is the folder; ``embedding_model`` of the spec may name another that embeds.
@@ -33,22 +32,7 @@ class HuggingFaceEngine(ChildEngine):
     """
 
     handler = "engines.runtimes.hugging_face_child:HuggingFaceHandler"
-
-    def __init__(
-        self,
-        engine_id: str,
-        model_name: str,
-        model_path: str,
-        *,
-        spec: EngineSpec | None = None,
-        options: HuggingFaceOptions | None = None,
-    ) -> None:
-        given = options or HuggingFaceOptions()
-        super().__init__(engine_id, model_name, model_path, spec=spec, options=given)
-
-    @classmethod
-    def from_spec(cls, spec: EngineSpec, options: HuggingFaceOptions | None = None) -> Self:
-        return cls(spec.engine_id, spec.model_name, spec.model_path, spec=spec, options=options)
+    options_kind = HuggingFaceOptions
 
     @classmethod
     def list_models(cls, place: str) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from transformers.generation.streamers import BaseStreamer
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.families import Family, folded
+from engines.runtimes.families import Family, rendered
 from engines.runtimes.generation import RANDOM_SEED, Generation, GenerationOptions, Piece
 from engines.runtimes.hugging_face_load import Loaded
 from engines.runtimes.reasoning import ReasoningSplitter
@@ -36,17 +37,8 @@ class Generator:
         return bool(self._loaded.tokenizer.chat_template)
 
     def format(self, messages: Sequence[ChatMessage], *, thinking: bool | None = None) -> str:
-        """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses.
-
-        Messages that it refuses are folded where the family needs that.
-        """
-        try:
-            return self._render(messages, thinking=thinking)
-        except InvalidRequestError:
-            fold = folded(messages)
-            if not self._family.folds_system or fold == list(messages):
-                raise
-        return self._render(fold, thinking=thinking)
+        """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses."""
+        return rendered(partial(self._render, thinking=thinking), messages, self._family)
 
     def _render(self, messages: Sequence[ChatMessage], *, thinking: bool | None) -> str:
         if not self.has_template:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
-from dataclasses import asdict
 from typing import Any
 
 from llama_cpp import llama_cpp as api
 
-from engines.exceptions import EngineError
+from engines.runtimes.child_handler import OWN_EMBEDDING_TOKENS, ModelHandler
 from engines.runtimes.child_main import Job
 from engines.runtimes.families import family_of
 from engines.runtimes.frames import Frame
-from engines.runtimes.generation import GenerationOptions
+from engines.runtimes.generation import Generation, GenerationOptions
 from engines.runtimes.llama_embed import Embedder, EmbedLayout
 from engines.runtimes.llama_generate import Generator
 from engines.runtimes.llama_native import LoadedModel, load_model
@@ -24,34 +22,17 @@ from engines.runtimes.sandbox import cpu_limit
 from engines.specs import EmbeddingSpec
 
 MOST_LANES = 8
-OWN_EMBEDDING_TOKENS = 512
-"""Limit of a chat model that is asked for a vector although nothing says how it embeds."""
 
 
-class LlamaHandler:
-    """Holds one model; made anew in each child."""
+class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
+    """llama.cpp's; adapters are loaded beside the model and chosen per request."""
 
     def __init__(self) -> None:
-        self._model: LoadedModel | None = None
-        self._generator: Generator | None = None
-        self._embedder: Embedder | None = None
+        super().__init__()
         self._layout = EmbedLayout(threads=1, lanes=1, pack_tokens=0)
         self._gpus: list[str] = []
         self._seconds = 0.0
-        self._operations: dict[str, Callable[[Job, dict[str, Any]], Frame]] = {
-            "load": self._load,
-            "adapt": self._adapt,
-            "generate": self._generate,
-            "embed": self._embed,
-            "count": self._count,
-            "format": self._format,
-        }
-
-    def handle(self, job: Job) -> Frame:
-        operation = self._operations.get(job.request.header["op"])
-        if operation is None:
-            raise EngineError(f"This engine has no operation {job.request.header['op']!r}.")
-        return operation(job, job.request.header["parameters"])
+        self._operations["adapt"] = self._adapt
 
     def _load(self, _job: Job, given: dict[str, Any]) -> Frame:
         with cpu_limit(given["cpu_seconds"]):
@@ -82,50 +63,22 @@ class LlamaHandler:
         return Frame({"adapters": self._need_generator().adapter_count})
 
     def _generate(self, job: Job, given: dict[str, Any]) -> Frame:
+        self._need_generator().use_adapters(given["adapters"])
+        return super()._generate(job, given)
+
+    def _answer(
+        self, job: Job, text: str, options: GenerationOptions, *, from_template: bool
+    ) -> Generation:
         generator = self._need_generator()
-        generator.use_adapters(given["adapters"])
-        options = GenerationOptions(**given["options"])
-        text, templated = given["prompt"], False
-        if given["messages"] is not None:
-            text, templated = generator.format(given["messages"], thinking=options.thinking), True
-        prompt = generator.read(text, from_template=templated)
-        answer = generator.run(prompt, options, job.emit, job.cancelled.is_set)
-        return Frame({"generation": asdict(answer)})
+        prompt = generator.read(text, from_template=from_template)
+        return generator.run(prompt, options, job.emit, job.cancelled.is_set)
 
-    def _embed(self, _job: Job, given: dict[str, Any]) -> Frame:
-        result = self._need_embedder().embed(given["texts"], query=given["query"])
-        errors = {str(number): sentence for number, sentence in result.errors.items()}
-        header = {"dimension": result.vectors.shape[1], "errors": errors}
-        return Frame(header, result.vectors.tobytes())
+    def _tokens_of(self, model: LoadedModel, text: str) -> int:
+        return len(model.tokenize(text, add_special=False, parse_special=False))
 
-    def _count(self, _job: Job, given: dict[str, Any]) -> Frame:
-        model = self._need_model()
-        counts = [
-            len(model.tokenize(text, add_special=False, parse_special=False))
-            for text in given["texts"]
-        ]
-        return Frame({"counts": counts})
-
-    def _format(self, _job: Job, given: dict[str, Any]) -> Frame:
-        return Frame({"prompt": self._need_generator().format(given["messages"])})
-
-    def _need_model(self) -> LoadedModel:
-        if self._model is None:
-            raise EngineError("No model is loaded in this engine's process.")
-        return self._model
-
-    def _need_generator(self) -> Generator:
-        if self._generator is None:
-            raise EngineError("This engine only embeds text; choose a chat engine to generate.")
-        return self._generator
-
-    def _need_embedder(self) -> Embedder:
-        """A chat engine's own embedder is made when it is first asked for a vector."""
-        if self._embedder is None:
-            model = self._need_model()
-            spec = EmbeddingSpec(dimension=model.dimension, max_tokens=OWN_EMBEDDING_TOKENS)
-            self._embedder = Embedder(model, spec, self._layout)
-        return self._embedder
+    def _make_embedder(self, model: LoadedModel) -> Embedder:
+        spec = EmbeddingSpec(dimension=model.dimension, max_tokens=OWN_EMBEDDING_TOKENS)
+        return Embedder(model, spec, self._layout)
 
     def _info(self, model: LoadedModel) -> dict[str, Any]:
         generator, embedder = self._generator, self._embedder

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from engines.exceptions import AdapterCrashed, InvalidRequestError, UnsafeModelFileError
 from engines.gguf.reader import read_header
@@ -16,7 +16,7 @@ from engines.runtimes.child_process import ChildProcess
 from engines.runtimes.frames import Frame
 from engines.runtimes.generation import Generation, Piece
 from engines.runtimes.offload import Offload
-from engines.specs import AdapterSpec, EngineSpec
+from engines.specs import AdapterSpec
 
 HANDLER = "engines.runtimes.llama_child:LlamaHandler"
 
@@ -31,29 +31,13 @@ class LlamaOptions(ChildOptions):
     """Short texts are embedded together up to this many tokens; 0 means one by one."""
 
 
-class LlamaCppEngine(AdaptableEngine, ChildEngine):
+class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     """A GGUF model, loaded once for all who use it with adapters of their own."""
 
     handler = HANDLER
-    options: LlamaOptions
+    options_kind = LlamaOptions
     _gate: AdapterGate
     """Made with each child."""
-
-    def __init__(
-        self,
-        engine_id: str,
-        model_name: str,
-        model_path: str,
-        *,
-        spec: EngineSpec | None = None,
-        options: LlamaOptions | None = None,
-    ) -> None:
-        given = options or LlamaOptions()
-        super().__init__(engine_id, model_name, model_path, spec=spec, options=given)
-
-    @classmethod
-    def from_spec(cls, spec: EngineSpec, options: LlamaOptions | None = None) -> Self:
-        return cls(spec.engine_id, spec.model_name, spec.model_path, spec=spec, options=options)
 
     @classmethod
     def list_models(cls, place: str) -> list[str]:

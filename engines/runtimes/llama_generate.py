@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from llama_cpp import llama_cpp as api
@@ -11,7 +12,7 @@ from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.families import UNKNOWN, Family, folded
+from engines.runtimes.families import UNKNOWN, Family, rendered
 from engines.runtimes.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.llama_lora import AdapterShelf, Wanted
 from engines.runtimes.llama_native import ABORTED, ContextShape, LoadedModel, NativeContext
@@ -72,17 +73,8 @@ class Generator:
         self._adapters.use(wanted)
 
     def format(self, messages: Sequence[ChatMessage], *, thinking: bool | None = None) -> str:
-        """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses.
-
-        Messages that it refuses are folded where the family needs that.
-        """
-        try:
-            return self._render(messages, thinking=thinking)
-        except InvalidRequestError:
-            fold = folded(messages)
-            if not self._family.folds_system or fold == list(messages):
-                raise
-        return self._render(fold, thinking=thinking)
+        """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses."""
+        return rendered(partial(self._render, thinking=thinking), messages, self._family)
 
     def _render(self, messages: Sequence[ChatMessage], *, thinking: bool | None) -> str:
         if self._template is None:

@@ -57,7 +57,7 @@ class OllamaOptions(RemoteOptions):
     """How long the server keeps an unused model in memory."""
 
 
-class OllamaEngine(RemoteEngine):
+class OllamaEngine(RemoteEngine[OllamaOptions]):
     """A model of an Ollama server.
 
     ``model_path`` is the server's name for it (``qwen3:0.6b``), or a GGUF file of this host: the
@@ -68,28 +68,18 @@ class OllamaEngine(RemoteEngine):
     default_endpoint = "http://127.0.0.1:11434"
     options_kind = OllamaOptions
 
-    def __init__(
-        self,
-        engine_id: str,
-        model_name: str,
-        model_path: str,
-        *,
-        spec: EngineSpec | None = None,
-        options: RemoteOptions | None = None,
-    ) -> None:
-        given = options or OllamaOptions()
-        super().__init__(engine_id, model_name, model_path, spec=spec, options=given)
-        self._keep_alive = given.keep_alive if isinstance(given, OllamaOptions) else "30m"
-        self._may_pull = isinstance(given, OllamaOptions) and given.pull
-        self._client: Client | None = None
-        self._name = ""
+    _client: Client | None = None
+    _name = ""
+
+    def _prepare(self) -> None:
+        super()._prepare()
         if self.spec.adapters:
             raise InvalidRequestError(
                 "The Ollama runtime takes no adapters of its own; use the llama_cpp runtime."
             )
 
     @classmethod
-    def list_models(cls, place: str, options: RemoteOptions | None = None) -> list[str]:
+    def list_models(cls, place: str, options: OllamaOptions | None = None) -> list[str]:
         spec = EngineSpec("list", "list", "", endpoint=place)
         engine = cls.from_spec(spec, options)
         with engine._lent_client() as client:
@@ -141,7 +131,7 @@ class OllamaEngine(RemoteEngine):
         names = self._names(client)
         if name in names:
             return
-        if self._may_pull:
+        if self.options.pull:
             self.pull(name)
             return
         raise EngineError(
@@ -154,11 +144,17 @@ class OllamaEngine(RemoteEngine):
         """An empty request loads a model there."""
         if self.spec.embedding is None:
             client.generate(
-                self._name, prompt="", options=self._load_options(), keep_alive=self._keep_alive
+                self._name,
+                prompt="",
+                options=self._load_options(),
+                keep_alive=self.options.keep_alive,
             )
         else:
             client.embed(
-                self._name, input="", options=self._load_options(), keep_alive=self._keep_alive
+                self._name,
+                input="",
+                options=self._load_options(),
+                keep_alive=self.options.keep_alive,
             )
 
     def _facts(self, client: Client) -> dict[str, Any]:
@@ -273,7 +269,7 @@ class OllamaEngine(RemoteEngine):
             "model": self._name,
             "stream": True,
             "options": self._sampling(options, given),
-            "keep_alive": self._keep_alive,
+            "keep_alive": self.options.keep_alive,
         }
         if isinstance(prompt, str):
             chunks = client.generate(prompt=prompt, raw=True, **shared)
@@ -301,7 +297,7 @@ class OllamaEngine(RemoteEngine):
                 input=texts,
                 truncate=True,
                 options={} if embedder else self._load_options(),
-                keep_alive=self._keep_alive,
+                keep_alive=self.options.keep_alive,
             )
             return list(reply.embeddings)
 

@@ -37,29 +37,18 @@ NO_KEY = "none"
 MOST_SHOWN = 8
 
 
-class OpenAICompatibleEngine(RemoteEngine):
+class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
     """A model behind ``/v1``; ``model_path`` is the name the server gives it."""
 
     default_endpoint = "http://127.0.0.1:8000/v1"
+    options_kind = RemoteOptions
 
-    def __init__(
-        self,
-        engine_id: str,
-        model_name: str,
-        model_path: str,
-        *,
-        spec: EngineSpec | None = None,
-        options: RemoteOptions | None = None,
-    ) -> None:
-        super().__init__(engine_id, model_name, model_path, spec=spec, options=options)
-        self._client: OpenAI | None = None
-        self._count: Callable[[str], int] | None = None
+    _client: OpenAI | None = None
+    _count: Callable[[str], int] | None = None
 
     @classmethod
     def list_models(cls, place: str, options: RemoteOptions | None = None) -> list[str]:
-        engine = cls("list", "list", "", spec=EngineSpec("list", "list", "", endpoint=place))
-        engine.options = options or engine.options
-        with engine:
+        with cls.from_spec(EngineSpec("list", "list", "", endpoint=place), options) as engine:
             return engine._names(engine._new_client())
 
     def count_tokens(self, text: str) -> int:

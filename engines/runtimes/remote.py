@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import abc
-import threading
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -23,10 +22,11 @@ from engines.runtimes.base import ChatMessage, EmbeddingBatch, ModelStatus
 from engines.runtimes.families import family_of
 from engines.runtimes.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.reasoning import ReasoningSplitter
-from engines.runtimes.streaming import StreamingEngine, check_thinking, checked_messages
+from engines.runtimes.specified import SpecifiedEngine
+from engines.runtimes.streaming import check_thinking, checked_messages
 from engines.runtimes.text_batches import batches
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, usable_row
-from engines.specs import EmbeddingSpec, EngineSpec
+from engines.specs import EmbeddingSpec
 
 LARGEST_ANSWER = 8_000_000
 """Characters; a server that goes on beyond this is not answering any more."""
@@ -45,7 +45,10 @@ class RemoteOptions:
     """How long a server may take to show that it is there."""
 
 
-class RemoteEngine(StreamingEngine):
+RemoteOptionsT = TypeVar("RemoteOptionsT", bound=RemoteOptions)
+
+
+class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
     """A model that a server runs; thread-safe, and as parallel as the server is.
 
     Nothing the server sends is trusted: sizes are limited, vectors checked, its messages quoted
@@ -54,32 +57,17 @@ class RemoteEngine(StreamingEngine):
     """
 
     default_endpoint: ClassVar[str]
-    options_kind: ClassVar[type[RemoteOptions]] = RemoteOptions
 
-    def __init__(
-        self,
-        engine_id: str,
-        model_name: str,
-        model_path: str,
-        *,
-        spec: EngineSpec | None = None,
-        options: RemoteOptions | None = None,
-    ) -> None:
-        super().__init__(engine_id, model_name, model_path)
-        self.spec = spec or EngineSpec(engine_id, model_name, model_path)
-        self.options = options or RemoteOptions()
+    endpoint: str
+    """Address of the server, checked."""
+
+    def _prepare(self) -> None:
         self.endpoint = checked_endpoint(self.spec.endpoint or self.default_endpoint)
         self._family = family_of(self.spec.family)
-        self._info: dict[str, Any] = {}
-        self._lifecycle = threading.RLock()
-
-    @classmethod
-    def from_spec(cls, spec: EngineSpec, options: RemoteOptions | None = None) -> Self:
-        return cls(spec.engine_id, spec.model_name, spec.model_path, spec=spec, options=options)
 
     @classmethod
     @abc.abstractmethod
-    def list_models(cls, place: str, options: RemoteOptions | None = None) -> list[str]:
+    def list_models(cls, place: str, options: RemoteOptionsT | None = None) -> list[str]:
         """Names of the models the server at ``place`` has; HostUnavailableError, EngineError."""
 
     @abc.abstractmethod

@@ -5,7 +5,7 @@ from django.test import Client
 
 from engines.models import CopyStatus, ModelCopy
 from tests.admin.test_admin import act, curator, engines, operator, people
-from tests.api.people import Engines
+from tests.api.people import Engines, make_unsafe_copy
 
 __all__ = ["curator", "engines", "operator", "people"]
 
@@ -14,15 +14,7 @@ COPIES = "/admin/engines/modelcopy/"
 
 @pytest.fixture
 def unsafe(engines: Engines) -> ModelCopy:
-    assert engines.old.current_revision is not None
-    return ModelCopy.objects.create(
-        revision=engines.old.current_revision,
-        host=engines.host,
-        path="/models/x",
-        checksum="c" * 64,
-        status=CopyStatus.UNSAFE,
-        error="It crashed.",
-    )
+    return make_unsafe_copy(engines)
 
 
 def test_an_operator_clears_the_mark_of_an_unsafe_file(operator: Client, unsafe: ModelCopy) -> None:

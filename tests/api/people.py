@@ -11,10 +11,12 @@ from rest_framework.test import APIClient
 
 from engines.models import (
     CatalogModel,
+    CopyStatus,
     EngineDefault,
     EnginePreference,
     Host,
     HostStatus,
+    ModelCopy,
     ModelRevision,
     ModelRole,
 )
@@ -126,3 +128,16 @@ def problem(response: Any, status: int, code: str) -> dict[str, Any]:
     assert (body["status"], body["code"]) == (status, code)
     assert body["detail"].endswith((".", "!", "?")) or body["detail"]
     return body
+
+
+def make_unsafe_copy(engines: Engines) -> ModelCopy:
+    """The old engine's file on the host, marked as one that crashed."""
+    assert engines.old.current_revision is not None
+    return ModelCopy.objects.create(
+        revision=engines.old.current_revision,
+        host=engines.host,
+        path="/models/x",
+        checksum="c" * 64,
+        status=CopyStatus.UNSAFE,
+        error="It crashed.",
+    )

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from rest_framework.test import APIClient
 
 from engines.models import CatalogModel, CopyStatus, ModelCopy
-from tests.api.people import Engines, People, client_of, problem
+from tests.api.people import Engines, People, client_of, make_unsafe_copy, problem
 
 NEW_ENTRY = {
     "model_id": "gemma-2b-q4",
@@ -147,15 +147,7 @@ def test_pages_follow_the_cursor_to_the_end(curator: APIClient, engines: Engines
 
 @pytest.fixture
 def unsafe_copy(engines: Engines) -> ModelCopy:
-    assert engines.old.current_revision is not None
-    return ModelCopy.objects.create(
-        revision=engines.old.current_revision,
-        host=engines.host,
-        path="/models/x",
-        checksum="c" * 64,
-        status=CopyStatus.UNSAFE,
-        error="It crashed.",
-    )
+    return make_unsafe_copy(engines)
 
 
 def test_an_operator_clears_the_mark_of_an_unsafe_file(

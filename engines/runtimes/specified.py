@@ -1,0 +1,43 @@
+"""What engines made from a catalog entry share: their spec, and their runtime's own options."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from engines.runtimes.streaming import StreamingEngine
+from engines.specs import EngineSpec
+
+OptionsT = TypeVar("OptionsT")
+
+
+class SpecifiedEngine(StreamingEngine, Generic[OptionsT]):
+    """An engine with a spec; without one it is what its three names say, without options the usual."""
+
+    family: ClassVar[str] = ""
+    options_kind: ClassVar[type[Any]]
+    """The runtime's options; made without arguments they are the usual ones."""
+
+    def __init__(
+        self,
+        engine_id: str,
+        model_name: str,
+        model_path: str,
+        *,
+        spec: EngineSpec | None = None,
+        options: OptionsT | None = None,
+    ) -> None:
+        super().__init__(engine_id, model_name, model_path)
+        self.spec = spec or EngineSpec(engine_id, model_name, model_path, family=self.family)
+        self.options: OptionsT = options or self.options_kind()
+        self._info: dict[str, Any] = {}
+        self._lifecycle = threading.RLock()
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Refuse a spec that this runtime cannot mean; nothing is loaded yet."""
+
+    @classmethod
+    def from_spec(cls, spec: EngineSpec, options: OptionsT | None = None) -> Self:
+        """As a catalog entry and its file ask for."""
+        return cls(spec.engine_id, spec.model_name, spec.model_path, spec=spec, options=options)
