@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import enum
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+
+
+class ModelSource(enum.StrEnum):
+    """Where the model of a catalog entry is."""
+
+    FILE = "file"
+    """One file of a Hub, fetched and verified."""
+    FOLDER = "folder"
+    """A folder that somebody put among a host's models."""
+    SERVER = "server"
+    """A server of its own that runs it."""
+
+
+ANSWERS_AT_ONCE = 16
+"""Answers that an engine of our own writes side by side, in the memory of one context."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
+import threading
 from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,12 @@ class AdaptableEngine(StreamingEngine):
 
     @abc.abstractmethod
     def stream_adapted(
-        self, adapters: Sequence[AdapterSpec], prompt: str | Sequence[ChatMessage], **kwargs: Any
+        self,
+        adapters: Sequence[AdapterSpec],
+        prompt: str | Sequence[ChatMessage],
+        *,
+        cancelled: threading.Event | None = None,
+        **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
         """As ``stream_pieces``, with these adapters and no others, loaded when they are not yet."""
 
@@ -64,9 +70,13 @@ class AdaptedEngine(StreamingEngine):
         return self._engine.unload_model()
 
     def stream_pieces(
-        self, prompt: str | Sequence[ChatMessage], **kwargs: Any
+        self,
+        prompt: str | Sequence[ChatMessage],
+        *,
+        cancelled: threading.Event | None = None,
+        **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
-        return self._engine.stream_adapted(self._adapters, prompt, **kwargs)
+        return self._engine.stream_adapted(self._adapters, prompt, cancelled=cancelled, **kwargs)
 
     def embed(self, text: str) -> list[float]:
         return self._engine.embed(text)

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self, TypedDict
+from typing import Any, NotRequired, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,14 @@ class ModelStatus(enum.StrEnum):
 
 
 class ChatMessage(TypedDict):
-    """One turn; ``role`` is system, user or assistant."""
+    """One turn; ``role`` is system, user, assistant or tool (a tool's result)."""
 
     role: str
     content: str
+    tool_calls: NotRequired[list[dict[str, Any]]]
+    """What an assistant called, as in OpenAI's API."""
+    tool_call_id: NotRequired[str]
+    """Which call a tool's result answers."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import abc
 import os
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,7 +23,8 @@ from engines.exceptions import (
     TextNotEmbeddableError,
 )
 from engines.runtimes.base import ChatMessage, EmbeddingBatch, ModelStatus
-from engines.runtimes.child_process import AGAIN, ChildProcess, ChildSpec
+from engines.runtimes.child_process import AGAIN, ChildProcess
+from engines.runtimes.child_start import ChildSpec
 from engines.runtimes.families import family_of
 from engines.runtimes.frames import Frame
 from engines.runtimes.generation import Generation, GenerationOptions, Piece
@@ -44,7 +46,7 @@ class ChildOptions:
     request_seconds: float = 900.0
     """Longest wait for a batch of vectors, or for the next piece of an answer."""
     wait_seconds: float = 600.0
-    """Longest wait for the request before."""
+    """Longest wait for the requests before."""
     unload_seconds: float = 30.0
     """How long a request in flight may still run when the engine is unloaded."""
     load_cpu_seconds: int = 900
@@ -59,8 +61,7 @@ ChildOptionsT = TypeVar("ChildOptionsT", bound=ChildOptions)
 class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     """A model in a child process of its own.
 
-    Thread-safe: requests go to the model one at a time, a stream holds it until it is exhausted
-    or closed. If the child dies, the request in flight raises EngineCrashed and the next one
+    Thread-safe; how many requests go side by side is the runtime's affair. If the child dies, the request in flight raises EngineCrashed and the next one
     starts and loads a new child. A text is embedded as a document by ``embed``,
     ``embed_documents`` and ``embed_many``, as a question by ``embed_query``; each with the
     prefix its EmbeddingSpec names.
@@ -101,10 +102,14 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
             return True
 
     def stream_pieces(
-        self, prompt: str | Sequence[ChatMessage], **kwargs: Any
+        self,
+        prompt: str | Sequence[ChatMessage],
+        *,
+        cancelled: threading.Event | None = None,
+        **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
         """As the contract says; EngineNotLoadedError, EngineCrashed or EngineError may be raised."""
-        return self._stream(self._checked_parameters(prompt, kwargs))
+        return self._stream(self._checked_parameters(prompt, kwargs), cancelled)
 
     def _checked_parameters(
         self, prompt: str | Sequence[ChatMessage], given: dict[str, Any]
@@ -237,10 +242,13 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         with self._watched() as child:
             return child.request(operation, self.options.request_seconds, **parameters)
 
-    def _stream(self, parameters: dict[str, Any]) -> Generator[Piece, None, Generation]:
+    def _stream(
+        self, parameters: dict[str, Any], cancelled: threading.Event | None = None
+    ) -> Generator[Piece, None, Generation]:
         with self._watched() as child:
             seconds = self.options.request_seconds
-            frame = yield from _as_pieces(child.stream("generate", seconds, **parameters))
+            sent = child.stream("generate", seconds, cancelled=cancelled, **parameters)
+            frame = yield from _as_pieces(sent)
         facts = frame.header["generation"]
         return Generation(**{**facts, "tokens": tuple(facts["tokens"])})
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
@@ -14,7 +14,8 @@ from engines.exceptions import EngineError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.child_main import Job
 from engines.runtimes.frames import Frame
-from engines.runtimes.generation import Generation, GenerationOptions
+from engines.runtimes.generation import GenerationOptions
+from engines.runtimes.structured import Json
 
 OWN_EMBEDDING_TOKENS = 512
 """Limit of a chat model that is asked for a vector although nothing says how it embeds."""
@@ -23,7 +24,13 @@ OWN_EMBEDDING_TOKENS = 512
 class Formats(Protocol):
     """A generator, as far as the handler knows it."""
 
-    def format(self, messages: Sequence[ChatMessage], *, thinking: bool | None = None) -> str: ...
+    def format(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        thinking: bool | None = None,
+        tools: Sequence[Json] = (),
+    ) -> str: ...
 
 
 class Embedded(Protocol):
@@ -47,6 +54,16 @@ GeneratorT = TypeVar("GeneratorT", bound=Formats)
 EmbedderT = TypeVar("EmbedderT", bound=Embeds)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a model shall go on from, and how."""
+
+    text: str
+    options: GenerationOptions
+    from_template: bool
+    """Whether a template wrote the text, special tokens included."""
+
+
 class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
     """Holds one model, one operation per method; made anew in each child."""
 
@@ -54,7 +71,7 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
         self._model: ModelT | None = None
         self._generator: GeneratorT | None = None
         self._embedder: EmbedderT | None = None
-        self._operations: dict[str, Callable[[Job, dict[str, Any]], Frame]] = {
+        self._operations: dict[str, Callable[[Job, dict[str, Any]], Frame | None]] = {
             "load": self._load,
             "generate": self._generate,
             "embed": self._embed,
@@ -62,22 +79,25 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
             "format": self._format,
         }
 
-    def handle(self, job: Job) -> Frame:
+    def handle(self, job: Job) -> Frame | None:
         """Answer one request; EngineError for an operation this child does not have."""
+        job.begin()
         operation = self._operations.get(job.request.header["op"])
         if operation is None:
             raise EngineError(f"This engine has no operation {job.request.header['op']!r}.")
         return operation(job, job.request.header["parameters"])
+
+    def proceed(self) -> bool:
+        """Nothing goes on between requests, unless a runtime says otherwise."""
+        return False
 
     @abc.abstractmethod
     def _load(self, job: Job, given: dict[str, Any]) -> Frame:
         """Load the files; facts about the model."""
 
     @abc.abstractmethod
-    def _answer(
-        self, job: Job, text: str, options: GenerationOptions, *, from_template: bool
-    ) -> Generation:
-        """Generate after ``text``, emitting pieces until the job is cancelled."""
+    def _answer(self, job: Job, asked: Asked, given: dict[str, Any]) -> Frame | None:
+        """Generate, emitting pieces until the job is cancelled; ``None`` while it goes on."""
 
     @abc.abstractmethod
     def _tokens_of(self, model: ModelT, text: str) -> int:
@@ -87,13 +107,14 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
     def _make_embedder(self, model: ModelT) -> EmbedderT:
         """The embedder of a model that was not loaded for embedding."""
 
-    def _generate(self, job: Job, given: dict[str, Any]) -> Frame:
+    def _generate(self, job: Job, given: dict[str, Any]) -> Frame | None:
         options = GenerationOptions(**given["options"])
         text, messages = given["prompt"], given["messages"]
         if messages is not None:
-            text = self._need_generator().format(messages, thinking=options.thinking)
-        answer = self._answer(job, text, options, from_template=messages is not None)
-        return Frame({"generation": asdict(answer)})
+            text = self._need_generator().format(
+                messages, thinking=options.template_thinking, tools=options.shown_tools
+            )
+        return self._answer(job, Asked(text, options, from_template=messages is not None), given)
 
     def _embed(self, _job: Job, given: dict[str, Any]) -> Frame:
         result = self._need_embedder().embed(given["texts"], query=given["query"])

@@ -1,4 +1,8 @@
-"""Entry point of an engine's child process: limits first, then one request at a time."""
+"""Entry point of an engine's child process: limits first, then requests.
+
+The main thread answers; a request that takes long may be begun, and goes on a little at a time
+between the others.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,9 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import BinaryIO, Protocol
 
 from engines.exceptions import SamError
@@ -20,21 +25,61 @@ from engines.runtimes.sandbox import Sandbox, enter
 logger = logging.getLogger("engine")
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
-    """One request being served."""
+    """One request being served; any thread may send its answer."""
 
     request: Frame
-    emit: Callable[[object], None]
-    """Send a piece of the answer before its end."""
+    send: Callable[[Frame], None]
+    """To the parent, whole."""
     cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def number(self) -> int:
+        number: int = self.request.header["id"]
+        return number
+
+    def begin(self) -> None:
+        """Tell the parent that this request waits no more."""
+        self.send(Frame({"id": self.number, "begun": True}))
+
+    def emit(self, piece: object) -> None:
+        """Send a piece of the answer before its end."""
+        self.send(Frame({"id": self.number, "piece": piece}))
+
+    def finish(self, reply: Frame) -> None:
+        """Send the end of the answer."""
+        self.send(Frame({**reply.header, "id": self.number, "end": True}, reply.payload))
+
+    def fail(self, error: Exception) -> None:
+        """End the answer with an error's sentence."""
+        if isinstance(error, SamError):
+            self.finish(Frame({"error": error.code, "message": str(error)}))
+        else:
+            words = f"{type(error).__name__}: {error}"
+            self.finish(Frame({"error": "engine_error", "message": words}))
+
+    def answer(self, work: Callable[[], Frame | None]) -> None:
+        """Finish with what ``work`` returns or raises; ``None`` is finished by somebody else."""
+        try:
+            reply = work()
+            if reply is not None:
+                self.finish(reply)
+        except SamError as error:
+            self.fail(error)
+        except Exception as error:
+            logger.exception("the request failed")
+            self.fail(error)
 
 
 class Handler(Protocol):
     """What a child does; errors it raises go back as sentences."""
 
-    def handle(self, job: Job) -> Frame:
-        """Answer one request."""
+    def handle(self, job: Job) -> Frame | None:
+        """Answer one request, or begin it and return ``None``; such a job is finished later."""
+
+    def proceed(self) -> bool:
+        """Do a little of what was begun; False when nothing of it is left."""
 
 
 class ChildServer:
@@ -44,14 +89,25 @@ class ChildServer:
         self._handler = handler
         self._source = source
         self._sink = sink
+        self._writing = threading.Lock()
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._open: dict[int, Job] = {}
 
     def serve(self) -> None:
         """Serve until the pipe ends; that ends the process."""
         threading.Thread(target=self._read, name="requests", daemon=True).start()
+        busy = False
         while True:
-            self._answer(self._jobs.get())
+            for job in self._arrived(wait=not busy):
+                job.answer(partial(self._handler.handle, job))
+            busy = self._handler.proceed()
+
+    def _arrived(self, *, wait: bool) -> Iterator[Job]:
+        """Requests that came meanwhile, or the next one that comes."""
+        if wait:
+            yield self._jobs.get()
+        while not self._jobs.empty():
+            yield self._jobs.get()
 
     def _read(self) -> None:
         while True:
@@ -68,28 +124,17 @@ class ChildServer:
             if job is not None:
                 job.cancelled.set()
             return
-        job = Job(frame, lambda piece: self._send(Frame({"id": number, "piece": piece})))
+        job = Job(frame, self._send)
         self._open[number] = job
         self._jobs.put(job)
 
-    def _answer(self, job: Job) -> None:
-        number = job.request.header["id"]
-        reply = self._try(job)
-        self._open.pop(number, None)
-        self._send(Frame({**reply.header, "id": number, "end": True}, reply.payload))
-
-    def _try(self, job: Job) -> Frame:
-        try:
-            return self._handler.handle(job)
-        except SamError as error:
-            return Frame({"error": error.code, "message": str(error)})
-        except Exception as error:
-            logger.exception("the request failed")
-            return Frame({"error": "engine_error", "message": f"{type(error).__name__}: {error}"})
-
     def _send(self, frame: Frame) -> None:
-        self._sink.write(frame.encode())
-        self._sink.flush()
+        if frame.header.get("end"):
+            self._open.pop(frame.header["id"], None)
+        data = frame.encode()
+        with self._writing:
+            self._sink.write(data)
+            self._sink.flush()
 
     def _read_exactly(self, size: int) -> bytes:
         data = self._source.read(size)

@@ -1,25 +1,19 @@
-"""The supervised child that runs native code: one request at a time, a crash is a sentence.
+"""The supervised child that runs native code: many requests at once, a crash is a sentence.
 
-The child gets no environment but the variables named here, no network where the kernel allows,
-and dies with this process. It is started from one long-lived thread because the kernel sends
-the death signal when the *thread* that started a child ends, not the process.
+The child gets no environment but the variables named in ``child_start``, no network where the kernel
+allows, and dies with this process.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import select
-import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Generator
-from concurrent.futures import Future
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import suppress
 from typing import IO, Any
 
 from engines.exceptions import (
@@ -31,31 +25,13 @@ from engines.exceptions import (
     SamError,
     TextNotEmbeddableError,
 )
+from engines.runtimes.child_end import FROM_OUTSIDE, StderrTail, ending
+from engines.runtimes.child_start import ChildSpec, start
 from engines.runtimes.frames import Frame, read_frame
-from engines.runtimes.sandbox import Sandbox
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-BOOT = (
-    "import sys; sys.path.insert(0, sys.argv.pop(1)); "
-    "from engines.runtimes.child_main import main; main(sys.argv[1:])"
-)
-PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "GOMP_SPINCOUNT")
-"""Which GPUs to use, where their driver's libraries lie, how threads wait; nothing else reaches the child."""
-
-USUAL = {
-    # Turns a thread waits actively for the others: libgomp's 300,000 starve a busy host.
-    "GOMP_SPINCOUNT": "1000",
-    # Otherwise ggml starts a debugger before it aborts, and its words hide the reason.
-    "GGML_NO_BACKTRACE": "1",
-}
-FROM_OUTSIDE = frozenset(
-    {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
-)
-"""Signals that say nothing about what the child was doing; the kernel sends SIGKILL when memory ends."""
 AGAIN = " The next request starts it again."
-STDERR_KEPT = 64 * 1024
-STDERR_QUOTED = 300
 CANCEL_SECONDS = 10.0
+CANCEL_POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
 PIPE_BLOCK = 1024 * 1024
 ERRORS: dict[str, type[SamError]] = {
@@ -63,107 +39,53 @@ ERRORS: dict[str, type[SamError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ChildSpec:
-    """How to start a child and how long to wait for it."""
+class _Call:
+    """One request in flight."""
 
-    name: str
-    """The engine's name, for sentences."""
-    handler: str
-    """``module:callable`` of the handler, imported in the child only."""
-    threads: int = 1
-    memory_bytes: int = 0
-    """Private memory, without mapped weights; 0 means most of the machine's."""
-    start_seconds: float = 60.0
-    wait_seconds: float = 600.0
-    """How long a request waits for the one before it."""
-
-
-_Call = tuple[Future[subprocess.Popen[bytes]], ChildSpec]
-
-
-class _Starter:
-    """Runs ``Popen`` in one daemon thread that lives as long as this process."""
-
-    def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[_Call] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-
-    def start(self, spec: ChildSpec) -> subprocess.Popen[bytes]:
-        future: Future[subprocess.Popen[bytes]] = Future()
-        self._ensure_thread()
-        self._calls.put((future, spec))
-        return future.result()
-
-    def _ensure_thread(self) -> None:
-        """A forked process inherits this object but not its thread."""
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._calls = queue.SimpleQueue()
-                self._thread = threading.Thread(target=self._run, name="starter", daemon=True)
-                self._thread.start()
-
-    def _run(self) -> None:
-        while True:
-            future, spec = self._calls.get()
-            try:
-                future.set_result(_popen(spec))
-            except OSError as error:
-                future.set_exception(error)
-
-
-_starter = _Starter()
-
-
-def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
-    sandbox = Sandbox(parent_pid=os.getpid(), memory_bytes=spec.memory_bytes)
-    options = json.dumps({"sandbox": sandbox.as_options()})
-    command = [sys.executable, "-I", "-B", "-c", BOOT, str(REPOSITORY), spec.handler, options]
-    return subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        bufsize=0,
-        cwd="/",
-        env=_environment(spec.threads),
-        start_new_session=True,
-    )
-
-
-def _environment(threads: int) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**USUAL, **passed, "OMP_NUM_THREADS": str(threads)}
+    def __init__(self, number: int, cancelled: threading.Event | None = None) -> None:
+        self.number = number
+        self.frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+        """What the child answers; ``None`` when it is gone."""
+        self.begun = False
+        """Whether the child works on it; before that it waits for others."""
+        self.cancelled = cancelled
+        """Set by whoever wants no more of the answer; ``None`` once the child knows."""
 
 
 class ChildProcess:
-    """Client of one child; any thread may call, requests go one at a time.
+    """Client of one child; any thread may call, and an answer that is slow holds nobody up here.
 
-    A stream holds the child until it is exhausted or closed; another request waits
-    ``wait_seconds`` for that and then fails. A child that died is not restarted here:
-    the engine does that, because it knows what to load.
+    How many requests go side by side is the child's affair; one that it has not begun after
+    ``wait_seconds`` fails. A child that died is not restarted here: the engine does that, because it
+    knows what to load.
     """
 
     def __init__(self, spec: ChildSpec) -> None:
         self._spec = spec
-        self._turn = threading.Lock()
+        self._changed = threading.Condition()
+        self._writing = threading.Lock()
         self._last_id = 0
-        self._stderr = _Tail()
+        self._greeting = _Call(0)
+        self._greeting.begun = True
+        self._calls = {0: self._greeting}
+        self._is_gone = False
+        self._cause: EngineCrashed | None = None
+        self._stderr = StderrTail()
         self._process = self._start()
+        self._reader = threading.Thread(target=self._read, name=f"{spec.name} pipe", daemon=True)
+        self._reader.start()
         self.sandbox: dict[str, Any] = {}
         """Which limits hold, as the child found them; empty before its greeting."""
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:
-            process = _starter.start(self._spec)
+            process = start(self._spec)
         except OSError as error:
             raise EngineError(
                 f"The process of engine {self._spec.name} could not be started: {error}."
             ) from error
         self._stderr.follow(process.stderr)
-        for pipe in (process.stdin, process.stdout):
-            os.set_blocking(_fileno(pipe), False)
+        os.set_blocking(_fileno(process.stdin), False)
         return process
 
     @property
@@ -175,208 +97,202 @@ class ChildProcess:
 
     def wait_ready(self) -> None:
         """Wait for the child's greeting; EngineCrashed when it does not come."""
-        with self._my_turn():
-            greeting = self._receive(time.monotonic() + self._spec.start_seconds)
-            self.sandbox = dict(greeting.header["sandbox"])
+        greeting = self._next(self._greeting, self._spec.start_seconds)
+        self.sandbox = dict(greeting.header["sandbox"])
 
     def request(self, operation: str, timeout: float, **parameters: Any) -> Frame:
         """Send one request and return its answer.
 
-        Raises EngineCrashed when the child dies or does not answer in ``timeout`` seconds (it
-        is then ended, since nobody knows what it is doing), or the error the child reports.
+        Raises EngineCrashed when the child dies or does not answer in ``timeout`` seconds after it
+        began (it is then ended, since nobody knows what it is doing), EngineError when it does not
+        begin, or the error the child reports.
         """
-        with self._my_turn():
-            deadline = time.monotonic() + timeout
-            number = self._send(operation, parameters, deadline)
-            return _checked(self._receive_for(number, deadline))
+        answer = self.stream(operation, timeout, **parameters)
+        while True:
+            try:
+                next(answer)
+            except StopIteration as end:
+                frame: Frame = end.value
+                return frame
 
     def stream(
-        self, operation: str, timeout: float, **parameters: Any
+        self,
+        operation: str,
+        timeout: float,
+        *,
+        cancelled: threading.Event | None = None,
+        **parameters: Any,
     ) -> Generator[Any, None, Frame]:
         """Send one request and yield its pieces; the generator's value is the last frame.
 
-        ``timeout`` seconds may pass between two pieces. Closing the generator cancels the
-        request in the child.
+        ``timeout`` seconds may pass between two pieces. Setting ``cancelled`` lets the child end the
+        answer where it is; closing the generator cancels the request and forgets it.
         """
-        with self._my_turn():
-            number = self._send(operation, parameters, time.monotonic() + timeout)
-            finished = False
-            try:
-                while True:
-                    frame = self._receive_for(number, time.monotonic() + timeout)
-                    if frame.header.get("end"):
-                        finished = True
-                        return _checked(frame)
-                    yield frame.header["piece"]
-            finally:
-                if not finished:
-                    self._cancel(number)
+        call = self._open(cancelled)
+        try:
+            self._send(call, operation, parameters, timeout)
+            while not (frame := self._next(call, timeout)).header.get("end"):
+                yield frame.header.get("piece")
+            return _checked(frame)
+        finally:
+            self._leave(call)
 
     def stop(self, patience: float = 0.0) -> None:
-        """End the child after the request in flight, or without it after ``patience`` seconds."""
-        if not self._turn.acquire(timeout=patience):
+        """End the child after the requests in flight, or without them after ``patience`` seconds."""
+        with self._changed:
+            is_idle = self._changed.wait_for(lambda: not self._calls, patience)
+        if not is_idle:
             self._kill()
-            if not self._turn.acquire(timeout=STOP_SECONDS):
-                # Somebody keeps a stream open without reading it; closing a pipe under it could
-                # hand its number to another file. The stream's end finds the process gone.
-                return
-        try:
-            self._close()
-        finally:
-            self._turn.release()
-
-    def _close(self) -> None:
-        """Closing its input asks a child to end; one that does not is killed."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
+        with self._writing:
+            # Closing its input asks a child to end; one that does not is killed.
+            if self._process.stdin is not None:
+                self._process.stdin.close()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._kill()
+        self._reader.join(STOP_SECONDS)
+        if self._process.stdout is not None and not self._reader.is_alive():
+            self._process.stdout.close()
         self._stderr.finish()
 
-    def _kill(self) -> None:
+    def _kill(self, why: str = "") -> EngineCrashed:
+        """End the child; ``why`` is what all its callers are told unless there was a reason before."""
+        if why and self._cause is None:
+            self._cause = EngineCrashed(f"Engine {self._spec.name} {why}.{AGAIN}")
         self._process.kill()
         self._process.wait()
+        return self._cause or self._crash()
 
-    def _my_turn(self) -> _Turn:
-        return _Turn(self._turn, self._spec)
+    def _open(self, cancelled: threading.Event | None) -> _Call:
+        with self._changed:
+            self._last_id += 1
+            call = _Call(self._last_id, cancelled)
+            if self._is_gone:
+                call.frames.put(None)
+            else:
+                self._calls[call.number] = call
+            return call
 
-    def _cancel(self, number: int) -> None:
-        """Stop request ``number`` and read its rest, so that the next request finds a clean pipe."""
-        if not self.is_alive():
-            return
-        deadline = time.monotonic() + CANCEL_SECONDS
+    def _leave(self, call: _Call) -> None:
+        """Stop what is not finished: nobody will read it."""
+        with self._changed:
+            is_open = self._calls.pop(call.number, None) is not None
+            self._changed.notify_all()
+        if is_open and self.is_alive():
+            # The child's end is told to the next who asks.
+            with suppress(EngineError):
+                self._cancel(call)
+
+    def _cancel(self, call: _Call) -> None:
+        self._write(Frame({"id": call.number, "op": "cancel"}), CANCEL_SECONDS)
+
+    def _send(
+        self, call: _Call, operation: str, parameters: dict[str, Any], timeout: float
+    ) -> None:
+        self._write(Frame({"id": call.number, "op": operation, "parameters": parameters}), timeout)
+
+    def _next(self, call: _Call, timeout: float) -> Frame:
+        """The next frame but the one that says that the request has begun."""
+        while True:
+            is_alone = len(self._calls) == 1
+            frame = self._frame(
+                call, timeout if call.begun or is_alone else self._spec.wait_seconds
+            )
+            if frame is None:
+                # Whoever asks again shall not wait.
+                call.frames.put(None)
+                raise self._crash(begun=call.begun)
+            if not frame.header.get("begun"):
+                return frame
+
+    def _frame(self, call: _Call, seconds: float) -> Frame | None:
+        deadline = time.monotonic() + seconds
+        while True:
+            if call.cancelled is not None and call.cancelled.is_set():
+                self._cancel(call)
+                call.cancelled = None
+            left = max(deadline - time.monotonic(), 0.0)
+            try:
+                return call.frames.get(
+                    timeout=left if call.cancelled is None else min(left, CANCEL_POLL_SECONDS)
+                )
+            except queue.Empty:
+                if time.monotonic() >= deadline:
+                    raise self._silence(call) from None
+
+    def _silence(self, call: _Call) -> EngineError:
+        if call.begun or len(self._calls) == 1:
+            return self._kill("did not answer in time and its process was ended")
+        return EngineError(
+            f"Engine {self._spec.name} has been busy with other requests for "
+            f"{self._spec.wait_seconds:.0f} s; try again later."
+        )
+
+    def _read(self) -> None:
+        """Give each answer to whom it belongs; runs in a thread as long as the child lives."""
         try:
-            self._write(Frame({"id": number, "op": "cancel"}).encode(), deadline)
-            while not self._receive_for(number, deadline).header.get("end"):
-                continue
-        except EngineCrashed:
-            # The stream's reader is gone: the next request reports and restarts.
-            return
+            while True:
+                self._give(read_frame(self._read_exactly))
+        except EOFError:
+            self._crash()
+        except (SamError, ValueError, TypeError) as error:
+            self._kill(f"sent a message that cannot be read ({error}); its process was ended")
+        with self._changed:
+            self._is_gone = True
+            for call in self._calls.values():
+                call.frames.put(None)
+            self._calls.clear()
+            self._changed.notify_all()
 
-    def _send(self, operation: str, parameters: dict[str, Any], deadline: float) -> int:
-        self._last_id += 1
-        header = {"id": self._last_id, "op": operation, "parameters": parameters}
-        self._write(Frame(header).encode(), deadline)
-        return self._last_id
+    def _give(self, frame: Frame) -> None:
+        with self._changed:
+            call = self._calls.get(frame.header.get("id", -1))
+            if call is None:
+                return
+            call.begun = True
+            if frame.header.get("end"):
+                del self._calls[call.number]
+                self._changed.notify_all()
+        call.frames.put(frame)
 
-    def _receive_for(self, number: int, deadline: float) -> Frame:
-        frame = self._receive(deadline)
-        while frame.header.get("id") != number:
-            frame = self._receive(deadline)
-        return frame
-
-    def _receive(self, deadline: float) -> Frame:
-        try:
-            return read_frame(lambda size: self._read_exactly(size, deadline))
-        except EngineCrashed:
-            raise
-        except (SamError, ValueError) as error:
-            self._kill()
-            raise EngineCrashed(
-                f"Engine {self._spec.name} sent a message that cannot be read ({error}); its "
-                f"process was ended.{AGAIN}"
-            ) from error
-
-    def _read_exactly(self, size: int, deadline: float) -> bytes:
+    def _read_exactly(self, size: int) -> bytes:
         pipe = _fileno(self._process.stdout)
         data = bytearray()
         while len(data) < size:
-            self._poll(pipe, select.POLLIN, deadline)
             block = os.read(pipe, min(size - len(data), PIPE_BLOCK))
             if not block:
-                raise self._crash()
+                raise EOFError
             data += block
         return bytes(data)
 
-    def _write(self, data: bytes, deadline: float) -> None:
-        pipe = _fileno(self._process.stdin)
-        view = memoryview(data)
-        while view:
-            self._poll(pipe, select.POLLOUT, deadline)
-            try:
-                view = view[os.write(pipe, view[:PIPE_BLOCK]) :]
-            except BrokenPipeError:
-                raise self._crash() from None
+    def _write(self, frame: Frame, seconds: float) -> None:
+        view = memoryview(frame.encode())
+        deadline = time.monotonic() + seconds
+        with self._writing:
+            pipe = _fileno(self._process.stdin)
+            poller = select.poll()
+            poller.register(pipe, select.POLLOUT)
+            while view:
+                if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                    raise self._kill("did not answer in time and its process was ended")
+                try:
+                    view = view[os.write(pipe, view[:PIPE_BLOCK]) :]
+                except BrokenPipeError:
+                    raise self._crash() from None
 
-    def _poll(self, pipe: int, event: int, deadline: float) -> None:
-        poller = select.poll()
-        poller.register(pipe, event)
-        if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
-            self._kill()
-            raise EngineCrashed(
-                f"Engine {self._spec.name} did not answer in time and its process was ended.{AGAIN}"
-            )
-
-    def _crash(self) -> EngineCrashed:
+    def _crash(self, *, begun: bool = True) -> EngineCrashed:
+        """Why the child is gone; nobody's fault who was still waiting for a turn."""
         try:
             code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
-            self._kill()
-            code = self._process.returncode
-        kind = EngineKilled if -code in FROM_OUTSIDE else EngineCrashed
-        ending = f"{_ending(code)}{self._stderr.last_line()}."
-        return kind(f"The process of engine {self._spec.name} {ending}{AGAIN}")
-
-
-class _Turn:
-    """The child's lock with a limit; released by whichever thread ends the stream."""
-
-    def __init__(self, lock: threading.Lock, spec: ChildSpec) -> None:
-        self._lock = lock
-        self._spec = spec
-
-    def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=self._spec.wait_seconds):
-            raise EngineError(
-                f"Engine {self._spec.name} has been busy with another request for "
-                f"{self._spec.wait_seconds:.0f} s; try again later."
-            )
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
-
-
-class _Tail:
-    """The last bytes a child wrote to stderr; always read, so the child never blocks on it."""
-
-    def __init__(self) -> None:
-        self._bytes = bytearray()
-        self._thread: threading.Thread | None = None
-
-    def follow(self, pipe: IO[bytes] | None) -> None:
-        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
-        self._thread.start()
-
-    def _read(self, pipe: IO[bytes]) -> None:
-        with pipe:
-            while block := pipe.read(4096):
-                self._bytes += block
-                del self._bytes[:-STDERR_KEPT]
-
-    def finish(self) -> None:
-        if self._thread is not None:
-            self._thread.join(STOP_SECONDS)
-
-    def last_line(self) -> str:
-        """`` (last words: …)``, or nothing when the child was silent."""
-        self.finish()
-        lines = self._bytes.decode("utf-8", "replace").strip().splitlines()
-        if not lines:
-            return ""
-        words = "".join(letter if letter.isprintable() else " " for letter in lines[-1])
-        return f" (last words: {words[:STDERR_QUOTED]})"
-
-
-def _ending(code: int) -> str:
-    if code >= 0:
-        return f"ended with exit code {code}"
-    try:
-        return f"was ended by signal {signal.Signals(-code).name}"
-    except ValueError:
-        return f"was ended by signal {-code}"
+            self._process.kill()
+            code = self._process.wait()
+        if self._cause is None:
+            kind = EngineKilled if -code in FROM_OUTSIDE else EngineCrashed
+            words = f"{ending(code)}{self._stderr.last_line()}."
+            self._cause = kind(f"The process of engine {self._spec.name} {words}{AGAIN}")
+        return (type(self._cause) if begun else EngineKilled)(str(self._cause))
 
 
 def _checked(frame: Frame) -> Frame:

@@ -15,6 +15,30 @@ THINK = ("<think>", "</think>")
 
 
 @dataclass(frozen=True, slots=True)
+class ToolFormat:
+    """How a call of a tool is written: marks, and between them JSON with a name and arguments."""
+
+    opening: str = "<tool_call>"
+    """Before a call; empty when the JSON itself begins the answer."""
+    closing: str = "</tool_call>"
+    """After a call; empty when the end of the answer is."""
+    arguments: str = "arguments"
+    is_list: bool = False
+    """Whether all calls are in one JSON list."""
+    may_open: str = ""
+    """A mark that some models write before a call all the same."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        return tuple(mark for mark in (self.opening, self.closing, self.may_open) if mark)
+
+
+HERMES_CALLS = ToolFormat()
+LLAMA_CALLS = ToolFormat("", "", arguments="parameters", may_open="<|python_tag|>")
+MISTRAL_CALLS = ToolFormat("[TOOL_CALLS]", "", is_list=True)
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """How models of one family want to be spoken to, and how they answer."""
 
@@ -25,6 +49,23 @@ class Family:
     """The template's variable that switches reasoning on and off; empty for a family without."""
     folds_system: bool = False
     """Some of its templates refuse a system message or two turns of one role in a row."""
+    calls: ToolFormat = HERMES_CALLS
+    """How its models call tools, or are asked to when they have not learned a way of their own."""
+    knows_tools: bool = False
+    """Whether its own templates describe tools, and answers then call them as in ``calls``."""
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What is read from an answer although it may be a control token."""
+        return (*(mark for mark in self.reasoning if mark), *self.calls.marks)
+
+    def switch(self, *, thinking: bool | None) -> dict[str, bool]:
+        """The template's variables that set the thinking switch; none for a family without."""
+        return (
+            {}
+            if thinking is None or not self.thinking_variable
+            else {self.thinking_variable: thinking}
+        )
 
     @property
     def reasons(self) -> bool:
@@ -36,14 +77,20 @@ UNKNOWN = Family("")
 FAMILIES = {
     family.name: family
     for family in (
-        Family("llama"),
+        Family("llama", calls=LLAMA_CALLS, knows_tools=True),
         Family("deepseek", reasoning=THINK),
-        Family("qwen", reasoning=THINK, thinking_variable="enable_thinking"),
-        Family("mistral", reasoning=("[THINK]", "[/THINK]"), folds_system=True),
+        Family("qwen", reasoning=THINK, thinking_variable="enable_thinking", knows_tools=True),
+        Family(
+            "mistral",
+            reasoning=("[THINK]", "[/THINK]"),
+            folds_system=True,
+            calls=MISTRAL_CALLS,
+            knows_tools=True,
+        ),
         Family("gemma", folds_system=True),
         Family("phi", reasoning=THINK),
         Family("granite", reasoning=THINK, thinking_variable="thinking"),
-        Family("smollm", reasoning=THINK, thinking_variable="enable_thinking"),
+        Family("smollm", reasoning=THINK, thinking_variable="enable_thinking", knows_tools=True),
     )
 }
 

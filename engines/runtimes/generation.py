@@ -7,6 +7,15 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
+from engines.runtimes.structured import (
+    Choice,
+    Json,
+    checked_choice,
+    checked_format,
+    checked_tools,
+    forced_tools,
+    schema_of,
+)
 
 RANDOM_SEED = 0xFFFFFFFF
 LARGEST_STOP_LIST = 16
@@ -21,6 +30,8 @@ RANGES: dict[str, tuple[float, float]] = {
     "frequency_penalty": (-2.0, 2.0),
     "presence_penalty": (-2.0, 2.0),
 }
+FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
+"""Options that say what form an answer has."""
 WHOLE = frozenset({"max_tokens", "top_k", "seed"})
 
 
@@ -43,6 +54,44 @@ class GenerationOptions:
     presence_penalty: float = 0.0
     thinking: bool | None = None
     """Whether a model with a thinking switch reasons first; ``None`` leaves it to the model."""
+    response_format: Json | None = None
+    """The form of the answer, as in OpenAI's API; ``None`` is plain text."""
+    tools: tuple[Json, ...] = ()
+    """What the model may call, as in OpenAI's API."""
+    tool_choice: Choice = "auto"
+    """``auto``, ``none``, ``required``, or the one tool that must be called."""
+    parallel_tool_calls: bool | None = None
+    """Whether an answer may call several tools; ``None`` leaves it to the model."""
+
+    @property
+    def schema(self) -> Json | None:
+        """The JSON schema that the answer must keep."""
+        return schema_of(self.response_format)
+
+    @property
+    def must_call(self) -> list[Json]:
+        """The functions of which one must be called."""
+        return forced_tools(tuple(self.tools), self.tool_choice)
+
+    @property
+    def may_call(self) -> list[Json]:
+        """The functions that the model may call if it wants to."""
+        return [tool["function"] for tool in self.tools] if self.tool_choice == "auto" else []
+
+    @property
+    def shown_tools(self) -> tuple[Json, ...]:
+        """The tools that the model is told of."""
+        return () if self.tool_choice == "none" else tuple(self.tools)
+
+    @property
+    def template_thinking(self) -> bool | None:
+        """The thinking switch for a template: an answer of a set form is not thought about unasked."""
+        return False if self.thinking is None and self.is_constrained else self.thinking
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether the answer must have a form that a model alone does not keep."""
+        return self.schema is not None or bool(self.must_call)
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> GenerationOptions:
@@ -59,12 +108,22 @@ class GenerationOptions:
                 )
         stop = _stop_words(values.pop("stop", ()))
         thinking = _switch("thinking", values.pop("thinking", None))
+        form = _form(values)
         for name, value in values.items():
             _check_number(name, value)
-        return cls(stop=stop, thinking=thinking, **values)
+        return cls(stop=stop, thinking=thinking, **form, **values)
 
     def as_parameters(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model wants to be called."""
+
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +154,20 @@ class Piece:
     text: str
     is_reasoning: bool = False
     """Thought, not answered."""
+    tool_call: ToolCall | None = None
+    """A call that the runtime itself told apart from the text."""
+
+
+def _form(values: dict[str, Any]) -> dict[str, Any]:
+    """What is asked of the answer's form, taken out of the values."""
+    tools = checked_tools(values.pop("tools", ()))
+    several = values.pop("parallel_tool_calls", None)
+    return {
+        "response_format": checked_format(values.pop("response_format", None)),
+        "tools": tools,
+        "tool_choice": checked_choice(values.pop("tool_choice", "auto"), tools),
+        "parallel_tool_calls": _switch("parallel_tool_calls", several),
+    }
 
 
 def _check_number(name: str, value: object) -> None:

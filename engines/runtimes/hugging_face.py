@@ -39,6 +39,10 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
         """Folders of a folder that hold a model, sorted."""
         return sorted(str(path.parent) for path in Path(place).glob(f"*/{CONFIG}"))
 
+    def check(self) -> None:
+        """Refuse what cannot be meant, and a folder that is no model; nothing is loaded."""
+        self._check_files()
+
     def _check_files(self) -> None:
         """Refuse what cannot be meant, and folders that are no model or bring code of their own."""
         for problem in self._problems():
@@ -84,14 +88,15 @@ def _check_folder(folder: Path) -> None:
             f"{folder.name} holds no safetensors file; other formats can run code and are never "
             "loaded. Choose a revision with safetensors."
         )
-    if "auto_map" in _read_config(config):
+    if "auto_map" in read_config(config):
         raise UnsafeModelFileError(
             f"{folder.name} needs code of its own, which is never run; choose a model that the "
             "transformers library knows."
         )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a model's ``config.json``; UnsafeModelFileError when it is none."""
     with path.open("rb") as file:
         text = file.read(LARGEST_CONFIG + 1)
     try:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
-from engines.runtimes.child_handler import OWN_EMBEDDING_TOKENS, ModelHandler
+from engines.runtimes.child_handler import OWN_EMBEDDING_TOKENS, Asked, ModelHandler
 from engines.runtimes.child_main import Job
 from engines.runtimes.families import family_of
 from engines.runtimes.frames import Frame
-from engines.runtimes.generation import Generation, GenerationOptions
 from engines.runtimes.hugging_face_embed import Embedder
 from engines.runtimes.hugging_face_generate import Generator
 from engines.runtimes.hugging_face_load import Loaded, Placement, load
@@ -44,15 +44,14 @@ class HuggingFaceHandler(ModelHandler[Loaded, Generator, Embedder]):
         self._seconds = time.monotonic() - started
         return Frame({"info": self._info(self._model)})
 
-    def _answer(
-        self, job: Job, text: str, options: GenerationOptions, *, from_template: bool
-    ) -> Generation:
+    def _answer(self, job: Job, asked: Asked, _given: dict[str, Any]) -> Frame:
         generator = self._need_generator()
-        tokens = generator.tokens(text, from_template=from_template)
-        opened = generator.opens_reasoning(text)
-        return generator.run(
-            tokens, options, job.emit, job.cancelled.is_set, opens_reasoning=opened
+        tokens = generator.tokens(asked.text, from_template=asked.from_template)
+        opened = generator.opens_reasoning(asked.text)
+        generation = generator.run(
+            tokens, asked.options, job.emit, job.cancelled.is_set, opens_reasoning=opened
         )
+        return Frame({"generation": asdict(generation)})
 
     def _tokens_of(self, model: Loaded, text: str) -> int:
         return model.count(text)

@@ -12,12 +12,15 @@ from transformers.generation.streamers import BaseStreamer
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.families import Family, rendered
+from engines.runtimes.families import Family
 from engines.runtimes.generation import RANDOM_SEED, Generation, GenerationOptions, Piece
 from engines.runtimes.hugging_face_load import Loaded
 from engines.runtimes.reasoning import ReasoningSplitter
+from engines.runtimes.streaming import check_free
+from engines.runtimes.structured import Json
 from engines.runtimes.template_limits import bounded_rendering, checked_prompt
 from engines.runtimes.text_stream import TextStream
+from engines.runtimes.tool_prompts import describes_tools, told
 
 REPLACEMENT = "\ufffd"
 
@@ -36,19 +39,33 @@ class Generator:
     def has_template(self) -> bool:
         return bool(self._loaded.tokenizer.chat_template)
 
-    def format(self, messages: Sequence[ChatMessage], *, thinking: bool | None = None) -> str:
+    def format(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        thinking: bool | None = None,
+        tools: Sequence[Json] = (),
+    ) -> str:
         """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses."""
-        return rendered(partial(self._render, thinking=thinking), messages, self._family)
+        render = partial(self._render, thinking=thinking)
+        has_tools = describes_tools(str(self._loaded.tokenizer.chat_template))
+        return told(render, messages, tools, self._family, has_tools=has_tools)
 
-    def _render(self, messages: Sequence[ChatMessage], *, thinking: bool | None) -> str:
+    def _render(
+        self, messages: Sequence[ChatMessage], tools: Sequence[Json], *, thinking: bool | None
+    ) -> str:
         if not self.has_template:
             raise InvalidRequestError(
                 "This model has no chat template; set the chat format of its family."
             )
-        variables = {} if thinking is None else {self._family.thinking_variable: thinking}
+        variables = self._family.switch(thinking=thinking)
         with bounded_rendering():
             prompt = self._loaded.tokenizer.apply_chat_template(
-                list(messages), tokenize=False, add_generation_prompt=True, **variables
+                list(messages),
+                tools=[*tools] or None,
+                tokenize=False,
+                add_generation_prompt=True,
+                **variables,
             )
         return checked_prompt(str(prompt))
 
@@ -72,6 +89,7 @@ class Generator:
         opens_reasoning: bool = False,
     ) -> Generation:
         """Generate; pieces go to ``emit``, their sum and the token ids come back."""
+        check_free(options, "transformers")
         room = self._room(len(prompt), options.max_tokens)
         splitter = ReasoningSplitter(self._family.reasoning, opened=opens_reasoning)
         answer = _Answer(self._reader(), TextStream(options.stop), splitter, emit)
@@ -121,9 +139,7 @@ class Generator:
 
     def _reader(self) -> TokenReader:
         tokenizer = self._loaded.tokenizer
-        marks = {
-            token for mark in self._family.reasoning if (token := _single_token(tokenizer, mark))
-        }
+        marks = {token for mark in self._family.marks if (token := _single_token(tokenizer, mark))}
         return TokenReader(tokenizer, set(tokenizer.all_special_ids) - marks)
 
 
@@ -275,6 +291,6 @@ def _end_tokens(model: Loaded) -> frozenset[int]:
 
 
 def _single_token(tokenizer: Any, mark: str) -> int:
-    """The token that is this mark; 0 when it takes several, or there is no mark."""
-    tokens = tokenizer(mark, add_special_tokens=False)["input_ids"] if mark else []
+    """The token that is this mark; 0 when it takes several."""
+    tokens = tokenizer(mark, add_special_tokens=False)["input_ids"]
     return int(tokens[0]) if len(tokens) == 1 else 0

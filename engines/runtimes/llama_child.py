@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from llama_cpp import llama_cpp as api
 
-from engines.runtimes.child_handler import OWN_EMBEDDING_TOKENS, ModelHandler
+from engines.runtimes.child_handler import OWN_EMBEDDING_TOKENS, Asked, ModelHandler
 from engines.runtimes.child_main import Job
 from engines.runtimes.families import family_of
 from engines.runtimes.frames import Frame
-from engines.runtimes.generation import Generation, GenerationOptions
 from engines.runtimes.llama_embed import Embedder, EmbedLayout
-from engines.runtimes.llama_generate import Generator
+from engines.runtimes.llama_generate import ContextLayout, Generator
 from engines.runtimes.llama_native import LoadedModel, load_model
 from engines.runtimes.llama_offload import devices, gpu_names
+from engines.runtimes.llama_trials import fastest_layout
 from engines.runtimes.offload import Offload
 from engines.runtimes.sandbox import cpu_limit
 from engines.specs import EmbeddingSpec
@@ -32,7 +34,9 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
         self._layout = EmbedLayout(threads=1, lanes=1, pack_tokens=0)
         self._gpus: list[str] = []
         self._seconds = 0.0
+        self._beside = ThreadPoolExecutor(1, "embed")
         self._operations["adapt"] = self._adapt
+        self._operations["measure"] = self._measure
 
     def _load(self, _job: Job, given: dict[str, Any]) -> Frame:
         with cpu_limit(given["cpu_seconds"]):
@@ -50,7 +54,12 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
         if given["embedding"] is None:
             threads = self._layout.threads
             family = family_of(given["family"])
-            self._generator = Generator(self._model, given["context_length"], threads, family)
+            context = ContextLayout(
+                length=given["context_length"],
+                parallel=given["parallel"],
+                on_gpu=bool(self._gpus),
+            )
+            self._generator = Generator(self._model, context, threads, family)
         else:
             spec = EmbeddingSpec(**given["embedding"])
             self._embedder = Embedder(self._model, spec, self._layout)
@@ -59,19 +68,32 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
 
     def _adapt(self, _job: Job, given: dict[str, Any]) -> Frame:
         with cpu_limit(given["cpu_seconds"]):
-            self._need_generator().use_adapters(given["adapters"])
+            self._need_generator().load_adapters(given["adapters"])
         return Frame({"adapters": self._need_generator().adapter_count})
 
-    def _generate(self, job: Job, given: dict[str, Any]) -> Frame:
-        self._need_generator().use_adapters(given["adapters"])
-        return super()._generate(job, given)
+    def _measure(self, _job: Job, _given: dict[str, Any]) -> Frame:
+        """Which layout embeds fastest here; this child goes on as it was."""
+        found = fastest_layout(self._need_embedder(), on_gpu=bool(self._gpus))
+        setting = {"lanes": found.layout.lanes, "pack_tokens": found.layout.pack_tokens}
+        return Frame({"setting": setting, "trials": found.trials, "disturbed": found.disturbed})
 
-    def _answer(
-        self, job: Job, text: str, options: GenerationOptions, *, from_template: bool
-    ) -> Generation:
+    def handle(self, job: Job) -> Frame | None:
+        """Vectors are computed beside the answers, in a thread and contexts of their own."""
+        operation = job.request.header["op"]
+        if operation == "embed":
+            self._beside.submit(job.answer, partial(super().handle, job))
+            return None
+        if operation == "generate":
+            return self._generate(job, job.request.header["parameters"])
+        return super().handle(job)
+
+    def proceed(self) -> bool:
+        return self._generator is not None and self._generator.proceed()
+
+    def _answer(self, job: Job, asked: Asked, given: dict[str, Any]) -> None:
         generator = self._need_generator()
-        prompt = generator.read(text, from_template=from_template)
-        return generator.run(prompt, options, job.emit, job.cancelled.is_set)
+        prompt = generator.read(asked.text, from_template=asked.from_template)
+        generator.begin(job, prompt, asked.options, tuple(map(tuple, given["adapters"])))
 
     def _tokens_of(self, model: LoadedModel, text: str) -> int:
         return len(model.tokenize(text, add_special=False, parse_special=False))
@@ -99,6 +121,8 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
             "devices": [device.name for device in devices()],
             "gpus": self._gpus,
             "threads": self._layout.threads,
+            "embedding_lanes": self._layout.lanes,
+            "pack_tokens": self._layout.pack_tokens,
         }
 
 

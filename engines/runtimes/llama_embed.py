@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -53,20 +54,32 @@ class Embedder:
         _check(model, spec)
         self._model = model
         self._spec = spec
-        self._layout = layout
+        self.layout = layout
         self.limit = min(spec.max_tokens, model.context_limit)
         self._ending = _ending_tokens(model)
         self._contexts = self._make_contexts()
         self._pool = ThreadPoolExecutor(len(self._contexts))
 
+    def widened(self, lanes: int, pack_tokens: int) -> Embedder:
+        """The same model with contexts of its own, that have room for so much."""
+        layout = replace(self.layout, lanes=lanes, pack_tokens=pack_tokens)
+        return Embedder(self._model, self._spec, layout)
+
+    def laid_out(self, layout: EmbedLayout) -> Embedder:
+        """The same contexts, used in another way that they have room for; not both at once."""
+        other = copy(self)
+        other.layout = layout
+        other._contexts = self._contexts[: max(1, layout.lanes)]
+        return other
+
     def _make_contexts(self) -> list[NativeContext]:
-        lanes = self._layout.lanes if self.limit <= LONGEST_LANE else 1
-        room = max(self.limit, self._layout.pack_tokens)
+        lanes = self.layout.lanes if self.limit <= LONGEST_LANE else 1
+        room = max(self.limit, self.layout.pack_tokens)
         shape = ContextShape(
             context=room,
             batch=room,
             sequences=min(SEQUENCES, room, int(api.llama_max_parallel_sequences())),
-            threads=self._layout.threads,
+            threads=self.layout.threads,
             pooling=self._spec.pooling,
         )
         return [NativeContext(self._model, shape) for _ in range(max(1, lanes))]
@@ -101,7 +114,7 @@ class Embedder:
         size = 0
         limit = self._contexts[0].shape.sequences
         for item in work:
-            if pack and (size + len(item[1]) > self._layout.pack_tokens or len(pack) == limit):
+            if pack and (size + len(item[1]) > self.layout.pack_tokens or len(pack) == limit):
                 yield pack
                 pack, size = [], 0
             pack.append(item)
@@ -115,7 +128,7 @@ class Embedder:
             return
         free: SimpleQueue[NativeContext] = SimpleQueue()
         for context in self._contexts[:lanes]:
-            context.use_threads(max(1, self._layout.threads // lanes))
+            context.use_threads(max(1, self.layout.threads // lanes))
             free.put(context)
         # Longest first: short ones at the end let all lanes finish at about the same time.
         ordered = sorted(packs, key=_tokens_in, reverse=True)
@@ -142,7 +155,7 @@ def _run(
     context = free.get()
     try:
         context.clear()
-        code = context.decode([tokens for _, tokens in pack], 0, all_outputs=True)
+        code = context.encode([tokens for _, tokens in pack])
         if code:
             raise EngineError(f"llama.cpp could not embed these texts (code {code}).")
         return [context.vector(number) for number in range(len(pack))]

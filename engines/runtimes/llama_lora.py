@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,20 +35,28 @@ class AdapterShelf:
         self._model = model
         self._context = context
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._used: tuple[tuple[str, str, float], ...] = ()
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def use(self, wanted: Wanted) -> None:
-        """Have the context use exactly these from now on; AdapterMismatchError changes nothing."""
+    def use(self, wanted: Wanted, soon: Iterable[str] = ()) -> None:
+        """Have the context use exactly these from now on; AdapterMismatchError changes nothing.
+
+        ``soon`` are the SHA-256 of those that others will ask for next.
+        """
+        if tuple(wanted) == self._used:
+            return
         chosen = [(self._take(digest, path), scale) for digest, path, scale in wanted]
-        surplus = self._surplus({digest for digest, _, _ in wanted})
+        surplus = self._surplus({digest for digest, _, _ in wanted} | set(soon))
         if surplus:
             # A freed adapter's address may come back as another's: the context must not know it.
             self._context.use_adapters(())
+            self._used = ()
         for digest in surplus:
             api.llama_adapter_lora_free(self._kept.pop(digest).handle)
         self._context.use_adapters(chosen)
+        self._used = tuple(wanted)
 
     def _surplus(self, needed: set[str]) -> list[str]:
         """What must go, longest unused first."""

@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 
 from engines.exceptions import AdapterMismatchError, EngineError
 from engines.runtimes.llama_offload import check_offloaded, place
+from engines.runtimes.llama_words import word_pieces_of
 from engines.runtimes.offload import Offload
+from engines.runtimes.word_pieces import WordPieces
 
 GGML_WARN = 3
 GGML_ERROR = 4
@@ -26,7 +28,10 @@ GGML_ERROR = 4
 LAST_ERRORS = 2
 """The first names the cause, the second what could not be done."""
 LONGEST_REASON = 300
+NO_ROOM = 1
 ABORTED = 2
+"""What ``llama_decode`` returns besides 0 (llama.h)."""
+FROM_START = TO_END = -1
 RENDER_CONTROL = False
 WITH_DATA = True
 POOLINGS = {
@@ -80,6 +85,8 @@ class LoadedModel:
     log: NativeLog
     flash_attention: bool = True
     """Where the model and the device have it."""
+    words: WordPieces | None = None
+    """Reads ordinary text instead of llama.cpp, where the vocabulary is of this kind."""
 
     @property
     def context_limit(self) -> int:
@@ -96,6 +103,8 @@ class LoadedModel:
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
         """Token ids; a lone surrogate counts as ``?``, NUL is an ordinary character."""
+        if self.words is not None and not parse_special:
+            return self.words.tokens(text, add_special=add_special)
         data = text.encode("utf-8", "replace")
         room = len(data) + 8
         for _ in range(2):
@@ -144,9 +153,9 @@ def load_model(path: str, offload: Offload, *, flash_attention: bool = True) -> 
         )
     del arrays
     check_offloaded(offload, log.offloaded)
-    return LoadedModel(
-        handle, api.llama_model_get_vocab(handle), log, flash_attention=flash_attention
-    )
+    vocab = api.llama_model_get_vocab(handle)
+    words = word_pieces_of(handle, vocab)
+    return LoadedModel(handle, vocab, log, flash_attention=flash_attention, words=words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +168,18 @@ class ContextShape:
     threads: int = 1
     pooling: str | None = None
     """Set for a context that embeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one sequence adds to a batch."""
+
+    tokens: Sequence[int]
+    start: int
+    """Position of the first of them in the sequence."""
+    sequence: int
+    speaks: bool = True
+    """Whether the last token's output is wanted."""
 
 
 class NativeContext:
@@ -193,10 +214,18 @@ class NativeContext:
     def use_threads(self, count: int) -> None:
         api.llama_set_n_threads(self.handle, count, count)
 
-    def decode(self, sequences: Sequence[Sequence[int]], start: int, *, all_outputs: bool) -> int:
-        """Compute one batch of whole sequences from position ``start``; llama_decode's code."""
-        batch = self._batch.fill(sequences, start, all_outputs=all_outputs)
-        return int(api.llama_decode(self.handle, batch))
+    def forget(self, sequence: int) -> None:
+        """Free the cells of one sequence."""
+        api.llama_memory_seq_rm(self.memory, sequence, FROM_START, TO_END)
+
+    def decode(self, parts: Sequence[Part]) -> int:
+        """Compute one batch, the parts in this order; llama_decode's code."""
+        return int(api.llama_decode(self.handle, self._batch.fill(parts, all_outputs=False)))
+
+    def encode(self, texts: Sequence[Sequence[int]]) -> int:
+        """Compute a batch of whole texts for their vectors; llama_decode's code."""
+        parts = [Part(tokens, 0, number) for number, tokens in enumerate(texts)]
+        return int(api.llama_decode(self.handle, self._batch.fill(parts, all_outputs=True)))
 
     def abort_when(self, asked: Callable[[], bool] | None) -> None:
         """Let a running computation be given up; ``None`` takes the question away again.
@@ -232,13 +261,13 @@ def _context_parameters(shape: ContextShape, model: LoadedModel) -> Any:
         else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
     )
     parameters.no_perf = True
-    # Nothing is kept between requests, so a layer with a window needs no cells beyond it.
+    # No sequence goes back in its past, so a layer with a window needs no cells beyond it.
     parameters.swa_full = False
+    # Otherwise each sequence gets only its share of the context.
+    parameters.kv_unified = True
     if shape.pooling is not None:
         parameters.embeddings = True
         parameters.pooling_type = POOLINGS[shape.pooling]
-        # Without this each sequence gets only its share of the context.
-        parameters.kv_unified = True
     return parameters
 
 
@@ -262,16 +291,16 @@ class _Batch:
             logits=_pointer(self._output, ctypes.c_int8),
         )
 
-    def fill(self, sequences: Sequence[Sequence[int]], start: int, *, all_outputs: bool) -> Any:
+    def fill(self, parts: Sequence[Part], *, all_outputs: bool) -> Any:
         at = 0
-        for number, tokens in enumerate(sequences):
-            end = at + len(tokens)
-            self._token[at:end] = tokens
-            self._position[at:end] = np.arange(start, start + len(tokens))
-            self._sequence[at:end] = number
+        for part in parts:
+            end = at + len(part.tokens)
+            self._token[at:end] = part.tokens
+            self._position[at:end] = np.arange(part.start, part.start + len(part.tokens))
+            self._sequence[at:end] = part.sequence
+            self._output[at:end] = all_outputs
+            self._output[end - 1] = all_outputs or part.speaks
             at = end
-        self._output[:at] = all_outputs
-        self._output[at - 1] = True
         self._struct.n_tokens = at
         return self._struct
 

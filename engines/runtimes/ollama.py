@@ -25,7 +25,8 @@ from engines.exceptions import (
 from engines.gguf.reader import read_header
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.generation import GenerationOptions, Piece
-from engines.runtimes.remote import Ending, RemoteEngine, RemoteOptions, quoted
+from engines.runtimes.remote import MOST_SHOWN, Ending, RemoteEngine, RemoteOptions, quoted
+from engines.runtimes.remote_tools import ollama_calls, ollama_form, ollama_messages
 from engines.specs import EngineSpec
 
 SAME_NAME = (
@@ -41,7 +42,6 @@ SAME_NAME = (
 FILE = ".gguf"
 NAME_DIGITS = 16
 BUSY = frozenset({408, 429, 502, 503, 504})
-MOST_SHOWN = 8
 
 Progress = Callable[[int, int], None]
 """Called with bytes so far and bytes in all."""
@@ -85,6 +85,11 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
         with engine._lent_client() as client:
             return sorted(engine._names(client))
 
+    @classmethod
+    def served_name(cls, name: str) -> str:
+        """The name with its tag; Ollama's default one is ``latest``."""
+        return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
     def pull(self, model: str, report: Progress | None = None) -> None:
         """Let the server fetch a model; HostUnavailableError or EngineError with its reason."""
         with self._lent_client() as client:
@@ -118,12 +123,12 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
     def _connect(self) -> dict[str, Any]:
         self._disconnect()
         path = Path(self.model_path)
-        self._name = self.share(path) if path.suffix == FILE else _full_name(self.model_path)
+        self._name = self.share(path) if path.suffix == FILE else self.served_name(self.model_path)
         self._client = self._new_client(self.options.read_seconds)
         with self._told():
             self._find_or_pull(self._client, self._name)
             if self.spec.embedding_model:
-                self._find_or_pull(self._client, _full_name(self.spec.embedding_model))
+                self._find_or_pull(self._client, self.served_name(self.spec.embedding_model))
             self._bring_into_memory(self._client)
             return self._facts(self._client)
 
@@ -274,7 +279,9 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
         if isinstance(prompt, str):
             chunks = client.generate(prompt=prompt, raw=True, **shared)
         else:
-            chunks = client.chat(messages=prompt, think=options.thinking, **shared)
+            form = ollama_form(options)
+            turns = ollama_messages(prompt)
+            chunks = client.chat(messages=turns, think=options.thinking, **form, **shared)
         return cast("Generator[Any]", chunks)
 
     def _sampling(self, options: GenerationOptions, given: frozenset[str]) -> dict[str, Any]:
@@ -290,7 +297,7 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
         }
 
     def _vectors(self, texts: list[str]) -> list[Any]:
-        embedder = _full_name(self.spec.embedding_model) if self.spec.embedding_model else ""
+        embedder = self.served_name(self.spec.embedding_model) if self.spec.embedding_model else ""
         with self._told():
             reply = self._connected().embed(
                 embedder or self._name,
@@ -320,18 +327,14 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
             ) from error
 
 
-def _full_name(name: str) -> str:
-    """The name with its tag; Ollama's default one is ``latest``."""
-    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
-
-
 def _pieces_of(chunk: Any) -> Iterator[Piece]:
     message = getattr(chunk, "message", None)
     if message is None:
         texts = [(chunk.thinking, True), (chunk.response, False)]
     else:
         texts = [(message.thinking, True), (message.content, False)]
-    return (Piece(text, is_reasoning) for text, is_reasoning in texts if text)
+    yield from (Piece(text, is_reasoning) for text, is_reasoning in texts if text)
+    yield from ollama_calls(message)
 
 
 def _ending(chunk: Any) -> Ending:

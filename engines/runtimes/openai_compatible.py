@@ -25,6 +25,7 @@ from engines.exceptions import (
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.generation import GenerationOptions, Piece
 from engines.runtimes.remote import Ending, RemoteEngine, RemoteOptions, quoted
+from engines.runtimes.remote_tools import OpenAICalls, openai_form
 from engines.specs import EngineSpec
 
 STANDARD = ("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty")
@@ -34,7 +35,6 @@ PENALTY_NAMES = ("repeat_penalty", "repetition_penalty")
 BUSY = frozenset({408, 409, 425, 429, 502, 503, 504})
 NO_KEY = "none"
 """The client insists on a key; servers without keys ignore it."""
-MOST_SHOWN = 8
 
 
 class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
@@ -61,13 +61,7 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
     def _connect(self) -> dict[str, Any]:
         self._disconnect()
         client = self._new_client()
-        names = self._names(client)
-        for name in (self.model_path, self.spec.embedding_model):
-            if name and name not in names:
-                raise EngineError(
-                    f"The server at {self.endpoint} has no model {quoted(name)!r}; it has "
-                    f"{quoted(', '.join(sorted(names)[:MOST_SHOWN])) or 'none'}."
-                )
+        self._require_listed(self._names(client))
         self._count = _token_counter(client, self.endpoint, self.model_path)
         return {
             "context_length": self.spec.context_length,
@@ -109,11 +103,15 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
         self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
     ) -> Generator[Piece, None, Ending]:
         parameters = self._parameters(options, given)
+        if not isinstance(prompt, str):
+            parameters |= openai_form(options, given)
         reader = _Reader()
         with self._told(), self._open(prompt, parameters) as chunks:
             for chunk in chunks:
                 yield from reader.read(chunk)
-        return reader.ending(self.endpoint)
+        ending = reader.ending(self.endpoint)
+        yield from reader.calls.pieces()
+        return ending
 
     def _open(self, prompt: str | list[ChatMessage], parameters: dict[str, Any]) -> Any:
         client: Any = self._connected()
@@ -191,11 +189,13 @@ class _Reader:
         self._reason = ""
         self._pieces = 0
         self._usage: Any = None
+        self.calls = OpenAICalls()
 
     def read(self, chunk: Any) -> Iterator[Piece]:
         self._usage = getattr(chunk, "usage", None) or self._usage
         for choice in chunk.choices or ():
             self._reason = choice.finish_reason or self._reason
+            self.calls.take(getattr(choice, "delta", None))
             for piece in _pieces_of(choice):
                 self._pieces += 1
                 yield piece

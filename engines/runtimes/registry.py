@@ -13,9 +13,16 @@ from weakref import WeakValueDictionary
 from engines.exceptions import InvalidRequestError, NotFoundError
 from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.families import family_of
-from engines.runtimes.llama_cpp import DeepSeekEngine, LlamaCppEngine, LlamaEngine, QwenEngine
-from engines.runtimes.remote import RemoteEngine
-from engines.specs import EngineSpec
+from engines.runtimes.llama_cpp import (
+    DeepSeekEngine,
+    LlamaCppEngine,
+    LlamaEngine,
+    LlamaOptions,
+    QwenEngine,
+)
+from engines.runtimes.remote import RemoteEngine, checked_endpoint
+from engines.runtimes.specified import SpecifiedEngine
+from engines.specs import EngineSpec, ModelSource
 
 logger = logging.getLogger(__name__)
 
@@ -28,6 +35,15 @@ EXTRAS = {
     "openai": "engines.runtimes.openai_compatible:OpenAICompatibleEngine",
 }
 """Built-in runtimes that need an extra of the same name."""
+SOURCES = {
+    "llama_cpp": frozenset({ModelSource.FILE}),
+    "transformers": frozenset({ModelSource.FOLDER}),
+    "ollama": frozenset({ModelSource.SERVER}),
+    "openai": frozenset({ModelSource.SERVER}),
+}
+"""Where the models of the built-in runtimes may be in a catalog."""
+
+INSTALL_IT = "Install its plugin or correct the catalog entry."
 
 EngineFactory = Callable[[EngineSpec], BaseModelEngine]
 FAMILIES: dict[str, type[LlamaCppEngine]] = {
@@ -52,9 +68,15 @@ class EngineRegistry:
     A plugin that cannot be used is named in ``problems`` with its reason; the others work.
     """
 
-    def __init__(self, keys: Mapping[str, str] | None = None) -> None:
-        """``keys`` are the API keys of servers by their address; each goes to its server only."""
-        self._keys = dict(keys or {})
+    def __init__(
+        self, keys: Mapping[str, str] | None = None, llama: LlamaOptions | None = None
+    ) -> None:
+        """``keys`` are the API keys of servers by their address; each goes to its server only.
+
+        ``llama`` is how the engines of the runtime llama_cpp are run on this host.
+        """
+        self._llama = llama or LlamaOptions()
+        self._keys = {checked_endpoint(place): key for place, key in (keys or {}).items()}
         self._kinds: dict[str, Callable[[], type[BaseModelEngine]]] = {}
         self._sources: dict[str, str] = {}
         self._made: WeakValueDictionary[str, BaseModelEngine] = WeakValueDictionary()
@@ -88,6 +110,23 @@ class EngineRegistry:
         self._made[spec.engine_id] = engine
         return engine
 
+    def check(self, spec: EngineSpec) -> None:
+        """Refuse a model that is not there, or a server that does not list it; nothing is loaded.
+
+        Raises what ``create`` raises, and the runtime's own errors.
+        """
+        engine = self._make(self._kind(spec.runtime), spec)
+        if isinstance(engine, SpecifiedEngine):
+            engine.check()
+
+    def sources(self, runtime: str) -> frozenset[ModelSource]:
+        """Where a runtime's models may be in a catalog; InvalidRequestError names the known ones."""
+        if runtime in SOURCES:
+            return SOURCES[runtime]
+        if issubclass(self._kind(runtime), RemoteEngine):
+            return frozenset({ModelSource.SERVER})
+        return frozenset({ModelSource.FILE, ModelSource.FOLDER})
+
     def get(self, engine_id: str) -> BaseModelEngine:
         """The engine of this id that was made last and is still in use; NotFoundError."""
         engine = self._made.get(engine_id)
@@ -102,28 +141,33 @@ class EngineRegistry:
         """
         kind = self._kind(runtime)
         if issubclass(kind, RemoteEngine):
-            return kind.list_models(place, kind.options_kind(api_key=self._keys.get(place, "")))
+            return kind.list_models(place, kind.options_kind(api_key=self._key_of(place)))
         return kind.list_models(place)
 
     def _kind(self, runtime: str) -> type[BaseModelEngine]:
         loader = self._kinds.get(runtime)
         if loader is None:
+            broken = f"Engine plugin {runtime!r} "
+            why = next((p for p in self.problems if p.startswith(broken)), INSTALL_IT)
             raise InvalidRequestError(
-                f"There is no runtime {runtime!r}; known are {', '.join(self.runtimes)}. "
-                "Install its plugin or correct the catalog entry."
+                f"There is no runtime {runtime!r}; known are {', '.join(self.runtimes)}. {why}"
             )
         return loader()
 
     def _make(self, kind: type[BaseModelEngine], spec: EngineSpec) -> BaseModelEngine:
         if issubclass(kind, RemoteEngine):
-            key = self._keys.get(spec.endpoint or kind.default_endpoint, "")
+            key = self._key_of(spec.endpoint or kind.default_endpoint)
             return kind.from_spec(spec, kind.options_kind(api_key=key))
         if kind is LlamaCppEngine:
-            kind = FAMILIES.get(family_of(spec.family).name, LlamaCppEngine)
+            family = FAMILIES.get(family_of(spec.family).name, LlamaCppEngine)
+            return family.from_spec(spec, self._llama)
         from_spec: EngineFactory | None = getattr(kind, "from_spec", None)
         if from_spec is not None:
             return from_spec(spec)
         return kind(spec.engine_id, spec.model_name, spec.model_path)
+
+    def _key_of(self, endpoint: str) -> str:
+        return self._keys.get(checked_endpoint(endpoint), "")
 
     def _problem(self, runtime: str) -> str:
         try:

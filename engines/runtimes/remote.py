@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
@@ -31,6 +33,7 @@ from engines.specs import EmbeddingSpec
 LARGEST_ANSWER = 8_000_000
 """Characters; a server that goes on beyond this is not answering any more."""
 QUOTED = 300
+MOST_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,8 @@ class RemoteOptions:
     """Longest wait for vectors, or for the next piece of an answer."""
     ping_seconds: float = 2.0
     """How long a server may take to show that it is there."""
+    check_seconds: float = 30.0
+    """How long it may take to list its models."""
 
 
 RemoteOptionsT = TypeVar("RemoteOptionsT", bound=RemoteOptions)
@@ -92,6 +97,24 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
     def _vectors(self, texts: list[str]) -> list[Any]:
         """The server's vectors of one batch, as it sent them."""
 
+    def check(self) -> None:
+        """Return when the server lists the model; HostUnavailableError, EngineError."""
+        options = replace(self.options, read_seconds=self.options.check_seconds)
+        self._require_listed(self.list_models(self.endpoint, options))
+
+    @classmethod
+    def served_name(cls, name: str) -> str:
+        """The name by which the server lists a model."""
+        return name
+
+    def _require_listed(self, names: Collection[str]) -> None:
+        for name in filter(None, (self.model_path, self.spec.embedding_model)):
+            if self.served_name(name) not in names:
+                raise EngineError(
+                    f"The server at {self.endpoint} has no model {quoted(name)!r}; it has "
+                    f"{quoted(', '.join(sorted(names)[:MOST_SHOWN])) or 'none'}."
+                )
+
     def load_model(self) -> bool:
         """Connect; True when the server has the model ready.
 
@@ -120,26 +143,31 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
             return True
 
     def stream_pieces(
-        self, prompt: str | Sequence[ChatMessage], **kwargs: Any
+        self,
+        prompt: str | Sequence[ChatMessage],
+        *,
+        cancelled: threading.Event | None = None,
+        **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
-        """As the contract says; the server stops when the generator is closed."""
+        """As the contract says; a server stops at its next piece, when its connection is closed."""
         options = GenerationOptions.parse(kwargs)
         given = frozenset(name for name, value in kwargs.items() if value is not None)
         check_thinking(options, self._family)
         checked = prompt if isinstance(prompt, str) else checked_messages(prompt)
-        return self._collect(checked, options, given)
+        answer = self._answer(checked, options, given)
+        return self._collect(_until(cancelled, answer))
 
     def _collect(
-        self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
+        self, answer: Generator[Piece, None, Ending]
     ) -> Generator[Piece, None, Generation]:
         self._need_loaded()
         splitter = ReasoningSplitter(self._family.reasoning)
         collected = Collected()
-        answer = self._answer(prompt, options, given)
         try:
             while True:
                 piece = next(answer)
-                parts = [piece] if piece.is_reasoning else splitter.add(piece.text)
+                is_sorted = piece.is_reasoning or piece.tool_call is not None
+                parts = [piece] if is_sorted else splitter.add(piece.text)
                 yield from collected.take(parts)
         except StopIteration as end:
             ending: Ending = end.value
@@ -291,6 +319,19 @@ class Collected:
             reasoning="".join(self._texts[True]),
             counted_tokens=ending.answer_tokens,
         )
+
+
+def _until(
+    cancelled: threading.Event | None, answer: Generator[Piece, None, Ending]
+) -> Generator[Piece, None, Ending]:
+    with closing(answer):
+        while cancelled is None or not cancelled.is_set():
+            try:
+                yield next(answer)
+            except StopIteration as end:
+                ending: Ending = end.value
+                return ending
+    return Ending("cancelled", prompt_tokens=0, answer_tokens=0)
 
 
 def checked_endpoint(address: str) -> str:

@@ -37,6 +37,9 @@ class SpecifiedEngine(StreamingEngine, Generic[OptionsT]):
     def _prepare(self) -> None:
         """Refuse a spec that this runtime cannot mean; nothing is loaded yet."""
 
+    def check(self) -> None:
+        """Refuse a model that cannot be used as it is now, without loading it."""
+
     @classmethod
     def from_spec(cls, spec: EngineSpec, options: OptionsT | None = None) -> Self:
         """As a catalog entry and its file ask for."""

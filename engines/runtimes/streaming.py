@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import threading
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -17,12 +18,17 @@ class StreamingEngine(BaseModelEngine):
 
     @abc.abstractmethod
     def stream_pieces(
-        self, prompt: str | Sequence[ChatMessage], **kwargs: Any
+        self,
+        prompt: str | Sequence[ChatMessage],
+        *,
+        cancelled: threading.Event | None = None,
+        **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
         """Pieces of reasoning and answer; the generator's value is the Generation.
 
         ``prompt`` is raw text, or messages for the model's own chat template; options are the
-        fields of GenerationOptions. Closing the generator stops the model. Raises
+        fields of GenerationOptions. Closing the generator stops the model; setting ``cancelled``,
+        which any thread may, ends the answer where it is. Raises
         InvalidRequestError at once, and what the runtime raises while it answers.
         """
 
@@ -74,6 +80,15 @@ def check_thinking(options: GenerationOptions, family: Family) -> None:
         raise InvalidRequestError(
             f"Models of the family {family.name or 'unknown'!r} have no thinking switch; leave the "
             "option out."
+        )
+
+
+def check_free(options: GenerationOptions, runtime: str) -> None:
+    """InvalidRequestError when an answer's form is asked of a runtime that cannot hold a model to it."""
+    if options.is_constrained:
+        raise InvalidRequestError(
+            f"The runtime {runtime} cannot hold a model to a schema or to a tool; use an engine of the "
+            "runtime llama_cpp or openai, or leave response_format and tool_choice out."
         )
 
 

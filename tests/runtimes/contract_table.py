@@ -27,7 +27,8 @@ def column_of(engine: BaseModelEngine) -> str:
 
 def documented(column: str) -> dict[str, str]:
     """The column of the page's table: method to cell."""
-    lines = PAGE.read_text(encoding="utf-8").split(HEADING)[1].splitlines()
+    table = PAGE.read_text(encoding="utf-8").split(HEADING)[1].split("\n\n")[0]
+    lines = table.splitlines()
     place = [cell.strip() for cell in lines[0].strip("|").split("|")].index(column)
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
     rows = [row for row in cells if len(row) > place + 1]

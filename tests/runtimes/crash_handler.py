@@ -24,10 +24,14 @@ from engines.runtimes.socket_filter import IO_URING_SETUP
 
 
 class CrashHandler:
-    def handle(self, job: Job) -> Frame:
+    def handle(self, job: Job) -> Frame | None:
+        job.begin()
         operation: str = job.request.header["op"]
         answer: Frame = getattr(self, f"do_{operation}")(job, job.request.header["parameters"])
         return answer
+
+    def proceed(self) -> bool:
+        return False
 
     def do_echo(self, job: Job, given: dict[str, Any]) -> Frame:
         return Frame({"given": given}, str(given).encode())

@@ -197,7 +197,9 @@ class OllamaHandler(BaseHTTPRequestHandler):
         self._answer(body, name, body["prompt"], "response")
 
     def _chat(self, body: dict[str, Any], name: str) -> None:
-        messages = [{key: turn[key] for key in ("role", "content")} for turn in body["messages"]]
+        messages = [
+            {"role": turn["role"], "content": turn.get("content", "")} for turn in body["messages"]
+        ]
         self._answer(body, name, messages, "message")
 
     def _load_or_unload(self, body: dict[str, Any], name: str) -> None:

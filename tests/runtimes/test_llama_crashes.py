@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,8 @@ import pytest
 
 from engines.exceptions import EngineCrashed, EngineError, UnsafeModelFileError
 from engines.runtimes.base import ModelStatus
-from engines.runtimes.child_process import ChildProcess, ChildSpec
+from engines.runtimes.child_process import ChildProcess
+from engines.runtimes.child_start import ChildSpec
 from engines.runtimes.llama_cpp import HANDLER, LlamaCppEngine
 
 
@@ -24,7 +26,9 @@ def engine(tiny_llama: Path) -> Iterator[LlamaCppEngine]:
 def _kill(engine: LlamaCppEngine) -> int:
     pid: int = engine.get_engine_info()["pid"]
     os.kill(pid, signal.SIGKILL)
-    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+    pause = threading.Event()
+    while Path(f"/proc/{pid}").exists():
+        pause.wait(0.01)
     return pid
 
 

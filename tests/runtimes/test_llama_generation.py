@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.runtimes.base import ChatMessage, ModelStatus
-from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp import LlamaCppEngine
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 
 PROMPTS = ["The harbour at night", "Why is bread salted?", "1 2 3 4", "Grüße 👋 <|eot_id|> x", " "]
@@ -228,34 +227,6 @@ def test_client_that_leaves_stops_the_answer_and_the_next_request_is_served(
 
     assert llama.generate("Stones", temperature=0, max_tokens=20) == expected
     assert llama.get_engine_info()["pid"] == pid
-
-
-def test_concurrent_callers_each_get_their_own_answer(llama: LlamaCppEngine) -> None:
-    prompts = [f"Number {number} is" for number in range(12)]
-    alone = [llama.generate(prompt, temperature=0, max_tokens=15) for prompt in prompts]
-
-    with ThreadPoolExecutor(6) as pool:
-        together = list(
-            pool.map(lambda prompt: llama.generate(prompt, temperature=0, max_tokens=15), prompts)
-        )
-
-    assert together == alone
-
-
-def test_request_that_waits_too_long_for_a_stream_says_the_engine_is_busy(
-    tiny_llama: Path,
-) -> None:
-    options = LlamaOptions(wait_seconds=0.05)
-    with LlamaCppEngine("busy", "B", str(tiny_llama), options=options) as engine:
-        engine.load_model()
-        stream = engine.stream("Stones", temperature=0, max_tokens=200)
-        next(stream)
-        with pytest.raises(EngineError, match="busy with another request"):
-            engine.count_tokens("x")
-        rest = "".join(stream)
-        assert engine.count_tokens("x") == 1
-
-    assert rest
 
 
 def test_unloading_lets_a_stream_in_flight_end(tiny_llama: Path) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError
 from engines.runtimes.base import ModelStatus
-from engines.runtimes.child_process import REPOSITORY, ChildProcess, ChildSpec
+from engines.runtimes.child_process import ChildProcess
+from engines.runtimes.child_start import REPOSITORY, ChildSpec
 from engines.runtimes.file_guard import ASK_VERSION, CREATE_RULESET, SCOPES_SINCE
 from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
 

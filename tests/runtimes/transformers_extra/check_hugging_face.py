@@ -115,6 +115,17 @@ def test_prompt_beyond_the_context_is_refused(running: HuggingFaceEngine) -> Non
         running.generate("rain " * 600)
 
 
+def test_tools_are_told_and_an_answer_is_not_held_to_a_form(running: HuggingFaceEngine) -> None:
+    tools = [{"type": "function", "function": {"name": "weather"}}]
+    plain = running.complete(CHAT, temperature=0, max_tokens=2)
+    told = running.complete(CHAT, temperature=0, max_tokens=2, tools=tools)
+
+    assert told.prompt_tokens > plain.prompt_tokens + 20
+    for more in ({"response_format": {"type": "json_object"}}, {"tool_choice": "required"}):
+        with pytest.raises(InvalidRequestError, match="runtime llama_cpp"):
+            running.complete(CHAT, max_tokens=2, tools=tools, **more)
+
+
 def test_own_model_embeds_as_transformers_called_directly(
     llama_folder: Path, bert_folder: Path
 ) -> None:

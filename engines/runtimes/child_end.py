@@ -1,0 +1,56 @@
+"""Why an engine's child process ended, in words: its signal or exit code, and what it said last."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from typing import IO
+
+FROM_OUTSIDE = frozenset(
+    {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
+)
+"""Signals that say nothing about what the child was doing; the kernel sends SIGKILL when memory ends."""
+STDERR_KEPT = 64 * 1024
+STDERR_QUOTED = 300
+FINISH_SECONDS = 5.0
+
+
+class StderrTail:
+    """The last bytes a child wrote to stderr; always read, so the child never blocks on it."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray()
+        self._thread: threading.Thread | None = None
+
+    def follow(self, pipe: IO[bytes] | None) -> None:
+        self._thread = threading.Thread(target=self._read, args=(pipe,), daemon=True)
+        self._thread.start()
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with pipe:
+            while block := pipe.read(4096):
+                self._bytes += block
+                del self._bytes[:-STDERR_KEPT]
+
+    def finish(self) -> None:
+        if self._thread is not None:
+            self._thread.join(FINISH_SECONDS)
+
+    def last_line(self) -> str:
+        """`` (last words: …)``, or nothing when the child was silent."""
+        self.finish()
+        lines = self._bytes.decode("utf-8", "replace").strip().splitlines()
+        if not lines:
+            return ""
+        words = "".join(letter if letter.isprintable() else " " for letter in lines[-1])
+        return f" (last words: {words[:STDERR_QUOTED]})"
+
+
+def ending(code: int) -> str:
+    """``subprocess``'s return code in words."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was ended by signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"was ended by signal {-code}"

@@ -1,0 +1,180 @@
+"""What a caller may ask of an answer's form: JSON by a schema, and calls of tools.
+
+Formats, tools and choices have the shape of OpenAI's API, which servers take as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from engines.exceptions import InvalidRequestError
+
+Json = dict[str, Any]
+Choice = str | Json
+
+LARGEST_SCHEMAS = 65_536
+"""Characters of JSON that a schema, or all tools together, may have."""
+DEEPEST = 64
+MOST_TOOLS = 128
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CHOICES = ("auto", "none", "required")
+ANY_OBJECT: Json = {"type": "object"}
+
+
+def checked_format(given: object) -> Json | None:
+    """Return a response format as it came, None for plain text; InvalidRequestError for another."""
+    if given is None or given == {"type": "text"}:
+        return None
+    if given == {"type": "json_object"}:
+        return {"type": "json_object"}
+    asked = _object(given)
+    named = _object(asked.get("json_schema"))
+    if asked != {"type": "json_schema", "json_schema": named}:
+        raise InvalidRequestError(
+            'response_format must be {"type": "text"}, {"type": "json_object"} or '
+            '{"type": "json_schema", "json_schema": {"name": …, "schema": …}}.'
+        )
+    _check_named("response_format.json_schema", named, {"name", "description", "schema", "strict"})
+    _check_schema("response_format.json_schema.schema", named.get("schema"))
+    return {"type": "json_schema", "json_schema": named}
+
+
+def checked_tools(given: object) -> tuple[Json, ...]:
+    """Return tools as they came; InvalidRequestError names the one at fault."""
+    if not isinstance(given, (list, tuple)) or len(given) > MOST_TOOLS:
+        raise InvalidRequestError(f"tools must be a list of at most {MOST_TOOLS} tools.")
+    names = [_checked_tool(f"tools[{number}]", tool) for number, tool in enumerate(given)]
+    twice = {name for name in names if names.count(name) > 1}
+    if twice:
+        raise InvalidRequestError(
+            f"tools must have names of their own; {min(twice)} is there twice."
+        )
+    _check_size("tools", given)
+    return tuple(given)
+
+
+def checked_choice(given: object, tools: tuple[Json, ...]) -> Choice:
+    """Return the choice as it came; InvalidRequestError for another, or one that needs tools."""
+    if isinstance(given, str) and given in CHOICES:
+        if given == "required" and not tools:
+            raise InvalidRequestError("tool_choice cannot be required without tools.")
+        return given
+    name = _chosen_name(given)
+    if name not in {tool["function"]["name"] for tool in tools}:
+        raise InvalidRequestError(
+            f"tool_choice must be {', '.join(CHOICES)}, or "
+            '{"type": "function", "function": {"name": …}} with the name of one of the tools.'
+        )
+    return {"type": "function", "function": {"name": name}}
+
+
+def checked_calls(place: str, given: object) -> list[Json]:
+    """Return an assistant's calls in OpenAI's shape; InvalidRequestError names the one at fault."""
+    if not isinstance(given, list) or not 0 < len(given) <= MOST_TOOLS:
+        raise InvalidRequestError(f"{place} must be a list of 1 to {MOST_TOOLS} calls.")
+    return [_checked_call(f"{place}[{number}]", call) for number, call in enumerate(given)]
+
+
+def schema_of(response_format: Mapping[str, Any] | None) -> Json | None:
+    """Return the schema that an answer must keep; None for plain text."""
+    if response_format is None:
+        return None
+    if response_format["type"] == "json_object":
+        return ANY_OBJECT
+    schema: Json = response_format["json_schema"]["schema"]
+    return schema
+
+
+def forced_tools(tools: tuple[Json, ...], choice: Choice) -> list[Json]:
+    """Return the functions of which one must be called; empty when the model may choose."""
+    functions = [tool["function"] for tool in tools]
+    if choice == "required":
+        return functions
+    name = _chosen_name(choice)
+    return [function for function in functions if function["name"] == name]
+
+
+def _chosen_name(given: object) -> str:
+    """The name in a choice of one tool; empty when it is none."""
+    function = _object(_object(given).get("function"))
+    name = function.get("name")
+    is_choice = given == {"type": "function", "function": {"name": name}}
+    return name if is_choice and isinstance(name, str) else ""
+
+
+def _checked_tool(place: str, tool: object) -> str:
+    function = _object(_object(tool).get("function"))
+    if tool != {"type": "function", "function": function}:
+        raise InvalidRequestError(
+            f'{place} must be {{"type": "function", "function": {{…}}}}; others are not served here.'
+        )
+    known = {"name", "description", "parameters", "strict"}
+    _check_named(f"{place}.function", function, known)
+    if function.get("parameters") is not None:
+        _check_schema(f"{place}.function.parameters", function["parameters"])
+    return str(function["name"])
+
+
+def _checked_call(place: str, call: object) -> Json:
+    key, function = _object(call).get("id"), _object(_object(call).get("function"))
+    name, arguments = function.get("name"), function.get("arguments")
+    if not isinstance(key, str) or not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InvalidRequestError(f"{place} must have an id and a function with a name.")
+    try:
+        is_object = isinstance(arguments, str) and isinstance(json.loads(arguments), dict)
+    except (ValueError, RecursionError):
+        is_object = False
+    if not is_object:
+        raise InvalidRequestError(f"{place}.function.arguments must be the text of a JSON object.")
+    return {"id": key, "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def _check_named(place: str, given: Json, known: set[str]) -> None:
+    name, described = given.get("name"), given.get("description")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InvalidRequestError(
+            f"{place}.name must have 1 to 64 letters, digits, dashes and underscores."
+        )
+    if described is not None and not isinstance(described, str):
+        raise InvalidRequestError(f"{place}.description must be a text.")
+    if not isinstance(given.get("strict"), bool | None):
+        raise InvalidRequestError(f"{place}.strict must be true or false.")
+    if set(given) - known:
+        raise InvalidRequestError(f"{place} may hold {', '.join(sorted(known))} only.")
+
+
+def _check_schema(place: str, schema: object) -> None:
+    if not isinstance(schema, dict):
+        raise InvalidRequestError(f"{place} must be a JSON schema, an object.")
+    _check_size(place, schema)
+
+
+def _check_size(place: str, value: object) -> None:
+    """InvalidRequestError for what is nested too deeply, or too long, to be read safely."""
+    level = [value]
+    for _ in range(DEEPEST):
+        if not level:
+            break
+        level = [inner for outer in level for inner in _inside(outer)]
+    if level:
+        raise InvalidRequestError(
+            f"{place} is nested deeper than {DEEPEST} levels; make it flatter."
+        )
+    size = len(json.dumps(value))
+    if size > LARGEST_SCHEMAS:
+        raise InvalidRequestError(
+            f"{place} has {size} characters and the limit is {LARGEST_SCHEMAS}; make it smaller."
+        )
+
+
+def _object(value: object) -> Json:
+    return value if isinstance(value, dict) else {}
+
+
+def _inside(value: object) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.values())
+    return list(value) if isinstance(value, (list, tuple)) else []

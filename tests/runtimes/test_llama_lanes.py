@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from engines.exceptions import EngineError
+from engines.runtimes.generation import Generation
+from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+from engines.specs import EngineSpec
+from tests.runtimes.scripted_model import words, write_scripted
+
+WORDS = words(50)
+PROMPTS = ["by the water" * (number % 5) + WORDS[number] for number in range(16)]
+MANY = len(PROMPTS)
+
+
+@pytest.fixture(scope="module")
+def sure(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that never hesitates: each word leads to the next, however numbers are rounded."""
+    return write_scripted(tmp_path_factory.mktemp("models") / "sure.gguf", WORDS)
+
+
+@pytest.fixture(scope="module")
+def llama(tiny_llama: Path) -> Iterator[LlamaCppEngine]:
+    with LlamaCppEngine("lanes", "Lanes", str(tiny_llama)) as engine:
+        engine.load_model()
+        yield engine
+
+
+def _said(engine: LlamaCppEngine, prompt: str, length: int) -> Generation:
+    return engine.complete(prompt, temperature=0, max_tokens=length)
+
+
+def _all_at_once(engine: LlamaCppEngine, length: int) -> list[tuple[int, ...]]:
+    together = threading.Barrier(MANY)
+
+    def say(prompt: str) -> tuple[int, ...]:
+        together.wait()
+        return _said(engine, prompt, length).tokens
+
+    with ThreadPoolExecutor(MANY) as pool:
+        return list(pool.map(say, PROMPTS))
+
+
+def test_sixteen_answers_at_once_are_those_of_each_alone(sure: Path) -> None:
+    with LlamaCppEngine("many", "Many", str(sure)) as engine:
+        engine.load_model()
+        alone = [_said(engine, prompt, 24).tokens for prompt in PROMPTS]
+        assert len(set(alone)) == MANY
+
+        assert _all_at_once(engine, 24) == alone
+
+
+def test_answers_at_once_differ_at_most_where_two_words_nearly_tie(llama: LlamaCppEngine) -> None:
+    alone = [_said(llama, prompt, 12).tokens for prompt in PROMPTS]
+
+    together = _all_at_once(llama, 12)
+
+    assert len(set(alone)) == MANY
+    assert sum(one == other for one, other in zip(together, alone, strict=True)) >= MANY // 2
+
+
+def test_answers_that_outgrow_the_context_together_are_all_completed(sure: Path) -> None:
+    spec = EngineSpec("small", "Small", str(sure), context_length=256)
+    with LlamaCppEngine.from_spec(spec) as engine:
+        engine.load_model()
+        alone = [_said(engine, prompt, 0).tokens for prompt in PROMPTS]
+
+        assert sum(map(len, alone)) > 2 * 256
+        assert _all_at_once(engine, 0) == alone
+
+
+def test_more_answers_than_lanes_wait_for_each_other(sure: Path) -> None:
+    options = LlamaOptions(parallel=2)
+    with LlamaCppEngine("two", "Two", str(sure), options=options) as engine:
+        engine.load_model()
+        alone = [_said(engine, prompt, 10).tokens for prompt in PROMPTS]
+
+        assert _all_at_once(engine, 10) == alone
+
+
+def test_short_answers_and_vectors_do_not_wait_for_a_long_answer(llama: LlamaCppEngine) -> None:
+    long = llama.stream_pieces("Stones", temperature=0, max_tokens=400)
+    first = next(long).text
+    finished = threading.Event()
+    rest: list[str] = []
+
+    def read() -> None:
+        rest.extend(piece.text for piece in long)
+        finished.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    vector = llama.embed("stone")
+    short = _said(llama, "Water", 3)
+    was_finished = finished.is_set()
+    reader.join()
+
+    assert vector
+    assert short.finish_reason == "length"
+    assert not was_finished
+    assert len(first + "".join(rest)) > len(short.text)
+
+
+def test_reader_who_leaves_while_the_prompt_is_read_ends_the_answer(llama: LlamaCppEngine) -> None:
+    cancelled = threading.Event()
+    cancelled.set()
+
+    pieces = llama.stream_pieces("by the water " * 70, cancelled=cancelled, max_tokens=500)
+    with pytest.raises(StopIteration) as end:
+        next(pieces)
+
+    generation: Generation = end.value.value
+    assert generation.finish_reason == "cancelled"
+    assert generation.tokens == ()
+    assert generation.prompt_tokens > 200
+
+
+def test_one_of_many_readers_leaves_and_the_others_hear_the_end(llama: LlamaCppEngine) -> None:
+    left = threading.Event()
+    leaving = llama.stream_pieces(PROMPTS[0], temperature=0, max_tokens=400, cancelled=left)
+    next(leaving)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(_said, llama, PROMPTS[1], 60)
+        left.set()
+        while True:
+            try:
+                next(leaving)
+            except StopIteration as end:
+                generation: Generation = end.value
+                break
+
+        assert len(other.result().tokens) == 60
+    assert generation.finish_reason == "cancelled"
+    assert 0 < len(generation.tokens) < 400
+
+
+def test_request_that_waits_too_long_says_the_engine_is_busy_and_the_answers_go_on(
+    tiny_llama: Path,
+) -> None:
+    options = LlamaOptions(parallel=1, wait_seconds=0.05)
+    with LlamaCppEngine("busy", "B", str(tiny_llama), options=options) as engine:
+        engine.load_model()
+        stream = engine.stream("Stones", temperature=0, max_tokens=400)
+        begun = next(stream)
+        with pytest.raises(EngineError, match=r"busy with other requests for 0 s; try again"):
+            engine.generate("Water", max_tokens=1)
+        answer = begun + "".join(stream)
+
+        assert answer == _said(engine, "Stones", 400).text

@@ -1,0 +1,81 @@
+"""What a model is told of tools: by its own template where that describes them, else in words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from engines.exceptions import InvalidRequestError
+from engines.runtimes.base import ChatMessage
+from engines.runtimes.families import FAMILIES, UNKNOWN, family_of
+from engines.runtimes.structured import Json
+from engines.runtimes.tool_prompts import describes_tools, told
+
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+CALL = {"id": "a1", "type": "function", "function": {"name": "weather", "arguments": '{"d": 2}'}}
+CHAT: list[ChatMessage] = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "Rain?"},
+    {"role": "assistant", "content": "", "tool_calls": [CALL]},
+    {"role": "tool", "content": "Yes.", "tool_call_id": "a1"},
+]
+
+
+def as_json(messages: Sequence[ChatMessage], tools: Sequence[Json]) -> str:
+    return json.dumps({"messages": list(messages), "tools": list(tools)})
+
+
+def without_tools(messages: Sequence[ChatMessage], tools: Sequence[Json]) -> str:
+    if tools or any(message["role"] == "tool" for message in messages):
+        raise InvalidRequestError("no tools")
+    return as_json(messages, tools)
+
+
+def test_a_template_that_describes_tools_gets_them_and_arguments_as_objects() -> None:
+    given = json.loads(told(as_json, CHAT, [TOOL], FAMILIES["qwen"], has_tools=True))
+
+    assert given["tools"] == [TOOL]
+    assert given["messages"][2]["tool_calls"][0]["function"]["arguments"] == {"d": 2}
+    assert given["messages"][3] == CHAT[3]
+
+
+@pytest.mark.parametrize(
+    ("name", "has_tools", "opened"),
+    [
+        ("qwen3", False, '<tool_call>\n{"name": "weather", "arguments": {"d": 2}}\n</tool_call>'),
+        ("llama", False, '{"name": "weather", "parameters": {"d": 2}}'),
+        ("mistral", False, '[TOOL_CALLS][{"name": "weather", "arguments": {"d": 2}}]'),
+        ("deepseek", True, '<tool_call>\n{"name": "weather", "arguments": {"d": 2}}\n</tool_call>'),
+    ],
+)
+def test_every_other_model_reads_them_as_text(name: str, has_tools: bool, opened: str) -> None:
+    given = json.loads(told(as_json, CHAT, [TOOL], family_of(name), has_tools=has_tools))
+    system, user, assistant, result = given["messages"]
+
+    assert given["tools"] == []
+    assert system["content"].startswith("Be brief.\n\nYou may call these tools")
+    assert json.dumps(TOOL["function"]) in system["content"]
+    assert (user, assistant) == (CHAT[1], {"role": "assistant", "content": opened})
+    assert result == {"role": "user", "content": "<tool_response>\nYes.\n</tool_response>"}
+
+
+def test_what_a_template_with_tools_refuses_is_written_out() -> None:
+    given = json.loads(told(without_tools, CHAT, [TOOL], FAMILIES["mistral"], has_tools=True))
+
+    assert [message["role"] for message in given["messages"]] == ["system", "user", "assistant", "user"]  # fmt: skip
+
+
+def test_messages_without_tools_stay_as_they_are() -> None:
+    given = json.loads(told(without_tools, CHAT[:2], [], UNKNOWN, has_tools=False))
+
+    assert given["messages"] == CHAT[:2]
+
+
+@pytest.mark.parametrize(
+    ("template", "described"),
+    [("{% if tools %}", True), ("{{ mytools }}", False), ("{{ messages }}", False)],
+)
+def test_whether_a_template_describes_tools_is_read_from_it(template: str, described: bool) -> None:
+    assert describes_tools(template) is described
