@@ -12,6 +12,7 @@ from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 
+from engines.host_runtimes import engine_registry
 from engines.models import (
     CatalogModel,
     EngineDefault,
@@ -21,7 +22,12 @@ from engines.models import (
     ModelCopy,
     PromptTemplate,
 )
-from engines.models.catalog_checks import validate_model_filename, validate_repository
+from engines.models.catalog_checks import (
+    POOLINGS,
+    validate_model_filename,
+    validate_repository,
+)
+from engines.runtimes.families import FAMILIES
 from engines.services.catalog import catalog_export
 from engines.services.roles import is_administrator, is_curator, is_operator
 
@@ -56,7 +62,20 @@ CATALOG_FIELDSETS: tuple[Any, ...] = (
             )
         },
     ),
-    ("Engine", {"fields": ("runtime", "quantization", "context_length")}),
+    ("Folder or server", {"fields": ("folder", ("endpoint", "remote_name"))}),
+    (
+        "Engine",
+        {
+            "fields": (
+                "runtime",
+                ("quantization", "load_quantization"),
+                "context_length",
+                ("device", "gpu_layers"),
+                ("split_mode", "main_gpu", "tensor_split"),
+                "use_flash_attention",
+            )
+        },
+    ),
     (
         "Search by meaning",
         {
@@ -73,8 +92,9 @@ CATALOG_FIELDSETS: tuple[Any, ...] = (
 CATALOG_HELP = {
     "model_id": "What programs and plans call it; lower-case letters, digits and . _ : -",
     "display_name": "What people read.",
-    "model_family": "Engines of one family share their prompts, like qwen or llama.",
-    "runtime": "What runs the file; llama_cpp, or the name of an installed plugin.",
+    "model_family": "Engines of one family share their prompts. How they reason is known of "
+    f"{', '.join(FAMILIES)}.",
+    "remote_name": "What that server calls the model, exactly as it lists it.",
     "sha256": "What the file must have; empty means what the Hub states.",
     "query_prefix": "Put before every question; the model's page says whether it wants it.",
     "document_prefix": "Put before every passage.",
@@ -112,12 +132,24 @@ class RoleAdmin(admin.ModelAdmin[Any]):
 class CatalogForm(forms.ModelForm[CatalogModel]):
     """The entry's form, as strict about names as the API."""
 
+    runtime = forms.ChoiceField(
+        choices=lambda: [(name, name) for name in engine_registry().runtimes],
+        initial=CatalogModel.FILE_RUNTIME,
+        help_text="What runs the model: llama_cpp a GGUF file, transformers a folder, ollama and "
+        "openai a server; or an installed plugin.",
+    )
+    pooling = forms.ChoiceField(
+        choices=[("", "The model's own"), *((name, name) for name in POOLINGS)],
+        required=False,
+    )
     filename = forms.CharField(
+        required=False,
         max_length=255,
         validators=[validate_model_filename],
         help_text="One GGUF file of the repository, like Qwen3-0.6B.Q4_K_M.gguf.",
     )
     huggingface_repo = forms.CharField(
+        required=False,
         label="Hugging Face repository",
         max_length=193,
         validators=[validate_repository],

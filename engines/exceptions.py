@@ -9,6 +9,10 @@ class SamError(Exception):
     code = "sam_error"
     transient = False
     """Whether the same call may succeed later without anybody changing anything."""
+    at_load = False
+    """Whether an engine could not be made ready, so that another host or engine may answer."""
+    host = ""
+    """The host that said so, where one did."""
 
 
 class EngineError(SamError, RuntimeError):

@@ -38,6 +38,8 @@ class Load:
     """Tokens computed at once."""
     flash_attention: bool = True
     """llama.cpp's choice wherever the hardware has it; a quantised cache needs it."""
+    shared: bool = False
+    """Whether all requests share one cache of this length instead of having one each."""
 
     def __post_init__(self) -> None:
         _require("context length", self.context_length, MAX_CONTEXT)
@@ -50,17 +52,22 @@ class Load:
 
     @property
     def cells(self) -> int:
-        """Places for tokens in one request's cache."""
+        """Places for tokens in one cache."""
         return _rounded(self.context_length)
+
+    @property
+    def caches(self) -> int:
+        return 1 if self.shared else self.parallel
 
     @property
     def tokens(self) -> int:
         """Tokens computed at once, of all requests together."""
-        return min(self.batch, self.cells * self.parallel)
+        return min(self.batch, self.cells * self.caches)
 
     def window_cells(self, window: int) -> int:
         """Places in the cache of a layer with a window: it must hold a batch beside the window."""
-        return _rounded(min(self.cells, window + self.batch)) if window else self.cells
+        windows = window * (self.parallel if self.shared else 1)
+        return _rounded(min(self.cells, windows + self.batch)) if window else self.cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ def estimate(shape: ModelShape, load: Load) -> MemoryEstimate:
 
 def layer_cache_bytes(layer: LayerMemory, load: Load) -> int:
     """Bytes of one layer's keys and values for all requests."""
-    cells = load.window_cells(layer.window) * load.parallel
+    cells = load.window_cells(layer.window) * load.caches
     return cells * (_row_bytes(layer.keys, load) + _row_bytes(layer.values, load))
 
 

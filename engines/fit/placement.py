@@ -60,7 +60,7 @@ class Room:
 
     memory: int
     vram: int
-    gpu_count: int
+    gpu_count: int = 0
 
 
 def room_of(machine: Machine) -> Room:

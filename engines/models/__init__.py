@@ -5,7 +5,15 @@ from __future__ import annotations
 from engines.models.adapters import AdapterStatus, LoraAdapter
 from engines.models.catalog import CatalogModel, ModelRevision, ModelRole
 from engines.models.conversations import Conversation, Message
-from engines.models.hosts import CopyStatus, Host, HostStatus, ModelCopy
+from engines.models.fallbacks import EngineFallback, FallbackIncident
+from engines.models.hosts import (
+    CopyStatus,
+    Host,
+    HostEvent,
+    HostInvitation,
+    HostStatus,
+    ModelCopy,
+)
 from engines.models.knowledge import (
     Chunk,
     Document,
@@ -32,9 +40,13 @@ __all__ = [
     "Document",
     "Embedding",
     "EngineDefault",
+    "EngineFallback",
     "EnginePreference",
+    "FallbackIncident",
     "Fingerprint",
     "Host",
+    "HostEvent",
+    "HostInvitation",
     "HostStatus",
     "KnowledgeBase",
     "LoraAdapter",

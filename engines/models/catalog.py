@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import Group
-from django.core.validators import RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
-from engines.models.catalog_checks import validate_model_filename, validate_repository
-from engines.specs import ModelInfo
+from engines.models.catalog_checks import (
+    LONGEST_ENDPOINT,
+    validate_device,
+    validate_endpoint,
+    validate_folder,
+    validate_model_filename,
+    validate_pooling,
+    validate_remote_name,
+    validate_repository,
+    validate_runtime,
+    validate_tensor_split,
+)
+from engines.models.catalog_rules import entry_problems, fixed_problems
+from engines.runtimes.offload import MOST_GPUS
+from engines.specs import ModelInfo, ModelSource
 
 MODEL_ID = RegexValidator(
     r"^[a-z0-9][a-z0-9._:-]{0,127}$",
@@ -21,6 +37,21 @@ class ModelRole(models.TextChoices):
     EMBEDDING = "embedding", "Embedding"
 
 
+class SplitMode(models.TextChoices):
+    """How several GPUs share a model."""
+
+    NONE = "none", "On one GPU"
+    LAYER = "layer", "By layers"
+    ROW = "row", "By rows"
+
+
+class LoadQuantization(models.TextChoices):
+    """What weights are quantised to while they are loaded."""
+
+    FOUR_BITS = "4bit", "4 bits"
+    EIGHT_BITS = "8bit", "8 bits"
+
+
 class CatalogModel(models.Model):
     """The seed's ``ModelInfo`` and what operation needs; curated, never written by a download."""
 
@@ -32,9 +63,29 @@ class CatalogModel(models.Model):
     description = models.TextField(blank=True)
     model_family = models.CharField(max_length=64)
     role = models.CharField(max_length=16, choices=ModelRole, default=ModelRole.CHAT)
-    runtime = models.CharField(max_length=32, default=FILE_RUNTIME)
-    huggingface_repo = models.CharField(max_length=200, validators=[validate_repository])
-    filename = models.CharField(max_length=255, validators=[validate_model_filename])
+    runtime = models.CharField(max_length=32, default=FILE_RUNTIME, validators=[validate_runtime])
+    huggingface_repo = models.CharField(
+        max_length=200, blank=True, validators=[validate_repository]
+    )
+    filename = models.CharField(max_length=255, blank=True, validators=[validate_model_filename])
+    folder = models.CharField(
+        max_length=255,
+        blank=True,
+        validators=[validate_folder],
+        help_text="Only for a runtime of folders: one below each host's folder of models.",
+    )
+    endpoint = models.CharField(
+        max_length=LONGEST_ENDPOINT,
+        blank=True,
+        validators=[validate_endpoint],
+        help_text="Only for a server that runs the model, like http://host:8000/v1.",
+    )
+    remote_name = models.CharField(
+        max_length=200,
+        blank=True,
+        validators=[validate_remote_name],
+        help_text="What that server calls the model.",
+    )
     hub_endpoint = models.URLField(
         blank=True, help_text="Only for a mirror or a private hub; empty means the configured one."
     )
@@ -44,10 +95,49 @@ class CatalogModel(models.Model):
     file_size = models.BigIntegerField(default=0, help_text="Bytes; 0 until it is resolved.")
     sha256 = models.CharField(max_length=64, blank=True, validators=[SHA256])
     quantization = models.CharField(max_length=32, blank=True)
-    context_length = models.PositiveIntegerField(default=0, help_text="Tokens; 0 until known.")
+    context_length = models.PositiveIntegerField(
+        default=0, help_text="Tokens, fewer than the model can to save memory; 0 until known."
+    )
     embedding_dimension = models.PositiveIntegerField(null=True, blank=True)
+    device = models.CharField(
+        max_length=64,
+        default="auto",
+        validators=[validate_device],
+        help_text="auto, cpu, gpu, or devices as the runtime lists them, like CUDA0,CUDA1.",
+    )
+    gpu_layers = models.IntegerField(
+        default=-1,
+        validators=[MinValueValidator(-1), MaxValueValidator(10_000)],
+        help_text="Layers to compute on GPUs; -1 means all of them.",
+    )
+    split_mode = models.CharField(
+        max_length=8, choices=SplitMode, default=SplitMode.LAYER, help_text="With several GPUs."
+    )
+    main_gpu = models.PositiveSmallIntegerField(
+        default=0,
+        validators=[MaxValueValidator(MOST_GPUS - 1)],
+        help_text="The GPU of a model that is not split.",
+    )
+    tensor_split = models.JSONField(
+        default=list,
+        blank=True,
+        validators=[validate_tensor_split],
+        help_text="Each GPU's share, like [1, 1]; empty means by free memory.",
+    )
+    load_quantization = models.CharField(
+        max_length=8,
+        blank=True,
+        choices=LoadQuantization,
+        help_text="Only for a runtime that quantises while it loads.",
+    )
+    use_flash_attention = models.BooleanField(
+        default=True, help_text="Where model and hardware have it."
+    )
     pooling = models.CharField(
-        max_length=16, blank=True, help_text="mean, cls or last; empty means the model's own."
+        max_length=16,
+        blank=True,
+        validators=[validate_pooling],
+        help_text="mean, cls or last; empty means the model's own.",
     )
     normalise = models.BooleanField(default=True)
     query_prefix = models.CharField(max_length=200, blank=True)
@@ -77,9 +167,63 @@ class CatalogModel(models.Model):
     class Meta:
         ordering = ["model_id"]
         verbose_name = "catalog model"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(endpoint="", remote_name="")
+                | ~(models.Q(endpoint="") | models.Q(remote_name="")),
+                name="served_model_has_address_and_name",
+                violation_error_message="A model of a server has an endpoint and a remote_name.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(folder="", remote_name="")
+                | models.Q(filename="", remote_name="")
+                | models.Q(filename="", folder=""),
+                name="model_is_in_one_place",
+                violation_error_message="Give one of filename, folder and remote_name.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(endpoint__regex=r"^(https?://[^@?#[:space:]]+)?$"),
+                name="endpoint_is_plain_http",
+                violation_error_message="An endpoint is an http or https address, without a user.",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(gpu_layers__gte=-1) & ~models.Q(device=""),
+                name="device_can_be_meant",
+                violation_error_message="gpu_layers is -1 or more, and device is not empty.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.display_name or self.model_id
+
+    @property
+    def source(self) -> ModelSource:
+        """Where the model is."""
+        if self.remote_name:
+            return ModelSource.SERVER
+        return ModelSource.FOLDER if self.folder else ModelSource.FILE
+
+    def clean(self) -> None:
+        """Raise ValidationError by field when the runtime and the other fields do not go together."""
+        self.tags, self.tensor_split = self.tags or [], self.tensor_split or []
+        problems = entry_problems(self)
+        stored = CatalogModel.objects.filter(pk=self.pk).first() if self.pk else None
+        if stored is not None and stored.revisions.exists():
+            problems = {**problems, **fixed_problems(self, stored)}
+        if problems:
+            raise ValidationError({field: [text] for field, text in problems.items()})
+
+    def placement(self) -> dict[str, Any]:
+        """Return the fields of an EngineSpec that say where and how the model is computed."""
+        return {
+            "device": self.device,
+            "gpu_layers": self.gpu_layers,
+            "split_mode": self.split_mode,
+            "main_gpu": self.main_gpu,
+            "tensor_split": tuple(self.tensor_split),
+            "quantization": self.load_quantization,
+            "use_flash_attention": self.use_flash_attention,
+        }
 
     @property
     def embedder(self) -> CatalogModel:
@@ -104,11 +248,25 @@ class CatalogModel(models.Model):
 
 
 class ModelRevision(models.Model):
-    """One exact file: a commit and a digest. What a plan pins and a host holds."""
+    """One exact model: a file's commit and digest, a folder's digest, or a server's name for it.
+
+    What a plan pins and a host holds.
+    """
+
+    class Source(models.TextChoices):
+        FILE = ModelSource.FILE.value, "File"
+        FOLDER = ModelSource.FOLDER.value, "Folder"
+        SERVER = ModelSource.SERVER.value, "Server"
 
     model = models.ForeignKey(CatalogModel, on_delete=models.PROTECT, related_name="revisions")
-    commit = models.CharField(max_length=40)
-    sha256 = models.CharField(max_length=64, validators=[SHA256])
+    source = models.CharField(max_length=8, choices=Source, default=Source.FILE)
+    commit = models.CharField(max_length=40, help_text="Of names, where there is no repository.")
+    sha256 = models.CharField(
+        max_length=64,
+        blank=True,
+        validators=[SHA256],
+        help_text="Of a folder it is empty until a host has read it.",
+    )
     file_size = models.BigIntegerField()
     facts = models.JSONField(
         default=dict, blank=True, help_text="What the file's own header says, read after download."
@@ -122,7 +280,16 @@ class ModelRevision(models.Model):
         ordering = ["model", "-resolved_at"]
         constraints = [
             models.UniqueConstraint(fields=["model", "commit"], name="one_revision_per_commit"),
-            models.CheckConstraint(condition=models.Q(file_size__gt=0), name="revision_has_size"),
+            models.CheckConstraint(
+                condition=models.Q(source=ModelSource.FILE.value, file_size__gt=0)
+                | models.Q(source=ModelSource.FOLDER.value, sha256="", file_size=0)
+                | (
+                    models.Q(source=ModelSource.FOLDER.value, file_size__gt=0)
+                    & ~models.Q(sha256="")
+                )
+                | (models.Q(source=ModelSource.SERVER.value, file_size=0) & ~models.Q(sha256="")),
+                name="revision_has_size",
+            ),
         ]
 
     def __str__(self) -> str:

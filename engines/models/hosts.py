@@ -42,6 +42,40 @@ class Host(models.Model):
         return self.name
 
 
+class HostEvent(models.Model):
+    """One change of a host's status: append-only, written in the same transaction."""
+
+    host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="events")
+    from_status = models.CharField(max_length=16, blank=True)
+    to_status = models.CharField(max_length=16)
+    who = models.CharField(max_length=200)
+    why = models.TextField(blank=True)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.from_status} → {self.to_status}: {self.why}"
+
+
+class HostInvitation(models.Model):
+    """The right of one machine to join once, under one name; its token is kept nowhere."""
+
+    host_name = models.CharField(max_length=63, validators=[HOST_NAME])
+    token_hash = models.CharField(max_length=64, unique=True)
+    who = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.host_name}, until {self.expires_at:%F %T}"
+
+
 class CopyStatus(models.TextChoices):
     NOT_DOWNLOADED = "not_downloaded", "Not downloaded"
     DOWNLOADING = "downloading", "Downloading"

@@ -129,6 +129,12 @@ def adapters_for(user_id: int, revision_id: int | None) -> list[LoraAdapter]:
     return list(rows.select_related("base_revision").order_by("pk"))
 
 
+def adapters_with(adapter_ids: Sequence[int]) -> list[LoraAdapter]:
+    """Return the adapters with these keys; without keys nothing is asked."""
+    rows = LoraAdapter.objects.filter(pk__in=adapter_ids)
+    return list(rows.select_related("base_revision").order_by("pk"))
+
+
 def retraining_of(adapter: LoraAdapter) -> Retraining | None:
     """Return the migration that left an adapter behind; None while it is valid."""
     if adapter.status != AdapterStatus.INVALIDATED:

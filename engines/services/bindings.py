@@ -33,7 +33,10 @@ SELECT active.engine_id, active.revision_id, active.family,
        (SELECT coalesce(json_agg(json_build_array(b.id, b.live_index_id) ORDER BY b.id), '[]')::text
         FROM engines_knowledgebase b
         WHERE b.live_index_id IS NOT NULL AND (b.owner_id = %(user)s
-              OR b.group_id IN (SELECT group_id FROM my_groups)))
+              OR b.group_id IN (SELECT group_id FROM my_groups))),
+       ARRAY(SELECT a.id FROM engines_loraadapter a
+             WHERE a.user_id = %(user)s AND a.base_revision_id = active.revision_id
+                   AND a.status = 'active')
 FROM active
 LEFT JOIN engines_prompttemplate t ON t.family = active.family
 LEFT JOIN engines_userprompts u ON u.family = active.family AND u.user_id = %(user)s
@@ -42,12 +45,14 @@ LEFT JOIN engines_userprompts u ON u.family = active.family AND u.user_id = %(us
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """A person's engine, prompts and live indexes as (base id, index), all of one moment."""
+    """A person's engine, prompts, live indexes as (base id, index) and adapters, all of one moment."""
 
     engine: CatalogModel | None
     revision: ModelRevision | None
     prompts: Prompts
     indexes: list[tuple[int, VectorIndex]]
+    adapter_ids: list[int]
+    """Of the valid adapters that belong to the revision."""
 
 
 def request_binding(user: User) -> Binding:
@@ -57,13 +62,14 @@ def request_binding(user: User) -> Binding:
     """
     with connection.cursor() as cursor:
         cursor.execute(_BINDING, {"user": user.pk})
-        engine_id, revision_id, family, system, reasoning, chat_format, pairs = cursor.fetchone()
+        engine_id, revision_id, family, *texts, pairs, adapter_ids = cursor.fetchone()
     revision = ModelRevision.objects.select_related("model").filter(pk=revision_id).first()
     return Binding(
         engine=_engine(engine_id, revision),
         revision=revision,
-        prompts=Prompts(family, system, reasoning, chat_format),
+        prompts=Prompts(family, *texts),
         indexes=_indexes(json.loads(pairs)),
+        adapter_ids=adapter_ids,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -18,15 +19,26 @@ from django.utils import timezone
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import CatalogModel, ModelRevision, ModelRole
 from engines.services.shapes import try_to_read_shape
-from engines.specs import ModelInfo
+from engines.specs import ModelInfo, ModelSource
 from engines.transfer.hub import resolve_file
 
 FORMAT_VERSION = "1.0.0"
+COMMIT_DIGITS = 40
 STARTER = Path(__file__).resolve().parent.parent / "data" / "starter_catalog.jsonl"
 INFO_FIELDS = tuple(field.name for field in fields(ModelInfo))
 EXTRA_FIELDS = (
     "role",
     "runtime",
+    "folder",
+    "endpoint",
+    "remote_name",
+    "device",
+    "gpu_layers",
+    "split_mode",
+    "main_gpu",
+    "tensor_split",
+    "load_quantization",
+    "use_flash_attention",
     "hub_endpoint",
     "wanted_revision",
     "sha256",
@@ -38,7 +50,8 @@ EXTRA_FIELDS = (
     "licence",
     "published",
 )
-REQUIRED_FIELDS = ("display_name", "model_family", "huggingface_repo", "filename")
+MAY_BE_NULL = frozenset({"embedding_dimension"})
+REQUIRED_FIELDS = ("display_name", "model_family")
 STARTER_COMPANION = "granite-embedding-107m-multilingual"
 """Small, multilingual and under Apache-2.0: a sound embedder for engines that chat."""
 STARTER_PREFIXES = {"nomic-embed-text-v1.5": ("search_query: ", "search_document: ")}
@@ -74,9 +87,11 @@ def model_get(model_id: str) -> CatalogModel:
 def model_resolve(model: CatalogModel) -> ModelRevision:
     """Pin the file an entry means now: commit, size and digest as the hub states them.
 
-    Raises TransferError when the hub cannot be asked, ConflictError when it offers another file than
+    A folder or a server is asked by the host that uses it, not here. Raises TransferError when the hub cannot be asked, ConflictError when it offers another file than
     the curated digest, InvalidRequestError when the publisher states no digest at all.
     """
+    if model.source != ModelSource.FILE:
+        return _named_revision(model)
     endpoint = model.hub_endpoint or settings.HF_ENDPOINT
     remote = resolve_file(
         model.huggingface_repo,
@@ -100,6 +115,23 @@ def model_resolve(model: CatalogModel) -> ModelRevision:
         _remember_current(model, revision)
     if model.runtime == CatalogModel.FILE_RUNTIME:
         try_to_read_shape(revision, remote)
+    return revision
+
+
+def _named_revision(model: CatalogModel) -> ModelRevision:
+    """Return the one revision of a model that is known by its names."""
+    names = [model.runtime, model.model_id, model.remote_name or model.folder]
+    digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()
+    revision, _ = ModelRevision.objects.get_or_create(
+        model=model,
+        commit=digest[:COMMIT_DIGITS],
+        defaults={
+            "source": model.source,
+            "sha256": digest if model.source == ModelSource.SERVER else "",
+            "file_size": 0,
+        },
+    )
+    _remember_current(model, revision)
     return revision
 
 
@@ -162,13 +194,19 @@ def _import_entry(name: str, entry: Any) -> CatalogModel:
     absent = [field for field in REQUIRED_FIELDS if not entry.get(field)]
     if absent:
         raise InvalidRequestError(f"Missing: {', '.join(absent)}.")
-    values = {k: entry[k] for k in (*INFO_FIELDS, *EXTRA_FIELDS) if k in entry and k != "model_id"}
+    values = {
+        k: entry[k]
+        for k in (*INFO_FIELDS, *EXTRA_FIELDS)
+        if k in entry and k != "model_id" and (entry[k] is not None or k in MAY_BE_NULL)
+    }
     with transaction.atomic():
         model = CatalogModel.objects.filter(model_id=entry.get("model_id", name)).first()
         model = model or CatalogModel(model_id=entry.get("model_id", name))
         for field, value in values.items():
             setattr(model, field, value)
         model.embedding_model = _companion(entry)
+        # First the fields alone: what compares them needs values of the right kind.
+        model.clean_fields()
         model.full_clean()
         model.save()
     return model

@@ -10,10 +10,11 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, UnsafeModelFileError
 from engines.gguf.reader import read_header
+from engines.model_folders import folder_size
 from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
 from engines.paths import safe_join
 from engines.sharing.places import SharedPlaces
-from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
+from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec, ModelSource
 from engines.transfer.hub import pinned_file
 from engines.transfer.remote import RemoteFile
 
@@ -40,10 +41,17 @@ def copy_of(revision: ModelRevision, host: Host) -> ModelCopy:
 
 
 def is_present(copy: ModelCopy) -> bool:
-    """Whether the verified file is still there with its size; a look, not a re-hash."""
+    """Whether the verified file is still there with its size; a look, not a re-hash.
+
+    A server is not asked: its engine tells when it is gone.
+    """
     if copy.status != CopyStatus.DOWNLOADED:
         return False
-    path = Path(copy.path)
+    path, source = Path(copy.path), copy.revision.source
+    if source == ModelSource.SERVER:
+        return True
+    if source == ModelSource.FOLDER:
+        return path.is_dir() and folder_size(path) == copy.revision.file_size
     return path.is_file() and path.stat().st_size == copy.revision.file_size
 
 
@@ -61,9 +69,10 @@ def copy_mark(copy: ModelCopy, status: CopyStatus, *, error: str = "") -> None:
 def mark_unsafe(path: str, host_name: str, reason: str) -> int:
     """Have a file of a host never loaded again until an operator says so; returns how many copies.
 
-    ``reason`` is the sentence of the crash or the timeout.
+    ``reason`` is the sentence of the crash or the timeout. What a server runs is never marked.
     """
     held = ModelCopy.objects.filter(path=path, host__name=host_name, status=CopyStatus.DOWNLOADED)
+    held = held.exclude(revision__source=ModelSource.SERVER)
     return held.update(status=CopyStatus.UNSAFE, error=reason)
 
 
@@ -86,11 +95,17 @@ def clear_unsafe(copy: ModelCopy) -> None:
 
 
 def copy_downloaded(copy: ModelCopy, path: Path, sha256: str) -> None:
-    """Record a verified file and what its own header says; an unsafe one stays unsafe."""
-    _remember_facts(copy.revision, path)
+    """Record a verified file or folder, and what a file's header says; unsafe stays unsafe."""
+    if copy.revision.source == ModelSource.FILE:
+        _remember_facts(copy.revision, path)
+    copy_present(copy, str(path), sha256)
+
+
+def copy_present(copy: ModelCopy, path: str, checksum: str) -> None:
+    """Record what was verified to be there, at a path or by a server's name; unsafe stays unsafe."""
     copy.refresh_from_db(fields=["status", "error"])
     now = timezone.now()
-    copy.path, copy.checksum, copy.file_size = str(path), sha256, copy.revision.file_size
+    copy.path, copy.checksum, copy.file_size = path, checksum, copy.revision.file_size
     if copy.status != CopyStatus.UNSAFE:
         copy.status, copy.error = CopyStatus.DOWNLOADED, ""
     copy.downloaded_at = copy.downloaded_at or now
@@ -142,19 +157,26 @@ def engine_spec(
     embedding: EmbeddingSpec | None = None,
     adapters: tuple[AdapterSpec, ...] = (),
 ) -> EngineSpec:
-    """Return what a runtime needs to start a revision that lies at ``path``."""
+    """Return what a runtime needs to start a revision that lies at ``path``.
+
+    ``path`` is a file, a folder, or the name a server gives the model.
+    """
     if not path:
         raise InvalidRequestError(f"{revision} is not on this host; download it first.")
     model = revision.model
+    lengths = (model.context_length, int(revision.facts.get("context_length") or 0))
     return EngineSpec(
         engine_id=model.model_id,
         model_name=model.display_name,
         model_path=path,
         family=model.model_family,
         runtime=model.runtime,
-        context_length=int(revision.facts.get("context_length") or model.context_length or 0),
+        # A curator may give less than the model can, to save memory.
+        context_length=min(filter(None, lengths), default=0),
         threads=settings.SAM_ENGINE_THREADS,
         adapters=adapters,
-        model_sha256=revision.sha256,
+        model_sha256=revision.sha256 if revision.source == ModelSource.FILE else "",
         embedding=embedding,
+        endpoint=model.endpoint,
+        **model.placement(),
     )

@@ -7,10 +7,10 @@ from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.models import CatalogModel, Fingerprint, ModelRevision
-from engines.specs import EmbeddingSpec, fingerprint_digest
+from engines.models.catalog_checks import POOLINGS
+from engines.specs import EmbeddingSpec, ModelSource, fingerprint_digest
 
 DEFAULT_POOLING = "mean"
-USABLE_POOLINGS = frozenset({"mean", "cls", "last"})
 
 
 def embedding_spec_of(model: CatalogModel, revision: ModelRevision) -> EmbeddingSpec:
@@ -21,11 +21,8 @@ def embedding_spec_of(model: CatalogModel, revision: ModelRevision) -> Embedding
     facts: dict[str, Any] = revision.facts
     dimension = model.embedding_dimension or facts.get("embedding_length")
     max_tokens = facts.get("context_length") or model.context_length
-    if not (dimension and max_tokens):
-        raise InvalidRequestError(
-            f"What {model.model_id} embeds to is not known before its file was read once; "
-            "download it to a host, then repeat the request."
-        )
+    if not (dimension and max_tokens and revision.sha256):
+        raise _unknown(model)
     return EmbeddingSpec(
         dimension=int(dimension),
         max_tokens=int(max_tokens),
@@ -36,9 +33,21 @@ def embedding_spec_of(model: CatalogModel, revision: ModelRevision) -> Embedding
     )
 
 
+def _unknown(model: CatalogModel) -> InvalidRequestError:
+    if model.source == ModelSource.SERVER:
+        return InvalidRequestError(
+            f"{model.model_id} has not embedded anything yet. Does its server embed, and does the "
+            "entry say its context_length? Else give it an embedding_model."
+        )
+    return InvalidRequestError(
+        f"What {model.model_id} embeds to is not known before its file was read once; "
+        "download it to a host, then repeat the request."
+    )
+
+
 def _stated_pooling(facts: dict[str, Any]) -> str:
     stated = facts.get("pooling")
-    return stated if stated in USABLE_POOLINGS else DEFAULT_POOLING
+    return stated if stated in POOLINGS else DEFAULT_POOLING
 
 
 def spec_of(fingerprint: Fingerprint) -> EmbeddingSpec:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 import numpy as np
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
@@ -21,6 +22,7 @@ from engines.services.embedding_rows import binary_cursor, decode_vectors
 from engines.services.fingerprints import spec_of
 from engines.services.index_files import IndexFiles
 from engines.services.indexes import index_again
+from engines.services.search_filters import EVERYTHING, SearchFilter
 from engines.vectors import IndexCache, ReadOnlyIndex, search_flat
 
 __all__ = [
@@ -37,6 +39,8 @@ logger = logging.getLogger(__name__)
 EmbedQuery = Callable[[VectorIndex], Sequence[float] | NDArray[np.float32]]
 """Embeds the question with the embedder of that index, and no other."""
 
+MOST_CHOSEN = 10_000
+"""Passages of a filter's documents that are compared one by one; of more, the nearest are filtered."""
 SPARE = 16
 GROWTH = 4
 TRIES = 3
@@ -54,13 +58,24 @@ FROM (
 ) candidate
 JOIN LATERAL (
     SELECT id, content_hash FROM engines_chunk
-    WHERE id = candidate.id AND base_id = %b AND deleted_seq IS NULL LIMIT 1
+    WHERE id = candidate.id AND base_id = %b AND deleted_seq IS NULL /* narrowed */ LIMIT 1
 ) c ON true
 JOIN LATERAL (
     SELECT vector FROM engines_embedding
     WHERE fingerprint_id = %b AND content_hash = c.content_hash AND vector IS NOT NULL LIMIT 1
 ) e ON true
 """
+_OF_DOCUMENTS = """AND document_id IN (
+    SELECT id FROM engines_document
+    WHERE base_id = %b AND (%b::bigint[] IS NULL OR id = ANY(%b::bigint[]))
+          AND (%b::timestamptz IS NULL OR updated_at >= %b::timestamptz)
+          AND (%b::timestamptz IS NULL OR updated_at < %b::timestamptz)
+)"""
+_NARROWED = _CANDIDATES.replace("/* narrowed */", _OF_DOCUMENTS)
+_CHOSEN = """
+SELECT id FROM engines_chunk
+WHERE base_id = %b AND deleted_seq IS NULL /* narrowed */ LIMIT %b
+""".replace("/* narrowed */", _OF_DOCUMENTS)
 _TEXTS = """
 SELECT c.id, c.document_id, d.title, c.text, c.content_hash
 FROM engines_chunk c JOIN engines_document d ON d.id = c.document_id
@@ -94,15 +109,19 @@ def search_bases(
     k: int,
     store: ArtifactStore,
     cache: IndexCache | None = None,
+    narrowed: SearchFilter = EVERYTHING,
 ) -> list[Hit]:
     """Return the k best passages of several bases, best first; equal scores by chunk id.
 
     ``bindings`` are (base id, its index). The question is embedded once per space.
     """
+    wanted = _Wanted(k, narrowed)
     files = IndexFiles(store, cache) if cache else IndexFiles(store)
     queries: dict[int, NDArray[np.float32]] = {}
     found: list[list[Hit]] = []
     for base_id, index in bindings:
+        if narrowed.bases and base_id not in narrowed.bases:
+            continue
         if index.base_id != base_id:
             raise IndexFileError(
                 f"Index {index.pk} is not of base {base_id}; read the bindings again."
@@ -111,22 +130,40 @@ def search_bases(
             queries[index.fingerprint_id] = np.asarray(embed_query(index), dtype=np.float32)
         # A base may be deleted between reading the bindings and here: then it has no passages.
         with suppress(NotFoundError):
-            found.append(_search(index, queries[index.fingerprint_id], k, files))
-    return sorted(chain.from_iterable(found), key=lambda hit: (-hit.score, hit.chunk_id))[:k]
+            found.append(_search(index, queries[index.fingerprint_id], wanted, files))
+    best = sorted(chain.from_iterable(found), key=lambda hit: (-hit.score, hit.chunk_id))[:k]
+    return [hit for hit in best if narrowed.min_score is None or hit.score >= narrowed.min_score]
 
 
 def search_index(
     index: VectorIndex, query: NDArray[np.float32], *, k: int, store: ArtifactStore
 ) -> list[Hit]:
     """Return the k best passages of one index, live or not; ``query`` (d,) is of its own space."""
-    return _search(index, query, k, IndexFiles(store))
+    return _search(index, query, _Wanted(k), IndexFiles(store))
 
 
-def _search(index: VectorIndex, query: NDArray[np.float32], k: int, files: IndexFiles) -> list[Hit]:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How many passages, and of which documents."""
+
+    k: int
+    narrowed: SearchFilter = EVERYTHING
+
+    def documents(self, base_id: int) -> list[Any]:
+        """Return the values of the statement that narrows documents."""
+        chosen = self.narrowed.documents
+        ids = list(chosen) if chosen else None
+        after, before = self.narrowed.updated_after, self.narrowed.updated_before
+        return [base_id, ids, ids, after, after, before, before]
+
+
+def _search(
+    index: VectorIndex, query: NDArray[np.float32], wanted: _Wanted, files: IndexFiles
+) -> list[Hit]:
     """Search again when a passage was deleted between finding it and reading its text."""
     for _ in range(TRIES):
         current, opened = _open(index, files)
-        scores = _best(current, opened, query, k)
+        scores = _best(current, opened, query, wanted)
         hits = _read(current, scores)
         if len(hits) == len(scores):
             break
@@ -153,30 +190,49 @@ def _open(index: VectorIndex, files: IndexFiles) -> tuple[VectorIndex, ReadOnlyI
 
 
 def _best(
-    index: VectorIndex, opened: ReadOnlyIndex | None, query: NDArray[np.float32], k: int
+    index: VectorIndex, opened: ReadOnlyIndex | None, query: NDArray[np.float32], wanted: _Wanted
 ) -> dict[int, float]:
     """Return chunk id → score of the k best live chunks, best first.
 
-    More is asked of the file as long as too many of its candidates are dead.
+    More is asked of the file as long as too many of its candidates are dead, or of other documents.
     """
-    wanted = k + SPARE
+    size, k = wanted.k + SPARE, wanted.k
+    chosen = _chosen(index, wanted)
     while True:
-        candidates = opened.search(query, wanted).ids if opened else np.empty(0, np.int64)
-        ids, vectors = _live(index, candidates)
+        if chosen is None:
+            candidates = opened.search(query, size).ids if opened else np.empty(0, np.int64)
+        else:
+            candidates = chosen
+        ids, vectors = _live(index, candidates, wanted)
         alive = int(np.isin(candidates, ids).sum())
-        if alive >= k or len(candidates) < wanted:
+        if alive >= k or len(candidates) < size or chosen is not None:
             hits = search_flat(query, ids, vectors, k)
             return dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
-        wanted *= GROWTH
+        size *= GROWTH
+
+
+def _chosen(index: VectorIndex, wanted: _Wanted) -> NDArray[np.int64] | None:
+    """Return all chunks of the documents asked for; None when all are asked for, or too many."""
+    if not wanted.narrowed.narrows_documents:
+        return None
+    base_id = index.base_id
+    with binary_cursor() as cursor:
+        cursor.execute(_CHOSEN, [base_id, *wanted.documents(base_id), MOST_CHOSEN + 1])
+        ids = np.array([row[0] for row in cursor], dtype=np.int64)
+    return ids if len(ids) <= MOST_CHOSEN else None
 
 
 def _live(
-    index: VectorIndex, candidates: NDArray[np.int64]
+    index: VectorIndex, candidates: NDArray[np.int64], wanted: _Wanted
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    base_id = index.base_id
-    values = [candidates.tolist(), base_id, index.base_seq or 0, base_id, index.fingerprint_id]
+    base_id, is_narrow = index.base_id, wanted.narrowed.narrows_documents
+    values = [
+        *(candidates.tolist(), base_id, index.base_seq or 0, base_id),
+        *(wanted.documents(base_id) if is_narrow else ()),
+        index.fingerprint_id,
+    ]
     with binary_cursor() as cursor:
-        cursor.execute(_CANDIDATES, values)
+        cursor.execute(_NARROWED if is_narrow else _CANDIDATES, values)
         rows = cursor.fetchall()
     ids = np.array([row[0] for row in rows], dtype=np.int64)
     return ids, decode_vectors([row[1] for row in rows], spec_of(index.fingerprint).dimension)

@@ -1,27 +1,37 @@
-"""Getting, checking and removing model files on a host."""
+"""Getting, checking and removing models on a host: files, folders, and what a server runs for it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
 from django.utils import timezone
 
-from engines.exceptions import ConflictError, DigestMismatchError, SamError
+from engines.exceptions import (
+    ConflictError,
+    DigestMismatchError,
+    EngineError,
+    InvalidRequestError,
+    SamError,
+)
 from engines.models import CopyStatus, EnginePreference, Host, ModelCopy, ModelRevision
 from engines.services.copies import (
     copy_downloaded,
     copy_mark,
     copy_of,
     copy_path,
+    copy_present,
     is_needed_by_another,
     is_present,
     refuse_unsafe,
     remote_file,
     shared_places,
 )
+from engines.services.elsewhere import folder_verify, server_verify
 from engines.sharing.links import remove_name
+from engines.specs import ModelSource
 from engines.transfer.download import download
 from engines.transfer.remote import Progress, RemoteFile
 from engines.transfer.verify import Content, verify_file
@@ -36,14 +46,19 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """How a file came here: bytes over the network, and sentences for people."""
+    """How a model came here: bytes over the network, and sentences for people."""
 
     fetched: int
     notes: tuple[str, ...] = ()
+    had_to_come: bool = True
+    """False for what was there already, as a server and a folder are."""
 
 
 def fetch_engine(ctx: StepContext) -> Outcome:
-    """Bring the target and its embedder to this host; what is there and verified is left alone."""
+    """Bring the target and its embedder to this host; what is there and verified is left alone.
+
+    A server is asked each time, because nobody but it knows what it runs.
+    """
     wanted = dict.fromkeys(
         revision
         for revision in (ctx.plan.to_revision, ctx.plan.embedder_revision)
@@ -69,22 +84,22 @@ def _fetch_all(ctx: StepContext, revisions: list[ModelRevision]) -> Outcome:
 
 def _told(arrivals: dict[str, Arrival]) -> str:
     moved = sum(arrival.fetched for arrival in arrivals.values())
-    names = ", ".join(arrivals)
+    came = [name for name, arrival in arrivals.items() if arrival.had_to_come]
+    fetched = [f"Fetched {', '.join(came)}: {moved / MIB:.1f} MiB."] if came else []
     notes = [note for arrival in arrivals.values() for note in arrival.notes]
-    if moved == 0 and not notes:
-        return f"{names} already here and verified."
-    fetched = f"Fetched {names}: {moved / MIB:.1f} MiB."
-    return " ".join([fetched, *notes])
+    return " ".join([*fetched, *notes]) or f"{', '.join(arrivals)} already here and verified."
 
 
 def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> Arrival:
     copy = copy_of(revision, required_host(ctx))
     refuse_unsafe(copy)
-    if is_present(copy):
-        return Arrival(0)
-    copy_mark(copy, CopyStatus.DOWNLOADING)
+    was_present = is_present(copy)
+    if was_present and revision.source != ModelSource.SERVER:
+        return Arrival(0, had_to_come=False)
+    if not was_present:
+        copy_mark(copy, CopyStatus.DOWNLOADING)
     try:
-        return _transfer(ctx, copy, begun)
+        return BRING[ModelSource(revision.source)](ctx, copy, begun)
     except DigestMismatchError as error:
         copy_mark(copy, CopyStatus.CORRUPTED, error=str(error))
         raise
@@ -92,7 +107,8 @@ def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> Arrival:
         # Somebody else fetches it now, or will in a moment; the row is theirs.
         raise
     except SamError as error:
-        copy_mark(copy, CopyStatus.NOT_DOWNLOADED, error=str(error))
+        if not was_present:
+            copy_mark(copy, CopyStatus.NOT_DOWNLOADED, error=str(error))
         raise
 
 
@@ -123,6 +139,32 @@ def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     return Arrival(result.bytes_fetched, _offered(result.path, revision, remote))
 
 
+def _read_folder(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
+    def report(done: int) -> None:
+        ctx.progress(begun, f"{copy.revision.model.model_id}: {done / MIB:.1f} MiB read")
+
+    folder = folder_verify(copy.revision, ctx.models_dir, report)
+    copy_downloaded(copy, folder, copy.revision.sha256)
+    return Arrival(
+        0, (f"{copy.revision} is the folder {copy.revision.model.folder}.",), had_to_come=False
+    )
+
+
+def _meet_server(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
+    model = copy.revision.model
+    ctx.progress(begun, f"Asking {model.endpoint} for {model.remote_name}.")
+    server_verify(copy.revision, ctx.engine)
+    copy_present(copy, model.remote_name, copy.revision.sha256)
+    return Arrival(0, (f"{copy.revision} is served at {model.endpoint}.",), had_to_come=False)
+
+
+BRING: dict[ModelSource, Callable[[StepContext, ModelCopy, float], Arrival]] = {
+    ModelSource.FILE: _transfer,
+    ModelSource.FOLDER: _read_folder,
+    ModelSource.SERVER: _meet_server,
+}
+
+
 def _offered(path: Path, revision: ModelRevision, remote: RemoteFile) -> tuple[str, ...]:
     if not settings.SAM_SHARE_MODELS:
         return ()
@@ -132,8 +174,11 @@ def _offered(path: Path, revision: ModelRevision, remote: RemoteFile) -> tuple[s
 def verify_model(ctx: StepContext) -> Outcome:
     """Hash the file again; a changed one becomes corrupted, an absent one missing."""
     copy = _copy_of_plan(ctx.plan, required_host(ctx))
+    if copy.revision.source == ModelSource.SERVER:
+        return _verify_server(ctx, copy)
     path = Path(copy.path)
-    if not copy.path or not path.is_file():
+    is_folder = copy.revision.source == ModelSource.FOLDER
+    if not copy.path or not (path.is_dir() if is_folder else path.is_file()):
         return Outcome(
             f"{copy.revision} is missing on this host; download it again.",
             effects=lambda: copy_mark(copy, CopyStatus.MISSING, error="The file is gone."),
@@ -152,7 +197,28 @@ def verify_model(ctx: StepContext) -> Outcome:
     )
 
 
+def _verify_server(ctx: StepContext, copy: ModelCopy) -> Outcome:
+    """Ask it; one that cannot be reached is asked again later, one that says no is not used."""
+    half(ctx)
+    try:
+        server_verify(copy.revision, ctx.engine)
+    except (EngineError, InvalidRequestError) as error:
+        sentence = str(error)
+        return Outcome(
+            sentence, effects=lambda: copy_mark(copy, CopyStatus.CORRUPTED, error=sentence)
+        )
+    model = copy.revision.model
+    return Outcome(
+        f"{copy.revision} is served as before.",
+        effects=lambda: copy_present(copy, model.remote_name, copy.revision.sha256),
+    )
+
+
 def _verify(ctx: StepContext, copy: ModelCopy) -> None:
+    if copy.revision.source == ModelSource.FOLDER:
+        _read_folder(ctx, copy, 0.0)
+        return
+
     def report(progress: Progress) -> None:
         ctx.progress(progress.done / max(progress.total, 1), f"Hashing {copy.revision}.")
 
@@ -171,7 +237,10 @@ def _never() -> bool:
 
 
 def delete_model(ctx: StepContext) -> Outcome:
-    """Remove a model's file from this host; refused while somebody's engine or a plan needs it."""
+    """Remove a model's file from this host; refused while somebody's engine or a plan needs it.
+
+    A folder was put there by somebody, who removes it.
+    """
     copy = _copy_of_plan(ctx.plan, required_host(ctx))
     _refuse_if_needed(copy.revision)
     path = copy.path
@@ -179,6 +248,8 @@ def delete_model(ctx: StepContext) -> Outcome:
     copy_mark(copy, CopyStatus.NOT_DOWNLOADED)
     if not path:
         return Outcome(f"{copy.revision} was not on this host.")
+    if copy.revision.source != ModelSource.FILE:
+        return Outcome(f"This host uses {copy.revision} no more; what runs or holds it stays.")
     if is_needed_by_another(copy, path):
         return Outcome(f"{copy.revision} is deleted; another model here is the same file.")
     freed = remove_name(Path(path))

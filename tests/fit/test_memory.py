@@ -59,6 +59,8 @@ def test_a_sliding_window_keeps_the_window_and_one_batch(tmp_path: Path) -> None
     assert estimate(shape, Load(131_072)).kv_cache == full + windows
     assert estimate(shape, Load(131_072, parallel=3)).kv_cache == 3 * (full + windows)
     assert estimate(shape, Load(256)).kv_cache == 62 * 256 * per_token
+    together = estimate(shape, Load(131_072, parallel=3, shared=True)).kv_cache
+    assert together == full + 52 * (3 * 1024 + 512) * per_token
 
 
 def test_latent_attention_keeps_one_row_for_all_heads(tmp_path: Path) -> None:
@@ -78,6 +80,8 @@ def test_a_hybrid_keeps_caches_in_few_layers_and_a_state_a_request_in_the_others
     assert one.kv_cache == 12 * 8192 * 2 * 2 * 256 * 2
     assert (one.states, four.states) == (36 * state, 4 * 36 * state)
     assert estimate(shape, Load(65_536)).states == one.states
+    shared = estimate(shape, Load(8192, parallel=4, shared=True))
+    assert (shared.kv_cache, shared.states) == (one.kv_cache, four.states)
 
 
 @pytest.mark.parametrize(("cache_type", "bits"), [("f16", 16), ("q8_0", 8.5), ("q4_0", 4.5)])

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from copy import copy
 from typing import Any
 
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError as ModelValidationError
 from rest_framework import serializers
 
 from engines.models import CatalogModel, Host, ModelCopy, ModelRole
-from engines.models.catalog_checks import validate_model_filename, validate_repository
+from engines.models.catalog_checks import (
+    validate_model_filename,
+    validate_repository,
+    validate_tensor_split,
+)
+from engines.runtimes.offload import MOST_GPUS
 from migrations_app.api.base import ClosedSerializer, refuse_unknown_fields
 
 MAX_TAGS = 50
@@ -20,8 +27,18 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
     tags = serializers.ListField(
         child=serializers.CharField(max_length=64), max_length=MAX_TAGS, required=False
     )
-    filename = serializers.CharField(max_length=255, validators=[validate_model_filename])
-    huggingface_repo = serializers.CharField(max_length=193, validators=[validate_repository])
+    filename = serializers.CharField(
+        max_length=255, validators=[validate_model_filename], allow_blank=True, required=False
+    )
+    huggingface_repo = serializers.CharField(
+        max_length=193, validators=[validate_repository], allow_blank=True, required=False
+    )
+    tensor_split = serializers.ListField(
+        child=serializers.FloatField(),
+        max_length=MOST_GPUS,
+        validators=[validate_tensor_split],
+        required=False,
+    )
     embedding_model = serializers.SlugRelatedField(
         slug_field="model_id",
         queryset=CatalogModel.objects.filter(role=ModelRole.EMBEDDING),
@@ -46,6 +63,16 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
             "runtime",
             "huggingface_repo",
             "filename",
+            "folder",
+            "endpoint",
+            "remote_name",
+            "device",
+            "gpu_layers",
+            "split_mode",
+            "main_gpu",
+            "tensor_split",
+            "load_quantization",
+            "use_flash_attention",
             "hub_endpoint",
             "wanted_revision",
             "current_commit",
@@ -76,6 +103,17 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
         if self.instance is not None and value != self.instance.model_id:
             raise serializers.ValidationError("A model's id never changes; add another entry.")
         return value
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        """Refuse fields that do not go together, as the admin and an import do."""
+        entry = copy(self.instance) if self.instance is not None else CatalogModel()
+        for name in attrs.keys() - {"allowed_groups"}:
+            setattr(entry, name, attrs[name])
+        try:
+            entry.clean()
+        except ModelValidationError as error:
+            raise serializers.ValidationError(error.message_dict) from error
+        return attrs
 
     def validate_file_size(self, value: int) -> int:
         if value < 0:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from django.contrib.auth.models import Group
 from rest_framework import serializers
 
 from engines.models import Conversation, Document, KnowledgeBase, Message
+from engines.services.search_filters import LARGEST_ID, LISTS, MOST_BASES, MOST_DOCUMENTS, TIMES
 from migrations_app.api.base import ClosedSerializer
 
 MAX_TEXT_CHARS = 50_000_000
 MAX_QUERY_CHARS = 4_000
 MAX_HITS = 50
+FILTERS = (*LISTS, *TIMES, "min_score")
 MAX_MESSAGE_CHARS = 100_000
 
 
@@ -94,6 +99,38 @@ class DocumentUploadSerializer(ClosedSerializer):
 class SearchSerializer(ClosedSerializer):
     query = serializers.CharField(max_length=MAX_QUERY_CHARS)
     k = serializers.IntegerField(min_value=1, max_value=MAX_HITS, default=5)
+    bases = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        required=False,
+        allow_empty=False,
+        max_length=MOST_BASES,
+        help_text="Only in these bases.",
+    )
+    documents = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        required=False,
+        allow_empty=False,
+        max_length=MOST_DOCUMENTS,
+        help_text="Only in these documents.",
+    )
+    updated_after = serializers.DateTimeField(
+        required=False, help_text="Only in documents last written then or later."
+    )
+    updated_before = serializers.DateTimeField(
+        required=False, help_text="Only in documents last written before."
+    )
+    min_score = serializers.FloatField(
+        min_value=-1, max_value=1, required=False, help_text="The smallest cosine."
+    )
+
+    def narrowed(self) -> dict[str, Any]:
+        """Return what the search is narrowed to, as JSON."""
+        given = {name: self.validated_data.get(name) for name in FILTERS}
+        return {
+            name: value.isoformat() if isinstance(value, datetime) else value
+            for name, value in given.items()
+            if value is not None
+        }
 
 
 class HitSerializer(ClosedSerializer):
@@ -124,6 +161,10 @@ class ConversationCreateSerializer(ClosedSerializer):
     title = serializers.CharField(max_length=200, allow_blank=True, default="")
 
 
+class ConversationRenameSerializer(ClosedSerializer):
+    title = serializers.CharField(max_length=200, allow_blank=True)
+
+
 class MessageSerializer(serializers.ModelSerializer[Message]):
     engine = serializers.CharField(
         source="engine.model_id", allow_null=True, default=None, help_text="Who wrote it."
@@ -141,8 +182,21 @@ class MessageCreateSerializer(ClosedSerializer):
     temperature = serializers.FloatField(min_value=0.0, max_value=2.0, default=0.7)
 
 
+class FallbackForSerializer(ClosedSerializer):
+    """The active engine, which could not be made ready."""
+
+    engine_id = serializers.CharField()
+    reason = serializers.CharField()
+
+
 class ExchangeSerializer(ClosedSerializer):
     """What was said and what the engine answered, both kept."""
 
     message = MessageSerializer()
     answer = MessageSerializer()
+    fallback_for = FallbackForSerializer(
+        allow_null=True, help_text="For which engine another one answered; null as a rule."
+    )
+    left_out = serializers.IntegerField(
+        help_text="How many of the oldest messages the engine's context had no room for."
+    )

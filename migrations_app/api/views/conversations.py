@@ -12,11 +12,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engines.models import Conversation, Message
-from engines.services.conversations import conversation_create
+from engines.services.conversations import (
+    conversation_create,
+    conversation_delete,
+    conversation_rename,
+)
 from migrations_app.api.base import ApiView, Rows, WorkThrottle, row_or_404, validated
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
     ConversationCreateSerializer,
+    ConversationRenameSerializer,
     ConversationSerializer,
     ExchangeSerializer,
     MessageCreateSerializer,
@@ -51,6 +56,20 @@ class ConversationViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[C
             headers={"Location": address},
         )
 
+    @extend_schema(request=ConversationRenameSerializer, responses=ConversationSerializer)
+    def partial_update(self, request: Request, **lookup: Any) -> Response:
+        """Rename a conversation."""
+        conversation = self.get_object()
+        asked = validated(ConversationRenameSerializer(data=request.data))
+        conversation_rename(conversation, asked["title"])
+        return Response(ConversationSerializer(conversation).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **lookup: Any) -> Response:
+        """Delete a conversation with all its messages, for good."""
+        conversation_delete(self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
 
 class MessageViews(mixins.ListModelMixin, Rows[Message]):
     """The messages of one conversation, in order."""
@@ -70,14 +89,13 @@ class MessageViews(mixins.ListModelMixin, Rows[Message]):
         """Say something and wait for the engine's answer; both are kept."""
         conversation = self._conversation()
         asked = validated(MessageCreateSerializer(data=request.data))
-        message, answer = answer_in(
+        exchange = answer_in(
             conversation,
             asked["content"],
             max_tokens=asked["max_tokens"],
             temperature=asked["temperature"],
         )
-        shown = ExchangeSerializer({"message": message, "answer": answer})
-        return Response(shown.data, status=status.HTTP_201_CREATED)
+        return Response(ExchangeSerializer(exchange).data, status=status.HTTP_201_CREATED)
 
     def _conversation(self) -> Conversation:
         mine = Conversation.objects.filter(user=self.caller)

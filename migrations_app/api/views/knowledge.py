@@ -31,6 +31,7 @@ from migrations_app.api.idempotency import idempotent
 from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictJSONParser
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
+    FILTERS,
     BaseCreateSerializer,
     BaseRenameSerializer,
     BaseSerializer,
@@ -234,12 +235,12 @@ def _from_file(upload: UploadedFile[Any], title: str | None) -> dict[str, Any]:
 class SearchView(ApiView):
     """Search all bases that the caller may read, by meaning."""
 
-    query_parameters = frozenset({"query", "k"})
+    query_parameters = frozenset({"query", "k", *FILTERS})
 
     @extend_schema(parameters=[SearchSerializer], responses=SearchAnswerSerializer)
     def get(self, request: Request) -> Response:
         """Search with the question in the address."""
-        return self._search(request.query_params.dict())
+        return self._search(request.query_params)
 
     @extend_schema(request=SearchSerializer, responses=SearchAnswerSerializer)
     def post(self, request: Request) -> Response:
@@ -247,6 +248,8 @@ class SearchView(ApiView):
         return self._search(request.data)
 
     def _search(self, asked: Any) -> Response:
-        content = validated(SearchSerializer(data=asked))
-        found = search_for(self.caller, content["query"], content["k"])
+        serializer = SearchSerializer(data=asked)
+        content = validated(serializer)
+        narrowed = serializer.narrowed()
+        found = search_for(self.caller, content["query"], content["k"], narrowed)
         return Response(SearchAnswerSerializer(found).data)

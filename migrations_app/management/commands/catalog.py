@@ -35,8 +35,13 @@ class Command(SamCommand):
         parser.add_argument("model_id")
         parser.add_argument("--name", required=True, help="What people read.")
         parser.add_argument("--family", required=True)
-        parser.add_argument("--repo", required=True, help="organisation/repository on the Hub")
-        parser.add_argument("--file", required=True, help="The GGUF file in it.")
+        parser.add_argument("--repo", default="", help="organisation/repository on the Hub")
+        parser.add_argument("--file", default="", help="The GGUF file in it.")
+        parser.add_argument("--runtime", default=CatalogModel.FILE_RUNTIME)
+        parser.add_argument("--folder", default="", help="Of a runtime of folders.")
+        parser.add_argument("--endpoint", default="", help="Of a server that runs the model.")
+        parser.add_argument("--remote-name", default="", help="What that server calls it.")
+        parser.add_argument("--context-length", type=int, default=0, help="Tokens; 0: not known.")
         parser.add_argument("--role", choices=["chat", "embedding"], default="chat")
         parser.add_argument("--embedding-model", help="The companion that embeds for it.")
         parser.add_argument("--revision", default="main")
@@ -81,6 +86,11 @@ class Command(SamCommand):
             "model_family": options["family"],
             "huggingface_repo": options["repo"],
             "filename": options["file"],
+            "runtime": options["runtime"],
+            "folder": options["folder"],
+            "endpoint": options["endpoint"],
+            "remote_name": options["remote_name"],
+            "context_length": options["context_length"],
             "role": options["role"],
             "embedding_model": options["embedding_model"],
             "wanted_revision": options["revision"],

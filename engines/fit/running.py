@@ -1,0 +1,49 @@
+"""What SAM's own engines take of a host: the context they really get, where it really goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from engines.fit.memory import Load
+from engines.fit.model_shape import ModelShape
+from engines.fit.placement import place
+from engines.machine import Machine
+from engines.specs import ANSWERS_AT_ONCE, EngineSpec
+
+GUESS_FACTOR = 1.2
+"""Memory of a loaded model over its files' size, where nobody can read their header."""
+SHORTEST_CONTEXT = 512
+"""Tokens of a model that does not say how many it was trained for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Bytes of a host's memory and of its GPUs that one engine takes."""
+
+    memory: int
+    vram: int = 0
+    without_gpus: int = 0
+    """Bytes of memory where the engine finds that it has no GPU after all."""
+
+
+def load_of(spec: EngineSpec, shape: ModelShape) -> Load:
+    """Return the load an engine of SAM gets: one context, shared by all it answers at once."""
+    asked = spec.embedding.max_tokens if spec.embedding else spec.context_length
+    known = [tokens for tokens in (asked, shape.context_length) if tokens]
+    length = min(known, default=SHORTEST_CONTEXT)
+    if spec.embedding:
+        return Load(length)
+    return Load(length, parallel=ANSWERS_AT_ONCE, shared=True)
+
+
+def need_of(spec: EngineSpec, shape: ModelShape | None, size: int, machine: Machine) -> Need:
+    """Return what an engine takes of an otherwise empty machine; ``size`` is its files' bytes."""
+    if shape is None:
+        guess = int(size * GUESS_FACTOR)
+        return Need(guess, without_gpus=guess)
+    usable = replace(machine, gpus=()) if spec.device == "cpu" or not spec.gpu_layers else machine
+    found = place(shape, load_of(spec, shape), usable)
+    total = found.estimate.total
+    if not found.fits:
+        return Need(total, without_gpus=total)
+    return Need(found.memory_bytes, found.gpu_bytes, total)

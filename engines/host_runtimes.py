@@ -1,0 +1,25 @@
+"""The runtimes of this process, with the keys of their servers and this host's options."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from django.conf import settings
+
+from engines.runtimes.llama_cpp import LlamaOptions
+from engines.runtimes.registry import EngineRegistry
+
+
+@cache
+def engine_registry() -> EngineRegistry:
+    """Return the registry of this process; a plugin installed later needs a restart."""
+    return EngineRegistry(settings.SAM_ENGINE_KEYS, _llama_options())
+
+
+def _llama_options() -> LlamaOptions:
+    """What is set by hand is taken; the rest is measured once per model."""
+    return LlamaOptions(
+        embedding_lanes=settings.SAM_EMBEDDING_LANES,
+        pack_tokens=settings.SAM_EMBEDDING_PACK_TOKENS,
+        batch_settings=str(settings.SAM_BATCH_SETTINGS) if settings.SAM_MEASURE_EMBEDDING else "",
+    )

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import re
+
+from django.test import Client
+from redis import Redis
+
+from engines.models import EngineFallback, Host
+from engines.services.fallbacks import incident_note
+from engines.services.hosts import host_join
+from tests.admin.test_admin import act, curator, engines, operator, people
+from tests.api.people import Engines
+
+__all__ = ["curator", "engines", "operator", "people"]
+
+HOSTS = "/admin/engines/host/"
+
+
+def test_an_operator_drains_takes_back_and_retires(
+    operator: Client, engines: Engines, redis_client: Redis
+) -> None:
+    hosts = [engines.host]
+
+    assert "cannot become retired" in act(operator, HOSTS, "retire", hosts)
+    assert act(operator, HOSTS, "drain", hosts) == "1 hosts are draining."
+    assert act(operator, HOSTS, "resume", hosts) == "1 hosts are active again."
+    assert act(operator, HOSTS, "drain_knowing", hosts) == "1 hosts are draining."
+    assert act(operator, HOSTS, "retire", hosts) == "1 hosts are retired."
+    said = act(operator, HOSTS, "invite_again", hosts)
+    token = re.search(r"SAM_JOIN_TOKEN=(\S+)", said)
+    assert token is not None
+    assert host_join("gpu-1", token[1]).status == "joining"
+
+    page = operator.get(f"{HOSTS}{engines.host.pk}/change/").content.decode()
+    assert "Drained, and nothing runs there." in page
+
+
+def test_a_curator_moves_no_host_and_sets_what_answers_instead(
+    curator: Client, engines: Engines
+) -> None:
+    answer = curator.post(HOSTS, {"action": "drain", "_selected_action": [engines.host.pk]})
+    assert answer.status_code in (200, 302, 403)
+    assert Host.objects.get(pk=engines.host.pk).status == "active"
+
+    rule = {"engine": engines.old.pk, "answers": engines.new.pk}
+    assert curator.post("/admin/engines/enginefallback/add/", rule).status_code == 302
+    same = {"engine": engines.new.pk, "answers": engines.new.pk}
+    assert curator.post("/admin/engines/enginefallback/add/", same).status_code == 200
+    assert EngineFallback.objects.count() == 1
+    failed, other = engines.old.current_revision, engines.new.current_revision
+    assert failed is not None
+    assert other is not None
+    incident_note(failed.pk, other.pk, "It crashed.")
+    assert "It crashed." in curator.get("/admin/engines/fallbackincident/").content.decode()

@@ -1,0 +1,142 @@
+"""Draining and retiring: what runs ends, nothing new begins, and nothing in flight is left behind."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from redis import Redis
+
+from engines.exceptions import ConflictError
+from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
+from engines.services.hosts import host_join, hosts_lose
+from migrations_app.controller import get_migration_controller
+from migrations_app.host_care import host_drain, host_retire
+from migrations_app.library import get_model_library_manager
+from migrations_app.live_load import hold
+from migrations_app.models import Plan
+from migrations_app.planning import choose_host, plan_rollback
+from migrations_app.states import PlanKind
+from migrations_app.transitions import Outcome, claim_step, finish_step, request_cancel
+from tests.worker.plans import first_step, make_host, make_plan
+from worker.sweeper import sweep
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def host(redis_client: Redis) -> Host:
+    return make_host()
+
+
+def drained(host: Host) -> Host:
+    return host_drain(host, who="oscar")
+
+
+def make_copy(host: Host) -> ModelCopy:
+    model = CatalogModel.objects.create(
+        model_id="tiny", display_name="Tiny", model_family="llama", filename="tiny.gguf"
+    )
+    revision = ModelRevision.objects.create(
+        model=model, commit="a" * 40, sha256="b" * 64, file_size=10
+    )
+    CatalogModel.objects.update(current_revision=revision)
+    return ModelCopy.objects.create(
+        revision=revision, host=host, path="/x", checksum="b" * 64, status=CopyStatus.DOWNLOADED
+    )
+
+
+def test_a_started_plan_goes_on_to_its_end_on_a_draining_host(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    drained(host)
+    plan.steps.update(published_at=None)
+
+    assert sweep().startswith("1 steps sent again")
+
+    with pytest.raises(ConflictError, match=f"{host.name} still has 5 steps of running plans"):
+        host_retire(host, who="oscar")
+    host.refresh_from_db()
+    assert host.status == "draining"
+
+
+def test_nothing_new_is_placed_on_a_draining_host(host: Host) -> None:
+    copy = make_copy(host)
+    planned = Plan.objects.create(kind=PlanKind.VERIFY, host=host)
+    other = make_host("other")
+    drained(host)
+
+    assert choose_host([copy.revision]) == other
+    with pytest.raises(ConflictError, match="is draining and takes no new work"):
+        get_migration_controller().execute_migration(planned.pk)
+    planned.refresh_from_db()
+    assert planned.status == "pending"
+    with pytest.raises(ConflictError, match="is draining; choose an active one"):
+        get_model_library_manager().start_download("tiny", host=host.name)
+
+
+def test_the_way_back_of_a_plan_leads_over_another_host(host: Host) -> None:
+    user = User.objects.create(username="ada")
+    first, second = (
+        Plan.objects.create(kind=PlanKind.MIGRATE, host=host, user=user) for _ in range(2)
+    )
+    assert plan_rollback(first, actor=None).host == host
+    other = make_host("other")
+    drained(host)
+    second.refresh_from_db()
+
+    assert plan_rollback(second, actor=None).host == other
+
+
+@pytest.mark.parametrize("what", ["a step", "a request"])
+def test_a_host_is_retired_once_all_has_ended(host: Host, redis_client: Redis, what: str) -> None:
+    if what == "a request":
+        hold(redis_client, host.name, ["r"])
+    else:
+        plan = make_plan(PlanKind.VERIFY, host)
+        claim = claim_step(first_step(plan).pk, f"{host.name}:1:x/1")
+        assert claim is not None
+    drained(host)
+
+    with pytest.raises(ConflictError, match="wait for them, or cancel"):
+        host_retire(host, who="oscar")
+
+    if what == "a request":
+        redis_client.flushall()
+    else:
+        assert claim is not None
+        finish_step(claim, Outcome("Done."))
+    assert host_retire(host, who="oscar").status == "retired"
+    assert host_retire(host, who="oscar").events.count() == 2
+
+
+def test_a_cancelled_plan_does_not_hold_a_host(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    drained(host)
+    request_cancel(plan.pk, who="oscar")
+
+    assert host_retire(host, who="oscar").status == "retired"
+
+
+def test_files_of_a_retired_host_are_neither_offered_nor_deleted(host: Host) -> None:
+    make_copy(host)
+    drained(host)
+    host_retire(host, who="oscar")
+
+    library = get_model_library_manager()
+    assert library.get_model_status("tiny") == "missing"
+    assert library.delete_model("tiny") is False
+    assert Plan.objects.count() == 0
+
+
+def test_only_active_hosts_are_lost_and_each_leaves_an_event(host: Host) -> None:
+    long_ago = timezone.now() - timedelta(days=1)
+    make_host("draining", status=HostStatus.DRAINING, last_seen=long_ago)
+    silent = make_host("silent", last_seen=long_ago)
+
+    assert hosts_lose(50, who="sweeper") == 1
+
+    assert list(Host.objects.filter(status="lost")) == [silent]
+    assert silent.events.get().why == "Silent for 50 s."
+    assert host_join("silent", "") == silent
