@@ -14,9 +14,19 @@ from django.http import HttpRequest
 from rest_framework.authtoken.models import TokenProxy
 
 from engines.admin import INLINE_STYLE, CatalogAdmin, RoleAdmin
-from engines.models import CatalogModel, Host, HostStatus, ModelCopy, TokenQuota, TokenUsage
+from engines.models import (
+    CatalogModel,
+    EngineFallback,
+    FallbackIncident,
+    Host,
+    HostStatus,
+    ModelCopy,
+    TokenQuota,
+    TokenUsage,
+)
 from engines.services.roles import is_operator
 from migrations_app.admin_copies import ModelCopyAdmin
+from migrations_app.admin_hosts import EngineFallbackAdmin, FallbackIncidentAdmin, HostCareAdmin
 from migrations_app.admin_people import GroupAdmin, PeopleAdmin
 from migrations_app.admin_reports import report_each
 from migrations_app.admin_usage import TokenQuotaAdmin, TokenUsageAdmin
@@ -27,8 +37,11 @@ from migrations_app.models import Plan, PlanEvent, Step
 admin.site.site_header = admin.site.site_title = "SAM"
 admin.site.index_title = "Engines, people and plans"
 # The framework's own page of tokens shows every key.
-admin.site.unregister([Group, TokenProxy, User])
+admin.site.unregister([Group, Host, TokenProxy, User])
+admin.site.register(EngineFallback, EngineFallbackAdmin)
+admin.site.register(FallbackIncident, FallbackIncidentAdmin)
 admin.site.register(Group, GroupAdmin)
+admin.site.register(Host, HostCareAdmin)
 admin.site.register(User, PeopleAdmin)
 admin.site.register(ModelCopy, ModelCopyAdmin)
 admin.site.register(TokenQuota, TokenQuotaAdmin)

@@ -15,6 +15,7 @@ from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import KnowledgeBase
 from engines.services.catalog import model_get
 from engines.services.preferences import preference_of
+from migrations_app.host_care import refuse_leaving_host
 from migrations_app.models import Plan, Step
 from migrations_app.planning import (
     Options,
@@ -70,6 +71,8 @@ class MigrationController:
     def execute_migration(self, migration_id: str | UUID, *, actor: User | None = None) -> bool:
         """Start a pending plan; True when it runs. ConflictError names a plan in its way."""
         plan = _plan(migration_id)
+        if plan.status == PlanStatus.PENDING:
+            refuse_leaving_host(plan.host)
         _check_still_current(plan)
         try:
             plan_start(plan.pk, who=_who(actor))

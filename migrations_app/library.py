@@ -123,9 +123,8 @@ class ModelLibraryManager:
 
     def _for_each_copy(self, kind: PlanKind, model_id: str, actor: User | None) -> bool:
         gone = [CopyStatus.NOT_DOWNLOADED, CopyStatus.DOWNLOADING]
-        copies = ModelCopy.objects.filter(revision__model=model_get(model_id)).exclude(
-            status__in=gone
-        )
+        there = ModelCopy.objects.filter(revision__model=model_get(model_id))
+        copies = there.exclude(status__in=gone).exclude(host__status=HostStatus.RETIRED)
         for copy in copies.select_related("revision__model", "host"):
             _start(kind, copy.revision, copy.host, actor)
         return copies.exists()

@@ -14,7 +14,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import cycle
 from typing import Any, Literal
@@ -91,18 +91,24 @@ class LiveClient:
         payload: Mapping[str, Any],
         *,
         host: str | None = None,
+        without: Collection[str] = (),
         timeout: float = 30.0,
     ) -> dict[str, Any]:
-        """Return the reply of the named host, or of the least busy one that can.
+        """Return the reply of the named host, or of the least busy one that can, ``without`` some.
 
         ``timeout`` is in seconds. Raises HostUnavailableError (transient) when no host can, none
         answers in time or Redis is away, and whatever SamError the host answers with.
         """
+        request_id = uuid.uuid4().hex
         try:
-            hosts = [host] if host else hosts_for(self._redis, kind, payload)
+            hosts = (
+                [host]
+                if host
+                else hosts_for(self._redis, kind, payload, request_id=request_id, without=without)
+            )
             # The wait that follows may be long, and database connections are few.
             close_old_connections()
-            return _Call(self._redis, kind, payload, timeout).run(cycle(hosts))
+            return _Call(self._redis, kind, payload, timeout, request_id).run(cycle(hosts))
         except RedisError as error:
             raise HostUnavailableError(
                 f"Redis does not answer, so no host can be asked ({error}); try again in a moment."
@@ -113,11 +119,16 @@ class _Call:
     """One request on its way: put, announced, waited for, cleared away."""
 
     def __init__(
-        self, redis: Redis, kind: LiveKind, payload: Mapping[str, Any], timeout: float
+        self,
+        redis: Redis,
+        kind: LiveKind,
+        payload: Mapping[str, Any],
+        timeout: float,
+        request_id: str,
     ) -> None:
         self._redis = redis
         self._kind = kind
-        self._id = uuid.uuid4().hex
+        self._id = request_id
         self._body = json.dumps({"kind": kind, "payload": dict(payload)})
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
@@ -158,9 +169,29 @@ class _Call:
 def _opened(reply: bytes | str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads(reply)
     if "error" in content:
-        raise error_of(content["error"]["code"], content["error"]["message"])
+        raise error_from(content["error"])
     result: dict[str, Any] = content["result"]
     return result
+
+
+def error_fields(error: SamError) -> dict[str, Any]:
+    """Return an error as it travels from a host to who asked it."""
+    return {
+        "code": error.code,
+        "message": str(error),
+        "transient": error.transient,
+        "at_load": error.at_load,
+        "host": error.host,
+    }
+
+
+def error_from(fields: Mapping[str, Any]) -> SamError:
+    """Return the error that ``error_fields`` described."""
+    error = error_of(fields["code"], fields["message"])
+    error.transient = fields["transient"]
+    error.at_load = fields["at_load"]
+    error.host = fields["host"]
+    return error
 
 
 def error_of(code: str, message: str) -> SamError:

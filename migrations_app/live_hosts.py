@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from redis import Redis
 
 from engines.clock import seconds_from_now
-from engines.exceptions import HostUnavailableError, NotFoundError
+from engines.exceptions import (
+    HostUnavailableError,
+    NotFoundError,
+    SamError,
+    UnsafeModelFileError,
+)
 from engines.models import (
     CopyStatus,
     EnginePreference,
@@ -23,6 +28,7 @@ from engines.models import (
 )
 from engines.services.copies import refuse_unsafe
 from engines.services.preferences import effective_engine
+from migrations_app.live_load import engine_mark, place
 
 Row = TypeVar("Row")
 
@@ -31,13 +37,13 @@ BEAT_SECONDS = 10.0
 MISSED_BEATS = 5
 SEEN_WITHIN = timedelta(seconds=BEAT_SECONDS * MISSED_BEATS)
 """A host that was silent longer is taken for lost."""
-UNKNOWN_LOAD = 10_000
-"""Where a host is put whose live worker has not said how busy it is, as after Redis was emptied."""
 
 
-def presence_key(host_name: str) -> str:
-    """Name the key in which a live worker says how many requests it is working on."""
-    return f"sam:live-host:{host_name}"
+class NeededFile(NamedTuple):
+    """The model file that a host needs for a request, and how a loaded engine of it is named."""
+
+    revision_id: int
+    mark: str
 
 
 def present_hosts() -> QuerySet[Host]:
@@ -47,24 +53,42 @@ def present_hosts() -> QuerySet[Host]:
     )
 
 
-def hosts_for(redis: Redis, kind: str, payload: Mapping[str, Any]) -> list[str]:
-    """Return the names of the hosts that can answer, the least busy first.
+def hosts_for(
+    redis: Redis,
+    kind: str,
+    payload: Mapping[str, Any],
+    *,
+    request_id: str = "",
+    without: Collection[str] = (),
+) -> list[str]:
+    """Return the names of the hosts that can answer, the one to ask first at the front.
 
-    Raises HostUnavailableError when there is none, UnsafeModelFileError when all there are crashed
-    an engine, NotFoundError for an unknown person or model.
+    That is one that has the engine loaded, then the least busy; a request with an id counts there at
+    once. ``without`` names hosts that failed already. Raises HostUnavailableError when there is none,
+    UnsafeModelFileError when all there are crashed an engine, NotFoundError for an unknown person or
+    model; ``at_load`` of the first two says whether it is the engine that is missing.
     """
-    hosts = present_hosts().filter(announces__contains=[f"live.{kind}"])
-    revision_id = _needed_revision(kind, payload)
-    if revision_id is not None:
-        held = ModelCopy.objects.filter(revision=revision_id, status=CopyStatus.DOWNLOADED)
+    hosts = present_hosts().filter(announces__contains=[f"live.{kind}"]).exclude(name__in=without)
+    needed = _needed_file(kind, payload)
+    if needed is not None:
+        held = ModelCopy.objects.filter(revision=needed.revision_id, status=CopyStatus.DOWNLOADED)
         hosts = hosts.filter(pk__in=held.values("host"))
     names = list(hosts.order_by("name").values_list("name", flat=True))
     if not names:
-        _refuse_if_unsafe(revision_id)
-        raise HostUnavailableError(
-            f"No active host {_wanted(revision_id)}; start one, or try again later."
-        )
-    return sorted(names, key=_loads(redis, names).__getitem__)
+        raise _no_host(needed)
+    return place(redis, names, needed.mark if needed else "", request_id)
+
+
+def _no_host(needed: NeededFile | None) -> SamError:
+    error: SamError
+    try:
+        _refuse_if_unsafe(needed.revision_id if needed else None)
+        wanted = _wanted(needed.revision_id if needed else None)
+        error = HostUnavailableError(f"No active host {wanted}; start one, or try again later.")
+    except UnsafeModelFileError as unsafe:
+        error = unsafe
+    error.at_load = needed is not None
+    return error
 
 
 def _refuse_if_unsafe(revision_id: int | None) -> None:
@@ -81,39 +105,38 @@ def _wanted(revision_id: int | None) -> str:
     return f"has {_found(ModelRevision.objects.filter(pk=revision_id).first())}"
 
 
-def _needed_revision(kind: str, payload: Mapping[str, Any]) -> int | None:
-    """Return whose file a host needs; a search embeds elsewhere when the host lacks the embedder."""
+def _needed_file(kind: str, payload: Mapping[str, Any]) -> NeededFile | None:
+    """Return what a host needs; a search embeds elsewhere when the host lacks the embedder."""
+    found: tuple[int | None, str]
     if "fingerprint_id" in payload:
         spaces = Fingerprint.objects.filter(pk=payload["fingerprint_id"])
-        return _found(spaces.values_list("revision", flat=True).first())
-    if "revision_id" in payload:
+        found = _found(spaces.values_list("revision", "revision__model__model_id").first())
+    elif "revision_id" in payload:
         revisions = ModelRevision.objects.filter(pk=payload["revision_id"])
-        return _found(revisions.values_list("pk", flat=True).first())
-    if kind in ("generate", "stream"):
-        return _active_revision(payload["user_id"])
-    return None
+        found = _found(revisions.values_list("pk", "model__model_id").first())
+    elif kind in ("generate", "stream"):
+        found = _active_revision(payload["user_id"])
+    else:
+        return None
+    revision_id, model_id = found
+    if revision_id is None:
+        return None
+    return NeededFile(revision_id, engine_mark(model_id, embeds=kind == "embed"))
 
 
-def _active_revision(user_id: int) -> int | None:
-    """Return the active engine's revision: of a person with a choice, in one query."""
+def _active_revision(user_id: int) -> tuple[int | None, str]:
+    """Return the active engine's revision and name: of a person with a choice, in one query."""
     own = EnginePreference.objects.filter(user=user_id, engine__isnull=False)
-    chosen = own.values_list("revision", "engine__current_revision").first()
+    names = ("revision", "engine__current_revision", "engine__model_id")
+    chosen = own.values_list(*names).first()
     if chosen is not None:
-        pinned, current = chosen
-        return pinned or current
+        pinned, current, model_id = chosen
+        return pinned or current, model_id
     revision = effective_engine(_found(User.objects.filter(pk=user_id).first()))[1]
-    return revision.pk if revision is not None else None
+    return (revision.pk, revision.model.model_id) if revision is not None else (None, "")
 
 
 def _found(row: Row | None) -> Row:
     if row is None:
         raise NotFoundError("There is no such person or model; read the list again.")
     return row
-
-
-def _loads(redis: Redis, names: list[str]) -> dict[str, int]:
-    values = redis.mget([presence_key(name) for name in names])
-    return {
-        name: UNKNOWN_LOAD if value is None else int(value)
-        for name, value in zip(names, values, strict=True)
-    }

@@ -13,14 +13,19 @@ from itertools import cycle
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.conf import settings
 from django.db import close_old_connections
 
 from engines.exceptions import HostUnavailableError, SamError
-from migrations_app.live import WAKE_SECONDS, redis_client
-from migrations_app.live_hosts import hosts_for
+from migrations_app.fallback import Ways
+from migrations_app.live import WAKE_SECONDS
 from migrations_app.stream_reader import StreamReader, Subscription, stream_reader
-from migrations_app.token_stream import SILENCE_SECONDS, Event, StreamBrokenError, raise_error
+from migrations_app.token_stream import (
+    SAID,
+    SILENCE_SECONDS,
+    Event,
+    StreamBrokenError,
+    raise_error,
+)
 from migrations_app.wakeups import live_queue, send
 
 logger = logging.getLogger(__name__)
@@ -42,18 +47,20 @@ class EngineLoadingError(HostUnavailableError):
 async def stream_answer(
     payload: Mapping[str, Any], client_left: threading.Event | None = None
 ) -> AsyncGenerator[Event]:
-    """Yield the events of an answer: begin, citations, reasoning…, text…, end.
+    """Yield the events of an answer: begin, fitted, citations, reasoning…, text and tool_call…, end.
 
-    ``payload`` is that of the live worker's ``stream``. Raises HostUnavailableError (transient) when
-    no host can begin, EngineLoadingError, StreamBrokenError when host or Redis goes away in the middle,
-    and what the host answers with. Closing the generator stops the engine, and so does ``client_left``:
-    a generator may be closed long after its client left.
+    ``payload`` is that of the live worker's ``stream``. When the active engine cannot be made ready
+    and another one may answer for it, ``begin`` says so in ``fallback_for``. Raises
+    HostUnavailableError (transient) when no host can begin, EngineLoadingError, StreamBrokenError when
+    host or Redis goes away in the middle, and what the host answers with. Closing the generator stops
+    the engine, and so does ``client_left``: a generator may be closed long after its client left.
     """
     left = client_left or threading.Event()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
+    ways = Ways("stream", payload)
     while True:
-        attempt = _Attempt(payload, deadline, left)
+        attempt = _Attempt(ways, deadline, left)
         try:
             async with aclosing(attempt.events()) as events:
                 async for event in events:
@@ -62,8 +69,11 @@ async def stream_answer(
         except EngineLoadingError:
             raise
         except SamError as error:
-            if attempt.begun or not error.transient or loop.time() > deadline:
-                raise
+            if not attempt.begun and await sync_to_async(_turn)(ways, error):
+                continue
+            told = ways.told(error)
+            if attempt.begun or not told.transient or loop.time() > deadline or told is not error:
+                raise told from None
             logger.info("a stream is tried elsewhere: %s", error)
         await asyncio.sleep(AGAIN_SECONDS)
 
@@ -71,20 +81,18 @@ async def stream_answer(
 class _Attempt:
     """One request on its way to whichever host takes it."""
 
-    def __init__(
-        self, payload: Mapping[str, Any], deadline: float, client_left: threading.Event
-    ) -> None:
+    def __init__(self, ways: Ways, deadline: float, client_left: threading.Event) -> None:
         self.begun = False
-        self._payload = dict(payload)
+        self._ways = ways
         self._deadline = deadline
         self._client_left = client_left
         self._reader: StreamReader = stream_reader()
         self._loop = asyncio.get_running_loop()
 
     async def events(self) -> AsyncGenerator[Event]:
-        hosts = cycle(await sync_to_async(_hosts)(self._payload))
         request_id = uuid.uuid4().hex
-        body = json.dumps({"kind": "stream", "payload": self._payload})
+        hosts = cycle(await sync_to_async(_hosts)(self._ways, request_id))
+        body = json.dumps({"kind": "stream", "payload": self._ways.payload})
         with self._reader.subscribe(request_id, self._client_left) as subscription:
             await self._reader.announce(request_id, body, int(START_SECONDS * 1000))
             event = await self._first(subscription, hosts)
@@ -92,7 +100,7 @@ class _Attempt:
             while True:
                 raise_error(event)
                 if event["type"] not in ("state", "beat"):
-                    self.begun = self.begun or event["type"] in ("text", "reasoning")
+                    self.begun = self.begun or event["type"] in SAID
                     load_until = float("inf")
                     yield event
                 elif self._loop.time() > load_until:
@@ -122,9 +130,16 @@ class _Attempt:
             ) from None
 
 
-def _hosts(payload: Mapping[str, Any]) -> list[str]:
+def _hosts(ways: Ways, request_id: str) -> list[str]:
     try:
-        return hosts_for(redis_client(settings.REDIS_URL), "stream", payload)
+        return ways.hosts(request_id)
     finally:
         # The answer may be long, and database connections are few.
+        close_old_connections()
+
+
+def _turn(ways: Ways, error: SamError) -> bool:
+    try:
+        return ways.turn(error)
+    finally:
         close_old_connections()

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from engines.fit.memory import Load
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import Placement, Where, place_together
+from engines.fit.running import GUESS_FACTOR, SHORTEST_CONTEXT, load_of
 from engines.machine import Machine
 from engines.models import ModelRevision, ModelRole
+from engines.services.copies import engine_spec
 from engines.services.fit import machine_of
 from engines.services.shapes import known_shape
+from engines.specs import EmbeddingSpec, ModelSource
 from migrations_app.models import Plan
 
 GIB = 1024**3
-MEMORY_FACTOR = 1.2
-"""Memory of a loaded model over its file's size, for a file whose header nobody has read."""
-EMBEDDING_CONTEXT = 512
-"""Tokens an embedder computes at once."""
+NOWHERE = "/"
+"""A path for the spec of an engine that is only thought of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Engines side by side on one host; ``fits`` is None when it has not told its memory."""
+
+    rows: list[dict[str, Any]]
+    fits: bool | None
 
 
 def memory_of(plan: Plan) -> dict[str, Any]:
@@ -25,23 +36,31 @@ def memory_of(plan: Plan) -> dict[str, Any]:
 
     ``fits_together`` is None when the host has not told its memory.
     """
-    revisions = _revisions(plan)
+    wanted = (plan.from_revision, plan.to_revision, plan.embedder_revision)
     machine = machine_of(plan.host) if plan.host else Machine(0, 0)
+    found = together([revision for revision in wanted if revision], machine)
+    return {
+        "memory_needed_bytes": sum(row["needs_bytes"] for row in found.rows),
+        "memory_bytes": machine.memory_bytes,
+        "vram_bytes": machine.vram_bytes,
+        "engines_in_memory": found.rows,
+        "fits_together": found.fits,
+    }
+
+
+def together(wanted: Iterable[ModelRevision], machine: Machine) -> Together:
+    """Judge engines that are to run at the same time; what a server runs takes nothing here."""
+    distinct = {revision.pk: revision for revision in wanted}
+    revisions = [r for r in distinct.values() if r.source != ModelSource.SERVER]
     shapes = {revision.pk: known_shape(revision) for revision in revisions}
     judged = [(r, s) for r in revisions if (s := shapes[r.pk]) is not None]
     guessed = [revision for revision in revisions if shapes[revision.pk] is None]
-    held = sum(int(revision.file_size * MEMORY_FACTOR) for revision in guessed)
-    wanted = [(shape, _load(revision, shape)) for revision, shape in judged]
-    placements = place_together(wanted, _without_memory(machine, held))
+    held = sum(_guessed_bytes(revision) for revision in guessed)
+    loads = [(shape, _load(revision, shape)) for revision, shape in judged]
+    placements = place_together(loads, _without_memory(machine, held))
     rows = [_row(r, p) for (r, _), p in zip(judged, placements, strict=True)]
     rows += [_guess(revision) for revision in guessed]
-    return {
-        "memory_needed_bytes": sum(row["needs_bytes"] for row in rows),
-        "memory_bytes": machine.memory_bytes,
-        "vram_bytes": machine.vram_bytes,
-        "engines_in_memory": rows,
-        "fits_together": _fit_together(machine, held, placements),
-    }
+    return Together(rows, _fit_together(machine, held, placements))
 
 
 def not_together(preview: dict[str, Any]) -> str:
@@ -54,18 +73,17 @@ def not_together(preview: dict[str, Any]) -> str:
     )
 
 
-def _revisions(plan: Plan) -> list[ModelRevision]:
-    wanted = (plan.from_revision, plan.to_revision, plan.embedder_revision)
-    return list({revision.pk: revision for revision in wanted if revision}.values())
-
-
 def _load(revision: ModelRevision, shape: ModelShape) -> Load:
-    """What SAM runs the engine with: one request at a time, over its whole context."""
-    trained = int(revision.facts.get("context_length") or revision.model.context_length or 0)
-    context = trained or shape.context_length or EMBEDDING_CONTEXT
+    """What SAM runs the engine with: a chatting one over its whole context, shared by all requests."""
+    spec = engine_spec(revision, NOWHERE)
     if revision.model.role == ModelRole.EMBEDDING:
-        context = min(context, EMBEDDING_CONTEXT)
-    return Load(context)
+        tokens = spec.context_length or shape.context_length or SHORTEST_CONTEXT
+        spec = replace(spec, embedding=EmbeddingSpec(dimension=0, max_tokens=tokens))
+    return load_of(spec, shape)
+
+
+def _guessed_bytes(revision: ModelRevision) -> int:
+    return int(revision.file_size * GUESS_FACTOR)
 
 
 def _without_memory(machine: Machine, held: int) -> Machine:
@@ -91,7 +109,7 @@ def _row(revision: ModelRevision, found: Placement) -> dict[str, Any]:
 def _guess(revision: ModelRevision) -> dict[str, Any]:
     return {
         "model_id": revision.model.model_id,
-        "needs_bytes": int(revision.file_size * MEMORY_FACTOR),
+        "needs_bytes": _guessed_bytes(revision),
         "where": str(Where.MEMORY),
         "read_from_header": False,
     }

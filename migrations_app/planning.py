@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,8 +35,11 @@ from engines.models import (
     ModelRole,
 )
 from engines.services.catalog import catalog_visible_to, model_get, pinned_revision
+from engines.services.fit import machine_of
+from engines.services.hosts import LEAVING
 from engines.services.preferences import effective_engine, preference_of
-from migrations_app.memory import memory_of, not_together
+from engines.specs import ModelSource
+from migrations_app.memory import memory_of, not_together, together
 from migrations_app.models import Plan, Step
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
 
@@ -75,7 +79,7 @@ def plan_migration(
         kind=PlanKind.MIGRATE,
         user=user,
         created_by=actor or user,
-        host=choose_host([revision, embedder]),
+        host=choose_host([revision, embedder], beside=[source_revision] if source_revision else []),
         from_engine=source,
         from_revision=source_revision,
         to_engine=target,
@@ -126,7 +130,7 @@ def plan_rollback(original: Plan, *, actor: User | None) -> Plan:
         user=original.user,
         base=original.base,
         created_by=actor,
-        host=original.host,
+        host=_host_of_the_way_back(original),
         rolls_back=original,
         from_engine=original.to_engine,
         from_revision=original.to_revision,
@@ -186,14 +190,20 @@ def _target(user: User, name: str) -> CatalogModel:
     return target
 
 
-def choose_host(revisions: list[ModelRevision]) -> Host:
-    """Choose an active host: most of the files there already, then the most free disk.
+def choose_host(revisions: list[ModelRevision], *, beside: Sequence[ModelRevision] = ()) -> Host:
+    """Choose an active host: where all fit into memory, most of the files are, most disk is free.
 
-    Raises HostUnavailableError when none is active, UnsafeModelFileError when each has a file of
-    these that crashed its engine.
+    ``beside`` are engines that run there meanwhile. A host without room is taken when none has it:
+    the preview says so. Raises HostUnavailableError when none is active, UnsafeModelFileError when
+    each has a file of these that crashed its engine.
     """
     active = Host.objects.filter(status=HostStatus.ACTIVE)
-    hosts = sorted(active, key=lambda host: (-_files_on(host, revisions), -host.disk_free_bytes))
+
+    def rank(host: Host) -> tuple[bool, int, int]:
+        has_room = together([*beside, *revisions], machine_of(host)).fits is not False
+        return not has_room, -_files_on(host, revisions), -host.disk_free_bytes
+
+    hosts = sorted(active, key=rank)
     if not hosts:
         raise HostUnavailableError(
             "No host is active; start a host's workers (`manage.py up` starts one) and try again."
@@ -205,6 +215,14 @@ def choose_host(revisions: list[ModelRevision]) -> Host:
             f"{names}: a file is marked unsafe on every active host; an operator can clear the mark."
         )
     return chosen
+
+
+def _host_of_the_way_back(original: Plan) -> Host | None:
+    """Return the host that did it, or another one when that one takes no new work."""
+    if original.host is None or original.host.status not in LEAVING:
+        return original.host
+    needed = (original.from_revision, original.embedder_revision)
+    return choose_host([revision for revision in needed if revision is not None])
 
 
 def _has_unsafe(host: Host, revisions: list[ModelRevision]) -> bool:
@@ -274,7 +292,8 @@ def _disk(plan: Plan, chunks: int) -> dict[str, int]:
     there = ModelCopy.objects.filter(
         host=plan.host, revision__in=wanted, status=CopyStatus.DOWNLOADED
     ).values_list("revision_id", flat=True)
-    fetch = sum(r.file_size for pk, r in wanted.items() if pk not in set(there))
+    absent = [r for pk, r in wanted.items() if pk not in set(there)]
+    fetch = sum(r.file_size for r in absent if r.source == ModelSource.FILE)
     dimension = (plan.to_engine.embedder.embedding_dimension if plan.to_engine else None) or 1024
     own = chunks * (BACKUP_BYTES_PER_CHUNK + 4 * dimension)
     free = plan.host.disk_free_bytes if plan.host else 0
@@ -294,6 +313,7 @@ def _warnings(plan: Plan, preview: dict[str, Any]) -> list[str]:
         warnings.append(not_together(preview))
     if preview["adapters"]:
         warnings.append("The LoRA adapters named here will not work with the new engine.")
+    warnings += _server_warnings(plan)
     if plan.kind == PlanKind.MIGRATE:
         warnings += _context_warnings(plan)
         if not plan.backup_lora_adapters and preview["adapters"]:
@@ -305,6 +325,16 @@ def _warnings(plan: Plan, preview: dict[str, Any]) -> list[str]:
     if preview["to_embed"] == 0 and preview["chunks"] and plan.re_embed_knowledge:
         warnings.append("Nothing has to be re-embedded: the vectors are there already.")
     return warnings
+
+
+def _server_warnings(plan: Plan) -> list[str]:
+    """Tell whose texts will leave SAM's hosts."""
+    revisions = [plan.to_revision, plan.embedder_revision]
+    served = {r.model for r in revisions if r is not None and r.source == ModelSource.SERVER}
+    return [
+        f"{model.display_name} runs on the server {model.endpoint}: what is written goes there."
+        for model in sorted(served, key=lambda model: model.model_id)
+    ]
 
 
 def _context_warnings(plan: Plan) -> list[str]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import User
 
+from engines.exceptions import SamError
 from engines.models import CatalogModel, Conversation, Message
 from engines.runtimes.base import EmbeddingBatch
 from engines.services.conversations import message_add
+from engines.services.search import readable_bases
+from engines.services.search_filters import SearchFilter
+from migrations_app.fallback import Ways
 from migrations_app.live import LiveClient, RemoteEmbedder
 
 ANSWER_SECONDS = 120.0
@@ -18,19 +22,37 @@ MOST_MESSAGES = 2000
 """The latest of a conversation; the engine's context is cut from them."""
 
 
-def search_for(user: User, query: str, k: int) -> dict[str, Any]:
-    """Return ``hits``, best first, of all that a person may read; and the engine and indexes used.
+class Exchange(NamedTuple):
+    """What was said and answered; ``fallback_for`` names the engine for which another one answered."""
 
-    Raises HostUnavailableError when no host can embed the question now.
+    message: Message
+    answer: Message
+    fallback_for: dict[str, Any] | None
+    left_out: int
+    """How many of the oldest messages the engine's context had no room for."""
+
+
+def search_for(
+    user: User, query: str, k: int, narrowed: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return ``hits``, best first, of what a person may read; and the engine and indexes used.
+
+    ``narrowed`` is a SearchFilter as JSON. Raises InvalidRequestError when it names what is not the
+    person's, HostUnavailableError when no host can embed the question now.
     """
     payload = {"user_id": user.pk, "query": query, "k": k}
+    if narrowed:
+        SearchFilter.parse(narrowed).refuse_strange(readable_bases(user))
+        payload["filter"] = dict(narrowed)
     return _live().call("search", payload)
 
 
 def answer_in(
     conversation: Conversation, content: str, *, max_tokens: int, temperature: float
-) -> tuple[Message, Message]:
+) -> Exchange:
     """Keep what a person says, have the active engine answer, and keep the answer with its engine.
+
+    Another engine answers when the active one cannot be made ready and a rule names one.
 
     The person's words stay when no engine can answer; HostUnavailableError or EngineError say so.
     """
@@ -41,17 +63,30 @@ def answer_in(
         "max_tokens": max_tokens,
         "temperature": temperature,
     }
-    reply = _live().call("generate", payload, timeout=ANSWER_SECONDS)
+    reply = _generated(payload)
     engine = CatalogModel.objects.filter(model_id=reply["engine_id"]).first()
     answer = message_add(
         conversation, role=Message.Role.ASSISTANT, content=reply["text"], engine=engine
     )
-    return message, answer
+    older = max(0, message.position + 1 - MOST_MESSAGES)
+    return Exchange(message, answer, reply.get("fallback_for"), older + reply.get("left_out", 0))
 
 
 def embed_for_writer(fingerprint_id: int, texts: Sequence[str]) -> EmbeddingBatch:
     """Embed what a writer is about to store, while a switch waits for its vectors."""
     return RemoteEmbedder(_live(), {"fingerprint_id": fingerprint_id}).embed_documents(texts)
+
+
+def _generated(payload: dict[str, Any]) -> dict[str, Any]:
+    ways = Ways("generate", payload)
+    while True:
+        try:
+            return _live().call(
+                "generate", ways.payload, without=ways.failed_hosts, timeout=ANSWER_SECONDS
+            )
+        except SamError as error:
+            if not ways.turn(error):
+                raise ways.told(error) from None
 
 
 def _history(conversation: Conversation) -> list[dict[str, str]]:

@@ -33,6 +33,8 @@ BLOCK_MILLISECONDS = 1000
 RENEW_SECONDS = 1.0
 ANSWER_SECONDS = 3.0
 """How long Redis may take for an answer, the second of a blocking read included."""
+LINGER_SECONDS = 30.0
+"""How long connections are kept for the next stream: opening them takes longer than anything they are used for."""
 IDLE_SECONDS = 30.0
 """A client that takes nothing for so long counts as gone; its connection may never say so."""
 ENTRIES_PER_READ = 500
@@ -111,6 +113,7 @@ class StreamReader:
         self._kicked = "0-0"
         self._renewed_at = 0.0
         self._task: asyncio.Task[None] | None = None
+        self._added = asyncio.Event()
 
     def subscribe(self, request_id: str, client_left: threading.Event) -> Subscription:
         """Return the way to a request's events, to be entered before the request is announced."""
@@ -118,6 +121,7 @@ class StreamReader:
 
     def add(self, subscription: Subscription) -> None:
         self._open[subscription.request_id] = subscription
+        self._added.set()
         if self._task is None:
             self._task = asyncio.create_task(self._run())
 
@@ -143,12 +147,20 @@ class StreamReader:
 
     async def _run(self) -> None:
         try:
-            while self._open or self._left:
+            while self._open or self._left or await self._is_wanted_again():
                 await self._round()
         finally:
             # A stream that comes while connections are closed starts a task of its own.
             self._task = None
             await self._redis.connection_pool.disconnect(inuse_connections=False)
+
+    async def _is_wanted_again(self) -> bool:
+        self._added.clear()
+        try:
+            await asyncio.wait_for(self._added.wait(), LINGER_SECONDS)
+        except TimeoutError:
+            return False
+        return True
 
     async def _round(self) -> None:
         try:

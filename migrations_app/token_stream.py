@@ -11,11 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from engines.exceptions import HostUnavailableError, SamError
-from migrations_app.live import error_of
+from migrations_app.live import error_fields, error_from
 
 Event = dict[str, Any]
-"""``type`` is state (of an engine not ready yet), begin, citations, reasoning,
-text, end, error or beat."""
+"""``type`` is state (of an engine not ready yet), begin, fitted (to the engine's context), citations,
+reasoning, text, tool_call, end, error or beat."""
+SAID = ("reasoning", "text", "tool_call")
+"""Events that are parts of the answer itself."""
 
 BEAT_SECONDS = 1.0
 """A worker writes at least so often, also while it loads an engine or reads a long prompt."""
@@ -63,17 +65,10 @@ def unpack(fields: Mapping[bytes, bytes]) -> Event:
 
 def error_event(error: SamError) -> Event:
     """Return the event that ends a stream with an error."""
-    return {
-        "type": "error",
-        "code": error.code,
-        "message": str(error),
-        "transient": error.transient,
-    }
+    return {"type": "error", **error_fields(error)}
 
 
 def raise_error(event: Event) -> None:
     """Raise what an error event carries; other events pass."""
     if event["type"] == "error":
-        error = error_of(event["code"], event["message"])
-        error.transient = event["transient"]
-        raise error
+        raise error_from(event)

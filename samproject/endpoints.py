@@ -13,6 +13,8 @@ from samproject.supervisor.postgres import DATABASE, PORT, ROLE
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 POSTGRES_ENGINE = "django.db.backends.postgresql"
+ENGINE = "samproject.database"
+"""Django's own with kept connections."""
 
 
 def database_settings(url: str, locations: Locations) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def database_settings(url: str, locations: Locations) -> dict[str, Any]:
         raise _wrong_database_url() from error
     if entry["ENGINE"] != POSTGRES_ENGINE:
         raise _wrong_database_url()
-    return entry
+    return {**entry, "ENGINE": ENGINE}
 
 
 def redis_url(url: str, locations: Locations) -> str:
@@ -54,7 +56,7 @@ def broker_url(url: str) -> str:
 
 def _embedded_database(locations: Locations) -> dict[str, Any]:
     return {
-        "ENGINE": POSTGRES_ENGINE,
+        "ENGINE": ENGINE,
         "NAME": DATABASE,
         "USER": ROLE,
         "HOST": str(locations.postgres_sockets),

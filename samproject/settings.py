@@ -10,6 +10,7 @@ import django_stubs_ext
 from samproject import env
 from samproject.celery_settings import celery_settings
 from samproject.endpoints import broker_url, database_settings, redis_url
+from samproject.engine_keys import engine_keys
 from samproject.generated_secrets import generated_secret
 from samproject.host_name import host_name
 from samproject.supervisor.locations import ensure_data_folder, locate
@@ -36,7 +37,9 @@ SAM_SHARE_MODELS = env.read_bool("SAM_SHARE_MODELS", default=False)
 HF_HUB_CACHE = env.read_path("HF_HUB_CACHE", Path.home() / ".cache" / "huggingface" / "hub")
 OLLAMA_MODELS = env.read_path("OLLAMA_MODELS", Path.home() / ".ollama" / "models")
 SAM_ARTIFACT_STORE = env.read_str("SAM_ARTIFACT_STORE", f"file://{SAM_DATA_DIR / 'artifacts'}")
+SAM_BATCH_SETTINGS = SAM_DATA_DIR / "batch-settings"
 SAM_HOST_NAME = host_name()
+SAM_JOIN_TOKEN = env.read_secret("SAM_JOIN_TOKEN")
 
 _database_url = env.read_secret("DATABASE_URL")
 _redis_url = env.read_secret("REDIS_URL")
@@ -52,10 +55,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SAM_LEASE_SECONDS = env.read_int("SAM_LEASE_SECONDS", 60, minimum=1, maximum=3600)
 SAM_SWEEP_SECONDS = env.read_int("SAM_SWEEP_SECONDS", 10, minimum=1, maximum=3600)
 SAM_ENGINE_THREADS = env.read_int("SAM_ENGINE_THREADS", 0, minimum=0, maximum=1024)
+SAM_MEASURE_EMBEDDING = env.read_bool("SAM_MEASURE_EMBEDDING", default=True)
+SAM_EMBEDDING_LANES = env.read_int("SAM_EMBEDDING_LANES", 0, minimum=0, maximum=256)
+SAM_EMBEDDING_PACK_TOKENS = env.read_int("SAM_EMBEDDING_PACK_TOKENS", 0, minimum=0, maximum=65_536)
 SAM_RETENTION_DAYS = env.read_int("SAM_RETENTION_DAYS", 14, minimum=0, maximum=3650)
 
 HF_ENDPOINT = env.read_str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 HF_TOKEN = env.read_secret("HF_TOKEN")
+SAM_ENGINE_KEYS = engine_keys("SAM_ENGINE_KEYS", env.read_secret("SAM_ENGINE_KEYS"))
 
 CELERY = celery_settings(broker_url(REDIS_URL), SAM_HOST_NAME, SAM_SWEEP_SECONDS)
 
@@ -123,6 +130,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "migrations_app.openai_api.door.ApiDoor",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

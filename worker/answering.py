@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from itertools import takewhile
 from typing import Any
@@ -13,21 +13,28 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import close_old_connections
 
-from engines.exceptions import HostUnavailableError, InvalidRequestError, NotFoundError
-from engines.models import ModelCopy, ModelRevision
+from engines.exceptions import (
+    HostUnavailableError,
+    InvalidRequestError,
+    NotFoundError,
+    SamError,
+)
+from engines.models import LoraAdapter, ModelCopy, ModelRevision
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.services.adapters import adapters_for
+from engines.runtimes.generation import FORM, GenerationOptions
+from engines.services.adapters import adapters_for, adapters_with
 from engines.services.bindings import Binding, request_binding
 from engines.services.copies import engine_spec, is_present, refuse_unsafe
+from engines.services.fallbacks import incident_note
 from engines.services.preferences import Prompts, prompts_of
 from engines.services.snapshot import one_moment
 from engines.specs import AdapterSpec
 from migrations_app.token_stream import Event
-from worker.conversation import checked_messages, fitting
+from worker.conversation import Fitted, checked_messages, fitting
 from worker.engine_pool import engine_pool
 from worker.grounding import Passage, cite, passages_for, with_passages
 from worker.guard import checked_id
-from worker.speech import Prompt, speak
+from worker.speech import Listener, speak
 from worker.tools import artifact_store, scratch_folder
 
 Payload = Mapping[str, Any]
@@ -44,16 +51,19 @@ OPTIONS = (
     "frequency_penalty",
     "presence_penalty",
     "thinking",
+    *FORM,
 )
 
 
 def generate(payload: Payload) -> dict[str, Any]:
     """Answer a person's ``messages`` with the engine, prompts and adapters that are theirs now."""
     text: list[str] = []
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = {"left_out": 0}
     for event in stream(payload, threading.Event()):
         if event["type"] == "begin":
-            facts = {name: event[name] for name in ("engine_id", "revision_id", "adapters")}
+            facts |= {name: value for name, value in event.items() if name != "type"}
+        elif event["type"] == "fitted":
+            facts["left_out"] = event["left_out"]
         elif event["type"] == "text":
             text.append(event["text"])
     return {"text": "".join(text), **facts}
@@ -62,24 +72,26 @@ def generate(payload: Payload) -> dict[str, Any]:
 def stream(payload: Payload, abandoned: threading.Event) -> Generator[Event]:
     """Yield the events of an answer to ``messages``, or to a raw ``prompt``.
 
-    ``revision_id`` names an engine other than the active one, ``knowledge`` the number of passages of
-    the person's knowledge to answer from. Closing the generator stops the engine, and so does
-    ``abandoned`` before it begins.
+    ``revision_id`` names an engine other than the active one, ``fallback_for`` the one it answers
+    for, ``knowledge`` the number of passages of the person's knowledge to answer from. Closing the
+    generator stops the engine, and so does ``abandoned`` before it begins.
     """
     asked = _asked(payload)
     user = user_of(payload)
     binding, adapters = _binding(user, payload.get("revision_id"))
     if binding.engine is None or binding.revision is None:
         raise InvalidRequestError("No engine is chosen yet; choose one in the preferences.")
-    passages = _passages(binding, asked, payload)
+    passages = _passages(user, binding, asked, payload)
     yield {"type": "state", "state": "loading"}
-    with chat_engine(binding.revision, adapters) as engine:
-        yield _begin(binding, adapters)
-        prompt, used = _prompt(engine, binding.prompts, asked, passages, payload)
+    with _ready_engine(binding.revision, adapters) as engine:
+        yield _begin(binding, adapters, payload)
+        fitted, used = _prompt(engine, binding.prompts, asked, passages, payload)
+        if fitted.left_out:
+            yield {"type": "fitted", "left_out": fitted.left_out}
         if passages is not None:
             yield {"type": "citations", "citations": [cite(passage) for passage in used]}
         if not abandoned.is_set():
-            yield from speak(engine, prompt, _options(payload), user.pk)
+            yield from speak(engine, fitted.prompt, _options(payload), Listener(user.pk, abandoned))
 
 
 def _asked(payload: Payload) -> str | list[ChatMessage]:
@@ -95,25 +107,45 @@ def _options(payload: Payload) -> dict[str, Any]:
     return {name: payload[name] for name in OPTIONS if payload.get(name) is not None}
 
 
-def _begin(binding: Binding, adapters: tuple[AdapterSpec, ...]) -> Event:
+def _begin(binding: Binding, adapters: tuple[AdapterSpec, ...], payload: Payload) -> Event:
     engine, revision = binding.engine, binding.revision
-    return {
+    event = {
         "type": "begin",
         "engine_id": engine.model_id if engine else None,
         "revision_id": revision.pk if revision else None,
         "adapters": len(adapters),
     }
+    instead = payload.get("fallback_for")
+    if instead is None or revision is None:
+        return event
+    incident_note(checked_id(instead["revision_id"]), revision.pk, instead["reason"])
+    close_old_connections()
+    return {**event, "fallback_for": instead}
+
+
+@contextmanager
+def _ready_engine(
+    revision: ModelRevision, adapters: tuple[AdapterSpec, ...]
+) -> Iterator[BaseModelEngine]:
+    """Lend an engine; an error until it is ready says so, and where."""
+    with ExitStack() as stack:
+        try:
+            engine = stack.enter_context(chat_engine(revision, adapters))
+        except SamError as error:
+            error.at_load, error.host = True, settings.SAM_HOST_NAME
+            raise
+        yield engine
 
 
 def _passages(
-    binding: Binding, asked: str | list[ChatMessage], payload: Payload
+    user: User, binding: Binding, asked: str | list[ChatMessage], payload: Payload
 ) -> list[Passage] | None:
     """Return what a person's knowledge says to the last question; None when it is not asked."""
     k = payload.get("knowledge")
     if k is None:
         return None
     question = asked if isinstance(asked, str) else asked[-1]["content"]
-    return passages_for(binding, question, k)
+    return passages_for(user, binding, question, k, payload.get("knowledge_filter"))
 
 
 def _prompt(
@@ -122,13 +154,14 @@ def _prompt(
     asked: str | list[ChatMessage],
     passages: list[Passage] | None,
     payload: Payload,
-) -> tuple[Prompt, list[Passage]]:
+) -> tuple[Fitted, list[Passage]]:
     """Return the engine's prompt and the passages that found room in it; a raw prompt stays as it is."""
     if isinstance(asked, str):
-        return asked, []
+        return Fitted(asked), []
     prompts, messages = _instructed(prompts, asked)
     prompts, used = with_passages(engine, prompts, passages or [])
-    return fitting(engine, prompts, messages, int(payload.get("max_tokens") or 0)), used
+    options = GenerationOptions.parse(_options(payload))
+    return fitting(engine, prompts, messages, options.max_tokens, options.shown_tools), used
 
 
 def _instructed(prompts: Prompts, messages: list[ChatMessage]) -> tuple[Prompts, list[ChatMessage]]:
@@ -143,18 +176,24 @@ def _instructed(prompts: Prompts, messages: list[ChatMessage]) -> tuple[Prompts,
 
 def _binding(user: User, revision_id: object) -> tuple[Binding, tuple[AdapterSpec, ...]]:
     """Read what a person uses and the adapters that belong to it, all of one moment."""
-    with one_moment():
+    if revision_id is None:
         binding = request_binding(user)
-        if revision_id is not None:
-            revision = revision_of(revision_id)
-            prompts = prompts_of(user, revision.model.model_family)
-            binding = replace(binding, engine=revision.model, revision=revision, prompts=prompts)
-        adapters = adapters_of(user.pk, binding.revision.pk if binding.revision else None)
-    return binding, adapters
+        return binding, _specs(adapters_with(binding.adapter_ids))
+    with one_moment():
+        revision = revision_of(revision_id)
+        prompts = prompts_of(user, revision.model.model_family)
+        binding = replace(
+            request_binding(user), engine=revision.model, revision=revision, prompts=prompts
+        )
+        return binding, adapters_of(user.pk, revision.pk)
 
 
 def adapters_of(user_id: int, revision_id: int | None) -> tuple[AdapterSpec, ...]:
     """Return the files of a person's valid adapters for a revision."""
+    return _specs(adapters_for(user_id, revision_id))
+
+
+def _specs(adapters: Iterable[LoraAdapter]) -> tuple[AdapterSpec, ...]:
     store, folder = artifact_store(), scratch_folder() / "adapters"
     return tuple(
         AdapterSpec(
@@ -163,7 +202,7 @@ def adapters_of(user_id: int, revision_id: int | None) -> tuple[AdapterSpec, ...
             sha256=adapter.sha256,
             base_sha256=adapter.base_revision.sha256,
         )
-        for adapter in adapters_for(user_id, revision_id)
+        for adapter in adapters
     )
 
 

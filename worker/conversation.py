@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.families import family_of
+from engines.runtimes.structured import Json, checked_calls
+from engines.runtimes.tool_prompts import instructions, written_out
 from engines.services.preferences import Prompts
 
-ROLES = frozenset({"system", "user", "assistant"})
+ROLES = frozenset({"system", "user", "assistant", "tool"})
 MOST_MESSAGES = 2000
 PLACEHOLDER = "{user_input}"
 """Where a chat format takes what the person says."""
 ANSWER_ROOM = 256
 """Tokens kept for the answer when the request names no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A prompt that the engine's context has room for."""
+
+    prompt: str | list[ChatMessage]
+    left_out: int = 0
+    """How many of the oldest messages it lacks."""
 
 
 def checked_messages(value: object) -> list[ChatMessage]:
@@ -26,20 +39,34 @@ def checked_messages(value: object) -> list[ChatMessage]:
 
 def _checked(item: object) -> ChatMessage:
     role, content = (item.get("role"), item.get("content")) if isinstance(item, dict) else ("", "")
-    if role not in ROLES or not isinstance(content, str):
-        raise InvalidRequestError("A message has a role (system, user, assistant) and a content.")
-    return {"role": str(role), "content": content}
+    if not isinstance(item, dict) or role not in ROLES or not isinstance(content, str):
+        raise InvalidRequestError(
+            "A message has a role (system, user, assistant, tool) and a content."
+        )
+    message: ChatMessage = {"role": str(role), "content": content}
+    if item.get("tool_calls"):
+        message["tool_calls"] = checked_calls("tool_calls", item["tool_calls"])
+    if isinstance(item.get("tool_call_id"), str):
+        message["tool_call_id"] = item["tool_call_id"]
+    return message
 
 
-def render(prompts: Prompts, messages: Sequence[ChatMessage]) -> str | list[ChatMessage]:
-    """Return what the engine is given: its own template's messages, or the person's chat format."""
+def render(
+    prompts: Prompts, messages: Sequence[ChatMessage], tools: Sequence[Json] = ()
+) -> str | list[ChatMessage]:
+    """Return what the engine is given: its own template's messages, or the person's chat format.
+
+    A chat format knows nothing of tools: they are written out in it.
+    """
     instructions = "\n\n".join(
         text for text in (prompts.system_prompt, prompts.reasoning_prompt) if text
     )
     if not prompts.chat_format:
         opening: list[ChatMessage] = [{"role": "system", "content": instructions}]
         return (opening if instructions else []) + list(messages)
-    turns = [_turn(prompts.chat_format, message) for message in messages]
+    form = family_of(prompts.family).calls
+    plain = written_out(messages, tools, form)
+    turns = [_turn(prompts.chat_format, message) for message in plain]
     return "\n".join([*([instructions] if instructions else []), *turns])
 
 
@@ -50,23 +77,30 @@ def _turn(chat_format: str, message: ChatMessage) -> str:
 
 
 def fitting(
-    engine: BaseModelEngine, prompts: Prompts, messages: Sequence[ChatMessage], answer_tokens: int
-) -> str | list[ChatMessage]:
+    engine: BaseModelEngine,
+    prompts: Prompts,
+    messages: Sequence[ChatMessage],
+    answer_tokens: int,
+    tools: Sequence[Json] = (),
+) -> Fitted:
     """Render as many of the newest messages as the engine's context has room for.
 
-    The oldest are left out first; the last one always stays, and is the engine's to refuse.
+    The oldest are left out first, a tool's result together with its call; the last one always stays,
+    and is the engine's to refuse.
     """
     room = _context_tokens(engine) - (answer_tokens or ANSWER_ROOM)
+    if tools and not prompts.chat_format:
+        room -= engine.count_tokens(instructions(tools, family_of(prompts.family).calls))
     kept = list(messages)
 
     def length() -> int:
-        return _tokens(engine, render(prompts, kept))
+        return _tokens(engine, render(prompts, kept, tools))
 
     if room > 0 and length() > room:
         kept = _newest(kept, room, engine.count_tokens)
-        while len(kept) > 1 and length() > room:
+        while len(kept) > 1 and (length() > room or kept[0]["role"] == "tool"):
             del kept[0]
-    return render(prompts, kept)
+    return Fitted(render(prompts, kept, tools), len(messages) - len(kept))
 
 
 def _newest(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -20,19 +20,24 @@ from engines.exceptions import (
     EngineError,
     HostUnavailableError,
     LoadCrashed,
+    SamError,
     UnsafeModelFileError,
 )
-from engines.machine import memory_bytes
+from engines.fit.model_shape import ModelShape
+from engines.fit.placement import Room, room_of
+from engines.fit.running import Need, need_of
+from engines.gguf.reader import read_header
+from engines.host_runtimes import engine_registry
+from engines.machine import measure
+from engines.model_folders import folder_files
+from engines.models import CatalogModel
 from engines.runtimes.base import BaseModelEngine
-from engines.runtimes.registry import EngineRegistry
 from engines.services.copies import mark_unsafe
 from engines.specs import AdapterSpec, EngineSpec
 from worker.guard import with_database
 
 logger = logging.getLogger(__name__)
 
-MEMORY_SHARE = 0.8
-"""Of the host's memory, by the sizes of the files; the rest is for contexts and everything else."""
 ROOM_SECONDS = 120.0
 """How long a request waits for others to let go of engines."""
 
@@ -44,8 +49,8 @@ Adapters = tuple[AdapterSpec, ...]
 @dataclass(slots=True)
 class _Entry:
     engine: BaseModelEngine
-    path: str
-    size: int
+    spec: EngineSpec
+    need: Need
     users: int = 0
     used_at: float = 0.0
     doomed: bool = False
@@ -58,18 +63,20 @@ class EnginePool:
 
     def __init__(
         self,
-        budget: int,
+        room: Room,
         create: Callable[[EngineSpec], BaseModelEngine],
         on_unsafe: Callable[[str, str], None],
+        need: Callable[[EngineSpec, int], Need],
     ) -> None:
-        """``budget`` is in bytes of model files.
+        """``room`` is what engines may take together, and ``need`` says what one takes of it.
 
-        ``on_unsafe`` is told the path of a model file that crashed its engine while loading, and
-        the sentence of that.
+        It is given the bytes of the engine's files. ``on_unsafe`` is told the path of a model file
+        that crashed its engine while loading, and the sentence of that.
         """
-        self._budget = budget
+        self._room = room
         self._create = create
         self._on_unsafe = on_unsafe
+        self._need = need
         self._crashed: dict[tuple[Key, Adapters], str] = {}
         self._entries: dict[Key, _Entry] = {}
         self._changed = threading.Condition()
@@ -87,7 +94,7 @@ class EnginePool:
         self._refuse_crashed(key, spec.adapters)
         entry = self._enter(key, size)
         try:
-            yield _loaded(entry, spec.adapters)
+            yield self._loaded(entry, spec.adapters)
         except LoadCrashed as error:
             self._remember_crash(key, spec.adapters, error)
             raise
@@ -111,25 +118,32 @@ class EnginePool:
             self._on_unsafe(key[0].model_path, str(error))
 
     def _enter(self, key: Key, size: int) -> _Entry:
-        if size > self._budget:
-            raise EngineError(
-                f"{key[0].engine_id} needs {_gib(size)} and this host lends engines "
-                f"{_gib(self._budget)}; choose a smaller model or another host."
-            )
         deadline = time.monotonic() + ROOM_SECONDS
+        need: Need | None = None
         while True:
             with self._changed:
                 entry = self._entries.get(key)
-                victims = [] if entry else self._make_room(size)
+                if entry is not None:
+                    entry.users += 1
+                    return entry
+            # Outside of the lock: it may read a file.
+            need = need or self._checked_need(key[0], size)
+            with self._changed:
+                victims = self._make_room(need) if key not in self._entries else []
                 if victims is None:
                     self._wait_for_room(key[0], deadline)
-                    continue
-                if entry is None:
-                    entry = _Entry(self._create(key[0]), key[0].model_path, size)
-                    self._entries[key] = entry
-                entry.users += 1
-            _end_all(victims)
-            return entry
+                elif key not in self._entries:
+                    self._entries[key] = _Entry(self._create(key[0]), key[0], need)
+            _end_all(victims or [])
+
+    def _checked_need(self, spec: EngineSpec, size: int) -> Need:
+        need = self._need(spec, size)
+        if need.memory > self._room.memory:
+            raise EngineError(
+                f"{spec.engine_id} needs {_gib(need.memory)} and this host lends engines "
+                f"{_gib(self._room.memory)}; choose a smaller model or another host."
+            )
+        return need
 
     def _wait_for_room(self, spec: EngineSpec, deadline: float) -> None:
         if not self._changed.wait(max(deadline - time.monotonic(), 0.0)):
@@ -137,22 +151,30 @@ class EnginePool:
                 f"The engines in use leave no room for {spec.engine_id}; try again later."
             )
 
-    def _make_room(self, size: int) -> list[_Entry] | None:
+    def _make_room(self, need: Need) -> list[_Entry] | None:
         """Take out the idle engines that must go, longest unused first; None if that is not enough."""
-        used = sum(entry.size for entry in self._entries.values())
+        kept = dict(self._entries)
         idle = sorted(
-            (key for key, entry in self._entries.items() if entry.users == 0),
-            key=lambda key: self._entries[key].used_at,
+            (key for key, entry in kept.items() if entry.users == 0),
+            key=lambda key: kept[key].used_at,
         )
         chosen = []
         for key in idle:
-            if used + size <= self._budget:
+            if self._have_room(kept.values(), need):
                 break
-            used -= self._entries[key].size
-            chosen.append(key)
-        if used + size > self._budget:
+            if _frees(kept[key].need, need):
+                del kept[key]
+                chosen.append(key)
+        if not self._have_room(kept.values(), need):
             return None
         return [self._entries.pop(key) for key in chosen]
+
+    def _have_room(self, kept: Iterable[_Entry], need: Need) -> bool:
+        needs = [need, *(entry.need for entry in kept)]
+        memory, vram = sum(each.memory for each in needs), sum(each.vram for each in needs)
+        # What takes nothing of one kind never waits for it.
+        has_memory = not need.memory or memory <= self._room.memory
+        return has_memory and (not need.vram or vram <= self._room.vram)
 
     def _leave(self, key: Key, entry: _Entry) -> None:
         with self._changed:
@@ -165,10 +187,27 @@ class EnginePool:
         if ends:
             _end_all([entry])
 
+    def _loaded(self, entry: _Entry, adapters: Adapters) -> BaseModelEngine:
+        """Load the engine, or what is missing of it; as the owner of ``adapters`` hears it."""
+        engine = entry.engine.with_adapters(adapters)
+        with entry.loading:
+            if not entry.engine.is_available():
+                entry.engine.load_model()
+                self._correct(entry)
+        if adapters:
+            engine.load_model()
+        return engine
+
+    def _correct(self, entry: _Entry) -> None:
+        """Count an engine in memory that was meant for a GPU and found none it can use."""
+        if entry.need.vram and not entry.engine.get_engine_info().get("gpus"):
+            with self._changed:
+                entry.need = Need(entry.need.without_gpus)
+
     def unload(self, path: str) -> int:
         """End the engines of a model file, those in use after their last user; return how many."""
         with self._changed:
-            chosen = [key for key, entry in self._entries.items() if entry.path == path]
+            chosen = [key for key, entry in self._entries.items() if entry.spec.model_path == path]
             for key in chosen:
                 self._entries[key].doomed = True
             idle = [self._entries.pop(key) for key in chosen if self._entries[key].users == 0]
@@ -186,6 +225,11 @@ class EnginePool:
         _end_all(idle)
         return len(idle)
 
+    def loaded(self) -> list[EngineSpec]:
+        """Return the specs of the engines that need no loading."""
+        with self._changed:
+            return [entry.spec for entry in self._entries.values() if entry.engine.is_loaded]
+
     def describe(self) -> list[dict[str, Any]]:
         """Return each engine's facts for JSON, with its present number of users."""
         with self._changed:
@@ -193,15 +237,9 @@ class EnginePool:
         return [{**entry.engine.get_engine_info(), "users": entry.users} for entry in entries]
 
 
-def _loaded(entry: _Entry, adapters: Adapters) -> BaseModelEngine:
-    """Load the engine, or what is missing of it; as the owner of ``adapters`` hears it."""
-    engine = entry.engine.with_adapters(adapters)
-    with entry.loading:
-        if not entry.engine.is_available():
-            entry.engine.load_model()
-    if adapters:
-        engine.load_model()
-    return engine
+def _frees(held: Need, wanted: Need) -> bool:
+    """Whether ending an engine gives anything that is wanted."""
+    return bool((held.memory and wanted.memory) or (held.vram and wanted.vram))
 
 
 def _end_all(entries: list[_Entry]) -> None:
@@ -211,15 +249,18 @@ def _end_all(entries: list[_Entry]) -> None:
 
 
 def _key(spec: EngineSpec) -> tuple[Key, int]:
-    """Return what tells engines apart, and the bytes of their file."""
+    """Return what tells engines apart, and the bytes of their files; a server's cost nothing here."""
+    if spec.endpoint:
+        return (spec, 0), 0
+    path = Path(spec.model_path)
     try:
-        stat = Path(spec.model_path).stat()
+        stats = [file.stat() for file in (folder_files(path) if path.is_dir() else [path])]
     except OSError as error:
         raise ArtifactMissingError(
             f"A file of {spec.engine_id} cannot be read ({error.strerror}: {error.filename}); "
             "download it again."
         ) from error
-    return (spec, stat.st_mtime_ns), stat.st_size
+    return (spec, max((s.st_mtime_ns for s in stats), default=0)), sum(s.st_size for s in stats)
 
 
 def _gib(size: int) -> str:
@@ -229,7 +270,23 @@ def _gib(size: int) -> str:
 @cache
 def engine_pool() -> EnginePool:
     """Return the pool of this process."""
-    return EnginePool(int(memory_bytes() * MEMORY_SHARE), EngineRegistry().create, _mark_unsafe)
+    machine = measure(settings.SAM_MODELS_DIR)
+
+    def need(spec: EngineSpec, size: int) -> Need:
+        return need_of(spec, _shape(spec, size), size, machine)
+
+    return EnginePool(room_of(machine), engine_registry().create, _mark_unsafe, need)
+
+
+def _shape(spec: EngineSpec, size: int) -> ModelShape | None:
+    """Read what decides a model file's memory; None where its runtime or its header hides that."""
+    if not size or spec.runtime != CatalogModel.FILE_RUNTIME:
+        return None
+    try:
+        return ModelShape.from_header(read_header(Path(spec.model_path)))
+    except SamError:
+        # Loading it says what is wrong, to whoever asked for it.
+        return None
 
 
 def _mark_unsafe(path: str, reason: str) -> None:

@@ -6,13 +6,16 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from django.contrib.auth.models import User
+
 from engines.exceptions import InvalidRequestError
 from engines.models import ModelRevision, VectorIndex
 from engines.runtimes.base import BaseModelEngine
 from engines.services.bindings import Binding
 from engines.services.fingerprints import spec_of
 from engines.services.preferences import Prompts
-from engines.services.search import Hit, search_bases
+from engines.services.search import Hit, readable_bases, search_bases
+from engines.services.search_filters import SearchFilter
 from engines.specs import EmbeddingSpec
 from worker.tools import artifact_store, index_cache, lend_embedder, this_host
 
@@ -37,21 +40,26 @@ class Passage:
         return f"[{self.number}] {self.hit.title}\n{self.hit.text}"
 
 
-def find(binding: Binding, query: object, k: object) -> list[Hit]:
-    """Return the ``k`` passages nearest to ``query`` in all that a person may read, best first.
+def find(
+    user: User, binding: Binding, query: object, k: object, narrowed: object = None
+) -> list[Hit]:
+    """Return the ``k`` passages nearest to ``query`` in what a person may read, best first.
 
-    InvalidRequestError without a question or with another number than 1 to 100.
+    ``narrowed`` is a SearchFilter as JSON. InvalidRequestError without a question, with another number
+    than 1 to 100, or for a filter that names what is not the person's to read.
     """
     if not isinstance(query, str) or not query.strip():
         raise InvalidRequestError("Ask with some text.")
     if not isinstance(k, int) or isinstance(k, bool) or not 0 < k <= MOST_HITS:
         raise InvalidRequestError(f"Ask for 1 to {MOST_HITS} passages.")
+    wanted = SearchFilter.parse(narrowed or {})
+    wanted.refuse_strange(readable_bases(user))
 
     def embed_query(index: VectorIndex) -> Any:
         with embedder(index.fingerprint.revision, spec_of(index.fingerprint)) as engine:
             return engine.embed_query(query)
 
-    return search_bases(binding.indexes, embed_query, k, artifact_store(), index_cache())
+    return search_bases(binding.indexes, embed_query, k, artifact_store(), index_cache(), wanted)
 
 
 def embedder(revision: ModelRevision, spec: EmbeddingSpec) -> AbstractContextManager[Any]:
@@ -59,9 +67,11 @@ def embedder(revision: ModelRevision, spec: EmbeddingSpec) -> AbstractContextMan
     return lend_embedder(this_host(), revision, spec)
 
 
-def passages_for(binding: Binding, question: str, k: object) -> list[Passage]:
+def passages_for(
+    user: User, binding: Binding, question: str, k: object, narrowed: object
+) -> list[Passage]:
     """Return numbered passages for a question, from 1."""
-    hits = find(binding, question, k)
+    hits = find(user, binding, question, k, narrowed)
     return [Passage(number, hit) for number, hit in enumerate(hits, start=1)]
 
 

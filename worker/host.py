@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 
 from django.conf import settings
@@ -10,12 +11,16 @@ from django.db import transaction
 from engines import machine
 from engines.clock import ClockTimestamp
 from engines.models import Host, HostStatus
+from engines.services.hosts import host_admit, host_join, host_lock, host_move
 from migrations_app.live import LIVE_KINDS
 from migrations_app.steps import HANDLERS
 from migrations_app.wakeups import live_queue, work_queue
 from worker.guard import with_database
 
 LIVE_PREFIX = "live."
+
+_admitted = threading.Event()
+"""Set once this process took part; a row that vanishes then is made again without a token."""
 
 
 def announcements(queues: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -30,25 +35,32 @@ def register(queues: Iterable[str]) -> Host | None:
     """Write this host's row for a worker of these queues; None for one of the control plane.
 
     Said again with every beat, so a row that was removed or restored from a backup heals. An
-    operator's ``draining`` or ``retired`` stays; joining and lost become active.
+    operator's ``draining`` stays; joining and lost become active. HostRefusedError for a machine
+    that nobody admitted, or that was retired.
     """
     steps, live = announcements(queues)
     if not (steps or live):
         return None
-    return with_database(lambda: _register(steps, live))
+    host = with_database(lambda: _register(steps, live))
+    _admitted.set()
+    return host
 
 
 def _register(steps: list[str], live: list[str]) -> Host:
+    name = settings.SAM_HOST_NAME
     with transaction.atomic():
-        Host.objects.get_or_create(name=settings.SAM_HOST_NAME)
-        host = Host.objects.select_for_update(no_key=True).get(name=settings.SAM_HOST_NAME)
+        if _admitted.is_set():
+            host_admit(name, who=name, why="Its row was gone while its workers ran.")
+        else:
+            host_join(name, settings.SAM_JOIN_TOKEN)
+        host = host_lock(name)
         known = [kind for kind in host.announces if kind.startswith(LIVE_PREFIX)]
         other = [kind for kind in host.announces if not kind.startswith(LIVE_PREFIX)]
         host.announces = [*(steps or other), *(live or known)]
-        if host.status in (HostStatus.JOINING, HostStatus.LOST):
-            host.status = HostStatus.ACTIVE
         _measure(host)
         host.save()
+        if host.status in (HostStatus.JOINING, HostStatus.LOST):
+            host_move(host, HostStatus.ACTIVE, who=name, why="Its workers are ready.")
         Host.objects.filter(pk=host.pk).update(last_seen=ClockTimestamp())
     return host
 

@@ -15,10 +15,18 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engines.exceptions import InvalidRequestError, SamError
-from migrations_app.live import REPLY_SECONDS, redis_client, reply_key, request_key, taken_key
-from migrations_app.live_hosts import presence_key
+from migrations_app.live import (
+    REPLY_SECONDS,
+    error_fields,
+    redis_client,
+    reply_key,
+    request_key,
+    taken_key,
+)
+from migrations_app.live_load import engine_mark, hold, let_go, tell_engines
 from migrations_app.token_stream import error_event
 from worker.answering import stream
+from worker.engine_pool import engine_pool
 from worker.guard import guarded
 from worker.identity import process_name
 from worker.live_handlers import LIVE_HANDLERS
@@ -26,7 +34,7 @@ from worker.token_writer import Beats, TokenWriter
 
 TAKEN_SECONDS = 15
 PRESENCE_SECONDS = 3.0
-"""How often the lease of a request and the host's load are renewed."""
+"""How often the lease of a request, and what counts for this host, are renewed."""
 REQUEST_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -63,7 +71,17 @@ def answer(kind: str, request_id: object) -> str:
     redis = redis_client(settings.REDIS_URL)
     if not redis.set(taken_key(request_id), process_name(), nx=True, ex=TAKEN_SECONDS):
         return "Another worker answers this request."
-    body = redis.get(request_key(request_id))
+    try:
+        return _answer_taken(redis, kind, request_id)
+    finally:
+        _count_no_more(redis, request_id)
+
+
+def _answer_taken(redis: Redis, kind: str, request_id: str) -> str:
+    with redis.pipeline(transaction=False) as pipeline:
+        pipeline.get(request_key(request_id))
+        hold(pipeline, settings.SAM_HOST_NAME, [request_id])
+        body, *_ = pipeline.execute()
     if body is None:
         redis.delete(taken_key(request_id))
         return "The caller does not wait any more."
@@ -81,14 +99,35 @@ def answer(kind: str, request_id: object) -> str:
     return sentence
 
 
+def _count_no_more(redis: Redis, request_id: str) -> None:
+    """Take a request out of this host's load; without Redis it stops counting by itself."""
+    with suppress(RedisError), redis.pipeline(transaction=True) as pipeline:
+        let_go(pipeline, settings.SAM_HOST_NAME, request_id)
+        tell_engines(pipeline, settings.SAM_HOST_NAME, loaded_marks())
+        pipeline.execute()
+
+
+def loaded_marks() -> set[str]:
+    """Return the names of the engines this process has loaded, as hosts are chosen by them."""
+    specs = engine_pool().loaded()
+    return {engine_mark(spec.engine_id, embeds=spec.embedding is not None) for spec in specs}
+
+
 def _reply(kind: str, body: bytes | str) -> tuple[dict[str, Any], str]:
     close_old_connections()
     try:
         return {"result": guarded(lambda: _handle(kind, body))}, f"Answered '{kind}'."
     except SamError as error:
-        return {"error": {"code": error.code, "message": str(error)}}, f"Refused: {error}"
+        return {"error": error_fields(_own(error))}, f"Refused: {error}"
     finally:
         close_old_connections()
+
+
+def _own(error: SamError) -> SamError:
+    """Return an error as this host's: what another one could not load is for it to say."""
+    error.at_load = error.at_load and error.host == settings.SAM_HOST_NAME
+    error.host = settings.SAM_HOST_NAME
+    return error
 
 
 def _handle(kind: str, body: bytes | str) -> dict[str, Any]:
@@ -114,7 +153,7 @@ def _stream(redis: Redis, request_id: str, body: bytes | str) -> str:
             guarded(lambda: _write_all(writer, _payload("stream", body)))
     except SamError as error:
         with suppress(RedisError):
-            writer.write(error_event(error))
+            writer.write(error_event(_own(error)))
         return f"Refused: {error}"
     finally:
         close_old_connections()
@@ -131,11 +170,12 @@ def _write_all(writer: TokenWriter, payload: dict[str, Any]) -> None:
 
 
 def renew_presence() -> None:
-    """Renew the leases of running requests and say how busy this host is."""
-    redis = redis_client(settings.REDIS_URL)
+    """Renew the leases of running requests, and say how busy this host is and what it has loaded."""
+    redis, name = redis_client(settings.REDIS_URL), settings.SAM_HOST_NAME
     ids = _running.ids()
-    with redis.pipeline(transaction=False) as pipeline:
+    with redis.pipeline(transaction=True) as pipeline:
         for request_id in ids:
             pipeline.set(taken_key(request_id), process_name(), ex=TAKEN_SECONDS)
-        pipeline.set(presence_key(settings.SAM_HOST_NAME), len(ids), ex=TAKEN_SECONDS)
+        hold(pipeline, name, ids)
+        tell_engines(pipeline, name, loaded_marks())
         pipeline.execute()

@@ -72,9 +72,10 @@ def _as_queries(engine: BaseModelEngine, texts: list[str]) -> EmbeddingBatch:
 
 
 def search(payload: Payload) -> dict[str, Any]:
-    """Return the ``k`` passages nearest to ``query`` in all that a person may read."""
-    binding = request_binding(user_of(payload))
-    hits = find(binding, payload.get("query"), payload.get("k", 5))
+    """Return the ``k`` passages nearest to ``query`` in what a person may read, narrowed by ``filter``."""
+    user = user_of(payload)
+    binding = request_binding(user)
+    hits = find(user, binding, payload.get("query"), payload.get("k", 5), payload.get("filter"))
     engine = binding.engine.model_id if binding.engine else None
     return {
         "hits": [as_json(hit) for hit in hits],

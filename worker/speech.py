@@ -2,69 +2,150 @@
 
 from __future__ import annotations
 
+import threading
+import uuid
 from collections.abc import Generator
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Any
 
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.generation import Generation, Piece
-from engines.runtimes.streaming import StreamingEngine
+from engines.runtimes.families import Family, family_of
+from engines.runtimes.generation import FORM, Generation, GenerationOptions, Piece, ToolCall
+from engines.runtimes.streaming import StreamingEngine, check_free
+from engines.runtimes.tool_calls import ToolCallReader
+from engines.runtimes.tool_prompts import written_out
 from engines.services.usage import usage_add
 from migrations_app.token_stream import Event
 
 Prompt = str | list[ChatMessage]
 Pieces = Generator[Piece, None, Generation | None]
 
+ID_DIGITS = 9
+"""Mistral's templates take ids of this length only; nobody else minds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """For whom an engine speaks."""
+
+    user_id: int
+    left: threading.Event = field(default_factory=threading.Event)
+    """Set by whoever notices that nobody listens any more."""
+
 
 def speak(
-    engine: BaseModelEngine, prompt: Prompt, options: dict[str, Any], user_id: int
+    engine: BaseModelEngine, prompt: Prompt, options: dict[str, Any], listener: Listener
 ) -> Generator[Event]:
-    """Yield reasoning and text as they come, then the end; also an answer that is left is counted."""
-    said: list[str] = []
+    """Yield reasoning, text and calls as they come, then the end; also an answer that is left is counted."""
+    asked = GenerationOptions.parse(options)
+    said = _Said(most_calls=1 if asked.parallel_tool_calls is False else None)
     try:
-        with closing(_pieces(engine, prompt, options)) as pieces:
-            generation = yield from _as_events(pieces, said)
+        with closing(_pieces(engine, prompt, options, asked, listener.left)) as pieces:
+            generation = yield from said.events(pieces)
     except GeneratorExit:
-        usage_add(user_id, *_estimate(engine, prompt, said))
+        usage_add(listener.user_id, *_estimate(engine, prompt, said))
         raise
-    if generation is None:
-        counts, reason = _estimate(engine, prompt, said), "stop"
+    if generation is None or not generation.prompt_tokens:
+        counts = _estimate(engine, prompt, said)
     else:
         counts = (generation.prompt_tokens, generation.completion_tokens)
-        reason = generation.finish_reason
-    usage_add(user_id, *counts)
+    reason = generation.finish_reason if generation else "stop"
+    usage_add(listener.user_id, *counts)
     yield {
         "type": "end",
-        "finish_reason": reason,
+        "finish_reason": "tool_calls" if said.calls and reason == "stop" else reason,
         "prompt_tokens": counts[0],
         "completion_tokens": counts[1],
     }
 
 
-def _pieces(engine: BaseModelEngine, prompt: Prompt, options: dict[str, Any]) -> Pieces:
+class _Said:
+    """What an answer has said so far."""
+
+    def __init__(self, most_calls: int | None) -> None:
+        self.texts: list[str] = []
+        self.calls = 0
+        self._most_calls = most_calls
+
+    def events(self, pieces: Pieces) -> Generator[Event, None, Generation | None]:
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                generation: Generation | None = end.value
+                return generation
+            if piece.tool_call is None:
+                self.texts.append(piece.text)
+                yield {"type": "reasoning" if piece.is_reasoning else "text", "text": piece.text}
+            elif self._most_calls is None or self.calls < self._most_calls:
+                yield self._call(piece.tool_call)
+
+    def _call(self, call: ToolCall) -> Event:
+        self.texts.append(call.name + call.arguments)
+        self.calls += 1
+        return {
+            "type": "tool_call",
+            "index": self.calls - 1,
+            "id": uuid.uuid4().hex[:ID_DIGITS],
+            "name": call.name,
+            "arguments": call.arguments,
+        }
+
+
+def _pieces(
+    engine: BaseModelEngine,
+    prompt: Prompt,
+    options: dict[str, Any],
+    asked: GenerationOptions,
+    left: threading.Event,
+) -> Pieces:
     """Yield the engine's pieces; a runtime that tells how it ended has that as its value."""
+    family = family_of(str(engine.get_engine_info().get("family") or ""))
     if isinstance(engine, StreamingEngine):
-        return (yield from engine.stream_pieces(prompt, **options))
-    for text in engine.stream(_as_text(engine, prompt), **options):
-        yield Piece(text)
+        pieces: Pieces = engine.stream_pieces(prompt, cancelled=left, **options)
+    else:
+        check_free(asked, type(engine).__name__)
+        text = _as_text(engine, prompt, asked, family)
+        others = {name: value for name, value in options.items() if name not in FORM}
+        pieces = _plain(engine, text, others)
+    if not asked.shown_tools:
+        return pieces
+    names = [tool["function"]["name"] for tool in asked.shown_tools]
+    return _sorted(pieces, ToolCallReader(family.calls, names))
+
+
+def _plain(engine: BaseModelEngine, text: str, options: dict[str, Any]) -> Pieces:
+    for piece in engine.stream(text, **options):
+        yield Piece(piece)
     return None
 
 
-def _as_events(pieces: Pieces, said: list[str]) -> Generator[Event, None, Generation | None]:
-    while True:
-        try:
-            piece = next(pieces)
-        except StopIteration as end:
-            generation: Generation | None = end.value
-            return generation
-        said.append(piece.text)
-        yield {"type": "reasoning" if piece.is_reasoning else "text", "text": piece.text}
+def _sorted(pieces: Pieces, reader: ToolCallReader) -> Pieces:
+    """Yield the pieces with the calls in the answer's text told apart."""
+    with closing(pieces):
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                yield from reader.finish()
+                generation: Generation | None = end.value
+                return generation
+            if piece.is_reasoning or piece.tool_call:
+                yield piece
+            else:
+                yield from reader.add(piece.text)
 
 
-def _estimate(engine: BaseModelEngine, prompt: Prompt, said: list[str]) -> tuple[int, int]:
+def _estimate(engine: BaseModelEngine, prompt: Prompt, said: _Said) -> tuple[int, int]:
     """Count tokens where nobody told them: within one or two of what the engine computed."""
-    return engine.count_tokens(_as_text(engine, prompt)), engine.count_tokens("".join(said))
+    text = prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
+    return engine.count_tokens(text), engine.count_tokens("".join(said.texts))
 
 
-def _as_text(engine: BaseModelEngine, prompt: Prompt) -> str:
-    return prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
+def _as_text(
+    engine: BaseModelEngine, prompt: Prompt, asked: GenerationOptions, family: Family
+) -> str:
+    if isinstance(prompt, str):
+        return prompt
+    return engine.format_prompt(written_out(prompt, asked.shown_tools, family.calls))

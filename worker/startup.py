@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from typing import Any
 
 from celery import signals
+from celery.exceptions import WorkerShutdown
 from django.conf import settings
 
+from engines.services.hosts import HostRefusedError
 from migrations_app.live_hosts import BEAT_SECONDS
 from migrations_app.wakeups import live_queue, work_queue
 from worker.engine_pool import engine_pool
@@ -15,6 +19,8 @@ from worker.live import PRESENCE_SECONDS, renew_presence
 from worker.periodic import PeriodicThread
 from worker.sweeper import remove_leftovers, sweep
 from worker.watchdog import begin_drain
+
+logger = logging.getLogger(__name__)
 
 SLOW_SWEEP_SECONDS = 60.0
 """Of every worker, in case beat is dead."""
@@ -32,7 +38,7 @@ def connect() -> None:
 
 def _ready(sender: Any, **_: object) -> None:
     queues = set(sender.app.amqp.queues.consume_from)
-    is_host = register(queues) is not None
+    is_host = _is_host(queues)
     _start("sweep", SLOW_SWEEP_SECONDS, sweep)
     if is_host:
         _start("host-beat", BEAT_SECONDS, lambda: register(queues))
@@ -41,6 +47,15 @@ def _ready(sender: Any, **_: object) -> None:
         _start("presence", PRESENCE_SECONDS, renew_presence)
     elif work_queue(settings.SAM_HOST_NAME) in queues:
         _start("idle-engines", SLOW_SWEEP_SECONDS, _unload_idle_engines)
+
+
+def _is_host(queues: set[str]) -> bool:
+    """Register a worker of a host; one that is refused ends, with the sentence in its log."""
+    try:
+        return register(queues) is not None
+    except HostRefusedError as error:
+        logger.critical("%s", error)
+        raise WorkerShutdown(os.EX_NOPERM) from error
 
 
 def _start(name: str, seconds: float, action: Any) -> None:

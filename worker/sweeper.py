@@ -13,9 +13,10 @@ from datetime import timedelta
 from django.db import connection
 from django.utils import timezone
 
-from engines.clock import seconds_from_now
 from engines.exceptions import ConflictError
-from engines.models import Host, HostStatus, KnowledgeBase
+from engines.models import KnowledgeBase
+from engines.services.fallbacks import incidents_end
+from engines.services.hosts import hosts_lose
 from engines.services.keep_up import lagging_indexes
 from engines.services.knowledge import base_adopt_index
 from migrations_app.live_hosts import SEEN_WITHIN
@@ -54,7 +55,7 @@ WHERE ((step.status = 'pending' AND step.ready_at <= clock_timestamp())
   AND (step.published_at IS NULL OR step.published_at < clock_timestamp()
        - make_interval(secs => least(power(2, least(step.publish_count, 20)), %s)))
   AND (step.host_id IS NULL
-       OR (host.status = 'active' AND jsonb_exists(host.announces, step.kind)
+       OR (host.status IN ('active', 'draining') AND jsonb_exists(host.announces, step.kind)
            AND host.last_seen > clock_timestamp() - make_interval(secs => %s)))
 ORDER BY step.ready_at LIMIT %s
 """
@@ -65,12 +66,13 @@ def sweep() -> str:
     with _only_one() as mine:
         if not mine:
             return "Another sweep is running."
-        lost = _mark_lost_hosts()
+        lost = hosts_lose(SEEN_WITHIN.total_seconds(), who=WHO)
         cancelled = _cancel_asked()
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
         release_writers()
         end_stale_downloads()
+        incidents_end()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
         f"{indexes} indexes called to keep up."
@@ -89,13 +91,6 @@ def _only_one() -> Iterator[bool]:
         if mine:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
-
-
-def _mark_lost_hosts() -> int:
-    silent = seconds_from_now(-SEEN_WITHIN.total_seconds())
-    return Host.objects.filter(status=HostStatus.ACTIVE, last_seen__lt=silent).update(
-        status=HostStatus.LOST
-    )
 
 
 def _cancel_asked() -> int:

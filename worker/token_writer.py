@@ -28,7 +28,9 @@ GATHER_SECONDS = 0.02
 """Text that comes faster goes out together: nobody reads 50 pieces a second one by one."""
 
 
-GATHERED = ("text", "reasoning")
+JOINED = ("text", "reasoning")
+LATER = ("state", "begin", "fitted", "citations")
+"""What goes out with the first word, or with the next beat when that takes longer."""
 
 
 class TokenWriter:
@@ -40,24 +42,16 @@ class TokenWriter:
         self._request_id = request_id
         self._lock = threading.Lock()
         self._number = 0
-        self._text = ""
-        self._kind = "text"
+        self._unsent: list[Event] = []
         self._written_at = 0.0
         self._text_at = 0.0
 
     def write(self, event: Event) -> None:
-        """Send an event, text a moment later with what follows; RedisError when it cannot be sent."""
+        """Send an event, some a moment later with what follows; RedisError when it cannot be sent."""
         with self._lock:
-            if event["type"] in GATHERED:
-                if event["type"] != self._kind:
-                    self._flush()
-                self._kind = event["type"]
-                self._text += event["text"]
-                if time.monotonic() - self._text_at >= GATHER_SECONDS:
-                    self._flush()
-                return
-            self._flush()
-            self._send(event)
+            self._add(event)
+            if not self._may_wait(event):
+                self._send()
 
     def beat(self) -> None:
         """Show that the worker lives, when it had nothing else to say for a while."""
@@ -65,28 +59,39 @@ class TokenWriter:
             if time.monotonic() - self._written_at < BEAT_SECONDS / 2:
                 return
             try:
-                self._flush()
-                self._send({"type": "beat"})
+                self._add({"type": "beat"})
+                self._send()
             except RedisError as error:
                 logger.warning("a stream ends, Redis does not take it: %s", error)
                 self.abandoned.set()
 
-    def _flush(self) -> None:
-        text, self._text = self._text, ""
-        if text:
-            self._send({"type": self._kind, "text": text})
-            self._text_at = self._written_at
+    def _add(self, event: Event) -> None:
+        kind = event["type"]
+        if kind in JOINED and self._unsent and self._unsent[-1]["type"] == kind:
+            self._unsent[-1]["text"] += event["text"]
+        else:
+            self._unsent.append(dict(event))
 
-    def _send(self, event: Event) -> None:
+    def _may_wait(self, event: Event) -> bool:
+        if event["type"] in JOINED:
+            return time.monotonic() - self._text_at < GATHER_SECONDS
+        return event["type"] in LATER
+
+    def _send(self) -> None:
+        """Send what was not sent yet, in one go."""
+        events, self._unsent = self._unsent, []
         key = stream_key(self._request_id)
-        self._number += 1
         commands = self._redis.pipeline(transaction=False)
-        entry = dict(pack(event))
-        commands.xadd(key, entry, id=entry_id(self._number), maxlen=MOST_ENTRIES)
+        for event in events:
+            self._number += 1
+            entry = dict(pack(event))
+            commands.xadd(key, entry, id=entry_id(self._number), maxlen=MOST_ENTRIES)
         commands.expire(key, STREAM_SECONDS)
         commands.exists(reader_key(self._request_id))
         *_, is_read = commands.execute()
         self._written_at = time.monotonic()
+        if events[-1]["type"] in JOINED:
+            self._text_at = self._written_at
         if not is_read:
             self.abandoned.set()
 

@@ -6,7 +6,7 @@ say means nothing. They load, generate, stream and count tokens as any other mod
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -107,9 +107,14 @@ _QWEN = _Family(
 )
 
 
-def write_llama_chat(path: Path, *, seed: int = 1, context_length: int = 512) -> Path:
-    """Write a ``llama`` chat model with the Llama 3 message format; equal arguments, equal bytes."""
-    return _write_chat(path, _LLAMA, seed, context_length)
+def write_llama_chat(
+    path: Path, *, seed: int = 1, context_length: int = 512, scale: int = 1
+) -> Path:
+    """Write a ``llama`` chat model with the Llama 3 message format; equal arguments, equal bytes.
+
+    ``scale`` times as wide and as deep, it has about ``scale ** 3`` times the weights.
+    """
+    return _write_chat(path, _scaled(_LLAMA, scale), seed, context_length)
 
 
 def write_qwen_chat(path: Path, *, seed: int = 2, context_length: int = 1024) -> Path:
@@ -140,6 +145,17 @@ def write_lora_for(path: Path, base_path: Path, *, seed: int = 3) -> Path:
         "adapter.lora.alpha": LORA_ALPHA,
     }
     return write_gguf(path, metadata, tensors)
+
+
+def _scaled(family: _Family, scale: int) -> _Family:
+    return replace(
+        family,
+        width=family.width * scale,
+        heads=family.heads * scale,
+        value_heads=family.value_heads * scale,
+        inner_width=family.inner_width * scale,
+        layers=family.layers * scale,
+    )
 
 
 def _write_chat(path: Path, family: _Family, seed: int, context_length: int) -> Path:

@@ -1,6 +1,8 @@
 """Answers in OpenAI's shapes: whole, or chunk by chunk as server-sent events.
 
-Source: the API reference at https://platform.openai.com/docs/api-reference. ``citations`` is SAM's,
+Source: the API reference at https://platform.openai.com/docs/api-reference. ``citations`` and
+``fallback_for`` (which engine could not be made ready, and why) are SAM's, so is ``left_out_messages``
+(how many of the oldest the engine's context had no room for),
 ``reasoning_content`` DeepSeek's: what a model thought before it answered.
 """
 
@@ -19,10 +21,28 @@ from numpy.typing import NDArray
 
 from engines.exceptions import SamError
 from migrations_app.openai_api.errors import error_body
-from migrations_app.token_stream import Event
+from migrations_app.token_stream import SAID, Event
 
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(slots=True)
+class Said:
+    """What an answer said, put together from its events."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[Json] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        """Add what an event says."""
+        if event["type"] == "text":
+            self.text += event["text"]
+        elif event["type"] == "reasoning":
+            self.reasoning += event["text"]
+        elif event["type"] == "tool_call":
+            self.calls.append(_call(event))
 
 
 @dataclass(slots=True)
@@ -34,13 +54,18 @@ class Opening:
     citations: list[Json] | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
+    fallback_for: Json | None = None
+    left_out: int | None = None
 
     def learn(self, event: Event) -> None:
         """Take what an event before the first word says."""
         if event["type"] == "begin":
             self.engine_id, self.revision_id = event["engine_id"], event["revision_id"]
+            self.fallback_for = event.get("fallback_for")
         elif event["type"] == "citations":
             self.citations = event["citations"]
+        elif event["type"] == "fitted":
+            self.left_out = event["left_out"]
 
 
 class Shape:
@@ -50,10 +75,12 @@ class Shape:
     whole = "chat.completion"
     chunk = "chat.completion.chunk"
 
-    def choice(self, text: str, reasoning: str, finish_reason: str) -> Json:
-        message = {"role": "assistant", "content": text, "refusal": None}
-        more = {"reasoning_content": reasoning} if reasoning else {}
-        return _choice({"message": {**message, **more}}, finish_reason)
+    def choice(self, said: Said, finish_reason: str) -> Json:
+        content = None if said.calls and not said.text else said.text
+        message = {"role": "assistant", "content": content, "refusal": None}
+        thought = {"reasoning_content": said.reasoning} if said.reasoning else {}
+        calls = {"tool_calls": said.calls} if said.calls else {}
+        return _choice({"message": {**message, **thought, **calls}}, finish_reason)
 
     def first(self) -> Json | None:
         """Return the choice that opens a stream, if the endpoint has one."""
@@ -61,6 +88,9 @@ class Shape:
 
     def piece(self, event: Event) -> Json | None:
         """Return the choice of a chunk; None for what the endpoint does not show."""
+        if event["type"] == "tool_call":
+            call = {"index": event["index"], **_call(event)}
+            return _choice({"delta": {"tool_calls": [call]}}, None)
         name = "content" if event["type"] == "text" else "reasoning_content"
         return _choice({"delta": {name: event["text"]}}, None)
 
@@ -74,8 +104,8 @@ class CompletionShape(Shape):
     prefix = "cmpl"
     whole = chunk = "text_completion"
 
-    def choice(self, text: str, reasoning: str, finish_reason: str) -> Json:
-        return _choice({"text": text}, finish_reason)
+    def choice(self, said: Said, finish_reason: str) -> Json:
+        return _choice({"text": said.text}, finish_reason)
 
     def first(self) -> Json | None:
         return None
@@ -89,15 +119,13 @@ class CompletionShape(Shape):
 
 async def whole_answer(shape: Shape, opening: Opening, events: AsyncIterator[Event]) -> Json:
     """Return the body of an answer that is not streamed; raises what the stream raises."""
-    said: dict[str, list[str]] = {"text": [], "reasoning": []}
+    said = Said()
     end: Event = {"finish_reason": "stop", "prompt_tokens": 0, "completion_tokens": 0}
     async for event in events:
-        if event["type"] in said:
-            said[event["type"]].append(event["text"])
-        elif event["type"] == "end":
+        said.take(event)
+        if event["type"] == "end":
             end = event
-    text, reasoning = ("".join(said[kind]) for kind in ("text", "reasoning"))
-    choice = shape.choice(text, reasoning, end["finish_reason"])
+    choice = shape.choice(said, end["finish_reason"])
     return {**_head(shape, opening, shape.whole), "choices": [choice], "usage": _usage(end)}
 
 
@@ -142,7 +170,12 @@ def model_entry(name: str, created: int) -> Json:
 def _chunk(shape: Shape, event: Event) -> Json | None:
     if event["type"] == "end":
         return shape.last(event["finish_reason"])
-    return shape.piece(event) if event["type"] in ("text", "reasoning") else None
+    return shape.piece(event) if event["type"] in SAID else None
+
+
+def _call(event: Event) -> Json:
+    function = {"name": event["name"], "arguments": event["arguments"]}
+    return {"id": event["id"], "type": "function", "function": function}
 
 
 def _row(vector: NDArray[np.float32], *, packed: bool) -> str | list[float]:
@@ -160,7 +193,12 @@ def _head(shape: Shape, opening: Opening, kind: str) -> Json:
         "model": opening.engine_id,
         "system_fingerprint": f"revision-{opening.revision_id}",
     }
-    return head if opening.citations is None else {**head, "citations": opening.citations}
+    own = {
+        "citations": opening.citations,
+        "fallback_for": opening.fallback_for,
+        "left_out_messages": opening.left_out,
+    }
+    return head | {name: value for name, value in own.items() if value is not None}
 
 
 def _choice(content: Json, finish_reason: str | None) -> Json:

@@ -12,7 +12,9 @@ from django.http import HttpRequest
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.generation import RANDOM_SEED, GenerationOptions
-from migrations_app.openai_api.errors import TOO_LARGE, RefusedError
+from engines.services.search_filters import SearchFilter
+from migrations_app.openai_api.errors import TOO_LARGE, RefusedError, refuse
+from migrations_app.openai_api.messages import checked_messages
 
 Body = Mapping[str, Any]
 
@@ -24,7 +26,7 @@ SAMPLING = (
 HINTS = frozenset(
     {
         "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-        "prompt_cache_retention", "parallel_tool_calls", "prediction", "reasoning_effort",
+        "prompt_cache_retention", "prediction", "reasoning_effort",
         "verbosity",
     }
 )  # fmt: skip
@@ -34,8 +36,6 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "best_of": (1,),
     "echo": (False,),
     "suffix": ("",),
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
     "logprobs": (False,),
@@ -44,15 +44,16 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "modalities": (["text"],),
     "audio": (),
     "web_search_options": (),
-    "response_format": ({"type": "text"},),
 }
 """Fields of which only these values can be served."""
 THINKING = "chat_template_kwargs"
+FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
+"""What form an answer has; of tools the names must be known before one is chosen."""
 COMMON = {"model", "stream", "stream_options", "max_tokens", *SAMPLING, *HINTS, *NEUTRAL}
-CHAT_FIELDS = frozenset({"messages", "max_completion_tokens", "knowledge", THINKING, *COMMON})
+CHAT_FIELDS = frozenset(
+    {"messages", "max_completion_tokens", "knowledge", THINKING, *FORM, *COMMON}
+)
 COMPLETION_FIELDS = frozenset({"prompt", *COMMON})
-ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-MOST_MESSAGES = 2000
 MOST_TEXTS = 2048
 MOST_PASSAGES = 20
 USUAL_PASSAGES = 4
@@ -101,10 +102,14 @@ def chat_request(body: Body) -> Asked:
     """Return a checked request of ``/v1/chat/completions``; RefusedError names the field at fault."""
     asked = _text_request(body, CHAT_FIELDS)
     limit = _limit(body, "max_completion_tokens") or _limit(body, "max_tokens")
-    payload = {"messages": _messages(body.get("messages")), "max_tokens": limit}
-    k = _passages(body.get("knowledge"))
+    payload = {
+        "messages": checked_messages(body.get("messages")),
+        "max_tokens": limit,
+        **_form(body),
+    }
+    knowledge = _knowledge(body.get("knowledge"))
     thinking = _thinking(body.get(THINKING))
-    more = {**({"knowledge": k} if k else {}), **thinking}
+    more = {**knowledge, **thinking}
     return Asked(
         asked.model, {**asked.payload, **payload, **more}, asked.stream, asked.include_usage
     )
@@ -117,7 +122,7 @@ def completion_request(body: Body) -> Asked:
     if isinstance(prompt, list) and len(prompt) == 1:
         prompt = prompt[0]
     if not isinstance(prompt, str) or not prompt:
-        _refuse("prompt", "must be one text that is not empty")
+        refuse("prompt", "must be one text that is not empty")
     limit = _limit(body, "max_tokens") or USUAL_COMPLETION_TOKENS
     payload = {**asked.payload, "prompt": prompt, "max_tokens": limit}
     return Asked(asked.model, payload, asked.stream, asked.include_usage)
@@ -128,12 +133,12 @@ def embedding_request(body: Body) -> AskedVectors:
     _known(body, {"model", "input", "encoding_format", "dimensions", "user", "input_type"})
     texts = [body["input"]] if isinstance(body.get("input"), str) else body.get("input")
     if not isinstance(texts, list) or not 0 < len(texts) <= MOST_TEXTS:
-        _refuse("input", f"must be a text or a list of 1 to {MOST_TEXTS} texts")
+        refuse("input", f"must be a text or a list of 1 to {MOST_TEXTS} texts")
     if not all(isinstance(text, str) and text for text in texts):
-        _refuse("input", "must hold texts that are not empty; lists of tokens are not read here")
+        refuse("input", "must hold texts that are not empty; lists of tokens are not read here")
     dimensions = body.get("dimensions")
     if dimensions is not None and not _is_whole(dimensions):
-        _refuse("dimensions", "must be a whole number")
+        refuse("dimensions", "must be a whole number")
     return AskedVectors(
         model=_model(body),
         texts=texts,
@@ -147,16 +152,16 @@ def _text_request(body: Body, fields: frozenset[str]) -> Asked:
     _known(body, fields)
     for name, values in NEUTRAL.items():
         if body.get(name) is not None and body[name] not in values:
-            _refuse(name, f"cannot be {_shown(body[name])} here; leave it out")
+            refuse(name, f"cannot be {_shown(body[name])} here; leave it out")
     stream = _flag(body, "stream")
     options = body.get("stream_options") or {}
     if not isinstance(options, dict) or not set(options) <= {
         "include_usage",
         "include_obfuscation",
     }:
-        _refuse("stream_options", "may hold include_usage only")
+        refuse("stream_options", "may hold include_usage only")
     if options and not stream:
-        _refuse("stream_options", "goes with stream only")
+        refuse("stream_options", "goes with stream only")
     return Asked(_model(body), _sampling(body), stream, _flag(options, "include_usage"))
 
 
@@ -171,7 +176,7 @@ def _known(body: Body, fields: frozenset[str] | set[str]) -> None:
 def _model(body: Body) -> str:
     model = body.get("model")
     if not isinstance(model, str) or not model:
-        _refuse("model", "must be the name of an engine, or 'sam' for the active one")
+        refuse("model", "must be the name of an engine, or 'sam' for the active one")
     return model
 
 
@@ -188,52 +193,43 @@ def _sampling(body: Body) -> dict[str, Any]:
     return given
 
 
+def _form(body: Body) -> dict[str, Any]:
+    """Read what form the answer shall have, field by field."""
+    given: dict[str, Any] = {}
+    for name in FORM:
+        if body.get(name) in (None, [], {"type": "text"}):
+            continue
+        given[name] = body[name]
+        try:
+            GenerationOptions.parse(given)
+        except InvalidRequestError as error:
+            raise RefusedError(str(error), param=name) from None
+    return given
+
+
 def _limit(body: Body, name: str) -> int:
     limit = body.get(name)
     if limit is None:
         return 0
     if not _is_whole(limit) or not 0 < limit <= LARGEST_LIMIT:
-        _refuse(name, "must be a whole number from 1")
+        refuse(name, "must be a whole number from 1")
     return int(limit)
 
 
-def _messages(given: object) -> list[dict[str, str]]:
-    if not isinstance(given, list) or not 0 < len(given) <= MOST_MESSAGES:
-        _refuse("messages", f"must be a list of 1 to {MOST_MESSAGES} messages")
-    return [_message(f"messages[{number}]", item) for number, item in enumerate(given)]
-
-
-def _message(place: str, item: object) -> dict[str, str]:
-    if not isinstance(item, dict):
-        _refuse(place, "must be an object with role and content")
-    role = item.get("role")
-    if not isinstance(role, str) or role not in ROLES:
-        _refuse(f"{place}.role", f"must be one of {', '.join(ROLES)}")
-    if item.get("tool_calls") or item.get("function_call"):
-        _refuse(place, "must not call tools: they are not served here")
-    return {"role": ROLES[role], "content": _content(f"{place}.content", item.get("content"))}
-
-
-def _content(place: str, given: object) -> str:
-    if isinstance(given, str):
-        return given
-    parts = given if isinstance(given, list) else [None]
-    texts = [part.get("text") if isinstance(part, dict) else None for part in parts]
-    kinds = {part.get("type") for part in parts if isinstance(part, dict)}
-    if kinds - {"text"} or not all(isinstance(text, str) for text in texts):
-        _refuse(place, "must be a text or a list of parts of type text")
-    return "".join(map(str, texts))
-
-
-def _passages(given: object) -> int:
-    k = given.get("k", USUAL_PASSAGES) if isinstance(given, dict) and set(given) <= {"k"} else None
+def _knowledge(given: object) -> dict[str, Any]:
+    """Read how many passages of the person's knowledge are wanted, and of which part of it."""
     if given is None or given is False:
-        return 0
-    if given is True:
-        return USUAL_PASSAGES
-    if not _is_whole(k) or not 0 < k <= MOST_PASSAGES:  # type: ignore[operator]
-        _refuse("knowledge", f'must be true or {{"k": 1 to {MOST_PASSAGES}}}')
-    return int(k)  # type: ignore[arg-type]
+        return {}
+    asked = dict(given) if isinstance(given, dict) else {}
+    k = asked.pop("k", USUAL_PASSAGES)
+    is_switch = given is True or isinstance(given, dict)
+    if not is_switch or not _is_whole(k) or not 0 < k <= MOST_PASSAGES:
+        refuse("knowledge", f'must be true or {{"k": 1 to {MOST_PASSAGES}, filters}}')
+    try:
+        SearchFilter.parse(asked)
+    except InvalidRequestError as error:
+        raise RefusedError(str(error), param="knowledge") from None
+    return {"knowledge": k, **({"knowledge_filter": asked} if asked else {})}
 
 
 def _thinking(given: object) -> dict[str, bool]:
@@ -241,14 +237,14 @@ def _thinking(given: object) -> dict[str, bool]:
     if given is None or given == {}:
         return {}
     if not isinstance(given, dict) or set(given) != {"enable_thinking"}:
-        _refuse(THINKING, "may hold enable_thinking only")
+        refuse(THINKING, "may hold enable_thinking only")
     return {"thinking": _flag(given, "enable_thinking")}
 
 
 def _flag(body: Body, name: str) -> bool:
     value = body.get(name)
     if value is not None and not isinstance(value, bool):
-        _refuse(name, "must be true or false")
+        refuse(name, "must be true or false")
     return bool(value)
 
 
@@ -257,7 +253,7 @@ def _one_of(body: Body, name: str, values: tuple[str, ...]) -> str:
     if value is None:
         return values[0]
     if value not in values:
-        _refuse(name, f"must be one of {', '.join(values)}")
+        refuse(name, f"must be one of {', '.join(values)}")
     return str(value)
 
 
@@ -271,7 +267,3 @@ def _shown(value: object) -> str:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
-
-
-def _refuse(param: str, why: str) -> NoReturn:
-    raise RefusedError(f"{param} {why}.", param=param)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Any, NoReturn
 
 from django.http import JsonResponse
 
@@ -36,6 +36,11 @@ class RefusedError(SamError):
         self.param = param
         self.status = status
         self.code = code
+
+
+def refuse(param: str, why: str) -> NoReturn:
+    """Raise RefusedError that names a field and what is wrong with it."""
+    raise RefusedError(f"{param} {why}.", param=param)
 
 
 def error_body(error: SamError) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from migrations_app.openai_api.access import (
 from migrations_app.openai_api.bodies import (
     Asked,
     AskedVectors,
+    Body,
     chat_request,
     completion_request,
     embedding_request,
@@ -45,11 +46,12 @@ from migrations_app.openai_api.errors import (
     RefusedError,
     error_response,
 )
-from migrations_app.token_stream import Event
+from migrations_app.token_stream import SAID, Event
 
 logger = logging.getLogger(__name__)
 
 EMBED_SECONDS = 60.0
+FALLBACK_HEADER = "X-SAM-Fallback-For"
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
@@ -90,20 +92,21 @@ def _check_method(request: HttpRequest, method: str) -> None:
 @endpoint("POST")
 async def chat_completions(request: HttpRequest) -> HttpResponseBase:
     """Answer messages with the named or the active engine."""
-    user = await sync_to_async(spender)(request)
-    asked = chat_request(read_body(request))
-    return await _answer(
-        answers.Shape(), asked, await sync_to_async(engine_payload)(user, asked.model)
-    )
+    return await _answer(answers.Shape(), *await sync_to_async(_admitted)(request, chat_request))
 
 
 @endpoint("POST")
 async def completions(request: HttpRequest) -> HttpResponseBase:
     """Continue a raw prompt with the named or the active engine."""
-    user = await sync_to_async(spender)(request)
-    asked = completion_request(read_body(request))
-    who = await sync_to_async(engine_payload)(user, asked.model)
-    return await _answer(answers.CompletionShape(), asked, who)
+    admitted = await sync_to_async(_admitted)(request, completion_request)
+    return await _answer(answers.CompletionShape(), *admitted)
+
+
+def _admitted(request: HttpRequest, read: Callable[[Body], Asked]) -> tuple[Asked, dict[str, Any]]:
+    """Return what is asked for, and by whom; a stranger is told so before anything else."""
+    user = spender(request)
+    asked = read(read_body(request))
+    return asked, engine_payload(user, asked.model)
 
 
 async def _answer(shape: answers.Shape, asked: Asked, who: dict[str, Any]) -> HttpResponseBase:
@@ -113,15 +116,22 @@ async def _answer(shape: answers.Shape, asked: Asked, who: dict[str, Any]) -> Ht
     first = await _first_word(events, opening)
     rest = _with_first(first, events)
     if not asked.stream:
-        return JsonResponse(await answers.whole_answer(shape, opening, rest))
+        return _told(JsonResponse(await answers.whole_answer(shape, opening, rest)), opening)
     body = answers.chunks(shape, opening, rest, include_usage=asked.include_usage)
-    return _EventStream(body, client_left)
+    return _told(_EventStream(body, client_left), opening)
+
+
+def _told(response: HttpResponseBase, opening: answers.Opening) -> HttpResponseBase:
+    """Name in a header the engine for which another one answers."""
+    if opening.fallback_for is not None:
+        response[FALLBACK_HEADER] = opening.fallback_for["engine_id"]
+    return response
 
 
 async def _first_word(events: AsyncIterator[Event], opening: answers.Opening) -> Event:
     """Wait for the first word: until then an error still has a status of its own."""
     async for event in events:
-        if event["type"] in ("reasoning", "text", "end"):
+        if event["type"] in (*SAID, "end"):
             return event
         opening.learn(event)
     raise RefusedError("The engine said nothing.", status=INTERNAL, code="internal_error")

@@ -20,6 +20,12 @@ STAFF_ONLY = {
     "download-list",
     "host-list",
     "host-detail",
+    "host-invite",
+    "host-dependents",
+    "host-events",
+    "host-drain",
+    "host-resume",
+    "host-retire",
     "plan-retry",
     "plan-abandon",
 }

@@ -210,6 +210,66 @@ def test_search_asks_a_host_for_the_caller_and_shows_its_passages(
     assert asked == [{"user_id": people.alice.pk, "query": "whales?", "k": 3}] * 2
 
 
+@pytest.mark.django_db(transaction=True)
+def test_search_is_narrowed_to_what_the_caller_may_read(
+    alice: APIClient, base: str, people: People, engines: Engines, redis_client: Redis
+) -> None:
+    live_host(engines)
+    document = add(alice, base).json()["id"]
+    key = KnowledgeBase.objects.get().pk
+    reply = {"hits": [], "engine_id": "llama-8b", "indexes": {}}
+    asked = {"query": "whales?", "bases": [key], "documents": [document], "min_score": 0.5}
+
+    with played_host(redis_client, lambda kind, payload: reply) as heard:
+        moment = {"updated_after": "2026-05-01T12:00:00+02:00"}
+        posted = alice.post("/api/v1/search", {**asked, **moment}, format="json")
+        got = alice.get(
+            f"/api/v1/search?query=w&bases={key}&bases={key}&updated_before=2026-05-01T00:00:00Z"
+        )
+
+    assert (posted.status_code, got.status_code) == (200, 200)
+    first, second = heard
+    assert first["filter"] == {
+        **{name: asked[name] for name in asked if name != "query"},
+        "updated_after": "2026-05-01T10:00:00+00:00",
+    }
+    assert second["filter"] == {"bases": [key, key], "updated_before": "2026-05-01T00:00:00+00:00"}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"bases": []},
+        {"bases": ["x"]},
+        {"bases": [10**19]},
+        {"documents": [0]},
+        {"min_score": 1.5},
+        {"updated_after": "yesterday"},
+        {"owner": 1},
+    ],
+)
+def test_a_filter_that_is_none_is_400(alice: APIClient, asked: dict[str, Any]) -> None:
+    answer = alice.post("/api/v1/search", {"query": "whales?", **asked}, format="json")
+
+    problem(answer, 400, "invalid_request")
+
+
+def test_a_filter_tells_nothing_of_what_is_anothers(
+    alice: APIClient, bob: APIClient, base: str
+) -> None:
+    document = add(alice, base).json()["id"]
+    key = KnowledgeBase.objects.get().pk
+    for name, here, nowhere in (("bases", key, key + 999), ("documents", document, document + 999)):
+        told = [
+            bob.post("/api/v1/search", {"query": "whales?", name: [pk]}, format="json")
+            for pk in (here, nowhere)
+        ]
+        for answer in told:
+            problem(answer, 400, "invalid_request")
+        foreign, missing = (answer.json()["detail"] for answer in told)
+        assert foreign.replace(str(here), str(nowhere)) == missing
+
+
 def test_search_without_any_host_is_503_with_when_to_come_back(
     alice: APIClient, redis_client: Redis
 ) -> None:

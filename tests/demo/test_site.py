@@ -31,6 +31,7 @@ def test_settings_of_another_installation_do_not_reach_the_demo() -> None:
         "SAM_DATA_DIR": "/data of/sam",
         "SAM_HOST_NAME": HOST_NAME,
         "SAM_LEASE_SECONDS": "15",
+        "SAM_MEASURE_EMBEDDING": "false",
         "SAM_RATE_USER": "100000/min",
         "SAM_RATE_WORK": "100000/min",
         "NO_PROXY": "127.0.0.1,localhost",

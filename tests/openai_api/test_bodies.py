@@ -19,6 +19,31 @@ MESSAGES = [{"role": "user", "content": "Hi"}]
 CHAT = {"model": "sam", "messages": MESSAGES}
 
 
+def tool(name: str, **more: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, **more}}
+
+
+def named(name: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name}}
+
+
+def schema_format(schema: Any, **more: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "s", "schema": schema, **more}}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {}
+    for _ in range(depth):
+        schema = {"items": schema}
+    return schema
+
+
+TOOL = tool("f", description="Does it.", parameters={"type": "object"}, strict=True)
+CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+CALL_OF_TEXT = {**CALL, "function": {"name": "f", "arguments": "[]"}}
+OLD_CALL = {"function_call": {"name": "f", "arguments": "{}"}}
+
+
 @pytest.mark.parametrize(
     ("more", "param"),
     [
@@ -30,7 +55,12 @@ CHAT = {"model": "sam", "messages": MESSAGES}
         ({"messages": MESSAGES * 2001}, "messages"),
         ({"messages": "Hi"}, "messages"),
         ({"messages": ["Hi"]}, "messages[0]"),
-        ({"messages": [*MESSAGES, {"role": "tool", "content": "x"}]}, "messages[1].role"),
+        ({"messages": [*MESSAGES, {"role": "tool", "content": "x"}]}, "messages[1].tool_call_id"),
+        (
+            {"messages": [*MESSAGES, {"role": "tool", "content": "x", "tool_call_id": "1"}]},
+            "messages[1].tool_call_id",
+        ),
+        ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": ["user"], "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user"}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": 7}]}, "messages[0].content"),
@@ -41,7 +71,19 @@ CHAT = {"model": "sam", "messages": MESSAGES}
         ),
         (
             {"messages": [{"role": "assistant", "content": "", "tool_calls": [{}]}]},
-            "messages[0]",
+            "messages[0].tool_calls",
+        ),
+        (
+            {"messages": [{"role": "user", "content": "", "tool_calls": [CALL]}]},
+            "messages[0].tool_calls",
+        ),
+        (
+            {"messages": [{"role": "assistant", "tool_calls": [CALL_OF_TEXT]}]},
+            "messages[0].tool_calls",
+        ),
+        (
+            {"messages": [{"role": "assistant", "content": "", **OLD_CALL}]},
+            "messages[0].function_call",
         ),
         ({"temperature": -1}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
@@ -59,12 +101,35 @@ CHAT = {"model": "sam", "messages": MESSAGES}
         ({"stream": True, "stream_options": [1]}, "stream_options"),
         ({"n": 2}, "n"),
         ({"tools": [{"type": "function"}]}, "tools"),
+        ({"tools": [{"type": "web_search"}]}, "tools"),
+        ({"tools": [TOOL, TOOL]}, "tools"),
+        ({"tools": [tool("f")] * 129}, "tools"),
+        ({"tools": [tool("no spaces")]}, "tools"),
+        ({"tools": [tool("f", parameters=[])]}, "tools"),
+        ({"tools": [tool("f", parameters={"x": "y" * 70_000})]}, "tools"),
+        ({"tools": [tool("f", strict="yes")]}, "tools"),
+        ({"tools": [tool("f", default=1)]}, "tools"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tool_choice": "sometimes", "tools": [TOOL]}, "tool_choice"),
+        ({"tool_choice": named("other"), "tools": [TOOL]}, "tool_choice"),
+        ({"tool_choice": named(7), "tools": [TOOL]}, "tool_choice"),
+        ({"parallel_tool_calls": "no", "tools": [TOOL]}, "parallel_tool_calls"),
+        ({"functions": [{"name": "f"}]}, "functions"),
         ({"logprobs": True}, "logprobs"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": "json"}, "response_format"),
+        ({"response_format": {"type": "grammar"}}, "response_format"),
+        ({"response_format": {"type": "json_schema"}}, "response_format"),
+        ({"response_format": schema_format(None)}, "response_format"),
+        ({"response_format": schema_format({}, name="")}, "response_format"),
+        ({"response_format": schema_format({}, strict=1)}, "response_format"),
+        ({"response_format": schema_format(nested(65))}, "response_format"),
+        ({"response_format": schema_format({"x": "y" * 70_000})}, "response_format"),
         ({"knowledge": {"k": 0}}, "knowledge"),
         ({"knowledge": {"k": 21}}, "knowledge"),
         ({"knowledge": {"of": "bob"}}, "knowledge"),
         ({"knowledge": "all"}, "knowledge"),
+        ({"knowledge": {"bases": []}}, "knowledge"),
+        ({"knowledge": {"min_score": 2}}, "knowledge"),
         ({"chat_template_kwargs": {"tools": []}}, "chat_template_kwargs"),
         ({"chat_template_kwargs": 7}, "chat_template_kwargs"),
         ({"chat_template_kwargs": {"enable_thinking": "no"}}, "enable_thinking"),
@@ -118,6 +183,28 @@ def test_a_chat_becomes_what_the_worker_reads() -> None:
     }
 
 
+def test_calls_their_results_and_the_form_of_the_answer_reach_the_worker() -> None:
+    turns = [
+        *MESSAGES,
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "content": [{"type": "text", "text": "Rain."}], "tool_call_id": "1"},
+    ]
+    form: dict[str, Any] = {
+        "response_format": schema_format({"type": "object"}, strict=True),
+        "tools": [TOOL],
+        "tool_choice": named("f"),
+        "parallel_tool_calls": False,
+    }
+
+    payload = chat_request({**CHAT, **form, "messages": turns}).payload
+
+    assert payload["messages"][1:] == [
+        {"role": "assistant", "content": "", "tool_calls": [CALL]},
+        {"role": "tool", "content": "Rain.", "tool_call_id": "1"},
+    ]
+    assert {name: payload[name] for name in form} == form
+
+
 @pytest.mark.parametrize("wanted", [True, False])
 def test_the_thinking_switch_is_passed_on(wanted: bool) -> None:
     asked = {**CHAT, "chat_template_kwargs": {"enable_thinking": wanted}}
@@ -128,6 +215,14 @@ def test_the_thinking_switch_is_passed_on(wanted: bool) -> None:
 @pytest.mark.parametrize(("given", "k"), [(True, 4), ({}, 4), ({"k": 20}, 20)])
 def test_knowledge_is_asked_for_with_or_without_a_number(given: Any, k: int) -> None:
     assert chat_request({**CHAT, "knowledge": given}).payload["knowledge"] == k
+
+
+def test_knowledge_may_be_narrowed() -> None:
+    asked: dict[str, Any] = {"bases": [3], "updated_after": "2026-05-01T00:00:00Z"}
+
+    payload = chat_request({**CHAT, "knowledge": {"k": 2, **asked}}).payload
+
+    assert (payload["knowledge"], payload["knowledge_filter"]) == (2, asked)
 
 
 @pytest.mark.parametrize("given", [None, False])
@@ -143,7 +238,9 @@ def test_a_completion_has_one_prompt(prompt: Any) -> None:
     assert caught.value.param == "prompt"
 
 
-@pytest.mark.parametrize("more", [{"echo": True}, {"best_of": 2}, {"suffix": "x"}, {"logprobs": 3}])
+@pytest.mark.parametrize(
+    "more", [{"tools": [TOOL]}, {"echo": True}, {"best_of": 2}, {"suffix": "x"}, {"logprobs": 3}]
+)
 def test_a_completion_that_cannot_be_served_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(RefusedError) as caught:
         completion_request({"model": "sam", "prompt": "Once", **more})

@@ -18,6 +18,7 @@ from deploy.demo.hub import HubServer
 from deploy.demo.tiny_models import write_llama_chat, write_qwen_chat
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
+from migrations_app.serving import search_for
 from migrations_app.states import PlanKind, PlanStatus, task_name
 from tests.faults.harness import finished, migrate
 from tests.openai_api.sse import chunks_of, text_of
@@ -28,8 +29,8 @@ from tests.world.workers import Workers, wait_until
 pytestmark = pytest.mark.slow
 
 CONTEXT = 8192
-LONG = 2500
-"""Tokens of a stream that goes on for many seconds after the switch it began before."""
+LONG = 7500
+"""Tokens of a stream that goes on for a minute or so after the switch it began before."""
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +172,17 @@ def test_an_answer_from_ones_knowledge_cites_it(
         streamed = {**asked, "knowledge": True, "stream": True}
         with client.stream("POST", "chat/completions", json=streamed) as response:
             chunks = list(chunks_of(response.iter_lines()))
+        base, document = ada.bases[1], ada.bases[1].documents.first()
+        assert document is not None
+        narrow = {**asked, "knowledge": {"k": 5, "bases": [base.pk], "min_score": -1}}
+        narrowed = client.post("chat/completions", json=narrow).json()
+        strange = {**asked, "knowledge": {"bases": [base.pk, 10**9]}}
+        refused = client.post("chat/completions", json=strange)
+    found = search_for(ada.user, sentence(7), 5, {"documents": [document.pk]})
 
+    assert [cited["base_id"] for cited in narrowed["citations"]] == [base.pk] * 5
+    assert {hit["document_id"] for hit in found["hits"]} == {document.pk}
+    assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
     assert "citations" not in plain
     assert [cited["number"] for cited in whole["citations"]] == [1, 2, 3]
     assert whole["citations"][0]["text"] == sentence(7)

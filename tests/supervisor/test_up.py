@@ -168,6 +168,37 @@ def test_hosts_that_start_together_on_an_empty_database_take_turns(
 
 
 @pytest.mark.slow
+def test_a_machine_without_control_plane_needs_a_token(
+    locations: Locations, folder: Path, started: list[Up]
+) -> None:
+    started.append(services := Up(locations, "--services-only"))
+    services.wait_for(r"redis: running")
+    shared = {
+        "DATABASE_URL": f"postgres://sam@{quote(str(locations.postgres_sockets), safe='')}/sam",
+        "REDIS_URL": f"unix://{locations.redis_socket}?db=0",
+        "SECRET_KEY": "a" * 50,
+        "SAM_BACKUP_KEY": "b" * 64,
+        "SAM_HOST_NAME": "gpu-2",
+    }
+
+    def join(**variables: str) -> Up:
+        lean = ("--workers", "live", "--no-web", "--no-beat", "--no-flower")
+        started.append(up := Up(locate(folder / "gpu-2"), *lean, **shared, **variables))
+        return up
+
+    refused = join()
+    refused.wait_for(r"gpu-2 is not known and it has no token. Have an operator run")
+    invite = [sys.executable, "manage.py", "host", "invite", "gpu-2"]
+    token = subprocess.check_output(invite, cwd=PROJECT, env=environment(locations), text=True)
+    admitted = join(SAM_JOIN_TOKEN=token.strip())
+    admitted.wait_for(r"worker-live: running")
+
+    assert refused.process.wait() == 1
+    assert run(locations, "SELECT name FROM engines_host") == [("gpu-2",)]
+    assert [up.end() for up in (admitted, services)] == [0, 0]
+
+
+@pytest.mark.slow
 def test_when_a_server_is_killed_under_up_then_it_comes_back_with_its_data(
     locations: Locations, started: list[Up]
 ) -> None:

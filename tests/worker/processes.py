@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,7 @@ from django.conf import settings
 from django.db import connection
 from kombu import Queue
 
+from engines.services.hosts import host_invite
 from migrations_app.wakeups import CONTROL_QUEUE, live_queue, work_queue
 from samproject.celery import app as celery_app
 
@@ -33,6 +35,7 @@ class WorkerProcess:
         self.log = folder / f"{name}.log"
         self._queues = queues or (WORK,)
         self._name = name
+        self._host = variables.get("SAM_HOST_NAME", HOST)
         self._variables = {"SAM_LEASE_SECONDS": str(LEASE_SECONDS), **variables}
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -44,7 +47,7 @@ class WorkerProcess:
     def __enter__(self) -> WorkerProcess:
         command = [
             *(sys.executable, "-m", "celery", "-A", "tests.worker.app", "worker"),
-            *("--queues", ",".join(self._queues), "--hostname", f"{self._name}@{HOST}"),
+            *("--queues", ",".join(self._queues), "--hostname", f"{self._name}@{self._host}"),
             *("--pool", "threads", "--concurrency", "4", "--without-gossip", "--without-mingle"),
             *("--loglevel", "INFO"),
         ]
@@ -80,13 +83,27 @@ class WorkerProcess:
             "SECRET_KEY": settings.SECRET_KEY,
             "SAM_BACKUP_KEY": settings.SAM_BACKUP_KEY,
             "SAM_DATA_DIR": str(settings.SAM_DATA_DIR),
-            "SAM_HOST_NAME": HOST,
+            "SAM_HOST_NAME": self._host,
+            "SAM_JOIN_TOKEN": _token_for(self._host),
             **self._variables,
         }
 
     def signal(self, number: int) -> None:
         if self.process.poll() is None:
             self.process.send_signal(number)
+
+
+def _token_for(host: str) -> str:
+    """Return a token to join with; made in a thread, because some tests start workers in a loop."""
+
+    def invite() -> str:
+        try:
+            return host_invite(host, who="tester")[0]
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(invite).result()
 
 
 def wait_until(condition: Callable[[], Any], what: str) -> None:

@@ -68,7 +68,8 @@ def test_a_conversation_longer_than_the_context_loses_its_oldest_messages(
         EngineSpec("tiny", "tiny", str(tiny_llama), context_length=256)
     ) as engine:
         engine.load_model()
-        prompt = fitting(engine, prompts, turns, 32)
+        fitted = fitting(engine, prompts, turns, 32)
+        prompt = fitted.prompt
         text = prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
         used = engine.count_tokens(text)
         short = fitting(engine, prompts, turns[-1:], 32)
@@ -77,4 +78,7 @@ def test_a_conversation_longer_than_the_context_loses_its_oldest_messages(
     assert "Be brief." in text
     assert "Turn 40" in text
     assert "Turn 0 " not in text
-    assert short == render(prompts, turns[-1:])
+    assert 0 < fitted.left_out <= 40
+    assert f"Turn {fitted.left_out} " in text
+    assert f"Turn {fitted.left_out - 1} " not in text
+    assert (short.prompt, short.left_out) == (render(prompts, turns[-1:]), 0)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from engines.exceptions import (
     LoadCrashed,
     UnsafeModelFileError,
 )
+from engines.fit.placement import Room
+from engines.fit.running import Need
 from engines.runtimes.base import BaseModelEngine, ModelStatus
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from worker.engine_pool import EnginePool
@@ -24,6 +26,10 @@ class CountedEngine(BaseModelEngine):
     """A whole engine of a few lines that tells how often it was loaded and unloaded."""
 
     log: list[str] = []
+    gpus: list[str] = []
+
+    def get_engine_info(self) -> dict[str, Any]:
+        return {**super().get_engine_info(), "gpus": self.gpus}
 
     def load_model(self) -> bool:
         if self.engine_id == "broken":
@@ -72,10 +78,15 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def pool(log: list[str]) -> EnginePool:
+    return make_pool(log, lambda _, size: Need(size))
+
+
+def make_pool(log: list[str], need: Callable[[EngineSpec, int], Need], vram: int = 0) -> EnginePool:
     return EnginePool(
-        100,
+        Room(100, vram, int(vram > 0)),
         lambda spec: CountedEngine(spec.engine_id, spec.model_name, spec.model_path),
         lambda path, reason: log.append(f"unsafe {Path(path).name}: {reason}"),
+        need,
     )
 
 
@@ -252,3 +263,35 @@ def test_a_model_that_crashes_is_unsafe_whoever_asks_with_which_adapters(
         use(pool, spec(tmp_path, "crashing", adapters=(AdapterSpec("/sound.gguf"),)))
 
     assert log == ["!crashing", "unsafe crashing.gguf: It crashed."]
+
+
+def test_an_engine_on_a_gpu_takes_little_memory_and_makes_room_on_the_gpu(
+    log: list[str], tmp_path: Path
+) -> None:
+    on_gpu = {"a": Need(30, 60, 90), "b": Need(30, 60, 90), "c": Need(60)}
+    pool = make_pool(log, lambda spec, _: on_gpu[spec.engine_id], vram=100)
+    CountedEngine.gpus = ["CUDA0"]
+    try:
+        for name in "abc":
+            use(pool, spec(tmp_path, name))
+    finally:
+        CountedEngine.gpus = []
+
+    assert log == ["+a", "-a", "+b", "+c"]
+
+
+def test_an_engine_that_finds_no_gpu_counts_where_it_is(log: list[str], tmp_path: Path) -> None:
+    needs = {"a": Need(10, 80, 110), "far": Need(0), "b": Need(20)}
+    pool = make_pool(log, lambda spec, _: needs[spec.engine_id], vram=100)
+    for name in ("a", "far", "b"):
+        use(pool, spec(tmp_path, name))
+
+    assert log == ["+a", "+far", "-a", "+b"]
+
+
+def test_an_engine_that_takes_nothing_here_ends_no_other(log: list[str], tmp_path: Path) -> None:
+    pool = make_pool(log, lambda spec, size: Need(0 if spec.engine_id == "far" else size))
+    use(pool, spec(tmp_path, "a", size=100))
+    use(pool, spec(tmp_path, "far", size=1000))
+
+    assert log == ["+a", "+far"]

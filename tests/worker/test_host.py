@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import os
+import threading
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.conf import settings
+from django.db import connection
 from django.utils import timezone
 
 from engines import machine
-from engines.models import Host, HostStatus
+from engines.exceptions import InvalidRequestError
+from engines.models import Host, HostEvent, HostInvitation, HostStatus
+from engines.services.hosts import HostRefusedError, host_admit, host_invite
 from migrations_app.steps import HANDLERS
 from migrations_app.wakeups import CONTROL_QUEUE
 from tests.worker.plans import first_step, make_host, make_plan
-from tests.worker.processes import LIVE, WORK
+from tests.worker.processes import LIVE, WORK, WorkerProcess
 from worker.host import register
 from worker.knowledge import help_embedding, keep_index_up
 
@@ -25,7 +31,14 @@ def test_a_worker_of_the_control_plane_is_no_host() -> None:
     assert Host.objects.count() == 0
 
 
+@pytest.fixture(autouse=True)
+def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test before admitted this process."""
+    monkeypatch.setattr("worker.host._admitted", threading.Event())
+
+
 def test_a_host_announces_what_its_two_workers_know_together() -> None:
+    host_admit(settings.SAM_HOST_NAME, who="tester", why="It is ours.")
     register([WORK])
     register([LIVE])
     register([WORK])
@@ -44,7 +57,6 @@ def test_a_host_announces_what_its_two_workers_know_together() -> None:
         (HostStatus.LOST, "active"),
         (HostStatus.ACTIVE, "active"),
         (HostStatus.DRAINING, "draining"),
-        (HostStatus.RETIRED, "retired"),
     ],
 )
 def test_a_host_that_comes_back_is_active_unless_an_operator_said_otherwise(
@@ -59,6 +71,117 @@ def test_a_host_that_comes_back_is_active_unless_an_operator_said_otherwise(
     assert host.status == after
     assert host.last_seen is not None
     assert host.last_seen > long_ago
+
+
+def test_a_machine_that_nobody_admitted_is_refused_and_leaves_no_row() -> None:
+    with pytest.raises(HostRefusedError, match=r"is not known and it has no token.*host invite"):
+        register([LIVE])
+
+    assert Host.objects.count() == 0
+
+
+def test_a_retired_host_is_refused_and_stays_as_it_was() -> None:
+    host = make_host(status=HostStatus.RETIRED)
+
+    with pytest.raises(HostRefusedError, match="was retired and it has no token"):
+        register([WORK])
+
+    assert Host.objects.get() == host
+    assert Host.objects.get().status == "retired"
+
+
+@pytest.mark.parametrize("status", [None, HostStatus.RETIRED])
+def test_a_token_admits_both_workers_of_one_machine_once(
+    status: HostStatus | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if status:
+        make_host(status=status)
+    token, _ = host_invite(settings.SAM_HOST_NAME, who="oscar")
+    monkeypatch.setattr(settings, "SAM_JOIN_TOKEN", token)
+    refused: list[str] = []
+
+    def join(queue: str) -> None:
+        try:
+            register([queue])
+        except HostRefusedError as error:
+            refused.append(str(error))
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=join, args=(queue,)) for queue in (WORK, LIVE) * 3]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert refused == []
+    host = Host.objects.get()
+    assert host.status == "active"
+    assert HostInvitation.objects.get().used_at is not None
+    events = host.events.values_list("from_status", "to_status")
+    assert list(events) == [("retired" if status else "", "joining"), ("joining", "active")]
+    assert host.events.order_by("id")[0].why == "Joined with a token that oscar made."
+
+    Host.objects.update(status=HostStatus.RETIRED)
+    monkeypatch.setattr("worker.host._admitted", threading.Event())
+    with pytest.raises(HostRefusedError, match="its SAM_JOIN_TOKEN is used, expired"):
+        register([WORK])
+
+
+@pytest.mark.parametrize("wrong", ["of another name", "expired", "invented"])
+def test_a_token_that_does_not_fit_admits_nobody(
+    wrong: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "elsewhere" if wrong == "of another name" else settings.SAM_HOST_NAME
+    token, invitation = host_invite(name, who="oscar")
+    if wrong == "expired":
+        HostInvitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
+    given = "x" * 43 if wrong == "invented" else token
+    monkeypatch.setattr(settings, "SAM_JOIN_TOKEN", given)
+
+    with pytest.raises(HostRefusedError, match="used, expired or for another name"):
+        register([WORK])
+
+    invitation.refresh_from_db()
+    assert (Host.objects.count(), invitation.used_at) == (0, None)
+
+
+def test_only_the_hash_of_a_token_is_kept() -> None:
+    token, _ = host_invite("gpu-7", who="oscar")
+
+    assert token not in str(list(HostInvitation.objects.values()))
+
+
+@pytest.mark.parametrize(
+    ("name", "hours"), [("Big Host", 24), ("", 24), ("gpu-7", 0), ("gpu-7", 999)]
+)
+def test_a_token_for_what_is_no_host_is_refused(name: str, hours: int) -> None:
+    with pytest.raises(InvalidRequestError):
+        host_invite(name, who="oscar", hours=hours)
+
+    assert HostInvitation.objects.count() == 0
+
+
+def test_a_row_that_vanishes_while_its_workers_run_is_made_again() -> None:
+    host_admit(settings.SAM_HOST_NAME, who="tester", why="It is ours.")
+    register([WORK])
+    HostEvent.objects.all().delete()
+    Host.objects.all().delete()
+
+    register([WORK])
+
+    assert Host.objects.get().status == "active"
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_refused_ends_with_the_sentence_in_its_log(tmp_path: Path) -> None:
+    refused = WorkerProcess(tmp_path, LIVE, SAM_JOIN_TOKEN="")
+
+    with pytest.raises(AssertionError, match="is not known and it has no token"):
+        refused.__enter__()
+
+    assert refused.process.wait(60) == os.EX_NOPERM
+    assert Host.objects.count() == 0
 
 
 def test_helping_with_a_step_that_does_not_run_does_nothing() -> None:

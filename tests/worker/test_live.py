@@ -34,7 +34,8 @@ from migrations_app.live import (
     taken_key,
     unpack_batch,
 )
-from migrations_app.live_hosts import hosts_for, presence_key
+from migrations_app.live_hosts import hosts_for
+from migrations_app.live_load import engines_key, hold, running_on, tell_engines
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess
 from worker.live import answer, renew_presence
@@ -150,8 +151,9 @@ def test_only_hosts_that_have_the_file_are_asked_the_least_busy_first(
     revision = make_revision(tiny_llama, busy)
     for host in (idle, silent):
         copy_downloaded(copy_of(revision, host), tiny_llama, revision.sha256)
-    redis_client.set(presence_key("h1"), 7)
-    redis_client.set(presence_key("h2"), 2)
+    for name, requests in (("h1", 7), ("h2", 2)):
+        tell_engines(redis_client, name, ())
+        hold(redis_client, name, map(str, range(requests)))
 
     assert hosts_for(redis_client, "embed", {"revision_id": revision.pk}) == ["h2", "h1", "h3"]
 
@@ -195,9 +197,8 @@ def test_a_request_that_cannot_be_read_is_answered_with_an_error(
 def test_a_busy_host_says_so_with_a_limit_in_time(redis_client: Redis) -> None:
     renew_presence()
 
-    key = presence_key(settings.SAM_HOST_NAME)
-    assert redis_client.get(key) == "0"
-    assert 0 < redis_client.ttl(key) <= 15
+    assert running_on(redis_client, settings.SAM_HOST_NAME) == 0
+    assert 0 < redis_client.ttl(engines_key(settings.SAM_HOST_NAME)) <= 15
 
 
 @pytest.mark.parametrize("kind", [NotFoundError, TextNotEmbeddableError, StepFailedError])

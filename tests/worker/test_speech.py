@@ -12,7 +12,7 @@ from engines.models import TokenUsage
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.generation import Generation, Piece
 from engines.runtimes.streaming import StreamingEngine
-from worker.speech import speak
+from worker.speech import Listener, speak
 
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "Hi"}]
 
@@ -65,7 +65,7 @@ def counted() -> tuple[int, int]:
 
 
 def test_reasoning_and_answer_are_told_apart_and_counted_together(user: User) -> None:
-    events = list(speak(Thinker("t", "t", "t"), MESSAGES, {}, user.pk))
+    events = list(speak(Thinker("t", "t", "t"), MESSAGES, {}, Listener(user.pk)))
 
     assert events == [
         {"type": "reasoning", "text": "Hm."},
@@ -77,7 +77,7 @@ def test_reasoning_and_answer_are_told_apart_and_counted_together(user: User) ->
 
 
 def test_an_answer_that_is_left_is_counted_as_far_as_it_came(user: User) -> None:
-    events = speak(Thinker("t", "t", "t"), "Hi there", {}, user.pk)
+    events = speak(Thinker("t", "t", "t"), "Hi there", {}, Listener(user.pk))
     next(events)
     next(events)
     events.close()
@@ -90,7 +90,7 @@ def test_a_plain_engine_gets_the_messages_as_a_prompt(user: User) -> None:
     engine = Parrot("p", "p", "p")
     prompt = engine.format_prompt(MESSAGES)
 
-    text, end = list(speak(engine, MESSAGES, {}, user.pk))
+    text, end = list(speak(engine, MESSAGES, {}, Listener(user.pk)))
 
     assert text == {"type": "text", "text": prompt.upper()}
     assert end["prompt_tokens"] == engine.count_tokens(prompt)

@@ -348,3 +348,25 @@ def test_a_reader_that_takes_nothing_loses_its_lease(
             return before, bool(redis_client.exists(reader_key(REQUEST)))
 
     assert asyncio.run(sleep_over_it()) == (True, False)
+
+
+def test_connections_to_redis_are_kept_for_the_next_stream(redis_client: Redis) -> None:
+    def opened() -> int:
+        return int(redis_client.info()["total_connections_received"])
+
+    async def two_streams() -> tuple[int, int]:
+        reader = StreamReader(settings.REDIS_URL)
+        counts = []
+        for request_id in (REQUEST, REQUEST[::-1]):
+            with reader.subscribe(request_id, threading.Event()) as subscription:
+                await reader.announce(request_id, "{}", 60_000)
+                write(redis_client, request_id, 1, BEGIN)
+                await subscription.next(10)
+            while redis_client.exists(stream_key(request_id)):
+                await asyncio.sleep(0.01)
+            counts.append(opened())
+        return counts[0], counts[1]
+
+    first, second = asyncio.run(two_streams())
+
+    assert first == second

@@ -68,13 +68,12 @@ def test_the_gap_between_messages_grows_up_to_a_limit(
 @pytest.mark.parametrize(
     "facts",
     [
-        {"status": HostStatus.DRAINING},
         {"status": HostStatus.LOST},
         {"status": HostStatus.RETIRED},
         {"announces": ["download"]},
         {"last_seen": timezone.now() - timedelta(minutes=10)},
     ],
-    ids=["draining", "lost", "retired", "does-not-know-the-step", "silent"],
+    ids=["lost", "retired", "does-not-know-the-step", "silent"],
 )
 def test_a_host_that_cannot_do_the_step_gets_no_message(
     redis_client: Redis, facts: dict[str, Any]

@@ -83,3 +83,32 @@ def test_reasoning_and_answer_are_never_joined(redis_client: Redis) -> None:
         for kind in ("reasoning", "text")
     )
     assert (thought, said, events[-1]) == ("ab", "cd", {"type": "end"})
+
+
+def test_what_comes_before_the_first_word_goes_out_with_it(redis_client: Redis) -> None:
+    redis_client.set(reader_key(REQUEST), 1)
+    writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
+
+    writer.write({"type": "state", "state": "loading"})
+    writer.write({"type": "begin", "engine_id": "x"})
+    before = written(redis_client)
+    writer.write({"type": "text", "text": "a"})
+
+    assert before == []
+    assert [(name, event["type"]) for name, event in written(redis_client)] == [
+        ("1-1", "state"),
+        ("1-2", "begin"),
+        ("1-3", "text"),
+    ]
+
+
+def test_what_waits_for_a_first_word_that_is_late_goes_out_with_the_beat(
+    redis_client: Redis,
+) -> None:
+    redis_client.set(reader_key(REQUEST), 1)
+    writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
+
+    writer.write({"type": "state", "state": "loading"})
+    writer.beat()
+
+    assert [event["type"] for _, event in written(redis_client)] == ["state", "beat"]

@@ -44,7 +44,7 @@ NOT_COMPARED: dict[str, frozenset[str]] = {
     ),
     "document": frozenset(),
 }  # fmt: skip
-LEFT_OUT = frozenset({"embedding", "planevent", "host", "idempotencykey"})
+LEFT_OUT = frozenset({"embedding", "planevent", "host", "hostevent", "idempotencykey"})
 """Compared in other ways: vectors by cosine, events by counting; a host's row is its heartbeat's."""
 
 

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import OperationalError, connection, connections
 
 from engines.exceptions import SamError
+from engines.services.hosts import host_admit, host_join
 from samproject.generated_secrets import generated_secret
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.errors import SupervisorError
@@ -72,6 +73,7 @@ class Command(BaseCommand):
         if not options["services_only"]:
             _check_ports(options)
             self._migrate()
+            _admit(set(options["workers"]))
             children = [Child(program) for program in roster(_site(), _wishes(options))]
             self._say_addresses(options)
         supervisor.run(services.servers, children)
@@ -80,9 +82,10 @@ class Command(BaseCommand):
         try:
             with connection.cursor() as cursor:
                 # Hosts that start together take turns: two cannot make the same table. The lock
-                # ends with the connection.
+                # ends with this process at the latest.
                 cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
-            call_command("migrate", interactive=False, verbosity=0)
+                call_command("migrate", interactive=False, verbosity=0)
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
         except OperationalError as error:
             raise CommandError(
                 f"The database does not answer: {error}. Check DATABASE_URL."
@@ -104,6 +107,23 @@ class Command(BaseCommand):
     def _say(self, line: str) -> None:
         self.stdout.write(line)
         self.stdout.flush()
+
+
+def _admit(workers: set[str]) -> None:
+    """Have this machine's host known before its workers start; HostRefusedError without a right to it.
+
+    A machine that runs SAM's control plane holds everything already; any other one needs a token.
+    """
+    if not workers & {"work", "live"}:
+        return
+    try:
+        if "control" in workers:
+            why = "It runs SAM's control plane."
+            host_admit(settings.SAM_HOST_NAME, who="manage.py up", why=why)
+        else:
+            host_join(settings.SAM_HOST_NAME, settings.SAM_JOIN_TOKEN)
+    finally:
+        connections.close_all()
 
 
 def _check_ports(options: dict[str, Any]) -> None:

@@ -1,0 +1,104 @@
+"""How busy hosts are and what they have loaded, exact to the request: kept in Redis under Redis's own clock.
+
+Each request that is under way counts for a host in that host's sorted set, with the time until which it counts.
+Who places a request counts it for a moment, who works on it renews that, and who ends it takes it out. So a
+killed worker's requests and messages that nobody took stop counting by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from redis import Redis
+
+PLACED_SECONDS = 5.0
+"""How long a request counts before its worker has taken it."""
+WORKING_SECONDS = 15.0
+"""How long it counts between two renewals of its worker."""
+FORGET_SECONDS = 60
+NOT_LOADED = 4
+"""A host that must load the engine first is taken when all that have it are so many requests busier."""
+UNKNOWN = 10_000
+"""What is added for a host whose live worker has not said what it has, as after Redis was emptied."""
+PRESENT = "-"
+"""A member of every host's set of engines: Redis keeps no empty sets."""
+
+_NOW = """
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+"""
+_PLACE = f"""{_NOW}
+local best, loads = 1, {{}}
+for number = 1, #KEYS / 2 do
+  local load, engines = KEYS[2 * number - 1], KEYS[2 * number]
+  loads[number] = redis.call('ZCOUNT', load, '(' .. now, '+inf')
+  if redis.call('EXISTS', engines) == 0 then
+    loads[number] = loads[number] + {UNKNOWN}
+  elseif ARGV[4] ~= '' and redis.call('SISMEMBER', engines, ARGV[4]) == 0 then
+    loads[number] = loads[number] + {NOT_LOADED}
+  end
+  if loads[number] < loads[best] then best = number end
+end
+if ARGV[1] ~= '' then
+  redis.call('ZADD', KEYS[2 * best - 1], now + ARGV[2], ARGV[1])
+  redis.call('EXPIRE', KEYS[2 * best - 1], ARGV[3])
+end
+return loads
+"""
+_HOLD = f"""{_NOW}
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
+for number = 3, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[number]) end
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZCARD', KEYS[1])
+"""
+
+
+def load_key(host_name: str) -> str:
+    """Name the sorted set of the requests that count for a host."""
+    return f"sam:live-load:{host_name}"
+
+
+def engines_key(host_name: str) -> str:
+    """Name the set of the engines a host's live worker has loaded; it expires unless renewed."""
+    return f"sam:live-engines:{host_name}"
+
+
+def engine_mark(model_id: str, *, embeds: bool) -> str:
+    """Return how a loaded engine is named in a host's set."""
+    return f"{'embed' if embeds else 'chat'}:{model_id}"
+
+
+def place(redis: Redis, names: Sequence[str], mark: str, request_id: str = "") -> list[str]:
+    """Return hosts in the order to ask them; a request with an id counts for the first one at once.
+
+    Those that have the engine loaded come first, unless they are much busier; then the least busy.
+    """
+    keys = [key for name in names for key in (load_key(name), engines_key(name))]
+    given: list[str | int] = [request_id, int(PLACED_SECONDS * 1000), FORGET_SECONDS, mark]
+    loads = cast("list[int]", redis.register_script(_PLACE)(keys=keys, args=given))
+    order = sorted(range(len(names)), key=loads.__getitem__)
+    return [names[number] for number in order]
+
+
+def hold(redis: Redis, host_name: str, request_ids: Iterable[str]) -> Any:
+    """Count requests for the host that works on them for some seconds more, also in a pipeline."""
+    given: list[str | int] = [int(WORKING_SECONDS * 1000), FORGET_SECONDS, *request_ids]
+    return redis.register_script(_HOLD)(keys=[load_key(host_name)], args=given)
+
+
+def let_go(redis: Redis, host_name: str, request_id: str) -> None:
+    """Count a request no longer, as part of a pipeline or at once."""
+    redis.zrem(load_key(host_name), request_id)
+
+
+def tell_engines(redis: Redis, host_name: str, marks: Iterable[str]) -> None:
+    """Say what a host has loaded, as part of a transaction: a set half written would mislead."""
+    redis.delete(engines_key(host_name))
+    redis.sadd(engines_key(host_name), PRESENT, *marks)
+    redis.expire(engines_key(host_name), int(WORKING_SECONDS))
+
+
+def running_on(redis: Redis, host_name: str) -> int:
+    """Return how many requests count for a host now."""
+    return int(hold(redis, host_name, ()))

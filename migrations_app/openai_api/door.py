@@ -1,0 +1,56 @@
+"""The way into ``/v1``, past everything that a request with a token has no use for.
+
+Sessions, cookies, messages and static files each send a request to a thread and back, on its way in and on
+its way out: several milliseconds before the first token.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any, cast
+
+from asgiref.sync import markcoroutinefunction
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.security import SecurityMiddleware
+from django.urls import resolve
+
+PREFIX = "/v1/"
+
+
+class ApiDoor:
+    """The outermost middleware: answers what is below ``/v1/`` itself, and lets the rest pass.
+
+    What holds for every answer holds here too: HTTPS, known hosts, the headers for browsers. Those
+    middlewares only look at headers, so they need no thread.
+    """
+
+    sync_capable = False
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Awaitable[HttpResponseBase]]) -> None:
+        self._rest = get_response
+        self._security = SecurityMiddleware(get_response)
+        self._common = CommonMiddleware(get_response)
+        self._frames = XFrameOptionsMiddleware(get_response)
+        markcoroutinefunction(self)
+
+    async def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(PREFIX):
+            return await self._rest(request)
+        response: Any = (
+            self._security.process_request(request)
+            or self._common.process_request(request)
+            or await _answered(request)
+        )
+        for headers in (self._frames, self._common, self._security):
+            response = headers.process_response(request, response)
+        return cast("HttpResponseBase", response)
+
+
+async def _answered(request: HttpRequest) -> HttpResponseBase:
+    request.resolver_match = match = resolve(request.path_info)
+    response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
+    return response

@@ -1,0 +1,81 @@
+"""Idle connections of this process, for whoever needs one next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+MOST_KEPT = 8
+"""Of a process; PostgreSQL has a process for each."""
+IDLE_SECONDS = 30.0
+"""One that waited longer is closed: by the next who gives one back, or asks for one."""
+
+Place = tuple[str, str | int, str | None, str]
+"""Host, port, database and role."""
+Connection = psycopg.Connection[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    place: Place
+    connection: Connection
+    until: float
+
+
+class Shelf:
+    """Connections that are in no transaction; the last one put is the first one taken.
+
+    Not a pool: nobody waits for a connection and nothing connects in the background, so an outage is
+    seen at once, and is over at once, as without it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: deque[_Kept] = deque()
+
+    def take(self, place: Place) -> Connection | None:
+        """Return a connection that still answers; None when there is none for this place."""
+        while (found := self._pop(place)) is not None:
+            if time.monotonic() < found.until and _answers(found.connection):
+                return found.connection
+            found.connection.close()
+        return None
+
+    def _pop(self, place: Place) -> _Kept | None:
+        with self._lock:
+            found = next((kept for kept in reversed(self._kept) if kept.place == place), None)
+            if found is not None:
+                self._kept.remove(found)
+            return found
+
+    def put(self, place: Place, connection: Connection) -> None:
+        """Keep a connection; close those that are too many or that nobody took for a while."""
+        now = time.monotonic()
+        surplus = []
+        with self._lock:
+            self._kept.append(_Kept(place, connection, now + IDLE_SECONDS))
+            while len(self._kept) > MOST_KEPT or self._kept[0].until < now:
+                surplus.append(self._kept.popleft())
+        for kept in surplus:
+            kept.connection.close()
+
+    def clear(self) -> None:
+        """Close all of them."""
+        with self._lock:
+            kept, self._kept = self._kept, deque()
+        for each in kept:
+            each.connection.close()
+
+
+def _answers(connection: Connection) -> bool:
+    """Whether PostgreSQL still is at the other end: one short way there and back."""
+    with suppress(psycopg.Error):
+        connection.execute("")
+        return True
+    return False

@@ -1,0 +1,85 @@
+"""Database connections that are closed and used again, by one process and its threads."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from django.db import connection, transaction
+
+from engines.models import Host
+from samproject.database.shelf import MOST_KEPT
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def session() -> int:
+    """The process of PostgreSQL that answers this thread."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def session_then_close() -> int:
+    found = session()
+    connection.close()
+    return found
+
+
+def other_sessions() -> set[int]:
+    """The sessions of this database besides the one that asks."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() "
+            "AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
+
+
+def test_a_closed_connection_serves_the_next_also_of_another_thread() -> None:
+    first = session_then_close()
+
+    with ThreadPoolExecutor(1) as pool:
+        second = pool.submit(session_then_close).result()
+
+    assert first == second == session()
+
+
+def test_one_that_postgresql_ended_is_replaced_unseen() -> None:
+    mine = session()
+    with ThreadPoolExecutor(1) as pool:
+        kept = pool.submit(session_then_close).result()
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [kept])
+
+        assert pool.submit(session_then_close).result() not in (kept, mine)
+
+
+def test_one_closed_inside_a_transaction_is_really_closed() -> None:
+    try:
+        with transaction.atomic():
+            Host.objects.create(name="nobody")
+            closed = session()
+            connection.close()
+    except transaction.TransactionManagementError:
+        connection.close()
+
+    assert session() != closed
+    assert not Host.objects.exists()
+
+
+def test_a_burst_leaves_no_more_than_are_kept() -> None:
+    together = Barrier(3 * MOST_KEPT)
+
+    def at_once() -> int:
+        found = session()
+        together.wait(30)
+        connection.close()
+        return found
+
+    with ThreadPoolExecutor(3 * MOST_KEPT) as pool:
+        used = {call.result() for call in [pool.submit(at_once) for _ in range(3 * MOST_KEPT)]}
+
+    assert len(used) == 3 * MOST_KEPT
+    assert len(used & other_sessions()) <= MOST_KEPT
