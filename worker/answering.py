@@ -210,10 +210,11 @@ def chat_engine(
     revision: ModelRevision, adapters: tuple[AdapterSpec, ...]
 ) -> AbstractContextManager[BaseModelEngine]:
     """Lend this host's engine of a revision; HostUnavailableError when it lacks the file."""
-    copies = ModelCopy.objects.filter(revision=revision, host__name=settings.SAM_HOST_NAME)
-    # In one query, because every request asks.
-    copy = copies.select_related("revision__model").first()
+    rows = ModelCopy.objects.filter(revision=revision, host__name=settings.SAM_HOST_NAME)
+    copy = rows.order_by().first()
     if copy is not None:
+        # What is known already is not asked again: every request comes by here.
+        copy.revision = revision
         refuse_unsafe(copy)
     if copy is None or not is_present(copy):
         raise HostUnavailableError(f"This host does not have {revision}; ask another.")

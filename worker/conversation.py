@@ -17,6 +17,8 @@ ROLES = frozenset({"system", "user", "assistant", "tool"})
 MOST_MESSAGES = 2000
 PLACEHOLDER = "{user_input}"
 """Where a chat format takes what the person says."""
+TEMPLATE_ROOM = 64
+"""Tokens that a template may write around each text."""
 ANSWER_ROOM = 256
 """Tokens kept for the answer when the request names no limit."""
 
@@ -96,11 +98,21 @@ def fitting(
     def length() -> int:
         return _tokens(engine, render(prompts, kept, tools))
 
-    if room > 0 and length() > room:
+    if room > 0 and not _is_surely_short(prompts, kept, tools, room) and length() > room:
         kept = _newest(kept, room, engine.count_tokens)
         while len(kept) > 1 and (length() > room or kept[0]["role"] == "tool"):
             del kept[0]
     return Fitted(render(prompts, kept, tools), len(messages) - len(kept))
+
+
+def _is_surely_short(
+    prompts: Prompts, messages: Sequence[ChatMessage], tools: Sequence[Json], room: int
+) -> bool:
+    """Whether the texts fit however they are cut into tokens: none has fewer bytes than one."""
+    texts = [prompts.system_prompt, prompts.reasoning_prompt]
+    texts += [message["content"] + prompts.chat_format for message in messages]
+    size = sum(len(text.encode("utf-8", "replace")) + TEMPLATE_ROOM for text in texts)
+    return not tools and size <= room
 
 
 def _newest(

@@ -131,6 +131,8 @@ def adapters_for(user_id: int, revision_id: int | None) -> list[LoraAdapter]:
 
 def adapters_with(adapter_ids: Sequence[int]) -> list[LoraAdapter]:
     """Return the adapters with these keys; without keys nothing is asked."""
+    if not adapter_ids:
+        return []
     rows = LoraAdapter.objects.filter(pk__in=adapter_ids)
     return list(rows.select_related("base_revision").order_by("pk"))
 

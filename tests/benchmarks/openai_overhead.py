@@ -90,7 +90,8 @@ def question(number: int) -> dict[str, Any]:
 
 def overhead(path: Path, options: dict[str, Any], threads: int) -> Table:
     """Ask the same questions of both, turn by turn; medians of the differences."""
-    direct = Llama(str(path), n_ctx=CONTEXT, n_threads=threads, verbose=False)
+    same: dict[str, Any] = {"n_threads": threads, "n_threads_batch": threads, "flash_attn": True}
+    direct = Llama(str(path), n_ctx=CONTEXT, verbose=False, **same)
     with openai.OpenAI(**options) as client:
         rows = [
             (_directly(direct, number), _through_sam(client, number))
