@@ -29,7 +29,7 @@ from tests.world.workers import Workers, wait_until
 pytestmark = pytest.mark.slow
 
 CONTEXT = 8192
-LONG = 7500
+LONG = 5000
 """Tokens of a stream that goes on for a minute or so after the switch it began before."""
 
 
