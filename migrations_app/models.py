@@ -14,6 +14,7 @@ from engines.models import (
     Host,
     KnowledgeBase,
     ModelRevision,
+    StatusChange,
     VectorIndex,
 )
 from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus, StepStatus
@@ -194,24 +195,13 @@ class Step(models.Model):
         return f"{self.plan.kind}.{self.kind}"
 
 
-class PlanEvent(models.Model):
-    """One change of a status: append-only, written in the same transaction."""
+class PlanEvent(StatusChange):
+    """One change of a plan's or a step's status."""
 
     plan = models.ForeignKey(Plan, on_delete=models.CASCADE, related_name="events")
     step = models.ForeignKey(
         Step, null=True, blank=True, on_delete=models.CASCADE, related_name="events"
     )
-    from_status = models.CharField(max_length=16, blank=True)
-    to_status = models.CharField(max_length=16)
-    who = models.CharField(max_length=200)
-    why = models.TextField(blank=True)
-    at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["id"]
-
-    def __str__(self) -> str:
-        return f"{self.from_status} → {self.to_status}: {self.why}"
 
 
 class IndexSwitch(models.Model):

@@ -29,6 +29,7 @@ from engines.models.preferences import (
     PromptTemplate,
     UserPrompts,
 )
+from engines.models.status_changes import StatusChange
 from engines.models.usage import TokenQuota, TokenUsage
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "ModelRole",
     "PreferenceSnapshot",
     "PromptTemplate",
+    "StatusChange",
     "TokenQuota",
     "TokenUsage",
     "UserPrompts",

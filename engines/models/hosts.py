@@ -6,6 +6,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from engines.models.catalog import ModelRevision
+from engines.models.status_changes import StatusChange
 
 HOST_NAME = RegexValidator(r"^[a-z0-9][a-z0-9-]{0,62}$", "Use a host name: a-z, 0-9 and -.")
 
@@ -42,21 +43,10 @@ class Host(models.Model):
         return self.name
 
 
-class HostEvent(models.Model):
-    """One change of a host's status: append-only, written in the same transaction."""
+class HostEvent(StatusChange):
+    """One change of a host's status."""
 
     host = models.ForeignKey(Host, on_delete=models.PROTECT, related_name="events")
-    from_status = models.CharField(max_length=16, blank=True)
-    to_status = models.CharField(max_length=16)
-    who = models.CharField(max_length=200)
-    why = models.TextField(blank=True)
-    at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        ordering = ["id"]
-
-    def __str__(self) -> str:
-        return f"{self.from_status} → {self.to_status}: {self.why}"
 
 
 class HostInvitation(models.Model):

@@ -21,6 +21,7 @@ from engines.models import (
     ModelRevision,
 )
 from engines.services.catalog import model_resolve
+from engines.specs import ANSWERS_AT_ONCE
 from migrations_app.planning import Options, plan_migration
 from tests.api.people import GIB, Engines, People, problem, use_engine
 from tests.fit.shapes import Dense
@@ -219,7 +220,7 @@ def test_a_preview_says_whether_both_engines_fit_together(people: People, engine
     with_shape(engines.old, "qwen3-8b")
     with_shape(engines.new, "qwen3-4b")
     use_engine(people.alice, engines.old)
-    load = Load(32_768)
+    load = Load(32_768, parallel=ANSWERS_AT_ONCE, shared=True)
     both = sum(estimate(qwen3_model(name).shape(), load).total for name in ("qwen3-8b", "qwen3-4b"))
     guessed = int(1000 * 1.2)
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +54,31 @@ def test_hugging_faces_own_deletion_and_ours_leave_each_other_alone(
     )
     assert Path(found).read_bytes() == DATA
     assert not scan_cache_dir(places.hf_cache).warnings
+
+
+def _hf_cache(cache: Path, *arguments: str) -> str:
+    """What Hugging Face's own command says, without a network."""
+    command = [str(Path(sys.executable).with_name("hf")), "cache", *arguments]
+    environment = {"PATH": "/usr/bin:/bin", "HF_HUB_OFFLINE": "1", "HOME": str(cache.parent)}
+    done = subprocess.run(
+        [*command, "--cache-dir", str(cache)],
+        capture_output=True,
+        check=True,
+        env=environment,
+        text=True,
+    )
+    return done.stdout
+
+
+def test_the_hf_command_lists_and_removes_what_was_shared(file: Path, places: SharedPlaces) -> None:
+    share_with_cache(file, places.hf_cache, remote())
+
+    (listed,) = json.loads(_hf_cache(places.hf_cache, "ls", "--json"))
+    _hf_cache(places.hf_cache, "rm", "model/sam/tiny", "--yes")
+
+    assert listed["repo_id"] == "sam/tiny"
+    assert json.loads(_hf_cache(places.hf_cache, "ls", "--json")) == []
+    assert (file.read_bytes(), file_use(file).names) == (DATA, 1)
 
 
 def test_sharing_again_or_another_commit_adds_a_pointer_and_no_bytes(

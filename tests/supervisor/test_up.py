@@ -84,6 +84,16 @@ def get(url: str, login: str = "") -> tuple[int, Any]:
             Event().wait(0.2)
 
 
+def servers_of(locations: Locations) -> dict[str, str]:
+    """Settings of a machine that uses the servers of this one."""
+    return {
+        "DATABASE_URL": f"postgres://sam@{quote(str(locations.postgres_sockets), safe='')}/sam",
+        "REDIS_URL": f"unix://{locations.redis_socket}?db=0",
+        "SECRET_KEY": "a" * 50,
+        "SAM_BACKUP_KEY": "b" * 64,
+    }
+
+
 def tree(pid: int) -> list[int]:
     return [
         int(path.parent.name)
@@ -151,12 +161,7 @@ def test_hosts_that_start_together_on_an_empty_database_take_turns(
 ) -> None:
     started.append(services := Up(locations, "--services-only"))
     services.wait_for(r"redis: running")
-    shared = {
-        "DATABASE_URL": f"postgres://sam@{quote(str(locations.postgres_sockets), safe='')}/sam",
-        "REDIS_URL": f"unix://{locations.redis_socket}?db=0",
-        "SECRET_KEY": "a" * 50,
-        "SAM_BACKUP_KEY": "b" * 64,
-    }
+    shared = servers_of(locations)
     bare = ("--workers", "--no-web", "--no-beat", "--no-flower")
     hosts = [Up(locate(folder / f"host-{n}"), *bare, **shared) for n in range(3)]
     started.extend(hosts)
@@ -174,10 +179,7 @@ def test_a_machine_without_control_plane_needs_a_token(
     started.append(services := Up(locations, "--services-only"))
     services.wait_for(r"redis: running")
     shared = {
-        "DATABASE_URL": f"postgres://sam@{quote(str(locations.postgres_sockets), safe='')}/sam",
-        "REDIS_URL": f"unix://{locations.redis_socket}?db=0",
-        "SECRET_KEY": "a" * 50,
-        "SAM_BACKUP_KEY": "b" * 64,
+        **servers_of(locations),
         "SAM_HOST_NAME": "gpu-2",
     }
 
