@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from redis import Redis
 
 from engines.clock import seconds_from_now
+from engines.composed import Composed, Given
 from engines.exceptions import (
     HostUnavailableError,
     NotFoundError,
@@ -53,6 +55,26 @@ def present_hosts() -> QuerySet[Host]:
     )
 
 
+@Composed
+def _able(announced: Given) -> QuerySet[Host]:
+    return present_hosts().filter(announces__contains=announced).order_by("name").only("name")
+
+
+@Composed
+def _able_with(announced: Given, revision: Given) -> QuerySet[Host]:
+    held = ModelCopy.objects.filter(revision=revision, status=CopyStatus.DOWNLOADED)
+    hosts = present_hosts().filter(announces__contains=announced, pk__in=held.values("host"))
+    return hosts.order_by("name").only("name")
+
+
+@Composed
+def _choice(user: Given) -> QuerySet[EnginePreference]:
+    own = EnginePreference.objects.filter(user=user, engine__isnull=False)
+    return own.only("revision").annotate(
+        current_revision=F("engine__current_revision"), model_id=F("engine__model_id")
+    )
+
+
 def hosts_for(
     redis: Redis,
     kind: str,
@@ -68,12 +90,10 @@ def hosts_for(
     UnsafeModelFileError when all there are crashed an engine, NotFoundError for an unknown person or
     model; ``at_load`` of the first two says whether it is the engine that is missing.
     """
-    hosts = present_hosts().filter(announces__contains=[f"live.{kind}"]).exclude(name__in=without)
+    announced = json.dumps([f"live.{kind}"])
     needed = _needed_file(kind, payload)
-    if needed is not None:
-        held = ModelCopy.objects.filter(revision=needed.revision_id, status=CopyStatus.DOWNLOADED)
-        hosts = hosts.filter(pk__in=held.values("host"))
-    names = list(hosts.order_by("name").values_list("name", flat=True))
+    hosts = _able_with(announced, needed.revision_id) if needed else _able(announced)
+    names = [host.name for host in hosts if host.name not in without]
     if not names:
         raise _no_host(needed)
     return place(redis, names, needed.mark if needed else "", request_id)
@@ -126,12 +146,9 @@ def _needed_file(kind: str, payload: Mapping[str, Any]) -> NeededFile | None:
 
 def _active_revision(user_id: int) -> tuple[int | None, str]:
     """Return the active engine's revision and name: of a person with a choice, in one query."""
-    own = EnginePreference.objects.filter(user=user_id, engine__isnull=False)
-    names = ("revision", "engine__current_revision", "engine__model_id")
-    chosen = own.values_list(*names).first()
+    chosen: Any = _choice.first(user_id)
     if chosen is not None:
-        pinned, current, model_id = chosen
-        return pinned or current, model_id
+        return chosen.revision_id or chosen.current_revision, chosen.model_id
     revision = effective_engine(_found(User.objects.filter(pk=user_id).first()))[1]
     return (revision.pk, revision.model.model_id) if revision is not None else (None, "")
 

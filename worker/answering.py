@@ -12,7 +12,9 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import close_old_connections
+from django.db.models import QuerySet
 
+from engines.composed import Composed, Given
 from engines.exceptions import (
     HostUnavailableError,
     InvalidRequestError,
@@ -206,12 +208,21 @@ def _specs(adapters: Iterable[LoraAdapter]) -> tuple[AdapterSpec, ...]:
     )
 
 
+@Composed
+def _copy(revision: Given, host_name: Given) -> QuerySet[ModelCopy]:
+    return ModelCopy.objects.filter(revision=revision, host__name=host_name).order_by()
+
+
+@Composed
+def _active_user(key: Given) -> QuerySet[User]:
+    return User.objects.filter(pk=key, is_active=True)
+
+
 def chat_engine(
     revision: ModelRevision, adapters: tuple[AdapterSpec, ...]
 ) -> AbstractContextManager[BaseModelEngine]:
     """Lend this host's engine of a revision; HostUnavailableError when it lacks the file."""
-    rows = ModelCopy.objects.filter(revision=revision, host__name=settings.SAM_HOST_NAME)
-    copy = rows.order_by().first()
+    copy = _copy.first(revision.pk, settings.SAM_HOST_NAME)
     if copy is not None:
         # What is known already is not asked again: every request comes by here.
         copy.revision = revision
@@ -233,7 +244,7 @@ def revision_of(value: object) -> ModelRevision:
 
 def user_of(payload: Payload) -> User:
     """Return the active person a request is for; NotFoundError when there is none."""
-    user = User.objects.filter(pk=checked_id(payload.get("user_id")), is_active=True).first()
+    user = _active_user.first(checked_id(payload.get("user_id")))
     if user is None:
         raise NotFoundError("There is no such person.")
     return user

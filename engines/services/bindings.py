@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models import QuerySet
 
+from engines.composed import Composed, Given
 from engines.models import CatalogModel, ModelRevision, VectorIndex
 from engines.services.preferences import Prompts
 
@@ -43,6 +45,16 @@ LEFT JOIN engines_userprompts u ON u.family = active.family AND u.user_id = %(us
 """
 
 
+@Composed
+def _revision(key: Given) -> QuerySet[ModelRevision]:
+    return ModelRevision.objects.filter(pk=key)
+
+
+@Composed
+def _model(key: Given) -> QuerySet[CatalogModel]:
+    return CatalogModel.objects.filter(pk=key)
+
+
 @dataclass(frozen=True, slots=True)
 class Binding:
     """A person's engine, prompts, live indexes as (base id, index) and adapters, all of one moment."""
@@ -63,23 +75,16 @@ def request_binding(user: User) -> Binding:
     with connection.cursor() as cursor:
         cursor.execute(_BINDING, {"user": user.pk})
         engine_id, revision_id, family, *texts, pairs, adapter_ids = cursor.fetchone()
-    revision = ModelRevision.objects.select_related("model").filter(pk=revision_id).first()
+    engine, revision = _model.first(engine_id), _revision.first(revision_id)
+    if revision is not None and engine is not None and revision.model_id == engine.pk:
+        revision.model = engine
     return Binding(
-        engine=_engine(engine_id, revision),
+        engine=engine,
         revision=revision,
         prompts=Prompts(family, *texts),
         indexes=_indexes(json.loads(pairs)),
         adapter_ids=adapter_ids,
     )
-
-
-def _engine(engine_id: int | None, revision: ModelRevision | None) -> CatalogModel | None:
-    """Return the engine, without asking again when its revision brought it along."""
-    if revision is not None and revision.model_id == engine_id:
-        return revision.model
-    if engine_id is None:
-        return None
-    return CatalogModel.objects.filter(pk=engine_id).first()
 
 
 def _indexes(pairs: list[tuple[int, int]]) -> list[tuple[int, VectorIndex]]:

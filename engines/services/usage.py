@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F, Q, QuerySet, Subquery
 
+from engines.composed import Composed, Given
 from engines.exceptions import InvalidRequestError, SamError
 from engines.models import TokenQuota, TokenUsage
 
@@ -35,6 +36,16 @@ class QuotaExceededError(SamError):
         self.seconds = seconds
 
 
+@Composed
+def _quota(user: Given, day: Given) -> QuerySet[TokenQuota]:
+    """The person's own quota, or else everybody's, with what was ``used`` that day."""
+    used = TokenUsage.objects.filter(user=user, day=day)
+    rows = TokenQuota.objects.filter(Q(user=user) | Q(user__isnull=True)).annotate(
+        used=Subquery(used.values_list(F("tokens_in") + F("tokens_out")))
+    )
+    return rows.order_by(F("user").asc(nulls_last=True))[:1]
+
+
 def usage_add(user_id: int, tokens_in: int, tokens_out: int) -> None:
     """Add one answered request to the person's day."""
     with connection.cursor() as cursor:
@@ -47,16 +58,13 @@ def quota_check(user: User) -> None:
     Answers under way are not counted, so a day may end a little above it.
     """
     now = datetime.now(UTC)
-    today = TokenUsage.objects.filter(user=user, day=now.date())
-    used = today.values_list(F("tokens_in") + F("tokens_out"))
-    # In one query, because every request asks: the person's own quota before everybody's.
-    rows = TokenQuota.objects.filter(Q(user=user) | Q(user__isnull=True))
-    quota = rows.annotate(used=Subquery(used)).order_by(F("user").asc(nulls_last=True)).first()
-    if quota is None or (quota.used or 0) < quota.tokens_per_day:
+    quota = _quota.first(user.pk, now.date())
+    used = getattr(quota, "used", None) or 0
+    if quota is None or used < quota.tokens_per_day:
         return
     midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
     raise QuotaExceededError(
-        f"You used {quota.used or 0} of the {quota.tokens_per_day} tokens allowed a day; the next day begins "
+        f"You used {used} of the {quota.tokens_per_day} tokens allowed a day; the next day begins "
         "at midnight UTC, or ask an administrator for more.",
         int((midnight - now).total_seconds()) + 1,
     )

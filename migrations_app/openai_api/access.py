@@ -8,8 +8,8 @@ from django.contrib.auth.models import User
 from django.db import close_old_connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from rest_framework.authtoken.models import Token
 
+from engines.composed import Composed, Given
 from engines.exceptions import HostUnavailableError
 from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, ModelRole
 from engines.services.catalog import catalog_visible_to
@@ -22,20 +22,23 @@ ACTIVE = "sam"
 """The name that stands for whichever engine is the person's active one."""
 
 
+@Composed
+def _owner(key: Given) -> QuerySet[User]:
+    return User.objects.filter(auth_token__key=key, is_active=True)
+
+
 def caller(request: HttpRequest) -> User:
     """Return whose token a request carries; RefusedError (401) without a valid one."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    token = None
-    if scheme.lower() == "bearer":
-        rows = Token.objects.select_related("user").filter(user__is_active=True)
-        token = rows.filter(key=key.strip()).first()
-    if token is None:
+    # PostgreSQL stores no NUL, so no key has one.
+    knows_key = scheme.lower() == "bearer" and "\x00" not in key
+    user = _owner.first(key.strip()) if knows_key else None
+    if user is None:
         raise RefusedError(
             "Send a SAM token as the API key (Authorization: Bearer …); `manage.py token` prints it.",
             status=UNAUTHORIZED,
             code="invalid_api_key",
         )
-    user: User = token.user
     return user
 
 

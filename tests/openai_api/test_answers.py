@@ -295,8 +295,12 @@ def test_a_client_that_leaves_stops_the_engine(asker: Asker, served: Served, str
 
     def leave() -> bool:
         """The tiny engine may be done before it hears of it; another time it is not."""
-        with suppress(httpx2.TimeoutException):
-            asker.client.post("chat/completions", json=asked, timeout=0.15)
+        with (
+            suppress(httpx2.TimeoutException),
+            asker.client.stream("POST", "chat/completions", json=asked, timeout=0.15) as answer,
+        ):
+            # Of a stream the first piece, of a whole answer all there is.
+            next(answer.iter_bytes(), None)
         return served.worker.log.read_text().count(left) > before
 
     wait_until(leave, "the engine to be stopped")

@@ -46,8 +46,10 @@ CRASH_AT_LOAD = {
     "more experts used than there",
     "a token with NUL",
     "template of a power",
+    # A family's marks are cut into tokens while loading.
+    "tokenizer llama without scores",
 }
-CRASH_AT_WORK = {"epsilon NaN", "tokenizer llama without scores"}
+CRASH_AT_WORK = {"epsilon NaN"}
 NO_ANSWER = {"tokenizer rwkv"}
 """Loads, and says that it cannot compute."""
 ANSWERS = {
