@@ -8,7 +8,7 @@ killed worker's requests and messages that nobody took stop counting by themselv
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from redis import Redis
 
@@ -52,6 +52,26 @@ for number = 3, #ARGV do redis.call('ZADD', KEYS[1], now + ARGV[1], ARGV[number]
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZCARD', KEYS[1])
 """
+_TAKE = f"""{_NOW}
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return false end
+local body = redis.call('GET', KEYS[2])
+if not body then
+  redis.call('DEL', KEYS[1])
+  return ''
+end
+redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[4])
+redis.call('EXPIRE', KEYS[3], ARGV[5])
+return body
+"""
+
+
+class Lease(NamedTuple):
+    """Whose a request is to be: the keys of the lease and of the request's JSON, owner and seconds."""
+
+    key: str
+    request: str
+    owner: str
+    seconds: int
 
 
 def load_key(host_name: str) -> str:
@@ -79,6 +99,17 @@ def place(redis: Redis, names: Sequence[str], mark: str, request_id: str = "") -
     loads = cast("list[int]", redis.register_script(_PLACE)(keys=keys, args=given))
     order = sorted(range(len(names)), key=loads.__getitem__)
     return [names[number] for number in order]
+
+
+def take(redis: Redis, host_name: str, request_id: str, lease: Lease) -> bytes | None:
+    """Take a request, which counts from now on, and return its JSON; in one way there and back.
+
+    None when another has it; empty when its caller does not wait any more.
+    """
+    keys = [lease.key, lease.request, load_key(host_name)]
+    counted = int(WORKING_SECONDS * 1000)
+    given: list[str | int] = [lease.owner, lease.seconds, counted, request_id, FORGET_SECONDS]
+    return cast("bytes | None", redis.register_script(_TAKE)(keys=keys, args=given))
 
 
 def hold(redis: Redis, host_name: str, request_ids: Iterable[str]) -> Any:

@@ -7,7 +7,7 @@ import json
 import logging
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
 from itertools import cycle
 from typing import Any
@@ -91,11 +91,10 @@ class _Attempt:
 
     async def events(self) -> AsyncGenerator[Event]:
         request_id = uuid.uuid4().hex
-        hosts = cycle(await sync_to_async(_hosts)(self._ways, request_id))
-        body = json.dumps({"kind": "stream", "payload": self._ways.payload})
         with self._reader.subscribe(request_id, self._client_left) as subscription:
-            await self._reader.announce(request_id, body, int(START_SECONDS * 1000))
-            event = await self._first(subscription, hosts)
+            # In one thread's turn: each way there and back costs a part of the first token's time.
+            hosts, is_sent = await sync_to_async(self._send_out)(request_id)
+            event = await self._first(subscription, hosts, is_sent=is_sent)
             load_until = self._loop.time() + LOAD_SECONDS
             while True:
                 raise_error(event)
@@ -109,16 +108,34 @@ class _Attempt:
                     return
                 event = await self._next(subscription)
 
-    async def _first(self, subscription: Subscription, hosts: Any) -> Event:
-        """Wake one host after the other until one of them writes."""
-        while self._loop.time() < self._deadline:
-            queue, expires = live_queue(next(hosts)), START_SECONDS
-            wake = sync_to_async(send, thread_sensitive=False)
-            sent = await wake("live.stream", subscription.request_id, queue=queue, expires=expires)
+    def _send_out(self, request_id: str) -> tuple[Iterator[str], bool]:
+        """Put the request and wake the first host; return the hosts, and whether it was woken.
+
+        What can wait until the host is at work is done then.
+        """
+        try:
+            hosts = cycle(self._ways.hosts(request_id))
+            body = json.dumps({"kind": "stream", "payload": self._ways.payload})
+            self._reader.put(request_id, body, int(START_SECONDS * 1000))
+            is_sent = _wake(next(hosts), request_id)
+            self._reader.kick()
+        finally:
+            # The answer may be long, and database connections are few.
+            close_old_connections()
+        return hosts, is_sent
+
+    async def _first(
+        self, subscription: Subscription, hosts: Iterator[str], *, is_sent: bool
+    ) -> Event:
+        """Wait for the host that was woken, and wake one after the other until one of them writes."""
+        while True:
             try:
-                return await subscription.next(WAKE_SECONDS if sent else AGAIN_SECONDS)
+                return await subscription.next(WAKE_SECONDS if is_sent else AGAIN_SECONDS)
             except TimeoutError:
-                continue
+                if self._loop.time() > self._deadline:
+                    break
+            wake = sync_to_async(_wake, thread_sensitive=False)
+            is_sent = await wake(next(hosts), subscription.request_id)
         raise HostUnavailableError("No host took the request in time; try again later.")
 
     async def _next(self, subscription: Subscription) -> Event:
@@ -130,12 +147,8 @@ class _Attempt:
             ) from None
 
 
-def _hosts(ways: Ways, request_id: str) -> list[str]:
-    try:
-        return ways.hosts(request_id)
-    finally:
-        # The answer may be long, and database connections are few.
-        close_old_connections()
+def _wake(host: str, request_id: str) -> bool:
+    return send("live.stream", request_id, queue=live_queue(host), expires=START_SECONDS)
 
 
 def _turn(ways: Ways, error: SamError) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
@@ -19,7 +21,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from migrations_app.live import request_key
+from migrations_app.live import redis_client, request_key
 from migrations_app.token_stream import (
     LEASE_SECONDS,
     Event,
@@ -116,7 +118,7 @@ class StreamReader:
         self._added = asyncio.Event()
 
     def subscribe(self, request_id: str, client_left: threading.Event) -> Subscription:
-        """Return the way to a request's events, to be entered before the request is announced."""
+        """Return the way to a request's events, to be entered before the request is put."""
         return Subscription(self, request_id, client_left)
 
     def add(self, subscription: Subscription) -> None:
@@ -129,21 +131,23 @@ class StreamReader:
         if self._open.pop(subscription.request_id, None) is not None:
             self._left.add(subscription.request_id)
 
-    async def announce(self, request_id: str, body: str, milliseconds: int) -> None:
-        """Put a request with the lease of its reader, and have the task read its stream as well.
+    def put(self, request_id: str, body: str, milliseconds: int) -> None:
+        """Put a request with the lease of its reader; for a thread beside the event loop.
 
         Raises StreamBrokenError when Redis does not answer.
         """
-        try:
-            commands: Any = self._redis.pipeline(transaction=False)
+        with _redis_pipeline() as commands:
             commands.set(request_key(request_id), body, px=milliseconds)
             commands.set(reader_key(request_id), 1, px=int(LEASE_SECONDS * 1000))
-            # The task may be in a blocking read that does not know the new stream yet.
-            commands.xadd(self._kick_key, {"new": request_id}, maxlen=1, approximate=False)
+
+    def kick(self) -> None:
+        """Have the task read the streams that were added: it may be in a read that lacks them.
+
+        As ``put``.
+        """
+        with _redis_pipeline() as commands:
+            commands.xadd(self._kick_key, {"new": 1}, maxlen=1, approximate=False)
             commands.expire(self._kick_key, int(IDLE_SECONDS))
-            await commands.execute()
-        except RedisError as error:
-            raise _without_redis(error) from error
 
     async def _run(self) -> None:
         try:
@@ -208,6 +212,16 @@ class StreamReader:
             if subscription.is_wanted(now):
                 commands.set(reader_key(request_id), 1, px=int(LEASE_SECONDS * 1000))
         await commands.execute()
+
+
+@contextmanager
+def _redis_pipeline() -> Iterator[Any]:
+    try:
+        with redis_client(settings.REDIS_URL).pipeline(transaction=False) as commands:
+            yield commands
+            commands.execute()
+    except RedisError as error:
+        raise _without_redis(error) from error
 
 
 def _without_redis(error: RedisError) -> StreamBrokenError:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import os
 
 from django.core.asgi import get_asgi_application
+from django.core.signals import request_started
+from django.db import close_old_connections, reset_queries
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "samproject.settings")
 
 application = get_asgi_application()
+
+# Each request has threads of its own, so there is nothing left in them of an earlier one; to look
+# for it would cost a thread and a turn in it before the request is read.
+for clean in (reset_queries, close_old_connections):
+    request_started.disconnect(clean)

@@ -76,7 +76,6 @@ def _workers() -> dict[str, Any]:
         "worker_hijack_root_logger": False,
         "worker_enable_remote_control": True,
         "worker_send_task_events": True,
-        "task_send_sent_event": True,
         "task_track_started": True,
     }
 

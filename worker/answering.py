@@ -12,9 +12,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import close_old_connections
-from django.db.models import QuerySet
 
-from engines.composed import Composed, Given
 from engines.exceptions import (
     HostUnavailableError,
     InvalidRequestError,
@@ -79,13 +77,13 @@ def stream(payload: Payload, abandoned: threading.Event) -> Generator[Event]:
     generator stops the engine, and so does ``abandoned`` before it begins.
     """
     asked = _asked(payload)
-    user = user_of(payload)
-    binding, adapters = _binding(user, payload.get("revision_id"))
+    user_id = checked_id(payload.get("user_id"))
+    binding, adapters = _binding(user_id, payload.get("revision_id"))
     if binding.engine is None or binding.revision is None:
         raise InvalidRequestError("No engine is chosen yet; choose one in the preferences.")
-    passages = _passages(user, binding, asked, payload)
+    passages = _passages(binding, asked, payload)
     yield {"type": "state", "state": "loading"}
-    with _ready_engine(binding.revision, adapters) as engine:
+    with _ready_engine(binding.revision, adapters, binding.copy) as engine:
         yield _begin(binding, adapters, payload)
         fitted, used = _prompt(engine, binding.prompts, asked, passages, payload)
         if fitted.left_out:
@@ -93,7 +91,7 @@ def stream(payload: Payload, abandoned: threading.Event) -> Generator[Event]:
         if passages is not None:
             yield {"type": "citations", "citations": [cite(passage) for passage in used]}
         if not abandoned.is_set():
-            yield from speak(engine, fitted.prompt, _options(payload), Listener(user.pk, abandoned))
+            yield from speak(engine, fitted.prompt, _options(payload), Listener(user_id, abandoned))
 
 
 def _asked(payload: Payload) -> str | list[ChatMessage]:
@@ -127,12 +125,12 @@ def _begin(binding: Binding, adapters: tuple[AdapterSpec, ...], payload: Payload
 
 @contextmanager
 def _ready_engine(
-    revision: ModelRevision, adapters: tuple[AdapterSpec, ...]
+    revision: ModelRevision, adapters: tuple[AdapterSpec, ...], copy: ModelCopy | None
 ) -> Iterator[BaseModelEngine]:
     """Lend an engine; an error until it is ready says so, and where."""
     with ExitStack() as stack:
         try:
-            engine = stack.enter_context(chat_engine(revision, adapters))
+            engine = stack.enter_context(chat_engine(revision, adapters, copy))
         except SamError as error:
             error.at_load, error.host = True, settings.SAM_HOST_NAME
             raise
@@ -140,14 +138,14 @@ def _ready_engine(
 
 
 def _passages(
-    user: User, binding: Binding, asked: str | list[ChatMessage], payload: Payload
+    binding: Binding, asked: str | list[ChatMessage], payload: Payload
 ) -> list[Passage] | None:
     """Return what a person's knowledge says to the last question; None when it is not asked."""
     k = payload.get("knowledge")
     if k is None:
         return None
     question = asked if isinstance(asked, str) else asked[-1]["content"]
-    return passages_for(user, binding, question, k, payload.get("knowledge_filter"))
+    return passages_for(user_of(payload), binding, question, k, payload.get("knowledge_filter"))
 
 
 def _prompt(
@@ -176,18 +174,19 @@ def _instructed(prompts: Prompts, messages: list[ChatMessage]) -> tuple[Prompts,
     return replace(prompts, system_prompt=text), messages[len(opening) :]
 
 
-def _binding(user: User, revision_id: object) -> tuple[Binding, tuple[AdapterSpec, ...]]:
+def _binding(user_id: int, revision_id: object) -> tuple[Binding, tuple[AdapterSpec, ...]]:
     """Read what a person uses and the adapters that belong to it, all of one moment."""
     if revision_id is None:
-        binding = request_binding(user)
+        binding = request_binding(user_id, settings.SAM_HOST_NAME)
         return binding, _specs(adapters_with(binding.adapter_ids))
     with one_moment():
         revision = revision_of(revision_id)
-        prompts = prompts_of(user, revision.model.model_family)
+        binding = request_binding(user_id)
+        prompts = prompts_of(User.objects.get(pk=user_id), revision.model.model_family)
         binding = replace(
-            request_binding(user), engine=revision.model, revision=revision, prompts=prompts
+            binding, engine=revision.model, revision=revision, prompts=prompts, copy=None
         )
-        return binding, adapters_of(user.pk, revision.pk)
+        return binding, adapters_of(user_id, revision.pk)
 
 
 def adapters_of(user_id: int, revision_id: int | None) -> tuple[AdapterSpec, ...]:
@@ -208,21 +207,16 @@ def _specs(adapters: Iterable[LoraAdapter]) -> tuple[AdapterSpec, ...]:
     )
 
 
-@Composed
-def _copy(revision: Given, host_name: Given) -> QuerySet[ModelCopy]:
-    return ModelCopy.objects.filter(revision=revision, host__name=host_name).order_by()
-
-
-@Composed
-def _active_user(key: Given) -> QuerySet[User]:
-    return User.objects.filter(pk=key, is_active=True)
-
-
 def chat_engine(
-    revision: ModelRevision, adapters: tuple[AdapterSpec, ...]
+    revision: ModelRevision, adapters: tuple[AdapterSpec, ...], copy: ModelCopy | None = None
 ) -> AbstractContextManager[BaseModelEngine]:
-    """Lend this host's engine of a revision; HostUnavailableError when it lacks the file."""
-    copy = _copy.first(revision.pk, settings.SAM_HOST_NAME)
+    """Lend this host's engine of a revision; HostUnavailableError when it lacks the file.
+
+    ``copy`` is this host's, where it is known.
+    """
+    if copy is None:
+        rows = ModelCopy.objects.filter(revision=revision, host__name=settings.SAM_HOST_NAME)
+        copy = rows.order_by().first()
     if copy is not None:
         # What is known already is not asked again: every request comes by here.
         copy.revision = revision
@@ -244,7 +238,7 @@ def revision_of(value: object) -> ModelRevision:
 
 def user_of(payload: Payload) -> User:
     """Return the active person a request is for; NotFoundError when there is none."""
-    user = _active_user.first(checked_id(payload.get("user_id")))
+    user = User.objects.filter(pk=checked_id(payload.get("user_id")), is_active=True).first()
     if user is None:
         raise NotFoundError("There is no such person.")
     return user

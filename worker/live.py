@@ -23,7 +23,7 @@ from migrations_app.live import (
     request_key,
     taken_key,
 )
-from migrations_app.live_load import engine_mark, hold, let_go, tell_engines
+from migrations_app.live_load import Lease, engine_mark, hold, let_go, take, tell_engines
 from migrations_app.token_stream import error_event
 from worker.answering import stream
 from worker.engine_pool import engine_pool
@@ -69,22 +69,20 @@ def answer(kind: str, request_id: object) -> str:
     if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
         raise InvalidRequestError("The message carries no key of a live request.")
     redis = redis_client(settings.REDIS_URL)
-    if not redis.set(taken_key(request_id), process_name(), nx=True, ex=TAKEN_SECONDS):
+    keys = taken_key(request_id), request_key(request_id)
+    lease = Lease(*keys, process_name(), TAKEN_SECONDS)
+    body = take(redis, settings.SAM_HOST_NAME, request_id, lease)
+    if body is None:
         return "Another worker answers this request."
+    if not body:
+        return "The caller does not wait any more."
     try:
-        return _answer_taken(redis, kind, request_id)
+        return _answer_taken(redis, kind, request_id, body)
     finally:
         _count_no_more(redis, request_id)
 
 
-def _answer_taken(redis: Redis, kind: str, request_id: str) -> str:
-    with redis.pipeline(transaction=False) as pipeline:
-        pipeline.get(request_key(request_id))
-        hold(pipeline, settings.SAM_HOST_NAME, [request_id])
-        body, *_ = pipeline.execute()
-    if body is None:
-        redis.delete(taken_key(request_id))
-        return "The caller does not wait any more."
+def _answer_taken(redis: Redis, kind: str, request_id: str, body: bytes) -> str:
     if kind == "stream":
         with _running.include(request_id):
             return _stream(redis, request_id, body)
@@ -161,7 +159,6 @@ def _stream(redis: Redis, request_id: str, body: bytes | str) -> str:
 
 
 def _write_all(writer: TokenWriter, payload: dict[str, Any]) -> None:
-    writer.write({"type": "beat"})
     with closing(stream(payload, writer.abandoned)) as events:
         for event in events:
             writer.write(event)

@@ -74,7 +74,7 @@ def _as_queries(engine: BaseModelEngine, texts: list[str]) -> EmbeddingBatch:
 def search(payload: Payload) -> dict[str, Any]:
     """Return the ``k`` passages nearest to ``query`` in what a person may read, narrowed by ``filter``."""
     user = user_of(payload)
-    binding = request_binding(user)
+    binding = request_binding(user.pk)
     hits = find(user, binding, payload.get("query"), payload.get("k", 5), payload.get("filter"))
     engine = binding.engine.model_id if binding.engine else None
     return {

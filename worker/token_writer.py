@@ -81,7 +81,8 @@ class TokenWriter:
         """Send what was not sent yet, in one go."""
         events, self._unsent = self._unsent, []
         key = stream_key(self._request_id)
-        commands = self._redis.pipeline(transaction=False)
+        # Together, or the reader's blocking read returns with the first and misses the others.
+        commands = self._redis.pipeline(transaction=len(events) > 1)
         for event in events:
             self._number += 1
             entry = dict(pack(event))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection
-from django.db.models import F, Q, QuerySet, Subquery
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
-from engines.composed import Composed, Given
+from engines.composed import Given
 from engines.exceptions import InvalidRequestError, SamError
 from engines.models import TokenQuota, TokenUsage
 
@@ -36,14 +37,23 @@ class QuotaExceededError(SamError):
         self.seconds = seconds
 
 
-@Composed
-def _quota(user: Given, day: Given) -> QuerySet[TokenQuota]:
-    """The person's own quota, or else everybody's, with what was ``used`` that day."""
-    used = TokenUsage.objects.filter(user=user, day=day)
-    rows = TokenQuota.objects.filter(Q(user=user) | Q(user__isnull=True)).annotate(
-        used=Subquery(used.values_list(F("tokens_in") + F("tokens_out")))
+def with_quota(people: QuerySet[User], day: date | Given) -> QuerySet[User]:
+    """Add to people what ``quota_check`` looks at: the day's tokens and how many are allowed.
+
+    That is the person's own quota, or else everybody's.
+    """
+    used = TokenUsage.objects.filter(user=OuterRef("pk"), day=day)
+    quotas = TokenQuota.objects.filter(Q(user=OuterRef("pk")) | Q(user__isnull=True))
+    first = quotas.order_by(F("user").asc(nulls_last=True)).values("tokens_per_day")[:1]
+    return people.annotate(
+        tokens_used=Subquery(used.values_list(F("tokens_in") + F("tokens_out"))),
+        tokens_allowed=Subquery(first),
     )
-    return rows.order_by(F("user").asc(nulls_last=True))[:1]
+
+
+def today() -> date:
+    """Return the day tokens are counted for now."""
+    return datetime.now(UTC).date()
 
 
 def usage_add(user_id: int, tokens_in: int, tokens_out: int) -> None:
@@ -55,16 +65,17 @@ def usage_add(user_id: int, tokens_in: int, tokens_out: int) -> None:
 def quota_check(user: User) -> None:
     """Raise QuotaExceededError when today's tokens reach the person's quota, if there is one.
 
-    Answers under way are not counted, so a day may end a little above it.
+    The person was read ``with_quota``. Answers under way are not counted, so a day may end a little
+    above it.
     """
-    now = datetime.now(UTC)
-    quota = _quota.first(user.pk, now.date())
-    used = getattr(quota, "used", None) or 0
-    if quota is None or used < quota.tokens_per_day:
+    known: Any = user
+    used, allowed = known.tokens_used or 0, known.tokens_allowed
+    if allowed is None or used < allowed:
         return
+    now = datetime.now(UTC)
     midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
     raise QuotaExceededError(
-        f"You used {used} of the {quota.tokens_per_day} tokens allowed a day; the next day begins "
+        f"You used {used} of the {allowed} tokens allowed a day; the next day begins "
         "at midnight UTC, or ask an administrator for more.",
         int((midnight - now).total_seconds()) + 1,
     )
@@ -72,7 +83,7 @@ def quota_check(user: User) -> None:
 
 def usage_rows(days: int) -> QuerySet[TokenUsage]:
     """Return who used how much on the last days, today (UTC) included, the newest first."""
-    first = datetime.now(UTC).date() - timedelta(days=min(max(days, 1), MOST_DAYS) - 1)
+    first = today() - timedelta(days=min(max(days, 1), MOST_DAYS) - 1)
     return TokenUsage.objects.filter(day__gte=first).select_related("user")
 
 

@@ -15,7 +15,7 @@ from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, M
 from engines.services.catalog import catalog_visible_to
 from engines.services.fingerprints import embedder_of
 from engines.services.preferences import effective_engine
-from engines.services.usage import quota_check
+from engines.services.usage import quota_check, today, with_quota
 from migrations_app.openai_api.errors import NOT_FOUND, UNAUTHORIZED, RefusedError
 
 ACTIVE = "sam"
@@ -23,8 +23,8 @@ ACTIVE = "sam"
 
 
 @Composed
-def _owner(key: Given) -> QuerySet[User]:
-    return User.objects.filter(auth_token__key=key, is_active=True)
+def _owner(key: Given, day: Given) -> QuerySet[User]:
+    return with_quota(User.objects.filter(auth_token__key=key, is_active=True), day)
 
 
 def caller(request: HttpRequest) -> User:
@@ -32,7 +32,7 @@ def caller(request: HttpRequest) -> User:
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     # PostgreSQL stores no NUL, so no key has one.
     knows_key = scheme.lower() == "bearer" and "\x00" not in key
-    user = _owner.first(key.strip()) if knows_key else None
+    user = _owner.first(key.strip(), today()) if knows_key else None
     if user is None:
         raise RefusedError(
             "Send a SAM token as the API key (Authorization: Bearer …); `manage.py token` prints it.",

@@ -79,7 +79,7 @@ def recall(
     user: User, store: ArtifactStore, embedder_for: Callable[[VectorIndex], LlamaCppEngine]
 ) -> float:
     """Which share of the questions has its passage on top, of all that this person may read."""
-    bindings = request_binding(user).indexes
+    bindings = request_binding(user.pk).indexes
     found = 0
     for question, title in QUESTIONS.items():
         hits = search_bases(

@@ -20,7 +20,9 @@ from engines.services.usage import (
     quota_check,
     quota_remove,
     quota_set,
+    today,
     usage_add,
+    with_quota,
 )
 
 
@@ -50,6 +52,10 @@ def test_answers_that_end_together_are_all_counted() -> None:
     assert (usage.tokens_in, usage.tokens_out, usage.requests) == (sum(range(40)), 40, 40)
 
 
+def check(user: User) -> None:
+    quota_check(with_quota(User.objects.filter(pk=user.pk), today()).get())
+
+
 def test_a_person_erased_meanwhile_is_not_counted(ada: User) -> None:
     usage_add(ada.pk + 1, 5, 5)
 
@@ -59,7 +65,7 @@ def test_a_person_erased_meanwhile_is_not_counted(ada: User) -> None:
 def test_without_a_quota_nobody_is_limited(ada: User) -> None:
     usage_add(ada.pk, 10**12, 10**12)
 
-    quota_check(ada)
+    check(ada)
 
 
 def test_yesterday_does_not_count(ada: User) -> None:
@@ -67,11 +73,11 @@ def test_yesterday_does_not_count(ada: User) -> None:
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     TokenUsage.objects.create(user=ada, day=yesterday, tokens_in=100)
 
-    quota_check(ada)
+    check(ada)
     usage_add(ada.pk, 4, 6)
 
     with pytest.raises(QuotaExceededError, match="You used 10 of the 10 tokens") as caught:
-        quota_check(ada)
+        check(ada)
     assert 0 < caught.value.seconds <= 86_400
 
 

@@ -342,7 +342,8 @@ def test_a_reader_that_takes_nothing_loses_its_lease(
     async def sleep_over_it() -> tuple[bool, bool]:
         reader = StreamReader(settings.REDIS_URL)
         with reader.subscribe(REQUEST, threading.Event()):
-            await reader.announce(REQUEST, "{}", 60_000)
+            reader.put(REQUEST, "{}", 60_000)
+            reader.kick()
             before = bool(redis_client.exists(reader_key(REQUEST)))
             await asyncio.sleep(3.5)
             return before, bool(redis_client.exists(reader_key(REQUEST)))
@@ -359,7 +360,8 @@ def test_connections_to_redis_are_kept_for_the_next_stream(redis_client: Redis) 
         counts = []
         for request_id in (REQUEST, REQUEST[::-1]):
             with reader.subscribe(request_id, threading.Event()) as subscription:
-                await reader.announce(request_id, "{}", 60_000)
+                reader.put(request_id, "{}", 60_000)
+                reader.kick()
                 write(redis_client, request_id, 1, BEGIN)
                 await subscription.next(10)
             while redis_client.exists(stream_key(request_id)):
