@@ -8,7 +8,8 @@ from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.auth.models import User
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from redis import Redis
 
 from engines.clock import seconds_from_now
@@ -68,10 +69,19 @@ def _able_with(announced: Given, revision: Given) -> QuerySet[Host]:
 
 
 @Composed
-def _choice(user: Given) -> QuerySet[EnginePreference]:
+def _active_engine_on(announced: Given, user: Given) -> QuerySet[ModelCopy]:
+    """The copies of the engine a person has chosen, on the hosts that can answer."""
     own = EnginePreference.objects.filter(user=user, engine__isnull=False)
-    return own.only("revision").annotate(
-        current_revision=F("engine__current_revision"), model_id=F("engine__model_id")
+    chosen = own.values_list(Coalesce("revision", "engine__current_revision"))
+    copies = ModelCopy.objects.filter(
+        revision=Subquery(chosen),
+        status=CopyStatus.DOWNLOADED,
+        host__in=present_hosts().filter(announces__contains=announced),
+    )
+    return (
+        copies.only("pk")
+        .order_by("host__name")
+        .annotate(host_name=F("host__name"), model_id=F("revision__model__model_id"))
     )
 
 
@@ -91,6 +101,11 @@ def hosts_for(
     model; ``at_load`` of the first two says whether it is the engine that is missing.
     """
     announced = json.dumps([f"live.{kind}"])
+    if kind in ("generate", "stream") and "revision_id" not in payload:
+        copies: list[Any] = _active_engine_on(announced, payload["user_id"])
+        names = [copy.host_name for copy in copies if copy.host_name not in without]
+        if names:
+            return place(redis, names, engine_mark(copies[0].model_id, embeds=False), request_id)
     needed = _needed_file(kind, payload)
     hosts = _able_with(announced, needed.revision_id) if needed else _able(announced)
     names = [host.name for host in hosts if host.name not in without]
@@ -145,10 +160,6 @@ def _needed_file(kind: str, payload: Mapping[str, Any]) -> NeededFile | None:
 
 
 def _active_revision(user_id: int) -> tuple[int | None, str]:
-    """Return the active engine's revision and name: of a person with a choice, in one query."""
-    chosen: Any = _choice.first(user_id)
-    if chosen is not None:
-        return chosen.revision_id or chosen.current_revision, chosen.model_id
     revision = effective_engine(_found(User.objects.filter(pk=user_id).first()))[1]
     return (revision.pk, revision.model.model_id) if revision is not None else (None, "")
 

@@ -53,15 +53,15 @@ redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZCARD', KEYS[1])
 """
 _TAKE = f"""{_NOW}
-if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return false end
+if not redis.call('SET', KEYS[1], ARGV[1], 'NX', 'EX', ARGV[2]) then return {{0}} end
 local body = redis.call('GET', KEYS[2])
 if not body then
   redis.call('DEL', KEYS[1])
-  return ''
+  return {{1}}
 end
 redis.call('ZADD', KEYS[3], now + ARGV[3], ARGV[4])
 redis.call('EXPIRE', KEYS[3], ARGV[5])
-return body
+return {{1, body}}
 """
 
 
@@ -101,15 +101,22 @@ def place(redis: Redis, names: Sequence[str], mark: str, request_id: str = "") -
     return [names[number] for number in order]
 
 
-def take(redis: Redis, host_name: str, request_id: str, lease: Lease) -> bytes | None:
-    """Take a request, which counts from now on, and return its JSON; in one way there and back.
+class Taken(NamedTuple):
+    """What became of the wish to take a request."""
 
-    None when another has it; empty when its caller does not wait any more.
-    """
+    is_free: bool
+    """Whether nobody else has it."""
+    body: bytes | None
+    """Its JSON; None when its caller does not wait any more."""
+
+
+def take(redis: Redis, host_name: str, request_id: str, lease: Lease) -> Taken:
+    """Take a request, which counts from now on, in one way there and back."""
     keys = [lease.key, lease.request, load_key(host_name)]
     counted = int(WORKING_SECONDS * 1000)
     given: list[str | int] = [lease.owner, lease.seconds, counted, request_id, FORGET_SECONDS]
-    return cast("bytes | None", redis.register_script(_TAKE)(keys=keys, args=given))
+    is_free, *body = cast("list[Any]", redis.register_script(_TAKE)(keys=keys, args=given))
+    return Taken(bool(is_free), body[0] if body else None)
 
 
 def hold(redis: Redis, host_name: str, request_ids: Iterable[str]) -> Any:

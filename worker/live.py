@@ -71,13 +71,13 @@ def answer(kind: str, request_id: object) -> str:
     redis = redis_client(settings.REDIS_URL)
     keys = taken_key(request_id), request_key(request_id)
     lease = Lease(*keys, process_name(), TAKEN_SECONDS)
-    body = take(redis, settings.SAM_HOST_NAME, request_id, lease)
-    if body is None:
+    taken = take(redis, settings.SAM_HOST_NAME, request_id, lease)
+    if not taken.is_free:
         return "Another worker answers this request."
-    if not body:
+    if taken.body is None:
         return "The caller does not wait any more."
     try:
-        return _answer_taken(redis, kind, request_id, body)
+        return _answer_taken(redis, kind, request_id, taken.body)
     finally:
         _count_no_more(redis, request_id)
 
