@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any, Generic, TypeVar
 
-from django.db.models import Field, Model, QuerySet
+from django.db.models import Model, QuerySet
 from django.db.models.expressions import RawSQL
 
 Row = TypeVar("Row", bound=Model)
@@ -19,8 +19,8 @@ Row = TypeVar("Row", bound=Model)
 class Given(RawSQL):
     """Stands in a queryset for an argument of each call."""
 
-    def __init__(self, number: int, output_field: Field[Any, Any] | None = None) -> None:
-        super().__init__("%s", (_Place(number),), output_field)
+    def __init__(self, number: int) -> None:
+        super().__init__("%s", (_Place(number),))
 
 
 class _Place(int):

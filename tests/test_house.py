@@ -74,5 +74,27 @@ def functions(text: str) -> list[tuple[str, int]]:
     return [(name, length) for name, length in lengths if length > MAX_FUNCTION_LINES]
 
 
+def test_nothing_of_numpy_is_left_to_import_at_first_use() -> None:
+    """Engines answer in threads, and two that use such a module first at once end in numpy's recursion."""
+    at_hand = set(
+        subprocess.run(
+            [sys.executable, "-c", "import numpy; print(*vars(numpy))"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()
+    )
+    used = {
+        f"{path.relative_to(PROJECT)}: np.{node.attr}"
+        for path in tracked(".py")
+        if path.relative_to(PROJECT).parts[0] in ("engines", "worker")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if node.value.id == "np" and node.attr not in at_hand
+    }
+
+    assert not used
+
+
 def test_no_file_is_large() -> None:
     assert [file.name for file in tracked() if file.stat().st_size > 1_000_000] == []

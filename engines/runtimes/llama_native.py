@@ -14,6 +14,10 @@ from typing import Any
 
 import numpy as np
 from llama_cpp import llama_cpp as api
+
+# By name: as ``np.ctypeslib`` it is imported at first use, and two threads that use it first at once
+# end in numpy's own recursion.
+from numpy import ctypeslib
 from numpy.typing import NDArray
 
 from engines.exceptions import AdapterMismatchError, EngineError
@@ -241,7 +245,7 @@ class NativeContext:
         pointer = api.llama_get_embeddings_seq(self.handle, sequence)
         if not pointer:
             return None
-        view = np.ctypeslib.as_array(pointer, shape=(self.model.dimension,))
+        view = ctypeslib.as_array(pointer, shape=(self.model.dimension,))
         return view.astype(np.float32)
 
 

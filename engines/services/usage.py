@@ -52,7 +52,7 @@ def with_quota(people: QuerySet[User], day: date | Given) -> QuerySet[User]:
 
 
 def today() -> date:
-    """Return the day tokens are counted for now."""
+    """Return the present day of UTC, for which tokens are counted."""
     return datetime.now(UTC).date()
 
 

@@ -82,6 +82,8 @@ def _is_open(connection: Connection) -> bool:
     if connection.closed:
         return False
     with suppress(OSError, psycopg.Error):
-        readable, _, _ = select.select([connection.fileno()], [], [], 0)
-        return not readable
+        # Not select(), which takes no numbers above 1,023: a web server has as many clients.
+        says = select.poll()
+        says.register(connection.fileno(), select.POLLIN)
+        return not says.poll(0)
     return False

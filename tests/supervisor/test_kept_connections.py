@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from threading import Barrier
 
 import pytest
 from django.db import connection, transaction
 
 from engines.models import Host
+from samproject.database.base import DatabaseWrapper
 from samproject.database.shelf import MOST_KEPT
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,3 +87,15 @@ def test_a_burst_leaves_no_more_than_are_kept() -> None:
 
     assert len(used) == 3 * MOST_KEPT
     assert len(used & other_sessions()) <= MOST_KEPT
+
+
+def test_one_is_kept_also_by_a_process_with_more_than_a_thousand_files() -> None:
+    DatabaseWrapper(connection.settings_dict).close_pool()
+    with ExitStack() as files:
+        for _ in range(1_024):
+            files.enter_context(Path(os.devnull).open("rb"))
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(session_then_close).result()
+            second = pool.submit(session_then_close).result()
+
+    assert first == second
