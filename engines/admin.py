@@ -72,7 +72,7 @@ CATALOG_FIELDSETS: tuple[Any, ...] = (
                 "context_length",
                 ("device", "gpu_layers"),
                 ("split_mode", "main_gpu", "tensor_split"),
-                "use_flash_attention",
+                ("use_flash_attention", "batch_invariant"),
             )
         },
     ),

@@ -104,6 +104,8 @@ class EngineSpec:
     """Weights quantised while loading, where the runtime can: ``4bit`` or ``8bit``."""
     use_flash_attention: bool = True
     """Where model and hardware have it."""
+    batch_invariant: bool = False
+    """Whether an answer's bits must not depend on who else is answered at the time."""
     threads: int = 0
     """CPU threads; 0 means all cores."""
     adapters: tuple[AdapterSpec, ...] = ()

@@ -27,13 +27,13 @@ class Need:
 
 
 def load_of(spec: EngineSpec, shape: ModelShape) -> Load:
-    """Return the load an engine of SAM gets: one context, shared by all it answers at once."""
+    """Return the load an engine of SAM gets: one context for all it answers at once, or one for each."""
     asked = spec.embedding.max_tokens if spec.embedding else spec.context_length
     known = [tokens for tokens in (asked, shape.context_length) if tokens]
     length = min(known, default=SHORTEST_CONTEXT)
     if spec.embedding:
         return Load(length)
-    return Load(length, parallel=ANSWERS_AT_ONCE, shared=True)
+    return Load(length, parallel=ANSWERS_AT_ONCE, shared=not spec.batch_invariant)
 
 
 def need_of(spec: EngineSpec, shape: ModelShape | None, size: int, machine: Machine) -> Need:

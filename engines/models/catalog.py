@@ -23,7 +23,7 @@ from engines.models.catalog_checks import (
 )
 from engines.models.catalog_rules import entry_problems, fixed_problems
 from engines.runtimes.offload import MOST_GPUS
-from engines.specs import ModelInfo, ModelSource
+from engines.specs import ANSWERS_AT_ONCE, ModelInfo, ModelSource
 
 MODEL_ID = RegexValidator(
     r"^[a-z0-9][a-z0-9._:-]{0,127}$",
@@ -133,6 +133,11 @@ class CatalogModel(models.Model):
     use_flash_attention = models.BooleanField(
         default=True, help_text="Where model and hardware have it."
     )
+    batch_invariant = models.BooleanField(
+        default=False,
+        help_text="The same question gets the same answer, to the bit, whoever else asks meanwhile: each "
+        f"answer takes memory for a whole context ({ANSWERS_AT_ONCE} at once), and many at once are slower.",
+    )
     pooling = models.CharField(
         max_length=16,
         blank=True,
@@ -223,6 +228,7 @@ class CatalogModel(models.Model):
             "tensor_split": tuple(self.tensor_split),
             "quantization": self.load_quantization,
             "use_flash_attention": self.use_flash_attention,
+            "batch_invariant": self.batch_invariant,
         }
 
     @property

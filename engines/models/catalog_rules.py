@@ -20,9 +20,9 @@ PLACES = {
 }
 """The fields that say where the model of an entry is."""
 OF_GPUS = frozenset({"device", "gpu_layers", "split_mode", "main_gpu", "tensor_split"})
-WHERE_AND_HOW = OF_GPUS | {"load_quantization", "use_flash_attention"}
+WHERE_AND_HOW = OF_GPUS | {"load_quantization", "use_flash_attention", "batch_invariant"}
 USED = {
-    "llama_cpp": OF_GPUS | {"use_flash_attention"},
+    "llama_cpp": OF_GPUS | {"use_flash_attention", "batch_invariant"},
     "transformers": frozenset({"device", "load_quantization", "use_flash_attention"}),
     "ollama": frozenset({"device", "gpu_layers", "main_gpu"}),
     "openai": frozenset(),
@@ -59,6 +59,10 @@ def _device_problems(entry: CatalogModel) -> dict[str, str]:
     }
     if unused:
         return unused
+    if entry.batch_invariant and entry.role == "embedding":
+        return {
+            "batch_invariant": "It is about answers, and an embedder writes none; leave it off."
+        }
     if entry.runtime == "transformers" and entry.device not in DEVICES:
         return {"device": f"device is one of {', '.join(DEVICES)} for this runtime."}
     try:

@@ -58,6 +58,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
                 length=given["context_length"],
                 parallel=given["parallel"],
                 on_gpu=bool(self._gpus),
+                apart=given["batch_invariant"],
             )
             self._generator = Generator(self._model, context, threads, family)
         else:
@@ -113,6 +114,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
             "vocabulary": int(api.llama_vocab_n_tokens(model.vocab)),
             "embedding_length": model.dimension,
             "context_length": generator.context_length if generator else 0,
+            "batch_invariant": generator is not None and generator.is_batch_invariant,
             "training_context_length": model.context_limit,
             "embedding_limit": embedder.limit if embedder else 0,
             "chat_template": generator is not None and generator.has_template,

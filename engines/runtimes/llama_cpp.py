@@ -141,6 +141,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             "flash_attention": self.spec.use_flash_attention,
             "context_length": self.spec.context_length,
             "parallel": self.options.parallel,
+            "batch_invariant": self.spec.batch_invariant,
             "embedding": asdict(embedding) if embedding else None,
             "layout": {"threads": self._threads(), **asdict(setting)},
         }

@@ -46,17 +46,19 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class ContextLayout:
-    """The context that all requests of an engine share."""
+    """The context of an engine's requests."""
 
     length: int
     """Tokens; 0 means as many as the model was trained with."""
     parallel: int
     """Most requests that are answered side by side."""
     on_gpu: bool = False
+    apart: bool = False
+    """Whether each request has a context and batches of its own, so that it sees nothing of others."""
 
 
 class Generator:
-    """Generates with one context, which all requests share.
+    """Generates with one context for all requests.
 
     Nothing is kept between requests: one person's prompt leaves no trace for the next.
     """
@@ -70,13 +72,14 @@ class Generator:
             batch=min(GPU_PIECE if layout.on_gpu else PIECE, length),
             sequences=min(layout.parallel, int(api.llama_max_parallel_sequences())),
             threads=threads,
+            apart=layout.apart,
         )
         self._model = model
         self._context = NativeContext(model, shape)
         self._adapters = AdapterShelf(model, self._context)
         if not self._context.memory:
             raise EngineError("This model only embeds text; choose a chat model to generate.")
-        self.context_length = int(api.llama_n_ctx(self._context.handle))
+        self.context_length = int(api.llama_n_ctx_seq(self._context.handle))
         self._template = _chat_template(model)
         self._has_tools = describes_tools(_template_source(model))
         self._family = family
@@ -89,6 +92,11 @@ class Generator:
     @property
     def has_template(self) -> bool:
         return self._template is not None
+
+    @property
+    def is_batch_invariant(self) -> bool:
+        """Whether an answer is the same whoever else is answered."""
+        return self._context.shape.apart
 
     @property
     def adapter_count(self) -> int:

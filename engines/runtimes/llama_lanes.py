@@ -6,7 +6,8 @@ when it is alone, and when it becomes too small the youngest gives its place up 
 later; its sampler and what it has said are kept, so its reader sees a pause and nothing else.
 
 llama.cpp rounds a batch by its size and by the cells it uses: two tokens that nearly tie may change
-places beside other answers (docs/decisions/answers-share-one-context.md).
+places beside other answers. Where that must not be, the context keeps its sequences apart: each lane
+then has a cache of that length and batches of its own (docs/decisions/answers-share-one-context.md).
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ class Lanes:
         return [lane for lane in self._running if lane.key == self._turn]
 
     def _compute(self, group: Sequence[Lane]) -> None:
-        """The next token of all who answer in one batch, then a piece of the oldest prompt.
+        """The next token of all who answer, then a piece of the oldest prompt.
 
         A prompt is read in the pieces in which it is read alone: those decide how it is rounded.
         """
@@ -164,7 +165,7 @@ class Lanes:
         self._shelf.use(self._turn, others)
         answering = [(lane, _piece(lane, 1)) for lane in group if lane.is_answering]
         reading = [(lane, self._prompt_piece(lane)) for lane in group if not lane.is_answering]
-        for batch in (answering, reading[:1]):
+        for batch in (*self._batches(answering), reading[:1]):
             code = self._decode(batch) if batch else 0
             if code == NO_ROOM and len(self._running) > 1:
                 self._preempt()
@@ -173,6 +174,10 @@ class Lanes:
                 raise EngineError(f"llama.cpp could not compute this prompt (code {code}).")
             if code == 0:
                 self._take(batch)
+
+    def _batches(self, parts: list[tuple[Lane, Part]]) -> list[list[tuple[Lane, Part]]]:
+        """One for all, because the weights are read once for it; or one for each, as when it is alone."""
+        return [[part] for part in parts] if self._context.shape.apart else [parts]
 
     def _take(self, parts: Sequence[tuple[Lane, Part]]) -> None:
         """Note what is computed, and have those speak whose next token can be chosen."""
@@ -231,12 +236,12 @@ class Lanes:
         api.llama_sampler_free(lane.sampler)
 
     def _release(self, lane: Lane) -> None:
-        """Leave no trace for the next: the last one out clears the cells as well."""
+        """Leave no trace for the next: the last one out of a shared cache clears its cells as well."""
         self._running.remove(lane)
         self._free.append(lane.sequence)
         self._context.forget(lane.sequence)
         lane.computed, lane.sequence = 0, -1
-        if not self._running:
+        if not self._running and not self._context.shape.apart:
             self._context.clear()
 
 

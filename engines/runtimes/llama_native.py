@@ -167,9 +167,12 @@ class ContextShape:
     """How much one context can take at once, in tokens and sequences."""
 
     context: int
+    """Of all sequences together, or of each where they are apart."""
     batch: int
     sequences: int = 1
     threads: int = 1
+    apart: bool = False
+    """Whether each sequence has cells of its own."""
     pooling: str | None = None
     """Set for a context that embeds."""
 
@@ -255,7 +258,7 @@ def _abort_callback(asked: Callable[[], bool]) -> Any:
 
 def _context_parameters(shape: ContextShape, model: LoadedModel) -> Any:
     parameters = api.llama_context_default_params()
-    parameters.n_ctx = shape.context
+    parameters.n_ctx = shape.context * (shape.sequences if shape.apart else 1)
     parameters.n_batch = parameters.n_ubatch = shape.batch
     parameters.n_seq_max = shape.sequences
     parameters.n_threads = parameters.n_threads_batch = shape.threads
@@ -267,8 +270,8 @@ def _context_parameters(shape: ContextShape, model: LoadedModel) -> Any:
     parameters.no_perf = True
     # No sequence goes back in its past, so a layer with a window needs no cells beyond it.
     parameters.swa_full = False
-    # Otherwise each sequence gets only its share of the context.
-    parameters.kv_unified = True
+    # Apart, each sequence gets an equal share of the context and no more.
+    parameters.kv_unified = not shape.apart
     if shape.pooling is not None:
         parameters.embeddings = True
         parameters.pooling_type = POOLINGS[shape.pooling]

@@ -39,6 +39,7 @@ EXTRA_FIELDS = (
     "tensor_split",
     "load_quantization",
     "use_flash_attention",
+    "batch_invariant",
     "hub_endpoint",
     "wanted_revision",
     "sha256",

@@ -45,6 +45,7 @@ SPLIT = {
     "main_gpu": 1,
     "tensor_split": [3, 1],
     "use_flash_attention": False,
+    "batch_invariant": True,
 }
 
 
@@ -76,6 +77,7 @@ def test_a_curator_adds_an_entry_and_the_engine_is_as_it_says(
     )
     assert spec.quantization == entry.get("load_quantization", "")
     assert spec.use_flash_attention is entry.get("use_flash_attention", True)
+    assert spec.batch_invariant is entry.get("batch_invariant", False)
 
 
 @pytest.mark.parametrize(
@@ -99,6 +101,8 @@ def test_a_curator_adds_an_entry_and_the_engine_is_as_it_says(
         (FOLDER, {"load_quantization": "3bit"}, "load_quantization", "not a valid choice"),
         (FOLDER, {"tensor_split": [1, 1]}, "tensor_split", "transformers makes no use of it"),
         (SPLIT, {"endpoint": "http://gpu-9/v1"}, "endpoint", "Leave this empty"),
+        (FOLDER, {"batch_invariant": True}, "batch_invariant", "transformers makes no use of it"),
+        (SPLIT, {"role": "embedding"}, "batch_invariant", "an embedder writes none"),
         (SPLIT, {"load_quantization": "4bit"}, "load_quantization", "makes no use of it"),
         (SPLIT, {"filename": ""}, "filename", "huggingface_repo and filename. Fill it in"),
         (SPLIT, {"gpu_layers": -2}, "gpu_layers", "greater than or equal to -1"),

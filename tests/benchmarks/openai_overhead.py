@@ -25,7 +25,7 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.demo.tiny_models import write_llama_chat
-from engines.models import EnginePreference
+from engines.models import CatalogModel, EnginePreference
 from tests.benchmarks.sam_stack import SamStack
 from tests.benchmarks.steps import embedder_here
 
@@ -69,15 +69,20 @@ def _measure_all(console: Console, folder: Path, threads: int) -> None:
     with SamStack(folder, SAM_ENGINE_THREADS=str(threads)) as sam:
         for scale in SCALES:
             path = write_llama_chat(folder / f"{scale}.gguf", context_length=CONTEXT, scale=scale)
+            size = f"{path.stat().st_size / 1e6:.1f} MB"
             options = {"base_url": sam.address, "api_key": person_with(path), "timeout": PATIENCE}
             console.print(overhead(path, options, threads))
-            console.print(at_once(path, options))
+            console.print(at_once(size, options))
+            options["api_key"] = person_with(path, batch_invariant=True)
+            console.print(at_once(f"{size}, batch_invariant", options))
 
 
-def person_with(path: Path) -> str:
+def person_with(path: Path, *, batch_invariant: bool = False) -> str:
     """Make a person whose engine is this file; returns the key."""
-    revision = embedder_here(f"bench-{path.stem}", path)
-    user = User.objects.create_user(f"bench-{path.stem}-{time.monotonic_ns()}")
+    name = f"bench-{path.stem}{'-invariant' if batch_invariant else ''}"
+    revision = embedder_here(name, path)
+    CatalogModel.objects.filter(pk=revision.model_id).update(batch_invariant=batch_invariant)
+    user = User.objects.create_user(f"{name}-{time.monotonic_ns()}")
     EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
     return str(Token.objects.create(user=user).key)
 
@@ -145,12 +150,12 @@ def _table(path: Path, rows: list[tuple[Streamed, Streamed]]) -> Table:
     return table
 
 
-def at_once(path: Path, options: dict[str, Any]) -> Table:
+def at_once(what: str, options: dict[str, Any]) -> Table:
     """Stream many answers alone and then all at once, by one event loop."""
-    return asyncio.run(_at_once(path, options))
+    return asyncio.run(_at_once(what, options))
 
 
-async def _at_once(path: Path, options: dict[str, Any]) -> Table:
+async def _at_once(what: str, options: dict[str, Any]) -> Table:
     async with openai.AsyncOpenAI(**options) as client:
         # Connections are opened, which is not what is measured.
         await asyncio.gather(*(_streamed(client, -number) for number in range(1, STREAMS + 1)))
@@ -159,7 +164,7 @@ async def _at_once(path: Path, options: dict[str, Any]) -> Table:
         middle = time.perf_counter()
         together = await asyncio.gather(*(_streamed(client, number) for number in range(STREAMS)))
         ended = time.perf_counter()
-    title = f"{STREAMS} streams, {path.stat().st_size / 1e6:.1f} MB, {STREAMED_TOKENS} tokens each"
+    title = f"{STREAMS} streams, {what}, {STREAMED_TOKENS} tokens each"
     table = Table("", "one by one", "at once", "wanted", title=title)
     seconds = sorted(answer.whole for answer in together if not answer.ended_early)
     table.add_row("all, s", f"{middle - begun:.2f}", f"{ended - middle:.2f}", "")

@@ -32,6 +32,17 @@ def test_the_context_is_the_one_the_engine_makes(asked: int, trained: int, count
     assert load_of(spec, shape) == shared(counted)
 
 
+def test_batch_invariant_answers_take_a_cache_each() -> None:
+    spec = replace(SPEC, context_length=8192)
+    each = replace(spec, batch_invariant=True)
+
+    assert load_of(each, SHAPE) == Load(8192, parallel=ANSWERS_AT_ONCE)
+    assert (
+        estimate(SHAPE, load_of(each, SHAPE)).kv_cache
+        == ANSWERS_AT_ONCE * estimate(SHAPE, load_of(spec, SHAPE)).kv_cache
+    )
+
+
 def test_an_embedder_gets_a_context_for_one_text() -> None:
     spec = replace(SPEC, embedding=EmbeddingSpec(dimension=1, max_tokens=512))
 

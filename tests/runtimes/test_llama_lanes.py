@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -35,7 +35,9 @@ def _said(engine: LlamaCppEngine, prompt: str, length: int) -> Generation:
     return engine.complete(prompt, temperature=0, max_tokens=length)
 
 
-def _all_at_once(engine: LlamaCppEngine, length: int) -> list[tuple[int, ...]]:
+def _all_at_once(
+    engine: LlamaCppEngine, length: int, prompts: Sequence[str] = PROMPTS
+) -> list[tuple[int, ...]]:
     together = threading.Barrier(MANY)
 
     def say(prompt: str) -> tuple[int, ...]:
@@ -43,7 +45,7 @@ def _all_at_once(engine: LlamaCppEngine, length: int) -> list[tuple[int, ...]]:
         return _said(engine, prompt, length).tokens
 
     with ThreadPoolExecutor(MANY) as pool:
-        return list(pool.map(say, PROMPTS))
+        return list(pool.map(say, prompts))
 
 
 def test_sixteen_answers_at_once_are_those_of_each_alone(sure: Path) -> None:
@@ -62,6 +64,32 @@ def test_answers_at_once_differ_at_most_where_two_words_nearly_tie(llama: LlamaC
 
     assert len(set(alone)) == MANY
     assert sum(one == other for one, other in zip(together, alone, strict=True)) >= MANY // 2
+
+
+def test_batch_invariant_answers_are_equal_also_where_words_nearly_tie(tiny_llama: Path) -> None:
+    spec = EngineSpec("apart", "Apart", str(tiny_llama), context_length=512, batch_invariant=True)
+    with LlamaCppEngine.from_spec(spec) as engine:
+        engine.load_model()
+        info = engine.get_engine_info()
+        assert (info["batch_invariant"], info["context_length"]) == (True, 512)
+        long = [prompt * 4 for prompt in PROMPTS]
+        alone = [_said(engine, prompt, 96).tokens for prompt in long]
+        assert len(set(alone)) == MANY
+
+        assert _all_at_once(engine, 96, long) == alone
+
+
+def test_batch_invariant_answers_have_a_whole_context_each(sure: Path) -> None:
+    spec = EngineSpec("whole", "Whole", str(sure), context_length=256, batch_invariant=True)
+    with LlamaCppEngine.from_spec(spec) as engine:
+        engine.load_model()
+        filling = "water " * 40
+        alone = [_said(engine, prompt + filling, 0) for prompt in PROMPTS]
+        assert all(answer.prompt_tokens > 96 for answer in alone)
+
+        together = _all_at_once(engine, 0, [prompt + filling for prompt in PROMPTS])
+
+    assert together == [answer.tokens for answer in alone]
 
 
 def test_answers_that_outgrow_the_context_together_are_all_completed(sure: Path) -> None:

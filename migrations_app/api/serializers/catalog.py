@@ -73,6 +73,7 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
             "tensor_split",
             "load_quantization",
             "use_flash_attention",
+            "batch_invariant",
             "hub_endpoint",
             "wanted_revision",
             "current_commit",
