@@ -56,6 +56,8 @@ class _Entry:
     doomed: bool = False
     """To be ended by its last user."""
     loading: threading.Lock = field(default_factory=threading.Lock)
+    failures: list[Exception] = field(default_factory=list)
+    """Why it could not be loaded, each time."""
 
 
 class EnginePool:
@@ -190,13 +192,24 @@ class EnginePool:
     def _loaded(self, entry: _Entry, adapters: Adapters) -> BaseModelEngine:
         """Load the engine, or what is missing of it; as the owner of ``adapters`` hears it."""
         engine = entry.engine.with_adapters(adapters)
+        known = len(entry.failures)
         with entry.loading:
             if not entry.engine.is_available():
-                entry.engine.load_model()
-                self._correct(entry)
+                self._load(entry, known)
         if adapters:
             engine.load_model()
         return engine
+
+    def _load(self, entry: _Entry, known: int) -> None:
+        """Load the engine; who waited while that failed for another hears the same, and tries no more."""
+        if len(entry.failures) > known:
+            raise entry.failures[-1]
+        try:
+            entry.engine.load_model()
+        except Exception as error:
+            entry.failures.append(error)
+            raise
+        self._correct(entry)
 
     def _correct(self, entry: _Entry) -> None:
         """Count an engine in memory that was meant for a GPU and found none it can use."""

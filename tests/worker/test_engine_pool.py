@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,38 @@ def test_an_engine_that_does_not_load_is_forgotten(pool: EnginePool, tmp_path: P
         pass
 
     assert pool.describe() == []
+
+
+@pytest.mark.parametrize("name", ["broken", "crashing"])
+def test_those_who_wait_while_an_engine_fails_to_load_share_its_failure(
+    pool: EnginePool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    tries: list[str] = []
+    all_wait = threading.Event()
+    load = CountedEngine.load_model
+
+    def slow_load(engine: CountedEngine) -> bool:
+        tries.append(engine.engine_id)
+        all_wait.wait(30)
+        return load(engine)
+
+    monkeypatch.setattr(CountedEngine, "load_model", slow_load)
+    wanted = spec(tmp_path, name)
+    with ThreadPoolExecutor(8) as threads:
+        calls = [threads.submit(use, pool, wanted) for _ in range(8)]
+        while sum(entry["users"] for entry in pool.describe()) < 8:
+            threading.Event().wait(0.01)
+        # Each is in the pool; a moment later each waits for the first one's attempt.
+        threading.Event().wait(0.2)
+        all_wait.set()
+        errors = [type(call.exception()) for call in calls]
+
+    assert tries == [name]
+    assert len(set(errors)) == 1
+    assert issubclass(errors[0], EngineError)
+    with pytest.raises(EngineError):
+        use(pool, wanted)
+    assert tries == [name, name]
 
 
 def test_embedding_and_chatting_with_one_file_are_two_engines(
