@@ -128,7 +128,11 @@ class Embedding(models.Model):
     """A fact about a text in a space: its vector in half precision, or why it has none."""
 
     pk = models.CompositePrimaryKey("fingerprint_id", "content_hash")
-    fingerprint = models.ForeignKey(Fingerprint, on_delete=models.CASCADE, related_name="+")
+    # Without an index of its own: the primary key begins with it, and where statistics are old PostgreSQL
+    # may take that index and read a whole space to find one text.
+    fingerprint = models.ForeignKey(
+        Fingerprint, on_delete=models.CASCADE, related_name="+", db_index=False
+    )
     content_hash = models.BinaryField(max_length=HASH_BYTES)
     vector = models.BinaryField(null=True)
     error = models.TextField(blank=True)
