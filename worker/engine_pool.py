@@ -35,11 +35,16 @@ from engines.runtimes.base import BaseModelEngine
 from engines.services.copies import mark_unsafe
 from engines.specs import AdapterSpec, EngineSpec
 from worker.guard import with_database
+from worker.host_memory import Beside, host_memory
 
 logger = logging.getLogger(__name__)
 
 ROOM_SECONDS = 120.0
 """How long a request waits for others to let go of engines."""
+ASK_FIRST_SECONDS = 2.5
+"""How long the pools of other processes are asked before idle engines of this one are ended."""
+LOOK_AGAIN_SECONDS = 0.25
+"""Another process does not say when it lets go."""
 
 Key = tuple[EngineSpec, int]
 """An engine without adapters, and when its file was written."""
@@ -69,16 +74,19 @@ class EnginePool:
         create: Callable[[EngineSpec], BaseModelEngine],
         on_unsafe: Callable[[str, str], None],
         need: Callable[[EngineSpec, int], Need],
+        beside: Beside | None = None,
     ) -> None:
         """``room`` is what engines may take together, and ``need`` says what one takes of it.
 
         It is given the bytes of the engine's files. ``on_unsafe`` is told the path of a model file
-        that crashed its engine while loading, and the sentence of that.
+        that crashed its engine while loading, and the sentence of that. ``beside`` are the pools of
+        other processes in the same room.
         """
         self._room = room
         self._create = create
         self._on_unsafe = on_unsafe
         self._need = need
+        self._beside = beside or Beside()
         self._crashed: dict[tuple[Key, Adapters], str] = {}
         self._entries: dict[Key, _Entry] = {}
         self._changed = threading.Condition()
@@ -120,7 +128,7 @@ class EnginePool:
             self._on_unsafe(key[0].model_path, str(error))
 
     def _enter(self, key: Key, size: int) -> _Entry:
-        deadline = time.monotonic() + ROOM_SECONDS
+        begun = time.monotonic()
         need: Need | None = None
         while True:
             with self._changed:
@@ -130,13 +138,20 @@ class EnginePool:
                     return entry
             # Outside of the lock: it may read a file.
             need = need or self._checked_need(key[0], size)
+            waited = time.monotonic() - begun
+            others = self._beside.held(waited)
             with self._changed:
-                victims = self._make_room(need) if key not in self._entries else []
+                may_end = not others.takes_anything or waited > ASK_FIRST_SECONDS
+                is_new = key not in self._entries
+                victims = self._make_room(need, others, may_end=may_end) if is_new else []
                 if victims is None:
-                    self._wait_for_room(key[0], deadline)
-                elif key not in self._entries:
+                    self._wait_for_room(key[0], begun + ROOM_SECONDS)
+                elif is_new:
                     self._entries[key] = _Entry(self._create(key[0]), key[0], need)
-            _end_all(victims or [])
+            if victims is None:
+                self._beside.ask()
+            else:
+                self._end_all(victims)
 
     def _checked_need(self, spec: EngineSpec, size: int) -> Need:
         need = self._need(spec, size)
@@ -148,31 +163,32 @@ class EnginePool:
         return need
 
     def _wait_for_room(self, spec: EngineSpec, deadline: float) -> None:
-        if not self._changed.wait(max(deadline - time.monotonic(), 0.0)):
+        self._changed.wait(LOOK_AGAIN_SECONDS)
+        if time.monotonic() > deadline:
             raise HostUnavailableError(
                 f"The engines in use leave no room for {spec.engine_id}; try again later."
             )
 
-    def _make_room(self, need: Need) -> list[_Entry] | None:
+    def _make_room(self, need: Need, others: Need, *, may_end: bool) -> list[_Entry] | None:
         """Take out the idle engines that must go, longest unused first; None if that is not enough."""
         kept = dict(self._entries)
         idle = sorted(
-            (key for key, entry in kept.items() if entry.users == 0),
+            (key for key, entry in kept.items() if entry.users == 0 and may_end),
             key=lambda key: kept[key].used_at,
         )
         chosen = []
         for key in idle:
-            if self._have_room(kept.values(), need):
+            if self._have_room(kept.values(), need, others):
                 break
             if _frees(kept[key].need, need):
                 del kept[key]
                 chosen.append(key)
-        if not self._have_room(kept.values(), need):
+        if not self._have_room(kept.values(), need, others):
             return None
         return [self._entries.pop(key) for key in chosen]
 
-    def _have_room(self, kept: Iterable[_Entry], need: Need) -> bool:
-        needs = [need, *(entry.need for entry in kept)]
+    def _have_room(self, kept: Iterable[_Entry], need: Need, others: Need) -> bool:
+        needs = [need, others, *(entry.need for entry in kept)]
         memory, vram = sum(each.memory for each in needs), sum(each.vram for each in needs)
         # What takes nothing of one kind never waits for it.
         has_memory = not need.memory or memory <= self._room.memory
@@ -187,7 +203,7 @@ class EnginePool:
                 del self._entries[key]
             self._changed.notify_all()
         if ends:
-            _end_all([entry])
+            self._end_all([entry])
 
     def _loaded(self, entry: _Entry, adapters: Adapters) -> BaseModelEngine:
         """Load the engine, or what is missing of it; as the owner of ``adapters`` hears it."""
@@ -216,6 +232,7 @@ class EnginePool:
         if entry.need.vram and not entry.engine.get_engine_info().get("gpus"):
             with self._changed:
                 entry.need = Need(entry.need.without_gpus)
+            self.tell()
 
     def unload(self, path: str) -> int:
         """End the engines of a model file, those in use after their last user; return how many."""
@@ -225,7 +242,7 @@ class EnginePool:
                 self._entries[key].doomed = True
             idle = [self._entries.pop(key) for key in chosen if self._entries[key].users == 0]
             self._changed.notify_all()
-        _end_all(idle)
+        self._end_all(idle)
         return len(chosen)
 
     def unload_idle(self, seconds: float) -> int:
@@ -235,8 +252,21 @@ class EnginePool:
             old = [k for k, e in self._entries.items() if e.users == 0 and e.used_at < before]
             idle = [self._entries.pop(key) for key in old]
             self._changed.notify_all()
-        _end_all(idle)
+        self._end_all(idle)
         return len(idle)
+
+    def _end_all(self, entries: Iterable[_Entry]) -> None:
+        """End engines that were taken out, and say what is held then."""
+        for entry in entries:
+            logger.info("unloading %s", entry.engine.engine_id)
+            entry.engine.close()
+        self.tell()
+
+    def tell(self) -> None:
+        """Say to the pools of other processes what this one holds."""
+        with self._changed:
+            needs = [entry.need for entry in self._entries.values()]
+        self._beside.tell(Need(sum(n.memory for n in needs), sum(n.vram for n in needs)))
 
     def loaded(self) -> list[EngineSpec]:
         """Return the specs of the engines that need no loading."""
@@ -253,12 +283,6 @@ class EnginePool:
 def _frees(held: Need, wanted: Need) -> bool:
     """Whether ending an engine gives anything that is wanted."""
     return bool((held.memory and wanted.memory) or (held.vram and wanted.vram))
-
-
-def _end_all(entries: list[_Entry]) -> None:
-    for entry in entries:
-        logger.info("unloading %s", entry.engine.engine_id)
-        entry.engine.close()
 
 
 def _key(spec: EngineSpec) -> tuple[Key, int]:
@@ -288,7 +312,8 @@ def engine_pool() -> EnginePool:
     def need(spec: EngineSpec, size: int) -> Need:
         return need_of(spec, _shape(spec, size), size, machine)
 
-    return EnginePool(room_of(machine), engine_registry().create, _mark_unsafe, need)
+    room = room_of(machine)
+    return EnginePool(room, engine_registry().create, _mark_unsafe, need, host_memory())
 
 
 def _shape(spec: EngineSpec, size: int) -> ModelShape | None:

@@ -15,6 +15,7 @@ from migrations_app.live_hosts import BEAT_SECONDS
 from migrations_app.wakeups import live_queue, work_queue
 from worker.engine_pool import engine_pool
 from worker.host import register
+from worker.host_memory import IDLE_SECONDS, host_memory
 from worker.live import PRESENCE_SECONDS, renew_presence
 from worker.periodic import PeriodicThread
 from worker.sweeper import remove_leftovers, sweep
@@ -24,8 +25,8 @@ logger = logging.getLogger(__name__)
 
 SLOW_SWEEP_SECONDS = 60.0
 """Of every worker, in case beat is dead."""
-IDLE_SECONDS = 300.0
-"""A work worker ends engines unused for so long: they are the live worker's to keep warm."""
+SHARE_SECONDS = 1.0
+"""Between two looks whether another process of this host wants room for an engine."""
 
 _threads: list[PeriodicThread] = []
 
@@ -43,10 +44,13 @@ def _ready(sender: Any, **_: object) -> None:
     if is_host:
         _start("host-beat", BEAT_SECONDS, lambda: register(queues))
         _start("leftovers", SLOW_SWEEP_SECONDS, remove_leftovers)
-    if live_queue(settings.SAM_HOST_NAME) in queues:
+    host_memory().serves = live_queue(settings.SAM_HOST_NAME) in queues
+    if host_memory().serves:
         _start("presence", PRESENCE_SECONDS, renew_presence)
     elif work_queue(settings.SAM_HOST_NAME) in queues:
         _start("idle-engines", SLOW_SWEEP_SECONDS, _unload_idle_engines)
+    if is_host:
+        _start("engine-memory", SHARE_SECONDS, _share_memory)
 
 
 def _is_host(queues: set[str]) -> bool:
@@ -65,4 +69,13 @@ def _start(name: str, seconds: float, action: Any) -> None:
 
 
 def _unload_idle_engines() -> None:
+    """End what this process, which answers nobody, has not used: it is the live worker's to keep warm."""
     engine_pool().unload_idle(IDLE_SECONDS)
+
+
+def _share_memory() -> None:
+    """Say what this process holds, and end what it can spare when another one asks."""
+    engine_pool().tell()
+    spare = host_memory().spare_seconds()
+    if spare is not None:
+        engine_pool().unload_idle(spare)

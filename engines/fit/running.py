@@ -25,6 +25,10 @@ class Need:
     without_gpus: int = 0
     """Bytes of memory where the engine finds that it has no GPU after all."""
 
+    @property
+    def takes_anything(self) -> bool:
+        return self.memory > 0 or self.vram > 0
+
 
 def load_of(spec: EngineSpec, shape: ModelShape) -> Load:
     """Return the load an engine of SAM gets: one context for all it answers at once, or one for each."""

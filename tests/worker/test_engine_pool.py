@@ -2,10 +2,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,58 +14,10 @@ from engines.exceptions import (
     LoadCrashed,
     UnsafeModelFileError,
 )
-from engines.fit.placement import Room
 from engines.fit.running import Need
-from engines.runtimes.base import BaseModelEngine, ModelStatus
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
+from tests.worker.counted_engine import CountedEngine, make_pool, spec, use
 from worker.engine_pool import EnginePool
-
-
-class CountedEngine(BaseModelEngine):
-    """A whole engine of a few lines that tells how often it was loaded and unloaded."""
-
-    log: list[str] = []
-    gpus: list[str] = []
-
-    def get_engine_info(self) -> dict[str, Any]:
-        return {**super().get_engine_info(), "gpus": self.gpus}
-
-    def load_model(self) -> bool:
-        if self.engine_id == "broken":
-            raise EngineError("This model cannot be loaded.")
-        if self.engine_id == "crashing":
-            self.log.append("!crashing")
-            raise LoadCrashed("It crashed.")
-        self.log.append(f"+{self.engine_id}")
-        self.is_loaded, self.status = True, ModelStatus.READY
-        return True
-
-    def unload_model(self) -> bool:
-        self.log.append(f"-{self.engine_id}")
-        self.is_loaded, self.status = False, ModelStatus.UNAVAILABLE
-        return True
-
-    def with_adapters(self, adapters: Sequence[AdapterSpec]) -> BaseModelEngine:
-        return OwnedEngine(self, adapters) if adapters else self
-
-    def generate(self, prompt: str, **kwargs: Any) -> str:
-        return prompt[::-1]
-
-    def embed(self, text: str) -> list[float]:
-        return [float(len(text)), 1.0]
-
-
-class OwnedEngine(CountedEngine):
-    def __init__(self, base: CountedEngine, adapters: Sequence[AdapterSpec]) -> None:
-        super().__init__(base.engine_id, base.model_name, base.model_path)
-        self._names = [Path(adapter.path).stem for adapter in adapters]
-
-    def load_model(self) -> bool:
-        self.log.append(f"{self.engine_id}+{self._names}")
-        if "crashing" in self._names:
-            raise AdapterCrashed("It crashed.")
-        self.is_loaded, self.status = True, ModelStatus.READY
-        return True
 
 
 @pytest.fixture
@@ -80,27 +30,6 @@ def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 @pytest.fixture
 def pool(log: list[str]) -> EnginePool:
     return make_pool(log, lambda _, size: Need(size))
-
-
-def make_pool(log: list[str], need: Callable[[EngineSpec, int], Need], vram: int = 0) -> EnginePool:
-    return EnginePool(
-        Room(100, vram, int(vram > 0)),
-        lambda spec: CountedEngine(spec.engine_id, spec.model_name, spec.model_path),
-        lambda path, reason: log.append(f"unsafe {Path(path).name}: {reason}"),
-        need,
-    )
-
-
-def spec(folder: Path, name: str, size: int = 40, **values: Any) -> EngineSpec:
-    path = folder / f"{name}.gguf"
-    if not path.exists():
-        path.write_bytes(b"x" * size)
-    return EngineSpec(name, name, str(path), **values)
-
-
-def use(pool: EnginePool, wanted: EngineSpec) -> None:
-    with pool.acquire(wanted) as engine:
-        assert engine.is_available()
 
 
 def test_an_engine_is_loaded_once_and_kept(
