@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -10,6 +11,7 @@ from redis import Redis
 from rest_framework.authtoken.models import Token
 
 from engines.models import CatalogModel, Document, EnginePreference, KnowledgeBase
+from migrations_app.management.commands import search
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanStatus, StepStatus
 from tests.api.people import Engines, People, make_plan, use_engine
@@ -172,7 +174,9 @@ def test_files_and_folders_become_documents(people: People, tmp_path: Path) -> N
     (tmp_path / "b.txt").write_text("Fish swim.")
     (tmp_path / "c.bin").write_bytes(b"\x00")
 
-    assert "2 documents added" in run("documents", "add", str(tmp_path), "--user", "alice")
+    said = run("documents", "add", str(tmp_path), "--user", "alice")
+    assert "2 documents added" in said
+    assert "They are searched once an engine is chosen; `sam plan create` chooses one." in said
 
     assert KnowledgeBase.objects.get().owner == people.alice
     assert "a.md" in run("documents", "list", "--user", "alice")
@@ -204,6 +208,19 @@ def test_a_token_is_made_once_and_renewed_on_wish(people: People) -> None:
 def test_searching_without_a_host_says_so(people: People, redis_client: Redis) -> None:
     with pytest.raises(CommandError, match="No active host"):
         run("search", "whales", "--user", "alice")
+
+
+@pytest.mark.parametrize(
+    ("engine_id", "said"),
+    [("qwen-4b", "Nothing was found.\n"), (None, "Nothing was found. No engine is chosen yet, ")],
+)
+def test_why_a_search_finds_nothing_is_told(
+    people: People, monkeypatch: pytest.MonkeyPatch, engine_id: str | None, said: str
+) -> None:
+    found: dict[str, Any] = {"hits": [], "engine_id": engine_id, "indexes": {}}
+    monkeypatch.setattr(search, "search_for", lambda *_: found)
+
+    assert run("search", "whales", "--user", "alice").startswith(said)
 
 
 def test_an_empty_file_is_left_out_and_told(people: People, tmp_path: Path) -> None:

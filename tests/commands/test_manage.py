@@ -30,6 +30,16 @@ def test_a_command_without_a_database_ends_with_a_sentence(tmp_path: Path) -> No
     assert "Traceback" not in ended.stderr
 
 
+def test_help_begins_with_sams_own_commands() -> None:
+    ended = manage("help")
+
+    own, others = ended.stdout.split("Django's:")
+    assert "plan        Plans: what SAM does" in own
+    assert "up          Start SAM" in own
+    assert "migrate," in others
+    assert "plan," not in others
+
+
 def test_a_wrong_setting_ends_with_its_sentence(tmp_path: Path) -> None:
     ended = manage("catalog", "list", SAM_DATA_DIR=str(tmp_path), SAM_LEASE_SECONDS="soon")
 

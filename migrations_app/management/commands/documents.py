@@ -54,6 +54,8 @@ class Command(SamCommand):
             except SamError as error:
                 raise CommandError(f"{path}: {error} {added} documents were added.") from error
         self.say(f"{len(texts)} documents added to {base.name}.")
+        if not KnowledgeBase.objects.filter(pk=base.pk, live_index__isnull=False).exists():
+            self.say("They are searched once an engine is chosen; `sam plan create` chooses one.")
 
     def do_list(self, options: dict[str, Any]) -> None:
         documents = Document.objects.filter(base__owner=options["user"]).select_related("base")

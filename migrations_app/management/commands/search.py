@@ -11,6 +11,9 @@ from migrations_app.management.console import person
 from migrations_app.serving import search_for
 
 MAX_HITS = 50
+NO_ENGINE = (
+    "No engine is chosen yet, and texts are searched with its help; `sam plan create` chooses one."
+)
 
 
 class Command(BaseCommand):
@@ -25,11 +28,13 @@ class Command(BaseCommand):
         if not options["query"].strip() or not 1 <= options["k"] <= MAX_HITS:
             raise CommandError(f"Ask with some words, and for 1 to {MAX_HITS} passages.")
         try:
-            hits = search_for(options["user"], options["query"], options["k"])["hits"]
+            found = search_for(options["user"], options["query"], options["k"])
         except SamError as error:
             raise CommandError(str(error)) from error
-        for hit in hits:
+        for hit in found["hits"]:
             self.stdout.write(f"{hit['score']:.4f}  {hit['title']}  (chunk {hit['chunk_id']})")
             self.stdout.write(f"        {' '.join(hit['text'].split())[:200]}")
-        if not hits:
-            self.stdout.write("Nothing was found.")
+        if not found["hits"]:
+            self.stdout.write(
+                "Nothing was found." if found["engine_id"] else f"Nothing was found. {NO_ENGINE}"
+            )
