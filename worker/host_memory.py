@@ -59,16 +59,21 @@ class HostMemory(Beside):
     def held(self, waited: float) -> Need:
         if self.serves and waited > YIELD_SECONDS:
             return NOTHING
-        now = time.time()
-        told = [json.loads(row) for row in self._others()]
-        valid = [(memory, vram) for memory, vram, until in told if until > now]
-        return Need(sum(memory for memory, _ in valid), sum(vram for _, vram in valid))
+        told = self._others()
+        return Need(sum(memory for memory, _ in told), sum(vram for _, vram in told))
 
-    def _others(self) -> list[bytes]:
+    def _others(self) -> list[tuple[int, int]]:
+        """Read bytes of memory and of GPUs of each other process; those that ended are forgotten."""
+        now, found = time.time(), []
         with suppress(RedisError):
             rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._held_key))
-            return [row for name, row in rows.items() if name.decode() != self._process]
-        return []
+            for name, row in rows.items():
+                memory, vram, until = json.loads(row)
+                if until < now:
+                    self._redis.hdel(self._held_key, name)
+                elif name.decode() != self._process:
+                    found.append((memory, vram))
+        return found
 
     def ask(self) -> None:
         with suppress(RedisError):

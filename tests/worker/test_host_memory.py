@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -130,16 +132,17 @@ def test_a_plans_work_gets_what_people_have_not_used_for_a_while(
 
 
 def test_a_process_that_says_nothing_any_more_holds_nothing(
-    work: Side, serving: Side, log: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    work: Side, serving: Side, redis: Redis, log: list[str], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(host_memory, "TOLD_SECONDS", 1.0)
     use(serving.pool, spec(tmp_path, "killed", size=70))
     assert work.memory.held(0) == Need(70)
+    key = f"sam:engine-memory:{HOST}"
+    redis.hset(key, "live", json.dumps([70, 0, time.time() - 1]))
 
     use(work.pool, spec(tmp_path, "new", size=40))
 
     assert log == ["+killed", "+new"]
-    assert work.memory.held(0) == Need(0)
+    assert list(redis.hgetall(key)) == [b"work"]
 
 
 def test_hosts_and_a_process_itself_are_told_apart(redis: Redis, serving: Side) -> None:
