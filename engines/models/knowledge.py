@@ -94,7 +94,10 @@ class Document(models.Model):
 class Chunk(models.Model):
     """An immutable piece of text; only ``deleted_seq`` is ever set, and the text erased with it."""
 
-    base = models.ForeignKey(KnowledgeBase, on_delete=models.CASCADE, related_name="chunks")
+    # Three indexes begin with it.
+    base = models.ForeignKey(
+        KnowledgeBase, on_delete=models.CASCADE, related_name="chunks", db_index=False
+    )
     document = models.ForeignKey(
         Document, null=True, on_delete=models.SET_NULL, related_name="chunks"
     )
