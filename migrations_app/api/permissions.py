@@ -24,8 +24,12 @@ class OperatorOnly(BasePermission):
         return is_operator(request.user)
 
 
-class HostReader(BasePermission):
-    message = "Only a curator or an operator may read about hosts."
+class StaffOnly(BasePermission):
+    message = "Only a curator or an operator may do this."
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return is_curator(request.user) or is_operator(request.user)
+
+
+class HostReader(StaffOnly):
+    message = "Only a curator or an operator may read about hosts."

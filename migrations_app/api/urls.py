@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from migrations_app.api.base import UnknownRoute
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
+from migrations_app.api.views.fallbacks import FallbackIncidentViews, FallbackViews
 from migrations_app.api.views.fit import FitView, RecommendView
 from migrations_app.api.views.hosts import HostViews
 from migrations_app.api.views.knowledge import BaseViews, DocumentViews, SearchView
@@ -37,6 +38,8 @@ router.register(
     r"conversations/(?P<conversation_pk>[0-9]{1,18})/messages", MessageViews, basename="message"
 )
 router.register("hosts", HostViews, basename="host")
+router.register("fallbacks", FallbackViews, basename="fallback")
+router.register("fallback-incidents", FallbackIncidentViews, basename="fallback-incident")
 
 urlpatterns = [
     *router.urls,

@@ -18,6 +18,9 @@ OPEN = {"tokens", "unknown"}
 STAFF_ONLY = {
     "catalog-clear-unsafe",
     "download-list",
+    "fallback-list",
+    "fallback-detail",
+    "fallback-incident-list",
     "host-list",
     "host-detail",
     "host-invite",
@@ -76,6 +79,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
             "conversation_pk": conversation.pk,
             "model_id": "draft-1b",
             "name": "gpu-1",
+            "engine": "any",
             "family": "martian",
         }
 
