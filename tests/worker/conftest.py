@@ -6,8 +6,17 @@ import pytest
 from redis import Redis
 
 from migrations_app.steps import HANDLERS, Handler
+from tests.worker.counted_engine import CountedEngine
 
 Install = Callable[[str, Handler], None]
+
+
+@pytest.fixture
+def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What happens to counted engines, in order."""
+    entries: list[str] = []
+    monkeypatch.setattr(CountedEngine, "log", entries)
+    return entries
 
 
 @pytest.fixture(autouse=True)

@@ -21,13 +21,6 @@ from worker.engine_pool import EnginePool
 
 
 @pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    entries: list[str] = []
-    monkeypatch.setattr(CountedEngine, "log", entries)
-    return entries
-
-
-@pytest.fixture
 def pool(log: list[str]) -> EnginePool:
     return make_pool(log, lambda _, size: Need(size))
 

@@ -17,7 +17,7 @@ from redis import Redis
 from engines.exceptions import HostUnavailableError
 from engines.fit.running import Need
 from migrations_app import live
-from tests.worker.counted_engine import CountedEngine, make_pool, spec, use
+from tests.worker.counted_engine import make_pool, spec, use
 from worker import engine_pool, host_memory
 from worker.engine_pool import EnginePool
 from worker.host_memory import HostMemory
@@ -37,13 +37,6 @@ class Side:
         spare = self.memory.spare_seconds()
         if spare is not None:
             self.pool.unload_idle(spare)
-
-
-@pytest.fixture
-def log(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    entries: list[str] = []
-    monkeypatch.setattr(CountedEngine, "log", entries)
-    return entries
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, status
+from rest_framework import mixins
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -53,7 +53,7 @@ class FallbackViews(
         rule = fallback_set(
             None if engine == ANY else _model(engine), _model(answers) if answers else None
         )
-        return Response(FallbackSerializer(rule).data, status=status.HTTP_200_OK)
+        return Response(FallbackSerializer(rule).data)
 
 
 class FallbackIncidentViews(mixins.ListModelMixin, Rows[FallbackIncident]):
