@@ -22,13 +22,17 @@ def host_queue_names(host: str) -> tuple[str, str]:
 
 def celery_settings(broker: str, host: str, sweep_seconds: int) -> dict[str, Any]:
     """Return the settings of the Celery app for this host."""
-    names = (CONTROL_QUEUE, *host_queue_names(host))
+    work, live = host_queue_names(host)
     return {
         **_messages(),
         **_workers(),
         "broker_url": broker,
         "broker_transport_options": _transport(),
-        "task_queues": [Queue(name, routing_key=name) for name in names],
+        "task_queues": [
+            *(Queue(name, routing_key=name) for name in (CONTROL_QUEUE, work)),
+            # Nobody brings a lost message back here: who waits for an answer sends another.
+            Queue(live, routing_key=live, no_ack=True),
+        ],
         "task_default_queue": CONTROL_QUEUE,
         "beat_schedule": {
             "sweep": {

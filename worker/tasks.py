@@ -22,7 +22,8 @@ def _step_task(name: str) -> None:
 
 
 def _live_task(kind: str) -> None:
-    @shared_task(name=f"live.{kind}")
+    # Without events: Flower is to tell of work, and an answer would wait for three more messages.
+    @shared_task(name=f"live.{kind}", send_events=False)
     def live(request_id: str) -> str:
         return answer(kind, request_id)
 

@@ -7,8 +7,7 @@ from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 
-from django.db import connection
-
+from engines.cursors import prepared_cursor
 from engines.exceptions import NotFoundError
 from engines.models import CatalogModel, ModelCopy, ModelRevision, VectorIndex
 from engines.services.preferences import Prompts
@@ -76,7 +75,7 @@ def request_binding(user_id: int, host_name: str = "") -> Binding:
     One statement makes the choice; what its ids stand for is read afterwards and never changes place.
     Raises NotFoundError when there is no such active person.
     """
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(_BINDING, {"user": user_id, "host": host_name})
         row = cursor.fetchone()
     if row is None:

@@ -6,14 +6,13 @@ do not know yet, NOT EXISTS becomes a nested loop over everything and a join rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
-import psycopg
-from django.db import connection, transaction
+from django.db import transaction
 from numpy.typing import NDArray
+
+from engines.cursors import binary_cursor
 
 STORED = np.dtype("<f2")
 """Half precision: moves a unit vector's cosine by less than 5e-4, halves the table."""
@@ -42,14 +41,6 @@ FROM unnest(%b::bytea[], %b::bytea[], %b::text[]) AS fact (hash, vector, error)
 ORDER BY hash
 ON CONFLICT DO NOTHING
 """
-
-
-@contextmanager
-def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
-    """Give a cursor that sends values beside the statement, so that a vector stays bytes."""
-    connection.ensure_connection()
-    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
-        yield cursor
 
 
 def missing_hashes(fingerprint_id: int, hashes: Sequence[bytes]) -> set[bytes]:

@@ -20,9 +20,10 @@ from django.db.models.functions import Greatest
 from numpy.typing import NDArray
 
 from engines.artifacts import ArtifactStore
+from engines.cursors import binary_cursor
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import Chunk, Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.embedding_rows import binary_cursor, decode_vectors
+from engines.services.embedding_rows import decode_vectors
 from engines.services.fingerprints import spec_of
 from engines.services.index_files import IndexFiles
 from engines.vectors import IndexFile, ReadOnlyIndex, write_index

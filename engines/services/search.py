@@ -15,10 +15,11 @@ from django.db.models import Q, QuerySet
 from numpy.typing import NDArray
 
 from engines.artifacts import ArtifactStore
+from engines.cursors import binary_cursor
 from engines.exceptions import ArtifactMissingError, IndexFileError, NotFoundError
 from engines.models import KnowledgeBase, VectorIndex
 from engines.services.bindings import Binding, request_binding
-from engines.services.embedding_rows import binary_cursor, decode_vectors
+from engines.services.embedding_rows import decode_vectors
 from engines.services.fingerprints import spec_of
 from engines.services.index_files import IndexFiles
 from engines.services.indexes import index_again

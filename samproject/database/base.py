@@ -7,6 +7,7 @@ that a request to ``/v1`` needed before its first token (docs/decisions).
 from __future__ import annotations
 
 import atexit
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -16,6 +17,9 @@ from psycopg import Connection, IsolationLevel
 from psycopg.pq import TransactionStatus
 
 from samproject.database.shelf import Place, Shelf
+
+ON_REQUEST = sys.maxsize
+"""Prepare the statements that ask for it, and none because it was seen often."""
 
 _shelf = Shelf()
 atexit.register(_shelf.clear)
@@ -29,6 +33,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         kept = _shelf.take(self._place())
         if kept is None:
             opened: Connection[Any] = super().get_new_connection(conn_params)
+            opened.prepare_threshold = ON_REQUEST
             return opened
         self.isolation_level = kept.isolation_level or IsolationLevel.READ_COMMITTED
         return kept

@@ -34,7 +34,8 @@ SCALES = (1, 4)
 CONTEXT = 4096
 TOKENS = 64
 ROUNDS = 15
-WARM_UPS = 2
+WARM_UPS = 12
+"""Also of PostgreSQL, which settles on a plan after a few questions."""
 STREAMS = 16
 STREAMED_TOKENS = 192
 """Of each of the streams at once: shorter ones of the tiny model end before the last has begun."""

@@ -1,0 +1,38 @@
+"""Cursors that send values beside the statement, where Django's writes them into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from django.db import connection
+from django.db.backends.utils import CursorWrapper
+
+
+@contextmanager
+def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
+    """Give a cursor that keeps a vector as bytes; PostgreSQL plans with the values it is given."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        yield cursor
+
+
+def prepared_cursor() -> CursorWrapper:
+    """Return a cursor whose statements PostgreSQL parses and plans once for a connection.
+
+    For statements of every request: their text must be the same each time, and their plan must be
+    good for whatever values. Use it in a ``with``, like Django's own.
+    """
+    if connection.queries_logged:
+        # Of a prepared statement the log would have no text.
+        return connection.cursor()
+    connection.ensure_connection()
+    cursor: Any = _PreparedCursor(connection.connection)
+    return connection.make_cursor(cursor)
+
+
+class _PreparedCursor(psycopg.Cursor[Any]):
+    def execute(self, query: Any, params: Any = None, **how: Any) -> _PreparedCursor:
+        return super().execute(query, params, **{**how, "prepare": True})
