@@ -1,8 +1,8 @@
 """What ``/v1`` costs above llama-cpp-python called directly, and how evenly it serves many at once.
 
 Both stream the same greedy answers, with the same model file, threads and context, turn by turn; SAM through
-the unmodified ``openai`` client and all of its processes. Each question is new, so neither finds its
-beginning in a cache.
+the unmodified ``openai`` client and all of its processes. Each question is new and llama-cpp-python forgets
+the one before, so neither finds its beginning in a cache.
 """
 
 from __future__ import annotations
@@ -112,6 +112,7 @@ def overhead(path: Path, options: dict[str, Any], threads: int) -> Table:
 
 
 def _directly(model: Llama, number: int) -> Streamed:
+    model.reset()
     begun = time.perf_counter()
     answer: Any = model.create_chat_completion(**question(number), stream=True)
     return _watched(begun, (c["choices"][0]["delta"].get("content") for c in answer))
