@@ -112,7 +112,7 @@ def overhead(path: Path, options: dict[str, Any], threads: int) -> Table:
 
 
 def _directly(model: Llama, number: int) -> Streamed:
-    model.reset()
+    model.reset()  # type: ignore[no-untyped-call]
     begun = time.perf_counter()
     answer: Any = model.create_chat_completion(**question(number), stream=True)
     return _watched(begun, (c["choices"][0]["delta"].get("content") for c in answer))

@@ -93,7 +93,11 @@ def test_one_beat_renews_all_leases_with_one_statement_for_steps_and_one_for_ran
         held.__exit__(None, None, None)
 
 
-def test_what_is_no_longer_held_is_not_renewed(keeper: LeaseKeeper) -> None:
+def test_what_is_no_longer_held_is_not_renewed(
+    keeper: LeaseKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The thread renews once when it starts, while it is still held.
+    monkeypatch.setattr("worker.lease.PeriodicThread.ensure_started", lambda _thread: None)
     _, claim = claimed("me/1")
     row = make_range(claim.step_id, "me/1")
     with keeper.hold_step(claim, taken_at=time.monotonic()):
