@@ -41,7 +41,7 @@ def speak(
     asked = GenerationOptions.parse(options)
     said = _Said(most_calls=1 if asked.parallel_tool_calls is False else None)
     try:
-        with closing(_pieces(engine, prompt, options, asked, listener.left)) as pieces:
+        with closing(_pieces(engine, prompt, options, asked, listener)) as pieces:
             generation = yield from said.events(pieces)
     except GeneratorExit:
         usage_add(listener.user_id, *_estimate(engine, prompt, said))
@@ -57,6 +57,7 @@ def speak(
         "finish_reason": "tool_calls" if said.calls and reason == "stop" else reason,
         "prompt_tokens": counts[0],
         "completion_tokens": counts[1],
+        "reused_tokens": generation.reused_tokens if generation else 0,
     }
 
 
@@ -98,12 +99,13 @@ def _pieces(
     prompt: Prompt,
     options: dict[str, Any],
     asked: GenerationOptions,
-    left: threading.Event,
+    listener: Listener,
 ) -> Pieces:
     """Yield the engine's pieces; a runtime that tells how it ended has that as its value."""
     family = family_of(str(engine.get_engine_info().get("family") or ""))
     if isinstance(engine, StreamingEngine):
-        pieces: Pieces = engine.stream_pieces(prompt, cancelled=left, **options)
+        owned = {**options, "owner": str(listener.user_id)}
+        pieces: Pieces = engine.stream_pieces(prompt, cancelled=listener.left, **owned)
     else:
         check_free(asked, type(engine).__name__)
         text = _as_text(engine, prompt, asked, family)

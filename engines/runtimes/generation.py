@@ -62,6 +62,9 @@ class GenerationOptions:
     """``auto``, ``none``, ``required``, or the one tool that must be called."""
     parallel_tool_calls: bool | None = None
     """Whether an answer may call several tools; ``None`` leaves it to the model."""
+    owner: str = ""
+    """Whose answer it is: where the runtime can, what it read of the prompt stays computed for the next
+    of the same owner, for nobody else. Nothing is kept for nobody."""
 
     @property
     def schema(self) -> Json | None:
@@ -109,9 +112,10 @@ class GenerationOptions:
         stop = _stop_words(values.pop("stop", ()))
         thinking = _switch("thinking", values.pop("thinking", None))
         form = _form(values)
+        owner = _owner(values.pop("owner", ""))
         for name, value in values.items():
             _check_number(name, value)
-        return cls(stop=stop, thinking=thinking, **form, **values)
+        return cls(stop=stop, thinking=thinking, owner=owner, **form, **values)
 
     def as_parameters(self) -> dict[str, Any]:
         return asdict(self)
@@ -138,6 +142,8 @@ class Generation:
     """``stop``, ``length`` or ``cancelled``."""
     reasoning: str = ""
     """What the model thought before it answered; no part of ``text``."""
+    reused_tokens: int = 0
+    """Tokens of the prompt that were computed for an earlier answer."""
     counted_tokens: int = 0
     """Tokens by the count of a server that does not tell which ones they were."""
 
@@ -183,6 +189,12 @@ def _switch(name: str, given: object) -> bool | None:
     if given is None or isinstance(given, bool):
         return given
     raise InvalidRequestError(f"{name} must be true or false, not {given!r}.")
+
+
+def _owner(given: object) -> str:
+    if isinstance(given, str):
+        return given
+    raise InvalidRequestError(f"owner must be a text, not {given!r}.")
 
 
 def _stop_words(given: object) -> tuple[str, ...]:

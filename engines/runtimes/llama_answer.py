@@ -38,10 +38,17 @@ class Answer:
         self._tokens.append(token)
         self._show(self._splitter.add(self._stream.add(piece)))
 
-    def end(self, prompt_tokens: int, reason: str) -> Generation:
+    def end(self, prompt_tokens: int, reason: str, *, reused: int = 0) -> Generation:
         self._show([*self._splitter.add(self._stream.finish()), *self._splitter.finish()])
         answer, thought = ("".join(self._texts[kind]) for kind in (False, True))
-        return Generation(answer, tuple(self._tokens), prompt_tokens, reason, reasoning=thought)
+        return Generation(
+            answer,
+            tuple(self._tokens),
+            prompt_tokens,
+            reason,
+            reasoning=thought,
+            reused_tokens=reused,
+        )
 
     def _show(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:

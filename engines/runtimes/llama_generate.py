@@ -60,7 +60,8 @@ class ContextLayout:
 class Generator:
     """Generates with one context for all requests.
 
-    Nothing is kept between requests: one person's prompt leaves no trace for the next.
+    What is kept between requests is kept for their owner alone: one person's prompt leaves no trace
+    for the next.
     """
 
     def __init__(
@@ -148,7 +149,8 @@ class Generator:
         answer = Answer(TextStream(options.stop), splitter, job.emit)
         reasoning = prompt.opens_reasoning
         sampler = sampler_of(self._model, options, self._family, reasoning=reasoning)
-        self._lanes.add(Lane(job, list(prompt.tokens), room, sampler, answer, adapters))
+        lane = Lane(job, list(prompt.tokens), room, sampler, answer, adapters, options.owner)
+        self._lanes.add(lane)
 
     def proceed(self) -> bool:
         """Compute the next tokens of all answers; False when there are none."""

@@ -28,6 +28,7 @@ from engines.runtimes.frames import Frame
 from engines.runtimes.llama_answer import Answer
 from engines.runtimes.llama_lora import AdapterShelf, Wanted
 from engines.runtimes.llama_native import ABORTED, NO_ROOM, LoadedModel, NativeContext, Part
+from engines.runtimes.llama_places import Beginning, Places
 from engines.runtimes.llama_sampler import check_kept
 
 logger = logging.getLogger("engine")
@@ -50,6 +51,10 @@ class Lane:
     sampler: Any
     answer: Answer
     adapters: Wanted = ()
+    owner: str = ""
+    """Whose it is: what was computed of the prompt is kept for the next of the same owner."""
+    reused: int = 0
+    """Tokens of the prompt that were computed before."""
     prompt: int = field(init=False)
     computed: int = 0
     """Tokens whose keys and values are in the cache."""
@@ -67,6 +72,10 @@ class Lane:
     def is_answering(self) -> bool:
         """Whether the prompt is read."""
         return self.computed >= self.prompt
+
+    def beginning(self, length: int) -> Beginning:
+        """The first tokens of the prompt, at most as many."""
+        return Beginning(self.owner, self.key, self.tokens[: min(length, self.prompt)])
 
     @property
     def cells(self) -> int:
@@ -90,7 +99,7 @@ class Lanes:
         self._shelf = shelf
         self._piece = piece
         self._cells = int(api.llama_n_ctx(context.handle))
-        self._free = list(reversed(range(context.shape.sequences)))
+        self._places = Places(context)
         self._running: list[Lane] = []
         """In the order in which they came."""
         self._waiting: deque[Lane] = deque()
@@ -123,26 +132,38 @@ class Lanes:
 
     def _put_off(self) -> None:
         """Take the youngest out while the cache is too small for all; the oldest always goes on."""
-        while len(self._running) > 1 and self._used() > self._cells:
-            self._preempt()
+        while self._used() > self._cells and self._make_way():
+            pass
 
     def _used(self) -> int:
-        return sum(len(lane.tokens) for lane in self._running)
+        return sum(len(lane.tokens) for lane in self._running) + self._places.kept_cells
+
+    def _make_way(self) -> bool:
+        """Free cells: of beginnings that nobody uses now, else of the youngest; False when it is alone."""
+        if self._places.drop_oldest():
+            return True
+        if not self._running[1:]:
+            return False
+        self._preempt()
+        return True
 
     def _preempt(self) -> None:
         lane = self._running[-1]
-        self._release(lane)
+        self._release(lane, keep=False)
         self._waiting.appendleft(lane)
 
     def _admit(self) -> None:
-        while self._waiting and self._free:
+        while self._waiting and self._places.are_free:
             lane = self._waiting[0]
             wanted = lane.cells + sum(other.cells for other in self._running)
             if self._running and wanted > self._cells:
                 return
             self._waiting.popleft()
-            lane.sequence = self._free.pop()
+            lane.sequence, lane.computed = self._places.take(lane.beginning(lane.prompt))
+            lane.reused = lane.computed
             self._running.append(lane)
+            while wanted + self._places.kept_cells > self._cells and self._places.drop_oldest():
+                pass
             lane.job.begin()
 
     def _group(self) -> list[Lane]:
@@ -167,8 +188,7 @@ class Lanes:
         reading = [(lane, self._prompt_piece(lane)) for lane in group if not lane.is_answering]
         for batch in (*self._batches(answering), reading[:1]):
             code = self._decode(batch) if batch else 0
-            if code == NO_ROOM and len(self._running) > 1:
-                self._preempt()
+            if code == NO_ROOM and self._make_way():
                 return
             if code not in (0, ABORTED):
                 raise EngineError(f"llama.cpp could not compute this prompt (code {code}).")
@@ -219,7 +239,7 @@ class Lanes:
 
     def _end(self, lane: Lane, reason: str) -> None:
         self._drop(lane)
-        generation = lane.answer.end(lane.prompt, reason)
+        generation = lane.answer.end(lane.prompt, reason, reused=lane.reused)
         lane.job.finish(Frame({"generation": asdict(generation)}))
 
     def _fail(self, lanes: Sequence[Lane], error: Exception) -> None:
@@ -235,13 +255,12 @@ class Lanes:
             self._waiting.remove(lane)
         api.llama_sampler_free(lane.sampler)
 
-    def _release(self, lane: Lane) -> None:
-        """Leave no trace for the next: the last one out of a shared cache clears its cells as well."""
+    def _release(self, lane: Lane, *, keep: bool = True) -> None:
+        """Leave nothing to others: the last one out of a shared cache clears its cells as well."""
         self._running.remove(lane)
-        self._free.append(lane.sequence)
-        self._context.forget(lane.sequence)
+        self._places.give_back(lane.sequence, lane.beginning(lane.computed) if keep else None)
         lane.computed, lane.sequence = 0, -1
-        if not self._running and not self._context.shape.apart:
+        if not (self._running or self._places.kept_cells or self._context.shape.apart):
             self._context.clear()
 
 

@@ -97,6 +97,15 @@ class LoadedModel:
         return int(api.llama_model_n_ctx_train(self.handle))
 
     @property
+    def forgets(self) -> bool:
+        """Whether a layer keeps less than every token: a window of the last ones, or a state of them all."""
+        return bool(
+            api.llama_model_n_swa(self.handle)
+            or api.llama_model_is_recurrent(self.handle)
+            or api.llama_model_is_hybrid(self.handle)
+        )
+
+    @property
     def dimension(self) -> int:
         return int(api.llama_model_n_embd_out(self.handle))
 
@@ -221,9 +230,9 @@ class NativeContext:
     def use_threads(self, count: int) -> None:
         api.llama_set_n_threads(self.handle, count, count)
 
-    def forget(self, sequence: int) -> None:
-        """Free the cells of one sequence."""
-        api.llama_memory_seq_rm(self.memory, sequence, FROM_START, TO_END)
+    def forget(self, sequence: int, start: int = FROM_START) -> None:
+        """Free the cells of one sequence, or those from a position on where the model keeps every token."""
+        api.llama_memory_seq_rm(self.memory, sequence, start, TO_END)
 
     def decode(self, parts: Sequence[Part]) -> int:
         """Compute one batch, the parts in this order; llama_decode's code."""

@@ -207,7 +207,12 @@ def _choice(content: Json, finish_reason: str | None) -> Json:
 
 def _usage(end: Event) -> Json:
     given, made = end["prompt_tokens"], end["completion_tokens"]
-    return {"prompt_tokens": given, "completion_tokens": made, "total_tokens": given + made}
+    return {
+        "prompt_tokens": given,
+        "completion_tokens": made,
+        "total_tokens": given + made,
+        "prompt_tokens_details": {"cached_tokens": end.get("reused_tokens", 0)},
+    }
 
 
 def _sse(body: Json) -> bytes:

@@ -72,6 +72,7 @@ def test_a_chat_is_answered_with_what_the_engine_says(asker: Asker, tiny_llama: 
             "prompt_tokens": said.prompt_tokens,
             "completion_tokens": 24,
             "total_tokens": said.prompt_tokens + 24,
+            "prompt_tokens_details": {"cached_tokens": 0},
         },
     }
 

@@ -26,7 +26,13 @@ EVENTS: list[Event] = [
     {"type": "reasoning", "text": "me."},
     {"type": "text", "text": "Hé"},
     {"type": "text", "text": "llo."},
-    {"type": "end", "finish_reason": "stop", "prompt_tokens": 5, "completion_tokens": 9},
+    {
+        "type": "end",
+        "finish_reason": "stop",
+        "prompt_tokens": 5,
+        "completion_tokens": 9,
+        "reused_tokens": 2,
+    },
 ]
 
 
@@ -75,7 +81,12 @@ def test_reasoning_is_told_apart_in_a_whole_answer() -> None:
         "refusal": None,
         "reasoning_content": "They greet me.",
     }
-    assert body["usage"] == {"prompt_tokens": 5, "completion_tokens": 9, "total_tokens": 14}
+    assert body["usage"] == {
+        "prompt_tokens": 5,
+        "completion_tokens": 9,
+        "total_tokens": 14,
+        "prompt_tokens_details": {"cached_tokens": 2},
+    }
     assert "citations" not in body
 
 

@@ -35,12 +35,17 @@ def words(count: int) -> list[str]:
 
 
 def write_scripted(
-    path: Path, script: Sequence[str], *, template: str | None = None, marks: Sequence[str] = ()
+    path: Path,
+    script: Sequence[str],
+    *,
+    template: str | None = None,
+    marks: Sequence[str] = (),
+    context: int = 512,
 ) -> Path:
     """Write a model that says ``script``, texts of one token each, and ends its turn."""
     vocabulary = learn_vocabulary(_LLAMA.merge_count, (*_LLAMA.control, *marks))
     metadata = {
-        **_architecture_metadata(_LLAMA, 512, len(vocabulary.tokens)),
+        **_architecture_metadata(_LLAMA, context, len(vocabulary.tokens)),
         **_tokenizer_metadata(_LLAMA, vocabulary),
     }
     if template is not None:

@@ -71,7 +71,13 @@ def test_reasoning_and_answer_are_told_apart_and_counted_together(user: User) ->
         {"type": "reasoning", "text": "Hm."},
         {"type": "text", "text": "Good "},
         {"type": "text", "text": "day."},
-        {"type": "end", "finish_reason": "stop", "prompt_tokens": 7, "completion_tokens": 3},
+        {
+            "type": "end",
+            "finish_reason": "stop",
+            "prompt_tokens": 7,
+            "completion_tokens": 3,
+            "reused_tokens": 0,
+        },
     ]
     assert counted() == (7, 3)
 

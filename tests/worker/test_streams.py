@@ -114,6 +114,7 @@ def test_a_stream_is_what_the_engine_says_and_is_counted(
         "finish_reason": "length",
         "prompt_tokens": tokens_in,
         "completion_tokens": tokens_out,
+        "reused_tokens": 0,
     }
     usage = TokenUsage.objects.get()
     assert (usage.user, usage.tokens_in, usage.tokens_out) == (ada, tokens_in, tokens_out)
