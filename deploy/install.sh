@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 LOCK=deploy/requirements.lock
-STAMP=.venv/sam-lock
+STAMP=.venv/sam-installed
 UV_VERSION=0.13.8
 
 say() { printf '%s\n' "$*"; }
@@ -54,7 +54,7 @@ install_packages() {
   local log=.venv/install.log started=$SECONDS job
   export CMAKE_ARGS="-DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF ${CMAKE_ARGS:-}"
   say "Installing the locked packages; the first time this compiles llama.cpp, about 5 minutes on 2 cores."
-  .venv/bin/uv pip sync --python .venv/bin/python --require-hashes --link-mode=copy "$LOCK" >"$log" 2>&1 &
+  .venv/bin/uv pip sync --python .venv/bin/python --require-hashes --link-mode=copy --compile-bytecode "$LOCK" >"$log" 2>&1 &
   job=$!
   while kill -0 "$job" 2>/dev/null; do
     sleep 1
@@ -70,12 +70,17 @@ install_command() {
     fail "the sam command could not be installed; see .venv/install.log."
 }
 
+# Engines' processes may write nothing, and a machine may be told to write no bytecode: each start would
+# compile everything again.
+compile_sam() { .venv/bin/python -m compileall -q deploy engines migrations_app samproject tests worker; }
+
 lock_digest() { .venv/bin/python -c "import hashlib; print(hashlib.sha256(open('$LOCK','rb').read()).hexdigest())"; }
 
 install_sam() {
   local python
   python=$(find_python)
   make_environment "$python"
+  compile_sam
   [ "$(cat "$STAMP" 2>/dev/null)" = "$(lock_digest)" ] && return
   check_compiler
   borrow_pip_settings
