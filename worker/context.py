@@ -29,6 +29,7 @@ from worker.tools import (
 
 LOOK_SECONDS = 1.0
 """How often a checkpoint asks the database; a cancelled step stops about this soon."""
+NO_ROOM = "Waiting until the engines in use on this host leave room for another one."
 
 
 class WorkerContext:
@@ -51,20 +52,22 @@ class WorkerContext:
         self._lease = lease
         self._reporter = ProgressReporter(step, claim, step.plan.steps.count())
         self._looked_at = time.monotonic()
+        self._fraction = 0.0
 
     def embedder(
         self, revision: ModelRevision, spec: EmbeddingSpec
     ) -> AbstractContextManager[Embedder]:
         """Lend an embedder: this host's, or another's when the file is not here."""
-        return lend_embedder(self.host, revision, spec)
+        return lend_embedder(self.host, revision, spec, self._wait_for_room)
 
     def engine(self, spec: EngineSpec) -> AbstractContextManager[BaseModelEngine]:
         """Lend an engine of this host, loaded."""
         close_old_connections()
-        return engine_pool().acquire(spec)
+        return engine_pool().acquire(spec, self._wait_for_room)
 
     def progress(self, fraction: float, detail: str) -> None:
         """Tell people, then do what ``checkpoint`` does."""
+        self._fraction = fraction
         self._reporter.tell(fraction, detail)
         self.checkpoint()
 
@@ -78,6 +81,13 @@ class WorkerContext:
             self._looked_at = time.monotonic()
             self._look()
         close_old_connections()
+
+    def _wait_for_room(self) -> None:
+        # A helper tells nothing: the step is another's, who knows how far it is.
+        if self.claim.fence:
+            self.progress(self._fraction, NO_ROOM)
+        else:
+            self.checkpoint()
 
     def _look(self) -> None:
         mine = Step.objects.filter(pk=self.step.pk, status=StepStatus.IN_PROGRESS)

@@ -92,17 +92,20 @@ class EnginePool:
         self._changed = threading.Condition()
 
     @contextmanager
-    def acquire(self, spec: EngineSpec) -> Iterator[BaseModelEngine]:
+    def acquire(
+        self, spec: EngineSpec, waiting: Callable[[], None] = lambda: None
+    ) -> Iterator[BaseModelEngine]:
         """Lend an engine, loaded at first use, idle ones ended to make room.
 
-        All who use a model share one engine, whatever adapters each brings. Raises
+        All who use a model share one engine, whatever adapters each brings. ``waiting`` is called
+        again and again while there is no room; what it raises ends the waiting. Raises
         ArtifactMissingError without its file, UnsafeModelFileError for adapters that crashed it,
         AdapterMismatchError for those of another model, EngineError when it is larger than the host,
         HostUnavailableError (transient) when those in use leave no room, and the engine's own errors.
         """
         key, size = _key(replace(spec, adapters=()))
         self._refuse_crashed(key, spec.adapters)
-        entry = self._enter(key, size)
+        entry = self._enter(key, size, waiting)
         try:
             yield self._loaded(entry, spec.adapters)
         except LoadCrashed as error:
@@ -127,7 +130,7 @@ class EnginePool:
         else:
             self._on_unsafe(key[0].model_path, str(error))
 
-    def _enter(self, key: Key, size: int) -> _Entry:
+    def _enter(self, key: Key, size: int, waiting: Callable[[], None]) -> _Entry:
         begun = time.monotonic()
         need: Need | None = None
         while True:
@@ -150,6 +153,7 @@ class EnginePool:
                     self._entries[key] = _Entry(self._create(key[0]), key[0], need)
             if victims is None:
                 self._beside.ask()
+                waiting()
             else:
                 self._end_all(victims)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -63,13 +63,20 @@ def this_host() -> Host | None:
 
 @contextmanager
 def lend_embedder(
-    host: Host | None, revision: ModelRevision, spec: EmbeddingSpec
+    host: Host | None,
+    revision: ModelRevision,
+    spec: EmbeddingSpec,
+    waiting: Callable[[], None] = lambda: None,
 ) -> Iterator[Embedder]:
-    """Lend a child of this process when this host has the model's file, else another host's."""
+    """Lend a child of this process when this host has the model's file, else another host's.
+
+    ``waiting`` is called while there is no room for it here.
+    """
     copy = copy_of(revision, host) if host is not None else None
     close_old_connections()
     if copy is None or not is_present(copy):
         yield RemoteEmbedder(live_client(), {"revision_id": revision.pk}, timeout=REMOTE_SECONDS)
         return
-    with engine_pool().acquire(engine_spec(revision, copy.path, embedding=spec)) as engine:
+    wanted = engine_spec(revision, copy.path, embedding=spec)
+    with engine_pool().acquire(wanted, waiting) as engine:
         yield engine

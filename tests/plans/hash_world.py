@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +55,11 @@ class Lender:
 
     @contextmanager
     def lend(
-        self, _host: Host | None, revision: ModelRevision, _spec: EmbeddingSpec
+        self,
+        _host: Host | None,
+        revision: ModelRevision,
+        _spec: EmbeddingSpec,
+        _waiting: Callable[[], None],
     ) -> Iterator[HashEmbedder]:
         yield self.of(revision.model.model_id)
 

@@ -71,6 +71,27 @@ def test_an_engine_in_use_is_never_ended_a_request_waits_for_it(
     assert log == ["+a", "-a", "+large"]
 
 
+def test_who_waits_for_room_is_asked_and_may_give_up(
+    pool: EnginePool, log: list[str], tmp_path: Path
+) -> None:
+    a, large = spec(tmp_path, "a"), spec(tmp_path, "large", size=90)
+    asked: list[int] = []
+
+    def give_up() -> None:
+        asked.append(len(log))
+        if len(asked) == 3:
+            raise TimeoutError
+
+    with pool.acquire(a):
+        with pytest.raises(TimeoutError), pool.acquire(large, give_up):
+            pytest.fail("there was no room")
+        use(pool, a)
+    assert (asked, log) == ([1, 1, 1], ["+a"])
+
+    use(pool, large)
+    assert log == ["+a", "-a", "+large"]
+
+
 def test_a_model_larger_than_the_host_is_refused_with_both_numbers(
     pool: EnginePool, log: list[str], tmp_path: Path
 ) -> None:
