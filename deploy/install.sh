@@ -72,7 +72,10 @@ install_command() {
 
 # Engines' processes may write nothing, and a machine may be told to write no bytecode: each start would
 # compile everything again.
-compile_sam() { .venv/bin/python -m compileall -q deploy engines migrations_app samproject tests worker; }
+compile_sam() {
+  .venv/bin/python -m compileall -qq deploy engines migrations_app samproject tests worker ||
+    say "Bytecode cannot be written here, so programs start more slowly."
+}
 
 lock_digest() { .venv/bin/python -c "import hashlib; print(hashlib.sha256(open('$LOCK','rb').read()).hexdigest())"; }
 
