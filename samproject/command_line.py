@@ -13,7 +13,6 @@ from samproject.env import EnvironmentVariableError, settle_settings_module
 OURS = frozenset({"samproject", "migrations_app"})
 """The applications whose commands are SAM's own."""
 
-
 WIDTH = 100
 
 

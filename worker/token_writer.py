@@ -27,7 +27,6 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.02
 """Text that comes faster goes out together: nobody reads 50 pieces a second one by one."""
 
-
 JOINED = ("text", "reasoning")
 LATER = ("state", "begin", "fitted", "citations")
 """What goes out with the first word, or with the next beat when that takes longer."""
