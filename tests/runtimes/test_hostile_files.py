@@ -259,7 +259,7 @@ def test_a_crash_at_loading_says_that_it_is_not_tried_again(
 
 def test_a_load_that_takes_too_long_is_a_crash_at_loading(tiny_llama: Path) -> None:
     spec = EngineSpec("late", "Late", str(tiny_llama), threads=1)
-    engine = LlamaCppEngine.from_spec(spec, LlamaOptions(load_seconds=0.01))
+    engine = LlamaCppEngine.from_spec(spec, LlamaOptions(load_seconds=0.0001))
 
     with pytest.raises(LoadCrashed, match="did not answer in time and its process was ended"):
         engine.load_model()
