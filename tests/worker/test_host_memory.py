@@ -108,8 +108,8 @@ def test_who_answers_people_does_not_wait_for_long(
     monkeypatch.setattr(host_memory, "YIELD_SECONDS", 0.5)
     with sharing(work), work.pool.acquire(spec(tmp_path, "proved", size=80)):
         use(serving.pool, spec(tmp_path, "asked", size=40))
-
-    assert log == ["+proved", "+asked"]
+        # Later the one that is idle then makes way.
+        assert log == ["+proved", "+asked"]
 
 
 def test_a_plans_work_gets_what_people_have_not_used_for_a_while(
