@@ -59,17 +59,17 @@ class Places:
 
     def take(self, wanted: Beginning) -> Taken:
         """Give the place where most of a prompt is computed, else an empty one."""
-        found = max(self._kept, key=lambda at: self._common(at, wanted), default=-1)
-        common = self._common(found, wanted) if self._kept else 0
+        found = ((self._common(sequence, wanted), sequence) for sequence in self._kept)
+        common, sequence = max(found, default=(0, -1))
         if common:
-            del self._kept[found]
-            self._context.forget(found, common)
-            return Taken(found, common)
+            del self._kept[sequence]
+            self._context.forget(sequence, common)
+            return Taken(sequence, common)
         if not self._empty:
             self.drop_oldest()
         return Taken(self._empty.pop(), 0)
 
-    def give_back(self, sequence: int, computed: Beginning | None = None) -> None:
+    def give_back(self, sequence: int, computed: Beginning | None) -> None:
         """Take a place back; of what is computed there whole pieces are kept."""
         kept = self._keepable(computed) if computed else None
         if kept is None:
