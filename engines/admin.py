@@ -22,14 +22,14 @@ from engines.models import (
     ModelCopy,
     PromptTemplate,
 )
-from engines.models.catalog_checks import (
+from engines.models.validators import (
     POOLINGS,
     validate_model_filename,
     validate_repository,
 )
-from engines.runtimes.families import FAMILIES
-from engines.services.catalog import catalog_export
-from engines.services.roles import is_administrator, is_curator, is_operator
+from engines.runtimes.text.families import FAMILIES
+from engines.services.catalog.entries import catalog_export
+from engines.services.people.roles import is_administrator, is_curator, is_operator
 
 INLINE_STYLE = {"all": ("engines/admin.css",)}
 CATALOG_FIELDSETS: tuple[Any, ...] = (

@@ -6,7 +6,7 @@ from functools import cache
 
 from django.conf import settings
 
-from engines.runtimes.llama_cpp import LlamaOptions
+from engines.runtimes.llama_cpp.engine import LlamaOptions
 from engines.runtimes.registry import EngineRegistry
 
 

@@ -22,7 +22,7 @@ from engines.gguf.reader import read_header
 from engines.machine import environment, measure
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.registry import EngineRegistry
-from engines.runtimes.remote import RemoteEngine
+from engines.runtimes.servers.base import RemoteEngine
 from engines.runtimes.streaming import StreamingEngine
 from engines.sharing.ollama import share_with_store
 from engines.specs import EmbeddingSpec, EngineSpec

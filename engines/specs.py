@@ -24,6 +24,10 @@ ANSWERS_AT_ONCE = 16
 """Answers that an engine of our own writes side by side, in the memory of one context."""
 
 
+DEFAULT_POOLING = "mean"
+"""Of an embedder whose entry and file name none."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
     """A downloadable model as the catalog describes it (the seed's ``ModelInfo``)."""

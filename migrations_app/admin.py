@@ -24,7 +24,7 @@ from engines.models import (
     TokenQuota,
     TokenUsage,
 )
-from engines.services.roles import is_operator
+from engines.services.people.roles import is_operator
 from migrations_app.admin_copies import ModelCopyAdmin
 from migrations_app.admin_hosts import EngineFallbackAdmin, FallbackIncidentAdmin, HostCareAdmin
 from migrations_app.admin_people import GroupAdmin, PeopleAdmin

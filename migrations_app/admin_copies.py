@@ -11,8 +11,8 @@ from django.http import HttpRequest
 
 from engines.admin import RoleAdmin
 from engines.models import ModelCopy
-from engines.services.copies import clear_unsafe
-from engines.services.roles import is_operator
+from engines.services.catalog.copies import clear_unsafe
+from engines.services.people.roles import is_operator
 from migrations_app.admin_reports import report_each
 
 

@@ -14,7 +14,7 @@ from engines.admin import INLINE_STYLE, HostAdmin, RoleAdmin
 from engines.exceptions import SamError
 from engines.models import Host, HostEvent
 from engines.services.hosts import host_invite
-from engines.services.roles import is_curator, is_operator
+from engines.services.people.roles import is_curator, is_operator
 from migrations_app.admin_reports import report_each
 from migrations_app.host_care import host_drain, host_resume, host_retire
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from rest_framework.authtoken.models import Token
 
 from engines.admin import RoleAdmin
-from engines.services.roles import is_administrator
+from engines.services.people.roles import is_administrator
 
 
 class AdministratorWrites(RoleAdmin):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import AnonymousUser, User
 
 from engines.admin import RoleAdmin
-from engines.services.roles import is_administrator, is_operator
+from engines.services.people.roles import is_administrator, is_operator
 
 
 class TokenUsageAdmin(RoleAdmin):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 
-from engines.services.hooks import on_knowledge_changed
+from engines.services.knowledge.hooks import on_knowledge_changed
 
 
 class MigrationsConfig(AppConfig):

@@ -13,8 +13,8 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import KnowledgeBase
-from engines.services.catalog import model_get
-from engines.services.preferences import preference_of
+from engines.services.catalog.entries import model_get
+from engines.services.people.preferences import preference_of
 from migrations_app.host_care import refuse_leaving_host
 from migrations_app.models import Plan, Step
 from migrations_app.planning import (

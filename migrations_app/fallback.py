@@ -16,8 +16,8 @@ from django.contrib.auth.models import User
 from redis.exceptions import RedisError
 
 from engines.exceptions import HostUnavailableError, SamError
-from engines.services.fallbacks import fallbacks_for
-from engines.services.preferences import effective_engine
+from engines.services.people.fallbacks import fallbacks_for
+from engines.services.people.preferences import effective_engine
 from migrations_app.live import redis_client
 from migrations_app.live_hosts import hosts_for
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
-from engines.services.catalog import (
+from engines.services.catalog.copies import clear_unsafe
+from engines.services.catalog.entries import (
     ImportReport,
     catalog_export,
     catalog_import,
@@ -18,7 +19,6 @@ from engines.services.catalog import (
     pinned_revision,
     starter_catalog,
 )
-from engines.services.copies import clear_unsafe
 from engines.specs import DownloadedModel, ModelInfo
 from migrations_app.controller import SYSTEM
 from migrations_app.models import Plan

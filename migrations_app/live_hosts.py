@@ -12,8 +12,8 @@ from django.db.models import F, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from redis import Redis
 
-from engines.clock import seconds_from_now
-from engines.composed import Composed, Given
+from engines.db.clock import seconds_from_now
+from engines.db.prepared import Composed, Given
 from engines.exceptions import (
     HostUnavailableError,
     NotFoundError,
@@ -29,8 +29,8 @@ from engines.models import (
     ModelCopy,
     ModelRevision,
 )
-from engines.services.copies import refuse_unsafe
-from engines.services.preferences import effective_engine
+from engines.services.catalog.copies import refuse_unsafe
+from engines.services.people.preferences import effective_engine
 from migrations_app.live_load import engine_mark, place
 
 Row = TypeVar("Row")

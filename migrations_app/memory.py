@@ -6,15 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from engines.fit.engine_need import GUESS_FACTOR, SHORTEST_CONTEXT, load_of
 from engines.fit.memory import Load
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import Placement, Where, place_together
-from engines.fit.running import GUESS_FACTOR, SHORTEST_CONTEXT, load_of
 from engines.machine import Machine
 from engines.models import ModelRevision, ModelRole
-from engines.services.copies import engine_spec
-from engines.services.fit import machine_of
-from engines.services.shapes import known_shape
+from engines.services.catalog.copies import engine_spec
+from engines.services.catalog.fit import machine_of
+from engines.services.catalog.shapes import known_shape
 from engines.specs import EmbeddingSpec, ModelSource
 from migrations_app.models import Plan
 

@@ -34,10 +34,10 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
-from engines.services.catalog import catalog_visible_to, model_get, pinned_revision
-from engines.services.fit import machine_of
+from engines.services.catalog.entries import catalog_visible_to, model_get, pinned_revision
+from engines.services.catalog.fit import machine_of
 from engines.services.hosts import LEAVING
-from engines.services.preferences import effective_engine, preference_of
+from engines.services.people.preferences import effective_engine, preference_of
 from engines.specs import ModelSource
 from migrations_app.memory import memory_of, not_together, together
 from migrations_app.models import Plan, Step

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 
-from engines.clock import ClockTimestamp, seconds_from_now
+from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.models import Chunk, CopyStatus, Host, VectorIndex
 from migrations_app.models import EmbedRange, Step
 from migrations_app.states import StepStatus

@@ -11,9 +11,9 @@ from django.contrib.auth.models import User
 from engines.exceptions import SamError
 from engines.models import CatalogModel, Conversation, Message
 from engines.runtimes.base import EmbeddingBatch
-from engines.services.conversations import message_add
-from engines.services.search import readable_bases
-from engines.services.search_filters import SearchFilter
+from engines.services.knowledge.search import readable_bases
+from engines.services.knowledge.search_filters import SearchFilter
+from engines.services.people.conversations import message_add
 from migrations_app.fallback import Ways
 from migrations_app.live import LiveClient, RemoteEmbedder
 

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from engines.clock import ClockTimestamp, seconds_from_now
+from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.exceptions import ConflictError, IllegalMoveError, NotFoundError
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.states import (

@@ -15,7 +15,7 @@ from django.db import transaction
 from kombu import Queue
 from kombu.exceptions import OperationalError
 
-from engines.clock import ClockTimestamp
+from engines.db.clock import ClockTimestamp
 from engines.models import Host, HostStatus
 from migrations_app.models import Step
 from migrations_app.states import task_name

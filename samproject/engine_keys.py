@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.remote import checked_endpoint
+from engines.runtimes.servers.base import checked_endpoint
 from samproject.env import EnvironmentVariableError
 
 FORM = 'write a JSON object of addresses and keys, like {"https://host/v1": "key"}'

@@ -11,8 +11,8 @@ from uuid import uuid4
 import fsspec
 import pytest
 
-from engines.artifacts import Artifact, ArtifactStore
 from engines.exceptions import ArtifactMissingError, InvalidRequestError, UnsafeNameError
+from engines.files.artifacts import Artifact, ArtifactStore
 
 DATA = b"an index file" * 300_000
 SHA = hashlib.sha256(DATA).hexdigest()

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import F, QuerySet
 from django.test.utils import CaptureQueriesContext
 
-from engines.composed import Composed, Given
+from engines.db.prepared import Composed, Given
 from engines.models import Host
 
 pytestmark = pytest.mark.django_db

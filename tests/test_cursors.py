@@ -11,9 +11,9 @@ from django.db import connection, transaction
 from django.db.utils import DataError
 from django.test.utils import CaptureQueriesContext
 
-from engines.cursors import binary_cursor, prepared_cursor
-from engines.services.bindings import request_binding
-from engines.services.usage import today
+from engines.db.cursors import binary_cursor, prepared_cursor
+from engines.services.people.bindings import request_binding
+from engines.services.people.usage import today
 from migrations_app.live_hosts import _able, _able_with, _active_engine_on
 from migrations_app.openai_api.access import _owner
 

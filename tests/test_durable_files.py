@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.durable_files import durable_file, open_regular
+from engines.files.durable import durable_file, open_regular
 
 
 def test_a_file_appears_whole_and_read_only(tmp_path: Path) -> None:

@@ -21,13 +21,13 @@ from engines.exceptions import (
 )
 from engines.models import LoraAdapter, ModelCopy, ModelRevision
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.generation import FORM, GenerationOptions
-from engines.services.adapters import adapters_for, adapters_with
-from engines.services.bindings import Binding, request_binding
-from engines.services.copies import engine_spec, is_present, refuse_unsafe
-from engines.services.fallbacks import incident_note
-from engines.services.preferences import Prompts, prompts_of
-from engines.services.snapshot import one_moment
+from engines.runtimes.text.generation import FORM, GenerationOptions
+from engines.services.catalog.copies import engine_spec, is_present, refuse_unsafe
+from engines.services.people.adapters import adapters_for, adapters_with
+from engines.services.people.bindings import Binding, request_binding
+from engines.services.people.fallbacks import incident_note
+from engines.services.people.preferences import Prompts, prompts_of
+from engines.services.people.snapshot import one_moment
 from engines.specs import AdapterSpec
 from migrations_app.token_stream import Event
 from worker.conversation import Fitted, checked_messages, fitting

@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError, close_old_connections, c
 
 from engines.models import Host, ModelRevision
 from engines.runtimes.base import BaseModelEngine
-from engines.services.embeddings import Embedder
+from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Step
 from migrations_app.states import StepStatus

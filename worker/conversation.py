@@ -8,10 +8,10 @@ from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.families import family_of
-from engines.runtimes.structured import Json, checked_calls
-from engines.runtimes.tool_prompts import instructions, written_out
-from engines.services.preferences import Prompts
+from engines.runtimes.text.families import family_of
+from engines.runtimes.text.response_format import Json, checked_calls
+from engines.runtimes.text.tool_prompts import instructions, written_out
+from engines.services.people.preferences import Prompts
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
 MOST_MESSAGES = 2000

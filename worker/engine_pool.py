@@ -23,17 +23,17 @@ from engines.exceptions import (
     SamError,
     UnsafeModelFileError,
 )
+from engines.fit.engine_need import Need, need_of
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import Room, room_of
-from engines.fit.running import Need, need_of
 from engines.gguf.reader import read_header
 from engines.host_runtimes import engine_registry
 from engines.machine import measure
-from engines.model_folders import folder_files
 from engines.models import CatalogModel
 from engines.runtimes.base import BaseModelEngine
-from engines.services.copies import mark_unsafe
+from engines.services.catalog.copies import mark_unsafe
 from engines.specs import AdapterSpec, EngineSpec
+from engines.transfer.folders import folder_files
 from worker.guard import with_database
 from worker.host_memory import Beside, host_memory
 

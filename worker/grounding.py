@@ -11,11 +11,11 @@ from django.contrib.auth.models import User
 from engines.exceptions import InvalidRequestError
 from engines.models import ModelRevision, VectorIndex
 from engines.runtimes.base import BaseModelEngine
-from engines.services.bindings import Binding
-from engines.services.fingerprints import spec_of
-from engines.services.preferences import Prompts
-from engines.services.search import Hit, readable_bases, search_bases
-from engines.services.search_filters import SearchFilter
+from engines.services.knowledge.fingerprints import spec_of
+from engines.services.knowledge.search import Hit, readable_bases, search_bases
+from engines.services.knowledge.search_filters import SearchFilter
+from engines.services.people.bindings import Binding
+from engines.services.people.preferences import Prompts
 from engines.specs import EmbeddingSpec
 from worker.tools import artifact_store, index_cache, lend_embedder, this_host
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from engines import machine
-from engines.clock import ClockTimestamp
+from engines.db.clock import ClockTimestamp
 from engines.models import Host, HostStatus
 from engines.services.hosts import host_admit, host_join, host_lock, host_move
 from migrations_app.live import LIVE_KINDS

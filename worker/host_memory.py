@@ -17,7 +17,7 @@ from django.conf import settings
 from redis import Redis
 from redis.exceptions import RedisError
 
-from engines.fit.running import Need
+from engines.fit.engine_need import Need
 from migrations_app.live import redis_client
 from worker.identity import process_name
 

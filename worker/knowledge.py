@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from django.db import close_old_connections
 
 from engines.models import VectorIndex
-from engines.services.fingerprints import spec_of
-from engines.services.keep_up import keep_up
+from engines.services.knowledge.fingerprints import spec_of
+from engines.services.knowledge.keep_up import keep_up
 from migrations_app.models import Step
 from migrations_app.ranges import RangeClaim, claim_range, release_range
 from migrations_app.states import StepStatus

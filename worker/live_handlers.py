@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from engines.exceptions import InvalidRequestError, NotFoundError, TextNotEmbeddableError
 from engines.models import Fingerprint, ModelCopy, ModelRevision, ModelRole
 from engines.runtimes.base import BaseModelEngine, EmbeddingBatch
-from engines.services.bindings import request_binding
-from engines.services.fingerprints import embedder_of, embedding_spec_of, spec_of
+from engines.services.knowledge.fingerprints import embedder_of, embedding_spec_of, spec_of
+from engines.services.people.bindings import request_binding
 from engines.specs import EmbeddingSpec
 from migrations_app.live import pack_vectors
 from worker.answering import adapters_of, chat_engine, generate, revision_of, user_of

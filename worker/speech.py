@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.families import Family, family_of
-from engines.runtimes.generation import FORM, Generation, GenerationOptions, Piece, ToolCall
 from engines.runtimes.streaming import StreamingEngine, check_free
-from engines.runtimes.tool_calls import ToolCallReader
-from engines.runtimes.tool_prompts import written_out
-from engines.services.usage import usage_add
+from engines.runtimes.text.families import Family, family_of
+from engines.runtimes.text.generation import FORM, Generation, GenerationOptions, Piece, ToolCall
+from engines.runtimes.text.tool_calls import ToolCallReader
+from engines.runtimes.text.tool_prompts import written_out
+from engines.services.people.usage import usage_add
 from migrations_app.token_stream import Event
 
 Prompt = str | list[ChatMessage]

@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError
 from engines.models import KnowledgeBase
-from engines.services.fallbacks import incidents_end
 from engines.services.hosts import hosts_lose
-from engines.services.keep_up import lagging_indexes
-from engines.services.knowledge import base_adopt_index
+from engines.services.knowledge.documents import base_adopt_index
+from engines.services.knowledge.keep_up import lagging_indexes
+from engines.services.people.fallbacks import incidents_end
 from migrations_app.live_hosts import SEEN_WITHIN
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanStatus, StepStatus

@@ -11,10 +11,10 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from engines.archive import MasterKeyRing
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from engines.models import Host, ModelRevision
-from engines.services.copies import copy_of, engine_spec, is_present
-from engines.services.embeddings import Embedder
+from engines.services.catalog.copies import copy_of, engine_spec, is_present
+from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec
 from engines.vectors import IndexCache
 from migrations_app.live import LiveClient, RemoteEmbedder

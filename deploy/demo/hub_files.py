@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.exceptions import UnsafeNameError
-from engines.paths import safe_join
+from engines.files.names import safe_join
 
 _GATE = ".gated"
 

@@ -21,8 +21,8 @@ from engines.archive.layout import (
     Tally,
 )
 from engines.archive.sealed_stream import SealedReader
-from engines.durable_files import BLOCK, open_regular
 from engines.exceptions import ArchiveError
+from engines.files.durable import BLOCK, open_regular
 
 MAX_IN_MEMORY = 64 * 1024 * 1024
 """Bytes of a member that ``read_all`` accepts unless told otherwise."""

@@ -22,8 +22,8 @@ from engines.archive.layout import (
     Tally,
 )
 from engines.archive.sealed_stream import SealedWriter
-from engines.durable_files import BLOCK, durable_file, open_regular
 from engines.exceptions import ArchiveError
+from engines.files.durable import BLOCK, durable_file, open_regular
 
 
 class ArchiveWriter:

@@ -18,8 +18,8 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.durable_files import open_regular
 from engines.exceptions import ArtifactMissingError, UnsafeModelFileError
+from engines.files.durable import open_regular
 from engines.gguf.header import shown
 
 MAX_HEADER_BYTES = 4 * 1024 * 1024

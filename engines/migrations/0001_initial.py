@@ -2,7 +2,7 @@
 
 import django.core.validators
 import django.db.models.deletion
-import engines.models.catalog_checks
+import engines.models.validators
 from django.conf import settings
 from django.db import migrations, models
 
@@ -60,8 +60,8 @@ class Migration(migrations.Migration):
                 ('model_family', models.CharField(max_length=64)),
                 ('role', models.CharField(choices=[('chat', 'Chat'), ('embedding', 'Embedding')], default='chat', max_length=16)),
                 ('runtime', models.CharField(default='llama_cpp', max_length=32)),
-                ('huggingface_repo', models.CharField(max_length=200, validators=[engines.models.catalog_checks.validate_repository])),
-                ('filename', models.CharField(max_length=255, validators=[engines.models.catalog_checks.validate_model_filename])),
+                ('huggingface_repo', models.CharField(max_length=200, validators=[engines.models.validators.validate_repository])),
+                ('filename', models.CharField(max_length=255, validators=[engines.models.validators.validate_model_filename])),
                 ('hub_endpoint', models.URLField(blank=True, help_text='Only for a mirror or a private hub; empty means the configured one.')),
                 ('wanted_revision', models.CharField(default='main', help_text='Branch, tag or commit to resolve at first use.', max_length=100)),
                 ('file_size', models.BigIntegerField(default=0, help_text='Bytes; 0 until it is resolved.')),

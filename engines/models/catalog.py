@@ -9,7 +9,8 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
-from engines.models.catalog_checks import (
+from engines.models.entry_rules import entry_problems, fixed_problems
+from engines.models.validators import (
     LONGEST_ENDPOINT,
     validate_device,
     validate_endpoint,
@@ -21,7 +22,6 @@ from engines.models.catalog_checks import (
     validate_runtime,
     validate_tensor_split,
 )
-from engines.models.catalog_rules import entry_problems, fixed_problems
 from engines.runtimes.offload import MOST_GPUS
 from engines.specs import ANSWERS_AT_ONCE, ModelInfo, ModelSource
 

@@ -14,8 +14,8 @@ from engines.gguf.adapters import check_adapter_fits
 from engines.gguf.header import GgufHeader
 from engines.gguf.reader import read_header
 from engines.runtimes.base import BaseModelEngine, ChatMessage, EmbeddingBatch, ModelStatus
-from engines.runtimes.generation import Generation, Piece
 from engines.runtimes.streaming import StreamingEngine
+from engines.runtimes.text.generation import Generation, Piece
 from engines.specs import AdapterSpec, EngineSpec
 
 Admitted = tuple[str, str, float]

@@ -12,16 +12,16 @@ from weakref import WeakValueDictionary
 
 from engines.exceptions import InvalidRequestError, NotFoundError
 from engines.runtimes.base import BaseModelEngine
-from engines.runtimes.families import family_of
-from engines.runtimes.llama_cpp import (
+from engines.runtimes.llama_cpp.engine import (
     DeepSeekEngine,
     LlamaCppEngine,
     LlamaEngine,
     LlamaOptions,
     QwenEngine,
 )
-from engines.runtimes.remote import RemoteEngine, checked_endpoint
+from engines.runtimes.servers.base import RemoteEngine, checked_endpoint
 from engines.runtimes.specified import SpecifiedEngine
+from engines.runtimes.text.families import family_of
 from engines.specs import EngineSpec, ModelSource
 
 logger = logging.getLogger(__name__)
@@ -30,9 +30,9 @@ GROUP = "sam.runtimes"
 """Entry point group of plugins: the runtime's name, and a BaseModelEngine class."""
 PROJECT = "sam-engine-upgrade"
 EXTRAS = {
-    "transformers": "engines.runtimes.hugging_face:HuggingFaceEngine",
-    "ollama": "engines.runtimes.ollama:OllamaEngine",
-    "openai": "engines.runtimes.openai_compatible:OpenAICompatibleEngine",
+    "transformers": "engines.runtimes.hugging_face.engine:HuggingFaceEngine",
+    "ollama": "engines.runtimes.servers.ollama:OllamaEngine",
+    "openai": "engines.runtimes.servers.openai:OpenAICompatibleEngine",
 }
 """Built-in runtimes that need an extra of the same name."""
 SOURCES = {

@@ -9,8 +9,8 @@ from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.families import Family
-from engines.runtimes.generation import Generation, GenerationOptions, Piece
+from engines.runtimes.text.families import Family
+from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 
 
 class StreamingEngine(BaseModelEngine):

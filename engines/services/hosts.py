@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db import transaction
 from django.utils import timezone
 
-from engines.clock import ClockTimestamp, seconds_from_now
+from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.exceptions import IllegalMoveError, InvalidRequestError, NotFoundError, SamError
 from engines.models import CopyStatus, Host, HostEvent, HostInvitation, HostStatus, ModelCopy
 from engines.models.hosts import HOST_NAME

@@ -10,11 +10,11 @@ import os
 import re
 from pathlib import Path
 
-from engines.durable_files import durable_file
 from engines.exceptions import SharingError
-from engines.paths import check_name, safe_join
+from engines.files.durable import durable_file
+from engines.files.names import check_name, safe_join
 from engines.sharing.links import share_file
-from engines.transfer.remote import RemoteFile
+from engines.transfer.remote_file import RemoteFile
 from engines.transfer.verify import Content
 
 READABLE = 0o644

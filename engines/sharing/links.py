@@ -19,9 +19,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import BinaryIO
 
-from engines.durable_files import BLOCK, READ_ONLY, durable_file, open_regular, rename_durably
 from engines.exceptions import SharingError
-from engines.transfer.remote import Progress
+from engines.files.durable import BLOCK, READ_ONLY, durable_file, open_regular, rename_durably
+from engines.transfer.remote_file import Progress
 from engines.transfer.verify import Content, verify_open_file
 
 BLOCK_UNIT = 512

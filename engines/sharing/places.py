@@ -17,7 +17,7 @@ from engines.sharing.huggingface import find_in_cache, share_with_cache
 from engines.sharing.links import share_file
 from engines.sharing.ollama import find_in_store, share_with_store
 from engines.transfer.part import claim_part
-from engines.transfer.remote import Progress, RemoteFile
+from engines.transfer.remote_file import Progress, RemoteFile
 from engines.transfer.verify import Content
 
 UNUSABLE = (SharingError, DigestMismatchError, ArtifactMissingError)

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import httpx2
 
-from engines.durable_files import READ_ONLY
 from engines.exceptions import (
     ArtifactMissingError,
     DigestMismatchError,
     TransferCancelledError,
     TransferError,
 )
+from engines.files.durable import READ_ONLY
 from engines.transfer.http import (
     InterruptedTransferError,
     new_client,
@@ -23,14 +23,14 @@ from engines.transfer.http import (
 )
 from engines.transfer.limits import Disk, Patience, RateWatch
 from engines.transfer.part import PartFile, claim_part
-from engines.transfer.remote import (
+from engines.transfer.progress import Reporter
+from engines.transfer.remote_file import (
     DEFAULT_OPTIONS,
     DownloadOptions,
     DownloadResult,
     Progress,
     RemoteFile,
 )
-from engines.transfer.reporting import Reporter
 from engines.transfer.verify import verify_file
 
 _OK = 200

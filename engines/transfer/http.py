@@ -17,8 +17,8 @@ from engines.exceptions import (
     TransferError,
     TransientTransferError,
 )
-from engines.transfer.origins import next_hop, same_origin
-from engines.transfer.remote import DownloadOptions, RemoteFile
+from engines.transfer.redirects import next_hop, same_origin
+from engines.transfer.remote_file import DownloadOptions, RemoteFile
 
 MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -23,10 +23,10 @@ from engines.exceptions import (
     TransferError,
     TransientTransferError,
 )
-from engines.paths import check_name
+from engines.files.names import check_name
 from engines.transfer.http import MAX_REDIRECTS, refused
-from engines.transfer.origins import same_origin
-from engines.transfer.remote import RemoteFile
+from engines.transfer.redirects import same_origin
+from engines.transfer.remote_file import RemoteFile
 
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")

@@ -11,7 +11,7 @@ from secrets import SystemRandom
 
 from engines.exceptions import DiskFullError, TransferError, TransientTransferError
 from engines.transfer.http import InterruptedTransferError
-from engines.transfer.remote import DownloadOptions
+from engines.transfer.remote_file import DownloadOptions
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 

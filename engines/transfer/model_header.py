@@ -19,7 +19,7 @@ from engines.transfer.http import (
     parse_content_range,
 )
 from engines.transfer.limits import Patience, RateWatch
-from engines.transfer.remote import DownloadOptions, RemoteFile
+from engines.transfer.remote_file import DownloadOptions, RemoteFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

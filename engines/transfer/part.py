@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engines.durable_files import BLOCK, READ_ONLY, rename_durably
 from engines.exceptions import TransientTransferError
 from engines.faults import faultpoint
+from engines.files.durable import BLOCK, READ_ONLY, rename_durably
 from engines.transfer.journal import Journal, boot_id, read_journal, write_journal
 
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from engines.durable_files import BLOCK, open_regular
 from engines.exceptions import ArtifactMissingError, DigestMismatchError
-from engines.transfer.remote import Progress
-from engines.transfer.reporting import Reporter
+from engines.files.durable import BLOCK, open_regular
+from engines.transfer.progress import Reporter
+from engines.transfer.remote_file import Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.durable_files import durable_file
 from engines.exceptions import IndexFileError
+from engines.files.durable import durable_file
 
 _FACTS = struct.Struct("<4siqqq?i")
 _COUNT = struct.Struct("<Q")

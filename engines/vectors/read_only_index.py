@@ -18,8 +18,8 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.durable_files import BLOCK, open_regular
 from engines.exceptions import IndexFileError
+from engines.files.durable import BLOCK, open_regular
 from engines.vectors.hits import Hits, exact_scores, unit_query
 from engines.vectors.index_file import (
     HEADER_BYTES,

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from engines.services.roles import is_curator, is_operator
+from engines.services.people.roles import is_curator, is_operator
 
 
 class CuratorWrites(BasePermission):

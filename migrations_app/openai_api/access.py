@@ -9,13 +9,13 @@ from django.db import close_old_connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from engines.composed import Composed, Given
+from engines.db.prepared import Composed, Given
 from engines.exceptions import HostUnavailableError
 from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, ModelRole
-from engines.services.catalog import catalog_visible_to
-from engines.services.fingerprints import embedder_of
-from engines.services.preferences import effective_engine
-from engines.services.usage import quota_check, today, with_quota
+from engines.services.catalog.entries import catalog_visible_to
+from engines.services.knowledge.fingerprints import embedder_of
+from engines.services.people.preferences import effective_engine
+from engines.services.people.usage import quota_check, today, with_quota
 from migrations_app.openai_api.errors import NOT_FOUND, UNAUTHORIZED, RefusedError
 
 ACTIVE = "sam"

@@ -11,8 +11,8 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.generation import RANDOM_SEED, GenerationOptions
-from engines.services.search_filters import SearchFilter
+from engines.runtimes.text.generation import RANDOM_SEED, GenerationOptions
+from engines.services.knowledge.search_filters import SearchFilter
 from migrations_app.openai_api.errors import TOO_LARGE, RefusedError, refuse
 from migrations_app.openai_api.messages import checked_messages
 

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 from django.http import JsonResponse
 
 from engines.exceptions import SamError
-from engines.services.usage import QuotaExceededError
+from engines.services.people.usage import QuotaExceededError
 from migrations_app.api.problems import RETRY_AFTER_SECONDS, STATUS_OF
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.structured import checked_calls
+from engines.runtimes.text.response_format import checked_calls
 from migrations_app.openai_api.errors import RefusedError, refuse
 
 Message = dict[str, Any]

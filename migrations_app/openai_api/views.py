@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import SamError
 from engines.models import ModelRevision
-from engines.services.usage import usage_add
+from engines.services.people.usage import usage_add
 from migrations_app.live import LiveClient, batched_texts, unpack_batch
 from migrations_app.live_stream import stream_answer
 from migrations_app.openai_api import answers

@@ -11,10 +11,10 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from engines.archive import ArchiveSummary, ArchiveWriter, verify_archive
-from engines.artifacts import Artifact
 from engines.exceptions import InvalidRequestError
-from engines.services.adapters import adapters_of
-from engines.services.snapshot import one_moment, person_members
+from engines.files.artifacts import Artifact
+from engines.services.people.adapters import adapters_of
+from engines.services.people.snapshot import one_moment, person_members
 from migrations_app.models import Backup, Plan
 from migrations_app.steps.base import StepContext, half
 from migrations_app.transitions import Outcome

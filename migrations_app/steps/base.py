@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from engines.archive import MasterKeyRing
-from engines.artifacts import ArtifactStore
 from engines.exceptions import ConflictError, SamError
 from engines.faults import faultpoint
+from engines.files.artifacts import ArtifactStore
 from engines.models import Host, KnowledgeBase, ModelRevision
 from engines.runtimes.base import BaseModelEngine
-from engines.services.embeddings import Embedder
+from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.live import LiveClient
 from migrations_app.models import Plan, Step

@@ -17,7 +17,7 @@ from engines.exceptions import (
     SamError,
 )
 from engines.models import CopyStatus, EnginePreference, Host, ModelCopy, ModelRevision
-from engines.services.copies import (
+from engines.services.catalog.copies import (
     copy_downloaded,
     copy_mark,
     copy_of,
@@ -29,11 +29,11 @@ from engines.services.copies import (
     remote_file,
     shared_places,
 )
-from engines.services.elsewhere import folder_verify, server_verify
+from engines.services.catalog.unfetched import folder_verify, server_verify
 from engines.sharing.links import remove_name
 from engines.specs import ModelSource
 from engines.transfer.download import download
-from engines.transfer.remote import Progress, RemoteFile
+from engines.transfer.remote_file import Progress, RemoteFile
 from engines.transfer.verify import Content, verify_file
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineCrashed, EngineKilled
 from engines.models import Chunk, ModelCopy, ModelRevision, VectorIndex
-from engines.services.copies import (
+from engines.services.catalog.copies import (
     copy_of,
     engine_spec,
     is_present,
     mark_unsafe,
     refuse_unsafe,
 )
-from engines.services.embeddings import Embedder, load_vectors
-from engines.services.fingerprints import embedding_spec_of
-from engines.services.indexes import IndexCounts, index_counts
-from engines.services.search import search_index
+from engines.services.knowledge.embeddings import Embedder, load_vectors
+from engines.services.knowledge.fingerprints import embedding_spec_of
+from engines.services.knowledge.indexes import IndexCounts, index_counts
+from engines.services.knowledge.search import search_index
 from migrations_app.steps.base import (
     ProbeFailedError,
     StepContext,

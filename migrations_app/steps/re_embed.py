@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from threading import Event
 
 from engines.models import VectorIndex
-from engines.services.embeddings import embed_range
-from engines.services.fingerprints import embedding_spec_of
-from engines.services.indexes import build_file
+from engines.services.knowledge.embeddings import embed_range
+from engines.services.knowledge.fingerprints import embedding_spec_of
+from engines.services.knowledge.indexes import build_file
 from migrations_app.models import EmbedRange
 from migrations_app.ranges import (
     RangeClaim,

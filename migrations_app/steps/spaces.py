@@ -10,9 +10,9 @@ from django.db import IntegrityError, transaction
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import Chunk, Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.embeddings import Embedder, embed_range
-from engines.services.fingerprints import embedding_spec_of, fingerprint_for
-from engines.services.indexes import build_file, index_for, missing_chunks
+from engines.services.knowledge.embeddings import Embedder, embed_range
+from engines.services.knowledge.fingerprints import embedding_spec_of, fingerprint_for
+from engines.services.knowledge.indexes import build_file, index_for, missing_chunks
 from migrations_app.models import IndexSwitch, Plan
 from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext, TryAgainError, bases_of

@@ -15,9 +15,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from engines.models import EnginePreference, KnowledgeBase, PreferenceSnapshot
-from engines.services.adapters import adapters_invalidate, adapters_restore
-from engines.services.indexes import is_ready
-from engines.services.preferences import EngineChoice, preference_lock, preference_write
+from engines.services.knowledge.indexes import is_ready
+from engines.services.people.adapters import adapters_invalidate, adapters_restore
+from engines.services.people.preferences import EngineChoice, preference_lock, preference_write
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind, StepStatus
 from migrations_app.steps.base import (

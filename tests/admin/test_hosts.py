@@ -6,8 +6,8 @@ from django.test import Client
 from redis import Redis
 
 from engines.models import EngineFallback, Host
-from engines.services.fallbacks import incident_note
 from engines.services.hosts import host_join
+from engines.services.people.fallbacks import incident_note
 from tests.admin.test_admin import act, curator, engines, operator, people
 from tests.api.people import Engines
 

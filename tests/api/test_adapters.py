@@ -18,12 +18,12 @@ from safetensors.numpy import save
 
 from deploy.demo.hub import HubServer
 from deploy.demo.tiny_models import write_lora_for
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from engines.gguf.reader import read_header
 from engines.models import Host, LoraAdapter, ModelRevision
-from engines.services.adapters import adapters_invalidate, adapters_restore
-from engines.services.copies import copy_downloaded, copy_of
-from engines.services.doors import get_dpo_model_manager
+from engines.services.catalog.copies import copy_downloaded, copy_of
+from engines.services.people.adapters import adapters_invalidate, adapters_restore
+from engines.services.people.seed_managers import get_dpo_model_manager
 from tests.api.people import Engines, People, problem
 
 ADAPTERS = "/api/v1/adapters"

@@ -10,8 +10,8 @@ from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
 from engines.models import CatalogModel
-from engines.services.catalog import catalog_export, catalog_import, pinned_revision
-from engines.services.copies import engine_spec
+from engines.services.catalog.copies import engine_spec
+from engines.services.catalog.entries import catalog_export, catalog_import, pinned_revision
 from tests.api.people import Engines, People, make_plan, problem, use_engine
 
 SERVED = {

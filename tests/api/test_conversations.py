@@ -14,8 +14,12 @@ from rest_framework.test import APIClient
 from deploy.demo.tiny_models import write_llama_chat
 from engines.exceptions import NotFoundError
 from engines.models import Conversation, Message, ModelRevision
-from engines.services.conversations import conversation_create, conversation_delete, message_add
-from engines.services.preferences import EngineChoice, preference_of, preference_write
+from engines.services.people.conversations import (
+    conversation_create,
+    conversation_delete,
+    message_add,
+)
+from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from tests.api.people import People, problem
 from tests.api.played_host import played_host
 from tests.worker.plans import make_host

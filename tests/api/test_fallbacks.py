@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.test import APIClient
 
 from engines.models import CatalogModel, EngineFallback, ModelRole
-from engines.services.fallbacks import incident_note
+from engines.services.people.fallbacks import incident_note
 from tests.api.people import Engines, problem
 
 RULES = "/api/v1/fallbacks"

@@ -17,8 +17,8 @@ from rich.table import Table
 from deploy.demo.tiny_models import write_llama_chat
 from engines.gguf.reader import read_header
 from engines.machine import cores
-from engines.runtimes.batch_settings import BatchSetting, is_quiet
-from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp.batch_settings import BatchSetting, is_quiet
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EmbeddingSpec, EngineSpec
 from tests.benchmarks.re_embed import real_texts
 from tests.fixtures_models import ensure_minilm

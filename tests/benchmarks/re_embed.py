@@ -15,7 +15,7 @@ from rich.table import Table
 
 from deploy.demo.texts import MARKDOWN, OWN_MODULES, SHARED_MODULES, project_pages, python_pages
 from engines.models import KnowledgeBase, ModelRevision
-from engines.services.chunking import chunk_text
+from engines.services.knowledge.chunking import chunk_text
 from tests.benchmarks.line_process import REPOSITORY, Answer, LineProcess
 from tests.benchmarks.raw_loop import RawSetting
 from tests.benchmarks.steps import base_with, embedder_here, forget_vectors, re_embed_step

@@ -21,7 +21,7 @@ from engines.models import (
     ModelRevision,
     VectorIndex,
 )
-from engines.services.copies import copy_downloaded, copy_of
+from engines.services.catalog.copies import copy_downloaded, copy_of
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind
 from migrations_app.transitions import plan_start

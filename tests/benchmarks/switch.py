@@ -22,7 +22,7 @@ from engines.models import (
     ModelRevision,
     VectorIndex,
 )
-from engines.services.preferences import EngineChoice, preference_of, preference_write
+from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from migrations_app.models import IndexSwitch, Plan, Step
 from migrations_app.states import PlanKind, PlanStatus, StepStatus
 from migrations_app.steps.switch import switch_effects

@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from redis import Redis
 
 from engines.models import CopyStatus, EngineFallback, FallbackIncident, Host, ModelCopy
-from engines.services.fallbacks import incident_note
 from engines.services.hosts import host_join
+from engines.services.people.fallbacks import incident_note
 from tests.api.people import Engines, People, use_engine
 
 

@@ -8,7 +8,7 @@ import pytest
 from deploy.demo.errors import DemoError
 from deploy.demo.judge import direct_answers, direct_vectors
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.llama_cpp import LlamaCppEngine
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.specs import AdapterSpec, EngineSpec
 
 TOKENS = 12

@@ -12,7 +12,7 @@ from deploy.demo.texts import (
     project_pages,
     python_pages,
 )
-from engines.services.chunking import chunk_text
+from engines.services.knowledge.chunking import chunk_text
 
 MIN_CHUNKS = 300
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from engines.fit.engine_need import Need, load_of, need_of
 from engines.fit.memory import Load, estimate
 from engines.fit.qwen3 import qwen3_model
-from engines.fit.running import Need, load_of, need_of
 from engines.machine import Gpu, Machine
 from engines.specs import ANSWERS_AT_ONCE, EmbeddingSpec, EngineSpec
 

@@ -24,7 +24,7 @@ from engines.gguf.header import GgufHeader
 from engines.gguf.peft import convert_peft
 from engines.gguf.reader import read_header
 from engines.gguf.safetensors import load_tensor, read_safetensors
-from engines.runtimes.llama_cpp import LlamaCppEngine
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.specs import AdapterSpec, EngineSpec
 
 CONFIG: dict[str, Any] = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from engines.models import Fingerprint, KnowledgeBase
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import Threads, make_base, make_space

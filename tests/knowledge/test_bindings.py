@@ -16,9 +16,9 @@ from engines.models import (
     PromptTemplate,
     UserPrompts,
 )
-from engines.services.knowledge import base_create
-from engines.services.preferences import Prompts
-from engines.services.search import request_binding
+from engines.services.knowledge.documents import base_create
+from engines.services.knowledge.search import request_binding
+from engines.services.people.preferences import Prompts
 from tests.knowledge.world import live_index, make_base, make_model
 
 pytestmark = pytest.mark.django_db

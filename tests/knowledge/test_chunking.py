@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.services.chunking import MAX_CHARS, chunk_text
+from engines.services.knowledge.chunking import MAX_CHARS, chunk_text
 
 PLAIN, MARKDOWN = "text/plain", "text/markdown"
 PARTS = st.sampled_from(

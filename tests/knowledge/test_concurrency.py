@@ -10,20 +10,20 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from engines.artifacts import ArtifactStore
 from engines.exceptions import NotFoundError
+from engines.files.artifacts import ArtifactStore
 from engines.models import EnginePreference, Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.indexes import base_digest, build_file, index_digest, is_ready
-from engines.services.keep_up import keep_up
-from engines.services.knowledge import (
+from engines.services.knowledge.documents import (
     base_create,
     base_delete,
     document_add,
     document_delete,
     document_update,
 )
-from engines.services.preferences import preference_lock
-from engines.services.search import search_index
+from engines.services.knowledge.indexes import base_digest, build_file, index_digest, is_ready
+from engines.services.knowledge.keep_up import keep_up
+from engines.services.knowledge.search import search_index
+from engines.services.people.preferences import preference_lock
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import (
     WAIT_SECONDS,

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineCrashed, EngineError, NotFoundError
 from engines.models import Chunk, Embedding, Fingerprint, KnowledgeBase
-from engines.services.embedding_rows import NO_FINITE_VECTOR
-from engines.services.embeddings import (
+from engines.services.knowledge.documents import document_delete
+from engines.services.knowledge.embedding_rows import NO_FINITE_VECTOR
+from engines.services.knowledge.embeddings import (
     RangeCounts,
     embed_range,
     embed_texts,
@@ -19,7 +20,6 @@ from engines.services.embeddings import (
     missing_hashes,
     store_embeddings,
 )
-from engines.services.knowledge import document_delete
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import Threads, add, make_base, make_space
 

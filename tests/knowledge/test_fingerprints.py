@@ -4,7 +4,7 @@ import pytest
 
 from engines.exceptions import InvalidRequestError
 from engines.models import Fingerprint
-from engines.services.fingerprints import (
+from engines.services.knowledge.fingerprints import (
     embedding_spec_of,
     fingerprint_for,
     known_fingerprint,

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import User
 
-from engines.artifacts import ArtifactStore
 from engines.exceptions import ConflictError, IndexFileError, NotFoundError
+from engines.files.artifacts import ArtifactStore
 from engines.models import Chunk, Embedding, Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.index_files import IndexFiles
-from engines.services.indexes import (
+from engines.services.knowledge.documents import base_delete, document_delete, document_update
+from engines.services.knowledge.index_files import IndexFiles
+from engines.services.knowledge.indexes import (
     COMPACT_AT_LEAST,
     IndexCounts,
     base_content,
@@ -26,8 +27,7 @@ from engines.services.indexes import (
     missing_chunks,
     should_compact,
 )
-from engines.services.keep_up import keep_up
-from engines.services.knowledge import base_delete, document_delete, document_update
+from engines.services.knowledge.keep_up import keep_up
 from engines.vectors import write_index
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import add, fill, live_index, live_pairs, make_base, make_space

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 
-from engines.artifacts import ArtifactStore
 from engines.exceptions import NotFoundError
+from engines.files.artifacts import ArtifactStore
 from engines.models import Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.indexes import COMPACT_AT_LEAST, index_for, is_ready
-from engines.services.keep_up import keep_up, lagging_indexes
-from engines.services.knowledge import document_delete
+from engines.services.knowledge.documents import document_delete
+from engines.services.knowledge.indexes import COMPACT_AT_LEAST, index_for, is_ready
+from engines.services.knowledge.keep_up import keep_up, lagging_indexes
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import add, count_missing, fill, live_index, make_base, make_space
 

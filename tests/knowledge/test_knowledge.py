@@ -17,9 +17,7 @@ from engines.models import (
     VectorIndex,
 )
 from engines.runtimes.base import EmbeddingBatch
-from engines.services.hooks import on_knowledge_changed
-from engines.services.indexes import index_for
-from engines.services.knowledge import (
+from engines.services.knowledge.documents import (
     MAX_TEXT_BYTES,
     base_adopt_index,
     base_create,
@@ -28,6 +26,8 @@ from engines.services.knowledge import (
     document_delete,
     document_update,
 )
+from engines.services.knowledge.hooks import on_knowledge_changed
+from engines.services.knowledge.indexes import index_for
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import add, count_missing, live_index, make_base, make_model, make_space
 

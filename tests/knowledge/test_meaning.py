@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import User
 
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from engines.models import Fingerprint, KnowledgeBase, VectorIndex
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.services.fingerprints import spec_of
-from engines.services.indexes import index_for
-from engines.services.keep_up import keep_up
-from engines.services.search import request_binding, search_bases
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.knowledge.fingerprints import spec_of
+from engines.services.knowledge.indexes import index_for
+from engines.services.knowledge.keep_up import keep_up
+from engines.services.knowledge.search import request_binding, search_bases
 from engines.specs import EngineSpec
 from tests.knowledge.world import add, live_index, make_base, make_space
 

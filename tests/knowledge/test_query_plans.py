@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from engines.cursors import binary_cursor
+from engines.db.cursors import binary_cursor
 from engines.models import Fingerprint, KnowledgeBase
-from engines.services import embedding_rows, indexes, search
+from engines.services.knowledge import embedding_rows, indexes, search
 from tests.knowledge.world import fill
 
 pytestmark = pytest.mark.django_db

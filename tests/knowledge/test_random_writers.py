@@ -12,10 +12,11 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import DatabaseError
 
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from engines.models import Document, Fingerprint, KnowledgeBase, VectorIndex
 from engines.runtimes.base import EmbeddingBatch
-from engines.services.indexes import (
+from engines.services.knowledge.documents import document_add, document_delete, document_update
+from engines.services.knowledge.indexes import (
     base_digest,
     build_file,
     index_content,
@@ -23,10 +24,9 @@ from engines.services.indexes import (
     index_for,
     missing_chunks,
 )
-from engines.services.keep_up import keep_up
-from engines.services.knowledge import document_add, document_delete, document_update
-from engines.services.search import search_index
-from engines.services.snapshot import one_moment
+from engines.services.knowledge.keep_up import keep_up
+from engines.services.knowledge.search import search_index
+from engines.services.people.snapshot import one_moment
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import (
     WAIT_SECONDS,

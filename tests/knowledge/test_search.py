@@ -7,13 +7,18 @@ import pytest
 from django.contrib.auth.models import AnonymousUser, Group, User
 from numpy.typing import NDArray
 
-from engines.artifacts import ArtifactStore
 from engines.exceptions import IndexFileError
+from engines.files.artifacts import ArtifactStore
 from engines.models import Embedding, Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.indexes import build_file, is_ready
-from engines.services.keep_up import keep_up, lagging_indexes
-from engines.services.knowledge import base_create, base_delete, document_delete, document_update
-from engines.services.search import Hit, readable_bases, search_bases, search_index
+from engines.services.knowledge.documents import (
+    base_create,
+    base_delete,
+    document_delete,
+    document_update,
+)
+from engines.services.knowledge.indexes import build_file, is_ready
+from engines.services.knowledge.keep_up import keep_up, lagging_indexes
+from engines.services.knowledge.search import Hit, readable_bases, search_bases, search_index
 from engines.vectors import IndexCache
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.test_indexes import plant

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 
-from engines.artifacts import ArtifactStore
 from engines.exceptions import InvalidRequestError
+from engines.files.artifacts import ArtifactStore
 from engines.models import Document, KnowledgeBase
-from engines.services import search as search_module
-from engines.services.search import readable_bases, search_bases
-from engines.services.search_filters import SearchFilter
+from engines.services.knowledge import search as search_module
+from engines.services.knowledge.search import readable_bases, search_bases
+from engines.services.knowledge.search_filters import SearchFilter
 from engines.vectors import IndexCache
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.test_search import catch_up

@@ -21,9 +21,9 @@ from engines.models import (
     ModelRole,
     VectorIndex,
 )
-from engines.services.fingerprints import fingerprint_for
-from engines.services.indexes import index_for, missing_chunks
-from engines.services.knowledge import base_create, document_add
+from engines.services.knowledge.documents import base_create, document_add
+from engines.services.knowledge.fingerprints import fingerprint_for
+from engines.services.knowledge.indexes import index_for, missing_chunks
 from tests.knowledge.hash_embedder import DIMENSION
 
 T = TypeVar("T")

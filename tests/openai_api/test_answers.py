@@ -16,9 +16,9 @@ from django.contrib.auth.models import Group, User
 from rest_framework.authtoken.models import Token
 
 from engines.models import CatalogModel, Host, TokenQuota, TokenUsage
-from engines.runtimes.generation import Generation
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.services.copies import engine_spec
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.text.generation import Generation
+from engines.services.catalog.copies import engine_spec
 from tests.openai_api.conftest import Asker, Served
 from tests.openai_api.sse import chunks_of, chunks_of_async, text_of
 from tests.worker.processes import wait_until

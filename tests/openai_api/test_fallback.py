@@ -24,10 +24,10 @@ from engines.models import (
     PromptTemplate,
 )
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.services.copies import clear_unsafe, copy_downloaded, copy_of, engine_spec
-from engines.services.fallbacks import fallback_set, fallbacks_for, incidents_end
-from engines.services.preferences import EngineChoice, preference_of, preference_write
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.catalog.copies import clear_unsafe, copy_downloaded, copy_of, engine_spec
+from engines.services.people.fallbacks import fallback_set, fallbacks_for, incidents_end
+from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from tests.openai_api.conftest import Asker
 from tests.openai_api.sse import chunks_of, text_of
 from tests.runtimes.hostile_models import HOSTILE, Model

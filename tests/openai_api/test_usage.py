@@ -15,7 +15,7 @@ from django.test import Client
 
 from engines.exceptions import InvalidRequestError
 from engines.models import TokenQuota, TokenUsage
-from engines.services.usage import (
+from engines.services.people.usage import (
     QuotaExceededError,
     quota_check,
     quota_remove,

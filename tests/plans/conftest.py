@@ -7,7 +7,7 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from tests.knowledge.world import Threads
 from tests.plans.hash_world import HashWorld, Lender, make_world
 

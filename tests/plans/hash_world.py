@@ -12,7 +12,7 @@ from uuid import UUID
 from django.apps import apps
 from django.contrib.auth.models import User
 
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from engines.models import (
     CatalogModel,
     Fingerprint,
@@ -23,12 +23,12 @@ from engines.models import (
     VectorIndex,
 )
 from engines.runtimes.base import EmbeddingBatch
-from engines.services.copies import copy_downloaded, copy_of
-from engines.services.indexes import base_digest, index_digest
-from engines.services.keep_up import keep_up
-from engines.services.knowledge import base_create
-from engines.services.preferences import EngineChoice, preference_of, preference_write
-from engines.services.search import search_index
+from engines.services.catalog.copies import copy_downloaded, copy_of
+from engines.services.knowledge.documents import base_create
+from engines.services.knowledge.indexes import base_digest, index_digest
+from engines.services.knowledge.keep_up import keep_up
+from engines.services.knowledge.search import search_index
+from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from engines.specs import EmbeddingSpec
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan, Step

@@ -25,10 +25,10 @@ import pytest
 from django.db import transaction
 
 from engines.models import KnowledgeBase, VectorIndex
-from engines.services.fingerprints import fingerprint_for
-from engines.services.indexes import build_file, index_for
-from engines.services.knowledge import base_create, base_delete, document_add
-from engines.services.preferences import EngineChoice, preference_of, preference_write
+from engines.services.knowledge.documents import base_create, base_delete, document_add
+from engines.services.knowledge.fingerprints import fingerprint_for
+from engines.services.knowledge.indexes import build_file, index_for
+from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanStatus
 from migrations_app.steps.base import TryAgainError

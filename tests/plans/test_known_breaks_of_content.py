@@ -9,8 +9,8 @@ from rest_framework.test import APIClient
 
 from engines.exceptions import ConflictError
 from engines.models import AdapterStatus, Chunk, Embedding, KnowledgeBase, LoraAdapter
-from engines.services.knowledge import base_delete, document_delete, document_update
-from engines.services.preferences import (
+from engines.services.knowledge.documents import base_delete, document_delete, document_update
+from engines.services.people.preferences import (
     EngineChoice,
     preference_of,
     preference_write,

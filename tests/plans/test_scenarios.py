@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from engines.artifacts import ArtifactStore
 from engines.exceptions import ConflictError
+from engines.files.artifacts import ArtifactStore
 from engines.models import (
     AdapterStatus,
     CopyStatus,
@@ -15,9 +15,9 @@ from engines.models import (
     LoraAdapter,
     ModelCopy,
 )
-from engines.services.indexes import base_digest, index_digest
-from engines.services.knowledge import document_add, document_delete
-from engines.services.preferences import preference_of, prompts_of
+from engines.services.knowledge.documents import document_add, document_delete
+from engines.services.knowledge.indexes import base_digest, index_digest
+from engines.services.people.preferences import preference_of, prompts_of
 from migrations_app.controller import MigrationController
 from migrations_app.models import Backup, Plan
 from migrations_app.states import PlanStatus

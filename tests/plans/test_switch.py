@@ -9,8 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from engines.exceptions import SamError
 from engines.models import Embedding, KnowledgeBase, VectorIndex
-from engines.services.knowledge import base_delete
-from engines.services.preferences import EngineChoice, preference_of, preference_write
+from engines.services.knowledge.documents import base_delete
+from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from migrations_app.models import Plan, PlanEvent
 from migrations_app.states import PlanStatus
 from migrations_app.steps.base import ChangedByOthersError, TryAgainError

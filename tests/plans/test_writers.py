@@ -7,9 +7,9 @@ from collections.abc import Callable
 
 import pytest
 
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from engines.models import KnowledgeBase, VectorIndex
-from engines.services.indexes import base_digest, index_digest, missing_chunks
+from engines.services.knowledge.indexes import base_digest, index_digest, missing_chunks
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus

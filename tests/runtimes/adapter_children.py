@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from engines.runtimes import llama_lora
-from engines.runtimes.child_main import Job
-from engines.runtimes.frames import Frame
-from engines.runtimes.llama_child import LlamaHandler
+from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.main import Job
+from engines.runtimes.llama_cpp import lora as llama_lora
+from engines.runtimes.llama_cpp.child import LlamaHandler
 
 
 class DiesOfAnAdapter(LlamaHandler):

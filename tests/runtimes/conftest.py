@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from engines.runtimes.base import BaseModelEngine
-from engines.runtimes.llama_cpp import LlamaEngine, QwenEngine
+from engines.runtimes.llama_cpp.engine import LlamaEngine, QwenEngine
 from engines.runtimes.registry import EngineRegistry
 from engines.specs import EngineSpec
 from tests.runtimes.ollama_server import ollama_server

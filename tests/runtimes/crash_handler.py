@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.child_main import Job
-from engines.runtimes.frames import Frame
-from engines.runtimes.sandbox import cpu_limit, interrupted_after
-from engines.runtimes.socket_filter import IO_URING_SETUP
+from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.main import Job
+from engines.runtimes.child.sandbox import cpu_limit, interrupted_after
+from engines.runtimes.child.socket_filter import IO_URING_SETUP
 
 
 class CrashHandler:

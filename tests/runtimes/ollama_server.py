@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.llama_cpp import LlamaCppEngine
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 
 RENAMED = {"num_predict": "max_tokens"}
 LOAD_TIME = {"num_ctx", "num_thread", "num_gpu", "main_gpu"}

@@ -16,9 +16,9 @@ from pytest_django import Settings
 
 from engines.exceptions import EngineCrashed
 from engines.host_runtimes import engine_registry
-from engines.runtimes import batch_settings
-from engines.runtimes.batch_settings import BatchSetting, BatchSettings, Measured
-from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp import batch_settings
+from engines.runtimes.llama_cpp.batch_settings import BatchSetting, BatchSettings, Measured
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EmbeddingSpec, EngineSpec
 
 SPEC = EngineSpec("e", "E", "e.gguf", embedding=EmbeddingSpec(8, 64), model_sha256="5a" * 32)

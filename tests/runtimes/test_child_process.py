@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError
-from engines.runtimes.child_process import ChildProcess
-from engines.runtimes.child_start import REPOSITORY, ChildSpec
+from engines.runtimes.child.process import ChildProcess
+from engines.runtimes.child.start import REPOSITORY, ChildSpec
 
 HANDLER = "tests.runtimes.crash_handler:CrashHandler"
 LONG = 60.0
@@ -195,8 +195,8 @@ def test_stopping_ends_the_child_and_can_be_repeated(child: ChildProcess) -> Non
 PARENT = """
 import sys
 sys.path.insert(0, {root!r})
-from engines.runtimes.child_process import ChildProcess
-from engines.runtimes.child_start import ChildSpec
+from engines.runtimes.child.process import ChildProcess
+from engines.runtimes.child.start import ChildSpec
 child = ChildProcess(ChildSpec("orphan", {handler!r}))
 child.wait_ready()
 print(child.pid, flush=True)

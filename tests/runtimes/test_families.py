@@ -9,9 +9,14 @@ import pytest
 from deploy.demo.tiny_models import LLAMA_TEMPLATE
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.families import FAMILIES, THINK, family_of, folded
-from engines.runtimes.generation import Piece
-from engines.runtimes.llama_cpp import DeepSeekEngine, LlamaCppEngine, LlamaEngine, QwenEngine
+from engines.runtimes.llama_cpp.engine import (
+    DeepSeekEngine,
+    LlamaCppEngine,
+    LlamaEngine,
+    QwenEngine,
+)
+from engines.runtimes.text.families import FAMILIES, THINK, family_of, folded
+from engines.runtimes.text.generation import Piece
 from engines.specs import EngineSpec
 from tests.runtimes.scripted_model import words, write_scripted
 

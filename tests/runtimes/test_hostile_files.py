@@ -18,7 +18,7 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.runtimes.base import ModelStatus
-from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EngineSpec
 from tests.gguf.bad_headers import BAD_ENTRIES, BAD_HEADS, BAD_TENSORS
 from tests.gguf.raw import EIGHT_FLOATS, MODEL, gguf

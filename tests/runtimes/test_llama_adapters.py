@@ -25,8 +25,8 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.runtimes.base import BaseModelEngine
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.runtimes.llama_lora import MOST_ADAPTERS
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.llama_cpp.lora import MOST_ADAPTERS
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from tests.runtimes.seed_engine import CustomEngine
 

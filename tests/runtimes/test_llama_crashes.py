@@ -11,9 +11,9 @@ import pytest
 
 from engines.exceptions import EngineCrashed, EngineError, UnsafeModelFileError
 from engines.runtimes.base import ModelStatus
-from engines.runtimes.child_process import ChildProcess
-from engines.runtimes.child_start import ChildSpec
-from engines.runtimes.llama_cpp import HANDLER, LlamaCppEngine
+from engines.runtimes.child.process import ChildProcess
+from engines.runtimes.child.start import ChildSpec
+from engines.runtimes.llama_cpp.engine import HANDLER, LlamaCppEngine
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineError, TextNotEmbeddableError
 from engines.gguf.reader import read_header
-from engines.runtimes.child_engine import LONGEST_TEXT
-from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+from engines.runtimes.child.engine import LONGEST_TEXT
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EmbeddingSpec, EngineSpec
 
 SENTENCE = (

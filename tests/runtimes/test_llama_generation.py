@@ -16,7 +16,7 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.runtimes.base import ChatMessage, ModelStatus
-from engines.runtimes.llama_cpp import LlamaCppEngine
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 
 PROMPTS = ["The harbour at night", "Why is bread salted?", "1 2 3 4", "Grüße 👋 <|eot_id|> x", " "]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engines.exceptions import EngineError
-from engines.runtimes.generation import Generation
-from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
+from engines.runtimes.text.generation import Generation
 from engines.specs import EngineSpec
 from tests.runtimes.scripted_model import words, write_scripted
 

@@ -14,8 +14,8 @@ import pytest
 from deploy.demo.tiny_models import write_llama_chat, write_lora_for
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.generation import Generation
-from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
+from engines.runtimes.text.generation import Generation
 from engines.specs import AdapterSpec, EngineSpec
 from tests.runtimes.forgetful_model import write_recurrent, write_windowed
 from tests.runtimes.scripted_model import words, write_scripted

@@ -12,9 +12,9 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from engines.runtimes import llama_trials
-from engines.runtimes.llama_embed import Embedded, Embedder, EmbedLayout
-from engines.runtimes.llama_trials import Found, candidates, fastest_layout, sample_texts
+from engines.runtimes.llama_cpp import autotune as llama_trials
+from engines.runtimes.llama_cpp.autotune import Found, candidates, fastest_layout, sample_texts
+from engines.runtimes.llama_cpp.embedder import Embedded, Embedder, EmbedLayout
 
 USUAL = EmbedLayout(threads=2, lanes=2, pack_tokens=0)
 Cost = dict[tuple[int, int], float]

@@ -8,8 +8,8 @@ from llama_cpp import llama_supports_gpu_offload
 
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import ModelStatus
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.runtimes.llama_offload import Device, _chosen, check_offloaded, devices
+from engines.runtimes.llama_cpp.devices import Device, _chosen, check_offloaded, devices
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.runtimes.offload import Offload
 from engines.specs import EngineSpec
 

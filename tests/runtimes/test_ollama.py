@@ -19,8 +19,8 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.runtimes.base import ChatMessage, ModelStatus
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.runtimes.ollama import OllamaEngine, OllamaOptions
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.servers.ollama import OllamaEngine, OllamaOptions
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from tests.runtimes.ollama_server import OllamaStore, ollama_server
 from tests.runtimes.openai_server import free_port

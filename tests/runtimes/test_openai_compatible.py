@@ -21,9 +21,9 @@ from engines.exceptions import (
     TextNotEmbeddableError,
 )
 from engines.runtimes.base import ChatMessage, ModelStatus
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.runtimes.openai_compatible import OpenAICompatibleEngine
-from engines.runtimes.remote import RemoteOptions
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.servers.base import RemoteOptions
+from engines.runtimes.servers.openai import OpenAICompatibleEngine
 from engines.specs import EmbeddingSpec, EngineSpec
 from tests.runtimes.openai_server import KEY, OpenAIServer, free_port, openai_server
 

@@ -12,10 +12,15 @@ from django.core import checks
 
 from engines.checks import broken_plugins
 from engines.exceptions import InvalidRequestError, NotFoundError
-from engines.runtimes.llama_cpp import DeepSeekEngine, LlamaCppEngine, LlamaEngine, QwenEngine
-from engines.runtimes.ollama import OllamaEngine, OllamaOptions
-from engines.runtimes.openai_compatible import OpenAICompatibleEngine
+from engines.runtimes.llama_cpp.engine import (
+    DeepSeekEngine,
+    LlamaCppEngine,
+    LlamaEngine,
+    QwenEngine,
+)
 from engines.runtimes.registry import EngineRegistry
+from engines.runtimes.servers.ollama import OllamaEngine, OllamaOptions
+from engines.runtimes.servers.openai import OpenAICompatibleEngine
 from engines.specs import EngineSpec
 from tests.runtimes.openai_server import KEY, OpenAIServer
 from tests.runtimes.plugin_package import install_plugin
@@ -110,7 +115,7 @@ def test_ollama_engines_get_ollamas_options() -> None:
 def test_backends_are_listed_with_the_reason_why_one_cannot_be_used(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delitem(sys.modules, "engines.runtimes.ollama", raising=False)
+    monkeypatch.delitem(sys.modules, "engines.runtimes.servers.ollama", raising=False)
     monkeypatch.setitem(sys.modules, "ollama", None)
     registry = EngineRegistry()
 

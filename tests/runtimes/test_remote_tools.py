@@ -10,8 +10,8 @@ import pytest
 
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.generation import Generation, Piece, ToolCall
 from engines.runtimes.streaming import StreamingEngine
+from engines.runtimes.text.generation import Generation, Piece, ToolCall
 from tests.runtimes.ollama_server import OllamaStore, ollama_server
 from tests.runtimes.test_ollama import _engine as ollama_engine
 from tests.runtimes.test_openai_compatible import _engine as openai_engine

@@ -13,10 +13,10 @@ import pytest
 
 from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError
 from engines.runtimes.base import ModelStatus
-from engines.runtimes.child_process import ChildProcess
-from engines.runtimes.child_start import REPOSITORY, ChildSpec
-from engines.runtimes.file_guard import ASK_VERSION, CREATE_RULESET, SCOPES_SINCE
-from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
+from engines.runtimes.child.landlock import ASK_VERSION, CREATE_RULESET, SCOPES_SINCE
+from engines.runtimes.child.process import ChildProcess
+from engines.runtimes.child.start import REPOSITORY, ChildSpec
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 
 HANDLER = "tests.runtimes.crash_handler:CrashHandler"
 LONG = 60.0
@@ -100,7 +100,7 @@ def test_a_child_gets_no_socket_but_a_local_one(child: ChildProcess) -> None:
 WITHOUT_NAMESPACES = """
 import ctypes, os, sys
 sys.path.insert(0, {root!r})
-from engines.runtimes import sandbox
+from engines.runtimes.child import sandbox
 
 class NoNamespaces:
     def __init__(self):

@@ -14,10 +14,10 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from deploy.demo.tiny_models import LLAMA_TEMPLATE
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.families import family_of
-from engines.runtimes.generation import ToolCall
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.runtimes.tool_calls import ToolCallReader
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.text.families import family_of
+from engines.runtimes.text.generation import ToolCall
+from engines.runtimes.text.tool_calls import ToolCallReader
 from engines.specs import EngineSpec
 from tests.runtimes.scripted_model import words, write_scripted
 

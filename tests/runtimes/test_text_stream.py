@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.runtimes.text_stream import TextStream
+from engines.runtimes.text.stop_words import TextStream
 
 
 @given(st.text(), st.integers(1, 5))

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from engines.runtimes.families import HERMES_CALLS, LLAMA_CALLS, MISTRAL_CALLS, ToolFormat
-from engines.runtimes.tool_calls import ToolCallReader
+from engines.runtimes.text.families import HERMES_CALLS, LLAMA_CALLS, MISTRAL_CALLS, ToolFormat
+from engines.runtimes.text.tool_calls import ToolCallReader
 
 NAMES = ("weather", "stop")
 Call = tuple[str, object]

@@ -9,9 +9,9 @@ import pytest
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.families import FAMILIES, UNKNOWN, family_of
-from engines.runtimes.structured import Json
-from engines.runtimes.tool_prompts import describes_tools, told
+from engines.runtimes.text.families import FAMILIES, UNKNOWN, family_of
+from engines.runtimes.text.response_format import Json
+from engines.runtimes.text.tool_prompts import describes_tools, told
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 CALL = {"id": "a1", "type": "function", "function": {"name": "weather", "arguments": '{"d": 2}'}}

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from engines.runtimes.word_pieces import LONGEST_WORD, Marks, Spelling, WordPieces
+from engines.runtimes.llama_cpp.wordpiece import LONGEST_WORD, Marks, Spelling, WordPieces
 
 OPENING, CLOSING, UNKNOWN = 1, 2, 3
 MARKS = Marks(OPENING, CLOSING, UNKNOWN)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engines.sharing.links import file_use
-from engines.transfer.remote import RemoteFile
+from engines.transfer.remote_file import RemoteFile
 from engines.transfer.verify import Content
 
 DATA = bytes(range(256)) * 4096

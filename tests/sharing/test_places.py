@@ -12,7 +12,7 @@ from engines.sharing.links import file_use
 from engines.sharing.ollama import blob_path, share_with_store
 from engines.sharing.places import SharedPlaces
 from engines.transfer.part import claim_part
-from engines.transfer.remote import Progress
+from engines.transfer.remote_file import Progress
 from tests.sharing.support import CONTENT, DATA, SHA256, inodes, remote
 
 

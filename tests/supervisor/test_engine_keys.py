@@ -6,7 +6,7 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from engines.host_runtimes import engine_registry
-from engines.runtimes.openai_compatible import OpenAICompatibleEngine
+from engines.runtimes.servers.openai import OpenAICompatibleEngine
 from engines.specs import EngineSpec
 from samproject.engine_keys import engine_keys
 from samproject.env import EnvironmentVariableError

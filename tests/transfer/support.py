@@ -10,7 +10,7 @@ from deploy.demo.hub import HubServer
 from deploy.demo.hub_faults import LogEntry
 from engines.transfer.download import download
 from engines.transfer.hub import resolve_file
-from engines.transfer.remote import DownloadOptions, DownloadResult, Progress, RemoteFile
+from engines.transfer.remote_file import DownloadOptions, DownloadResult, Progress, RemoteFile
 
 REPO = "demo/engine"
 NAME = "model.gguf"

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.demo.hub_faults import Fault
 from engines.exceptions import TransferError, TransientTransferError
-from engines.transfer.remote import Progress
+from engines.transfer.remote_file import Progress
 from tests.transfer.support import IMPATIENT, QUICK, Scene
 
 

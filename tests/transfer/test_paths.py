@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engines.exceptions import UnsafeNameError
-from engines.paths import safe_join
+from engines.files.names import safe_join
 
 
 @pytest.mark.parametrize("name", ["model.gguf", "q4/part 1.gguf", "Modèle-日本.gguf", "a" * 255])

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.demo.hub_faults import Fault
 from engines.exceptions import TransferError
-from engines.transfer.origins import next_hop, same_origin
+from engines.transfer.redirects import next_hop, same_origin
 from tests.transfer.support import Scene
 
 

@@ -18,7 +18,7 @@ from engines.exceptions import (
     UnsafeNameError,
 )
 from engines.transfer.hub import resolve_file
-from engines.transfer.remote import MAX_FILE_BYTES
+from engines.transfer.remote_file import MAX_FILE_BYTES
 from tests.transfer.support import NAME, REPO, Scene
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines.exceptions import ArtifactMissingError, DigestMismatchError, TransferCancelledError
-from engines.transfer.remote import Progress
+from engines.transfer.remote_file import Progress
 from engines.transfer.verify import verify_file
 from tests.transfer.support import content, ignore, never
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from engines.exceptions import AdapterCrashed, EngineError, LoadCrashed
+from engines.fit.engine_need import Need
 from engines.fit.placement import Room
-from engines.fit.running import Need
 from engines.runtimes.base import BaseModelEngine, ModelStatus
 from engines.specs import AdapterSpec, EngineSpec
 from worker.engine_pool import EnginePool

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from django.db import connections
 
-from engines.fit.running import Need
+from engines.fit.engine_need import Need
 from migrations_app.models import Plan, Step
 from migrations_app.transitions import CancelAskedError, Claim, claim_step, request_cancel
 from tests.worker.counted_engine import make_pool, spec

@@ -6,8 +6,8 @@ import pytest
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.services.preferences import Prompts
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.people.preferences import Prompts
 from engines.specs import EngineSpec
 from worker.conversation import checked_messages, fitting, render
 

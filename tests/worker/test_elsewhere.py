@@ -14,13 +14,13 @@ from pytest_django.fixtures import Settings
 
 from deploy.demo.tiny_models import write_llama_chat
 from engines.exceptions import ArtifactMissingError, EngineError
+from engines.fit.engine_need import Need
 from engines.fit.placement import room_of
-from engines.fit.running import Need
 from engines.machine import measure
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
-from engines.services.catalog import pinned_revision
-from engines.services.copies import copy_of, engine_spec, is_present, mark_unsafe
-from engines.services.fingerprints import embedding_spec_of, fingerprint_for
+from engines.services.catalog.copies import copy_of, engine_spec, is_present, mark_unsafe
+from engines.services.catalog.entries import pinned_revision
+from engines.services.knowledge.fingerprints import embedding_spec_of, fingerprint_for
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind

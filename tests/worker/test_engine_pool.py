@@ -14,7 +14,7 @@ from engines.exceptions import (
     LoadCrashed,
     UnsafeModelFileError,
 )
-from engines.fit.running import Need
+from engines.fit.engine_need import Need
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from tests.worker.counted_engine import CountedEngine, make_pool, spec, use
 from worker.engine_pool import EnginePool

@@ -15,7 +15,7 @@ from django.conf import settings
 from redis import Redis
 
 from engines.exceptions import HostUnavailableError
-from engines.fit.running import Need
+from engines.fit.engine_need import Need
 from migrations_app import live
 from tests.worker.counted_engine import make_pool, spec, use
 from worker import engine_pool, host_memory

@@ -22,8 +22,8 @@ from engines.exceptions import (
 )
 from engines.models import CatalogModel, EnginePreference, Host, ModelRevision, PromptTemplate
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.services.copies import copy_downloaded, copy_of, engine_spec
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.catalog.copies import copy_downloaded, copy_of, engine_spec
 from migrations_app.live import (
     LiveClient,
     RemoteEmbedder,

@@ -14,7 +14,7 @@ from redis import Redis
 from deploy.demo.tiny_models import write_llama_chat
 from engines.exceptions import SamError
 from engines.models import EnginePreference, Host, ModelRevision
-from engines.services.copies import copy_downloaded, copy_of
+from engines.services.catalog.copies import copy_downloaded, copy_of
 from migrations_app import live_load
 from migrations_app.live import LiveClient
 from migrations_app.live_load import (

@@ -14,11 +14,11 @@ from django.contrib.auth.models import User
 
 from deploy.demo.judge import direct_answers
 from deploy.demo.tiny_models import write_lora_for
-from engines.artifacts import ArtifactStore
 from engines.exceptions import AdapterMismatchError
+from engines.files.artifacts import ArtifactStore
 from engines.models import CatalogModel, LoraAdapter, ModelRevision
-from engines.services.adapters import adapter_add
-from engines.services.copies import copy_downloaded, copy_of
+from engines.services.catalog.copies import copy_downloaded, copy_of
+from engines.services.people.adapters import adapter_add
 from tests.worker.plans import make_host
 from worker.answering import adapters_of, chat_engine, generate
 from worker.engine_pool import engine_pool

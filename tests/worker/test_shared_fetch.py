@@ -13,9 +13,9 @@ from pytest_django.fixtures import Settings
 
 from deploy.demo.hub import HubServer
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.services.catalog import model_resolve
-from engines.services.copies import copy_of, copy_path
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.catalog.copies import copy_of, copy_path
+from engines.services.catalog.entries import model_resolve
 from engines.sharing.links import disk_bytes, file_use
 from engines.sharing.ollama import blob_path
 from engines.specs import EngineSpec

@@ -10,8 +10,8 @@ from django.contrib.auth.models import User
 
 from engines.models import TokenUsage
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.generation import Generation, Piece
 from engines.runtimes.streaming import StreamingEngine
+from engines.runtimes.text.generation import Generation, Piece
 from worker.speech import Listener, speak
 
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "Hi"}]

@@ -18,8 +18,8 @@ from redis import Redis
 from deploy.demo.tiny_models import write_llama_chat
 from engines.exceptions import HostUnavailableError, InvalidRequestError
 from engines.models import EnginePreference, ModelRevision, TokenUsage
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.services.copies import engine_spec
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.catalog.copies import engine_spec
 from migrations_app.live_stream import EngineLoadingError, stream_answer
 from migrations_app.stream_reader import StreamReader
 from migrations_app.token_stream import (

@@ -20,7 +20,7 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
-from engines.services.copies import (
+from engines.services.catalog.copies import (
     clear_unsafe,
     copy_downloaded,
     copy_mark,

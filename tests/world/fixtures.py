@@ -12,7 +12,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from redis import Redis
 
 from deploy.demo.hub import HubServer
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.world.people import Person, hub_folder, make_person
 from tests.world.workers import Workers

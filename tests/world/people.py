@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from deploy.demo.tiny_models import write_lora_for
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from engines.models import (
     CatalogModel,
     Host,
@@ -19,16 +19,16 @@ from engines.models import (
     ModelRevision,
     PromptTemplate,
 )
-from engines.runtimes.llama_cpp import LlamaCppEngine
-from engines.services.adapters import adapter_add
-from engines.services.catalog import model_resolve
-from engines.services.conversations import conversation_create, message_add
-from engines.services.copies import copy_downloaded, copy_of, copy_path, engine_spec
-from engines.services.fingerprints import embedding_spec_of, fingerprint_for
-from engines.services.indexes import index_for
-from engines.services.keep_up import keep_up
-from engines.services.knowledge import base_create, document_add
-from engines.services.preferences import (
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.catalog.copies import copy_downloaded, copy_of, copy_path, engine_spec
+from engines.services.catalog.entries import model_resolve
+from engines.services.knowledge.documents import base_create, document_add
+from engines.services.knowledge.fingerprints import embedding_spec_of, fingerprint_for
+from engines.services.knowledge.indexes import index_for
+from engines.services.knowledge.keep_up import keep_up
+from engines.services.people.adapters import adapter_add
+from engines.services.people.conversations import conversation_create, message_add
+from engines.services.people.preferences import (
     EngineChoice,
     preference_of,
     preference_write,

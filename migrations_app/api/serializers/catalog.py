@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError as ModelValidationError
 from rest_framework import serializers
 
 from engines.models import CatalogModel, Host, ModelCopy, ModelRole
-from engines.models.catalog_checks import (
+from engines.models.validators import (
     validate_model_filename,
     validate_repository,
     validate_tensor_split,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from engines.models import EngineFallback, FallbackIncident
-from engines.services.fallbacks import ANY
+from engines.services.people.fallbacks import ANY
 from migrations_app.api.base import ClosedSerializer
 
 

@@ -9,7 +9,13 @@ from django.contrib.auth.models import Group
 from rest_framework import serializers
 
 from engines.models import Conversation, Document, KnowledgeBase, Message
-from engines.services.search_filters import LARGEST_ID, LISTS, MOST_BASES, MOST_DOCUMENTS, TIMES
+from engines.services.knowledge.search_filters import (
+    LARGEST_ID,
+    LISTS,
+    MOST_BASES,
+    MOST_DOCUMENTS,
+    TIMES,
+)
 from migrations_app.api.base import ClosedSerializer
 
 MAX_TEXT_CHARS = 50_000_000

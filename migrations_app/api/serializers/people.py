@@ -10,7 +10,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from engines.models import LoraAdapter
-from engines.services.adapters import retraining_of
+from engines.services.people.adapters import retraining_of
 from migrations_app.api.base import ClosedSerializer
 
 MAX_PROMPT_CHARS = 20_000

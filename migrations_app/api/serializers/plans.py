@@ -6,7 +6,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from engines.services.roles import AnyUser
+from engines.services.people.roles import AnyUser
 from migrations_app.api.base import ClosedSerializer
 from migrations_app.models import Plan, PlanEvent, Step
 

@@ -14,8 +14,8 @@ from rest_framework.response import Response
 
 from engines.exceptions import ConflictError
 from engines.models import CatalogModel, ModelCopy
-from engines.services.catalog import catalog_visible_to
-from engines.services.roles import is_curator, is_operator
+from engines.services.catalog.entries import catalog_visible_to
+from engines.services.people.roles import is_curator, is_operator
 from migrations_app.api.base import ApiView, Rows, WorkThrottle, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.permissions import CuratorWrites, OperatorOnly

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engines.models import Conversation, Message
-from engines.services.conversations import (
+from engines.services.people.conversations import (
     conversation_create,
     conversation_delete,
     conversation_rename,

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engines.models import CatalogModel, EngineFallback, FallbackIncident
-from engines.services.fallbacks import ANY, fallback_set
+from engines.services.people.fallbacks import ANY, fallback_set
 from migrations_app.api.base import Rows, row_or_404, validated
 from migrations_app.api.permissions import StaffOnly
 from migrations_app.api.serializers.fallbacks import (

@@ -12,8 +12,8 @@ from rest_framework.response import Response
 from engines.exceptions import NotFoundError
 from engines.fit.memory import Load
 from engines.models import CatalogModel, Host
-from engines.services.catalog import catalog_visible_to
-from engines.services.fit import (
+from engines.services.catalog.entries import catalog_visible_to
+from engines.services.catalog.fit import (
     USUAL_CONTEXT,
     best_host,
     fit_on_host,
@@ -21,7 +21,7 @@ from engines.services.fit import (
     shape_of,
     usual_load,
 )
-from engines.services.roles import is_curator, is_operator
+from engines.services.people.roles import is_curator, is_operator
 from migrations_app.api.base import ApiView, row_or_404, validated
 from migrations_app.api.permissions import HostReader
 from migrations_app.api.serializers.fit import (

@@ -17,15 +17,15 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer as AnySerializer
 
 from engines.models import Document, KnowledgeBase
-from engines.services.knowledge import (
+from engines.services.knowledge.documents import (
     base_create,
     base_delete,
     document_add,
     document_delete,
     document_update,
 )
-from engines.services.roles import AnyUser, is_curator
-from engines.services.search import readable_bases
+from engines.services.knowledge.search import readable_bases
+from engines.services.people.roles import AnyUser, is_curator
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictJSONParser

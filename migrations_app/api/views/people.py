@@ -23,7 +23,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import AnonRateThrottle
 
-from engines.artifacts import ArtifactStore
+from engines.files.artifacts import ArtifactStore
 from engines.gguf.peft import MAX_CONFIG_BYTES
 from engines.models import (
     EnginePreference,
@@ -32,9 +32,9 @@ from engines.models import (
     PromptTemplate,
     UserPrompts,
 )
-from engines.services.adapters import PeftFiles, adapter_add, adapter_import
-from engines.services.catalog import catalog_visible_to, pinned_revision
-from engines.services.preferences import (
+from engines.services.catalog.entries import catalog_visible_to, pinned_revision
+from engines.services.people.adapters import PeftFiles, adapter_add, adapter_import
+from engines.services.people.preferences import (
     Prompts,
     effective_engine,
     preference_choose,
@@ -43,7 +43,7 @@ from engines.services.preferences import (
     prompts_edit,
     prompts_of,
 )
-from engines.services.roles import roles_of
+from engines.services.people.roles import roles_of
 from migrations_app.api.base import ApiView, Rows, check_if_match, row_or_404, validated
 from migrations_app.api.parsers import MAX_ADAPTER_UPLOAD_BYTES, uploaded_to_disk
 from migrations_app.api.problems import WrongCredentials

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from engines.services.roles import AnyUser, is_operator
+from engines.services.people.roles import AnyUser, is_operator
 from migrations_app.api.base import ApiView, Rows, WorkThrottle, refuse_content, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.permissions import OperatorOnly

@@ -12,7 +12,7 @@ from rich.progress import track
 
 from engines.exceptions import SamError
 from engines.models import Document, KnowledgeBase
-from engines.services.knowledge import base_create, document_add, document_delete
+from engines.services.knowledge.documents import base_create, document_add, document_delete
 from migrations_app.management.console import SamCommand, person
 from migrations_app.serving import embed_for_writer
 

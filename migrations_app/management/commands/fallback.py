@@ -7,8 +7,8 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from engines.models import EngineFallback, FallbackIncident
-from engines.services.catalog import model_get
-from engines.services.fallbacks import ANY, fallback_set
+from engines.services.catalog.entries import model_get
+from engines.services.people.fallbacks import ANY, fallback_set
 from migrations_app.management.console import SamCommand
 
 SHOWN = 50

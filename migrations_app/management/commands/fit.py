@@ -17,8 +17,8 @@ from engines.fit.qwen3 import qwen3_model
 from engines.gguf.reader import read_header
 from engines.machine import Machine, measure
 from engines.models import Host
-from engines.services.catalog import model_get
-from engines.services.fit import machine_of, shape_of
+from engines.services.catalog.entries import model_get
+from engines.services.catalog.fit import machine_of, shape_of
 from engines.transfer.hub import resolve_file
 from engines.transfer.model_header import read_remote_header
 from migrations_app.management.model_tasks import FitTask

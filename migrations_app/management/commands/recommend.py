@@ -14,7 +14,7 @@ from engines.fit.qwen3 import qwen3_models
 from engines.fit.recommend import Candidate, Recommendation, hardware_tiers, recommend
 from engines.machine import Machine
 from engines.models import CatalogModel
-from engines.services.fit import candidates_of
+from engines.services.catalog.fit import candidates_of
 from migrations_app.management.commands.fit import machine_named
 from migrations_app.management.model_tasks import FitTask
 

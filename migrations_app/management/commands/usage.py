@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from engines.services.usage import quota_remove, quota_set, usage_rows
+from engines.services.people.usage import quota_remove, quota_set, usage_rows
 from migrations_app.management.console import SamCommand, person
 
 DAYS = 7

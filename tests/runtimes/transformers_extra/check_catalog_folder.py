@@ -9,9 +9,9 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from engines.models import CatalogModel, ModelCopy, ModelRevision
-from engines.services.catalog import pinned_revision
-from engines.services.copies import engine_spec
-from engines.services.fingerprints import embedding_spec_of
+from engines.services.catalog.copies import engine_spec
+from engines.services.catalog.entries import pinned_revision
+from engines.services.knowledge.fingerprints import embedding_spec_of
 from migrations_app.models import Plan
 from migrations_app.states import PlanKind
 from tests.worker.plans import first_step, make_host, make_plan

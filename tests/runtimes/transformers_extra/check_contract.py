@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engines.runtimes.hugging_face import HuggingFaceEngine
+from engines.runtimes.hugging_face.engine import HuggingFaceEngine
 from tests.runtimes import test_contract
 from tests.runtimes.conftest import Maker
 from tests.runtimes.test_contract import (

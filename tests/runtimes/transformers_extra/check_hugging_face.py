@@ -18,8 +18,8 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.runtimes.base import ChatMessage, ModelStatus
-from engines.runtimes.hugging_face import HuggingFaceEngine
-from engines.runtimes.hugging_face_generate import TokenReader
+from engines.runtimes.hugging_face.engine import HuggingFaceEngine
+from engines.runtimes.hugging_face.generator import TokenReader
 from engines.runtimes.registry import EngineRegistry
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from tests.runtimes.transformers_extra.tiny_models import write_llama

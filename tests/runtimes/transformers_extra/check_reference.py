@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from transformers import AutoTokenizer, BertModel
 
 from deploy.demo.texts import MARKDOWN, OWN_MODULES, SHARED_MODULES, project_pages, python_pages
-from engines.runtimes.llama_cpp import LlamaCppEngine, LlamaOptions
-from engines.runtimes.llama_native import LoadedModel, load_model
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp.native import LoadedModel, load_model
 from engines.runtimes.offload import Offload
-from engines.services.chunking import chunk_text
+from engines.services.knowledge.chunking import chunk_text
 from engines.specs import EmbeddingSpec, EngineSpec
 from tests.benchmarks.line_process import REPOSITORY
 from tests.fixtures_models import ensure_minilm

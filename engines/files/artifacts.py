@@ -1,0 +1,213 @@
+"""One store for backups, adapters and index files: named by content, written once, never rewritten."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from engines.exceptions import ArtifactMissingError, InvalidRequestError, UnsafeNameError
+from engines.files.durable import BLOCK, READ_ONLY, durable_file, open_regular, rename_durably
+
+_KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_KEY = re.compile(
+    r"(?P<kind>[a-z][a-z0-9-]{0,31})/(?P<start>[0-9a-f]{2})/(?P<sha>(?P=start)[0-9a-f]{62})"
+)
+_ASIDE = ".incoming"
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """A stored file: its key, SHA-256 (hex) and size in bytes."""
+
+    key: str
+    sha256: str
+    size: int
+
+
+class ArtifactStore:
+    """A folder or bucket of files named by their SHA-256.
+
+    A key is ``<kind>/<first two digits>/<sha256>``; any other is refused (UnsafeNameError). Local files
+    are fsynced and read-only; elsewhere a file is uploaded aside and moved in.
+    """
+
+    def __init__(self, url: str) -> None:
+        """``url`` as fsspec reads it (a path, ``file://``, ``s3://``…); InvalidRequestError if it cannot."""
+        try:
+            filesystem, root = fsspec.core.url_to_fs(url)
+        except (ImportError, ValueError) as error:
+            raise InvalidRequestError(
+                f"The artifact store cannot be opened ({error}); name a folder, or install the "
+                "fsspec package for this kind of address."
+            ) from error
+        self._fs: Any = filesystem
+        self._root = str(root).rstrip("/")
+        self._local = isinstance(filesystem, LocalFileSystem)
+
+    def put_file(self, path: Path, *, kind: str) -> Artifact:
+        """Store a regular file's content under its digest; a sound copy already there is kept."""
+        try:
+            source = open_regular(path)
+        except OSError as error:
+            raise ArtifactMissingError(f"The file cannot be stored: {error}.") from error
+        with source:
+            return self._put(source, kind)
+
+    def put_bytes(self, data: bytes, *, kind: str) -> Artifact:
+        """Store bytes under their digest, as ``put_file``."""
+        return self._put(io.BytesIO(data), kind)
+
+    def open(self, key: str) -> BinaryIO:
+        """Open for reading (unverified); ArtifactMissingError when there is no such artifact."""
+        path = self._path(key)
+        try:
+            return (
+                open_regular(Path(path))
+                if self._local
+                else cast(BinaryIO, self._fs.open(path, "rb"))
+            )
+        except FileNotFoundError as error:
+            raise ArtifactMissingError(
+                f"The artifact {key} is not in the store; check the store's address, or make it again."
+            ) from error
+
+    def exists(self, key: str) -> bool:
+        """Tell whether the store has the key; says nothing about the bytes."""
+        return bool(self._fs.isfile(self._path(key)))
+
+    def delete(self, key: str) -> None:
+        """Remove an artifact; nothing happens when it is gone already."""
+        try:
+            self._fs.rm_file(self._path(key))
+        except FileNotFoundError:
+            return
+
+    def verify(self, key: str) -> Artifact:
+        """Read it all; ArtifactMissingError when it is not there or its bytes are not those of its key."""
+        with self.open(key) as file:
+            sha256, size = _copy(file)
+        if sha256 != _sha_of(key):
+            raise ArtifactMissingError(
+                f"The artifact {key} is damaged in the store: its bytes have SHA-256 {sha256}. "
+                "Store it again; that replaces the damaged copy."
+            )
+        return Artifact(key, sha256, size)
+
+    def local_path(self, key: str, cache_dir: Path) -> Path:
+        """Return a local file to map or read: the store's own, or a verified copy in ``cache_dir``.
+
+        The store's own is not read here: whoever opens it checks it. ArtifactMissingError as above.
+        """
+        if self._local:
+            self.open(key).close()
+            return Path(self._path(key))
+        _sha_of(key)
+        cached = cache_dir / key
+        if not (cached.is_file() and _digest_of(cached) == _sha_of(key)):
+            self._fetch(key, cached)
+        return cached
+
+    def remove_leftovers(self, before: datetime) -> int:
+        """Remove what interrupted writers left aside, last written before then; return how many."""
+        folder = f"{self._root}/{_ASIDE}"
+        if not self._fs.isdir(folder):
+            return 0
+        old = [
+            path for path in self._fs.ls(folder, detail=False) if self._fs.modified(path) < before
+        ]
+        for path in old:
+            self._fs.rm_file(path)
+        return len(old)
+
+    def _put(self, source: BinaryIO, kind: str) -> Artifact:
+        if not _KIND.fullmatch(kind):
+            raise UnsafeNameError(
+                f"{kind!r} is no kind of artifact: use small letters, digits and '-', at most 32."
+            )
+        with self._aside() as aside:
+            sha256, size = self._receive(source, aside)
+            artifact = Artifact(f"{kind}/{sha256[:2]}/{sha256}", sha256, size)
+            if not self._holds(artifact.key):
+                self._move_in(aside, artifact.key)
+        return artifact
+
+    @contextmanager
+    def _aside(self) -> Iterator[str]:
+        """Name a place to write to; whatever is still there at the end is removed."""
+        path = f"{self._root}/{_ASIDE}/{uuid.uuid4().hex}"
+        self._fs.makedirs(f"{self._root}/{_ASIDE}", exist_ok=True)
+        try:
+            yield path
+        finally:
+            if self._fs.exists(path):
+                self._fs.rm_file(path)
+
+    def _receive(self, source: BinaryIO, aside: str) -> tuple[str, int]:
+        if self._local:
+            with durable_file(Path(aside), mode=READ_ONLY) as target:
+                return _copy(source, target)
+        with self._fs.open(aside, "wb") as target:
+            return _copy(source, target)
+
+    def _holds(self, key: str) -> bool:
+        """Tell whether a sound copy is there; a damaged one is worth replacing."""
+        if not self.exists(key):
+            return False
+        with self.open(key) as file:
+            return _copy(file)[0] == _sha_of(key)
+
+    def _move_in(self, aside: str, key: str) -> None:
+        path = self._path(key)
+        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        if self._local:
+            rename_durably(Path(aside), Path(path))
+        else:
+            self._fs.mv(aside, path)
+
+    def _fetch(self, key: str, cached: Path) -> None:
+        with self.open(key) as source, durable_file(cached) as target:
+            sha256, _ = _copy(source, target)
+            if sha256 != _sha_of(key):
+                raise ArtifactMissingError(
+                    f"The artifact {key} arrived with SHA-256 {sha256}; nothing was kept. Try "
+                    "again, and if it stays so, store it again."
+                )
+
+    def _path(self, key: str) -> str:
+        _sha_of(key)
+        return f"{self._root}/{key}"
+
+
+def _sha_of(key: str) -> str:
+    match = _KEY.fullmatch(key)
+    if match is None:
+        raise UnsafeNameError(f"{key[:200]!r} is no key of an artifact; take it from its record.")
+    return match["sha"]
+
+
+def _copy(source: BinaryIO, target: BinaryIO | None = None) -> tuple[str, int]:
+    """Copy in blocks (or only read); return SHA-256 and size."""
+    digest = hashlib.sha256()
+    size = 0
+    while block := source.read(BLOCK):
+        digest.update(block)
+        size += len(block)
+        if target is not None:
+            target.write(block)
+    return digest.hexdigest(), size
+
+
+def _digest_of(path: Path) -> str:
+    with open_regular(path) as file:
+        return _copy(file)[0]

@@ -1,0 +1,320 @@
+"""What runtimes with a child process share: its life, its requests, its death."""
+
+from __future__ import annotations
+
+import abc
+import os
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.exceptions import (
+    EngineCrashed,
+    EngineKilled,
+    EngineNotLoadedError,
+    LoadCrashed,
+    SamError,
+    TextNotEmbeddableError,
+)
+from engines.runtimes.base import ChatMessage, EmbeddingBatch, ModelStatus
+from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.process import AGAIN, ChildProcess
+from engines.runtimes.child.start import ChildSpec
+from engines.runtimes.specified import SpecifiedEngine
+from engines.runtimes.streaming import check_thinking, checked_messages
+from engines.runtimes.text.families import family_of
+from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
+from engines.runtimes.text_batches import batches
+
+LONGEST_TEXT = 2_000_000
+"""Characters; beyond this a text does not fit the pipe to the child."""
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOptions:
+    """How the child is run; none of it changes an answer's meaning. Times in seconds."""
+
+    start_seconds: float = 60.0
+    load_seconds: float = 900.0
+    request_seconds: float = 900.0
+    """Longest wait for a batch of vectors, or for the next piece of an answer."""
+    wait_seconds: float = 600.0
+    """Longest wait for the requests before."""
+    unload_seconds: float = 30.0
+    """How long a request in flight may still run when the engine is unloaded."""
+    load_cpu_seconds: int = 900
+    """CPU time that loading may cost, of all threads together; the child is ended beyond it."""
+    memory_bytes: int = 0
+    """Memory the child may use besides the weights it maps; 0 means most of the machine's."""
+
+
+ChildOptionsT = TypeVar("ChildOptionsT", bound=ChildOptions)
+
+
+class ChildEngine(SpecifiedEngine[ChildOptionsT]):
+    """A model in a child process of its own.
+
+    Thread-safe; how many requests go side by side is the runtime's affair. If the child dies, the request in flight raises EngineCrashed and the next one
+    starts and loads a new child. A text is embedded as a document by ``embed``,
+    ``embed_documents`` and ``embed_many``, as a question by ``embed_query``; each with the
+    prefix its EmbeddingSpec names.
+    """
+
+    handler: ClassVar[str]
+    """``module:callable`` of what the child does."""
+
+    _child: ChildProcess | None = None
+    _wanted = False
+
+    @abc.abstractmethod
+    def _check_files(self) -> None:
+        """Refuse what cannot be meant, and malformed files, before the child starts."""
+
+    @abc.abstractmethod
+    def _load_parameters(self) -> dict[str, Any]:
+        """What the child's ``load`` is given."""
+
+    def load_model(self) -> bool:
+        """Check the files, start the child and load; True when ready.
+
+        Raises ArtifactMissingError, UnsafeModelFileError, AdapterMismatchError, LoadCrashed (the
+        files' fault), EngineCrashed or EngineError with a sentence; the status is then ``error``.
+        """
+        with self._lifecycle:
+            if not self._is_running():
+                self._start()
+            self._wanted = True
+            return True
+
+    def unload_model(self) -> bool:
+        """End the child, which gives all its memory back; a request in flight is let finish."""
+        with self._lifecycle:
+            self._wanted = False
+            self._drop_child(self.options.unload_seconds)
+            self.status = ModelStatus.UNAVAILABLE
+            return True
+
+    def stream_pieces(
+        self,
+        prompt: str | Sequence[ChatMessage],
+        *,
+        cancelled: threading.Event | None = None,
+        **kwargs: Any,
+    ) -> Generator[Piece, None, Generation]:
+        """As the contract says; EngineNotLoadedError, EngineCrashed or EngineError may be raised."""
+        return self._stream(self._checked_parameters(prompt, kwargs), cancelled)
+
+    def _checked_parameters(
+        self, prompt: str | Sequence[ChatMessage], given: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What the child's ``generate`` is given; InvalidRequestError for what it cannot be."""
+        options = GenerationOptions.parse(given)
+        check_thinking(options, family_of(self.spec.family))
+        return {**_prompt_parameters(prompt), "options": options.as_parameters()}
+
+    def embed(self, text: str) -> list[float]:
+        """Vector of ``text`` as a document; TextNotEmbeddableError when it has none."""
+        return _single(self.embed_documents([text]))
+
+    def embed_query(self, text: str) -> list[float]:
+        """Vector of ``text`` as a question; TextNotEmbeddableError when it has none."""
+        return _single(self._embed([text], query=True))
+
+    def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
+        """Vectors (n, d) float32 and a sentence for each text that has none."""
+        return self._embed(texts, query=False)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text`` by the model's tokenizer, without those that open and close it."""
+        return self.count_tokens_many([text])[0]
+
+    def count_tokens_many(self, texts: Sequence[str]) -> list[int]:
+        """Token counts in the order of the texts."""
+        counts: list[int] = []
+        for batch in batches(texts):
+            reply = self._request("count", texts=[text for _, text in batch])
+            counts += reply.header["counts"]
+        return counts
+
+    def format_prompt(self, messages: Sequence[ChatMessage]) -> str:
+        """Messages through the model's own template, rendered in the child."""
+        reply = self._request("format", messages=checked_messages(messages))
+        return str(reply.header["prompt"])
+
+    def get_status(self) -> ModelStatus:
+        """As seen now: a child that died while idle is an error, though the next request heals it."""
+        if self.status is ModelStatus.READY and not self._is_running():
+            return ModelStatus.ERROR
+        return self.status
+
+    def is_available(self) -> bool:
+        """Whether a request now would be answered without loading first."""
+        return self._is_running() and self.status is ModelStatus.READY
+
+    def get_engine_info(self) -> dict[str, Any]:
+        """Facts for JSON; what the child reported when it loaded, and its memory now."""
+        info = {**super().get_engine_info(), "family": self.spec.family, **self._info}
+        child = self._child
+        if child is not None and child.is_alive():
+            info |= {"sandbox": child.sandbox, "resident_bytes": _resident_bytes(child.pid)}
+        return info
+
+    def close(self) -> None:
+        self.unload_model()
+
+    def _is_running(self) -> bool:
+        child = self._child
+        return self.is_loaded and child is not None and child.is_alive()
+
+    def _start(self) -> None:
+        self._drop_child(0)
+        self.status = ModelStatus.LOADING
+        try:
+            self._check_files()
+            self._child = ChildProcess(self._child_spec())
+            self._child.wait_ready()
+            reply = self._load(self._child)
+        except SamError:
+            self._drop_child(0)
+            self.status = ModelStatus.ERROR
+            raise
+        self._info = reply.header["info"]
+        self.status = ModelStatus.READY
+        self.is_loaded = True
+
+    def _load(self, child: ChildProcess) -> Frame:
+        name = Path(self.model_path).name
+        with blamed(LoadCrashed, name, "verify the file or choose another model"):
+            return child.request("load", self.options.load_seconds, **self._load_parameters())
+
+    def _child_spec(self) -> ChildSpec:
+        return ChildSpec(
+            name=self.engine_id,
+            handler=self.handler,
+            threads=self._threads(),
+            memory_bytes=self.options.memory_bytes,
+            start_seconds=self.options.start_seconds,
+            wait_seconds=self.options.wait_seconds,
+        )
+
+    def _threads(self) -> int:
+        return self.spec.threads or len(os.sched_getaffinity(0))
+
+    def _drop_child(self, patience: float) -> None:
+        child, self._child = self._child, None
+        self._info = {}
+        self.is_loaded = False
+        if child is not None:
+            child.stop(patience)
+
+    def _running_child(self) -> ChildProcess:
+        """The loaded child; started again when it died since it was loaded."""
+        with self._lifecycle:
+            if not self._wanted:
+                raise EngineNotLoadedError(
+                    f"Engine {self.engine_id} is not loaded; load it before using it."
+                )
+            if not self._is_running():
+                self._start()
+            if self._child is None:
+                raise EngineNotLoadedError(f"Engine {self.engine_id} was unloaded meanwhile.")
+            return self._child
+
+    @contextmanager
+    def _watched(self) -> Iterator[ChildProcess]:
+        child = self._running_child()
+        try:
+            yield child
+        except EngineCrashed:
+            if self._child is child:
+                self.status = ModelStatus.ERROR
+                self.is_loaded = False
+            raise
+
+    def _request(self, operation: str, **parameters: Any) -> Frame:
+        with self._watched() as child:
+            return child.request(operation, self.options.request_seconds, **parameters)
+
+    def _stream(
+        self, parameters: dict[str, Any], cancelled: threading.Event | None = None
+    ) -> Generator[Piece, None, Generation]:
+        with self._watched() as child:
+            seconds = self.options.request_seconds
+            sent = child.stream("generate", seconds, cancelled=cancelled, **parameters)
+            frame = yield from _as_pieces(sent)
+        facts = frame.header["generation"]
+        return Generation(**{**facts, "tokens": tuple(facts["tokens"])})
+
+    def _embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
+        parts: list[NDArray[np.float32]] = []
+        errors: dict[int, str] = {}
+        for batch in batches([text if len(text) <= LONGEST_TEXT else "" for text in texts]):
+            reply = self._request("embed", texts=[text for _, text in batch], query=query)
+            rows = np.frombuffer(reply.payload, np.float32)
+            parts.append(rows.reshape(len(batch), reply.header["dimension"]))
+            for position, sentence in reply.header["errors"].items():
+                errors[batch[int(position)][0]] = sentence
+        errors |= {
+            number: f"The text has {len(text)} characters and the limit is {LONGEST_TEXT}; split it."
+            for number, text in enumerate(texts)
+            if len(text) > LONGEST_TEXT
+        }
+        empty = np.empty((0, self._info.get("embedding_length", 0)), np.float32)
+        return EmbeddingBatch(np.concatenate([empty, *parts]), errors)
+
+
+@contextmanager
+def blamed(kind: type[LoadCrashed], what: str, advice: str) -> Iterator[None]:
+    """Raise ``kind`` when what is loaded here crashes the child, unless it was ended from outside."""
+    try:
+        yield
+    except EngineKilled:
+        raise
+    except EngineCrashed as error:
+        raise kind(
+            f"{what} could not be loaded: {str(error).removesuffix(AGAIN)} "
+            f"It is not tried again by itself; {advice}."
+        ) from error
+
+
+def _as_pieces(sent: Generator[Any, None, Frame]) -> Generator[Piece, None, Frame]:
+    try:
+        while True:
+            piece = next(sent)
+            if isinstance(piece, str):
+                yield Piece(piece)
+            else:
+                yield Piece(piece["reasoning"], is_reasoning=True)
+    except StopIteration as end:
+        frame: Frame = end.value
+        return frame
+    finally:
+        sent.close()
+
+
+def _single(batch: EmbeddingBatch) -> list[float]:
+    if batch.errors:
+        raise TextNotEmbeddableError(batch.errors[0])
+    vector: list[float] = batch.vectors[0].tolist()
+    return vector
+
+
+def _prompt_parameters(prompt: str | Sequence[ChatMessage]) -> dict[str, Any]:
+    if isinstance(prompt, str):
+        return {"prompt": prompt, "messages": None}
+    return {"prompt": "", "messages": checked_messages(prompt)}
+
+
+def _resident_bytes(pid: int) -> int:
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text().split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return int(fields[1]) * PAGE

@@ -1,0 +1,146 @@
+"""What the children of all runtimes can do; a runtime adds how it loads, counts and answers."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.exceptions import EngineError
+from engines.runtimes.base import ChatMessage
+from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.main import Job
+from engines.runtimes.text.generation import GenerationOptions
+from engines.runtimes.text.response_format import Json
+
+OWN_EMBEDDING_TOKENS = 512
+"""Limit of a chat model that is asked for a vector although nothing says how it embeds."""
+
+
+class Formats(Protocol):
+    """A generator, as far as the handler knows it."""
+
+    def format(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        thinking: bool | None = None,
+        tools: Sequence[Json] = (),
+    ) -> str: ...
+
+
+class Embedded(Protocol):
+    """Vectors (n, d) float32, and a sentence for each text that has none."""
+
+    @property
+    def vectors(self) -> NDArray[np.float32]: ...
+
+    @property
+    def errors(self) -> dict[int, str]: ...
+
+
+class Embeds(Protocol):
+    """An embedder, as far as the handler knows it."""
+
+    def embed(self, texts: Sequence[str], *, query: bool) -> Embedded: ...
+
+
+ModelT = TypeVar("ModelT")
+GeneratorT = TypeVar("GeneratorT", bound=Formats)
+EmbedderT = TypeVar("EmbedderT", bound=Embeds)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a model shall go on from, and how."""
+
+    text: str
+    options: GenerationOptions
+    from_template: bool
+    """Whether a template wrote the text, special tokens included."""
+
+
+class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
+    """Holds one model, one operation per method; made anew in each child."""
+
+    def __init__(self) -> None:
+        self._model: ModelT | None = None
+        self._generator: GeneratorT | None = None
+        self._embedder: EmbedderT | None = None
+        self._operations: dict[str, Callable[[Job, dict[str, Any]], Frame | None]] = {
+            "load": self._load,
+            "generate": self._generate,
+            "embed": self._embed,
+            "count": self._count,
+            "format": self._format,
+        }
+
+    def handle(self, job: Job) -> Frame | None:
+        """Answer one request; EngineError for an operation this child does not have."""
+        job.begin()
+        operation = self._operations.get(job.request.header["op"])
+        if operation is None:
+            raise EngineError(f"This engine has no operation {job.request.header['op']!r}.")
+        return operation(job, job.request.header["parameters"])
+
+    def proceed(self) -> bool:
+        """Nothing goes on between requests, unless a runtime says otherwise."""
+        return False
+
+    @abc.abstractmethod
+    def _load(self, job: Job, given: dict[str, Any]) -> Frame:
+        """Load the files; facts about the model."""
+
+    @abc.abstractmethod
+    def _answer(self, job: Job, asked: Asked, given: dict[str, Any]) -> Frame | None:
+        """Generate, emitting pieces until the job is cancelled; ``None`` while it goes on."""
+
+    @abc.abstractmethod
+    def _tokens_of(self, model: ModelT, text: str) -> int:
+        """Length of the text in tokens, without any the model would add."""
+
+    @abc.abstractmethod
+    def _make_embedder(self, model: ModelT) -> EmbedderT:
+        """The embedder of a model that was not loaded for embedding."""
+
+    def _generate(self, job: Job, given: dict[str, Any]) -> Frame | None:
+        options = GenerationOptions(**given["options"])
+        text, messages = given["prompt"], given["messages"]
+        if messages is not None:
+            text = self._need_generator().format(
+                messages, thinking=options.template_thinking, tools=options.shown_tools
+            )
+        return self._answer(job, Asked(text, options, from_template=messages is not None), given)
+
+    def _embed(self, _job: Job, given: dict[str, Any]) -> Frame:
+        result = self._need_embedder().embed(given["texts"], query=given["query"])
+        errors = {str(number): sentence for number, sentence in result.errors.items()}
+        header = {"dimension": result.vectors.shape[1], "errors": errors}
+        return Frame(header, result.vectors.tobytes())
+
+    def _count(self, _job: Job, given: dict[str, Any]) -> Frame:
+        model = self._need_model()
+        return Frame({"counts": [self._tokens_of(model, text) for text in given["texts"]]})
+
+    def _format(self, _job: Job, given: dict[str, Any]) -> Frame:
+        return Frame({"prompt": self._need_generator().format(given["messages"])})
+
+    def _need_model(self) -> ModelT:
+        if self._model is None:
+            raise EngineError("No model is loaded in this engine's process.")
+        return self._model
+
+    def _need_generator(self) -> GeneratorT:
+        if self._generator is None:
+            raise EngineError("This engine only embeds text; choose a chat engine to generate.")
+        return self._generator
+
+    def _need_embedder(self) -> EmbedderT:
+        """A chat engine's own embedder is made when it is first asked for a vector."""
+        if self._embedder is None:
+            self._embedder = self._make_embedder(self._need_model())
+        return self._embedder

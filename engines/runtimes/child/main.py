@@ -1,0 +1,167 @@
+"""Entry point of an engine's child process: limits first, then requests.
+
+The main thread answers; a request that takes long may be begun, and goes on a little at a time
+between the others.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import BinaryIO, Protocol
+
+from engines.exceptions import SamError
+from engines.runtimes.child.frames import Frame, read_frame
+from engines.runtimes.child.sandbox import Sandbox, enter
+
+logger = logging.getLogger("engine")
+
+
+@dataclass(eq=False)
+class Job:
+    """One request being served; any thread may send its answer."""
+
+    request: Frame
+    send: Callable[[Frame], None]
+    """To the parent, whole."""
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def number(self) -> int:
+        number: int = self.request.header["id"]
+        return number
+
+    def begin(self) -> None:
+        """Tell the parent that this request waits no more."""
+        self.send(Frame({"id": self.number, "begun": True}))
+
+    def emit(self, piece: object) -> None:
+        """Send a piece of the answer before its end."""
+        self.send(Frame({"id": self.number, "piece": piece}))
+
+    def finish(self, reply: Frame) -> None:
+        """Send the end of the answer."""
+        self.send(Frame({**reply.header, "id": self.number, "end": True}, reply.payload))
+
+    def fail(self, error: Exception) -> None:
+        """End the answer with an error's sentence."""
+        if isinstance(error, SamError):
+            self.finish(Frame({"error": error.code, "message": str(error)}))
+        else:
+            words = f"{type(error).__name__}: {error}"
+            self.finish(Frame({"error": "engine_error", "message": words}))
+
+    def answer(self, work: Callable[[], Frame | None]) -> None:
+        """Finish with what ``work`` returns or raises; ``None`` is finished by somebody else."""
+        try:
+            reply = work()
+            if reply is not None:
+                self.finish(reply)
+        except SamError as error:
+            self.fail(error)
+        except Exception as error:
+            logger.exception("the request failed")
+            self.fail(error)
+
+
+class Handler(Protocol):
+    """What a child does; errors it raises go back as sentences."""
+
+    def handle(self, job: Job) -> Frame | None:
+        """Answer one request, or begin it and return ``None``; such a job is finished later."""
+
+    def proceed(self) -> bool:
+        """Do a little of what was begun; False when nothing of it is left."""
+
+
+class ChildServer:
+    """Reads requests in a thread, so that a cancel or the parent's end is seen while computing."""
+
+    def __init__(self, handler: Handler, source: BinaryIO, sink: BinaryIO) -> None:
+        self._handler = handler
+        self._source = source
+        self._sink = sink
+        self._writing = threading.Lock()
+        self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
+        self._open: dict[int, Job] = {}
+
+    def serve(self) -> None:
+        """Serve until the pipe ends; that ends the process."""
+        threading.Thread(target=self._read, name="requests", daemon=True).start()
+        busy = False
+        while True:
+            for job in self._arrived(wait=not busy):
+                job.answer(partial(self._handler.handle, job))
+            busy = self._handler.proceed()
+
+    def _arrived(self, *, wait: bool) -> Iterator[Job]:
+        """Requests that came meanwhile, or the next one that comes."""
+        if wait:
+            yield self._jobs.get()
+        while not self._jobs.empty():
+            yield self._jobs.get()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                frame = read_frame(self._read_exactly)
+            except EOFError:
+                os._exit(0)
+            self._take(frame)
+
+    def _take(self, frame: Frame) -> None:
+        number = frame.header["id"]
+        if frame.header["op"] == "cancel":
+            job = self._open.get(number)
+            if job is not None:
+                job.cancelled.set()
+            return
+        job = Job(frame, self._send)
+        self._open[number] = job
+        self._jobs.put(job)
+
+    def _send(self, frame: Frame) -> None:
+        if frame.header.get("end"):
+            self._open.pop(frame.header["id"], None)
+        data = frame.encode()
+        with self._writing:
+            self._sink.write(data)
+            self._sink.flush()
+
+    def _read_exactly(self, size: int) -> bytes:
+        data = self._source.read(size)
+        if len(data) < size:
+            raise EOFError
+        return data
+
+
+def main(arguments: list[str]) -> None:
+    """Run one child: ``arguments`` are the handler's ``module:name`` and options as JSON."""
+    target, options = arguments[0], json.loads(arguments[1])
+    source, sink = _take_pipes()
+    protection = enter(Sandbox(**options["sandbox"]))
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    module, name = target.split(":")
+    handler: Handler = getattr(importlib.import_module(module), name)()
+    sink.write(Frame({"id": 0, "end": True, "sandbox": protection, "pid": os.getpid()}).encode())
+    sink.flush()
+    ChildServer(handler, source, sink).serve()
+
+
+def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
+    """The pipes under other numbers: native code prints to 1, which must not reach the protocol."""
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return source, sink

@@ -1,0 +1,309 @@
+"""The supervised child that runs native code: many requests at once, a crash is a sentence.
+
+The child gets no environment but the variables named in ``child_start``, no network where the kernel
+allows, and dies with this process.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import select
+import subprocess
+import threading
+import time
+from collections.abc import Generator
+from contextlib import suppress
+from typing import IO, Any
+
+from engines.exceptions import (
+    AdapterMismatchError,
+    EngineCrashed,
+    EngineError,
+    EngineKilled,
+    InvalidRequestError,
+    SamError,
+    TextNotEmbeddableError,
+)
+from engines.runtimes.child.exit_reason import FROM_OUTSIDE, StderrTail, ending
+from engines.runtimes.child.frames import Frame, read_frame
+from engines.runtimes.child.start import ChildSpec, start
+
+AGAIN = " The next request starts it again."
+CANCEL_SECONDS = 10.0
+CANCEL_POLL_SECONDS = 0.1
+STOP_SECONDS = 5.0
+PIPE_BLOCK = 1024 * 1024
+ERRORS: dict[str, type[SamError]] = {
+    kind.code: kind for kind in (AdapterMismatchError, InvalidRequestError, TextNotEmbeddableError)
+}
+
+
+class _Call:
+    """One request in flight."""
+
+    def __init__(self, number: int, cancelled: threading.Event | None = None) -> None:
+        self.number = number
+        self.frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
+        """What the child answers; ``None`` when it is gone."""
+        self.begun = False
+        """Whether the child works on it; before that it waits for others."""
+        self.cancelled = cancelled
+        """Set by whoever wants no more of the answer; ``None`` once the child knows."""
+
+
+class ChildProcess:
+    """Client of one child; any thread may call, and an answer that is slow holds nobody up here.
+
+    How many requests go side by side is the child's affair; one that it has not begun after
+    ``wait_seconds`` fails. A child that died is not restarted here: the engine does that, because it
+    knows what to load.
+    """
+
+    def __init__(self, spec: ChildSpec) -> None:
+        self._spec = spec
+        self._changed = threading.Condition()
+        self._writing = threading.Lock()
+        self._last_id = 0
+        self._greeting = _Call(0)
+        self._greeting.begun = True
+        self._calls = {0: self._greeting}
+        self._is_gone = False
+        self._cause: EngineCrashed | None = None
+        self._stderr = StderrTail()
+        self._process = self._start()
+        self._reader = threading.Thread(target=self._read, name=f"{spec.name} pipe", daemon=True)
+        self._reader.start()
+        self.sandbox: dict[str, Any] = {}
+        """Which limits hold, as the child found them; empty before its greeting."""
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        try:
+            process = start(self._spec)
+        except OSError as error:
+            raise EngineError(
+                f"The process of engine {self._spec.name} could not be started: {error}."
+            ) from error
+        self._stderr.follow(process.stderr)
+        os.set_blocking(_fileno(process.stdin), False)
+        return process
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        return self._process.poll() is None
+
+    def wait_ready(self) -> None:
+        """Wait for the child's greeting; EngineCrashed when it does not come."""
+        greeting = self._next(self._greeting, self._spec.start_seconds)
+        self.sandbox = dict(greeting.header["sandbox"])
+
+    def request(self, operation: str, timeout: float, **parameters: Any) -> Frame:
+        """Send one request and return its answer.
+
+        Raises EngineCrashed when the child dies or does not answer in ``timeout`` seconds after it
+        began (it is then ended, since nobody knows what it is doing), EngineError when it does not
+        begin, or the error the child reports.
+        """
+        answer = self.stream(operation, timeout, **parameters)
+        while True:
+            try:
+                next(answer)
+            except StopIteration as end:
+                frame: Frame = end.value
+                return frame
+
+    def stream(
+        self,
+        operation: str,
+        timeout: float,
+        *,
+        cancelled: threading.Event | None = None,
+        **parameters: Any,
+    ) -> Generator[Any, None, Frame]:
+        """Send one request and yield its pieces; the generator's value is the last frame.
+
+        ``timeout`` seconds may pass between two pieces. Setting ``cancelled`` lets the child end the
+        answer where it is; closing the generator cancels the request and forgets it.
+        """
+        call = self._open(cancelled)
+        try:
+            self._send(call, operation, parameters, timeout)
+            while not (frame := self._next(call, timeout)).header.get("end"):
+                yield frame.header.get("piece")
+            return _checked(frame)
+        finally:
+            self._leave(call)
+
+    def stop(self, patience: float = 0.0) -> None:
+        """End the child after the requests in flight, or without them after ``patience`` seconds."""
+        with self._changed:
+            is_idle = self._changed.wait_for(lambda: not self._calls, patience)
+        if not is_idle:
+            self._kill()
+        with self._writing:
+            # Closing its input asks a child to end; one that does not is killed.
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+        try:
+            self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._kill()
+        self._reader.join(STOP_SECONDS)
+        if self._process.stdout is not None and not self._reader.is_alive():
+            self._process.stdout.close()
+        self._stderr.finish()
+
+    def _kill(self, why: str = "") -> EngineCrashed:
+        """End the child; ``why`` is what all its callers are told unless there was a reason before."""
+        if why and self._cause is None:
+            self._cause = EngineCrashed(f"Engine {self._spec.name} {why}.{AGAIN}")
+        self._process.kill()
+        self._process.wait()
+        return self._cause or self._crash()
+
+    def _open(self, cancelled: threading.Event | None) -> _Call:
+        with self._changed:
+            self._last_id += 1
+            call = _Call(self._last_id, cancelled)
+            if self._is_gone:
+                call.frames.put(None)
+            else:
+                self._calls[call.number] = call
+            return call
+
+    def _leave(self, call: _Call) -> None:
+        """Stop what is not finished: nobody will read it."""
+        with self._changed:
+            is_open = self._calls.pop(call.number, None) is not None
+            self._changed.notify_all()
+        if is_open and self.is_alive():
+            # The child's end is told to the next who asks.
+            with suppress(EngineError):
+                self._cancel(call)
+
+    def _cancel(self, call: _Call) -> None:
+        self._write(Frame({"id": call.number, "op": "cancel"}), CANCEL_SECONDS)
+
+    def _send(
+        self, call: _Call, operation: str, parameters: dict[str, Any], timeout: float
+    ) -> None:
+        self._write(Frame({"id": call.number, "op": operation, "parameters": parameters}), timeout)
+
+    def _next(self, call: _Call, timeout: float) -> Frame:
+        """The next frame but the one that says that the request has begun."""
+        while True:
+            is_alone = len(self._calls) == 1
+            frame = self._frame(
+                call, timeout if call.begun or is_alone else self._spec.wait_seconds
+            )
+            if frame is None:
+                # Whoever asks again shall not wait.
+                call.frames.put(None)
+                raise self._crash(begun=call.begun)
+            if not frame.header.get("begun"):
+                return frame
+
+    def _frame(self, call: _Call, seconds: float) -> Frame | None:
+        deadline = time.monotonic() + seconds
+        while True:
+            if call.cancelled is not None and call.cancelled.is_set():
+                self._cancel(call)
+                call.cancelled = None
+            left = max(deadline - time.monotonic(), 0.0)
+            try:
+                return call.frames.get(
+                    timeout=left if call.cancelled is None else min(left, CANCEL_POLL_SECONDS)
+                )
+            except queue.Empty:
+                if time.monotonic() >= deadline:
+                    raise self._silence(call) from None
+
+    def _silence(self, call: _Call) -> EngineError:
+        if call.begun or len(self._calls) == 1:
+            return self._kill("did not answer in time and its process was ended")
+        return EngineError(
+            f"Engine {self._spec.name} has been busy with other requests for "
+            f"{self._spec.wait_seconds:.0f} s; try again later."
+        )
+
+    def _read(self) -> None:
+        """Give each answer to whom it belongs; runs in a thread as long as the child lives."""
+        try:
+            while True:
+                self._give(read_frame(self._read_exactly))
+        except EOFError:
+            self._crash()
+        except (SamError, ValueError, TypeError) as error:
+            self._kill(f"sent a message that cannot be read ({error}); its process was ended")
+        with self._changed:
+            self._is_gone = True
+            for call in self._calls.values():
+                call.frames.put(None)
+            self._calls.clear()
+            self._changed.notify_all()
+
+    def _give(self, frame: Frame) -> None:
+        with self._changed:
+            call = self._calls.get(frame.header.get("id", -1))
+            if call is None:
+                return
+            call.begun = True
+            if frame.header.get("end"):
+                del self._calls[call.number]
+                self._changed.notify_all()
+        call.frames.put(frame)
+
+    def _read_exactly(self, size: int) -> bytes:
+        pipe = _fileno(self._process.stdout)
+        data = bytearray()
+        while len(data) < size:
+            block = os.read(pipe, min(size - len(data), PIPE_BLOCK))
+            if not block:
+                raise EOFError
+            data += block
+        return bytes(data)
+
+    def _write(self, frame: Frame, seconds: float) -> None:
+        view = memoryview(frame.encode())
+        deadline = time.monotonic() + seconds
+        with self._writing:
+            pipe = _fileno(self._process.stdin)
+            poller = select.poll()
+            poller.register(pipe, select.POLLOUT)
+            while view:
+                if not poller.poll(max(0.0, deadline - time.monotonic()) * 1000):
+                    raise self._kill("did not answer in time and its process was ended")
+                try:
+                    view = view[os.write(pipe, view[:PIPE_BLOCK]) :]
+                except BrokenPipeError:
+                    raise self._crash() from None
+
+    def _crash(self, *, begun: bool = True) -> EngineCrashed:
+        """Why the child is gone; nobody's fault who was still waiting for a turn."""
+        try:
+            code = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        if self._cause is None:
+            kind = EngineKilled if -code in FROM_OUTSIDE else EngineCrashed
+            words = f"{ending(code)}{self._stderr.last_line()}."
+            self._cause = kind(f"The process of engine {self._spec.name} {words}{AGAIN}")
+        return (type(self._cause) if begun else EngineKilled)(str(self._cause))
+
+
+def _checked(frame: Frame) -> Frame:
+    """The answer, or the error it carries as an exception."""
+    if "error" in frame.header:
+        kind = ERRORS.get(frame.header["error"], EngineError)
+        raise kind(str(frame.header["message"]))
+    return frame
+
+
+def _fileno(pipe: IO[bytes] | None) -> int:
+    if pipe is None or pipe.closed:
+        raise EngineKilled(f"The engine's process was ended.{AGAIN}")
+    return pipe.fileno()

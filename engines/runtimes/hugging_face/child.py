@@ -1,0 +1,85 @@
+"""What an engine's child does with transformers: one operation per method."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, Asked, ModelHandler
+from engines.runtimes.child.main import Job
+from engines.runtimes.child.sandbox import cpu_limit
+from engines.runtimes.hugging_face.embedder import Embedder
+from engines.runtimes.hugging_face.generator import Generator
+from engines.runtimes.hugging_face.loading import Loaded, Placement, load
+from engines.runtimes.text.families import family_of
+from engines.specs import EmbeddingSpec
+
+
+class HuggingFaceHandler(ModelHandler[Loaded, Generator, Embedder]):
+    """transformers'; another model embeds when the entry names one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._given: dict[str, Any] = {}
+        self._seconds = 0.0
+
+    def _load(self, _job: Job, given: dict[str, Any]) -> Frame:
+        started = time.monotonic()
+        torch.set_num_threads(given["threads"])
+        self._given = given
+        with cpu_limit(given["cpu_seconds"]):
+            generates = given["embedding"] is None or bool(given["embedding_path"])
+            self._model = load(given["path"], self._placement(), generates=generates)
+            if generates:
+                self._generator = Generator(
+                    self._model, given["context_length"], family_of(given["family"])
+                )
+            if given["embedding"] is not None or given["embedding_path"]:
+                self._embedder = self._make_embedder(self._model)
+        self._seconds = time.monotonic() - started
+        return Frame({"info": self._info(self._model)})
+
+    def _answer(self, job: Job, asked: Asked, _given: dict[str, Any]) -> Frame:
+        generator = self._need_generator()
+        tokens = generator.tokens(asked.text, from_template=asked.from_template)
+        opened = generator.opens_reasoning(asked.text)
+        generation = generator.run(
+            tokens, asked.options, job.emit, job.cancelled.is_set, opens_reasoning=opened
+        )
+        return Frame({"generation": asdict(generation)})
+
+    def _tokens_of(self, model: Loaded, text: str) -> int:
+        return model.count(text)
+
+    def _placement(self) -> Placement:
+        given = self._given
+        return Placement(given["device"], given["quantization"], given["flash_attention"])
+
+    def _make_embedder(self, model: Loaded) -> Embedder:
+        path, given = self._given["embedding_path"], self._given["embedding"]
+        if path:
+            model = load(path, self._placement(), generates=False)
+        spec = (
+            EmbeddingSpec(**given)
+            if given
+            else EmbeddingSpec(dimension=model.dimension, max_tokens=OWN_EMBEDDING_TOKENS)
+        )
+        return Embedder(model, spec)
+
+    def _info(self, model: Loaded) -> dict[str, Any]:
+        generator, embedder = self._generator, self._embedder
+        return {
+            "pid": os.getpid(),
+            "load_seconds": round(self._seconds, 3),
+            **model.facts(),
+            "embedding_length": embedder.dimension if embedder else model.dimension,
+            "context_length": generator.context_length if generator else 0,
+            "embedding_limit": embedder.limit if embedder else 0,
+            "chat_template": bool(generator and generator.has_template),
+            "threads": torch.get_num_threads(),
+        }

@@ -1,0 +1,115 @@
+"""Embedding with transformers: texts in, unit vectors out; imported in an engine's child only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from engines.exceptions import EngineError
+from engines.runtimes.hugging_face.loading import Loaded
+from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, usable_row
+from engines.specs import EmbeddingSpec
+
+POOLINGS = ("mean", "cls", "last")
+BATCH_TEXTS = 32
+BATCH_TOKENS = 8192
+
+
+@dataclass
+class Embedded:
+    """Rows in the order of the texts; rows of texts in ``errors`` are NaN."""
+
+    vectors: NDArray[np.float32]
+    errors: dict[int, str] = field(default_factory=dict)
+
+
+class Embedder:
+    """Pools a model's last hidden states.
+
+    Texts of similar length are computed together, longest first; filling is masked.
+    """
+
+    def __init__(self, model: Loaded, spec: EmbeddingSpec) -> None:
+        pooling = "mean" if spec.pooling == "model" else spec.pooling
+        if pooling not in POOLINGS:
+            raise EngineError(
+                f"Pooling {spec.pooling!r} is not known; use one of {', '.join(POOLINGS)}."
+            )
+        if spec.dimension != model.dimension:
+            raise EngineError(
+                f"The model's vectors have {model.dimension} numbers, but its catalog entry says "
+                f"{spec.dimension}; correct the entry."
+            )
+        self._model = model
+        self._spec = spec
+        self._pooling = pooling
+        self.dimension = model.dimension
+        self.limit = min(spec.max_tokens, model.context_limit or spec.max_tokens)
+
+    def embed(self, texts: Sequence[str], *, query: bool) -> Embedded:
+        """Vectors (n, d) of ``texts`` with the prefix of a query or a document."""
+        prefix = self._spec.query_prefix if query else self._spec.document_prefix
+        result = Embedded(np.full((len(texts), self._model.dimension), np.nan, np.float32))
+        work: list[tuple[int, list[int]]] = []
+        for number, text in enumerate(texts):
+            tokens = self._tokens(prefix + text) if text.strip() else []
+            if tokens:
+                work.append((number, tokens))
+            else:
+                result.errors[number] = NO_TOKENS if text.strip() else EMPTY
+        for batch in _batches(work):
+            self._store(batch, result)
+        return result
+
+    def _tokens(self, text: str) -> list[int]:
+        tokenizer = self._model.tokenizer
+        tokens: list[int] = tokenizer(text, truncation=True, max_length=self.limit)["input_ids"]
+        return tokens
+
+    def _store(self, batch: Sequence[tuple[int, list[int]]], result: Embedded) -> None:
+        rows = self._compute([tokens for _, tokens in batch])
+        for (number, _tokens), row in zip(batch, rows, strict=True):
+            usable = usable_row(row, normalise=self._spec.normalise)
+            if usable is None:
+                result.errors[number] = NO_NUMBERS
+            else:
+                result.vectors[number] = usable
+
+    def _compute(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+        longest = max(map(len, batch))
+        ids = torch.zeros((len(batch), longest), dtype=torch.long)
+        mask = torch.zeros((len(batch), longest), dtype=torch.long)
+        for number, tokens in enumerate(batch):
+            ids[number, : len(tokens)] = torch.tensor(tokens)
+            mask[number, : len(tokens)] = 1
+        model = self._model.model.base_model
+        ids, mask = ids.to(model.device), mask.to(model.device)
+        with torch.inference_mode():
+            states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+            rows: NDArray[np.float32] = self._pool(states.float(), mask).cpu().numpy()
+        return rows
+
+    def _pool(self, states: Any, mask: Any) -> Any:
+        if self._pooling == "cls":
+            return states[:, 0]
+        if self._pooling == "last":
+            return states[torch.arange(len(states)), mask.sum(1) - 1]
+        weights = mask.unsqueeze(-1).to(states.dtype)
+        return (states * weights).sum(1) / weights.sum(1)
+
+
+def _batches(work: Sequence[tuple[int, list[int]]]) -> Iterator[list[tuple[int, list[int]]]]:
+    batch: list[tuple[int, list[int]]] = []
+    for item in sorted(work, key=lambda item: len(item[1]), reverse=True):
+        longest = len(batch[0][1]) if batch else 0
+        if batch and (len(batch) == BATCH_TEXTS or longest * (len(batch) + 1) > BATCH_TOKENS):
+            yield batch
+            batch = []
+        batch.append(item)
+    if batch:
+        yield batch

@@ -1,0 +1,108 @@
+"""The transformers runtime: a folder of safetensors files, computed in a supervised child process."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.exceptions import ArtifactMissingError, InvalidRequestError, UnsafeModelFileError
+from engines.runtimes.child.engine import ChildEngine, ChildOptions
+
+CONFIG = "config.json"
+LARGEST_CONFIG = 1024 * 1024
+QUANTIZATIONS = ("", "4bit", "8bit")
+DEVICES = ("auto", "cpu", "cuda", "gpu")
+
+
+@dataclass(frozen=True, slots=True)
+class HuggingFaceOptions(ChildOptions):
+    """Also how long the libraries may take to come up."""
+
+    start_seconds: float = 180.0
+    """Importing torch is slow the first time."""
+
+
+class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
+    """A model as the Hugging Face Hub publishes it, in a folder of this host.
+
+    ``model_path`` is the folder; ``embedding_model`` of the spec may name another that embeds.
+    Nothing is fetched, no code of a model is run, and only safetensors files are read.
+    """
+
+    handler = "engines.runtimes.hugging_face.child:HuggingFaceHandler"
+    options_kind = HuggingFaceOptions
+
+    @classmethod
+    def list_models(cls, place: str) -> list[str]:
+        """Folders of a folder that hold a model, sorted."""
+        return sorted(str(path.parent) for path in Path(place).glob(f"*/{CONFIG}"))
+
+    def check(self) -> None:
+        """Refuse what cannot be meant, and a folder that is no model; nothing is loaded."""
+        self._check_files()
+
+    def _check_files(self) -> None:
+        """Refuse what cannot be meant, and folders that are no model or bring code of their own."""
+        for problem in self._problems():
+            raise InvalidRequestError(f"{problem} Correct the entry of {self.engine_id}.")
+        for folder in filter(None, (self.model_path, self.spec.embedding_model)):
+            _check_folder(Path(folder))
+
+    def _problems(self) -> list[str]:
+        spec = self.spec
+        checks = {
+            f"device is one of {', '.join(DEVICES)} for this runtime.": spec.device in DEVICES,
+            "quantization is 4bit, 8bit or empty.": spec.quantization in QUANTIZATIONS,
+            "The transformers runtime takes no GGUF adapters.": not spec.adapters,
+            "The transformers runtime takes no number of layers; name a device.": (
+                spec.gpu_layers < 1
+            ),
+        }
+        return [sentence for sentence, holds in checks.items() if not holds]
+
+    def _load_parameters(self) -> dict[str, Any]:
+        spec = self.spec
+        other = spec.embedding_model
+        return {
+            "path": str(Path(self.model_path).absolute()),
+            "embedding_path": str(Path(other).absolute()) if other else "",
+            "family": spec.family,
+            "device": spec.device,
+            "quantization": spec.quantization,
+            "flash_attention": spec.use_flash_attention,
+            "context_length": spec.context_length,
+            "embedding": asdict(spec.embedding) if spec.embedding else None,
+            "threads": self._threads(),
+            "cpu_seconds": self.options.load_cpu_seconds,
+        }
+
+
+def _check_folder(folder: Path) -> None:
+    config = folder / CONFIG
+    if not config.is_file():
+        raise ArtifactMissingError(f"{folder.name} holds no {CONFIG}; download the whole model.")
+    if not any(folder.glob("*.safetensors")):
+        raise UnsafeModelFileError(
+            f"{folder.name} holds no safetensors file; other formats can run code and are never "
+            "loaded. Choose a revision with safetensors."
+        )
+    if "auto_map" in read_config(config):
+        raise UnsafeModelFileError(
+            f"{folder.name} needs code of its own, which is never run; choose a model that the "
+            "transformers library knows."
+        )
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Return a model's ``config.json``; UnsafeModelFileError when it is none."""
+    with path.open("rb") as file:
+        text = file.read(LARGEST_CONFIG + 1)
+    try:
+        config = json.loads(text) if len(text) <= LARGEST_CONFIG else None
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        raise UnsafeModelFileError(f"The {CONFIG} of {path.parent.name} cannot be read.")
+    return config

@@ -1,0 +1,296 @@
+"""Generation with transformers: prompt in, text pieces out; imported in an engine's child only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
+from transformers.generation.streamers import BaseStreamer
+
+from engines.exceptions import InvalidRequestError
+from engines.runtimes.base import ChatMessage
+from engines.runtimes.child.template_limits import bounded_rendering, checked_prompt
+from engines.runtimes.hugging_face.loading import Loaded
+from engines.runtimes.streaming import check_free
+from engines.runtimes.text.families import Family
+from engines.runtimes.text.generation import RANDOM_SEED, Generation, GenerationOptions, Piece
+from engines.runtimes.text.reasoning import ReasoningSplitter
+from engines.runtimes.text.response_format import Json
+from engines.runtimes.text.stop_words import TextStream
+from engines.runtimes.text.tool_prompts import describes_tools, told
+
+REPLACEMENT = "\ufffd"
+
+
+class Generator:
+    """Generates one request at a time; nothing is kept between requests."""
+
+    def __init__(self, model: Loaded, context_length: int, family: Family) -> None:
+        limit = model.context_limit
+        self.context_length = min(context_length or limit, limit or context_length)
+        self._loaded = model
+        self._family = family
+        self._ends = _end_tokens(model)
+
+    @property
+    def has_template(self) -> bool:
+        return bool(self._loaded.tokenizer.chat_template)
+
+    def format(
+        self,
+        messages: Sequence[ChatMessage],
+        *,
+        thinking: bool | None = None,
+        tools: Sequence[Json] = (),
+    ) -> str:
+        """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses."""
+        render = partial(self._render, thinking=thinking)
+        has_tools = describes_tools(str(self._loaded.tokenizer.chat_template))
+        return told(render, messages, tools, self._family, has_tools=has_tools)
+
+    def _render(
+        self, messages: Sequence[ChatMessage], tools: Sequence[Json], *, thinking: bool | None
+    ) -> str:
+        if not self.has_template:
+            raise InvalidRequestError(
+                "This model has no chat template; set the chat format of its family."
+            )
+        variables = self._family.switch(thinking=thinking)
+        with bounded_rendering():
+            prompt = self._loaded.tokenizer.apply_chat_template(
+                list(messages),
+                tools=[*tools] or None,
+                tokenize=False,
+                add_generation_prompt=True,
+                **variables,
+            )
+        return checked_prompt(str(prompt))
+
+    def tokens(self, text: str, *, from_template: bool) -> list[int]:
+        """Tokens of a prompt; a template writes its own beginning-of-text."""
+        tokenizer = self._loaded.tokenizer
+        tokens: list[int] = tokenizer(text, add_special_tokens=not from_template)["input_ids"]
+        return tokens
+
+    def opens_reasoning(self, prompt: str) -> bool:
+        mark = self._family.reasoning[0]
+        return bool(mark) and prompt.rstrip().endswith(mark)
+
+    def run(
+        self,
+        prompt: Sequence[int],
+        options: GenerationOptions,
+        emit: Callable[[object], None],
+        cancelled: Callable[[], bool],
+        *,
+        opens_reasoning: bool = False,
+    ) -> Generation:
+        """Generate; pieces go to ``emit``, their sum and the token ids come back."""
+        check_free(options, "transformers")
+        room = self._room(len(prompt), options.max_tokens)
+        splitter = ReasoningSplitter(self._family.reasoning, opened=opens_reasoning)
+        answer = _Answer(self._reader(), TextStream(options.stop), splitter, emit)
+        ids = torch.tensor([list(prompt)], device=self._loaded.model.device)
+        if options.seed == RANDOM_SEED:
+            torch.seed()
+        else:
+            torch.manual_seed(options.seed)
+        self._loaded.model.generate(
+            input_ids=ids,
+            attention_mask=torch.ones_like(ids),
+            generation_config=self._config(options, room),
+            streamer=_Streamer(answer, self._ends),
+            stopping_criteria=[_Stop(lambda: answer.stopped or cancelled())],
+            logits_processor=[_Penalties(options, len(prompt))],
+        )
+        return answer.end(len(prompt), was_cancelled=cancelled())
+
+    def _room(self, prompt: int, wanted: int) -> int:
+        if not prompt:
+            raise InvalidRequestError("The prompt is empty; write something to be answered.")
+        room = self.context_length - prompt
+        if room <= 0:
+            raise InvalidRequestError(
+                f"The prompt has {prompt} tokens and the context holds {self.context_length}; "
+                "shorten the prompt or use an engine with a longer context."
+            )
+        return min(wanted, room) if wanted else room
+
+    def _config(self, options: GenerationOptions, room: int) -> Any:
+        """Everything is set here: what a model's own file recommends does not apply."""
+        sampling: dict[str, Any] = {"do_sample": options.temperature > 0}
+        if options.temperature > 0:
+            sampling |= {
+                "temperature": float(options.temperature),
+                "top_p": float(options.top_p),
+                "top_k": options.top_k,
+                "min_p": float(options.min_p),
+            }
+        return GenerationConfig(
+            max_new_tokens=room,
+            eos_token_id=sorted(self._ends) or None,
+            pad_token_id=min(self._ends, default=0),
+            repetition_penalty=float(options.repeat_penalty),
+            **sampling,
+        )
+
+    def _reader(self) -> TokenReader:
+        tokenizer = self._loaded.tokenizer
+        marks = {token for mark in self._family.marks if (token := _single_token(tokenizer, mark))}
+        return TokenReader(tokenizer, set(tokenizer.all_special_ids) - marks)
+
+
+class TokenReader:
+    """Turns tokens into text as they come: whole characters only, nothing of control tokens."""
+
+    def __init__(self, tokenizer: Any, silent: set[int]) -> None:
+        self._tokenizer = tokenizer
+        self._silent = silent
+        self._tokens: list[int] = []
+        self._context = 0
+        """Where decoding begins: some tokenizers write a token differently at the beginning."""
+        self._read = 0
+
+    def add(self, token: int) -> str:
+        """Text that is complete with this token."""
+        if token in self._silent:
+            return ""
+        self._tokens.append(token)
+        return self._advance(last=False)
+
+    def finish(self) -> str:
+        """What was held back, when no more comes."""
+        return self._advance(last=True)
+
+    def _advance(self, *, last: bool) -> str:
+        before = self._decode(self._tokens[self._context : self._read])
+        now = self._decode(self._tokens[self._context :])
+        if not last and now.endswith(REPLACEMENT):
+            return ""
+        self._context, self._read = self._read, len(self._tokens)
+        return now[len(before) :]
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        return str(
+            self._tokenizer.decode(
+                tokens, skip_special_tokens=False, clean_up_tokenization_spaces=False
+            )
+        )
+
+
+class _Answer:
+    """Collects an answer while passing it on."""
+
+    def __init__(
+        self,
+        reader: TokenReader,
+        stream: TextStream,
+        splitter: ReasoningSplitter,
+        emit: Callable[[object], None],
+    ) -> None:
+        self._reader = reader
+        self._stream = stream
+        self._splitter = splitter
+        self._emit = emit
+        self._texts: dict[bool, list[str]] = {False: [], True: []}
+        self._tokens: list[int] = []
+        self._ended = False
+
+    @property
+    def stopped(self) -> bool:
+        return self._stream.stopped
+
+    def end_token(self) -> None:
+        self._ended = True
+
+    def add(self, token: int) -> None:
+        self._tokens.append(token)
+        self._take(self._reader.add(token))
+
+    def end(self, prompt_tokens: int, *, was_cancelled: bool) -> Generation:
+        self._take(self._reader.finish())
+        self._show([*self._splitter.add(self._stream.finish()), *self._splitter.finish()])
+        finished = "stop" if self._ended or self.stopped else "length"
+        answer, thought = ("".join(self._texts[kind]) for kind in (False, True))
+        return Generation(
+            answer,
+            tuple(self._tokens),
+            prompt_tokens,
+            "cancelled" if was_cancelled else finished,
+            reasoning=thought,
+        )
+
+    def _take(self, text: str) -> None:
+        self._show(self._splitter.add(self._stream.add(text.encode())))
+
+    def _show(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            self._texts[piece.is_reasoning].append(piece.text)
+            self._emit({"reasoning": piece.text} if piece.is_reasoning else piece.text)
+
+
+class _Streamer(BaseStreamer):  # type: ignore[misc]
+    """Receives the prompt once, then each token."""
+
+    def __init__(self, answer: _Answer, ends: frozenset[int]) -> None:
+        self._answer = answer
+        self._ends = ends
+        self._has_prompt = False
+
+    def put(self, value: Any) -> None:
+        if not self._has_prompt:
+            self._has_prompt = True
+            return
+        for token in value.flatten().tolist():
+            if token in self._ends:
+                self._answer.end_token()
+            else:
+                self._answer.add(token)
+
+    def end(self) -> None:
+        """The answer is ended by who asked for it."""
+
+
+class _Stop(StoppingCriteria):  # type: ignore[misc]
+    """Ends an answer at a stop word or when its reader is gone."""
+
+    def __init__(self, asked: Callable[[], bool]) -> None:
+        self._asked = asked
+
+    def __call__(self, input_ids: Any, scores: Any, **_kwargs: Any) -> Any:
+        return torch.full((len(input_ids),), self._asked(), device=input_ids.device)
+
+
+class _Penalties(LogitsProcessor):  # type: ignore[misc]
+    """Frequency and presence penalties over the answer, as OpenAI's API defines them."""
+
+    def __init__(self, options: GenerationOptions, prompt: int) -> None:
+        self._frequency = options.frequency_penalty
+        self._presence = options.presence_penalty
+        self._prompt = prompt
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        if not (self._frequency or self._presence):
+            return scores
+        counts = torch.zeros_like(scores)
+        said = input_ids[:, self._prompt :]
+        counts.scatter_add_(1, said, torch.ones_like(said, dtype=scores.dtype))
+        return scores - self._frequency * counts - self._presence * (counts > 0)
+
+
+def _end_tokens(model: Loaded) -> frozenset[int]:
+    """Every token that ends an answer: models name one or several, in either of two places."""
+    found: set[int] = set()
+    for source in (model.model.generation_config, model.text_config, model.tokenizer):
+        value = getattr(source, "eos_token_id", None)
+        found |= {value} if isinstance(value, int) else set(value or ())
+    return frozenset(found)
+
+
+def _single_token(tokenizer: Any, mark: str) -> int:
+    """The token that is this mark; 0 when it takes several."""
+    tokens = tokenizer(mark, add_special_tokens=False)["input_ids"]
+    return int(tokens[0]) if len(tokens) == 1 else 0

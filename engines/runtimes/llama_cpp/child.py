@@ -1,0 +1,134 @@
+"""What an engine's child does with llama.cpp: one operation per method."""
+
+from __future__ import annotations
+
+import os
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from llama_cpp import llama_cpp as api
+
+from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, Asked, ModelHandler
+from engines.runtimes.child.main import Job
+from engines.runtimes.child.sandbox import cpu_limit
+from engines.runtimes.llama_cpp.autotune import fastest_layout
+from engines.runtimes.llama_cpp.devices import devices, gpu_names
+from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.generator import ContextLayout, Generator
+from engines.runtimes.llama_cpp.native import LoadedModel, load_model
+from engines.runtimes.offload import Offload
+from engines.runtimes.text.families import family_of
+from engines.specs import EmbeddingSpec
+
+MOST_LANES = 8
+
+
+class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
+    """llama.cpp's; adapters are loaded beside the model and chosen per request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._layout = EmbedLayout(threads=1, lanes=1, pack_tokens=0)
+        self._gpus: list[str] = []
+        self._seconds = 0.0
+        self._beside = ThreadPoolExecutor(1, "embed")
+        self._operations["adapt"] = self._adapt
+        self._operations["measure"] = self._measure
+
+    def _load(self, _job: Job, given: dict[str, Any]) -> Frame:
+        with cpu_limit(given["cpu_seconds"]):
+            return self._load_files(given)
+
+    def _load_files(self, given: dict[str, Any]) -> Frame:
+        started = time.monotonic()
+        self._model = load_model(
+            given["path"],
+            Offload(**given["offload"]),
+            flash_attention=given["flash_attention"],
+        )
+        self._gpus = gpu_names(Offload(**given["offload"]))
+        self._layout = _layout(on_gpu=bool(self._gpus), **given["layout"])
+        if given["embedding"] is None:
+            threads = self._layout.threads
+            family = family_of(given["family"])
+            context = ContextLayout(
+                length=given["context_length"],
+                parallel=given["parallel"],
+                on_gpu=bool(self._gpus),
+                apart=given["batch_invariant"],
+            )
+            self._generator = Generator(self._model, context, threads, family)
+        else:
+            spec = EmbeddingSpec(**given["embedding"])
+            self._embedder = Embedder(self._model, spec, self._layout)
+        self._seconds = time.monotonic() - started
+        return Frame({"info": self._info(self._model)})
+
+    def _adapt(self, _job: Job, given: dict[str, Any]) -> Frame:
+        with cpu_limit(given["cpu_seconds"]):
+            self._need_generator().load_adapters(given["adapters"])
+        return Frame({"adapters": self._need_generator().adapter_count})
+
+    def _measure(self, _job: Job, _given: dict[str, Any]) -> Frame:
+        """Which layout embeds fastest here; this child goes on as it was."""
+        found = fastest_layout(self._need_embedder(), on_gpu=bool(self._gpus))
+        setting = {"lanes": found.layout.lanes, "pack_tokens": found.layout.pack_tokens}
+        return Frame({"setting": setting, "trials": found.trials, "disturbed": found.disturbed})
+
+    def handle(self, job: Job) -> Frame | None:
+        """Vectors are computed beside the answers, in a thread and contexts of their own."""
+        operation = job.request.header["op"]
+        if operation == "embed":
+            self._beside.submit(job.answer, partial(super().handle, job))
+            return None
+        if operation == "generate":
+            return self._generate(job, job.request.header["parameters"])
+        return super().handle(job)
+
+    def proceed(self) -> bool:
+        return self._generator is not None and self._generator.proceed()
+
+    def _answer(self, job: Job, asked: Asked, given: dict[str, Any]) -> None:
+        generator = self._need_generator()
+        prompt = generator.read(asked.text, from_template=asked.from_template)
+        generator.begin(job, prompt, asked.options, tuple(map(tuple, given["adapters"])))
+
+    def _tokens_of(self, model: LoadedModel, text: str) -> int:
+        return len(model.tokenize(text, add_special=False, parse_special=False))
+
+    def _make_embedder(self, model: LoadedModel) -> Embedder:
+        spec = EmbeddingSpec(dimension=model.dimension, max_tokens=OWN_EMBEDDING_TOKENS)
+        return Embedder(model, spec, self._layout)
+
+    def _info(self, model: LoadedModel) -> dict[str, Any]:
+        generator, embedder = self._generator, self._embedder
+        return {
+            "pid": os.getpid(),
+            "load_seconds": round(self._seconds, 3),
+            "architecture": model.description(),
+            "parameters": int(api.llama_model_n_params(model.handle)),
+            "size_bytes": int(api.llama_model_size(model.handle)),
+            "vocabulary": int(api.llama_vocab_n_tokens(model.vocab)),
+            "embedding_length": model.dimension,
+            "context_length": generator.context_length if generator else 0,
+            "batch_invariant": generator is not None and generator.is_batch_invariant,
+            "training_context_length": model.context_limit,
+            "embedding_limit": embedder.limit if embedder else 0,
+            "chat_template": generator is not None and generator.has_template,
+            "gpu_offload": bool(api.llama_supports_gpu_offload()),
+            "offloaded_layers": model.log.offloaded or "0",
+            "devices": [device.name for device in devices()],
+            "gpus": self._gpus,
+            "threads": self._layout.threads,
+            "embedding_lanes": self._layout.lanes,
+            "pack_tokens": self._layout.pack_tokens,
+        }
+
+
+def _layout(*, on_gpu: bool, threads: int, lanes: int, pack_tokens: int) -> EmbedLayout:
+    """A GPU is kept busy by one context; cores are by one context each."""
+    usual = 1 if on_gpu else min(threads, MOST_LANES)
+    return EmbedLayout(threads=threads, lanes=lanes or usual, pack_tokens=pack_tokens)

@@ -1,0 +1,181 @@
+"""The llama.cpp runtime: GGUF files, computed in a supervised child process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from engines.exceptions import AdapterCrashed, InvalidRequestError, UnsafeModelFileError
+from engines.gguf.reader import read_header
+from engines.runtimes.adapters import AdaptableEngine, AdapterGate, Admitted
+from engines.runtimes.base import ChatMessage
+from engines.runtimes.child.engine import ChildEngine, ChildOptions, blamed
+from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.process import ChildProcess
+from engines.runtimes.llama_cpp.batch_settings import BatchSetting, BatchSettings, Measured
+from engines.runtimes.offload import Offload
+from engines.runtimes.text.generation import Generation, Piece
+from engines.specs import ANSWERS_AT_ONCE, AdapterSpec
+
+HANDLER = "engines.runtimes.llama_cpp.child:LlamaHandler"
+
+
+@dataclass(frozen=True, slots=True)
+class LlamaOptions(ChildOptions):
+    """Also how requests share the engine, and how texts are embedded."""
+
+    parallel: int = ANSWERS_AT_ONCE
+    """Most answers side by side; they share the memory of one context, the youngest waiting if need be."""
+    embedding_lanes: int = 0
+    """Contexts that embed side by side; 0 means one per core without a GPU, at most eight."""
+    pack_tokens: int = 0
+    """Short texts are embedded together up to this many tokens; 0 means one by one."""
+    batch_settings: str = ""
+    """Folder that remembers how each model embeds fastest here, found by measuring at its first load;
+    empty means never to measure. Lanes or tokens given above are taken as they are."""
+    measure_seconds: float = 120.0
+    """Longest wait for that; it takes a few seconds where nothing disturbs it."""
+
+
+class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
+    """A GGUF model, loaded once for all who use it with adapters of their own."""
+
+    handler = HANDLER
+    options_kind = LlamaOptions
+    _gate: AdapterGate
+    """Made with each child."""
+
+    @classmethod
+    def list_models(cls, place: str) -> list[str]:
+        """GGUF files of a folder, sorted."""
+        return sorted(str(path) for path in Path(place).glob("*.gguf"))
+
+    def stream_pieces(
+        self,
+        prompt: str | Sequence[ChatMessage],
+        *,
+        cancelled: threading.Event | None = None,
+        **kwargs: Any,
+    ) -> Generator[Piece, None, Generation]:
+        """As the contract says, with the adapters of the engine's own spec."""
+        return self.stream_adapted(self.spec.adapters, prompt, cancelled=cancelled, **kwargs)
+
+    def stream_adapted(
+        self,
+        adapters: Sequence[AdapterSpec],
+        prompt: str | Sequence[ChatMessage],
+        *,
+        cancelled: threading.Event | None = None,
+        **kwargs: Any,
+    ) -> Generator[Piece, None, Generation]:
+        return self._answer(adapters, self._checked_parameters(prompt, kwargs), cancelled)
+
+    def load_adapters(self, adapters: Sequence[AdapterSpec]) -> None:
+        with self._watched() as child:
+            self._admit(child, adapters)
+
+    def _answer(
+        self,
+        adapters: Sequence[AdapterSpec],
+        parameters: dict[str, Any],
+        cancelled: threading.Event | None,
+    ) -> Generator[Piece, None, Generation]:
+        with self._watched() as child:
+            admitted = self._admit(child, adapters)
+        return (yield from self._stream({**parameters, "adapters": admitted}, cancelled))
+
+    def _admit(self, child: ChildProcess, adapters: Sequence[AdapterSpec]) -> list[Admitted]:
+        """Check adapters; what this child has not seen is loaded apart, so that a crash is theirs."""
+        admitted = self._gate.admit(adapters)
+        fresh = {digest for digest, _, _ in admitted} - self._gate.proven
+        if fresh:
+            with blamed(AdapterCrashed, f"An adapter of {self.engine_id}", "go on without it"):
+                reply = child.request(
+                    "adapt",
+                    self.options.load_seconds,
+                    adapters=admitted,
+                    cpu_seconds=self.options.load_cpu_seconds,
+                )
+            self._gate.proven |= fresh
+            self._info["adapters"] = reply.header["adapters"]
+        return admitted
+
+    def _load(self, child: ChildProcess) -> Frame:
+        reply = super()._load(child)
+        self._admit(child, self.spec.adapters)
+        return Frame({"info": {"adapters": 0, **reply.header["info"], **self._info}})
+
+    def _check_files(self) -> None:
+        """Refuse what cannot be meant, and malformed files before native code sees them."""
+        Offload.of(self.spec)
+        if self.spec.quantization:
+            raise InvalidRequestError(
+                "A GGUF file is quantised already; choose one of another quantisation instead."
+            )
+        base = read_header(Path(self.model_path))
+        if base.is_adapter:
+            raise UnsafeModelFileError(
+                f"{Path(self.model_path).name} is an adapter, not a model; choose the base model."
+            )
+        if base.number("split.count") > 1:
+            # llama.cpp would open the other parts by name, and nothing has checked those.
+            raise UnsafeModelFileError(
+                f"{Path(self.model_path).name} is one part of a model; join the parts into one file."
+            )
+        self._gate = AdapterGate(self.spec, base)
+        self._gate.admit(self.spec.adapters)
+
+    def _load_parameters(self) -> dict[str, Any]:
+        return self._parameters_with(self._batch_setting())
+
+    def _parameters_with(self, setting: BatchSetting) -> dict[str, Any]:
+        embedding = self.spec.embedding
+        return {
+            "path": str(Path(self.model_path).absolute()),
+            "cpu_seconds": self.options.load_cpu_seconds,
+            "family": self.spec.family,
+            "offload": asdict(Offload.of(self.spec)),
+            "flash_attention": self.spec.use_flash_attention,
+            "context_length": self.spec.context_length,
+            "parallel": self.options.parallel,
+            "batch_invariant": self.spec.batch_invariant,
+            "embedding": asdict(embedding) if embedding else None,
+            "layout": {"threads": self._threads(), **asdict(setting)},
+        }
+
+    def _batch_setting(self) -> BatchSetting:
+        """As given, else as measured where that is wanted; a chat engine's own vectors are not."""
+        given = BatchSetting(self.options.embedding_lanes, self.options.pack_tokens)
+        if given != BatchSetting() or not self.options.batch_settings or not self.spec.embedding:
+            return given
+        remembered = BatchSettings(Path(self.options.batch_settings))
+        return remembered.setting(self.spec, self._threads(), self._measure)
+
+    def _measure(self) -> Measured:
+        """Try in a child of its own: what it leaves behind, or crashes at, goes with it."""
+        child = ChildProcess(self._child_spec())
+        try:
+            child.wait_ready()
+            child.request(
+                "load", self.options.load_seconds, **self._parameters_with(BatchSetting())
+            )
+            found = child.request("measure", self.options.measure_seconds).header
+        finally:
+            child.stop(0)
+        setting = BatchSetting(**found["setting"])
+        return Measured(setting, found["trials"], disturbed=found["disturbed"])
+
+
+class LlamaEngine(LlamaCppEngine):
+    family = "llama"
+
+
+class DeepSeekEngine(LlamaCppEngine):
+    family = "deepseek"
+
+
+class QwenEngine(LlamaCppEngine):
+    family = "qwen"

@@ -1,0 +1,325 @@
+"""A thin layer over llama.cpp's C interface; imported in an engine's child only.
+
+The process ends with its engine, so nothing here is freed one by one.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from llama_cpp import llama_cpp as api
+
+# By name: as ``np.ctypeslib`` it is imported at first use, and two threads that use it first at once
+# end in numpy's own recursion.
+from numpy import ctypeslib
+from numpy.typing import NDArray
+
+from engines.exceptions import AdapterMismatchError, EngineError
+from engines.runtimes.llama_cpp.devices import check_offloaded, place
+from engines.runtimes.llama_cpp.wordpiece import WordPieces
+from engines.runtimes.llama_cpp.wordpiece_vocab import word_pieces_of
+from engines.runtimes.offload import Offload
+
+GGML_WARN = 3
+GGML_ERROR = 4
+"""``enum ggml_log_level`` of ggml.h."""
+LAST_ERRORS = 2
+"""The first names the cause, the second what could not be done."""
+LONGEST_REASON = 300
+NO_ROOM = 1
+ABORTED = 2
+"""What ``llama_decode`` returns besides 0 (llama.h)."""
+FROM_START = TO_END = -1
+RENDER_CONTROL = False
+WITH_DATA = True
+POOLINGS = {
+    "model": api.LLAMA_POOLING_TYPE_UNSPECIFIED,
+    "mean": api.LLAMA_POOLING_TYPE_MEAN,
+    "cls": api.LLAMA_POOLING_TYPE_CLS,
+    "last": api.LLAMA_POOLING_TYPE_LAST,
+}
+
+
+@dataclass
+class NativeLog:
+    """What llama.cpp says: warnings go to stderr, two facts are kept."""
+
+    errors: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_ERRORS))
+    """The last lines at level error."""
+    offloaded: str = ""
+    """``n/m`` layers on a GPU, as the loader reports them."""
+    callback: Any = field(init=False)
+    """Referenced for as long as native code may call it."""
+
+    def __post_init__(self) -> None:
+        self.callback = api.llama_log_callback(self._take)
+        api.llama_log_set(self.callback, ctypes.c_void_p(0))
+
+    def _take(self, level: int, text: bytes, _data: object) -> None:
+        line = text.decode("utf-8", "replace")
+        if "offloaded " in line and " layers" in line:
+            self.offloaded = line.split("offloaded ")[1].split(" layers")[0]
+        if level == GGML_ERROR and line.strip():
+            self.errors.append(_printable(line.strip()))
+        if level in (GGML_WARN, GGML_ERROR):
+            sys.stderr.write(line)
+
+    @property
+    def reason(self) -> str:
+        """Why the last operation failed, short and printable: it may quote the file."""
+        return "; ".join(self.errors) or "no reason given"
+
+
+def _printable(line: str) -> str:
+    return "".join(sign if sign.isprintable() else " " for sign in line)[:LONGEST_REASON]
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and its vocabulary."""
+
+    handle: Any
+    vocab: Any
+    log: NativeLog
+    flash_attention: bool = True
+    """Where the model and the device have it."""
+    words: WordPieces | None = None
+    """Reads ordinary text instead of llama.cpp, where the vocabulary is of this kind."""
+
+    @property
+    def context_limit(self) -> int:
+        return int(api.llama_model_n_ctx_train(self.handle))
+
+    @property
+    def forgets(self) -> bool:
+        """Whether a layer keeps less than every token: a window of the last ones, or a state of them all."""
+        return bool(
+            api.llama_model_n_swa(self.handle)
+            or api.llama_model_is_recurrent(self.handle)
+            or api.llama_model_is_hybrid(self.handle)
+        )
+
+    @property
+    def dimension(self) -> int:
+        return int(api.llama_model_n_embd_out(self.handle))
+
+    def description(self) -> str:
+        buffer = ctypes.create_string_buffer(256)
+        api.llama_model_desc(self.handle, buffer, len(buffer))
+        return buffer.value.decode("utf-8", "replace")
+
+    def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
+        """Token ids; a lone surrogate counts as ``?``, NUL is an ordinary character."""
+        if self.words is not None and not parse_special:
+            return self.words.tokens(text, add_special=add_special)
+        data = text.encode("utf-8", "replace")
+        room = len(data) + 8
+        for _ in range(2):
+            tokens = (api.llama_token * room)()
+            count = api.llama_tokenize(
+                self.vocab, data, len(data), tokens, room, add_special, parse_special
+            )
+            if count >= 0:
+                return list(tokens[:count])
+            room = -count
+        raise EngineError("The model's tokenizer cannot read this text; shorten it.")
+
+    def piece(self, token: int) -> bytes:
+        """The token's bytes; nothing for a control token."""
+        room = 64
+        for _ in range(2):
+            buffer = ctypes.create_string_buffer(room)
+            size = api.llama_token_to_piece(self.vocab, token, buffer, room, 0, RENDER_CONTROL)
+            if size >= 0:
+                return buffer.raw[:size]
+            room = -size
+        return b""
+
+    def token_text(self, token: int) -> str:
+        """The token as the vocabulary writes it; empty for a token the model does not have."""
+        text: bytes | None = api.llama_vocab_get_text(self.vocab, token) if token >= 0 else None
+        return (text or b"").decode("utf-8", "replace")
+
+
+def load_model(path: str, offload: Offload, *, flash_attention: bool = True) -> LoadedModel:
+    """Load a GGUF file, mapped.
+
+    Raises EngineError when the file does not load or a GPU that was asked for does not hold it.
+    """
+    log = NativeLog()
+    api.llama_backend_init()
+    parameters = api.llama_model_default_params()
+    parameters.load_mode = api.LLAMA_LOAD_MODE_MMAP
+    # Referenced until the model is loaded.
+    arrays = place(parameters, offload)
+    handle = api.llama_model_load_from_file(path.encode(), parameters)
+    if not handle:
+        raise EngineError(
+            f"llama.cpp cannot load this model file ({log.reason}); "
+            "verify the file or choose another model."
+        )
+    del arrays
+    check_offloaded(offload, log.offloaded)
+    vocab = api.llama_model_get_vocab(handle)
+    words = word_pieces_of(handle, vocab)
+    return LoadedModel(handle, vocab, log, flash_attention=flash_attention, words=words)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextShape:
+    """How much one context can take at once, in tokens and sequences."""
+
+    context: int
+    """Of all sequences together, or of each where they are apart."""
+    batch: int
+    sequences: int = 1
+    threads: int = 1
+    apart: bool = False
+    """Whether each sequence has cells of its own."""
+    pooling: str | None = None
+    """Set for a context that embeds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What one sequence adds to a batch."""
+
+    tokens: Sequence[int]
+    start: int
+    """Position of the first of them in the sequence."""
+    sequence: int
+    speaks: bool = True
+    """Whether the last token's output is wanted."""
+
+
+class NativeContext:
+    """One llama.cpp context; not thread-safe."""
+
+    def __init__(self, model: LoadedModel, shape: ContextShape) -> None:
+        self.model = model
+        self.shape = shape
+        self.handle = api.llama_init_from_model(model.handle, _context_parameters(shape, model))
+        if not self.handle:
+            raise EngineError(
+                f"llama.cpp cannot make a context of {shape.context} tokens "
+                f"({model.log.reason}); ask for a shorter context."
+            )
+        self.memory = api.llama_get_memory(self.handle)
+        self._batch = _Batch(shape.batch)
+        self._abort: Any = None
+
+    def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
+        """Compute with these adapters and their scales only; the same ones again cost nothing."""
+        count = len(adapters)
+        handles = (api.llama_adapter_lora_p_ctypes * count)(*(handle for handle, _ in adapters))
+        scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
+        if api.llama_set_adapters_lora(self.handle, handles, count, scales):
+            raise AdapterMismatchError("llama.cpp refuses to use these adapters together.")
+
+    def clear(self) -> None:
+        """Forget everything; an encoder has nothing to forget."""
+        if self.memory:
+            api.llama_memory_clear(self.memory, WITH_DATA)
+
+    def use_threads(self, count: int) -> None:
+        api.llama_set_n_threads(self.handle, count, count)
+
+    def forget(self, sequence: int, start: int = FROM_START) -> None:
+        """Free the cells of one sequence, or those from a position on where the model keeps every token."""
+        api.llama_memory_seq_rm(self.memory, sequence, start, TO_END)
+
+    def decode(self, parts: Sequence[Part]) -> int:
+        """Compute one batch, the parts in this order; llama_decode's code."""
+        return int(api.llama_decode(self.handle, self._batch.fill(parts, all_outputs=False)))
+
+    def encode(self, texts: Sequence[Sequence[int]]) -> int:
+        """Compute a batch of whole texts for their vectors; llama_decode's code."""
+        parts = [Part(tokens, 0, number) for number, tokens in enumerate(texts)]
+        return int(api.llama_decode(self.handle, self._batch.fill(parts, all_outputs=True)))
+
+    def abort_when(self, asked: Callable[[], bool] | None) -> None:
+        """Let a running computation be given up; ``None`` takes the question away again.
+
+        It is asked once per operation of the graph, so only for a long prompt.
+        """
+        callback = api.ggml_abort_callback() if asked is None else _abort_callback(asked)
+        api.llama_set_abort_callback(self.handle, callback, None)
+        self._abort = callback
+
+    def vector(self, sequence: int) -> NDArray[np.float32] | None:
+        """Copy of a sequence's pooled vector, (d,) float32."""
+        pointer = api.llama_get_embeddings_seq(self.handle, sequence)
+        if not pointer:
+            return None
+        view = ctypeslib.as_array(pointer, shape=(self.model.dimension,))
+        return view.astype(np.float32)
+
+
+def _abort_callback(asked: Callable[[], bool]) -> Any:
+    return api.ggml_abort_callback(lambda _data: asked())
+
+
+def _context_parameters(shape: ContextShape, model: LoadedModel) -> Any:
+    parameters = api.llama_context_default_params()
+    parameters.n_ctx = shape.context * (shape.sequences if shape.apart else 1)
+    parameters.n_batch = parameters.n_ubatch = shape.batch
+    parameters.n_seq_max = shape.sequences
+    parameters.n_threads = parameters.n_threads_batch = shape.threads
+    parameters.flash_attn_type = (
+        api.LLAMA_FLASH_ATTN_TYPE_AUTO
+        if model.flash_attention
+        else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    )
+    parameters.no_perf = True
+    # No sequence goes back in its past, so a layer with a window needs no cells beyond it.
+    parameters.swa_full = False
+    # Apart, each sequence gets an equal share of the context and no more.
+    parameters.kv_unified = not shape.apart
+    if shape.pooling is not None:
+        parameters.embeddings = True
+        parameters.pooling_type = POOLINGS[shape.pooling]
+    return parameters
+
+
+class _Batch:
+    """Arrays for one llama_decode call, filled without a Python step per token."""
+
+    def __init__(self, room: int) -> None:
+        self._token = np.zeros(room, np.int32)
+        self._position = np.zeros(room, np.int32)
+        self._sequence = np.zeros(room, np.int32)
+        self._count = np.ones(room, np.int32)
+        self._output = np.zeros(room, np.int8)
+        address = self._sequence.ctypes.data
+        self._pointers = (address + 4 * np.arange(room)).astype(np.uintp)
+        self._struct = api.llama_batch(
+            token=_pointer(self._token, ctypes.c_int32),
+            embd=None,
+            pos=_pointer(self._position, ctypes.c_int32),
+            n_seq_id=_pointer(self._count, ctypes.c_int32),
+            seq_id=_pointer(self._pointers, ctypes.POINTER(ctypes.c_int32)),
+            logits=_pointer(self._output, ctypes.c_int8),
+        )
+
+    def fill(self, parts: Sequence[Part], *, all_outputs: bool) -> Any:
+        at = 0
+        for part in parts:
+            end = at + len(part.tokens)
+            self._token[at:end] = part.tokens
+            self._position[at:end] = np.arange(part.start, part.start + len(part.tokens))
+            self._sequence[at:end] = part.sequence
+            self._output[at:end] = all_outputs
+            self._output[end - 1] = all_outputs or part.speaks
+            at = end
+        self._struct.n_tokens = at
+        return self._struct
+
+
+def _pointer(array: NDArray[Any], kind: Any) -> Any:
+    return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))

@@ -1,0 +1,66 @@
+"""How the next token is chosen; imported in an engine's child only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llama_cpp import llama_cpp as api
+
+from engines.runtimes.llama_cpp.constraint import Constraint, address_of, mark_namer
+from engines.runtimes.llama_cpp.native import LoadedModel
+from engines.runtimes.text.families import UNKNOWN, Family
+from engines.runtimes.text.generation import GenerationOptions
+from engines.runtimes.text.grammars import grammar_of
+
+PENALTY_WINDOW = 64
+"""Tokens that penalties look back on."""
+
+
+def sampler_of(
+    model: LoadedModel,
+    options: GenerationOptions,
+    family: Family = UNKNOWN,
+    *,
+    reasoning: bool = False,
+) -> Any:
+    """A chain in llama.cpp's usual order: penalties, then greedy or the filters and a draw; the caller frees it.
+
+    First comes the grammar, if the options ask for one; ``reasoning`` says that the prompt has opened a
+    reasoning. Raises InvalidRequestError for a schema that cannot be kept.
+    """
+    grammar = grammar_of(options, family, mark_namer(model), reasoning=reasoning)
+    first = [] if grammar is None else [Constraint(model, grammar).native]
+    chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
+    for part in (*first, *_penalties(model, options), *_choice(options)):
+        api.llama_sampler_chain_add(chain, part)
+    return chain
+
+
+def check_kept(chain: Any) -> None:
+    """InvalidRequestError when the answer that a chain has chosen broke off: its schema asks too much."""
+    if api.llama_sampler_chain_n(chain):
+        Constraint.check(address_of(api.llama_sampler_chain_get(chain, 0)))
+
+
+def _penalties(model: LoadedModel, options: GenerationOptions) -> list[Any]:
+    return [
+        api.llama_sampler_init_penalties(
+            int(api.llama_vocab_n_tokens(model.vocab)),
+            PENALTY_WINDOW,
+            options.repeat_penalty,
+            options.frequency_penalty,
+            options.presence_penalty,
+        )
+    ]
+
+
+def _choice(options: GenerationOptions) -> list[Any]:
+    if options.temperature == 0:
+        return [api.llama_sampler_init_greedy()]
+    return [
+        api.llama_sampler_init_top_k(options.top_k),
+        api.llama_sampler_init_top_p(options.top_p, 1),
+        api.llama_sampler_init_min_p(options.min_p, 1),
+        api.llama_sampler_init_temp(options.temperature),
+        api.llama_sampler_init_dist(options.seed),
+    ]

@@ -1,0 +1,362 @@
+"""What runtimes behind a server of their own share: its address, checked vectors, plain sentences."""
+
+from __future__ import annotations
+
+import abc
+import threading
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.exceptions import (
+    EngineError,
+    EngineNotLoadedError,
+    InvalidRequestError,
+    SamError,
+    TextNotEmbeddableError,
+)
+from engines.runtimes.base import ChatMessage, EmbeddingBatch, ModelStatus
+from engines.runtimes.specified import SpecifiedEngine
+from engines.runtimes.streaming import check_thinking, checked_messages
+from engines.runtimes.text.families import family_of
+from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
+from engines.runtimes.text.reasoning import ReasoningSplitter
+from engines.runtimes.text_batches import batches
+from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, usable_row
+from engines.specs import EmbeddingSpec
+
+LARGEST_ANSWER = 8_000_000
+"""Characters; a server that goes on beyond this is not answering any more."""
+QUOTED = 300
+MOST_SHOWN = 8
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteOptions:
+    """How a server is spoken to. Times in seconds."""
+
+    api_key: str = field(default="", repr=False)
+    connect_seconds: float = 10.0
+    read_seconds: float = 600.0
+    """Longest wait for vectors, or for the next piece of an answer."""
+    ping_seconds: float = 2.0
+    """How long a server may take to show that it is there."""
+    check_seconds: float = 30.0
+    """How long it may take to list its models."""
+
+
+RemoteOptionsT = TypeVar("RemoteOptionsT", bound=RemoteOptions)
+
+
+class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
+    """A model that a server runs; thread-safe, and as parallel as the server is.
+
+    Nothing the server sends is trusted: sizes are limited, vectors checked, its messages quoted
+    in printable characters only. HostUnavailableError (transient) says that it cannot be reached
+    or is busy, EngineError that it cannot do this.
+    """
+
+    default_endpoint: ClassVar[str]
+
+    endpoint: str
+    """Address of the server, checked."""
+
+    def _prepare(self) -> None:
+        self.endpoint = checked_endpoint(self.spec.endpoint or self.default_endpoint)
+        self._family = family_of(self.spec.family)
+
+    @classmethod
+    @abc.abstractmethod
+    def list_models(cls, place: str, options: RemoteOptionsT | None = None) -> list[str]:
+        """Names of the models the server at ``place`` has; HostUnavailableError, EngineError."""
+
+    @abc.abstractmethod
+    def _connect(self) -> dict[str, Any]:
+        """Make sure that the server has the model; facts about it for JSON."""
+
+    @abc.abstractmethod
+    def _disconnect(self) -> None:
+        """Let go of the server; safe to call twice."""
+
+    @abc.abstractmethod
+    def _ping(self) -> None:
+        """Return when the server answers; raise SamError when it does not."""
+
+    @abc.abstractmethod
+    def _answer(
+        self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
+    ) -> Generator[Piece, None, Ending]:
+        """What the server says; ``given`` names the options that the caller set."""
+
+    @abc.abstractmethod
+    def _vectors(self, texts: list[str]) -> list[Any]:
+        """The server's vectors of one batch, as it sent them."""
+
+    def check(self) -> None:
+        """Return when the server lists the model; HostUnavailableError, EngineError."""
+        options = replace(self.options, read_seconds=self.options.check_seconds)
+        self._require_listed(self.list_models(self.endpoint, options))
+
+    @classmethod
+    def served_name(cls, name: str) -> str:
+        """The name by which the server lists a model."""
+        return name
+
+    def _require_listed(self, names: Collection[str]) -> None:
+        for name in filter(None, (self.model_path, self.spec.embedding_model)):
+            if self.served_name(name) not in names:
+                raise EngineError(
+                    f"The server at {self.endpoint} has no model {quoted(name)!r}; it has "
+                    f"{quoted(', '.join(sorted(names)[:MOST_SHOWN])) or 'none'}."
+                )
+
+    def load_model(self) -> bool:
+        """Connect; True when the server has the model ready.
+
+        Raises HostUnavailableError or EngineError; the engine's status is then ``error``.
+        """
+        with self._lifecycle:
+            self.status = ModelStatus.LOADING
+            try:
+                self._info = self._connect()
+            except SamError:
+                self._disconnect()
+                self.is_loaded = False
+                self.status = ModelStatus.ERROR
+                raise
+            self.is_loaded = True
+            self.status = ModelStatus.READY
+            return True
+
+    def unload_model(self) -> bool:
+        """Let go of the server; what it frees is its own business."""
+        with self._lifecycle:
+            self.is_loaded = False
+            self.status = ModelStatus.UNAVAILABLE
+            self._disconnect()
+            self._info = {}
+            return True
+
+    def stream_pieces(
+        self,
+        prompt: str | Sequence[ChatMessage],
+        *,
+        cancelled: threading.Event | None = None,
+        **kwargs: Any,
+    ) -> Generator[Piece, None, Generation]:
+        """As the contract says; a server stops at its next piece, when its connection is closed."""
+        options = GenerationOptions.parse(kwargs)
+        given = frozenset(name for name, value in kwargs.items() if value is not None)
+        check_thinking(options, self._family)
+        checked = prompt if isinstance(prompt, str) else checked_messages(prompt)
+        answer = self._answer(checked, options, given)
+        return self._collect(_until(cancelled, answer))
+
+    def _collect(
+        self, answer: Generator[Piece, None, Ending]
+    ) -> Generator[Piece, None, Generation]:
+        self._need_loaded()
+        splitter = ReasoningSplitter(self._family.reasoning)
+        collected = Collected()
+        try:
+            while True:
+                piece = next(answer)
+                is_sorted = piece.is_reasoning or piece.tool_call is not None
+                parts = [piece] if is_sorted else splitter.add(piece.text)
+                yield from collected.take(parts)
+        except StopIteration as end:
+            ending: Ending = end.value
+        finally:
+            answer.close()
+        yield from collected.take(splitter.finish())
+        return collected.generation(ending)
+
+    def embed(self, text: str) -> list[float]:
+        """Vector of ``text`` as a document; TextNotEmbeddableError when it has none."""
+        return _single(self.embed_documents([text]))
+
+    def embed_query(self, text: str) -> list[float]:
+        """Vector of ``text`` as a question; TextNotEmbeddableError when it has none."""
+        return _single(self._embed([text], self._embedding().query_prefix))
+
+    def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
+        """Vectors (n, d) float32 and a sentence for each text that has none."""
+        return self._embed(texts, self._embedding().document_prefix)
+
+    def is_available(self) -> bool:
+        """Whether the server is there now; asks it."""
+        if not self.is_loaded:
+            return False
+        try:
+            self._ping()
+        except SamError:
+            return False
+        return True
+
+    def get_engine_info(self) -> dict[str, Any]:
+        """Facts for JSON; what the server told when it was connected."""
+        base = super().get_engine_info()
+        return {**base, "family": self.spec.family, "endpoint": self.endpoint, **self._info}
+
+    def close(self) -> None:
+        self.unload_model()
+
+    def _embedding(self) -> EmbeddingSpec:
+        return self.spec.embedding or EmbeddingSpec(dimension=0, max_tokens=0)
+
+    def _embed(self, texts: Sequence[str], prefix: str) -> EmbeddingBatch:
+        self._need_loaded()
+        rows: dict[int, NDArray[np.float32]] = {}
+        errors = {number: EMPTY for number, text in enumerate(texts) if not text.strip()}
+        for batch in batches([prefix + text for text in texts]):
+            wanted = [item for item in batch if item[0] not in errors]
+            if wanted:
+                self._embed_batch(wanted, rows, errors)
+        return self._as_batch(len(texts), rows, errors)
+
+    def _embed_batch(
+        self,
+        batch: list[tuple[int, str]],
+        rows: dict[int, NDArray[np.float32]],
+        errors: dict[int, str],
+    ) -> None:
+        """A batch the server refuses is asked for one by one: one text may be to blame."""
+        try:
+            vectors = self._checked_vectors([text for _, text in batch])
+        except InvalidRequestError as error:
+            if len(batch) == 1:
+                errors[batch[0][0]] = str(error)
+                return
+            for item in batch:
+                self._embed_batch([item], rows, errors)
+            return
+        for (number, _text), row in zip(batch, vectors, strict=True):
+            usable = usable_row(row, normalise=self._embedding().normalise)
+            if usable is None:
+                errors[number] = NO_NUMBERS
+            else:
+                rows[number] = usable
+
+    def _checked_vectors(self, texts: list[str]) -> NDArray[np.float32]:
+        given = self._vectors(texts)
+        try:
+            vectors = np.asarray(given, dtype=np.float32)
+        except (TypeError, ValueError):
+            vectors = np.empty((0, 0), np.float32)
+        wanted = self._embedding().dimension
+        if (
+            vectors.ndim != 2  # noqa: PLR2004 - a row of numbers per text
+            or len(vectors) != len(texts)
+            or (wanted and vectors.shape[1] != wanted)
+        ):
+            expected = f"{len(texts)} vectors" + (f" of {wanted} numbers" if wanted else "")
+            raise EngineError(
+                f"The server at {self.endpoint} was asked for {expected} and sent something else; "
+                "choose a model that embeds, or correct the entry."
+            )
+        return vectors
+
+    def _as_batch(
+        self, count: int, rows: dict[int, NDArray[np.float32]], errors: dict[int, str]
+    ) -> EmbeddingBatch:
+        widths = {len(row) for row in rows.values()}
+        if len(widths) > 1:
+            raise EngineError(
+                f"The server at {self.endpoint} sent vectors of different lengths; do not let it "
+                "change its model while texts are embedded."
+            )
+        width = widths.pop() if widths else self._embedding().dimension
+        vectors = np.full((count, width), np.nan, np.float32)
+        for number, row in rows.items():
+            vectors[number] = row
+        return EmbeddingBatch(vectors, errors)
+
+    def _need_loaded(self) -> None:
+        if not self.is_loaded:
+            raise EngineNotLoadedError(
+                f"Engine {self.engine_id} is not loaded; load it before using it."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What a server tells when an answer is complete."""
+
+    reason: str
+    prompt_tokens: int
+    answer_tokens: int
+
+
+class Collected:
+    """An answer as it grows."""
+
+    def __init__(self) -> None:
+        self._texts: dict[bool, list[str]] = {False: [], True: []}
+        self._size = 0
+
+    def take(self, pieces: Sequence[Piece]) -> Sequence[Piece]:
+        """Keep the pieces and pass them on; EngineError when the answer is over the limit."""
+        for piece in pieces:
+            self._size += len(piece.text)
+            self._texts[piece.is_reasoning].append(piece.text)
+        if self._size > LARGEST_ANSWER:
+            raise EngineError(
+                f"The server sent more than {LARGEST_ANSWER} characters; set max_tokens."
+            )
+        return pieces
+
+    def generation(self, ending: Ending) -> Generation:
+        return Generation(
+            text="".join(self._texts[False]),
+            tokens=(),
+            prompt_tokens=ending.prompt_tokens,
+            finish_reason=ending.reason,
+            reasoning="".join(self._texts[True]),
+            counted_tokens=ending.answer_tokens,
+        )
+
+
+def _until(
+    cancelled: threading.Event | None, answer: Generator[Piece, None, Ending]
+) -> Generator[Piece, None, Ending]:
+    with closing(answer):
+        while cancelled is None or not cancelled.is_set():
+            try:
+                yield next(answer)
+            except StopIteration as end:
+                ending: Ending = end.value
+                return ending
+    return Ending("cancelled", prompt_tokens=0, answer_tokens=0)
+
+
+def checked_endpoint(address: str) -> str:
+    """The address without a slash at its end; InvalidRequestError unless it is plain HTTP(S)."""
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or parts.username or parts.password or parts.query or parts.fragment:
+        raise InvalidRequestError(
+            "The address of an engine's server must be like http://host:8000/v1, without a user, "
+            "a query or a fragment; correct the entry."
+        )
+    return address.rstrip("/")
+
+
+def quoted(text: object) -> str:
+    """What a server said, fit to be shown: printable, short."""
+    words = "".join(letter if letter.isprintable() else " " for letter in str(text))
+    return words.strip()[:QUOTED]
+
+
+def _single(batch: EmbeddingBatch) -> list[float]:
+    if batch.errors:
+        raise TextNotEmbeddableError(batch.errors[0])
+    vector: list[float] = batch.vectors[0].tolist()
+    return vector

@@ -1,0 +1,208 @@
+"""What a caller may ask of a generation, and what it learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from engines.exceptions import InvalidRequestError
+from engines.runtimes.text.response_format import (
+    Choice,
+    Json,
+    checked_choice,
+    checked_format,
+    checked_tools,
+    forced_tools,
+    schema_of,
+)
+
+RANDOM_SEED = 0xFFFFFFFF
+LARGEST_STOP_LIST = 16
+RANGES: dict[str, tuple[float, float]] = {
+    "max_tokens": (0, 2**31 - 1),
+    "temperature": (0.0, 10.0),
+    "top_p": (0.0, 1.0),
+    "top_k": (0, 2**31 - 1),
+    "min_p": (0.0, 1.0),
+    "seed": (0, RANDOM_SEED),
+    "repeat_penalty": (0.1, 10.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "presence_penalty": (-2.0, 2.0),
+}
+FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
+"""Options that say what form an answer has."""
+WHOLE = frozenset({"max_tokens", "top_k", "seed"})
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationOptions:
+    """Sampling options; the defaults are llama.cpp's own."""
+
+    max_tokens: int = 0
+    """0 means as many as the context has room for."""
+    temperature: float = 0.8
+    """0 means greedy."""
+    top_p: float = 0.95
+    top_k: int = 40
+    min_p: float = 0.05
+    stop: tuple[str, ...] = ()
+    seed: int = RANDOM_SEED
+    """The default draws a fresh one."""
+    repeat_penalty: float = 1.0
+    frequency_penalty: float = 0.0
+    presence_penalty: float = 0.0
+    thinking: bool | None = None
+    """Whether a model with a thinking switch reasons first; ``None`` leaves it to the model."""
+    response_format: Json | None = None
+    """The form of the answer, as in OpenAI's API; ``None`` is plain text."""
+    tools: tuple[Json, ...] = ()
+    """What the model may call, as in OpenAI's API."""
+    tool_choice: Choice = "auto"
+    """``auto``, ``none``, ``required``, or the one tool that must be called."""
+    parallel_tool_calls: bool | None = None
+    """Whether an answer may call several tools; ``None`` leaves it to the model."""
+    owner: str = ""
+    """Whose answer it is: where the runtime can, what it read of the prompt stays computed for the next
+    of the same owner, for nobody else. Nothing is kept for nobody."""
+
+    @property
+    def schema(self) -> Json | None:
+        """The JSON schema that the answer must keep."""
+        return schema_of(self.response_format)
+
+    @property
+    def must_call(self) -> list[Json]:
+        """The functions of which one must be called."""
+        return forced_tools(tuple(self.tools), self.tool_choice)
+
+    @property
+    def may_call(self) -> list[Json]:
+        """The functions that the model may call if it wants to."""
+        return [tool["function"] for tool in self.tools] if self.tool_choice == "auto" else []
+
+    @property
+    def shown_tools(self) -> tuple[Json, ...]:
+        """The tools that the model is told of."""
+        return () if self.tool_choice == "none" else tuple(self.tools)
+
+    @property
+    def template_thinking(self) -> bool | None:
+        """The thinking switch for a template: an answer of a set form is not thought about unasked."""
+        return False if self.thinking is None and self.is_constrained else self.thinking
+
+    @property
+    def is_constrained(self) -> bool:
+        """Whether the answer must have a form that a model alone does not keep."""
+        return self.schema is not None or bool(self.must_call)
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> GenerationOptions:
+        """Options from keyword arguments; ``None`` means the default.
+
+        Raises InvalidRequestError that names the option and its range.
+        """
+        known = {field.name for field in fields(cls)}
+        values = {name: value for name, value in given.items() if value is not None}
+        for name in values:
+            if name not in known:
+                raise InvalidRequestError(
+                    f"There is no generation option {name!r}; known are {', '.join(sorted(known))}."
+                )
+        stop = _stop_words(values.pop("stop", ()))
+        thinking = _switch("thinking", values.pop("thinking", None))
+        form = _form(values)
+        owner = _owner(values.pop("owner", ""))
+        for name, value in values.items():
+            _check_number(name, value)
+        return cls(stop=stop, thinking=thinking, owner=owner, **form, **values)
+
+    def as_parameters(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model wants to be called."""
+
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """A finished answer."""
+
+    text: str
+    tokens: tuple[int, ...]
+    """Sampled token ids without the one that ended the answer."""
+    prompt_tokens: int
+    finish_reason: str
+    """``stop``, ``length`` or ``cancelled``."""
+    reasoning: str = ""
+    """What the model thought before it answered; no part of ``text``."""
+    reused_tokens: int = 0
+    """Tokens of the prompt that were computed for an earlier answer."""
+    counted_tokens: int = 0
+    """Tokens by the count of a server that does not tell which ones they were."""
+
+    @property
+    def completion_tokens(self) -> int:
+        """Tokens generated, reasoning included."""
+        return len(self.tokens) or self.counted_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of what a model says."""
+
+    text: str
+    is_reasoning: bool = False
+    """Thought, not answered."""
+    tool_call: ToolCall | None = None
+    """A call that the runtime itself told apart from the text."""
+
+
+def _form(values: dict[str, Any]) -> dict[str, Any]:
+    """What is asked of the answer's form, taken out of the values."""
+    tools = checked_tools(values.pop("tools", ()))
+    several = values.pop("parallel_tool_calls", None)
+    return {
+        "response_format": checked_format(values.pop("response_format", None)),
+        "tools": tools,
+        "tool_choice": checked_choice(values.pop("tool_choice", "auto"), tools),
+        "parallel_tool_calls": _switch("parallel_tool_calls", several),
+    }
+
+
+def _check_number(name: str, value: object) -> None:
+    low, high = RANGES[name]
+    kinds = (int,) if name in WHOLE else (int, float)
+    fits = isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+    if not fits:
+        kind = "a whole number" if name in WHOLE else "a number"
+        raise InvalidRequestError(f"{name} must be {kind} from {low} to {high}, not {value!r}.")
+
+
+def _switch(name: str, given: object) -> bool | None:
+    if given is None or isinstance(given, bool):
+        return given
+    raise InvalidRequestError(f"{name} must be true or false, not {given!r}.")
+
+
+def _owner(given: object) -> str:
+    if isinstance(given, str):
+        return given
+    raise InvalidRequestError(f"owner must be a text, not {given!r}.")
+
+
+def _stop_words(given: object) -> tuple[str, ...]:
+    words = (given,) if isinstance(given, str) else given
+    if (
+        isinstance(words, (list, tuple))
+        and len(words) <= LARGEST_STOP_LIST
+        and all(isinstance(word, str) for word in words)
+    ):
+        return tuple(words)
+    raise InvalidRequestError(f"stop must be a text or at most {LARGEST_STOP_LIST} texts.")

@@ -1,0 +1,30 @@
+"""Headers of model files: from this host's own copy, else from the first megabytes at the Hub."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from django.conf import settings
+
+from engines.gguf.header import GgufHeader
+from engines.gguf.reader import read_header
+from engines.models import CopyStatus, ModelCopy, ModelRevision
+from engines.services.catalog.copies import is_present, remote_file
+from engines.transfer.model_header import read_remote_header
+
+
+def local_header(revision: ModelRevision) -> GgufHeader | None:
+    """Return the header of this host's verified copy, or None without one."""
+    copy = ModelCopy.objects.filter(
+        revision=revision, host__name=settings.SAM_HOST_NAME, status=CopyStatus.DOWNLOADED
+    ).first()
+    return read_header(Path(copy.path)) if copy is not None and is_present(copy) else None
+
+
+def header_of(revision: ModelRevision) -> GgufHeader:
+    """Return a revision's header, asking the Hub when no copy is here.
+
+    Raises UnsafeModelFileError, and what asking the Hub raises.
+    """
+    here = local_header(revision)
+    return here or read_remote_header(remote_file(revision), token=settings.HF_TOKEN or None)

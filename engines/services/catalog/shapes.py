@@ -1,0 +1,49 @@
+"""The shapes of model files, read from their first megabytes at the Hub and kept with the revision."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+from django.conf import settings
+
+from engines.exceptions import SamError
+from engines.fit.model_shape import ModelShape
+from engines.models import ModelRevision
+from engines.transfer.model_header import HEADER_OPTIONS, read_remote_header
+from engines.transfer.remote_file import DownloadOptions, RemoteFile
+
+logger = logging.getLogger(__name__)
+
+ONE_ATTEMPT = replace(HEADER_OPTIONS, give_up_after=0.0)
+
+
+def known_shape(revision: ModelRevision | None) -> ModelShape | None:
+    """Return what was read of a revision's header before, or None."""
+    if revision is None or not revision.shape:
+        return None
+    return ModelShape.from_dict(revision.shape)
+
+
+def read_shape(
+    revision: ModelRevision, remote: RemoteFile, options: DownloadOptions = HEADER_OPTIONS
+) -> ModelShape:
+    """Read a revision's header at the Hub and keep its shape.
+
+    Raises UnsafeModelFileError and what asking the Hub raises; then nothing is kept.
+    """
+    header = read_remote_header(remote, token=settings.HF_TOKEN or None, options=options)
+    shape = ModelShape.from_header(header)
+    ModelRevision.objects.filter(pk=revision.pk).update(shape=shape.as_dict())
+    revision.shape = shape.as_dict()
+    return shape
+
+
+def try_to_read_shape(revision: ModelRevision, remote: RemoteFile) -> None:
+    """Read a shape that is not needed yet: a failure is logged, and the next need tries again."""
+    if revision.shape:
+        return
+    try:
+        read_shape(revision, remote, ONE_ATTEMPT)
+    except SamError as error:
+        logger.warning("the header of %s cannot be read yet: %s", revision, error)

@@ -1,0 +1,91 @@
+"""Which vector space a model's file gives: the small key under which its vectors are kept."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from engines.exceptions import InvalidRequestError
+from engines.models import CatalogModel, Fingerprint, ModelRevision
+from engines.models.validators import POOLINGS
+from engines.specs import DEFAULT_POOLING, EmbeddingSpec, ModelSource, fingerprint_digest
+
+
+def embedding_spec_of(model: CatalogModel, revision: ModelRevision) -> EmbeddingSpec:
+    """Return how a revision embeds: the curated fields, else what its file says.
+
+    Raises InvalidRequestError while the file's facts are not known.
+    """
+    facts: dict[str, Any] = revision.facts
+    dimension = model.embedding_dimension or facts.get("embedding_length")
+    max_tokens = facts.get("context_length") or model.context_length
+    if not (dimension and max_tokens and revision.sha256):
+        raise _unknown(model)
+    return EmbeddingSpec(
+        dimension=int(dimension),
+        max_tokens=int(max_tokens),
+        pooling=model.pooling or _stated_pooling(facts),
+        normalise=model.normalise,
+        query_prefix=model.query_prefix,
+        document_prefix=model.document_prefix,
+    )
+
+
+def _unknown(model: CatalogModel) -> InvalidRequestError:
+    if model.source == ModelSource.SERVER:
+        return InvalidRequestError(
+            f"{model.model_id} has not embedded anything yet. Does its server embed, and does the "
+            "entry say its context_length? Else give it an embedding_model."
+        )
+    return InvalidRequestError(
+        f"What {model.model_id} embeds to is not known before its file was read once; "
+        "download it to a host, then repeat the request."
+    )
+
+
+def _stated_pooling(facts: dict[str, Any]) -> str:
+    stated = facts.get("pooling")
+    return stated if stated in POOLINGS else DEFAULT_POOLING
+
+
+def spec_of(fingerprint: Fingerprint) -> EmbeddingSpec:
+    """Return the EmbeddingSpec that a stored fingerprint stands for."""
+    return EmbeddingSpec(**fingerprint.facts)
+
+
+def fingerprint_for(model: CatalogModel, revision: ModelRevision) -> Fingerprint:
+    """Return the vector space of a revision, recorded at first use.
+
+    Raises InvalidRequestError while the file's facts are not known.
+    """
+    spec = embedding_spec_of(model, revision)
+    digest = fingerprint_digest(model.runtime, revision.sha256, spec)
+    fingerprint, _ = Fingerprint.objects.get_or_create(
+        digest=digest, defaults={"revision": revision, "facts": asdict(spec)}
+    )
+    return fingerprint
+
+
+def embedder_of(
+    engine: CatalogModel, revision: ModelRevision | None
+) -> tuple[CatalogModel, ModelRevision | None]:
+    """Return who embeds for an engine: its companion as the catalog pins it, or itself."""
+    companion = engine.embedding_model
+    if companion is not None:
+        return companion, companion.current_revision
+    return engine, revision
+
+
+def known_fingerprint(
+    engine: CatalogModel | None, revision: ModelRevision | None
+) -> Fingerprint | None:
+    """Return the space an engine searches in, or None while its file's facts are not known."""
+    if engine is None:
+        return None
+    embedder, embedder_revision = embedder_of(engine, revision)
+    if embedder_revision is None:
+        return None
+    try:
+        return fingerprint_for(embedder, embedder_revision)
+    except InvalidRequestError:
+        return None

@@ -1,0 +1,108 @@
+"""Indexes keep up with what people write: embed what is missing, rebuild a file when it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from django.db.models import F, Q
+from django.db.models.functions import Greatest
+
+from engines.exceptions import ArtifactMissingError, IndexFileError
+from engines.files.artifacts import ArtifactStore
+from engines.models import Chunk, VectorIndex
+from engines.services.knowledge.embeddings import DocumentEmbedder, RangeCounts, embed_range
+from engines.services.knowledge.index_files import IndexFiles
+from engines.services.knowledge.indexes import (
+    build_file,
+    index_again,
+    missing_chunks,
+    should_compact,
+)
+
+PAGE = 1000
+
+
+def lagging_indexes(needed: Collection[int] = ()) -> list[VectorIndex]:
+    """Return the indexes that are live, or ``needed`` by id, and whose base was written to since.
+
+    Looks at the hint ``covered_seq`` only, so it costs the same for any amount of text.
+    """
+    wanted = Q(live_for__isnull=False) | Q(pk__in=needed)
+    return list(
+        VectorIndex.objects.filter(wanted, covered_seq__lt=F("base__write_seq"))
+        .select_related("base", "fingerprint__revision__model")
+        .distinct()
+    )
+
+
+def keep_up(
+    index_id: int,
+    embedder: DocumentEmbedder,
+    store: ArtifactStore,
+    scratch: Path,
+    checkpoint: Callable[[int], None],
+) -> str:
+    """Embed what one index lacks now, rebuild its file when that pays; returns a sentence.
+
+    What is written meanwhile is left to the next call. ``checkpoint`` gets the number of texts done and
+    may raise to stop; nothing done is lost.
+    """
+    index = index_again(index_id)
+    target = index.base.write_seq
+    counts = _embed_missing(index, target, embedder, checkpoint)
+    # Looked at before the hint says again that all is well: the hint is how damage was reported.
+    rebuild = should_compact(index) or (
+        index.covered_seq == 0 and not _has_sound_file(index, store)
+    )
+    if rebuild:
+        done = counts.embedded + counts.failed
+        build_file(index, store, scratch, checkpoint=lambda: checkpoint(done))
+    VectorIndex.objects.filter(pk=index_id).update(covered_seq=Greatest("covered_seq", target))
+    return _sentence(index, counts, rebuilt=rebuild)
+
+
+def _embed_missing(
+    index: VectorIndex,
+    target: int,
+    embedder: DocumentEmbedder,
+    checkpoint: Callable[[int], None],
+) -> RangeCounts:
+    embedded = failed = 0
+    for chunks in _missing_pages(index, target):
+        ids = [chunk.pk for chunk in chunks]
+        counts = embed_range(
+            index.base_id,
+            index.fingerprint_id,
+            min(ids),
+            max(ids),
+            embedder,
+            checkpoint=_beginning_at(embedded + failed, checkpoint),
+        )
+        embedded, failed = embedded + counts.embedded, failed + counts.failed
+    return RangeCounts(embedded, failed, already=0)
+
+
+def _missing_pages(index: VectorIndex, target: int) -> Iterator[list[Chunk]]:
+    after = index.covered_seq
+    while chunks := missing_chunks(index, after_seq=after, limit=PAGE, up_to_seq=target):
+        yield chunks
+        after = chunks[0].created_seq - 1
+
+
+def _beginning_at(done: int, checkpoint: Callable[[int], None]) -> Callable[[int], None]:
+    return lambda more: checkpoint(done + more)
+
+
+def _has_sound_file(index: VectorIndex, store: ArtifactStore) -> bool:
+    try:
+        IndexFiles(store).open(index)
+    except (ArtifactMissingError, IndexFileError):
+        return False
+    return True
+
+
+def _sentence(index: VectorIndex, counts: RangeCounts, *, rebuilt: bool) -> str:
+    failed = f", {counts.failed} could not be" if counts.failed else ""
+    built = " and its file was rebuilt" if rebuilt else ""
+    return f"Index {index.pk}: {counts.embedded} texts embedded{failed}{built}."

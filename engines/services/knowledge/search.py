@@ -1,0 +1,258 @@
+"""Search by meaning: file and delta give candidates, one statement decides what is live and theirs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.db.models import Q, QuerySet
+from numpy.typing import NDArray
+
+from engines.db.cursors import binary_cursor
+from engines.exceptions import ArtifactMissingError, IndexFileError, NotFoundError
+from engines.files.artifacts import ArtifactStore
+from engines.models import KnowledgeBase, VectorIndex
+from engines.services.knowledge.embedding_rows import decode_vectors
+from engines.services.knowledge.fingerprints import spec_of
+from engines.services.knowledge.index_files import IndexFiles
+from engines.services.knowledge.indexes import index_again
+from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
+from engines.services.people.bindings import Binding, request_binding
+from engines.vectors import IndexCache, ReadOnlyIndex, search_flat
+
+__all__ = [
+    "Binding",
+    "Hit",
+    "readable_bases",
+    "request_binding",
+    "search_bases",
+    "search_index",
+]
+
+logger = logging.getLogger(__name__)
+
+EmbedQuery = Callable[[VectorIndex], Sequence[float] | NDArray[np.float32]]
+"""Embeds the question with the embedder of that index, and no other."""
+
+MOST_CHOSEN = 10_000
+"""Passages of a filter's documents that are compared one by one; of more, the nearest are filtered."""
+SPARE = 16
+GROWTH = 4
+TRIES = 3
+
+# Candidates and delta in one statement, so in one snapshot: a document that is just being replaced is
+# seen as it was or as it is, never as neither. The score comes from the embedding of the chunk's own
+# hash, so a file that is stale or not ours can hide a text for a moment, but never show a wrong one.
+_CANDIDATES = """
+SELECT c.id, e.vector
+FROM (
+    SELECT unnest(%b::bigint[]) AS id
+    UNION
+    SELECT id FROM engines_chunk
+    WHERE base_id = %b AND created_seq > %b AND deleted_seq IS NULL
+) candidate
+JOIN LATERAL (
+    SELECT id, content_hash FROM engines_chunk
+    WHERE id = candidate.id AND base_id = %b AND deleted_seq IS NULL /* narrowed */ LIMIT 1
+) c ON true
+JOIN LATERAL (
+    SELECT vector FROM engines_embedding
+    WHERE fingerprint_id = %b AND content_hash = c.content_hash AND vector IS NOT NULL LIMIT 1
+) e ON true
+"""
+_OF_DOCUMENTS = """AND document_id IN (
+    SELECT id FROM engines_document
+    WHERE base_id = %b AND (%b::bigint[] IS NULL OR id = ANY(%b::bigint[]))
+          AND (%b::timestamptz IS NULL OR updated_at >= %b::timestamptz)
+          AND (%b::timestamptz IS NULL OR updated_at < %b::timestamptz)
+)"""
+_NARROWED = _CANDIDATES.replace("/* narrowed */", _OF_DOCUMENTS)
+_CHOSEN = """
+SELECT id FROM engines_chunk
+WHERE base_id = %b AND deleted_seq IS NULL /* narrowed */ LIMIT %b
+""".replace("/* narrowed */", _OF_DOCUMENTS)
+_TEXTS = """
+SELECT c.id, c.document_id, d.title, c.text, c.content_hash
+FROM engines_chunk c JOIN engines_document d ON d.id = c.document_id
+WHERE c.id = ANY(%b::bigint[]) AND c.base_id = %b AND c.deleted_seq IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A passage found; ``score`` is the cosine of question and text."""
+
+    chunk_id: int
+    document_id: int
+    base_id: int
+    title: str
+    text: str
+    score: float
+    content_hash: bytes
+
+
+def readable_bases(user: AbstractBaseUser | AnonymousUser) -> QuerySet[KnowledgeBase]:
+    """Return the bases whose content a person may read: own and those of own groups."""
+    if not isinstance(user, User):
+        return KnowledgeBase.objects.none()
+    return KnowledgeBase.objects.filter(Q(owner=user) | Q(group__in=user.groups.all()))
+
+
+def search_bases(
+    bindings: Sequence[tuple[int, VectorIndex]],
+    embed_query: EmbedQuery,
+    k: int,
+    store: ArtifactStore,
+    cache: IndexCache | None = None,
+    narrowed: SearchFilter = EVERYTHING,
+) -> list[Hit]:
+    """Return the k best passages of several bases, best first; equal scores by chunk id.
+
+    ``bindings`` are (base id, its index). The question is embedded once per space.
+    """
+    wanted = _Wanted(k, narrowed)
+    files = IndexFiles(store, cache) if cache else IndexFiles(store)
+    queries: dict[int, NDArray[np.float32]] = {}
+    found: list[list[Hit]] = []
+    for base_id, index in bindings:
+        if narrowed.bases and base_id not in narrowed.bases:
+            continue
+        if index.base_id != base_id:
+            raise IndexFileError(
+                f"Index {index.pk} is not of base {base_id}; read the bindings again."
+            )
+        if index.fingerprint_id not in queries:
+            queries[index.fingerprint_id] = np.asarray(embed_query(index), dtype=np.float32)
+        # A base may be deleted between reading the bindings and here: then it has no passages.
+        with suppress(NotFoundError):
+            found.append(_search(index, queries[index.fingerprint_id], wanted, files))
+    best = sorted(chain.from_iterable(found), key=lambda hit: (-hit.score, hit.chunk_id))[:k]
+    return [hit for hit in best if narrowed.min_score is None or hit.score >= narrowed.min_score]
+
+
+def search_index(
+    index: VectorIndex, query: NDArray[np.float32], *, k: int, store: ArtifactStore
+) -> list[Hit]:
+    """Return the k best passages of one index, live or not; ``query`` (d,) is of its own space."""
+    return _search(index, query, _Wanted(k), IndexFiles(store))
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """How many passages, and of which documents."""
+
+    k: int
+    narrowed: SearchFilter = EVERYTHING
+
+    def documents(self, base_id: int) -> list[Any]:
+        """Return the values of the statement that narrows documents."""
+        chosen = self.narrowed.documents
+        ids = list(chosen) if chosen else None
+        after, before = self.narrowed.updated_after, self.narrowed.updated_before
+        return [base_id, ids, ids, after, after, before, before]
+
+
+def _search(
+    index: VectorIndex, query: NDArray[np.float32], wanted: _Wanted, files: IndexFiles
+) -> list[Hit]:
+    """Search again when a passage was deleted between finding it and reading its text."""
+    for _ in range(TRIES):
+        current, opened = _open(index, files)
+        scores = _best(current, opened, query, wanted)
+        hits = _read(current, scores)
+        if len(hits) == len(scores):
+            break
+    return hits
+
+
+def _open(index: VectorIndex, files: IndexFiles) -> tuple[VectorIndex, ReadOnlyIndex | None]:
+    """Read the row as it is now and open its file; twice, because a file may just be replaced.
+
+    Without a sound file the rows answer alone, and the index is marked as lagging: upkeep rebuilds it.
+    """
+    current = index_again(index.pk)
+    try:
+        return current, files.open(current)
+    except (ArtifactMissingError, IndexFileError):
+        current = index_again(index.pk)
+    try:
+        return current, files.open(current)
+    except (ArtifactMissingError, IndexFileError) as error:
+        logger.warning("Index %s is searched without its file: %s", current.pk, error)
+        VectorIndex.objects.filter(pk=current.pk).update(covered_seq=0)
+        current.base_seq = None
+        return current, None
+
+
+def _best(
+    index: VectorIndex, opened: ReadOnlyIndex | None, query: NDArray[np.float32], wanted: _Wanted
+) -> dict[int, float]:
+    """Return chunk id → score of the k best live chunks, best first.
+
+    More is asked of the file as long as too many of its candidates are dead, or of other documents.
+    """
+    size, k = wanted.k + SPARE, wanted.k
+    chosen = _chosen(index, wanted)
+    while True:
+        if chosen is None:
+            candidates = opened.search(query, size).ids if opened else np.empty(0, np.int64)
+        else:
+            candidates = chosen
+        ids, vectors = _live(index, candidates, wanted)
+        alive = int(np.isin(candidates, ids).sum())
+        if alive >= k or len(candidates) < size or chosen is not None:
+            hits = search_flat(query, ids, vectors, k)
+            return dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
+        size *= GROWTH
+
+
+def _chosen(index: VectorIndex, wanted: _Wanted) -> NDArray[np.int64] | None:
+    """Return all chunks of the documents asked for; None when all are asked for, or too many."""
+    if not wanted.narrowed.narrows_documents:
+        return None
+    base_id = index.base_id
+    with binary_cursor() as cursor:
+        cursor.execute(_CHOSEN, [base_id, *wanted.documents(base_id), MOST_CHOSEN + 1])
+        ids = np.array([row[0] for row in cursor], dtype=np.int64)
+    return ids if len(ids) <= MOST_CHOSEN else None
+
+
+def _live(
+    index: VectorIndex, candidates: NDArray[np.int64], wanted: _Wanted
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    base_id, is_narrow = index.base_id, wanted.narrowed.narrows_documents
+    values = [
+        *(candidates.tolist(), base_id, index.base_seq or 0, base_id),
+        *(wanted.documents(base_id) if is_narrow else ()),
+        index.fingerprint_id,
+    ]
+    with binary_cursor() as cursor:
+        cursor.execute(_NARROWED if is_narrow else _CANDIDATES, values)
+        rows = cursor.fetchall()
+    ids = np.array([row[0] for row in rows], dtype=np.int64)
+    return ids, decode_vectors([row[1] for row in rows], spec_of(index.fingerprint).dimension)
+
+
+def _read(index: VectorIndex, scores: Mapping[int, float]) -> list[Hit]:
+    with binary_cursor() as cursor:
+        cursor.execute(_TEXTS, [list(scores), index.base_id])
+        rows = {row[0]: row for row in cursor}
+    return [
+        Hit(
+            chunk_id=pk,
+            document_id=rows[pk][1],
+            base_id=index.base_id,
+            title=rows[pk][2],
+            text=rows[pk][3],
+            score=score,
+            content_hash=bytes(rows[pk][4]),
+        )
+        for pk, score in scores.items()
+        if pk in rows
+    ]

@@ -1,0 +1,90 @@
+"""Which engines may answer for one that cannot be made ready, and the record that one did."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db.models import F, Q
+
+from engines.db.clock import ClockTimestamp, seconds_from_now
+from engines.exceptions import InvalidRequestError
+from engines.models import (
+    CatalogModel,
+    EngineFallback,
+    FallbackIncident,
+    ModelRevision,
+    ModelRole,
+    PreferenceSnapshot,
+)
+from engines.services.catalog.entries import catalog_visible_to
+
+ANY = "any"
+"""How a command names the rule for each engine."""
+NOTED_SECONDS = 60.0
+"""How exactly an incident knows its last request: its row is not written for each one."""
+QUIET_SECONDS = 600.0
+"""An incident is over when nobody needed the other engine for so long."""
+
+
+def fallback_set(engine: CatalogModel | None, answers: CatalogModel | None) -> EngineFallback:
+    """Name what answers for an engine (None: for any); None means each person's previous engine.
+
+    InvalidRequestError for an engine that does not chat, or for the same one twice.
+    """
+    for model in (engine, answers):
+        if model is not None and model.role != ModelRole.CHAT:
+            raise InvalidRequestError(f"{model.model_id} only embeds; choose engines that chat.")
+    if engine is not None and engine == answers:
+        raise InvalidRequestError("An engine cannot answer for itself; choose another.")
+    rule, _ = EngineFallback.objects.update_or_create(engine=engine, defaults={"answers": answers})
+    return rule
+
+
+def fallbacks_for(user: User, engine: CatalogModel) -> list[ModelRevision]:
+    """Return what may answer this person in place of an engine, the first choice first.
+
+    The engine's own rule comes before the rule for any engine; without a rule nothing answers.
+    """
+    rules = EngineFallback.objects.filter(Q(engine=engine) | Q(engine__isnull=True))
+    offered = catalog_visible_to(user).filter(role=ModelRole.CHAT).exclude(pk=engine.pk)
+    found: list[ModelRevision] = []
+    for rule in rules.order_by(F("engine").asc(nulls_last=True)).select_related("answers"):
+        revision = _revision_of(rule, user, engine)
+        allowed = revision is not None and offered.filter(pk=revision.model_id).exists()
+        if allowed and revision is not None and revision not in found:
+            found.append(revision)
+    return found
+
+
+def incident_note(revision_id: int, answered_by_id: int, reason: str) -> None:
+    """Record that one engine answers for another: one row for all requests until it is over."""
+    same = FallbackIncident.objects.filter(
+        revision=revision_id, answered_by=answered_by_id, ended_at__isnull=True
+    )
+    if same.exists():
+        same.filter(last_at__lt=seconds_from_now(-NOTED_SECONDS)).update(last_at=ClockTimestamp())
+        return
+    row = FallbackIncident(
+        revision_id=revision_id,
+        answered_by_id=answered_by_id,
+        reason=reason,
+        last_at=ClockTimestamp(),
+    )
+    FallbackIncident.objects.bulk_create([row], ignore_conflicts=True)
+
+
+def incidents_end() -> int:
+    """End the incidents that nobody met for a while; returns how many."""
+    quiet = FallbackIncident.objects.filter(
+        ended_at__isnull=True, last_at__lt=seconds_from_now(-QUIET_SECONDS)
+    )
+    return quiet.update(ended_at=F("last_at"))
+
+
+def _revision_of(rule: EngineFallback, user: User, engine: CatalogModel) -> ModelRevision | None:
+    if rule.answers is not None:
+        return rule.answers.current_revision
+    before = PreferenceSnapshot.objects.filter(user=user, engine__isnull=False)
+    last = before.exclude(engine=engine).order_by("-version").first()
+    if last is None or last.engine is None:
+        return None
+    return last.revision or last.engine.current_revision
