@@ -12,6 +12,6 @@ class MigrationsConfig(AppConfig):
 
     def ready(self) -> None:
         """Hear from below what was written, so that it is embedded at once and not at the next sweep."""
-        from migrations_app.upkeep import wake_base  # noqa: PLC0415 - models are ready only now
+        from migrations_app.plans.housekeeping import wake_base  # noqa: PLC0415 - models are ready only now
 
         on_knowledge_changed(wake_base)

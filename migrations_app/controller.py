@@ -14,18 +14,13 @@ from django.utils import timezone
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import KnowledgeBase
 from engines.services.catalog.entries import model_get
+from engines.services.hosts import refuse_leaving_host
 from engines.services.people.preferences import preference_of
-from migrations_app.host_care import refuse_leaving_host
 from migrations_app.models import Plan, Step
-from migrations_app.planning import (
-    Options,
-    plan_migration,
-    plan_re_embed,
-    plan_rollback,
-    preview_of,
-)
+from migrations_app.plans.planning import Options, plan_migration, plan_re_embed, plan_rollback
+from migrations_app.plans.preview import preview_of
+from migrations_app.plans.transitions import plan_start, request_cancel, retry_step
 from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus, StepStatus
-from migrations_app.transitions import plan_start, request_cancel, retry_step
 
 SYSTEM = "system"
 

@@ -11,20 +11,16 @@ from django.utils import timezone
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
 from engines.services.catalog.copies import clear_unsafe
-from engines.services.catalog.entries import (
-    ImportReport,
-    catalog_export,
-    catalog_import,
-    model_get,
-    pinned_revision,
-    starter_catalog,
-)
+from engines.services.catalog.entries import model_get
+from engines.services.catalog.exchange import ImportReport, catalog_export, catalog_import
+from engines.services.catalog.resolving import pinned_revision
+from engines.services.catalog.starter import starter_catalog
 from engines.specs import DownloadedModel, ModelInfo
 from migrations_app.controller import SYSTEM
 from migrations_app.models import Plan
-from migrations_app.planning import choose_host, plan_for_file
+from migrations_app.plans.planning import choose_host, plan_for_file
+from migrations_app.plans.transitions import plan_start, request_cancel
 from migrations_app.states import PlanKind, PlanStatus
-from migrations_app.transitions import plan_start, request_cancel
 
 FOLD_ORDER = (
     CopyStatus.DOWNLOADED,

@@ -14,8 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from engines.db.cursors import binary_cursor, prepared_cursor
 from engines.services.people.bindings import request_binding
 from engines.services.people.usage import today
-from migrations_app.live_hosts import _able, _able_with, _active_engine_on
 from migrations_app.openai_api.access import _owner
+from migrations_app.serving.hosts import _able, _able_with, _active_engine_on
 
 pytestmark = pytest.mark.django_db
 

@@ -29,7 +29,7 @@ from engines.services.people.fallbacks import incident_note
 from engines.services.people.preferences import Prompts, prompts_of
 from engines.services.people.snapshot import one_moment
 from engines.specs import AdapterSpec
-from migrations_app.token_stream import Event
+from migrations_app.serving.stream import Event
 from worker.conversation import Fitted, checked_messages, fitting
 from worker.engine_pool import engine_pool
 from worker.grounding import Passage, cite, passages_for, with_passages

@@ -14,8 +14,8 @@ from engines.runtimes.base import BaseModelEngine
 from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Step
+from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError
 from migrations_app.states import StepStatus
-from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError
 from worker.engine_pool import engine_pool
 from worker.lease import Lease
 from worker.progress import ProgressReporter

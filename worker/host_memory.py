@@ -18,7 +18,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engines.fit.engine_need import Need
-from migrations_app.live import redis_client
+from migrations_app.serving.redis_keys import redis_client
 from worker.identity import process_name
 
 TOLD_SECONDS = 15.0

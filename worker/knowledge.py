@@ -12,11 +12,11 @@ from engines.models import VectorIndex
 from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.keep_up import keep_up
 from migrations_app.models import Step
-from migrations_app.ranges import RangeClaim, claim_range, release_range
+from migrations_app.plans.embed_ranges import RangeClaim, claim_range, release_range
+from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError
 from migrations_app.states import StepStatus
 from migrations_app.steps.base import DrainingError
 from migrations_app.steps.re_embed import embed_claimed
-from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError
 from worker.context import WorkerContext
 from worker.guard import checked_id, guarded, in_transaction
 from worker.identity import new_owner

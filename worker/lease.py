@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from django.conf import settings
 from django.db import connection
 
+from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError
 from migrations_app.steps.base import DrainingError
-from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError
 from worker.guard import bounded_transaction
 from worker.periodic import PeriodicThread
 from worker.watchdog import is_draining

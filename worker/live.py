@@ -1,4 +1,4 @@
-"""Takes live requests and answers them; the other side of ``migrations_app.live``."""
+"""Takes live requests and answers them; the other side of ``migrations_app.serving.client``."""
 
 from __future__ import annotations
 
@@ -15,16 +15,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engines.exceptions import InvalidRequestError, SamError
-from migrations_app.live import (
-    REPLY_SECONDS,
-    error_fields,
-    redis_client,
-    reply_key,
-    request_key,
-    taken_key,
-)
-from migrations_app.live_load import Lease, engine_mark, hold, let_go, take, tell_engines
-from migrations_app.token_stream import error_event
+from migrations_app.serving.client import REPLY_SECONDS
+from migrations_app.serving.load import Lease, engine_mark, hold, let_go, take, tell_engines
+from migrations_app.serving.redis_keys import redis_client, reply_key, request_key, taken_key
+from migrations_app.serving.stream import error_event
+from migrations_app.serving.wire import error_fields
 from worker.answering import stream
 from worker.engine_pool import engine_pool
 from worker.guard import guarded

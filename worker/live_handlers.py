@@ -15,7 +15,7 @@ from engines.runtimes.base import BaseModelEngine, EmbeddingBatch
 from engines.services.knowledge.fingerprints import embedder_of, embedding_spec_of, spec_of
 from engines.services.people.bindings import request_binding
 from engines.specs import EmbeddingSpec
-from migrations_app.live import pack_vectors
+from migrations_app.serving.wire import pack_vectors
 from worker.answering import adapters_of, chat_engine, generate, revision_of, user_of
 from worker.engine_pool import engine_pool
 from worker.grounding import as_json, embedder, find

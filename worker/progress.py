@@ -10,10 +10,10 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 from redis.exceptions import RedisError
 
-from migrations_app.live import progress_key, redis_client
 from migrations_app.models import Plan, Step
+from migrations_app.plans.transitions import Claim
+from migrations_app.serving.redis_keys import progress_key, redis_client
 from migrations_app.states import PlanStatus, StepStatus
-from migrations_app.transitions import Claim
 
 logger = logging.getLogger(__name__)
 

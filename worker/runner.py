@@ -10,10 +10,7 @@ from django.db import close_old_connections
 from engines.exceptions import EngineCrashed, LoadCrashed, SamError
 from engines.faults import faultpoint
 from migrations_app.models import Step
-from migrations_app.states import task_name
-from migrations_app.steps import HANDLERS
-from migrations_app.steps.base import DrainingError, TryAgainError
-from migrations_app.transitions import (
+from migrations_app.plans.transitions import (
     MAX_FAILURES,
     CancelAskedError,
     Claim,
@@ -25,6 +22,9 @@ from migrations_app.transitions import (
     finish_step,
     release_step,
 )
+from migrations_app.states import task_name
+from migrations_app.steps import HANDLERS
+from migrations_app.steps.base import DrainingError, TryAgainError
 from worker.context import WorkerContext
 from worker.guard import checked_id, guarded, in_transaction, with_database
 from worker.identity import new_owner

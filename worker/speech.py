@@ -16,7 +16,7 @@ from engines.runtimes.text.generation import FORM, Generation, GenerationOptions
 from engines.runtimes.text.tool_calls import ToolCallReader
 from engines.runtimes.text.tool_prompts import written_out
 from engines.services.people.usage import usage_add
-from migrations_app.token_stream import Event
+from migrations_app.serving.stream import Event
 
 Prompt = str | list[ChatMessage]
 Pieces = Generator[Piece, None, Generation | None]

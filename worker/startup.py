@@ -10,8 +10,7 @@ from celery import signals
 from celery.exceptions import WorkerShutdown
 from django.conf import settings
 
-from engines.services.hosts import HostRefusedError
-from migrations_app.live_hosts import BEAT_SECONDS
+from engines.services.hosts import BEAT_SECONDS, HostRefusedError
 from migrations_app.wakeups import live_queue, work_queue
 from worker.engine_pool import engine_pool
 from worker.host import register

@@ -15,20 +15,19 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError
 from engines.models import KnowledgeBase
-from engines.services.hosts import hosts_lose
+from engines.services.hosts import SEEN_WITHIN, hosts_lose
 from engines.services.knowledge.documents import base_adopt_index
 from engines.services.knowledge.keep_up import lagging_indexes
 from engines.services.people.fallbacks import incidents_end
-from migrations_app.live_hosts import SEEN_WITHIN
 from migrations_app.models import Plan, Step
-from migrations_app.states import PlanStatus, StepStatus
-from migrations_app.transitions import claim_step, request_cancel
-from migrations_app.upkeep import (
+from migrations_app.plans.housekeeping import (
     end_stale_downloads,
     release_writers,
     retained_index_ids,
     wake_keep_up,
 )
+from migrations_app.plans.transitions import claim_step, request_cancel
+from migrations_app.states import PlanStatus, StepStatus
 from migrations_app.wakeups import publish_step
 from worker.tools import artifact_store, scratch_folder
 

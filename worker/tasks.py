@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from migrations_app.live import LIVE_KINDS
+from migrations_app.serving.client import LIVE_KINDS
 from migrations_app.states import ALL_TASKS
 from worker import startup
 from worker.knowledge import help_embedding, keep_index_up

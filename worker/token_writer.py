@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from redis import Redis
 from redis.exceptions import RedisError
 
-from migrations_app.token_stream import (
+from migrations_app.serving.stream import (
     BEAT_SECONDS,
     MOST_ENTRIES,
     STREAM_SECONDS,

@@ -17,7 +17,8 @@ from engines.services.catalog.copies import copy_of, engine_spec, is_present
 from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec
 from engines.vectors import IndexCache
-from migrations_app.live import LiveClient, RemoteEmbedder
+from migrations_app.serving.client import LiveClient
+from migrations_app.serving.embedder import RemoteEmbedder
 from worker.engine_pool import engine_pool
 
 INDEXES_OPEN = 64

@@ -8,11 +8,25 @@ from datetime import timedelta
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
-from engines.exceptions import IllegalMoveError, InvalidRequestError, NotFoundError, SamError
-from engines.models import CopyStatus, Host, HostEvent, HostInvitation, HostStatus, ModelCopy
+from engines.exceptions import (
+    ConflictError,
+    IllegalMoveError,
+    InvalidRequestError,
+    NotFoundError,
+    SamError,
+)
+from engines.models import (
+    CopyStatus,
+    Host,
+    HostEvent,
+    HostInvitation,
+    HostStatus,
+    ModelCopy,
+)
 from engines.models.hosts import HOST_NAME
 
 HOST_MOVES: dict[HostStatus, frozenset[HostStatus]] = {
@@ -167,3 +181,26 @@ def _refusal(name: str, token: str) -> str:
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+BEAT_SECONDS = 10.0
+"""How often a worker writes its host's ``last_seen``."""
+MISSED_BEATS = 5
+SEEN_WITHIN = timedelta(seconds=BEAT_SECONDS * MISSED_BEATS)
+"""A host that was silent longer is taken for lost."""
+
+
+def present_hosts() -> QuerySet[Host]:
+    """Return the active hosts that were seen lately, by the database's clock."""
+    return Host.objects.filter(
+        status=HostStatus.ACTIVE, last_seen__gt=seconds_from_now(-SEEN_WITHIN.total_seconds())
+    )
+
+
+def refuse_leaving_host(host: Host | None) -> None:
+    """Raise ConflictError when new work is meant for a host that takes none."""
+    if host is not None and host.status in LEAVING:
+        raise ConflictError(
+            f"The host {host.name} is {host.status} and takes no new work; make the plan again, "
+            "and another host is chosen."
+        )

@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 from engines.exceptions import SamError
 from engines.models import ModelRevision
 from engines.services.people.usage import usage_add
-from migrations_app.live import LiveClient, batched_texts, unpack_batch
-from migrations_app.live_stream import stream_answer
-from migrations_app.openai_api import answers
+from migrations_app.openai_api import responses as answers
 from migrations_app.openai_api.access import (
     ACTIVE,
     caller,
@@ -30,7 +28,14 @@ from migrations_app.openai_api.access import (
     models_for,
     spender,
 )
-from migrations_app.openai_api.bodies import (
+from migrations_app.openai_api.errors import (
+    INTERNAL,
+    NOT_ALLOWED,
+    NOT_FOUND,
+    RefusedError,
+    error_response,
+)
+from migrations_app.openai_api.requests import (
     Asked,
     AskedVectors,
     Body,
@@ -39,14 +44,11 @@ from migrations_app.openai_api.bodies import (
     embedding_request,
     read_body,
 )
-from migrations_app.openai_api.errors import (
-    INTERNAL,
-    NOT_ALLOWED,
-    NOT_FOUND,
-    RefusedError,
-    error_response,
-)
-from migrations_app.token_stream import SAID, Event
+from migrations_app.serving.client import LiveClient
+from migrations_app.serving.embedder import batched_texts
+from migrations_app.serving.stream import SAID, Event
+from migrations_app.serving.stream_client import stream_answer
+from migrations_app.serving.wire import unpack_batch
 
 logger = logging.getLogger(__name__)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from migrations_app.plans.transitions import Outcome
 from migrations_app.steps.backup import back_up
 from migrations_app.steps.base import StepContext
 from migrations_app.steps.fetch import delete_model, download_model, fetch_engine, verify_model
@@ -11,7 +12,6 @@ from migrations_app.steps.probe import probe
 from migrations_app.steps.re_embed import catch_up, re_embed
 from migrations_app.steps.settle import resettle, settle
 from migrations_app.steps.switch import cut_back, cut_over
-from migrations_app.transitions import Outcome
 
 Handler = Callable[[StepContext], Outcome]
 

@@ -16,8 +16,8 @@ from engines.files.artifacts import Artifact
 from engines.services.people.adapters import adapters_of
 from engines.services.people.snapshot import one_moment, person_members
 from migrations_app.models import Backup, Plan
+from migrations_app.plans.transitions import Outcome
 from migrations_app.steps.base import StepContext, half
-from migrations_app.transitions import Outcome
 
 FORMAT = "sam-backup-1"
 MEMBERS_BEFORE_HALF = 8

@@ -14,10 +14,10 @@ from engines.models import Host, KnowledgeBase, ModelRevision
 from engines.runtimes.base import BaseModelEngine
 from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
-from migrations_app.live import LiveClient
 from migrations_app.models import Plan, Step
+from migrations_app.plans.transitions import Claim
+from migrations_app.serving.client import LiveClient
 from migrations_app.states import task_name
-from migrations_app.transitions import Claim
 
 
 class TryAgainError(SamError):

@@ -36,10 +36,10 @@ from engines.transfer.download import download
 from engines.transfer.remote_file import Progress, RemoteFile
 from engines.transfer.verify import Content, verify_file
 from migrations_app.models import Plan
+from migrations_app.plans.housekeeping import retained_index_ids
+from migrations_app.plans.transitions import LeaseLostError, Outcome
 from migrations_app.states import PlanStatus
 from migrations_app.steps.base import DrainingError, StepContext, half, required_host
-from migrations_app.transitions import LeaseLostError, Outcome
-from migrations_app.upkeep import retained_index_ids
 
 MIB = 1024 * 1024
 

@@ -24,6 +24,7 @@ from engines.services.knowledge.embeddings import Embedder, load_vectors
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.indexes import IndexCounts, index_counts
 from engines.services.knowledge.search import search_index
+from migrations_app.plans.transitions import Outcome
 from migrations_app.steps.base import (
     ProbeFailedError,
     StepContext,
@@ -31,8 +32,7 @@ from migrations_app.steps.base import (
     half,
     required_host,
 )
-from migrations_app.steps.spaces import going_on_without_deleted, moving, switches_of
-from migrations_app.transitions import Outcome
+from migrations_app.steps.index_switches import going_on_without_deleted, moving, switches_of
 
 PROBE_TOKENS = 16
 SAMPLE = 20

@@ -10,7 +10,7 @@ from engines.services.knowledge.embeddings import embed_range
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.indexes import build_file
 from migrations_app.models import EmbedRange
-from migrations_app.ranges import (
+from migrations_app.plans.embed_ranges import (
     RangeClaim,
     claim_range,
     create_ranges,
@@ -18,14 +18,14 @@ from migrations_app.ranges import (
     ranges_open,
     release_range,
 )
+from migrations_app.plans.transitions import Outcome
 from migrations_app.steps.base import StepContext, half, required_host
-from migrations_app.steps.spaces import (
+from migrations_app.steps.index_switches import (
     drain_tails,
     going_on_without_deleted,
     moving,
     prepare_switches,
 )
-from migrations_app.transitions import Outcome
 from migrations_app.wakeups import publish_ranges
 
 Checkpoint = Callable[[int], None]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engines.models import EngineDefault, EnginePreference, KnowledgeBase, ModelRevision
+from migrations_app.plans.transitions import Outcome
 from migrations_app.steps.base import StepContext, half, required_host
-from migrations_app.transitions import Outcome
 
 WARM_SECONDS = 300.0
 

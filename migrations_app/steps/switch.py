@@ -19,6 +19,7 @@ from engines.services.knowledge.indexes import is_ready
 from engines.services.people.adapters import adapters_invalidate, adapters_restore
 from engines.services.people.preferences import EngineChoice, preference_lock, preference_write
 from migrations_app.models import Plan, Step
+from migrations_app.plans.transitions import LeaseLostError, Outcome, mark_rolled_back
 from migrations_app.states import PlanKind, StepStatus
 from migrations_app.steps.base import (
     ChangedByOthersError,
@@ -27,7 +28,7 @@ from migrations_app.steps.base import (
     bases_of,
     half,
 )
-from migrations_app.steps.spaces import (
+from migrations_app.steps.index_switches import (
     ask_writers_to_embed,
     build_missing_files,
     drain_tails,
@@ -36,7 +37,6 @@ from migrations_app.steps.spaces import (
     prepare_switches,
     switches_of,
 )
-from migrations_app.transitions import LeaseLostError, Outcome, mark_rolled_back
 
 PATIENT_ROUNDS = 3
 """Switches tried while writers are free; then they embed on write until it is done."""

@@ -16,7 +16,7 @@ from django.db.backends.postgresql import base
 from psycopg import Connection, IsolationLevel
 from psycopg.pq import TransactionStatus
 
-from samproject.database.shelf import Place, Shelf
+from samproject.database.idle_connections import Place, Shelf
 
 ON_REQUEST = sys.maxsize
 """Prepare the statements that ask for it, and none because it was seen often."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.users import ServiceUser
 
-GUARD = Path(__file__).with_name("guard.py")
+EXEC_CHILD = Path(__file__).with_name("exec_child.py")
 MAX_LOG_BYTES = 10 * 1024 * 1024
 """A log above this size is set aside as ``.1`` when its process starts."""
 
@@ -113,7 +113,7 @@ def guarded(
     """Return the command line that runs ``argv`` as ``user`` and ends it when this process dies."""
     owner = "-" if user is None else f"{user.uid}:{user.gid}"
     # -I and -S: nothing from the environment or site-packages runs before the user is changed.
-    guard = [sys.executable, "-I", "-S", str(GUARD), str(int(death_signal)), str(os.getpid())]
+    guard = [sys.executable, "-I", "-S", str(EXEC_CHILD), str(int(death_signal)), str(os.getpid())]
     return [*guard, owner, *argv]
 
 

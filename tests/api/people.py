@@ -21,7 +21,7 @@ from engines.models import (
     ModelRole,
 )
 from migrations_app.models import Plan
-from migrations_app.planning import Options, plan_migration
+from migrations_app.plans.planning import Options, plan_migration
 
 PASSWORD = "a long password"
 GIB = 2**30

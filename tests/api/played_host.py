@@ -10,7 +10,7 @@ from typing import Any
 
 from redis import Redis
 
-from migrations_app.live import reply_key
+from migrations_app.serving.redis_keys import reply_key
 
 Answer = Callable[[str, dict[str, Any]], dict[str, Any]]
 

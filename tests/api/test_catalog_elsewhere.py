@@ -11,7 +11,8 @@ from rest_framework.test import APIClient
 
 from engines.models import CatalogModel
 from engines.services.catalog.copies import engine_spec
-from engines.services.catalog.entries import catalog_export, catalog_import, pinned_revision
+from engines.services.catalog.exchange import catalog_export, catalog_import
+from engines.services.catalog.resolving import pinned_revision
 from tests.api.people import Engines, People, make_plan, problem, use_engine
 
 SERVED = {

@@ -20,9 +20,9 @@ from engines.models import (
     ModelCopy,
     ModelRevision,
 )
-from engines.services.catalog.entries import model_resolve
+from engines.services.catalog.resolving import model_resolve
 from engines.specs import ANSWERS_AT_ONCE
-from migrations_app.planning import Options, plan_migration
+from migrations_app.plans.planning import Options, plan_migration
 from tests.api.people import GIB, Engines, People, problem, use_engine
 from tests.fit.shapes import Dense
 

@@ -23,8 +23,8 @@ from engines.models import (
 )
 from engines.services.catalog.copies import copy_downloaded, copy_of
 from migrations_app.models import Plan, Step
+from migrations_app.plans.transitions import plan_start
 from migrations_app.states import PlanKind
-from migrations_app.transitions import plan_start
 
 INSERT_ROWS = 2_000
 

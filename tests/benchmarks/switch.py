@@ -24,9 +24,9 @@ from engines.models import (
 )
 from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from migrations_app.models import IndexSwitch, Plan, Step
+from migrations_app.plans.transitions import Claim, Outcome, finish_step
 from migrations_app.states import PlanKind, PlanStatus, StepStatus
 from migrations_app.steps.switch import switch_effects
-from migrations_app.transitions import Claim, Outcome, finish_step
 
 DIMENSION = 384
 TAIL = 20

@@ -9,7 +9,7 @@ from deploy.demo.catalog import SYSTEM_PROMPTS, ensure_catalog
 from deploy.demo.engine_files import ENGINES, NEW, PERMUTED
 from deploy.demo.people import ensure_administrator, ensure_people
 from engines.models import CatalogModel, PromptTemplate
-from engines.services.catalog.entries import starter_catalog
+from engines.services.catalog.starter import starter_catalog
 
 pytestmark = pytest.mark.django_db
 

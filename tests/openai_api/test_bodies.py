@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from django.test import RequestFactory
 
-from migrations_app.openai_api.bodies import (
+from migrations_app.openai_api.errors import RefusedError
+from migrations_app.openai_api.requests import (
     chat_request,
     completion_request,
     embedding_request,
     read_body,
 )
-from migrations_app.openai_api.errors import RefusedError
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 CHAT = {"model": "sam", "messages": MESSAGES}

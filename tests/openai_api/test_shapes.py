@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from engines.exceptions import EngineCrashed, InvalidRequestError, NotFoundError, SamError
-from migrations_app.live_stream import EngineLoadingError
-from migrations_app.openai_api.answers import (
+from migrations_app.openai_api.errors import RefusedError, error_body, error_response
+from migrations_app.openai_api.responses import (
     CompletionShape,
     Opening,
     Shape,
     chunks,
     whole_answer,
 )
-from migrations_app.openai_api.errors import RefusedError, error_body, error_response
-from migrations_app.token_stream import Event, StreamBrokenError, error_event, raise_error
+from migrations_app.serving.stream import Event, StreamBrokenError, error_event, raise_error
+from migrations_app.serving.stream_client import EngineLoadingError
 
 EVENTS: list[Event] = [
     {"type": "reasoning", "text": "They greet "},

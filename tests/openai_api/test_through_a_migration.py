@@ -18,7 +18,7 @@ from deploy.demo.hub import HubServer
 from deploy.demo.tiny_models import write_llama_chat, write_qwen_chat
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
-from migrations_app.serving import search_for
+from migrations_app.serving.answers import search_for
 from migrations_app.states import PlanKind, PlanStatus, task_name
 from tests.faults.harness import finished, migrate
 from tests.openai_api.sse import chunks_of, text_of

@@ -13,13 +13,13 @@ from engines.exceptions import ConflictError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
 from engines.services.hosts import host_join, hosts_lose
 from migrations_app.controller import get_migration_controller
-from migrations_app.host_care import host_drain, host_retire
+from migrations_app.hosts import host_drain, host_retire
 from migrations_app.library import get_model_library_manager
-from migrations_app.live_load import hold
 from migrations_app.models import Plan
-from migrations_app.planning import choose_host, plan_rollback
+from migrations_app.plans.planning import choose_host, plan_rollback
+from migrations_app.plans.transitions import Outcome, claim_step, finish_step, request_cancel
+from migrations_app.serving.load import hold
 from migrations_app.states import PlanKind
-from migrations_app.transitions import Outcome, claim_step, finish_step, request_cancel
 from tests.worker.plans import first_step, make_host, make_plan
 from worker.sweeper import sweep
 

@@ -30,16 +30,16 @@ from engines.services.knowledge.fingerprints import fingerprint_for
 from engines.services.knowledge.indexes import build_file, index_for
 from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from migrations_app.models import Plan, Step
-from migrations_app.states import PlanStatus
-from migrations_app.steps.base import TryAgainError
-from migrations_app.steps.switch import cut_over, switch_effects
-from migrations_app.transitions import (
+from migrations_app.plans.transitions import (
     Claim,
     LeaseLostError,
     Outcome,
     claim_step,
     finish_step,
 )
+from migrations_app.states import PlanStatus
+from migrations_app.steps.base import TryAgainError
+from migrations_app.steps.switch import cut_over, switch_effects
 from tests.knowledge.world import (
     WAIT_SECONDS,
     Threads,

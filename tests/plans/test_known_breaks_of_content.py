@@ -18,10 +18,10 @@ from engines.services.people.preferences import (
     prompts_of,
 )
 from migrations_app.models import Plan
-from migrations_app.planning import plan_for_file
+from migrations_app.plans.housekeeping import retained_index_ids
+from migrations_app.plans.planning import plan_for_file
+from migrations_app.plans.transitions import plan_start
 from migrations_app.states import PlanKind, PlanStatus
-from migrations_app.transitions import plan_start
-from migrations_app.upkeep import retained_index_ids
 from tests.knowledge.world import add, make_model
 from tests.plans.hash_world import (
     HashWorld,

@@ -6,7 +6,7 @@ import pytest
 
 from engines.fit.qwen3 import qwen3_model
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
-from migrations_app.planning import choose_host
+from migrations_app.plans.planning import choose_host
 from tests.worker.plans import make_host
 
 pytestmark = pytest.mark.django_db

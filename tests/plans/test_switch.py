@@ -12,10 +12,7 @@ from engines.models import Embedding, KnowledgeBase, VectorIndex
 from engines.services.knowledge.documents import base_delete
 from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from migrations_app.models import Plan, PlanEvent
-from migrations_app.states import PlanStatus
-from migrations_app.steps.base import ChangedByOthersError, TryAgainError
-from migrations_app.steps.switch import switch_effects
-from migrations_app.transitions import (
+from migrations_app.plans.transitions import (
     CancelAskedError,
     Claim,
     LeaseLostError,
@@ -23,6 +20,9 @@ from migrations_app.transitions import (
     finish_step,
     request_cancel,
 )
+from migrations_app.states import PlanStatus
+from migrations_app.steps.base import ChangedByOthersError, TryAgainError
+from migrations_app.steps.switch import switch_effects
 from tests.benchmarks.switch import person_with_knowledge, plan_at_its_switch
 
 pytestmark = pytest.mark.django_db

@@ -6,8 +6,8 @@ import pytest
 from django.utils import timezone
 
 from engines.exceptions import IllegalMoveError
-from migrations_app import transitions
 from migrations_app.models import Plan, PlanEvent, Step
+from migrations_app.plans import transitions
 from migrations_app.states import STEP_FINAL, PlanKind, PlanStatus, StepStatus
 
 pytestmark = pytest.mark.django_db

@@ -7,8 +7,12 @@ from django.contrib.auth.models import User
 
 from engines.models import CopyStatus, Host, KnowledgeBase, ModelCopy
 from migrations_app.models import Plan
+from migrations_app.plans.housekeeping import (
+    end_stale_downloads,
+    release_writers,
+    retained_index_ids,
+)
 from migrations_app.states import PlanStatus
-from migrations_app.upkeep import end_stale_downloads, release_writers, retained_index_ids
 from tests.benchmarks.switch import person_with_knowledge, plan_at_its_switch, switch_once
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from django.db import connection, connections
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import Document
 from engines.services.knowledge.documents import document_add, document_delete, document_update
-from migrations_app.serving import embed_for_writer
+from migrations_app.serving.answers import embed_for_writer
 
 _PAIRS = """
 SELECT p.engine_id, array_agg(DISTINCT r.model_id)

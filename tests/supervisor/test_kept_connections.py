@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from engines.models import Host
 from samproject.database.base import DatabaseWrapper
-from samproject.database.shelf import MOST_KEPT
+from samproject.database.idle_connections import MOST_KEPT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -121,9 +121,9 @@ def test_given_a_large_log_when_its_process_starts_then_it_is_set_aside(
 
 
 def test_when_the_parent_is_gone_already_then_the_guard_starts_nothing(tmp_path: Path) -> None:
-    guard = Path(sys.modules[Child.__module__].__file__ or "").with_name("guard.py")
+    exec_child = Path(sys.modules[Child.__module__].__file__ or "").with_name("exec_child.py")
     target = tmp_path / "made"
-    argv = [sys.executable, "-I", "-S", str(guard), "15", "1", "-", "touch", str(target)]
+    argv = [sys.executable, "-I", "-S", str(exec_child), "15", "1", "-", "touch", str(target)]
 
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
 

@@ -10,9 +10,9 @@ import threading
 from pathlib import Path
 
 from engines.exceptions import TransientTransferError
+from migrations_app.plans.transitions import Outcome
 from migrations_app.steps import HANDLERS
 from migrations_app.steps.base import StepContext
-from migrations_app.transitions import Outcome
 
 
 def act(ctx: StepContext) -> Outcome:

@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from engines.models import Host, HostStatus
 from migrations_app.models import Plan, PlanEvent, Step
+from migrations_app.plans.transitions import plan_start
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind
 from migrations_app.steps import HANDLERS
-from migrations_app.transitions import plan_start
 
 WHO = "tester"
 

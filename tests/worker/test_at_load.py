@@ -14,7 +14,7 @@ from engines.exceptions import EngineError, InvalidRequestError, SamError
 from engines.fit.placement import Room
 from engines.host_runtimes import engine_registry
 from engines.models import EnginePreference, ModelCopy
-from migrations_app.live import error_fields, error_from
+from migrations_app.serving.wire import error_fields, error_from
 from tests.worker.plans import make_host
 from tests.worker.test_live import make_revision
 from worker.answering import stream

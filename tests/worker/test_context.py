@@ -12,7 +12,7 @@ from django.db import connections
 
 from engines.fit.engine_need import Need
 from migrations_app.models import Plan, Step
-from migrations_app.transitions import CancelAskedError, Claim, claim_step, request_cancel
+from migrations_app.plans.transitions import CancelAskedError, Claim, claim_step, request_cancel
 from tests.worker.counted_engine import make_pool, spec
 from tests.worker.plans import first_step, make_plan
 from tests.worker.processes import wait_until

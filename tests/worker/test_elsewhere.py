@@ -19,7 +19,7 @@ from engines.fit.placement import room_of
 from engines.machine import measure
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.copies import copy_of, engine_spec, is_present, mark_unsafe
-from engines.services.catalog.entries import pinned_revision
+from engines.services.catalog.resolving import pinned_revision
 from engines.services.knowledge.fingerprints import embedding_spec_of, fingerprint_for
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Plan, Step

@@ -16,7 +16,7 @@ from redis import Redis
 
 from engines.exceptions import HostUnavailableError
 from engines.fit.engine_need import Need
-from migrations_app import live
+from migrations_app.serving import redis_keys
 from tests.worker.counted_engine import make_pool, spec, use
 from worker import engine_pool, host_memory
 from worker.engine_pool import EnginePool
@@ -42,7 +42,7 @@ class Side:
 @pytest.fixture
 def redis(redis_client: Redis) -> Redis:
     """As the workers speak to the emptied Redis of this test."""
-    return live.redis_client(settings.REDIS_URL)
+    return redis_keys.redis_client(settings.REDIS_URL)
 
 
 @pytest.fixture

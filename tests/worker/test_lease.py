@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from engines.models import CatalogModel, Fingerprint, KnowledgeBase, ModelRevision
 from migrations_app.models import EmbedRange, Plan, Step
-from migrations_app.transitions import CancelAskedError, Claim, LeaseLostError, claim_step
+from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError, claim_step
 from tests.worker.plans import first_step, make_plan
 from worker.lease import LeaseKeeper
 

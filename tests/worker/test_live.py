@@ -24,18 +24,12 @@ from engines.models import CatalogModel, EnginePreference, Host, ModelRevision, 
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.catalog.copies import copy_downloaded, copy_of, engine_spec
-from migrations_app.live import (
-    LiveClient,
-    RemoteEmbedder,
-    error_of,
-    pack_vectors,
-    reply_key,
-    request_key,
-    taken_key,
-    unpack_batch,
-)
-from migrations_app.live_hosts import hosts_for
-from migrations_app.live_load import engines_key, hold, running_on, tell_engines
+from migrations_app.serving.client import LiveClient
+from migrations_app.serving.embedder import RemoteEmbedder
+from migrations_app.serving.hosts import hosts_for
+from migrations_app.serving.load import engines_key, hold, running_on, tell_engines
+from migrations_app.serving.redis_keys import reply_key, request_key, taken_key
+from migrations_app.serving.wire import error_of, pack_vectors, unpack_batch
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess
 from worker.live import answer, renew_presence

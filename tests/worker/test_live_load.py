@@ -15,9 +15,9 @@ from deploy.demo.tiny_models import write_llama_chat
 from engines.exceptions import SamError
 from engines.models import EnginePreference, Host, ModelRevision
 from engines.services.catalog.copies import copy_downloaded, copy_of
-from migrations_app import live_load
-from migrations_app.live import LiveClient
-from migrations_app.live_load import (
+from migrations_app.serving import load as live_load
+from migrations_app.serving.client import LiveClient
+from migrations_app.serving.load import (
     NOT_LOADED,
     engine_mark,
     hold,

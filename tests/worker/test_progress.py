@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from migrations_app.models import Plan
+from migrations_app.plans.transitions import Outcome
 from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext
-from migrations_app.transitions import Outcome
 from tests.worker.conftest import Install
 from tests.worker.plans import make_plan
 from tests.worker.test_runner import done

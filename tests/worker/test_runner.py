@@ -16,9 +16,9 @@ from engines.exceptions import (
     TransientTransferError,
 )
 from migrations_app.models import Plan, Step
+from migrations_app.plans.transitions import Outcome, claim_step, finish_step, request_cancel
 from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext, TryAgainError
-from migrations_app.transitions import Outcome, claim_step, finish_step, request_cancel
 from tests.worker.conftest import Install
 from tests.worker.plans import first_step, make_host, make_plan, rows, story
 from worker.lease import keeper

@@ -15,7 +15,7 @@ from deploy.demo.hub import HubServer
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.catalog.copies import copy_of, copy_path
-from engines.services.catalog.entries import model_resolve
+from engines.services.catalog.resolving import model_resolve
 from engines.sharing.links import disk_bytes, file_use
 from engines.sharing.ollama import blob_path
 from engines.specs import EngineSpec

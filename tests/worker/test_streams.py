@@ -20,9 +20,7 @@ from engines.exceptions import HostUnavailableError, InvalidRequestError
 from engines.models import EnginePreference, ModelRevision, TokenUsage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.catalog.copies import engine_spec
-from migrations_app.live_stream import EngineLoadingError, stream_answer
-from migrations_app.stream_reader import StreamReader
-from migrations_app.token_stream import (
+from migrations_app.serving.stream import (
     StreamBrokenError,
     entry_id,
     error_event,
@@ -30,6 +28,8 @@ from migrations_app.token_stream import (
     reader_key,
     stream_key,
 )
+from migrations_app.serving.stream_client import EngineLoadingError, stream_answer
+from migrations_app.serving.stream_reader import StreamReader
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess, wait_until
@@ -217,7 +217,7 @@ BEGIN = {"type": "begin", "engine_id": "x", "revision_id": 1, "adapters": 0}
 def test_a_host_that_falls_silent_after_the_first_token_is_an_error(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.live_stream.SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr("migrations_app.serving.stream_client.SILENCE_SECONDS", 1.0)
 
     async def silent(redis: Redis, request_id: str) -> None:
         write(redis, request_id, 1, BEGIN)
@@ -275,7 +275,7 @@ def test_redis_gone_in_mid_stream_is_an_error_within_seconds(
 def test_an_engine_that_loads_for_long_is_a_reason_to_come_again(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.live_stream.LOAD_SECONDS", 0.5)
+    monkeypatch.setattr("migrations_app.serving.stream_client.LOAD_SECONDS", 0.5)
 
     async def load(redis: Redis, request_id: str) -> None:
         write(redis, request_id, 1, {"type": "state", "state": "loading"})
@@ -290,7 +290,7 @@ def test_an_engine_that_loads_for_long_is_a_reason_to_come_again(
 def test_an_engine_that_answers_slowly_is_waited_for(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.live_stream.LOAD_SECONDS", 0.5)
+    monkeypatch.setattr("migrations_app.serving.stream_client.LOAD_SECONDS", 0.5)
     end = {"type": "end", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 0}
 
     async def read_the_prompt(redis: Redis, request_id: str) -> None:
@@ -320,15 +320,15 @@ def test_what_passes_by_itself_is_tried_again_before_the_first_word(ada: User) -
 def test_a_host_that_nobody_wakes_is_unavailable(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.live_stream.START_SECONDS", 1.0)
-    monkeypatch.setattr("migrations_app.live_stream.WAKE_SECONDS", 0.4)
+    monkeypatch.setattr("migrations_app.serving.stream_client.START_SECONDS", 1.0)
+    monkeypatch.setattr("migrations_app.serving.stream_client.WAKE_SECONDS", 0.4)
 
     with pytest.raises(HostUnavailableError, match="No host took the request in time"):
         asyncio.run(events_of(asked(ada)))
 
 
 def test_without_a_host_the_caller_is_told(ada: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("migrations_app.live_stream.START_SECONDS", 0.0)
+    monkeypatch.setattr("migrations_app.serving.stream_client.START_SECONDS", 0.0)
     make_host(status="draining")
 
     with pytest.raises(HostUnavailableError, match="No active host has tiny-llama"):
@@ -338,7 +338,7 @@ def test_without_a_host_the_caller_is_told(ada: User, monkeypatch: pytest.Monkey
 def test_a_reader_that_takes_nothing_loses_its_lease(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.stream_reader.IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("migrations_app.serving.stream_reader.IDLE_SECONDS", 0.0)
 
     async def sleep_over_it() -> tuple[bool, bool]:
         reader = StreamReader(settings.REDIS_URL)

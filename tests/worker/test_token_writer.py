@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from migrations_app.token_stream import entry_id, reader_key, stream_key
+from migrations_app.serving.stream import entry_id, reader_key, stream_key
 from tests.worker.processes import wait_until
 from worker.live import answer
 from worker.token_writer import TokenWriter

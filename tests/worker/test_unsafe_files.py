@@ -29,9 +29,9 @@ from engines.services.catalog.copies import (
     mark_unsafe,
 )
 from migrations_app.library import get_model_library_manager
-from migrations_app.live_hosts import hosts_for
 from migrations_app.models import Plan
-from migrations_app.planning import choose_host
+from migrations_app.plans.planning import choose_host
+from migrations_app.serving.hosts import hosts_for
 from migrations_app.states import PlanKind
 from tests.runtimes.hostile_models import HOSTILE, Model
 from tests.worker.plans import first_step, make_host, make_plan

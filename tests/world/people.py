@@ -21,7 +21,7 @@ from engines.models import (
 )
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.catalog.copies import copy_downloaded, copy_of, copy_path, engine_spec
-from engines.services.catalog.entries import model_resolve
+from engines.services.catalog.resolving import model_resolve
 from engines.services.knowledge.documents import base_create, document_add
 from engines.services.knowledge.fingerprints import embedding_spec_of, fingerprint_for
 from engines.services.knowledge.indexes import index_for
@@ -34,7 +34,7 @@ from engines.services.people.preferences import (
     preference_write,
     prompts_edit,
 )
-from migrations_app.live import LIVE_KINDS
+from migrations_app.serving.client import LIVE_KINDS
 from migrations_app.steps import HANDLERS
 from tests.world.workers import HOST
 

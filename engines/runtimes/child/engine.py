@@ -30,7 +30,7 @@ from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.streaming import check_thinking, checked_messages
 from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
-from engines.runtimes.text_batches import batches
+from engines.runtimes.vector_rules import batches
 
 LONGEST_TEXT = 2_000_000
 """Characters; beyond this a text does not fit the pipe to the child."""

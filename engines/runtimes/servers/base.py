@@ -26,8 +26,7 @@ from engines.runtimes.streaming import check_thinking, checked_messages
 from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.text.reasoning import ReasoningSplitter
-from engines.runtimes.text_batches import batches
-from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, usable_row
+from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, batches, usable_row
 from engines.specs import EmbeddingSpec
 
 LARGEST_ANSWER = 8_000_000

@@ -5,17 +5,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Any
 
 from engines.exceptions import HostUnavailableError, InvalidRequestError, SamError
+from engines.fit.engine_need import GUESS_FACTOR, SHORTEST_CONTEXT, load_of
 from engines.fit.memory import CacheType, Load
 from engines.fit.model_shape import ModelShape
-from engines.fit.placement import Placement, longest_context, place
+from engines.fit.placement import Placement, Where, longest_context, place, place_together
 from engines.fit.recommend import Candidate, Recommendation, recommend
 from engines.machine import Gpu, Machine
-from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRole
-from engines.services.catalog.copies import remote_file
-from engines.services.catalog.entries import pinned_revision
+from engines.models import (
+    CatalogModel,
+    CopyStatus,
+    Host,
+    HostStatus,
+    ModelCopy,
+    ModelRevision,
+    ModelRole,
+)
+from engines.services.catalog.copies import engine_spec, remote_file
+from engines.services.catalog.resolving import pinned_revision
 from engines.services.catalog.shapes import known_shape, read_shape, try_to_read_shape
+from engines.specs import EmbeddingSpec, ModelSource
 
 logger = logging.getLogger(__name__)
 
@@ -129,3 +140,72 @@ def _try_to_read(model: CatalogModel) -> None:
         logger.warning("%s cannot be resolved: %s", model.model_id, error)
         return
     try_to_read_shape(revision, remote_file(revision))
+
+
+NOWHERE = "/"
+"""A path for the spec of an engine that is only thought of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Together:
+    """Engines side by side on one host; ``fits`` is None when it has not told its memory."""
+
+    rows: list[dict[str, Any]]
+    fits: bool | None
+
+
+def together(wanted: Iterable[ModelRevision], machine: Machine) -> Together:
+    """Judge engines that are to run at the same time; what a server runs takes nothing here."""
+    distinct = {revision.pk: revision for revision in wanted}
+    revisions = [r for r in distinct.values() if r.source != ModelSource.SERVER]
+    shapes = {revision.pk: known_shape(revision) for revision in revisions}
+    judged = [(r, s) for r in revisions if (s := shapes[r.pk]) is not None]
+    guessed = [revision for revision in revisions if shapes[revision.pk] is None]
+    held = sum(_guessed_bytes(revision) for revision in guessed)
+    loads = [(shape, _load(revision, shape)) for revision, shape in judged]
+    placements = place_together(loads, _without_memory(machine, held))
+    rows = [_row(r, p) for (r, _), p in zip(judged, placements, strict=True)]
+    rows += [_guess(revision) for revision in guessed]
+    return Together(rows, _fit_together(machine, held, placements))
+
+
+def _load(revision: ModelRevision, shape: ModelShape) -> Load:
+    """What SAM runs the engine with: a chatting one over its whole context, shared by all requests."""
+    spec = engine_spec(revision, NOWHERE)
+    if revision.model.role == ModelRole.EMBEDDING:
+        tokens = spec.context_length or shape.context_length or SHORTEST_CONTEXT
+        spec = replace(spec, embedding=EmbeddingSpec(dimension=0, max_tokens=tokens))
+    return load_of(spec, shape)
+
+
+def _guessed_bytes(revision: ModelRevision) -> int:
+    return int(revision.file_size * GUESS_FACTOR)
+
+
+def _without_memory(machine: Machine, held: int) -> Machine:
+    left = max(machine.memory_bytes - held, 0)
+    return Machine(machine.cores, left, machine.gpus, machine.disk_free_bytes)
+
+
+def _fit_together(machine: Machine, held: int, placements: list[Placement]) -> bool | None:
+    if not machine.memory_bytes:
+        return None
+    return held <= machine.memory_bytes and all(found.fits for found in placements)
+
+
+def _row(revision: ModelRevision, found: Placement) -> dict[str, Any]:
+    return {
+        "model_id": revision.model.model_id,
+        "needs_bytes": found.estimate.total,
+        "where": str(found.where),
+        "read_from_header": True,
+    }
+
+
+def _guess(revision: ModelRevision) -> dict[str, Any]:
+    return {
+        "model_id": revision.model.model_id,
+        "needs_bytes": _guessed_bytes(revision),
+        "where": str(Where.MEMORY),
+        "read_from_header": False,
+    }

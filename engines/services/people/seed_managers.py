@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 
 from engines.exceptions import InvalidRequestError, NotFoundError
 from engines.models import LoraAdapter
-from engines.services.catalog.entries import catalog_visible_to, pinned_revision
+from engines.services.catalog.entries import catalog_visible_to
+from engines.services.catalog.resolving import pinned_revision
 from engines.services.people.adapters import Retraining, retraining_of
 from engines.services.people.preferences import effective_engine, preference_choose, preference_of
 

@@ -27,7 +27,7 @@ from migrations_app.api.serializers.knowledge import (
     MessageCreateSerializer,
     MessageSerializer,
 )
-from migrations_app.serving import answer_in
+from migrations_app.serving.answers import answer_in
 
 
 class ConversationViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Conversation]):

@@ -25,7 +25,7 @@ from migrations_app.api.serializers.hosts import (
     InvitationSerializer,
     InviteSerializer,
 )
-from migrations_app.host_care import host_drain, host_resume, host_retire, only_here
+from migrations_app.hosts import host_drain, host_resume, host_retire, only_here
 
 OPERATORS = (IsAuthenticated, OperatorOnly)
 

@@ -48,7 +48,7 @@ from migrations_app.api.serializers.plans import PlanDetailSerializer
 from migrations_app.api.views.plans import plan_location
 from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan
-from migrations_app.serving import embed_for_writer, search_for
+from migrations_app.serving.answers import embed_for_writer, search_for
 
 MARKDOWN_ENDINGS = (".md", ".markdown")
 

@@ -32,7 +32,8 @@ from engines.models import (
     PromptTemplate,
     UserPrompts,
 )
-from engines.services.catalog.entries import catalog_visible_to, pinned_revision
+from engines.services.catalog.entries import catalog_visible_to
+from engines.services.catalog.resolving import pinned_revision
 from engines.services.people.adapters import PeftFiles, adapter_add, adapter_import
 from engines.services.people.preferences import (
     Prompts,

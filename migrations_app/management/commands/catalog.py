@@ -10,7 +10,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.template.defaultfilters import filesizeformat
 
 from engines.models import CatalogModel
-from engines.services.catalog.entries import ImportReport
+from engines.services.catalog.exchange import ImportReport
 from migrations_app.library import get_model_library_manager
 from migrations_app.management.console import SamCommand
 

@@ -14,7 +14,7 @@ from engines.exceptions import SamError
 from engines.models import Document, KnowledgeBase
 from engines.services.knowledge.documents import base_create, document_add, document_delete
 from migrations_app.management.console import SamCommand, person
-from migrations_app.serving import embed_for_writer
+from migrations_app.serving.answers import embed_for_writer
 
 MEDIA_TYPES = {
     ".md": Document.MediaType.MARKDOWN,

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from engines.models import Host
 from engines.services.hosts import USUAL_HOURS, host_invite, host_named
 from migrations_app.controller import SYSTEM
-from migrations_app.host_care import host_drain, host_resume, host_retire, only_here
+from migrations_app.hosts import host_drain, host_resume, host_retire, only_here
 from migrations_app.management.console import SamCommand
 
 

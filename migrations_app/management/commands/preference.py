@@ -8,7 +8,8 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
-from engines.services.catalog.entries import catalog_visible_to, pinned_revision
+from engines.services.catalog.entries import catalog_visible_to
+from engines.services.catalog.resolving import pinned_revision
 from engines.services.people.preferences import (
     PROMPT_FIELDS,
     effective_engine,

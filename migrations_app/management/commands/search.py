@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from engines.exceptions import SamError
 from migrations_app.management.console import person
-from migrations_app.serving import search_for
+from migrations_app.serving.answers import search_for
 
 MAX_HITS = 50
 NO_ENGINE = (

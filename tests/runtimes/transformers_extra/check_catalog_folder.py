@@ -10,7 +10,7 @@ from pytest_django.fixtures import Settings
 
 from engines.models import CatalogModel, ModelCopy, ModelRevision
 from engines.services.catalog.copies import engine_spec
-from engines.services.catalog.entries import pinned_revision
+from engines.services.catalog.resolving import pinned_revision
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from migrations_app.models import Plan
 from migrations_app.states import PlanKind

@@ -9,13 +9,14 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from engines.admin import RoleAdmin
 from engines.models import ModelCopy
 from engines.services.catalog.copies import clear_unsafe
 from engines.services.people.roles import is_operator
-from migrations_app.admin_reports import report_each
+from migrations_app.admin.base import RoleAdmin
+from migrations_app.admin.reports import report_each
 
 
+@admin.register(ModelCopy)
 class ModelCopyAdmin(RoleAdmin):
     """What each host holds; a file that crashed an engine is not loaded before it is cleared here."""
 

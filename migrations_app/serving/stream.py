@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engines.exceptions import HostUnavailableError, SamError
-from migrations_app.live import error_fields, error_from
+from migrations_app.serving.wire import error_fields, error_from
 
 Event = dict[str, Any]
 """``type`` is state (of an engine not ready yet), begin, fitted (to the engine's context), citations,

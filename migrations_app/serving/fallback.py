@@ -18,8 +18,8 @@ from redis.exceptions import RedisError
 from engines.exceptions import HostUnavailableError, SamError
 from engines.services.people.fallbacks import fallbacks_for
 from engines.services.people.preferences import effective_engine
-from migrations_app.live import redis_client
-from migrations_app.live_hosts import hosts_for
+from migrations_app.serving.hosts import hosts_for
+from migrations_app.serving.redis_keys import redis_client
 
 logger = logging.getLogger(__name__)
 

@@ -16,16 +16,16 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 from engines.exceptions import HostUnavailableError, SamError
-from migrations_app.fallback import Ways
-from migrations_app.live import WAKE_SECONDS
-from migrations_app.stream_reader import StreamReader, Subscription, stream_reader
-from migrations_app.token_stream import (
+from migrations_app.serving.client import WAKE_SECONDS
+from migrations_app.serving.fallback import Ways
+from migrations_app.serving.stream import (
     SAID,
     SILENCE_SECONDS,
     Event,
     StreamBrokenError,
     raise_error,
 )
+from migrations_app.serving.stream_reader import StreamReader, Subscription, stream_reader
 from migrations_app.wakeups import live_queue, send
 
 logger = logging.getLogger(__name__)

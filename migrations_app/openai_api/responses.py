@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import SamError
 from migrations_app.openai_api.errors import error_body
-from migrations_app.token_stream import SAID, Event
+from migrations_app.serving.stream import SAID, Event
 
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping
-from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.auth.models import User
@@ -12,7 +11,6 @@ from django.db.models import F, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from redis import Redis
 
-from engines.db.clock import seconds_from_now
 from engines.db.prepared import Composed, Given
 from engines.exceptions import (
     HostUnavailableError,
@@ -25,21 +23,15 @@ from engines.models import (
     EnginePreference,
     Fingerprint,
     Host,
-    HostStatus,
     ModelCopy,
     ModelRevision,
 )
 from engines.services.catalog.copies import refuse_unsafe
+from engines.services.hosts import present_hosts
 from engines.services.people.preferences import effective_engine
-from migrations_app.live_load import engine_mark, place
+from migrations_app.serving.load import engine_mark, place
 
 Row = TypeVar("Row")
-
-BEAT_SECONDS = 10.0
-"""How often a worker writes its host's ``last_seen``."""
-MISSED_BEATS = 5
-SEEN_WITHIN = timedelta(seconds=BEAT_SECONDS * MISSED_BEATS)
-"""A host that was silent longer is taken for lost."""
 
 
 class NeededFile(NamedTuple):
@@ -47,13 +39,6 @@ class NeededFile(NamedTuple):
 
     revision_id: int
     mark: str
-
-
-def present_hosts() -> QuerySet[Host]:
-    """Return the active hosts that were seen lately, by the database's clock."""
-    return Host.objects.filter(
-        status=HostStatus.ACTIVE, last_seen__gt=seconds_from_now(-SEEN_WITHIN.total_seconds())
-    )
 
 
 @Composed

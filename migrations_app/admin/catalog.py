@@ -1,26 +1,23 @@
-"""The admin of the nouns. Nobody's texts are shown here: knowledge is counted, not read."""
+"""The admin of the catalog: curation, and downloads to a host."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Count, Model, Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 
 from engines.host_runtimes import engine_registry
 from engines.models import (
     CatalogModel,
-    EngineDefault,
-    EnginePreference,
     Host,
-    KnowledgeBase,
-    ModelCopy,
-    PromptTemplate,
+    HostStatus,
 )
 from engines.models.validators import (
     POOLINGS,
@@ -28,10 +25,12 @@ from engines.models.validators import (
     validate_repository,
 )
 from engines.runtimes.text.families import FAMILIES
-from engines.services.catalog.entries import catalog_export
-from engines.services.people.roles import is_administrator, is_curator, is_operator
+from engines.services.catalog.exchange import catalog_export
+from engines.services.people.roles import is_curator, is_operator
+from migrations_app.admin.base import RoleAdmin
+from migrations_app.admin.reports import report_each
+from migrations_app.library import get_model_library_manager
 
-INLINE_STYLE = {"all": ("engines/admin.css",)}
 CATALOG_FIELDSETS: tuple[Any, ...] = (
     (
         None,
@@ -104,31 +103,6 @@ CATALOG_HELP = {
 }
 
 
-class RoleAdmin(admin.ModelAdmin[Any]):
-    """Who reads and writes is decided by role, as in the API, not by Django's permission table."""
-
-    def reads(self, user: User | AnonymousUser) -> bool:
-        return is_operator(user) or is_curator(user)
-
-    def writes(self, user: User | AnonymousUser) -> bool:
-        return False
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.reads(request.user)
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return self.reads(request.user)
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.writes(request.user)
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return self.writes(request.user)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return self.writes(request.user)
-
-
 class CatalogForm(forms.ModelForm[CatalogModel]):
     """The entry's form, as strict about names as the API."""
 
@@ -162,8 +136,20 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
     )
 
 
-class CatalogAdmin(RoleAdmin):
-    """Curation; the layer above adds the downloads and registers it."""
+class DownloadForm(ActionForm):
+    """The list's action form with a host to choose for downloads."""
+
+    host = forms.ModelChoiceField(
+        Host.objects.filter(status=HostStatus.ACTIVE),
+        required=False,
+        to_field_name="name",
+        empty_label="any host",
+    )
+
+
+@admin.register(CatalogModel)
+class CatalogModelAdmin(RoleAdmin):
+    """Curation, and downloads to a host."""
 
     list_display = (
         "model_id",
@@ -181,7 +167,8 @@ class CatalogAdmin(RoleAdmin):
     filter_horizontal = ("allowed_groups",)
     autocomplete_fields = ("embedding_model",)
     readonly_fields = ("current_revision", "created_at", "updated_at")
-    actions = ["publish", "unpublish", "export_json"]
+    action_form = DownloadForm
+    actions = ["publish", "unpublish", "export_json", "download"]
 
     def writes(self, user: User | AnonymousUser) -> bool:
         return is_curator(user)
@@ -226,6 +213,20 @@ class CatalogAdmin(RoleAdmin):
         response["Content-Disposition"] = 'attachment; filename="model_catalog.json"'
         return response
 
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return is_operator(request.user)
+
+    @admin.action(description="Download to a host", permissions=["operate"])
+    def download(self, request: HttpRequest, queryset: QuerySet[CatalogModel]) -> None:
+        library = get_model_library_manager()
+        host = request.POST.get("host") or None
+        actor = cast("User", request.user)
+
+        def start(model: Any) -> None:
+            library.start_download(model.model_id, host=host, actor=actor)
+
+        report_each(self, request, queryset, start, done="downloads started")
+
     def _set_published(
         self, request: HttpRequest, queryset: QuerySet[CatalogModel], *, published: bool
     ) -> None:
@@ -234,137 +235,3 @@ class CatalogAdmin(RoleAdmin):
         ).update(published=published)
         word = "published" if published else "unpublished"
         self.message_user(request, f"{changed} models are now {word}.", messages.SUCCESS)
-
-
-class CopyInline(admin.TabularInline[ModelCopy, Host]):
-    model = ModelCopy
-    fields = ("revision", "status", "size", "downloaded_at", "verified_at", "error")
-    readonly_fields = fields
-    extra = 0
-    can_delete = False
-
-    class Media:
-        css = INLINE_STYLE
-
-    def size(self, copy: ModelCopy) -> str:
-        return filesizeformat(copy.file_size)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelCopy]:
-        return super().get_queryset(request).select_related("revision__model")
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_operator(request.user) or is_curator(request.user)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-
-@admin.register(Host)
-class HostAdmin(RoleAdmin):
-    """Hosts register themselves; an operator reads what they said and what they hold."""
-
-    list_display = ("name", "status", "last_seen", "cores", "memory", "free_disk", "copies_held")
-    list_filter = ("status",)
-    search_fields = ("name",)
-    fields = (
-        ("name", "status", "last_seen"),
-        ("cores", "memory"),
-        ("gpus", "gpu_memory"),
-        ("free_disk", "disk"),
-        "limits",
-        "announces",
-    )
-    inlines = (CopyInline,)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
-        held = Count("copies", filter=Q(copies__status="downloaded"))
-        rows: QuerySet[Host] = super().get_queryset(request)
-        return rows.annotate(copy_count=held)
-
-    @admin.display(description="models", ordering="copy_count")
-    def copies_held(self, host: Any) -> int:
-        return int(host.copy_count)
-
-    @admin.display(ordering="memory_bytes")
-    def memory(self, host: Host) -> str:
-        return filesizeformat(host.memory_bytes)
-
-    @admin.display(description="GPU memory")
-    def gpu_memory(self, host: Host) -> str:
-        return filesizeformat(host.vram_bytes)
-
-    @admin.display(ordering="disk_free_bytes")
-    def free_disk(self, host: Host) -> str:
-        return filesizeformat(host.disk_free_bytes)
-
-    def disk(self, host: Host) -> str:
-        return filesizeformat(host.disk_total_bytes)
-
-
-@admin.register(KnowledgeBase)
-class KnowledgeBaseAdmin(RoleAdmin):
-    """How much there is, of whom, and whether it can be searched; never what it says."""
-
-    list_display = ("id", "owner", "group", "documents_held", "chunks_live", "is_searchable")
-    list_select_related = ("owner", "group")
-    list_filter = ("group",)
-    search_fields = ("owner__username", "group__name")
-    list_display_links = None
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """Only the list: a page of its own would show the base's name."""
-        return obj is None and self.reads(request.user)
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[KnowledgeBase]:
-        live = Count("chunks", filter=Q(chunks__deleted_seq__isnull=True), distinct=True)
-        rows: QuerySet[KnowledgeBase] = super().get_queryset(request)
-        return rows.annotate(document_count=Count("documents", distinct=True), chunk_count=live)
-
-    @admin.display(description="documents")
-    def documents_held(self, base: Any) -> int:
-        return int(base.document_count)
-
-    @admin.display(description="chunks")
-    def chunks_live(self, base: Any) -> int:
-        return int(base.chunk_count)
-
-    @admin.display(description="searchable", boolean=True)
-    def is_searchable(self, base: KnowledgeBase) -> bool:
-        return base.live_index_id is not None
-
-
-@admin.register(EngineDefault)
-class EngineDefaultAdmin(RoleAdmin):
-    """The engine of those who chose none."""
-
-    list_display = ("__str__", "group", "engine")
-    list_select_related = ("group", "engine")
-    autocomplete_fields = ("engine",)
-
-    def writes(self, user: User | AnonymousUser) -> bool:
-        return is_administrator(user)
-
-
-@admin.register(PromptTemplate)
-class PromptTemplateAdmin(RoleAdmin):
-    """A family's prompts; people's own edits are theirs and not shown."""
-
-    list_display = ("family",)
-    search_fields = ("family",)
-
-    def writes(self, user: User | AnonymousUser) -> bool:
-        return is_curator(user)
-
-
-@admin.register(EnginePreference)
-class EnginePreferenceAdmin(RoleAdmin):
-    """Who uses which engine; it is changed by a plan or by the person, never here."""
-
-    list_display = ("user", "engine", "prompt_family", "last_upgrade", "version")
-    list_select_related = ("user", "engine")
-    list_filter = (("engine", admin.RelatedOnlyFieldListFilter),)
-    search_fields = ("user__username", "engine__model_id")
-    list_display_links = None
-
-    def reads(self, user: User | AnonymousUser) -> bool:
-        return is_operator(user)

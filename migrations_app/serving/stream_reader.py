@@ -21,8 +21,8 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from migrations_app.live import redis_client, request_key
-from migrations_app.token_stream import (
+from migrations_app.serving.redis_keys import redis_client, request_key
+from migrations_app.serving.stream import (
     LEASE_SECONDS,
     Event,
     StreamBrokenError,

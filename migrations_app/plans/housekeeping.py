@@ -6,7 +6,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from engines.models import CopyStatus, KnowledgeBase, ModelCopy, VectorIndex
-from migrations_app.live_hosts import present_hosts
+from engines.services.hosts import present_hosts
 from migrations_app.models import IndexSwitch, Plan
 from migrations_app.states import PlanStatus
 from migrations_app.wakeups import publish_keep_up

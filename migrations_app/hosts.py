@@ -21,10 +21,10 @@ from engines.models import (
     ModelCopy,
     ModelRevision,
 )
-from engines.services.hosts import LEAVING, host_copies_gone, host_lock, host_move
-from migrations_app.live import redis_client
-from migrations_app.live_load import running_on
+from engines.services.hosts import host_copies_gone, host_lock, host_move
 from migrations_app.models import EmbedRange, Step
+from migrations_app.serving.load import running_on
+from migrations_app.serving.redis_keys import redis_client
 from migrations_app.states import STEP_FINAL, PlanStatus, StepStatus
 
 MOST_NAMED = 5
@@ -114,15 +114,6 @@ def host_retire(host: Host, *, who: str) -> Host:
         _refuse_while_running(locked)
         host_copies_gone(locked)
         return gone
-
-
-def refuse_leaving_host(host: Host | None) -> None:
-    """Raise ConflictError when new work is meant for a host that takes none."""
-    if host is not None and host.status in LEAVING:
-        raise ConflictError(
-            f"The host {host.name} is {host.status} and takes no new work; make the plan again, "
-            "and another host is chosen."
-        )
 
 
 def _files_only_on(host: Host) -> list[int]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Sum
-from django.db.models.functions import Length
 
 from engines.exceptions import (
     HostUnavailableError,
@@ -19,38 +15,25 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.models import (
-    AdapterStatus,
     CatalogModel,
-    Chunk,
     CopyStatus,
-    Embedding,
-    Fingerprint,
     Host,
     HostStatus,
     KnowledgeBase,
-    LoraAdapter,
-    Message,
     ModelCopy,
     ModelRevision,
     ModelRole,
 )
-from engines.services.catalog.entries import catalog_visible_to, model_get, pinned_revision
-from engines.services.catalog.fit import machine_of
+from engines.services.catalog.entries import catalog_visible_to, model_get
+from engines.services.catalog.fit import machine_of, together
+from engines.services.catalog.resolving import pinned_revision
 from engines.services.hosts import LEAVING
 from engines.services.people.preferences import effective_engine, preference_of
-from engines.specs import ModelSource
-from migrations_app.memory import memory_of, not_together, together
 from migrations_app.models import Plan, Step
+from migrations_app.plans.preview import preview_of
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
 
 CURRENT = "current"
-TEXTS_PER_SECOND = 12.0
-"""What a small embedder does on two CPU cores, until this host has measured its own."""
-BYTES_PER_SECOND = 10 * 1024 * 1024
-FIXED_MINUTES = 1
-DISK_RESERVE = 1024**3
-CHARS_PER_TOKEN = 4
-BACKUP_BYTES_PER_CHUNK = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,126 +217,3 @@ def _files_on(host: Host, revisions: list[ModelRevision]) -> int:
     return ModelCopy.objects.filter(
         host=host, revision__in=revisions, status=CopyStatus.DOWNLOADED
     ).count()
-
-
-def preview_of(plan: Plan) -> dict[str, Any]:
-    """Say what the plan would touch and need, with numbers that can be checked afterwards."""
-    if plan.kind not in (PlanKind.MIGRATE, PlanKind.RE_EMBED):
-        return {"warnings": []}
-    bases = _bases(plan)
-    adapters = _affected_adapters(plan)
-    counts = _chunk_counts(plan, bases)
-    disk = _disk(plan, counts["chunks"])
-    preview = {
-        "from_engine": plan.from_engine.model_id if plan.from_engine else None,
-        "to_engine": plan.to_engine.model_id if plan.to_engine else None,
-        "host": plan.host.name if plan.host else None,
-        "adapters": [{"id": a.pk, "name": a.name} for a in adapters],
-        "bases": [{"id": base.pk, "name": base.name} for base in bases],
-        **counts,
-        **disk,
-        **memory_of(plan),
-        "estimated_minutes": _minutes(counts["to_embed"], disk["bytes_to_fetch"]),
-    }
-    return {**preview, "warnings": _warnings(plan, preview)}
-
-
-def _bases(plan: Plan) -> list[KnowledgeBase]:
-    if plan.base is not None:
-        return [plan.base]
-    return list(KnowledgeBase.objects.filter(owner=plan.user).order_by("pk"))
-
-
-def _affected_adapters(plan: Plan) -> list[LoraAdapter]:
-    if plan.kind != PlanKind.MIGRATE:
-        return []
-    active = LoraAdapter.objects.filter(user=plan.user, status=AdapterStatus.ACTIVE)
-    return list(active.exclude(base_revision=plan.to_revision))
-
-
-def _chunk_counts(plan: Plan, bases: list[KnowledgeBase]) -> dict[str, int]:
-    live = Chunk.objects.filter(base__in=bases, deleted_seq__isnull=True)
-    hashes = live.values("content_hash").distinct()
-    chunks, unique = live.count(), hashes.count()
-    embeds = plan.re_embed_knowledge
-    known = 0
-    fingerprint = _known_fingerprint(plan) if embeds else None
-    if fingerprint is not None:
-        known = Embedding.objects.filter(fingerprint=fingerprint, content_hash__in=hashes).count()
-    return {"chunks": chunks, "unique_texts": unique, "to_embed": unique - known if embeds else 0}
-
-
-def _known_fingerprint(plan: Plan) -> Fingerprint | None:
-    return Fingerprint.objects.filter(revision=plan.embedder_revision).order_by("-pk").first()
-
-
-def _disk(plan: Plan, chunks: int) -> dict[str, int]:
-    wanted = {r.pk: r for r in (plan.to_revision, plan.embedder_revision) if r is not None}
-    there = ModelCopy.objects.filter(
-        host=plan.host, revision__in=wanted, status=CopyStatus.DOWNLOADED
-    ).values_list("revision_id", flat=True)
-    absent = [r for pk, r in wanted.items() if pk not in set(there)]
-    fetch = sum(r.file_size for r in absent if r.source == ModelSource.FILE)
-    dimension = (plan.to_engine.embedder.embedding_dimension if plan.to_engine else None) or 1024
-    own = chunks * (BACKUP_BYTES_PER_CHUNK + 4 * dimension)
-    free = plan.host.disk_free_bytes if plan.host else 0
-    return {"bytes_to_fetch": fetch, "disk_needed_bytes": fetch + own, "disk_free_bytes": free}
-
-
-def _minutes(to_embed: int, bytes_to_fetch: int) -> int:
-    seconds = to_embed / TEXTS_PER_SECOND + bytes_to_fetch / BYTES_PER_SECOND
-    return FIXED_MINUTES + math.ceil(seconds / 60)
-
-
-def _warnings(plan: Plan, preview: dict[str, Any]) -> list[str]:
-    warnings = []
-    if preview["disk_needed_bytes"] + DISK_RESERVE > preview["disk_free_bytes"]:
-        warnings.append("The host may not have enough free disk for this plan.")
-    if preview["fits_together"] is False:
-        warnings.append(not_together(preview))
-    if preview["adapters"]:
-        warnings.append("The LoRA adapters named here will not work with the new engine.")
-    warnings += _server_warnings(plan)
-    if plan.kind == PlanKind.MIGRATE:
-        warnings += _context_warnings(plan)
-        if not plan.backup_lora_adapters and preview["adapters"]:
-            warnings.append(
-                "The adapters are left out of the backup; their files stay in the store."
-            )
-        if preview["chunks"] and not plan.re_embed_knowledge:
-            warnings.append("Search stays with the old embedder until a re_embed plan follows.")
-    if preview["to_embed"] == 0 and preview["chunks"] and plan.re_embed_knowledge:
-        warnings.append("Nothing has to be re-embedded: the vectors are there already.")
-    return warnings
-
-
-def _server_warnings(plan: Plan) -> list[str]:
-    """Tell whose texts will leave SAM's hosts."""
-    revisions = [plan.to_revision, plan.embedder_revision]
-    served = {r.model for r in revisions if r is not None and r.source == ModelSource.SERVER}
-    return [
-        f"{model.display_name} runs on the server {model.endpoint}: what is written goes there."
-        for model in sorted(served, key=lambda model: model.model_id)
-    ]
-
-
-def _context_warnings(plan: Plan) -> list[str]:
-    old = _context(plan.from_revision)
-    new = _context(plan.to_revision)
-    if not (old and new and new < old):
-        return []
-    chars = (
-        Message.objects.filter(conversation__user=plan.user)
-        .values("conversation")
-        .annotate(chars=Sum(Length("content")))
-        .filter(chars__gt=new * CHARS_PER_TOKEN)
-        .count()
-    )
-    sentence = f"The new context has {new} tokens, the old one {old}."
-    return [f"{sentence} About {chars} conversations will be cut at their beginning."]
-
-
-def _context(revision: ModelRevision | None) -> int:
-    if revision is None:
-        return 0
-    return int(revision.facts.get("context_length") or revision.model.context_length or 0)

@@ -1,6 +1,6 @@
 """Run as a script: become another user, tie this process to its parent's life, become the command.
 
-usage: guard.py SIGNAL PARENT_PID UID:GID|- COMMAND [ARGUMENT...]
+usage: exec_child.py SIGNAL PARENT_PID UID:GID|- COMMAND [ARGUMENT...]
 
 The kernel sends SIGNAL when the parent's starting thread ends, even by SIGKILL. The order matters:
 changing the user clears that wish, exec keeps it. Standard library only, for a start in 20 ms.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser, User
 
-from engines.admin import RoleAdmin
+from engines.models import TokenQuota, TokenUsage
 from engines.services.people.roles import is_administrator, is_operator
+from migrations_app.admin.base import RoleAdmin
 
 
+@admin.register(TokenUsage)
 class TokenUsageAdmin(RoleAdmin):
     """One row for a person and day."""
 
@@ -21,6 +24,7 @@ class TokenUsageAdmin(RoleAdmin):
         return is_operator(user)
 
 
+@admin.register(TokenQuota)
 class TokenQuotaAdmin(RoleAdmin):
     """A person's tokens a day; the row without a person is everybody's."""
 

@@ -1,4 +1,4 @@
-"""The admin of people and groups: an administrator's, like the rest of SAM by role."""
+"""The admin of people and groups, of their preferences and of the defaults for those who chose nothing."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ from typing import Any
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.models import AnonymousUser, User
+from django.contrib.auth.models import AnonymousUser, Group, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework.authtoken.models import Token
 
-from engines.admin import RoleAdmin
-from engines.services.people.roles import is_administrator
+from engines.models import (
+    EngineDefault,
+    EnginePreference,
+    PromptTemplate,
+)
+from engines.services.people.roles import is_administrator, is_curator, is_operator
+from migrations_app.admin.base import RoleAdmin
 
 
 class AdministratorWrites(RoleAdmin):
@@ -26,10 +31,16 @@ class AdministratorWrites(RoleAdmin):
         return is_administrator(user)
 
 
+# The framework's pages ask its own permission table.
+admin.site.unregister([Group, User])
+
+
+@admin.register(Group)
 class GroupAdmin(AdministratorWrites, DjangoGroupAdmin):
     """Groups; those named curator, operator and administrator are roles."""
 
 
+@admin.register(User)
 class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     """People; their API tokens are ended here and shown nowhere."""
 
@@ -52,3 +63,40 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         ended, _ = Token.objects.filter(user__in=queryset).delete()
         self.message_user(request, f"{ended} tokens ended.", messages.SUCCESS)
+
+
+@admin.register(EngineDefault)
+class EngineDefaultAdmin(RoleAdmin):
+    """The engine of those who chose none."""
+
+    list_display = ("__str__", "group", "engine")
+    list_select_related = ("group", "engine")
+    autocomplete_fields = ("engine",)
+
+    def writes(self, user: User | AnonymousUser) -> bool:
+        return is_administrator(user)
+
+
+@admin.register(PromptTemplate)
+class PromptTemplateAdmin(RoleAdmin):
+    """A family's prompts; people's own edits are theirs and not shown."""
+
+    list_display = ("family",)
+    search_fields = ("family",)
+
+    def writes(self, user: User | AnonymousUser) -> bool:
+        return is_curator(user)
+
+
+@admin.register(EnginePreference)
+class EnginePreferenceAdmin(RoleAdmin):
+    """Who uses which engine; it is changed by a plan or by the person, never here."""
+
+    list_display = ("user", "engine", "prompt_family", "last_upgrade", "version")
+    list_select_related = ("user", "engine")
+    list_filter = (("engine", admin.RelatedOnlyFieldListFilter),)
+    search_fields = ("user__username", "engine__model_id")
+    list_display_links = None
+
+    def reads(self, user: User | AnonymousUser) -> bool:
+        return is_operator(user)

@@ -14,8 +14,9 @@ from engines.runtimes.base import EmbeddingBatch
 from engines.services.knowledge.search import readable_bases
 from engines.services.knowledge.search_filters import SearchFilter
 from engines.services.people.conversations import message_add
-from migrations_app.fallback import Ways
-from migrations_app.live import LiveClient, RemoteEmbedder
+from migrations_app.serving.client import LiveClient
+from migrations_app.serving.embedder import RemoteEmbedder
+from migrations_app.serving.fallback import Ways
 
 ANSWER_SECONDS = 120.0
 MOST_MESSAGES = 2000

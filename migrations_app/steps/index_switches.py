@@ -14,9 +14,9 @@ from engines.services.knowledge.embeddings import Embedder, embed_range
 from engines.services.knowledge.fingerprints import embedding_spec_of, fingerprint_for
 from engines.services.knowledge.indexes import build_file, index_for, missing_chunks
 from migrations_app.models import IndexSwitch, Plan
+from migrations_app.plans.transitions import CancelAskedError, LeaseLostError
 from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext, TryAgainError, bases_of
-from migrations_app.transitions import CancelAskedError, LeaseLostError
 
 TAIL_BATCH = 1000
 

@@ -1,100 +1,20 @@
-"""The admin of the story: plans with their steps and events, and downloads from the catalog."""
+"""The admin of plans with their steps and events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
 
-from django import forms
 from django.contrib import admin
-from django.contrib.admin.helpers import ActionForm
-from django.contrib.auth.models import AnonymousUser, Group, User
+from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from rest_framework.authtoken.models import TokenProxy
 
-from engines.admin import INLINE_STYLE, CatalogAdmin, RoleAdmin
-from engines.models import (
-    CatalogModel,
-    EngineFallback,
-    FallbackIncident,
-    Host,
-    HostStatus,
-    ModelCopy,
-    TokenQuota,
-    TokenUsage,
-)
 from engines.services.people.roles import is_operator
-from migrations_app.admin_copies import ModelCopyAdmin
-from migrations_app.admin_hosts import EngineFallbackAdmin, FallbackIncidentAdmin, HostCareAdmin
-from migrations_app.admin_people import GroupAdmin, PeopleAdmin
-from migrations_app.admin_reports import report_each
-from migrations_app.admin_usage import TokenQuotaAdmin, TokenUsageAdmin
+from migrations_app.admin.base import ReadOnlyInline, RoleAdmin
+from migrations_app.admin.reports import report_each
 from migrations_app.controller import get_migration_controller
-from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan, PlanEvent, Step
-
-admin.site.site_header = admin.site.site_title = "SAM"
-admin.site.index_title = "Engines, people and plans"
-# The framework's own page of tokens shows every key.
-admin.site.unregister([Group, Host, TokenProxy, User])
-admin.site.register(EngineFallback, EngineFallbackAdmin)
-admin.site.register(FallbackIncident, FallbackIncidentAdmin)
-admin.site.register(Group, GroupAdmin)
-admin.site.register(Host, HostCareAdmin)
-admin.site.register(User, PeopleAdmin)
-admin.site.register(ModelCopy, ModelCopyAdmin)
-admin.site.register(TokenQuota, TokenQuotaAdmin)
-admin.site.register(TokenUsage, TokenUsageAdmin)
-
-
-class DownloadForm(ActionForm):
-    """The list's action form with a host to choose for downloads."""
-
-    host = forms.ModelChoiceField(
-        Host.objects.filter(status=HostStatus.ACTIVE),
-        required=False,
-        to_field_name="name",
-        empty_label="any host",
-    )
-
-
-@admin.register(CatalogModel)
-class CatalogModelAdmin(CatalogAdmin):
-    action_form = DownloadForm
-    actions = [*CatalogAdmin.actions, "download"]
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return is_operator(request.user)
-
-    @admin.action(description="Download to a host", permissions=["operate"])
-    def download(self, request: HttpRequest, queryset: QuerySet[CatalogModel]) -> None:
-        library = get_model_library_manager()
-        host = request.POST.get("host") or None
-        actor = cast("User", request.user)
-
-        def start(model: Any) -> None:
-            library.start_download(model.model_id, host=host, actor=actor)
-
-        report_each(self, request, queryset, start, done="downloads started")
-
-
-class ReadOnlyInline(admin.TabularInline[Any, Plan]):
-    extra = 0
-    can_delete = False
-    show_change_link = False
-
-    class Media:
-        css = INLINE_STYLE
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return is_operator(request.user)
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
 
 
 class StepInline(ReadOnlyInline):

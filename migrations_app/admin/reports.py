@@ -9,8 +9,8 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from engines.admin import RoleAdmin
 from engines.exceptions import SamError
+from migrations_app.admin.base import RoleAdmin
 
 
 def report_each(

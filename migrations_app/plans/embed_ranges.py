@@ -16,8 +16,8 @@ from django.db.models import Q
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.models import Chunk, CopyStatus, Host, VectorIndex
 from migrations_app.models import EmbedRange, Step
+from migrations_app.plans.transitions import LeaseLostError
 from migrations_app.states import StepStatus
-from migrations_app.transitions import LeaseLostError
 
 RANGE_CHUNKS = 2000
 

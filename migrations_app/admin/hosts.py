@@ -1,4 +1,4 @@
-"""The admin of hosts' ways and of fallback engines: read by operators, moved by the same calls as elsewhere."""
+"""The admin of hosts: read by operators and curators, moved by the same calls as elsewhere."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ from functools import partial
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import QuerySet
+from django.contrib.auth.models import User
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest
+from django.template.defaultfilters import filesizeformat
 
-from engines.admin import INLINE_STYLE, HostAdmin, RoleAdmin
 from engines.exceptions import SamError
-from engines.models import Host, HostEvent
+from engines.models import (
+    Host,
+    HostEvent,
+    ModelCopy,
+)
 from engines.services.hosts import host_invite
 from engines.services.people.roles import is_curator, is_operator
-from migrations_app.admin_reports import report_each
-from migrations_app.host_care import host_drain, host_resume, host_retire
+from migrations_app.admin.base import INLINE_STYLE, RoleAdmin
+from migrations_app.admin.reports import report_each
+from migrations_app.hosts import host_drain, host_resume, host_retire
 
 
 class HostEventInline(admin.TabularInline[HostEvent, Host]):
@@ -36,13 +41,70 @@ class HostEventInline(admin.TabularInline[HostEvent, Host]):
         return False
 
 
-class HostCareAdmin(HostAdmin):
+class CopyInline(admin.TabularInline[ModelCopy, Host]):
+    model = ModelCopy
+    fields = ("revision", "status", "size", "downloaded_at", "verified_at", "error")
+    readonly_fields = fields
+    extra = 0
+    can_delete = False
+
+    class Media:
+        css = INLINE_STYLE
+
+    def size(self, copy: ModelCopy) -> str:
+        return filesizeformat(copy.file_size)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelCopy]:
+        return super().get_queryset(request).select_related("revision__model")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_operator(request.user) or is_curator(request.user)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Host)
+class HostAdmin(RoleAdmin):
     """Hosts register themselves; an operator drains them, takes them back and lets them go."""
 
+    list_display = ("name", "status", "last_seen", "cores", "memory", "free_disk", "copies_held")
+    list_filter = ("status",)
+    search_fields = ("name",)
+    fields = (
+        ("name", "status", "last_seen"),
+        ("cores", "memory"),
+        ("gpus", "gpu_memory"),
+        ("free_disk", "disk"),
+        "limits",
+        "announces",
+    )
+    inlines = (CopyInline, HostEventInline)
     actions = ["drain", "drain_knowing", "resume", "retire", "invite_again"]
 
-    def get_inlines(self, request: HttpRequest, obj: Any) -> list[Any]:
-        return [*super().get_inlines(request, obj), HostEventInline]
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Host]:
+        held = Count("copies", filter=Q(copies__status="downloaded"))
+        rows: QuerySet[Host] = super().get_queryset(request)
+        return rows.annotate(copy_count=held)
+
+    @admin.display(description="models", ordering="copy_count")
+    def copies_held(self, host: Any) -> int:
+        return int(host.copy_count)
+
+    @admin.display(ordering="memory_bytes")
+    def memory(self, host: Host) -> str:
+        return filesizeformat(host.memory_bytes)
+
+    @admin.display(description="GPU memory")
+    def gpu_memory(self, host: Host) -> str:
+        return filesizeformat(host.vram_bytes)
+
+    @admin.display(ordering="disk_free_bytes")
+    def free_disk(self, host: Host) -> str:
+        return filesizeformat(host.disk_free_bytes)
+
+    def disk(self, host: Host) -> str:
+        return filesizeformat(host.disk_total_bytes)
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return is_operator(request.user)
@@ -83,23 +145,3 @@ class HostCareAdmin(HostAdmin):
             move(host, who=who)
 
         report_each(self, request, rows, act, done=done)
-
-
-class EngineFallbackAdmin(RoleAdmin):
-    """What answers, and says so, for an engine that cannot be made ready."""
-
-    list_display = ("__str__", "engine", "answers")
-    list_select_related = ("engine", "answers")
-    autocomplete_fields = ("engine", "answers")
-
-    def writes(self, user: User | AnonymousUser) -> bool:
-        return is_operator(user) or is_curator(user)
-
-
-class FallbackIncidentAdmin(RoleAdmin):
-    """One row from the first to the last request that another engine answered."""
-
-    list_display = ("revision", "answered_by", "began_at", "last_at", "ended_at", "reason")
-    list_select_related = ("revision__model", "answered_by__model")
-    list_filter = ("ended_at",)
-    list_display_links = None

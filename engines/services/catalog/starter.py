@@ -1,0 +1,51 @@
+"""The catalog that SAM ships with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from engines.models import ModelRole
+from engines.services.catalog.exchange import FORMAT_VERSION
+
+STARTER = Path(__file__).resolve().parents[2] / "data" / "starter_catalog.jsonl"
+STARTER_COMPANION = "granite-embedding-107m-multilingual"
+"""Small, multilingual and under Apache-2.0: a sound embedder for engines that chat."""
+STARTER_PREFIXES = {"nomic-embed-text-v1.5": ("search_query: ", "search_document: ")}
+"""What the models' own pages ask for; left out, they find worse."""
+FAMILIES = ("deepseek", "qwen", "llama", "mistral", "gemma", "smollm", "nomic", "granite")
+
+
+def starter_catalog() -> dict[str, Any]:
+    """Return the catalog SAM ships: real files by digest, sizes and commits resolved at first use.
+
+    Files in several parts are left out: a catalog entry is one file.
+    """
+    facts = [json.loads(line) for line in STARTER.read_text().splitlines()]
+    facts.sort(key=lambda fact: "embed" not in fact["name"])
+    return {"version": FORMAT_VERSION, "models": [_starter_entry(fact) for fact in facts]}
+
+
+def _starter_entry(fact: Mapping[str, str]) -> dict[str, Any]:
+    name = fact["name"]
+    is_embedder = "embed" in name
+    family = next((f for f in FAMILIES if f in name), "other")
+    query, document = STARTER_PREFIXES.get(name, ("", ""))
+    return {
+        "model_id": name.replace("_", "-"),
+        "display_name": f"{name} ({fact['quant']})",
+        "description": f"{fact['filename']} from {fact['hf_repo']}.",
+        "model_family": family,
+        "role": ModelRole.EMBEDDING if is_embedder else ModelRole.CHAT,
+        "huggingface_repo": fact["hf_repo"],
+        "filename": fact["filename"],
+        "sha256": fact["sha256"],
+        "quantization": fact["quant"],
+        "licence": fact["license"] or "",
+        "tags": ["starter", family],
+        "query_prefix": query,
+        "document_prefix": document,
+        "embedding_model": None if is_embedder else STARTER_COMPANION,
+    }

@@ -1,0 +1,58 @@
+"""What the pages of the admin share: who reads and writes is decided by role."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.auth.models import AnonymousUser, User
+from django.db.models import Model
+from django.http import HttpRequest
+
+from engines.services.people.roles import is_curator, is_operator
+from migrations_app.models import Plan
+
+INLINE_STYLE = {"all": ("engines/admin.css",)}
+
+
+class RoleAdmin(admin.ModelAdmin[Any]):
+    """Who reads and writes is decided by role, as in the API, not by Django's permission table."""
+
+    def reads(self, user: User | AnonymousUser) -> bool:
+        return is_operator(user) or is_curator(user)
+
+    def writes(self, user: User | AnonymousUser) -> bool:
+        return False
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.reads(request.user)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.reads(request.user)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.writes(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.writes(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return self.writes(request.user)
+
+
+class ReadOnlyInline(admin.TabularInline[Any, Plan]):
+    extra = 0
+    can_delete = False
+    show_change_link = False
+
+    class Media:
+        css = INLINE_STYLE
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_operator(request.user)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
