@@ -12,13 +12,13 @@ from django.conf import settings
 
 from engines.services.hosts import BEAT_SECONDS, HostRefusedError
 from migrations_app.wakeups import live_queue, work_queue
-from worker.engine_pool import engine_pool
-from worker.host import register
-from worker.host_memory import IDLE_SECONDS, host_memory
-from worker.live import PRESENCE_SECONDS, renew_presence
-from worker.periodic import PeriodicThread
+from worker.host.engine_pool import engine_pool
+from worker.host.memory import IDLE_SECONDS, host_memory
+from worker.host.registration import register
+from worker.live.requests import PRESENCE_SECONDS, renew_presence
+from worker.process.periodic import PeriodicThread
+from worker.process.shutdown import begin_drain
 from worker.sweeper import remove_leftovers, sweep
-from worker.watchdog import begin_drain
 
 logger = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from migrations_app.plans.housekeeping import (
 from migrations_app.plans.transitions import claim_step, request_cancel
 from migrations_app.states import PlanStatus, StepStatus
 from migrations_app.wakeups import publish_step
-from worker.tools import artifact_store, scratch_folder
+from worker.host.resources import artifact_store, scratch_folder
 
 logger = logging.getLogger(__name__)
 

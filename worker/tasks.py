@@ -7,9 +7,9 @@ from celery import shared_task
 from migrations_app.serving.client import LIVE_KINDS
 from migrations_app.states import ALL_TASKS
 from worker import startup
-from worker.knowledge import help_embedding, keep_index_up
-from worker.live import answer
-from worker.runner import run_step
+from worker.live.requests import answer
+from worker.steps.embedding import help_embedding, keep_index_up
+from worker.steps.runner import run_step
 from worker.sweeper import sweep
 
 startup.connect()

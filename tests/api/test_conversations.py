@@ -24,8 +24,8 @@ from tests.api.people import People, problem
 from tests.api.played_host import played_host
 from tests.worker.plans import make_host
 from tests.worker.test_live import make_revision
-from worker.engine_pool import engine_pool
-from worker.live_handlers import LIVE_HANDLERS
+from worker.host.engine_pool import engine_pool
+from worker.live.handlers import LIVE_HANDLERS
 
 URL = "/api/v1/conversations"
 TURNS = 24

@@ -22,8 +22,8 @@ django.setup()
 
 def main() -> None:
     """Answer steps until standard input ends, then end the engines."""
-    from worker.engine_pool import engine_pool  # noqa: PLC0415 - only after setup
-    from worker.runner import run_step  # noqa: PLC0415
+    from worker.host.engine_pool import engine_pool  # noqa: PLC0415 - only after setup
+    from worker.steps.runner import run_step  # noqa: PLC0415
 
     for line in sys.stdin:
         before = _settled_kib()

@@ -21,7 +21,7 @@ def world(
 ) -> HashWorld:
     """Ada on the engine ``old``, with ``new`` beside it; nobody but the test runs steps."""
     lender = Lender()
-    monkeypatch.setattr("worker.context.lend_embedder", lender.lend)
+    monkeypatch.setattr("worker.steps.context.lend_embedder", lender.lend)
     world = make_world(tmp_path, ArtifactStore(settings.SAM_ARTIFACT_STORE), lender)
     world.uses(world.engine("old"))
     world.engine("new")

@@ -35,7 +35,7 @@ from migrations_app.models import Plan, Step
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import add, make_model
 from tests.worker.plans import make_host
-from worker.runner import run_step
+from worker.steps.runner import run_step
 
 FILE_SIZE = 1000
 NEEDS_AN_ENGINE = ("fetch_engine", "back_up", "probe", "settle", "resettle")

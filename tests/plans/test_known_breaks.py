@@ -47,9 +47,9 @@ from tests.knowledge.world import (
     wait_until_somebody_waits_for_a_lock,
 )
 from tests.plans.hash_world import HashWorld, all_rows, live_index
-from worker.context import WorkerContext
-from worker.lease import keeper
-from worker.runner import StepFailedError, run_step
+from worker.steps.context import WorkerContext
+from worker.steps.lease import keeper
+from worker.steps.runner import StepFailedError, run_step
 
 TEXTS = ("the first words", "the second words", "the third words")
 

@@ -29,7 +29,7 @@ from tests.plans.hash_world import (
     controller,
     live_index,
 )
-from worker.runner import StepFailedError, run_step
+from worker.steps.runner import StepFailedError, run_step
 
 TEXTS = ("the first words", "the second words", "the third words")
 

@@ -11,8 +11,8 @@ from engines.fit.engine_need import Need
 from engines.fit.placement import Room
 from engines.runtimes.base import BaseModelEngine, ModelStatus
 from engines.specs import AdapterSpec, EngineSpec
-from worker.engine_pool import EnginePool
-from worker.host_memory import Beside
+from worker.host.engine_pool import EnginePool
+from worker.host.memory import Beside
 
 
 class CountedEngine(BaseModelEngine):

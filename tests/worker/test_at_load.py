@@ -17,8 +17,8 @@ from engines.models import EnginePreference, ModelCopy
 from migrations_app.serving.wire import error_fields, error_from
 from tests.worker.plans import make_host
 from tests.worker.test_live import make_revision
-from worker.answering import stream
-from worker.engine_pool import EnginePool, engine_pool
+from worker.host.engine_pool import EnginePool, engine_pool
+from worker.live.answer import stream
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -42,7 +42,7 @@ def test_an_engine_larger_than_the_host_may_be_answered_for(
 ) -> None:
     needs = vars(engine_pool())["_need"]
     small = EnginePool(Room(1024, 0), engine_registry().create, lambda *_: None, needs)
-    monkeypatch.setattr("worker.answering.engine_pool", lambda: small)
+    monkeypatch.setattr("worker.live.answer.engine_pool", lambda: small)
 
     error = error_in(payload)
 

@@ -16,9 +16,9 @@ from migrations_app.plans.transitions import CancelAskedError, Claim, claim_step
 from tests.worker.counted_engine import make_pool, spec
 from tests.worker.plans import first_step, make_plan
 from tests.worker.processes import wait_until
-from worker.context import NO_ROOM, WorkerContext
-from worker.engine_pool import EnginePool
-from worker.lease import Lease
+from worker.host.engine_pool import EnginePool
+from worker.steps.context import NO_ROOM, WorkerContext
+from worker.steps.lease import Lease
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def pool(log: list[str], monkeypatch: pytest.MonkeyPatch) -> EnginePool:
     pool = make_pool(log, lambda _, size: Need(size))
-    monkeypatch.setattr("worker.context.engine_pool", lambda: pool)
+    monkeypatch.setattr("worker.steps.context.engine_pool", lambda: pool)
     return pool
 
 

@@ -9,7 +9,7 @@ from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.people.preferences import Prompts
 from engines.specs import EngineSpec
-from worker.conversation import checked_messages, fitting, render
+from worker.live.prompt import checked_messages, fitting, render
 
 OWN_TEMPLATE = Prompts("llama", "Be brief.", "Think first.", "")
 OWN_FORMAT = Prompts("x", "Be brief.", "", "<|user|>{user_input}<|assistant|>")

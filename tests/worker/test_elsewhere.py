@@ -26,8 +26,8 @@ from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind
 from tests.runtimes.ollama_server import OllamaStore, ollama_server
 from tests.worker.plans import first_step, make_host, make_plan
-from worker.engine_pool import EnginePool, engine_pool
-from worker.runner import StepFailedError, run_step
+from worker.host.engine_pool import EnginePool, engine_pool
+from worker.steps.runner import StepFailedError, run_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -17,7 +17,7 @@ from engines.exceptions import (
 from engines.fit.engine_need import Need
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from tests.worker.counted_engine import CountedEngine, make_pool, spec, use
-from worker.engine_pool import EnginePool
+from worker.host.engine_pool import EnginePool
 
 
 @pytest.fixture

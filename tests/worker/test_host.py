@@ -18,8 +18,8 @@ from migrations_app.steps import HANDLERS
 from migrations_app.wakeups import CONTROL_QUEUE
 from tests.worker.plans import first_step, make_host, make_plan
 from tests.worker.processes import LIVE, WORK, WorkerProcess
-from worker.host import register
-from worker.knowledge import help_embedding, keep_index_up
+from worker.host.registration import register
+from worker.steps.embedding import help_embedding, keep_index_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -34,7 +34,7 @@ def test_a_worker_of_the_control_plane_is_no_host() -> None:
 @pytest.fixture(autouse=True)
 def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test before admitted this process."""
-    monkeypatch.setattr("worker.host._admitted", threading.Event())
+    monkeypatch.setattr("worker.host.registration._admitted", threading.Event())
 
 
 def test_a_host_announces_what_its_two_workers_know_together() -> None:
@@ -123,7 +123,7 @@ def test_a_token_admits_both_workers_of_one_machine_once(
     assert host.events.order_by("id")[0].why == "Joined with a token that oscar made."
 
     Host.objects.update(status=HostStatus.RETIRED)
-    monkeypatch.setattr("worker.host._admitted", threading.Event())
+    monkeypatch.setattr("worker.host.registration._admitted", threading.Event())
     with pytest.raises(HostRefusedError, match="its SAM_JOIN_TOKEN is used, expired"):
         register([WORK])
 

@@ -18,9 +18,10 @@ from engines.exceptions import HostUnavailableError
 from engines.fit.engine_need import Need
 from migrations_app.serving import redis_keys
 from tests.worker.counted_engine import make_pool, spec, use
-from worker import engine_pool, host_memory
-from worker.engine_pool import EnginePool
-from worker.host_memory import HostMemory
+from worker.host import engine_pool
+from worker.host import memory as host_memory
+from worker.host.engine_pool import EnginePool
+from worker.host.memory import HostMemory
 
 HOST = "gpu-1"
 

@@ -15,7 +15,7 @@ from engines.models import CatalogModel, Fingerprint, KnowledgeBase, ModelRevisi
 from migrations_app.models import EmbedRange, Plan, Step
 from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError, claim_step
 from tests.worker.plans import first_step, make_plan
-from worker.lease import LeaseKeeper
+from worker.steps.lease import LeaseKeeper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,7 +97,7 @@ def test_what_is_no_longer_held_is_not_renewed(
     keeper: LeaseKeeper, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The thread renews once when it starts, while it is still held.
-    monkeypatch.setattr("worker.lease.PeriodicThread.ensure_started", lambda _thread: None)
+    monkeypatch.setattr("worker.steps.lease.PeriodicThread.ensure_started", lambda _thread: None)
     _, claim = claimed("me/1")
     row = make_range(claim.step_id, "me/1")
     with keeper.hold_step(claim, taken_at=time.monotonic()):

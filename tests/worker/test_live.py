@@ -32,8 +32,8 @@ from migrations_app.serving.redis_keys import reply_key, request_key, taken_key
 from migrations_app.serving.wire import error_of, pack_vectors, unpack_batch
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess
-from worker.live import answer, renew_presence
-from worker.runner import StepFailedError
+from worker.live.requests import answer, renew_presence
+from worker.steps.runner import StepFailedError
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -11,7 +11,7 @@ from migrations_app.steps.base import StepContext
 from tests.worker.conftest import Install
 from tests.worker.plans import make_plan
 from tests.worker.test_runner import done
-from worker.runner import run_step
+from worker.steps.runner import run_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

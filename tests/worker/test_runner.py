@@ -21,8 +21,8 @@ from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext, TryAgainError
 from tests.worker.conftest import Install
 from tests.worker.plans import first_step, make_host, make_plan, rows, story
-from worker.lease import keeper
-from worker.runner import STOPPED, StepFailedError, run_step
+from worker.steps.lease import keeper
+from worker.steps.runner import STOPPED, StepFailedError, run_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

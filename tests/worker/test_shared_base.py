@@ -20,8 +20,8 @@ from engines.models import CatalogModel, LoraAdapter, ModelRevision
 from engines.services.catalog.copies import copy_downloaded, copy_of
 from engines.services.people.adapters import adapter_add
 from tests.worker.plans import make_host
-from worker.answering import adapters_of, chat_engine, generate
-from worker.engine_pool import engine_pool
+from worker.host.engine_pool import engine_pool
+from worker.live.answer import adapters_of, chat_engine, generate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

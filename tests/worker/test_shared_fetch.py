@@ -23,7 +23,7 @@ from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind
 from tests.worker.plans import first_step, make_host, make_plan
 from tests.world.people import hub_folder
-from worker.runner import run_step
+from worker.steps.runner import run_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

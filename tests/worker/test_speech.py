@@ -12,7 +12,7 @@ from engines.models import TokenUsage
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.streaming import StreamingEngine
 from engines.runtimes.text.generation import Generation, Piece
-from worker.speech import Listener, speak
+from worker.live.events import Listener, speak
 
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "Hi"}]
 

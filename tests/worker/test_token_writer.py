@@ -12,8 +12,8 @@ from redis import Redis
 
 from migrations_app.serving.stream import entry_id, reader_key, stream_key
 from tests.worker.processes import wait_until
-from worker.live import answer
-from worker.token_writer import TokenWriter
+from worker.live.requests import answer
+from worker.live.stream_writer import TokenWriter
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -35,9 +35,9 @@ from migrations_app.serving.hosts import hosts_for
 from migrations_app.states import PlanKind
 from tests.runtimes.hostile_models import HOSTILE, Model
 from tests.worker.plans import first_step, make_host, make_plan
-from worker.answering import chat_engine
-from worker.engine_pool import engine_pool
-from worker.runner import StepFailedError, run_step
+from worker.host.engine_pool import engine_pool
+from worker.live.answer import chat_engine
+from worker.steps.runner import StepFailedError, run_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

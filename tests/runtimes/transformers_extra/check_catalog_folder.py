@@ -15,8 +15,8 @@ from engines.services.knowledge.fingerprints import embedding_spec_of
 from migrations_app.models import Plan
 from migrations_app.states import PlanKind
 from tests.worker.plans import first_step, make_host, make_plan
-from worker.engine_pool import engine_pool
-from worker.runner import run_step
+from worker.host.engine_pool import engine_pool
+from worker.steps.runner import run_step
 
 
 @pytest.mark.django_db(transaction=True)

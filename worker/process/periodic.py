@@ -9,7 +9,7 @@ from collections.abc import Callable
 from django.db import connections
 
 from engines.exceptions import SamError
-from worker.guard import guarded
+from worker.process.errors import guarded
 
 logger = logging.getLogger(__name__)
 

@@ -16,11 +16,12 @@ from engines.services.knowledge.fingerprints import embedder_of, embedding_spec_
 from engines.services.people.bindings import request_binding
 from engines.specs import EmbeddingSpec
 from migrations_app.serving.wire import pack_vectors
-from worker.answering import adapters_of, chat_engine, generate, revision_of, user_of
-from worker.engine_pool import engine_pool
-from worker.grounding import as_json, embedder, find
-from worker.guard import checked_id
-from worker.tools import this_host
+from worker.host.engine_pool import engine_pool
+from worker.host.resources import this_host
+from worker.live.answer import adapters_of, chat_engine, generate
+from worker.live.lookup import revision_of, user_of
+from worker.live.passages import as_json, embedder, find
+from worker.process.errors import checked_id
 
 Payload = Mapping[str, Any]
 

@@ -34,8 +34,8 @@ from engines.runtimes.base import BaseModelEngine
 from engines.services.catalog.copies import mark_unsafe
 from engines.specs import AdapterSpec, EngineSpec
 from engines.transfer.folders import folder_files
-from worker.guard import with_database
-from worker.host_memory import Beside, host_memory
+from worker.host.memory import Beside, host_memory
+from worker.process.database import with_database
 
 logger = logging.getLogger(__name__)
 

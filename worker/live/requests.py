@@ -20,12 +20,12 @@ from migrations_app.serving.load import Lease, engine_mark, hold, let_go, take, 
 from migrations_app.serving.redis_keys import redis_client, reply_key, request_key, taken_key
 from migrations_app.serving.stream import error_event
 from migrations_app.serving.wire import error_fields
-from worker.answering import stream
-from worker.engine_pool import engine_pool
-from worker.guard import guarded
-from worker.identity import process_name
-from worker.live_handlers import LIVE_HANDLERS
-from worker.token_writer import Beats, TokenWriter
+from worker.host.engine_pool import engine_pool
+from worker.live.answer import stream
+from worker.live.handlers import LIVE_HANDLERS
+from worker.live.stream_writer import Beats, TokenWriter
+from worker.process.errors import guarded
+from worker.process.identity import process_name
 
 TAKEN_SECONDS = 15
 PRESENCE_SECONDS = 3.0

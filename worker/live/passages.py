@@ -17,7 +17,7 @@ from engines.services.knowledge.search_filters import SearchFilter
 from engines.services.people.bindings import Binding
 from engines.services.people.preferences import Prompts
 from engines.specs import EmbeddingSpec
-from worker.tools import artifact_store, index_cache, lend_embedder, this_host
+from worker.host.resources import artifact_store, index_cache, lend_embedder, this_host
 
 MOST_HITS = 100
 INSTRUCTION = (

@@ -15,7 +15,7 @@ from engines.services.hosts import host_admit, host_join, host_lock, host_move
 from migrations_app.serving.client import LIVE_KINDS
 from migrations_app.steps import HANDLERS
 from migrations_app.wakeups import live_queue, work_queue
-from worker.guard import with_database
+from worker.process.database import with_database
 
 LIVE_PREFIX = "live."
 

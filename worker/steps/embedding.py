@@ -17,12 +17,13 @@ from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostE
 from migrations_app.states import StepStatus
 from migrations_app.steps.base import DrainingError
 from migrations_app.steps.re_embed import embed_claimed
-from worker.context import WorkerContext
-from worker.guard import checked_id, guarded, in_transaction
-from worker.identity import new_owner
-from worker.lease import keeper
-from worker.tools import artifact_store, lend_embedder, scratch_folder, this_host
-from worker.watchdog import is_draining
+from worker.host.resources import artifact_store, lend_embedder, scratch_folder, this_host
+from worker.process.database import in_transaction
+from worker.process.errors import checked_id, guarded
+from worker.process.identity import new_owner
+from worker.process.shutdown import is_draining
+from worker.steps.context import WorkerContext
+from worker.steps.lease import keeper
 
 _busy_lock = threading.Lock()
 _busy: set[str] = set()

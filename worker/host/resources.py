@@ -19,7 +19,7 @@ from engines.specs import EmbeddingSpec
 from engines.vectors import IndexCache
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import RemoteEmbedder
-from worker.engine_pool import engine_pool
+from worker.host.engine_pool import engine_pool
 
 INDEXES_OPEN = 64
 REMOTE_SECONDS = 120.0

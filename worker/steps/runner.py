@@ -25,12 +25,13 @@ from migrations_app.plans.transitions import (
 from migrations_app.states import task_name
 from migrations_app.steps import HANDLERS
 from migrations_app.steps.base import DrainingError, TryAgainError
-from worker.context import WorkerContext
-from worker.guard import checked_id, guarded, in_transaction, with_database
-from worker.identity import new_owner
-from worker.lease import Lease, keeper
-from worker.tools import this_host
-from worker.watchdog import is_draining
+from worker.host.resources import this_host
+from worker.process.database import in_transaction, with_database
+from worker.process.errors import checked_id, guarded
+from worker.process.identity import new_owner
+from worker.process.shutdown import is_draining
+from worker.steps.context import WorkerContext
+from worker.steps.lease import Lease, keeper
 
 MOST_ROUNDS = 50
 """How often a handler may ask to be called again; each has its own way to come to an end sooner."""

@@ -19,7 +19,7 @@ from redis.exceptions import RedisError
 
 from engines.fit.engine_need import Need
 from migrations_app.serving.redis_keys import redis_client
-from worker.identity import process_name
+from worker.process.identity import process_name
 
 TOLD_SECONDS = 15.0
 """How long what a process told counts: a killed one holds nothing."""

@@ -16,9 +16,9 @@ from django.db import connection
 
 from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError
 from migrations_app.steps.base import DrainingError
-from worker.guard import bounded_transaction
-from worker.periodic import PeriodicThread
-from worker.watchdog import is_draining
+from worker.process.database import bounded_transaction
+from worker.process.periodic import PeriodicThread
+from worker.process.shutdown import is_draining
 
 BEATS_PER_LEASE = 4
 

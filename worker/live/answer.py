@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from itertools import takewhile
@@ -16,7 +16,6 @@ from django.db import close_old_connections
 from engines.exceptions import (
     HostUnavailableError,
     InvalidRequestError,
-    NotFoundError,
     SamError,
 )
 from engines.models import LoraAdapter, ModelCopy, ModelRevision
@@ -30,14 +29,13 @@ from engines.services.people.preferences import Prompts, prompts_of
 from engines.services.people.snapshot import one_moment
 from engines.specs import AdapterSpec
 from migrations_app.serving.stream import Event
-from worker.conversation import Fitted, checked_messages, fitting
-from worker.engine_pool import engine_pool
-from worker.grounding import Passage, cite, passages_for, with_passages
-from worker.guard import checked_id
-from worker.speech import Listener, speak
-from worker.tools import artifact_store, scratch_folder
-
-Payload = Mapping[str, Any]
+from worker.host.engine_pool import engine_pool
+from worker.host.resources import artifact_store, scratch_folder
+from worker.live.events import Listener, speak
+from worker.live.lookup import Payload, revision_of, user_of
+from worker.live.passages import Passage, cite, passages_for, with_passages
+from worker.live.prompt import Fitted, checked_messages, fitting
+from worker.process.errors import checked_id
 
 OPTIONS = (
     "max_tokens",
@@ -225,20 +223,3 @@ def chat_engine(
         raise HostUnavailableError(f"This host does not have {revision}; ask another.")
     close_old_connections()
     return engine_pool().acquire(engine_spec(revision, copy.path, adapters=adapters))
-
-
-def revision_of(value: object) -> ModelRevision:
-    """Return the revision with this key; NotFoundError when there is none."""
-    rows = ModelRevision.objects.select_related("model")
-    revision = rows.filter(pk=checked_id(value)).first()
-    if revision is None:
-        raise NotFoundError("There is no such model revision.")
-    return revision
-
-
-def user_of(payload: Payload) -> User:
-    """Return the active person a request is for; NotFoundError when there is none."""
-    user = User.objects.filter(pk=checked_id(payload.get("user_id")), is_active=True).first()
-    if user is None:
-        raise NotFoundError("There is no such person.")
-    return user

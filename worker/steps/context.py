@@ -16,16 +16,16 @@ from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Step
 from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError
 from migrations_app.states import StepStatus
-from worker.engine_pool import engine_pool
-from worker.lease import Lease
-from worker.progress import ProgressReporter
-from worker.tools import (
+from worker.host.engine_pool import engine_pool
+from worker.host.resources import (
     artifact_store,
     lend_embedder,
     live_client,
     master_keys,
     scratch_folder,
 )
+from worker.steps.lease import Lease
+from worker.steps.progress import ProgressReporter
 
 LOOK_SECONDS = 1.0
 """How often a checkpoint asks the database; a cancelled step stops about this soon."""
