@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.minilm import CONVERTER_VERSION, convert_minilm, convert_minilm_permuted
-from deploy.demo.minilm_source import LOCK_FILE, ensure_minilm_wheel
-from deploy.demo.tiny_models import write_llama_chat, write_lora_for, write_qwen_chat
+from deploy.demo.models.minilm import CONVERTER_VERSION, convert_minilm, convert_minilm_permuted
+from deploy.demo.models.minilm_source import LOCK_FILE, ensure_minilm_wheel
+from deploy.demo.models.tiny_models import write_llama_chat, write_lora_for, write_qwen_chat
 
 PERMUTATION_SEED = 4
 

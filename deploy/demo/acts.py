@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from deploy.demo.bases import wait_until_searchable
-from deploy.demo.engine_files import NEW, ensure_adapter_file
 from deploy.demo.errors import DemoError
 from deploy.demo.flower import task_states
+from deploy.demo.models.engine_files import NEW, ensure_adapter_file
 from deploy.demo.plans import execute, make_plan, roll_back
 from deploy.demo.questions import QUESTIONS, Question
 from deploy.demo.rest import ApiProblemError

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from deploy.demo.engine_files import ENGINES, DemoEngine
 from deploy.demo.errors import DemoError
+from deploy.demo.models.engine_files import ENGINES, DemoEngine
 from engines.models import PromptTemplate
 from migrations_app.library import get_model_library_manager
 

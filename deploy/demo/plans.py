@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from deploy.demo.engine_files import NEW, OLD
 from deploy.demo.errors import DemoError
+from deploy.demo.models.engine_files import NEW, OLD
 from deploy.demo.progress_view import StepWaitsError, follow
 from deploy.demo.rest import Api, ApiProblemError
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from deploy.demo.bases import Bases, ensure_bases, wait_until_searchable
 from deploy.demo.catalog import ensure_catalog
-from deploy.demo.engine_files import OLD, ensure_adapter_file
+from deploy.demo.models.engine_files import OLD, ensure_adapter_file
 from deploy.demo.people import TEAM, People
 from deploy.demo.plans import ensure_engine_chosen, ensure_old_engine
 from deploy.demo.rest import Api

@@ -12,13 +12,13 @@ from types import FrameType
 from rich.console import Console
 
 from deploy.demo.acts import play
-from deploy.demo.cosines import TOLERANCE, Cosines
-from deploy.demo.engine_files import ensure_engine_files
-from deploy.demo.minilm_source import ensure_minilm_wheel
+from deploy.demo.models.engine_files import ensure_engine_files
+from deploy.demo.models.minilm_source import ensure_minilm_wheel
 from deploy.demo.people import ADMIN, ensure_administrator, ensure_people
-from deploy.demo.phases import phased_facts
-from deploy.demo.proofs import all_proofs
-from deploy.demo.report import print_phases, print_proofs
+from deploy.demo.proofs.cosines import TOLERANCE, Cosines
+from deploy.demo.proofs.phases import phased_facts
+from deploy.demo.proofs.proofs import all_proofs
+from deploy.demo.proofs.report import print_phases, print_proofs
 from deploy.demo.servers import hub, servers
 from deploy.demo.site import Site
 from deploy.demo.stage import Cast, cast, set_stage

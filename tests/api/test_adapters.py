@@ -16,8 +16,8 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from rest_framework.test import APIClient
 from safetensors.numpy import save
 
-from deploy.demo.hub import HubServer
-from deploy.demo.tiny_models import write_lora_for
+from deploy.demo.hub.server import HubServer
+from deploy.demo.models.tiny_models import write_lora_for
 from engines.files.artifacts import ArtifactStore
 from engines.gguf.reader import read_header
 from engines.models import Host, LoraAdapter, ModelRevision

@@ -11,7 +11,7 @@ from django.db import connection
 from redis import Redis
 from rest_framework.test import APIClient
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import NotFoundError
 from engines.models import Conversation, Message, ModelRevision
 from engines.services.people.conversations import (

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rest_framework.test import APIClient
 
-from deploy.demo.hub import HubServer
+from deploy.demo.hub.server import HubServer
 from engines.fit.memory import Load, estimate
 from engines.fit.qwen3 import qwen3_model
 from engines.models import (

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.gguf.reader import read_header
 from engines.machine import cores
 from engines.runtimes.llama_cpp.batch_settings import BatchSetting, is_quiet

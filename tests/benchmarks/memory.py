@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.models import ModelRevision
 from tests.benchmarks.line_process import LineProcess
 from tests.benchmarks.steps import base_with, embedder_here, forget_vectors, re_embed_step

@@ -24,7 +24,7 @@ from rest_framework.authtoken.models import Token
 from rich.console import Console
 from rich.table import Table
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.models import CatalogModel, EnginePreference
 from tests.benchmarks.sam_stack import SamStack
 from tests.benchmarks.steps import embedder_here

@@ -14,7 +14,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
-from deploy.demo.hub import HubServer
+from deploy.demo.hub.server import HubServer
 from engines.models import Host
 from tests.api.people import GIB, Engines
 from tests.fit.shapes import QWEN3_8B, Dense

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from deploy.demo.engine_files import (
+from deploy.demo.models.engine_files import (
     CONTEXT_TOKENS,
     EMBEDDER,
     ENGINES,

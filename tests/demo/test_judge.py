@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.errors import DemoError
-from deploy.demo.judge import direct_answers, direct_vectors
+from deploy.demo.proofs.judge import direct_answers, direct_vectors
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.specs import AdapterSpec, EngineSpec

@@ -6,7 +6,7 @@ from django.contrib.auth.models import User
 from rest_framework.authtoken.models import Token
 
 from deploy.demo.catalog import SYSTEM_PROMPTS, ensure_catalog
-from deploy.demo.engine_files import ENGINES, NEW, PERMUTED
+from deploy.demo.models.engine_files import ENGINES, NEW, PERMUTED
 from deploy.demo.people import ensure_administrator, ensure_people
 from engines.models import CatalogModel, PromptTemplate
 from engines.services.catalog.starter import starter_catalog

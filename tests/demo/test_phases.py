@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from deploy.demo.bases import Bases
-from deploy.demo.cosines import TOLERANCE, Cosines
-from deploy.demo.engine_files import EMBEDDER, PERMUTED, engine_path
-from deploy.demo.judge import direct_vectors
-from deploy.demo.phases import finds, smallest_error
+from deploy.demo.models.engine_files import EMBEDDER, PERMUTED, engine_path
+from deploy.demo.proofs.cosines import TOLERANCE, Cosines
+from deploy.demo.proofs.judge import direct_vectors
+from deploy.demo.proofs.phases import finds, smallest_error
 from deploy.demo.questions import QUESTIONS
 from deploy.demo.witness import Search
 

@@ -12,7 +12,7 @@ from llama_cpp import Llama
 from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
-from deploy.demo.minilm import convert_minilm, hidden_order
+from deploy.demo.models.minilm import convert_minilm, hidden_order
 from engines.exceptions import ArtifactMissingError
 from engines.gguf.reader import read_header
 from tests.demo_models.reference_bert import embed, word_pieces

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.minilm_source import LOCK_FILE, ensure_minilm_wheel
+from deploy.demo.models.minilm_source import LOCK_FILE, ensure_minilm_wheel
 from engines.exceptions import ArtifactMissingError
 
 

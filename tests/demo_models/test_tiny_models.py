@@ -8,8 +8,8 @@ import llama_cpp
 import pytest
 from llama_cpp import Llama
 
-from deploy.demo.tiny_models import write_llama_chat, write_lora_for, write_qwen_chat
-from deploy.demo.tiny_tokenizer import learn_vocabulary
+from deploy.demo.models.tiny_models import write_llama_chat, write_lora_for, write_qwen_chat
+from deploy.demo.models.tiny_tokenizer import learn_vocabulary
 from engines.exceptions import AdapterMismatchError
 from engines.gguf.reader import read_header
 

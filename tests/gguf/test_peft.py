@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from deploy.demo.tiny_models import LORA_ALPHA, LORA_RANK, write_lora_for
+from deploy.demo.models.tiny_models import LORA_ALPHA, LORA_RANK, write_lora_for
 from engines.exceptions import (
     AdapterMismatchError,
     ArtifactMissingError,

@@ -9,7 +9,7 @@ import pytest
 from django.contrib.auth.models import User
 from rest_framework.authtoken.models import Token
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.models import EnginePreference, Host, ModelRevision, TokenUsage
 from tests.openai_api.conftest import Asker, Served
 from tests.worker.test_live import make_revision

@@ -14,8 +14,8 @@ import httpx2
 import pytest
 from rest_framework.authtoken.models import Token
 
-from deploy.demo.hub import HubServer
-from deploy.demo.tiny_models import write_llama_chat, write_qwen_chat
+from deploy.demo.hub.server import HubServer
+from deploy.demo.models.tiny_models import write_llama_chat, write_qwen_chat
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.serving.answers import search_for

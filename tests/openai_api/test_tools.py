@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 from rest_framework.authtoken.models import Token
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.models import ModelCopy, PromptTemplate, TokenUsage
 from tests.openai_api.conftest import Asker, Served
 

@@ -13,7 +13,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from deploy.demo.hub import HubServer
+from deploy.demo.hub.server import HubServer
 from engines.host_runtimes import engine_registry
 from engines.models import CatalogModel, Embedding, ModelRole
 from engines.services.people.preferences import effective_engine

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.demo.tiny_models import (
+from deploy.demo.models.tiny_models import (
     _LLAMA,
     _architecture_metadata,
     _normal,
     _tokenizer_metadata,
     _weights,
 )
-from deploy.demo.tiny_tokenizer import learn_vocabulary
+from deploy.demo.models.tiny_tokenizer import learn_vocabulary
 from engines.gguf.writer import Metadata, write_gguf
 
 CONTEXT = 4096

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from deploy.demo.tiny_models import (
+from deploy.demo.models.tiny_models import (
     _LLAMA,
     _architecture_metadata,
     _tokenizer_metadata,
     _weights,
 )
-from deploy.demo.tiny_tokenizer import Vocabulary, learn_vocabulary
+from deploy.demo.models.tiny_tokenizer import Vocabulary, learn_vocabulary
 from engines.gguf.writer import write_gguf
 
 START = "Ċ"

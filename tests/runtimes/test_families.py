@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.tiny_models import LLAMA_TEMPLATE
+from deploy.demo.models.tiny_models import LLAMA_TEMPLATE
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import (

@@ -14,7 +14,7 @@ import psutil
 import pytest
 from llama_cpp import Llama
 
-from deploy.demo.tiny_models import write_llama_chat, write_lora_for
+from deploy.demo.models.tiny_models import write_llama_chat, write_lora_for
 from engines.exceptions import (
     AdapterCrashed,
     AdapterMismatchError,

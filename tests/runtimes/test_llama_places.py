@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from deploy.demo.tiny_models import write_llama_chat, write_lora_for
+from deploy.demo.models.tiny_models import write_llama_chat, write_lora_for
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions

@@ -13,7 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import (
     EngineError,
     HostUnavailableError,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from deploy.demo.tiny_models import LLAMA_TEMPLATE
+from deploy.demo.models.tiny_models import LLAMA_TEMPLATE
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.hub import HubServer
+from deploy.demo.hub.server import HubServer
 from tests.transfer.support import NAME, REPO, Scene, content
 
 

@@ -6,8 +6,8 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deploy.demo.hub import HubServer
-from deploy.demo.hub_faults import LogEntry
+from deploy.demo.hub.faults import LogEntry
+from deploy.demo.hub.server import HubServer
 from engines.transfer.download import download
 from engines.transfer.hub import resolve_file
 from engines.transfer.remote_file import DownloadOptions, DownloadResult, Progress, RemoteFile

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.hub_faults import Fault
+from deploy.demo.hub.faults import Fault
 from engines.exceptions import (
     DiskFullError,
     GatedRepositoryError,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from deploy.demo.hub_faults import Fault
+from deploy.demo.hub.faults import Fault
 from engines.exceptions import TransferError, TransientTransferError
 from engines.transfer.remote_file import Progress
 from tests.transfer.support import IMPATIENT, QUICK, Scene

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deploy.demo.hub import HubServer
-from deploy.demo.hub_faults import Fault
-from deploy.demo.hub_files import commit_of
+from deploy.demo.hub.faults import Fault
+from deploy.demo.hub.files import commit_of
+from deploy.demo.hub.server import HubServer
 from engines.exceptions import (
     GatedRepositoryError,
     NotFoundError,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from deploy.demo.hub_faults import Fault
+from deploy.demo.hub.faults import Fault
 from engines.exceptions import TransferError
 from engines.transfer.redirects import next_hop, same_origin
 from tests.transfer.support import Scene

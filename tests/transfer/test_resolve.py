@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from deploy.demo.hub_faults import Fault
+from deploy.demo.hub.faults import Fault
 from engines.exceptions import (
     GatedRepositoryError,
     InvalidRequestError,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deploy.demo.hub_faults import Fault
+from deploy.demo.hub.faults import Fault
 from engines.exceptions import DigestMismatchError, TransferError, TransientTransferError
 from engines.transfer.http import ContentRange, parse_content_range
 from tests.transfer.support import IMPATIENT, QUICK, Scene, content

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pytest_django.fixtures import Settings
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import ArtifactMissingError, EngineError
 from engines.fit.engine_need import Need
 from engines.fit.placement import room_of

@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import connection
 from redis import Redis
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import SamError
 from engines.models import EnginePreference, Host, ModelRevision
 from engines.services.catalog.copies import copy_downloaded, copy_of

@@ -12,8 +12,8 @@ import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from deploy.demo.judge import direct_answers
-from deploy.demo.tiny_models import write_lora_for
+from deploy.demo.models.tiny_models import write_lora_for
+from deploy.demo.proofs.judge import direct_answers
 from engines.exceptions import AdapterMismatchError
 from engines.files.artifacts import ArtifactStore
 from engines.models import CatalogModel, LoraAdapter, ModelRevision

@@ -11,7 +11,7 @@ from django.conf import settings
 from huggingface_hub import hf_hub_download, scan_cache_dir
 from pytest_django.fixtures import Settings
 
-from deploy.demo.hub import HubServer
+from deploy.demo.hub.server import HubServer
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.catalog.copies import copy_of, copy_path

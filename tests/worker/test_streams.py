@@ -15,7 +15,7 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from redis import Redis
 
-from deploy.demo.tiny_models import write_llama_chat
+from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import HostUnavailableError, InvalidRequestError
 from engines.models import EnginePreference, ModelRevision, TokenUsage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine

@@ -11,7 +11,7 @@ from django.conf import settings
 from pytest_django.plugin import DjangoDbBlocker
 from redis import Redis
 
-from deploy.demo.hub import HubServer
+from deploy.demo.hub.server import HubServer
 from engines.files.artifacts import ArtifactStore
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.world.people import Person, hub_folder, make_person

@@ -9,7 +9,7 @@ from shutil import copyfile
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from deploy.demo.tiny_models import write_lora_for
+from deploy.demo.models.tiny_models import write_lora_for
 from engines.files.artifacts import ArtifactStore
 from engines.models import (
     CatalogModel,

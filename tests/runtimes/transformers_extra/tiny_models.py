@@ -14,8 +14,8 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from deploy.demo.tiny_models import LLAMA_TEMPLATE
-from deploy.demo.tiny_tokenizer import learn_vocabulary
+from deploy.demo.models.tiny_models import LLAMA_TEMPLATE
+from deploy.demo.models.tiny_tokenizer import learn_vocabulary
 
 CONTROL = (
     "<|begin_of_text|>",

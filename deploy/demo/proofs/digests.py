@@ -7,8 +7,8 @@ from pathlib import Path
 
 import httpx2
 
-from deploy.demo.engine_files import ENGINES, DemoEngine
 from deploy.demo.errors import DemoError
+from deploy.demo.models.engine_files import ENGINES, DemoEngine
 from engines.models import CopyStatus, ModelCopy
 
 

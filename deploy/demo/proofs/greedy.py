@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from deploy.demo.acts import Recording
-from deploy.demo.engine_files import NEW, OLD, engine_path, ensure_adapter_file
-from deploy.demo.judge import direct_answers
-from deploy.demo.report import Proof
+from deploy.demo.models.engine_files import NEW, OLD, engine_path, ensure_adapter_file
+from deploy.demo.proofs.judge import direct_answers
+from deploy.demo.proofs.report import Proof
 from deploy.demo.site import Site
 from deploy.demo.witness import ANSWER_TOKENS, Answer
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.demo.engine_files import EMBEDDER, PERMUTED, DemoEngine, engine_path
-from deploy.demo.judge import direct_vectors
+from deploy.demo.models.engine_files import EMBEDDER, PERMUTED, DemoEngine, engine_path
+from deploy.demo.proofs.judge import direct_vectors
 from deploy.demo.questions import QUESTIONS
 from deploy.demo.witness import Search
 

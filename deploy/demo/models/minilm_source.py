@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engines.exceptions import ArtifactMissingError
 
-LOCK_FILE = Path(__file__).resolve().parent.parent / "minilm.lock"
+LOCK_FILE = Path(__file__).resolve().parents[2] / "minilm.lock"
 _FOLDER = "minilm"
 
 

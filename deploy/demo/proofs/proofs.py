@@ -8,13 +8,13 @@ from itertools import groupby, pairwise
 
 from deploy.demo.acts import Recording
 from deploy.demo.bases import Bases
-from deploy.demo.cosines import TOLERANCE, Cosines
-from deploy.demo.engine_files import NEW, OLD
-from deploy.demo.files import digests
-from deploy.demo.greedy import greedy_proofs
-from deploy.demo.phases import finds, smallest_error
+from deploy.demo.models.engine_files import NEW, OLD
+from deploy.demo.proofs.cosines import TOLERANCE, Cosines
+from deploy.demo.proofs.digests import digests
+from deploy.demo.proofs.greedy import greedy_proofs
+from deploy.demo.proofs.phases import finds, smallest_error
+from deploy.demo.proofs.report import Proof
 from deploy.demo.questions import QUESTIONS, shared_runs
-from deploy.demo.report import Proof
 from deploy.demo.stage import Cast, Stage
 from deploy.demo.traffic import Traffic
 from deploy.demo.witness import Search

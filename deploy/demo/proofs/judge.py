@@ -1,4 +1,4 @@
-"""Asks the direct process (``deploy.demo.direct``), which shares no code with SAM."""
+"""Asks the direct process (``deploy.demo.proofs.direct``), which shares no code with SAM."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def direct_answers(
 
 def _ask(request: Mapping[str, Any]) -> Any:
     outcome = subprocess.run(
-        [sys.executable, "-m", "deploy.demo.direct"],
+        [sys.executable, "-m", "deploy.demo.proofs.direct"],
         input=json.dumps(request),
         capture_output=True,
         text=True,

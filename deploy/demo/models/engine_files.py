@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.demo.minilm import CONVERTER_VERSION, convert_minilm, convert_minilm_permuted
-from deploy.demo.tiny_models import write_llama_chat, write_lora_for, write_qwen_chat
+from deploy.demo.models.minilm import CONVERTER_VERSION, convert_minilm, convert_minilm_permuted
+from deploy.demo.models.tiny_models import write_llama_chat, write_lora_for, write_qwen_chat
 
 OWNER = "sam-demo"
 CONTEXT_TOKENS = 2048

@@ -13,9 +13,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, cast
 from urllib.parse import unquote, urlsplit
 
-from deploy.demo.hub_body import Body, plan_body
-from deploy.demo.hub_faults import Fault, FaultQueue, LogEntry
-from deploy.demo.hub_files import Repositories, StoredFile, commit_of
+from deploy.demo.hub.body import Body, plan_body
+from deploy.demo.hub.faults import Fault, FaultQueue, LogEntry
+from deploy.demo.hub.files import Repositories, StoredFile, commit_of
 
 _RESOLVE = re.compile(r"/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<name>.+)")
 _API = re.compile(r"/api/models/(?P<repo>[^/]+/[^/]+)/(?P<what>revision|tree)/(?P<revision>[^/]+)")

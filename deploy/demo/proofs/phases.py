@@ -7,10 +7,10 @@ from typing import Any
 
 from deploy.demo.acts import Recording
 from deploy.demo.bases import Bases
-from deploy.demo.cosines import TOLERANCE, Cosines
-from deploy.demo.engine_files import EMBEDDER, NEW, OLD, PERMUTED, DemoEngine
+from deploy.demo.models.engine_files import EMBEDDER, NEW, OLD, PERMUTED, DemoEngine
+from deploy.demo.proofs.cosines import TOLERANCE, Cosines
+from deploy.demo.proofs.report import PHASES, Phased
 from deploy.demo.questions import QUESTIONS, Question, shared_runs
-from deploy.demo.report import PHASES, Phased
 from deploy.demo.stage import EDITED_PROMPT
 from deploy.demo.witness import Observation, Search
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from deploy.demo.hub_faults import Fault
-from deploy.demo.hub_files import StoredFile
+from deploy.demo.hub.faults import Fault
+from deploy.demo.hub.files import StoredFile
 
 _BLOCK = 64 * 1024
 _SLOW_PIECES_PER_SECOND = 20

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.demo.tiny_tokenizer import Vocabulary, learn_vocabulary
+from deploy.demo.models.tiny_tokenizer import Vocabulary, learn_vocabulary
 from engines.exceptions import AdapterMismatchError
 from engines.gguf.reader import read_header
 from engines.gguf.writer import Metadata, write_gguf
