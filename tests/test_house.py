@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,9 @@ TOP_LEVEL = {
 }  # fmt: skip
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 50
+MAX_ROOM_FILES = 20
+MAX_TOP_FILES = 15
+PACKAGES = ("samproject", "engines", "migrations_app", "worker")
 TOOLS = {
     "ruff": ["-m", "ruff", "check", "--no-cache", "."],
     "format": ["-m", "ruff", "format", "--check", "."],
@@ -61,6 +65,18 @@ def test_files_and_functions_are_small() -> None:
         too_long += [f"{file.name}:{name}: {n} lines" for name, n in functions(text)]
 
     assert too_long == []
+
+
+def test_rooms_have_few_files() -> None:
+    """Who looks for a place to work reads a room's names at one glance, and a package's even sooner."""
+    rooms = Counter(file.parent.relative_to(PROJECT).as_posix() for file in tracked(".py"))
+    crowded = {
+        room: files
+        for room, files in rooms.items()
+        if files > (MAX_TOP_FILES if room in PACKAGES else MAX_ROOM_FILES)
+    }
+
+    assert crowded == {}
 
 
 def functions(text: str) -> list[tuple[str, int]]:

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from engines.models import CatalogModel, Document, KnowledgeBase, LoraAdapter
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus, StepStatus
-from tests.api.people import (
+from tests.api.roles import (
     Engines,
     People,
     make_engines,

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from engines.models import CatalogModel
-from tests.api.people import make_people
+from tests.api.roles import make_people
 
 ADD = "/admin/engines/catalogmodel/add/"
 SERVED: dict[str, Any] = {

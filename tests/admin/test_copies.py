@@ -5,7 +5,7 @@ from django.test import Client
 
 from engines.models import CopyStatus, ModelCopy
 from tests.admin.test_admin import act, curator, engines, operator, people
-from tests.api.people import Engines, make_unsafe_copy
+from tests.api.roles import Engines, make_unsafe_copy
 
 __all__ = ["curator", "engines", "operator", "people"]
 

@@ -9,7 +9,7 @@ from engines.models import EngineFallback, Host
 from engines.services.hosts import host_join
 from engines.services.people.fallbacks import incident_note
 from tests.admin.test_admin import act, curator, engines, operator, people
-from tests.api.people import Engines
+from tests.api.roles import Engines
 
 __all__ = ["curator", "engines", "operator", "people"]
 

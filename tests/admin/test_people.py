@@ -7,7 +7,7 @@ from rest_framework.authtoken.models import Token
 
 from engines.models import EnginePreference
 from tests.admin.test_admin import act, engines, people, signed_in
-from tests.api.people import Engines, People, use_engine
+from tests.api.roles import Engines, People, use_engine
 
 __all__ = ["engines", "people"]
 

@@ -6,7 +6,7 @@ import pytest
 from django.core.cache import cache
 from rest_framework.test import APIClient
 
-from tests.api.people import Engines, People, client_of, make_engines, make_people
+from tests.api.roles import Engines, People, client_of, make_engines, make_people
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from engines.models import Conversation, Document, KnowledgeBase, LoraAdapter, Message
 from migrations_app.api.urls import router, urlpatterns
-from tests.api.people import Engines, People, make_plan, problem, use_engine
+from tests.api.roles import Engines, People, make_plan, problem, use_engine
 
 OPEN = {"tokens", "unknown"}
 STAFF_ONLY = {

@@ -7,7 +7,7 @@ from django.contrib.auth.models import Group
 from rest_framework.test import APIClient
 
 from engines.models import CatalogModel, CopyStatus, ModelCopy
-from tests.api.people import Engines, People, client_of, make_unsafe_copy, problem
+from tests.api.roles import Engines, People, client_of, make_unsafe_copy, problem
 
 NEW_ENTRY = {
     "model_id": "gemma-2b-q4",

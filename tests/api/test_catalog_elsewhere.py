@@ -13,7 +13,7 @@ from engines.models import CatalogModel
 from engines.services.catalog.copies import engine_spec
 from engines.services.catalog.exchange import catalog_export, catalog_import
 from engines.services.catalog.resolving import pinned_revision
-from tests.api.people import Engines, People, make_plan, problem, use_engine
+from tests.api.roles import Engines, People, make_plan, problem, use_engine
 
 SERVED = {
     "model_id": "qwen-served",

@@ -4,7 +4,7 @@ from rest_framework.test import APIClient
 
 from engines.models import Host, HostStatus
 from migrations_app.models import IdempotencyKey, Plan
-from tests.api.people import Engines, problem
+from tests.api.roles import Engines, problem
 
 URL = "/api/v1/downloads"
 

@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from engines.models import CatalogModel, EngineFallback, ModelRole
 from engines.services.people.fallbacks import incident_note
-from tests.api.people import Engines, problem
+from tests.api.roles import Engines, problem
 
 RULES = "/api/v1/fallbacks"
 ANY = f"{RULES}/any"

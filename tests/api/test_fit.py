@@ -23,7 +23,7 @@ from engines.models import (
 from engines.services.catalog.resolving import model_resolve
 from engines.specs import ANSWERS_AT_ONCE
 from migrations_app.plans.planning import Options, plan_migration
-from tests.api.people import GIB, Engines, People, problem, use_engine
+from tests.api.roles import GIB, Engines, People, problem, use_engine
 from tests.fit.shapes import Dense
 
 SMALL = Dense("llama", 2, 256, 512, 4, 2, 1000, head=64, context=4096)

@@ -15,7 +15,7 @@ from engines.models import (
     ModelCopy,
 )
 from engines.services.hosts import host_join
-from tests.api.people import Engines, People, problem, use_engine
+from tests.api.roles import Engines, People, problem, use_engine
 
 HOST = "/api/v1/hosts/gpu-1"
 

@@ -9,7 +9,7 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from migrations_app.models import IdempotencyKey, Plan, PlanEvent
-from tests.api.people import (
+from tests.api.roles import (
     Engines,
     People,
     client_of,

@@ -9,8 +9,8 @@ from redis import Redis
 from rest_framework.test import APIClient
 
 from engines.models import Chunk, Document, Host, KnowledgeBase, Message
-from tests.api.people import Engines, People, problem, use_engine
 from tests.api.played_host import played_host
+from tests.api.roles import Engines, People, problem, use_engine
 
 URL = "/api/v1/knowledge-bases"
 TEXT = "Whales are mammals.\n\nThey breathe air."

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from engines.models import KnowledgeBase
 from migrations_app.api.problems import PROBLEM_TYPE
 from migrations_app.models import Plan
-from tests.api.people import Engines, People, client_of
+from tests.api.roles import Engines, People, client_of
 
 METHODS = ("get", "post", "put", "patch", "delete")
 

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from engines.models import LoraAdapter
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.states import PlanStatus, StepStatus
-from tests.api.people import Engines, People, make_plan, problem, use_engine
+from tests.api.roles import Engines, People, make_plan, problem, use_engine
 
 URL = "/api/v1/plans"
 

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 
 from engines.models import KnowledgeBase
 from migrations_app.api.views.hosts import HostViews
-from tests.api.people import Engines, People, problem
+from tests.api.roles import Engines, People, problem
 
 JSON = "application/json"
 

@@ -6,7 +6,7 @@ from rest_framework.test import APIClient
 from engines.models import KnowledgeBase
 from migrations_app.models import Plan
 from migrations_app.states import STEPS_OF, PlanKind, PlanStatus
-from tests.api.people import Engines, People, problem
+from tests.api.roles import Engines, People, problem
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from engines.models import CatalogModel, Document, EnginePreference, KnowledgeBa
 from migrations_app.management.commands import search
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanStatus, StepStatus
-from tests.api.people import Engines, People, make_plan, use_engine
+from tests.api.roles import Engines, People, make_plan, use_engine
 
 
 def run(*arguments: str) -> str:

@@ -11,7 +11,7 @@ from redis import Redis
 from engines.models import CopyStatus, EngineFallback, FallbackIncident, Host, ModelCopy
 from engines.services.hosts import host_join
 from engines.services.people.fallbacks import incident_note
-from tests.api.people import Engines, People, use_engine
+from tests.api.roles import Engines, People, use_engine
 
 
 def run(*command: str) -> str:

@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 
 from deploy.demo.hub.server import HubServer
 from engines.models import Host
-from tests.api.people import GIB, Engines
+from tests.api.roles import GIB, Engines
 from tests.fit.shapes import QWEN3_8B, Dense
 from tests.gguf.sparse import write_sparse
 

@@ -16,9 +16,9 @@ from engines.models import EnginePreference, ModelRevision
 from migrations_app.serving.client import LIVE_KINDS
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.openai_api.web import WebProcess
+from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess
-from tests.worker.test_live import make_revision
 
 
 class Served(NamedTuple):

@@ -30,9 +30,9 @@ from engines.services.people.fallbacks import fallback_set, fallbacks_for, incid
 from engines.services.people.preferences import EngineChoice, preference_of, preference_write
 from tests.openai_api.conftest import Asker
 from tests.openai_api.sse import chunks_of, text_of
-from tests.runtimes.hostile_models import HOSTILE, Model
+from tests.runtimes.child.hostile_models import HOSTILE, Model
+from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
-from tests.worker.test_live import make_revision
 
 CHAT: dict[str, Any] = {
     "model": "sam",

@@ -12,7 +12,7 @@ from rest_framework.authtoken.models import Token
 from deploy.demo.models.tiny_models import write_llama_chat
 from engines.models import EnginePreference, Host, ModelRevision, TokenUsage
 from tests.openai_api.conftest import Asker, Served
-from tests.worker.test_live import make_revision
+from tests.worker.live.test_live import make_revision
 
 
 @pytest.fixture

@@ -23,9 +23,9 @@ from migrations_app.states import PlanStatus, StepStatus
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.faults.harness import finished
 from tests.openai_api.web import WebProcess
-from tests.runtimes.ollama_server import OllamaStore, ollama_server
-from tests.runtimes.openai_server import KEY, OpenAIServer, openai_server
 from tests.runtimes.plugin_package import install_plugin
+from tests.runtimes.servers.ollama_server import OllamaStore, ollama_server
+from tests.runtimes.servers.openai_server import KEY, OpenAIServer, openai_server
 from tests.world.people import OLD, Person
 from tests.world.state import final_state
 from tests.world.workers import Workers, wait_until

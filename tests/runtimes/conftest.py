@@ -11,9 +11,9 @@ from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.llama_cpp.engine import LlamaEngine, QwenEngine
 from engines.runtimes.registry import EngineRegistry
 from engines.specs import EngineSpec
-from tests.runtimes.ollama_server import ollama_server
-from tests.runtimes.openai_server import KEY, OpenAIServer, openai_server
 from tests.runtimes.seed_engine import CustomEngine
+from tests.runtimes.servers.ollama_server import ollama_server
+from tests.runtimes.servers.openai_server import KEY, OpenAIServer, openai_server
 
 Maker = Callable[[], BaseModelEngine]
 

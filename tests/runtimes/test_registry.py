@@ -22,9 +22,9 @@ from engines.runtimes.registry import EngineRegistry
 from engines.runtimes.servers.ollama import OllamaEngine, OllamaOptions
 from engines.runtimes.servers.openai import OpenAICompatibleEngine
 from engines.specs import EngineSpec
-from tests.runtimes.openai_server import KEY, OpenAIServer
 from tests.runtimes.plugin_package import install_plugin
 from tests.runtimes.seed_engine import CustomEngine, LettersModel
+from tests.runtimes.servers.openai_server import KEY, OpenAIServer
 
 PROJECT = Path(__file__).resolve().parents[2]
 BUILT_IN = ["llama_cpp", "ollama", "openai", "transformers"]

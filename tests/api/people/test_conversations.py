@@ -20,10 +20,10 @@ from engines.services.people.conversations import (
     message_add,
 )
 from engines.services.people.preferences import EngineChoice, preference_of, preference_write
-from tests.api.people import People, problem
 from tests.api.played_host import played_host
+from tests.api.roles import People, problem
+from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
-from tests.worker.test_live import make_revision
 from worker.host.engine_pool import engine_pool
 from worker.live.handlers import LIVE_HANDLERS
 

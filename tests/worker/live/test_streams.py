@@ -31,9 +31,9 @@ from migrations_app.serving.stream import (
 from migrations_app.serving.stream_client import EngineLoadingError, stream_answer
 from migrations_app.serving.stream_reader import StreamReader
 from samproject.supervisor.embedded import EmbeddedServices
+from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess, wait_until
-from tests.worker.test_live import make_revision
 from tests.world.workers import kill
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -24,7 +24,7 @@ from engines.services.knowledge.fingerprints import embedding_spec_of, fingerpri
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind
-from tests.runtimes.ollama_server import OllamaStore, ollama_server
+from tests.runtimes.servers.ollama_server import OllamaStore, ollama_server
 from tests.worker.plans import first_step, make_host, make_plan
 from worker.host.engine_pool import EnginePool, engine_pool
 from worker.steps.runner import StepFailedError, run_step

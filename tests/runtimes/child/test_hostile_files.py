@@ -22,7 +22,7 @@ from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EngineSpec
 from tests.gguf.bad_headers import BAD_ENTRIES, BAD_HEADS, BAD_TENSORS
 from tests.gguf.raw import EIGHT_FLOATS, MODEL, gguf
-from tests.runtimes.hostile_models import HOSTILE, Model
+from tests.runtimes.child.hostile_models import HOSTILE, Model
 
 OPTIONS = LlamaOptions(
     load_seconds=120.0, request_seconds=120.0, load_cpu_seconds=60, memory_bytes=2 * 1024**3

@@ -28,9 +28,9 @@ from migrations_app.serving.load import (
     tell_engines,
 )
 from migrations_app.wakeups import live_queue
+from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 from tests.worker.processes import WorkerProcess, wait_until
-from tests.worker.test_live import make_revision
 
 HOSTS = ["h1", "h2", "h3"]
 MARK = engine_mark("tiny", embeds=False)

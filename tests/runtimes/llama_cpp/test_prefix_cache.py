@@ -17,8 +17,8 @@ from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.runtimes.text.generation import Generation
 from engines.specs import AdapterSpec, EngineSpec
-from tests.runtimes.forgetful_model import write_recurrent, write_windowed
-from tests.runtimes.scripted_model import words, write_scripted
+from tests.runtimes.llama_cpp.forgetful_model import write_recurrent, write_windowed
+from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 
 PIECE = 128
 LEAST = 512

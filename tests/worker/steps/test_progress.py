@@ -10,7 +10,7 @@ from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext
 from tests.worker.conftest import Install
 from tests.worker.plans import make_plan
-from tests.worker.test_runner import done
+from tests.worker.steps.test_runner import done
 from worker.steps.runner import run_step
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -22,8 +22,8 @@ from engines.runtimes.base import ChatMessage, ModelStatus
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.runtimes.servers.ollama import OllamaEngine, OllamaOptions
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
-from tests.runtimes.ollama_server import OllamaStore, ollama_server
-from tests.runtimes.openai_server import free_port
+from tests.runtimes.servers.ollama_server import OllamaStore, ollama_server
+from tests.runtimes.servers.openai_server import free_port
 
 CHAT: list[ChatMessage] = [
     {"role": "system", "content": "Answer briefly."},

@@ -25,7 +25,7 @@ from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.runtimes.servers.base import RemoteOptions
 from engines.runtimes.servers.openai import OpenAICompatibleEngine
 from engines.specs import EmbeddingSpec, EngineSpec
-from tests.runtimes.openai_server import KEY, OpenAIServer, free_port, openai_server
+from tests.runtimes.servers.openai_server import KEY, OpenAIServer, free_port, openai_server
 
 CHAT: list[ChatMessage] = [
     {"role": "system", "content": "Answer briefly."},

@@ -18,7 +18,7 @@ from engines.runtimes.llama_cpp.engine import (
 from engines.runtimes.text.families import FAMILIES, THINK, family_of, folded
 from engines.runtimes.text.generation import Piece
 from engines.specs import EngineSpec
-from tests.runtimes.scripted_model import words, write_scripted
+from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 
 CHAT: list[ChatMessage] = [
     {"role": "system", "content": "Be brief."},

@@ -33,7 +33,7 @@ from migrations_app.models import Plan
 from migrations_app.plans.planning import choose_host
 from migrations_app.serving.hosts import hosts_for
 from migrations_app.states import PlanKind
-from tests.runtimes.hostile_models import HOSTILE, Model
+from tests.runtimes.child.hostile_models import HOSTILE, Model
 from tests.worker.plans import first_step, make_host, make_plan
 from worker.host.engine_pool import engine_pool
 from worker.live.answer import chat_engine

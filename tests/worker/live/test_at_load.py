@@ -15,8 +15,8 @@ from engines.fit.placement import Room
 from engines.host_runtimes import engine_registry
 from engines.models import EnginePreference, ModelCopy
 from migrations_app.serving.wire import error_fields, error_from
+from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
-from tests.worker.test_live import make_revision
 from worker.host.engine_pool import EnginePool, engine_pool
 from worker.live.answer import stream
 

@@ -13,7 +13,7 @@ from engines.models import (
     PromptTemplate,
     UserPrompts,
 )
-from tests.api.people import Engines, People, problem, use_engine
+from tests.api.roles import Engines, People, problem, use_engine
 
 PREFERENCES = "/api/v1/preferences"
 

@@ -15,7 +15,7 @@ from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.start import REPOSITORY, ChildSpec
 
-HANDLER = "tests.runtimes.crash_handler:CrashHandler"
+HANDLER = "tests.runtimes.child.crash_handler:CrashHandler"
 LONG = 60.0
 
 

@@ -18,7 +18,7 @@ from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.start import REPOSITORY, ChildSpec
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 
-HANDLER = "tests.runtimes.crash_handler:CrashHandler"
+HANDLER = "tests.runtimes.child.crash_handler:CrashHandler"
 LONG = 60.0
 MIB = 1024 * 1024
 MEMORY = 512 * MIB

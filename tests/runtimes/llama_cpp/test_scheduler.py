@@ -11,7 +11,7 @@ from engines.exceptions import EngineError
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.runtimes.text.generation import Generation
 from engines.specs import EngineSpec
-from tests.runtimes.scripted_model import words, write_scripted
+from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 
 WORDS = words(50)
 PROMPTS = ["by the water" * (number % 5) + WORDS[number] for number in range(16)]

@@ -24,7 +24,7 @@ from engines.models import Host, LoraAdapter, ModelRevision
 from engines.services.catalog.copies import copy_downloaded, copy_of
 from engines.services.people.adapters import adapters_invalidate, adapters_restore
 from engines.services.people.seed_managers import get_dpo_model_manager
-from tests.api.people import Engines, People, problem
+from tests.api.roles import Engines, People, problem
 
 ADAPTERS = "/api/v1/adapters"
 CONFIG = {"peft_type": "LORA", "r": 4, "lora_alpha": 8}

@@ -12,10 +12,10 @@ from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.streaming import StreamingEngine
 from engines.runtimes.text.generation import Generation, Piece, ToolCall
-from tests.runtimes.ollama_server import OllamaStore, ollama_server
-from tests.runtimes.test_ollama import _engine as ollama_engine
-from tests.runtimes.test_openai_compatible import _engine as openai_engine
-from tests.runtimes.test_openai_compatible import _events, _talker
+from tests.runtimes.servers.ollama_server import OllamaStore, ollama_server
+from tests.runtimes.servers.test_ollama import _engine as ollama_engine
+from tests.runtimes.servers.test_openai_compatible import _engine as openai_engine
+from tests.runtimes.servers.test_openai_compatible import _events, _talker
 
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"days": {"type": "integer"}}}
 FORMAT = {"type": "json_schema", "json_schema": {"name": "s", "schema": SCHEMA, "strict": True}}

@@ -19,7 +19,7 @@ from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import ToolCall
 from engines.runtimes.text.tool_calls import ToolCallReader
 from engines.specs import EngineSpec
-from tests.runtimes.scripted_model import words, write_scripted
+from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 
 CHAT: list[ChatMessage] = [{"role": "user", "content": "Say something."}]
 DAYS = {"type": "integer", "minimum": 1, "maximum": 7}

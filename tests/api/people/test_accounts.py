@@ -4,7 +4,7 @@ import pytest
 from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
-from tests.api.people import PASSWORD, Engines, People, make_default, problem
+from tests.api.roles import PASSWORD, Engines, People, make_default, problem
 
 
 def test_a_password_is_exchanged_for_a_token_that_opens_the_api(people: People) -> None:

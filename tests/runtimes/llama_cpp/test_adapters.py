@@ -147,7 +147,7 @@ def test_more_adapters_than_are_kept_still_answer_as_their_own(
 
 
 class NarrowEngine(LlamaCppEngine):
-    handler = "tests.runtimes.adapter_children:HasLittleRoom"
+    handler = "tests.runtimes.llama_cpp.adapter_children:HasLittleRoom"
 
 
 def test_adapters_are_kept_within_a_limit_of_bytes_too(tiny_llama: Path, tmp_path: Path) -> None:
@@ -248,7 +248,7 @@ def test_a_missing_or_broken_adapter_file_is_named(engine: LlamaCppEngine, tmp_p
 
 
 class MortalEngine(LlamaCppEngine):
-    handler = "tests.runtimes.adapter_children:DiesOfAnAdapter"
+    handler = "tests.runtimes.llama_cpp.adapter_children:DiesOfAnAdapter"
 
 
 def test_an_adapter_that_crashes_the_child_is_blamed_and_the_others_go_on(
