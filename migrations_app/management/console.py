@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import abc
+import inspect
 from argparse import ArgumentTypeError
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from threading import Event
-from typing import IO, Any, cast
+from typing import IO, TypeVar, cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -24,21 +27,17 @@ PLAIN_WIDTH = 200
 
 
 class SamCommand(BaseCommand):
-    """A command with one method for each of its actions, named ``do_<action>``."""
+    """A command whose errors are sentences, with what commands write."""
 
-    actions_help: dict[str, str]
-
-    def add_arguments(self, parser: CommandParser) -> None:
-        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        for name, text in self.actions_help.items():
-            action = actions.add_parser(name, help=text, description=text)
-            getattr(self, f"arguments_{_method(name)}", _no_arguments)(action)
-
-    def handle(self, *args: Any, **options: Any) -> None:
+    def handle(self, *args: object, **options: object) -> None:
         try:
-            getattr(self, f"do_{_method(options['action'])}")(options)
+            self.run(options)
         except SamError as error:
             raise CommandError(str(error)) from error
+
+    @abc.abstractmethod
+    def run(self, options: Mapping[str, object]) -> None:
+        """Do it; a SamError becomes the command's last words."""
 
     def say(self, sentence: str) -> None:
         """Write one line."""
@@ -72,7 +71,36 @@ class SamCommand(BaseCommand):
                 plan.refresh_from_db()
                 done, what = position(plan)
                 progress.update(bar, completed=done, description=what)
-        return refuse_unfinished(plan)
+        return require_finished(plan)
+
+
+class ActionCommand(SamCommand):
+    """A command with one method for each of its actions, named ``do_<action>``.
+
+    The method is given the arguments that it names; one called ``options`` is all of them.
+    """
+
+    actions_help: dict[str, str]
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+        for name, text in self.actions_help.items():
+            action = actions.add_parser(name, help=text, description=text)
+            getattr(self, f"arguments_{_method(name)}", _no_arguments)(action)
+
+    def run(self, options: Mapping[str, object]) -> None:
+        act = getattr(self, f"do_{_method(str(options['action']))}")
+        given = {**options, "options": options}
+        act(**{name: given[name] for name in inspect.signature(act).parameters})
+
+
+Options = TypeVar("Options")
+
+
+def parse_options(kind: type[Options], options: Mapping[str, object]) -> Options:
+    """Return a command's arguments as a dataclass whose fields are named like them."""
+    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
+    return kind(**{name: options[name] for name in names})
 
 
 def _no_arguments(parser: CommandParser) -> None:
@@ -110,7 +138,7 @@ def position(plan: Plan) -> tuple[float, str]:
     return 100.0 * done / max(len(steps), 1), what or str(plan.status)
 
 
-def refuse_unfinished(plan: Plan) -> Plan:
+def require_finished(plan: Plan) -> Plan:
     """Raise CommandError unless the plan was completed; what to do next is named."""
     if plan.status in (PlanStatus.COMPLETED, PlanStatus.ROLLED_BACK):
         return plan

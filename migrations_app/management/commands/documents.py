@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
@@ -13,7 +12,7 @@ from rich.progress import track
 from engines.exceptions import SamError
 from engines.models import Document, KnowledgeBase
 from engines.services.knowledge.documents import base_create, document_add, document_delete
-from migrations_app.management.console import SamCommand, person
+from migrations_app.management.console import ActionCommand, person
 from migrations_app.serving.answers import embed_for_writer
 
 MEDIA_TYPES = {
@@ -25,7 +24,7 @@ MEDIA_TYPES = {
 _KNOWN = ", ".join(sorted(MEDIA_TYPES))
 
 
-class Command(SamCommand):
+class Command(ActionCommand):
     help = "The documents of a person's knowledge bases."
     actions_help = {
         "add": "Add text and Markdown files; folders are read with all below them.",
@@ -45,20 +44,20 @@ class Command(SamCommand):
         parser.add_argument("documents", nargs="+", type=int)
         parser.add_argument("--user", required=True, type=person)
 
-    def do_add(self, options: dict[str, Any]) -> None:
-        texts = self._texts(options["paths"])
-        base = _base(options["user"], options["base"])
+    def do_add(self, paths: list[Path], user: User, base: str) -> None:
+        texts = self._texts(paths)
+        target = _base(user, base)
         for added, (path, text) in enumerate(track(texts, "Adding", console=self.console())):
             try:
-                _add(base, path, text)
+                _add(target, path, text)
             except SamError as error:
                 raise CommandError(f"{path}: {error} {added} documents were added.") from error
-        self.say(f"{len(texts)} documents added to {base.name}.")
-        if not KnowledgeBase.objects.filter(pk=base.pk, live_index__isnull=False).exists():
+        self.say(f"{len(texts)} documents added to {target.name}.")
+        if not KnowledgeBase.objects.filter(pk=target.pk, live_index__isnull=False).exists():
             self.say("They are searched once an engine is chosen; `sam plan create` chooses one.")
 
-    def do_list(self, options: dict[str, Any]) -> None:
-        documents = Document.objects.filter(base__owner=options["user"]).select_related("base")
+    def do_list(self, user: User) -> None:
+        documents = Document.objects.filter(base__owner=user).select_related("base")
         self.table(
             ["document", "base", "title", "changed"],
             [
@@ -67,13 +66,13 @@ class Command(SamCommand):
             ],
         )
 
-    def do_delete(self, options: dict[str, Any]) -> None:
-        own = Document.objects.filter(base__owner=options["user"])
-        wanted = set(options["documents"])
+    def do_delete(self, documents: list[int], user: User) -> None:
+        own = Document.objects.filter(base__owner=user)
+        wanted = set(documents)
         foreign = wanted - set(own.filter(pk__in=wanted).values_list("pk", flat=True))
         if foreign:
             raise CommandError(
-                f"{options['user']} has no document {', '.join(map(str, sorted(foreign)))}; "
+                f"{user} has no document {', '.join(map(str, sorted(foreign)))}; "
                 "nothing was deleted."
             )
         for number in sorted(wanted):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.management.base import CommandError, CommandParser
 
 from migrations_app.library import get_model_library_manager
-from migrations_app.management.console import SamCommand
+from migrations_app.management.console import ActionCommand
 
 
-class Command(SamCommand):
+class Command(ActionCommand):
     help = "Downloads of models to hosts."
     actions_help = {
         "start": "Start a download; one that runs already is followed instead.",
@@ -31,36 +29,36 @@ class Command(SamCommand):
 
     arguments_status = arguments_cancel = arguments_verify = arguments_delete = _model
 
-    def do_start(self, options: dict[str, Any]) -> None:
-        plan = get_model_library_manager().start_download(options["model"], host=options["host"])
-        self.say(f"Download of {options['model']} to {plan.host}: plan {plan.pk}.")
-        if options["wait"]:
+    def do_start(self, model: str, host: str | None, *, wait: bool) -> None:
+        plan = get_model_library_manager().start_download(model, host=host)
+        self.say(f"Download of {model} to {plan.host}: plan {plan.pk}.")
+        if wait:
             self.follow(plan.pk)
             self.say("Downloaded and verified.")
 
-    def do_status(self, options: dict[str, Any]) -> None:
+    def do_status(self, model: str) -> None:
         library = get_model_library_manager()
-        self.say(library.get_model_status(options["model"]))
-        progress = library.get_download_progress(options["model"])
+        self.say(library.get_model_status(model))
+        progress = library.get_download_progress(model)
         if progress:
             self.say(f"{progress['progress_percentage']} % on {progress['host']}")
 
-    def do_cancel(self, options: dict[str, Any]) -> None:
-        self._any(get_model_library_manager().cancel_download(options["model"]), "Cancelling.")
+    def do_cancel(self, model: str) -> None:
+        self._any(get_model_library_manager().cancel_download(model), "Cancelling.")
 
-    def do_verify(self, options: dict[str, Any]) -> None:
-        self._any(get_model_library_manager().verify_model(options["model"]), "Verifying.")
+    def do_verify(self, model: str) -> None:
+        self._any(get_model_library_manager().verify_model(model), "Verifying.")
 
-    def do_delete(self, options: dict[str, Any]) -> None:
-        self._any(get_model_library_manager().delete_model(options["model"]), "Deleting.")
+    def do_delete(self, model: str) -> None:
+        self._any(get_model_library_manager().delete_model(model), "Deleting.")
 
     def arguments_clear_unsafe(self, parser: CommandParser) -> None:
         parser.add_argument("model")
         parser.add_argument("--host", help="Every host unless given.")
 
-    def do_clear_unsafe(self, options: dict[str, Any]) -> None:
+    def do_clear_unsafe(self, model: str, host: str | None) -> None:
         library = get_model_library_manager()
-        self._any(library.clear_unsafe(options["model"], host=options["host"]), "Cleared.")
+        self._any(library.clear_unsafe(model, host=host), "Cleared.")
 
     def _any(self, found: bool, sentence: str) -> None:  # noqa: FBT001 - the library's answer
         if not found:

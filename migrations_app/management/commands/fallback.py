@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.management.base import CommandError, CommandParser
 
-from engines.models import EngineFallback, FallbackIncident
+from engines.models import CatalogModel, EngineFallback, FallbackIncident
 from engines.services.catalog.entries import model_get
 from engines.services.people.fallbacks import ANY, fallback_set
-from migrations_app.management.console import SamCommand
+from migrations_app.management.console import ActionCommand
 
 SHOWN = 50
 
 
-class Command(SamCommand):
+class Command(ActionCommand):
     help = "Fallback engines: what answers, and says so, when an engine cannot be made ready."
     actions_help = {
         "set": "Name what answers for an engine, or for any.",
@@ -33,23 +31,21 @@ class Command(SamCommand):
         what = "What answers; without it the engine that each person used before."
         parser.add_argument("answers", nargs="?", help=what)
 
-    def do_set(self, options: dict[str, Any]) -> None:
-        engine = None if options["engine"] == ANY else model_get(options["engine"])
-        answers = model_get(options["answers"]) if options["answers"] else None
-        self.say(f"{fallback_set(engine, answers)}.")
+    def do_set(self, engine: str, answers: str | None) -> None:
+        answering = model_get(answers) if answers else None
+        self.say(f"{fallback_set(_engine(engine), answering)}.")
 
-    def do_remove(self, options: dict[str, Any]) -> None:
-        engine = None if options["engine"] == ANY else model_get(options["engine"])
-        if not EngineFallback.objects.filter(engine=engine).delete()[0]:
-            raise CommandError(f"There is no rule for {options['engine']}.")
+    def do_remove(self, engine: str) -> None:
+        if not EngineFallback.objects.filter(engine=_engine(engine)).delete()[0]:
+            raise CommandError(f"There is no rule for {engine}.")
         self.say("Removed.")
 
-    def do_list(self, options: dict[str, Any]) -> None:
+    def do_list(self) -> None:
         rules = EngineFallback.objects.select_related("engine", "answers").order_by("engine")
         rows = [str(rule).split(": ", 1) for rule in rules]
         self.table(["engine", "answered by"], rows)
 
-    def do_incidents(self, options: dict[str, Any]) -> None:
+    def do_incidents(self) -> None:
         rows = FallbackIncident.objects.select_related("revision__model", "answered_by__model")
         self.table(
             ["engine", "answered by", "from", "to", "reason"],
@@ -64,3 +60,7 @@ class Command(SamCommand):
                 for incident in rows.order_by("-id")[:SHOWN]
             ],
         )
+
+
+def _engine(name: str) -> CatalogModel | None:
+    return None if name == ANY else model_get(name)

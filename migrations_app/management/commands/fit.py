@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
@@ -21,13 +21,22 @@ from engines.services.catalog.entries import model_get
 from engines.services.catalog.fit import machine_of, shape_of
 from engines.transfer.hub import resolve_file
 from engines.transfer.model_header import read_remote_header
-from migrations_app.management.model_tasks import FitTask
+from migrations_app.management.console import parse_options
+from migrations_app.management.model_commands import FitCommand, FitOptions
 
 HUB = "hf:"
 FILE = ".gguf"
 
 
-class Command(FitTask):
+@dataclass(frozen=True, slots=True)
+class ModelFitOptions(FitOptions):
+    """Which model is judged."""
+
+    model: str
+    revision: str
+
+
+class Command(FitCommand):
     help = (
         "Say whether a model runs on this machine. MODEL is a GGUF file, hf:owner/name/file.gguf at "
         "the Hub, a size of Qwen 3, or an entry of the catalog."
@@ -38,12 +47,13 @@ class Command(FitTask):
         parser.add_argument("--revision", default="main", help="Of a file at the Hub.")
         super().add_arguments(parser)
 
-    def run(self, options: dict[str, Any]) -> None:
-        load, machine = self.load(options), machine_named(options["host"])
-        shape = _shape(options["model"], options["revision"])
+    def run(self, options: Mapping[str, object]) -> None:
+        asked = parse_options(ModelFitOptions, options)
+        load, machine = asked.load(), machine_named(asked.host)
+        shape = _shape(asked.model, asked.revision)
         found = place(shape, load, machine)
         longest = longest_context(shape, load, machine)
-        if options["json"]:
+        if asked.json:
             answer = {"load": asdict(load), "longest_context": longest, "fit": found.as_dict()}
             self.say(json.dumps(answer, indent=2))
         else:

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.core.management.base import CommandParser
 
 from engines.models import Host
 from engines.services.hosts import USUAL_HOURS, host_invite, host_named
 from migrations_app.controller import SYSTEM
 from migrations_app.hosts import host_drain, host_resume, host_retire, only_here
-from migrations_app.management.console import SamCommand
+from migrations_app.management.console import ActionCommand
 
 
-class Command(SamCommand):
+class Command(ActionCommand):
     help = "Hosts: the machines that keep model files and run engines."
     actions_help = {
         "list": "Show the hosts.",
@@ -39,7 +37,7 @@ class Command(SamCommand):
             "--knowing", action="store_true", help="Also when people need what it alone holds."
         )
 
-    def do_list(self, options: dict[str, Any]) -> None:
+    def do_list(self) -> None:
         self.table(
             ["host", "status", "last seen", "cores", "GPUs"],
             [
@@ -48,12 +46,12 @@ class Command(SamCommand):
             ],
         )
 
-    def do_invite(self, options: dict[str, Any]) -> None:
-        token, _ = host_invite(options["name"], who=SYSTEM, hours=options["hours"])
+    def do_invite(self, name: str, hours: int) -> None:
+        token, _ = host_invite(name, who=SYSTEM, hours=hours)
         self.say(token)
 
-    def do_show(self, options: dict[str, Any]) -> None:
-        host = host_named(options["name"])
+    def do_show(self, name: str) -> None:
+        host = host_named(name)
         self.say(f"{host.name} is {host.status}. {only_here(host).sentence}".rstrip())
         self.table(
             ["at", "from", "to", "who", "why"],
@@ -63,15 +61,15 @@ class Command(SamCommand):
             ],
         )
 
-    def do_drain(self, options: dict[str, Any]) -> None:
-        host = host_named(options["name"])
-        host_drain(host, who=SYSTEM, knowing=options["knowing"])
+    def do_drain(self, name: str, *, knowing: bool) -> None:
+        host = host_named(name)
+        host_drain(host, who=SYSTEM, knowing=knowing)
         self.say(f"{host.name} is draining: it ends what it does and takes nothing new.")
 
-    def do_resume(self, options: dict[str, Any]) -> None:
-        host = host_resume(host_named(options["name"]), who=SYSTEM)
+    def do_resume(self, name: str) -> None:
+        host = host_resume(host_named(name), who=SYSTEM)
         self.say(f"{host.name} is active again.")
 
-    def do_retire(self, options: dict[str, Any]) -> None:
-        host = host_retire(host_named(options["name"]), who=SYSTEM)
+    def do_retire(self, name: str) -> None:
+        host = host_retire(host_named(name), who=SYSTEM)
         self.say(f"{host.name} is retired; stop its workers. A new token lets it join again.")

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
 from engines.models import KnowledgeBase
 from migrations_app.controller import get_migration_controller
-from migrations_app.management.console import SamCommand, person
+from migrations_app.management.console import ActionCommand, person
 from migrations_app.models import Plan
 
 SHOWN = 50
 
 
-class Command(SamCommand):
+class Command(ActionCommand):
     help = "Plans: what SAM does to people and hosts that takes time."
     actions_help = {
         "create": "Plan the migration of a person to another engine; nothing starts yet.",
@@ -34,9 +34,9 @@ class Command(SamCommand):
         parser.add_argument("to_engine")
         parser.add_argument("--user", required=True, type=person)
         parser.add_argument("--from-engine", default="current")
-        parser.add_argument("--no-backup-lora", action="store_true")
-        parser.add_argument("--no-re-embed", action="store_true")
-        parser.add_argument("--no-update-prompts", action="store_true")
+        for part in ("backup-lora", "re-embed", "update-prompts"):
+            dest = part.replace("-", "_")
+            parser.add_argument(f"--no-{part}", dest=dest, action="store_false")
 
     def arguments_re_embed(self, parser: CommandParser) -> None:
         parser.add_argument("base", type=int, help="The base's number, as the API shows it.")
@@ -57,65 +57,75 @@ class Command(SamCommand):
     arguments_retry = arguments_abandon = _plan_id
     arguments_execute = arguments_roll_back = _plan_id_and_wait
 
-    def do_create(self, options: dict[str, Any]) -> None:
+    def do_create(
+        self,
+        to_engine: str,
+        user: User,
+        from_engine: str,
+        *,
+        backup_lora: bool,
+        re_embed: bool,
+        update_prompts: bool,
+    ) -> None:
         plan_id = get_migration_controller().create_migration_plan(
-            options["from_engine"],
-            options["to_engine"],
-            options["user"].pk,
-            backup_lora=not options["no_backup_lora"],
-            re_embed=not options["no_re_embed"],
-            update_prompts=not options["no_update_prompts"],
+            from_engine,
+            to_engine,
+            user.pk,
+            backup_lora=backup_lora,
+            re_embed=re_embed,
+            update_prompts=update_prompts,
         )
         self.say(plan_id)
 
-    def do_re_embed(self, options: dict[str, Any]) -> None:
-        base = KnowledgeBase.objects.filter(pk=options["base"]).first()
-        if base is None:
-            raise CommandError(f"There is no knowledge base {options['base']}.")
+    def do_re_embed(self, base: int, engine: str | None, user: User) -> None:
+        found = KnowledgeBase.objects.filter(pk=base).first()
+        if found is None:
+            raise CommandError(f"There is no knowledge base {base}.")
         controller = get_migration_controller()
-        self.say(controller.create_re_embed_plan(base, options["engine"], actor=options["user"]))
+        self.say(controller.create_re_embed_plan(found, engine, actor=user))
 
-    def do_preview(self, options: dict[str, Any]) -> None:
-        preview = get_migration_controller().preview_migration(options["plan"])
+    def do_preview(self, plan: str) -> None:
+        preview = get_migration_controller().preview_migration(plan)
         self.say(json.dumps(preview, indent=2))
 
-    def do_execute(self, options: dict[str, Any]) -> None:
-        get_migration_controller().execute_migration(options["plan"])
+    def do_execute(self, plan: str, *, wait: bool) -> None:
+        get_migration_controller().execute_migration(plan)
         self.say("Started.")
-        if options["wait"]:
-            self.follow(options["plan"])
+        if wait:
+            self.follow(plan)
             self.say("Completed.")
 
-    def do_cancel(self, options: dict[str, Any]) -> None:
-        get_migration_controller().cancel_migration(options["plan"])
+    def do_cancel(self, plan: str) -> None:
+        get_migration_controller().cancel_migration(plan)
         self.say("Asked to stop.")
 
-    def do_roll_back(self, options: dict[str, Any]) -> None:
-        plan_id = get_migration_controller().roll_back_migration(options["plan"])
+    def do_roll_back(self, plan: str, *, wait: bool) -> None:
+        plan_id = get_migration_controller().roll_back_migration(plan)
         self.say(f"Rolling back: plan {plan_id}.")
-        if options["wait"]:
+        if wait:
             self.follow(plan_id)
             self.say("Rolled back.")
 
-    def do_retry(self, options: dict[str, Any]) -> None:
-        step = get_migration_controller().retry_step(options["plan"])
+    def do_retry(self, plan: str) -> None:
+        step = get_migration_controller().retry_step(plan)
         self.say(f"The step {step.kind} is tried again.")
 
-    def do_abandon(self, options: dict[str, Any]) -> None:
-        get_migration_controller().abandon_migration(options["plan"])
+    def do_abandon(self, plan: str) -> None:
+        get_migration_controller().abandon_migration(plan)
         self.say("Abandoned; nothing was changed.")
 
-    def do_status(self, options: dict[str, Any]) -> None:
-        plan = get_migration_controller().get_migration_status(options["plan"])
-        if plan is None:
-            raise CommandError(f"There is no plan {options['plan']}.")
-        self.say(f"{plan}: {plan.status}, {plan.progress_percentage:.0f} %. {plan.error_message}")
-        steps = plan.steps.select_related("host").order_by("position")
+    def do_status(self, plan: str) -> None:
+        found = get_migration_controller().get_migration_status(plan)
+        if found is None:
+            raise CommandError(f"There is no plan {plan}.")
+        progress = f"{found.status}, {found.progress_percentage:.0f} %"
+        self.say(f"{found}: {progress}. {found.error_message}")
+        steps = found.steps.select_related("host").order_by("position")
         self.table(
             ["step", "host", "status", "progress", "detail"],
             [(s.kind, s.host, s.status, f"{s.progress:.0%}", s.error or s.detail) for s in steps],
         )
-        events = plan.events.select_related("step").order_by("id")
+        events = found.events.select_related("step").order_by("id")
         self.table(
             ["at", "step", "from", "to", "who", "why"],
             [
@@ -124,10 +134,10 @@ class Command(SamCommand):
             ],
         )
 
-    def do_list(self, options: dict[str, Any]) -> None:
+    def do_list(self, user: User | None) -> None:
         plans = Plan.objects.select_related("user", "to_engine").order_by("-created_at")
-        if options["user"]:
-            plans = plans.filter(user=options["user"])
+        if user:
+            plans = plans.filter(user=user)
         self.table(
             ["plan", "kind", "user", "to", "status", "progress"],
             [

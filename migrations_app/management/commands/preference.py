@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
 from engines.services.catalog.entries import catalog_visible_to
@@ -18,10 +19,10 @@ from engines.services.people.preferences import (
     prompts_edit,
     prompts_of,
 )
-from migrations_app.management.console import SamCommand, person
+from migrations_app.management.console import ActionCommand, person
 
 
-class Command(SamCommand):
+class Command(ActionCommand):
     help = "A person's active engine and prompts."
     actions_help = {
         "show": "Show the engine_upgrade settings.",
@@ -42,10 +43,10 @@ class Command(SamCommand):
         for field in PROMPT_FIELDS:
             parser.add_argument(f"--{field.replace('_', '-')}", dest=field)
 
-    def do_show(self, options: dict[str, Any]) -> None:
-        preference = preference_of(options["user"])
-        engine, _ = effective_engine(options["user"])
-        answer = engine.model_id if engine else None
+    def do_show(self, user: User) -> None:
+        preference = preference_of(user)
+        active, _ = effective_engine(user)
+        answer = active.model_id if active else None
         shown = {
             "version": preference.version,
             "effective_engine_id": answer,
@@ -53,22 +54,22 @@ class Command(SamCommand):
         }
         self.say(json.dumps(shown, indent=2))
 
-    def do_choose(self, options: dict[str, Any]) -> None:
-        user = options["user"]
-        engine = catalog_visible_to(user).filter(model_id=options["engine"]).first()
-        if engine is None:
-            raise CommandError(f"{user} may use no engine called {options['engine']!r}.")
+    def do_choose(self, user: User, engine: str) -> None:
+        model = catalog_visible_to(user).filter(model_id=engine).first()
+        if model is None:
+            raise CommandError(f"{user} may use no engine called {engine!r}.")
         chosen = preference_choose(
             user,
-            engine,
-            pinned_revision(engine),
+            model,
+            pinned_revision(model),
             expected_version=preference_of(user).version,
             why="Chosen on the command line.",
         )
-        self.say(f"{user} uses {engine.model_id} now (version {chosen.version}).")
+        self.say(f"{user} uses {model.model_id} now (version {chosen.version}).")
 
-    def do_prompts(self, options: dict[str, Any]) -> None:
-        user, family = options["user"], options["family"]
-        edits = {f: options[f] for f in PROMPT_FIELDS if options[f] is not None}
+    def do_prompts(self, user: User, family: str, options: Mapping[str, object]) -> None:
+        edits: dict[str, str | None] = {
+            f: str(options[f]) for f in PROMPT_FIELDS if options[f] is not None
+        }
         prompts = prompts_edit(user, family, edits) if edits else prompts_of(user, family)
         self.say(json.dumps(asdict(prompts), indent=2, ensure_ascii=False))

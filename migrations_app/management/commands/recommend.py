@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from django.core.management.base import CommandParser
 
@@ -16,10 +15,19 @@ from engines.machine import Machine
 from engines.models import CatalogModel
 from engines.services.catalog.fit import candidates_of
 from migrations_app.management.commands.fit import machine_named
-from migrations_app.management.model_tasks import FitTask
+from migrations_app.management.console import parse_options
+from migrations_app.management.model_commands import FitCommand, FitOptions
 
 
-class Command(FitTask):
+@dataclass(frozen=True, slots=True)
+class RecommendOptions(FitOptions):
+    """Which models are judged, or that only the usual machines are shown."""
+
+    catalog: bool
+    tiers: bool
+
+
+class Command(FitCommand):
     help = "Name the models this machine should run: of the Qwen 3 family, or of the catalog."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -27,14 +35,14 @@ class Command(FitTask):
         parser.add_argument("--tiers", action="store_true", help="Show what usual machines run.")
         super().add_arguments(parser)
 
-    def run(self, options: dict[str, Any]) -> None:
-        if options["tiers"]:
+    def run(self, options: Mapping[str, object]) -> None:
+        asked = parse_options(RecommendOptions, options)
+        if asked.tiers:
             self._show_tiers()
             return
-        machine = machine_named(options["host"])
-        candidates = self._candidates(catalog=options["catalog"])
-        judged = recommend(candidates, machine, self.load(options))
-        if options["json"]:
+        machine = machine_named(asked.host)
+        judged = recommend(self._candidates(catalog=asked.catalog), machine, asked.load())
+        if asked.json:
             answer = {"machine": asdict(machine), "models": [found.as_dict() for found in judged]}
             self.say(json.dumps(answer, indent=2))
             return

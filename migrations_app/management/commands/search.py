@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.contrib.auth.models import User
+from django.core.management.base import CommandError, CommandParser
 
-from engines.exceptions import SamError
-from migrations_app.management.console import person
+from migrations_app.management.console import SamCommand, parse_options, person
 from migrations_app.serving.answers import search_for
 
 MAX_HITS = 50
@@ -16,7 +17,16 @@ NO_ENGINE = (
 )
 
 
-class Command(BaseCommand):
+@dataclass(frozen=True, slots=True)
+class SearchOptions:
+    """What is asked, for whom, and for how many passages."""
+
+    query: str
+    user: User
+    k: int
+
+
+class Command(SamCommand):
     help = "Search what a person may read, by meaning."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,17 +34,15 @@ class Command(BaseCommand):
         parser.add_argument("--user", required=True, type=person)
         parser.add_argument("-k", type=int, default=5, help="How many passages, at most 50.")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        if not options["query"].strip() or not 1 <= options["k"] <= MAX_HITS:
+    def run(self, options: Mapping[str, object]) -> None:
+        asked = parse_options(SearchOptions, options)
+        if not asked.query.strip() or not 1 <= asked.k <= MAX_HITS:
             raise CommandError(f"Ask with some words, and for 1 to {MAX_HITS} passages.")
-        try:
-            found = search_for(options["user"], options["query"], options["k"])
-        except SamError as error:
-            raise CommandError(str(error)) from error
+        found = search_for(asked.user, asked.query, asked.k)
         for hit in found["hits"]:
-            self.stdout.write(f"{hit['score']:.4f}  {hit['title']}  (chunk {hit['chunk_id']})")
-            self.stdout.write(f"        {' '.join(hit['text'].split())[:200]}")
+            self.say(f"{hit['score']:.4f}  {hit['title']}  (chunk {hit['chunk_id']})")
+            self.say(f"        {' '.join(hit['text'].split())[:200]}")
         if not found["hits"]:
-            self.stdout.write(
+            self.say(
                 "Nothing was found." if found["engine_id"] else f"Nothing was found. {NO_ENGINE}"
             )

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from django.contrib.auth.models import User
 from django.core.management.base import CommandParser
 
 from engines.services.people.usage import quota_remove, quota_set, usage_rows
-from migrations_app.management.console import SamCommand, person
+from migrations_app.management.console import ActionCommand, person
 
 DAYS = 7
 
 
-class Command(SamCommand):
+class Command(ActionCommand):
     help = "Show the tokens that people used, and set how many they may use a day."
     actions_help = {
         "show": "List tokens by person and day.",
@@ -30,16 +29,16 @@ class Command(SamCommand):
     def arguments_unlimit(self, parser: CommandParser) -> None:
         parser.add_argument("--user", type=person)
 
-    def do_show(self, options: dict[str, Any]) -> None:
-        rows = usage_rows(options["days"])
+    def do_show(self, days: int) -> None:
+        rows = usage_rows(days)
         self.table(
             ("day", "person", "in", "out", "requests"),
             [(r.day, r.user, r.tokens_in, r.tokens_out, r.requests) for r in rows],
         )
 
-    def do_limit(self, options: dict[str, Any]) -> None:
-        self.say(f"{quota_set(options['user'], options['tokens'])}.")
+    def do_limit(self, tokens: int, user: User | None) -> None:
+        self.say(f"{quota_set(user, tokens)}.")
 
-    def do_unlimit(self, options: dict[str, Any]) -> None:
-        quota_remove(options["user"])
-        self.say(f"{options['user'] or 'Everybody'}: no quota of their own.")
+    def do_unlimit(self, user: User | None) -> None:
+        quota_remove(user)
+        self.say(f"{user or 'Everybody'}: no quota of their own.")

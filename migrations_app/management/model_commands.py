@@ -2,39 +2,88 @@
 
 from __future__ import annotations
 
-import abc
 import sys
-from typing import Any
+from dataclasses import dataclass
 
-from django.core.management.base import CommandError, CommandParser
+from django.core.management.base import CommandParser
 
-from engines.exceptions import SamError
-from engines.fit.memory import CACHE_TYPES, Load
+from engines.fit.memory import CACHE_TYPES, CacheType, Load
 from engines.model_manager import DOMAINS, RUNTIMES, USUAL_CONTEXT, ModelManager
 from migrations_app.management.console import SamCommand
 
 STDIN = "-"
 
 
-class SamTask(SamCommand, abc.ABC):
-    """A command that does one thing, in ``run``; it needs no database unless it says so."""
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which model to use in this process, and where."""
 
-    actions_help = {}
+    model: str
+    type: str
+    size: str
+    domain: str
+    folder: str
+    server: str
+    family: str
+    device: str
+    context: int
+    threads: int
+
+    def manager(self, *, embedder: str = "") -> ModelManager:
+        """Return the model that was named; nothing is loaded yet."""
+        return ModelManager(
+            self.type,
+            self.size,
+            self.domain,
+            model_id=self.model,
+            cache_dir=self.folder,
+            ollama_host=self.server,
+            family=self.family,
+            device=self.device,
+            context_length=self.context,
+            threads=self.threads,
+            embedding_model_id=embedder,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PromptOptions(ModelOptions):
+    """What to ask the model, and how it answers; None leaves a setting to the model."""
+
+    prompt: str
+    max_tokens: int | None
+    temperature: float | None
+    seed: int | None
+
+    def sampling(self) -> dict[str, int | float]:
+        """Return the settings that were given."""
+        given = {
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "seed": self.seed,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class FitOptions:
+    """What is asked of a machine."""
+
+    context: int
+    parallel: int
+    cache_type: CacheType
+    host: str | None
+    json: bool
+
+    def load(self) -> Load:
+        """Return what the machine would have to carry."""
+        return Load(self.context, self.parallel, self.cache_type)
+
+
+class ModelCommand(SamCommand):
+    """A command that uses one model in this process; it needs no database."""
+
     requires_system_checks = []
-
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            self.run(options)
-        except SamError as error:
-            raise CommandError(str(error)) from error
-
-    @abc.abstractmethod
-    def run(self, options: dict[str, Any]) -> None:
-        """Do it; a SamError becomes the command's last words."""
-
-
-class ModelTask(SamTask):
-    """A command that uses one model in this process."""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--model", default="", help="A GGUF file, or a model's name.")
@@ -48,24 +97,8 @@ class ModelTask(SamTask):
         parser.add_argument("--context", type=int, default=USUAL_CONTEXT, help="Tokens.")
         parser.add_argument("--threads", type=int, default=0, help="0 means all cores.")
 
-    def manager(self, options: dict[str, Any], **more: Any) -> ModelManager:
-        """Return the model that was named; nothing is loaded yet."""
-        return ModelManager(
-            options["type"],
-            options["size"],
-            options["domain"],
-            model_id=options["model"],
-            cache_dir=options["folder"],
-            ollama_host=options["server"],
-            family=options["family"],
-            device=options["device"],
-            context_length=options["context"],
-            threads=options["threads"],
-            **more,
-        )
 
-
-class GeneratingTask(ModelTask):
+class PromptCommand(ModelCommand):
     """A command that asks the model something."""
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -75,14 +108,11 @@ class GeneratingTask(ModelTask):
         parser.add_argument("--seed", type=int)
         super().add_arguments(parser)
 
-    def sampling(self, options: dict[str, Any]) -> dict[str, Any]:
-        """Return the options that were given."""
-        names = ("max_tokens", "temperature", "seed")
-        return {name: options[name] for name in names if options[name] is not None}
 
+class FitCommand(SamCommand):
+    """A command that judges models for a machine; it needs no database unless it is told a host."""
 
-class FitTask(SamTask):
-    """A command that judges models for a machine."""
+    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--context", type=int, default=USUAL_CONTEXT, help="Tokens.")
@@ -90,10 +120,6 @@ class FitTask(SamTask):
         parser.add_argument("--cache-type", choices=CACHE_TYPES, default="f16")
         parser.add_argument("--host", help="A host of SAM instead of this machine.")
         parser.add_argument("--json", action="store_true", help="Write the answer as JSON.")
-
-    def load(self, options: dict[str, Any]) -> Load:
-        """Return what was asked for."""
-        return Load(options["context"], options["parallel"], options["cache_type"])
 
 
 def text_of(argument: str) -> str:
