@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from django.apps import AppConfig
 from django.core.checks import CheckMessage, Warning, register
+from django.utils.module_loading import import_string
 
-from engines.runtimes.registry import EngineRegistry
+REGISTRY = "engines.runtimes.registry.EngineRegistry"
+"""By name: commands that only need the tables, like ``migrate``, must not load the engines' libraries."""
 
 
 def register_checks() -> None:
@@ -21,5 +23,5 @@ def broken_plugins(
     """Name each runtime plugin that cannot be used; the others work without it."""
     return [
         Warning(problem, hint="Update or uninstall the plugin's package.", id="engines.W001")
-        for problem in EngineRegistry().problems
+        for problem in import_string(REGISTRY)().problems
     ]

@@ -7,6 +7,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from typing import TypedDict
 
 
 class ModelSource(enum.StrEnum):
@@ -24,8 +25,28 @@ ANSWERS_AT_ONCE = 16
 """Answers that an engine of our own writes side by side, in the memory of one context."""
 
 
+MAX_GPUS = 16
+"""That one model is split over."""
+
+MAX_CONTEXT_LENGTH = 2**24
+"""Tokens a catalog entry may state; no model comes near it."""
+
+
 DEFAULT_POOLING = "mean"
 """Of an embedder whose entry and file name none."""
+
+
+class ComputeSettings(TypedDict):
+    """The fields of an EngineSpec that say where and how a model is computed."""
+
+    device: str
+    gpu_layers: int
+    split_mode: str
+    main_gpu: int
+    tensor_split: tuple[float, ...]
+    quantization: str
+    use_flash_attention: bool
+    batch_invariant: bool
 
 
 @dataclass(frozen=True, slots=True)

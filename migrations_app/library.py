@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import TypedDict
 
 from django.contrib.auth.models import User
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
 from engines.services.catalog.copies import clear_unsafe
 from engines.services.catalog.entries import model_get
-from engines.services.catalog.exchange import ImportReport, catalog_export, catalog_import
+from engines.services.catalog.exchange import (
+    CatalogDocument,
+    ImportOptions,
+    ImportReport,
+    catalog_export,
+    catalog_import,
+)
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.catalog.starter import starter_catalog
 from engines.specs import DownloadedModel, ModelInfo
@@ -30,6 +38,16 @@ FOLD_ORDER = (
     CopyStatus.MISSING,
 )
 OPEN = (PlanStatus.PENDING, PlanStatus.IN_PROGRESS)
+
+
+class DownloadProgress(TypedDict):
+    """Where a download is."""
+
+    plan: str
+    host: str | None
+    status: str
+    progress_percentage: float
+    detail: str
 
 
 class ModelLibraryManager:
@@ -66,7 +84,7 @@ class ModelLibraryManager:
         chosen = _host(host) if host else choose_host([revision])
         return _start(PlanKind.DOWNLOAD, revision, chosen, actor)
 
-    def get_download_progress(self, model_id: str) -> dict[str, Any] | None:
+    def get_download_progress(self, model_id: str) -> DownloadProgress | None:
         """Return where the newest open download is, None when there is none."""
         plan = _open_plans(model_get(model_id), PlanKind.DOWNLOAD).last()
         if plan is None:
@@ -105,17 +123,25 @@ class ModelLibraryManager:
             clear_unsafe(copy)
         return bool(chosen)
 
-    def import_catalog(self, document: dict[str, Any]) -> ImportReport:
-        """Write the entries of a catalog in the seed's JSON; bad ones are reported."""
-        return catalog_import(document)
+    def import_catalog(
+        self, document: Mapping[str, object], *, overwrite: bool = False, confirmed: bool = False
+    ) -> ImportReport:
+        """Write the entries of a catalog in the seed's JSON; bad ones are reported.
 
-    def export_catalog(self) -> dict[str, Any]:
+        An entry that is there stays as its curators made it unless ``overwrite``; what moves the
+        vectors of people also has to be ``confirmed``.
+        """
+        return catalog_import(document, ImportOptions(overwrite, confirmed))
+
+    def export_catalog(self) -> CatalogDocument:
         """Return the catalog in the seed's JSON."""
         return catalog_export()
 
-    def _create_default_catalog(self) -> ImportReport:
-        """Write the starter catalog that SAM ships; entries that are there are brought up to date."""
-        return catalog_import(starter_catalog())
+    def _create_default_catalog(
+        self, *, overwrite: bool = False, confirmed: bool = False
+    ) -> ImportReport:
+        """Write the starter catalog that SAM ships; entries that are there stay unless ``overwrite``."""
+        return catalog_import(starter_catalog(), ImportOptions(overwrite, confirmed))
 
     def _for_each_copy(self, kind: PlanKind, model_id: str, actor: User | None) -> bool:
         gone = [CopyStatus.NOT_DOWNLOADED, CopyStatus.DOWNLOADING]
@@ -140,7 +166,7 @@ def _start(kind: PlanKind, revision: ModelRevision, host: Host, actor: User | No
     return plan_start(plan.pk, who=actor.username if actor else SYSTEM)
 
 
-def _open_plans(model: CatalogModel, kind: PlanKind) -> Any:
+def _open_plans(model: CatalogModel, kind: PlanKind) -> QuerySet[Plan]:
     return Plan.objects.filter(kind=kind, to_engine=model, status__in=OPEN).order_by("created_at")
 
 

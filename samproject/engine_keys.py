@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
+from engines.addresses import parse_endpoint
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.servers.base import checked_endpoint
 from samproject.env import EnvironmentVariableError
 
 FORM = 'write a JSON object of addresses and keys, like {"https://host/v1": "key"}'
@@ -22,7 +22,7 @@ def engine_keys(variable: str, text: str) -> dict[str, str]:
     if not (isinstance(keys, dict) and all(isinstance(k, str) and k for k in keys.values())):
         raise EnvironmentVariableError(f"{variable} cannot be read; {FORM}.")
     try:
-        return {checked_endpoint(address): key for address, key in keys.items()}
+        return {parse_endpoint(address): key for address, key in keys.items()}
     except InvalidRequestError as error:
         raise EnvironmentVariableError(
             f"{variable} has an address that is none; {FORM}."

@@ -23,14 +23,16 @@ def ensure_catalog(hub_address: str) -> int:
     """Write starter and demo entries; return how many there are. Refusals stop the demo."""
     library = get_model_library_manager()
     starter = library._create_default_catalog()
-    demo = library.import_catalog({"models": [_entry(engine, hub_address) for engine in ENGINES]})
+    # The hub's address is another one each time.
+    entries = [_entry(engine, hub_address) for engine in ENGINES]
+    demo = library.import_catalog({"models": entries}, overwrite=True)
     refused = starter.refused | demo.refused
     if refused:
         raise DemoError("; ".join(f"{name}: {why}" for name, why in refused.items()))
     for family, system_prompt in SYSTEM_PROMPTS.items():
         texts = {"system_prompt": system_prompt, "reasoning_prompt": _REASONING_PROMPTS[family]}
         PromptTemplate.objects.update_or_create(family=family, defaults=texts)
-    return len(starter.written) + len(demo.written)
+    return starter.total + demo.total
 
 
 def _entry(engine: DemoEngine, hub_address: str) -> dict[str, Any]:

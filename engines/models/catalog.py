@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
 
 from django.contrib.auth.models import Group
-from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
-from engines.models.entry_rules import entry_problems, fixed_problems
 from engines.models.validators import (
-    LONGEST_ENDPOINT,
+    MAX_ENDPOINT_LENGTH,
     validate_device,
     validate_endpoint,
     validate_folder,
@@ -22,14 +20,23 @@ from engines.models.validators import (
     validate_runtime,
     validate_tensor_split,
 )
-from engines.runtimes.offload import MOST_GPUS
-from engines.specs import ANSWERS_AT_ONCE, ModelInfo, ModelSource
+from engines.specs import (
+    ANSWERS_AT_ONCE,
+    MAX_CONTEXT_LENGTH,
+    MAX_GPUS,
+    ComputeSettings,
+    ModelInfo,
+    ModelSource,
+)
 
 MODEL_ID = RegexValidator(
     r"^[a-z0-9][a-z0-9._:-]{0,127}$",
     "Use lower-case letters, digits and . _ : - only, and begin with a letter or digit.",
 )
 SHA256 = RegexValidator(r"^([0-9a-f]{64})?$", "A SHA-256 is 64 lower-case hexadecimal digits.")
+
+
+MAX_PREFIX_LENGTH = 200
 
 
 class ModelRole(models.TextChoices):
@@ -75,7 +82,7 @@ class CatalogModel(models.Model):
         help_text="Only for a runtime of folders: one below each host's folder of models.",
     )
     endpoint = models.CharField(
-        max_length=LONGEST_ENDPOINT,
+        max_length=MAX_ENDPOINT_LENGTH,
         blank=True,
         validators=[validate_endpoint],
         help_text="Only for a server that runs the model, like http://host:8000/v1.",
@@ -96,7 +103,9 @@ class CatalogModel(models.Model):
     sha256 = models.CharField(max_length=64, blank=True, validators=[SHA256])
     quantization = models.CharField(max_length=32, blank=True)
     context_length = models.PositiveIntegerField(
-        default=0, help_text="Tokens, fewer than the model can to save memory; 0 until known."
+        default=0,
+        validators=[MaxValueValidator(MAX_CONTEXT_LENGTH)],
+        help_text="Tokens, fewer than the model can to save memory; 0 until known.",
     )
     embedding_dimension = models.PositiveIntegerField(null=True, blank=True)
     device = models.CharField(
@@ -115,7 +124,7 @@ class CatalogModel(models.Model):
     )
     main_gpu = models.PositiveSmallIntegerField(
         default=0,
-        validators=[MaxValueValidator(MOST_GPUS - 1)],
+        validators=[MaxValueValidator(MAX_GPUS - 1)],
         help_text="The GPU of a model that is not split.",
     )
     tensor_split = models.JSONField(
@@ -145,8 +154,8 @@ class CatalogModel(models.Model):
         help_text="mean, cls or last; empty means the model's own.",
     )
     normalise = models.BooleanField(default=True)
-    query_prefix = models.CharField(max_length=200, blank=True)
-    document_prefix = models.CharField(max_length=200, blank=True)
+    query_prefix = models.CharField(max_length=MAX_PREFIX_LENGTH, blank=True)
+    document_prefix = models.CharField(max_length=MAX_PREFIX_LENGTH, blank=True)
     licence = models.CharField(max_length=64, blank=True)
     tags = models.JSONField(default=list, blank=True)
     recommended = models.BooleanField(default=False)
@@ -209,16 +218,14 @@ class CatalogModel(models.Model):
         return ModelSource.FOLDER if self.folder else ModelSource.FILE
 
     def clean(self) -> None:
-        """Raise ValidationError by field when the runtime and the other fields do not go together."""
-        self.tags, self.tensor_split = self.tags or [], self.tensor_split or []
-        problems = entry_problems(self)
-        stored = CatalogModel.objects.filter(pk=self.pk).first() if self.pk else None
-        if stored is not None and stored.revisions.exists():
-            problems = {**problems, **fixed_problems(self, stored)}
-        if problems:
-            raise ValidationError({field: [text] for field, text in problems.items()})
+        """Read nothing as an empty list.
 
-    def placement(self) -> dict[str, Any]:
+        Whether the fields go together is for ``services.catalog.validation`` to say: that needs the
+        runtimes, and a table does not know them.
+        """
+        self.tags, self.tensor_split = self.tags or [], self.tensor_split or []
+
+    def compute_settings(self) -> ComputeSettings:
         """Return the fields of an EngineSpec that say where and how the model is computed."""
         return {
             "device": self.device,
@@ -226,6 +233,7 @@ class CatalogModel(models.Model):
             "split_mode": self.split_mode,
             "main_gpu": self.main_gpu,
             "tensor_split": tuple(self.tensor_split),
+            # The entry's own ``quantization`` is that of its file.
             "quantization": self.load_quantization,
             "use_flash_attention": self.use_flash_attention,
             "batch_invariant": self.batch_invariant,
@@ -238,19 +246,8 @@ class CatalogModel(models.Model):
 
     def as_info(self) -> ModelInfo:
         """Return the seed's ``ModelInfo``."""
-        return ModelInfo(
-            model_id=self.model_id,
-            display_name=self.display_name,
-            description=self.description,
-            model_family=self.model_family,
-            huggingface_repo=self.huggingface_repo,
-            filename=self.filename,
-            file_size=self.file_size,
-            quantization=self.quantization,
-            context_length=self.context_length,
-            recommended=self.recommended,
-            tags=list(self.tags),
-        )
+        stated = {field.name: getattr(self, field.name) for field in fields(ModelInfo)}
+        return ModelInfo(**{**stated, "tags": list(self.tags)})
 
 
 class ModelRevision(models.Model):
@@ -267,6 +264,15 @@ class ModelRevision(models.Model):
     model = models.ForeignKey(CatalogModel, on_delete=models.PROTECT, related_name="revisions")
     source = models.CharField(max_length=8, choices=Source, default=Source.FILE)
     commit = models.CharField(max_length=40, help_text="Of names, where there is no repository.")
+    repository = models.CharField(
+        max_length=200,
+        blank=True,
+        help_text="Where the file was found; empty means where its entry says.",
+    )
+    filename = models.CharField(max_length=255, blank=True)
+    wanted_revision = models.CharField(
+        max_length=100, blank=True, help_text="The branch, tag or commit that was resolved."
+    )
     sha256 = models.CharField(
         max_length=64,
         blank=True,
@@ -285,7 +291,9 @@ class ModelRevision(models.Model):
     class Meta:
         ordering = ["model", "-resolved_at"]
         constraints = [
-            models.UniqueConstraint(fields=["model", "commit"], name="one_revision_per_commit"),
+            models.UniqueConstraint(
+                fields=["model", "commit", "filename"], name="one_revision_per_commit"
+            ),
             models.CheckConstraint(
                 condition=models.Q(source=ModelSource.FILE.value, file_size__gt=0)
                 | models.Q(source=ModelSource.FOLDER.value, sha256="", file_size=0)

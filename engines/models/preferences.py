@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db import models
 
-from engines.models.catalog import CatalogModel, ModelRevision
+from engines.models.catalog import CatalogModel, ModelRevision, ModelRole
 
 
 class EnginePreference(models.Model):
@@ -101,6 +103,30 @@ class EngineDefault(models.Model):
 
     def __str__(self) -> str:
         return f"{self.group.name if self.group else 'organisation'}: {self.engine.model_id}"
+
+    def clean(self) -> None:
+        """Raise ValidationError for an engine that could not answer those who chose none."""
+        if not self.engine_id:
+            return
+        allowed = dict(self.engine.allowed_groups.values_list("pk", "name"))
+        problem = default_problem(self.engine, self.group, allowed)
+        if problem:
+            raise ValidationError({"engine": problem})
+
+
+def default_problem(engine: CatalogModel, group: Group | None, allowed: Mapping[int, str]) -> str:
+    """Return why an engine cannot be a group's default (None: the organisation's), or an empty text.
+
+    ``allowed`` are the groups it is reserved for, name by id; none means everybody.
+    """
+    if engine.role != ModelRole.CHAT:
+        return f"{engine.model_id} only embeds; choose an engine that chats."
+    if not engine.published:
+        return f"{engine.model_id} is not published; publish it first."
+    if allowed and (group is None or group.pk not in allowed):
+        names = ", ".join(sorted(allowed.values()))
+        return f"{engine.model_id} is reserved for {names}; choose one that all may use."
+    return ""
 
 
 class PromptTemplate(models.Model):

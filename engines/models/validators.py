@@ -1,23 +1,24 @@
-"""What the fields of a catalog entry may hold: no path out of anywhere, no key in an address."""
+"""What the fields of a catalog entry may hold: no path out of anywhere, no key in an address.
+
+Patterns only: database migrations import this file, and must not need an engine for it.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from engines.addresses import parse_endpoint
 from engines.exceptions import InvalidRequestError, UnsafeNameError
 from engines.files.names import check_name
-from engines.host_runtimes import engine_registry
-from engines.runtimes.offload import MOST_GPUS
-from engines.runtimes.servers.base import checked_endpoint
+from engines.specs import MAX_GPUS
 
 REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}/[A-Za-z0-9][A-Za-z0-9._-]{0,95}")
 POOLINGS = ("mean", "cls", "last")
 DEVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:,-]{0,63}")
-LONGEST_ENDPOINT = 500
+RUNTIME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,31}")
+MAX_ENDPOINT_LENGTH = 500
 
 
 def validate_model_filename(name: str) -> None:
@@ -42,13 +43,20 @@ def validate_repository(name: str) -> None:
 
 
 def validate_runtime(name: str) -> None:
-    """Raise Django's ValidationError, with the known names, unless this is a runtime."""
-    _as_validation(lambda: engine_registry().sources(name))
+    """Raise Django's ValidationError unless this can be a runtime's name.
+
+    Whether there is such a runtime is for ``services.catalog.validation`` to say.
+    """
+    if RUNTIME.fullmatch(name) is None:
+        raise ValidationError("Write a runtime's name, like llama_cpp.")
 
 
 def validate_endpoint(address: str) -> None:
     """Raise Django's ValidationError unless this is a plain HTTP(S) address without credentials."""
-    _as_validation(lambda: checked_endpoint(address))
+    try:
+        parse_endpoint(address)
+    except InvalidRequestError as error:
+        raise ValidationError(str(error)) from error
     if not address.isprintable() or " " in address:
         raise ValidationError("An address has no spaces.")
 
@@ -76,15 +84,8 @@ def validate_device(name: str) -> None:
         )
 
 
-def validate_tensor_split(shares: Any) -> None:
+def validate_tensor_split(shares: object) -> None:
     """Raise Django's ValidationError unless this is a list of each GPU's share."""
-    usable = isinstance(shares, list) and len(shares) <= MOST_GPUS
-    if not usable or any(type(share) not in (int, float) for share in shares):
+    listed = shares if isinstance(shares, list) and len(shares) <= MAX_GPUS else [None]
+    if any(type(share) not in (int, float) for share in listed):
         raise ValidationError("Write a list with each GPU's share, like [1, 1], or an empty one.")
-
-
-def _as_validation(check: Callable[[], object]) -> None:
-    try:
-        check()
-    except InvalidRequestError as error:
-        raise ValidationError(str(error)) from error

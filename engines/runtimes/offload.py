@@ -7,11 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engines.exceptions import InvalidRequestError
-from engines.specs import EngineSpec
+from engines.specs import MAX_GPUS, EngineSpec
 
 SPLIT_MODES = ("none", "layer", "row")
 ANY_GPU = "gpu"
-MOST_GPUS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class Offload:
         checks = {
             f"split_mode is one of {', '.join(SPLIT_MODES)}.": self.split_mode in SPLIT_MODES,
             "gpu_layers is a number of layers, or -1 for all.": self.gpu_layers >= -1,
-            f"main_gpu is a number from 0 to {MOST_GPUS - 1}.": 0 <= self.main_gpu < MOST_GPUS,
+            f"main_gpu is a number from 0 to {MAX_GPUS - 1}.": 0 <= self.main_gpu < MAX_GPUS,
             "tensor_split is a list of shares of 0 or more, not all 0.": self._shares_are_usable(),
             "The device cpu takes no layers to a GPU.": self.device != "cpu" or self.gpu_layers < 1,
             "A GPU was asked for, and none of the layers for it.": not (
@@ -66,4 +65,4 @@ class Offload:
     def _shares_are_usable(self) -> bool:
         shares = self.tensor_split
         usable = all(math.isfinite(share) and share >= 0 for share in shares)
-        return not shares or (usable and sum(shares) > 0 and len(shares) <= MOST_GPUS)
+        return not shares or (usable and sum(shares) > 0 and len(shares) <= MAX_GPUS)

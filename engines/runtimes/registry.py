@@ -10,6 +10,7 @@ from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 from weakref import WeakValueDictionary
 
+from engines.addresses import parse_endpoint
 from engines.exceptions import InvalidRequestError, NotFoundError
 from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.llama_cpp.engine import (
@@ -19,7 +20,7 @@ from engines.runtimes.llama_cpp.engine import (
     LlamaOptions,
     QwenEngine,
 )
-from engines.runtimes.servers.base import RemoteEngine, checked_endpoint
+from engines.runtimes.servers.base import RemoteEngine
 from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.text.families import family_of
 from engines.specs import EngineSpec, ModelSource
@@ -76,7 +77,7 @@ class EngineRegistry:
         ``llama`` is how the engines of the runtime llama_cpp are run on this host.
         """
         self._llama = llama or LlamaOptions()
-        self._keys = {checked_endpoint(place): key for place, key in (keys or {}).items()}
+        self._keys = {parse_endpoint(place): key for place, key in (keys or {}).items()}
         self._kinds: dict[str, Callable[[], type[BaseModelEngine]]] = {}
         self._sources: dict[str, str] = {}
         self._made: WeakValueDictionary[str, BaseModelEngine] = WeakValueDictionary()
@@ -167,7 +168,7 @@ class EngineRegistry:
         return kind(spec.engine_id, spec.model_name, spec.model_path)
 
     def _key_of(self, endpoint: str) -> str:
-        return self._keys.get(checked_endpoint(endpoint), "")
+        return self._keys.get(parse_endpoint(endpoint), "")
 
     def _problem(self, runtime: str) -> str:
         try:

@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ActionForm
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
@@ -16,9 +17,11 @@ from django.template.defaultfilters import filesizeformat
 from engines.host_runtimes import engine_registry
 from engines.models import (
     CatalogModel,
+    EngineDefault,
     Host,
     HostStatus,
 )
+from engines.models.catalog import MAX_PREFIX_LENGTH
 from engines.models.validators import (
     POOLINGS,
     validate_model_filename,
@@ -26,67 +29,12 @@ from engines.models.validators import (
 )
 from engines.runtimes.text.families import FAMILIES
 from engines.services.catalog.exchange import catalog_export
+from engines.services.catalog.fields import KEPT_BY_SAM, curated_groups
+from engines.services.catalog.validation import CONFIRM, validate_entry
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.admin.base import RoleAdmin
 from migrations_app.admin.reports import report_each
 from migrations_app.library import get_model_library_manager
-
-CATALOG_FIELDSETS: tuple[Any, ...] = (
-    (
-        None,
-        {
-            "fields": (
-                "model_id",
-                "display_name",
-                "description",
-                ("model_family", "role"),
-                "licence",
-                "tags",
-                "published",
-                "recommended",
-                "allowed_groups",
-            )
-        },
-    ),
-    (
-        "File",
-        {
-            "fields": (
-                "huggingface_repo",
-                "filename",
-                ("wanted_revision", "hub_endpoint"),
-                "sha256",
-                "file_size",
-                "current_revision",
-            )
-        },
-    ),
-    ("Folder or server", {"fields": ("folder", ("endpoint", "remote_name"))}),
-    (
-        "Engine",
-        {
-            "fields": (
-                "runtime",
-                ("quantization", "load_quantization"),
-                "context_length",
-                ("device", "gpu_layers"),
-                ("split_mode", "main_gpu", "tensor_split"),
-                ("use_flash_attention", "batch_invariant"),
-            )
-        },
-    ),
-    (
-        "Search by meaning",
-        {
-            "fields": (
-                "embedding_model",
-                ("embedding_dimension", "pooling", "normalise"),
-                ("query_prefix", "document_prefix"),
-            )
-        },
-    ),
-    ("Times", {"fields": (("created_at", "updated_at"),)}),
-)
 
 CATALOG_HELP = {
     "model_id": "What programs and plans call it; lower-case letters, digits and . _ : -",
@@ -101,6 +49,23 @@ CATALOG_HELP = {
     "recommended": "Marked so in the catalog that people see.",
     "published": "Off: only the staff see it and nobody can move to it.",
 }
+
+
+class PrefixField(forms.CharField):
+    """A prefix as it was typed: each blank and line break is part of the vector space."""
+
+    def __init__(self, *, help_text: str) -> None:
+        super().__init__(
+            required=False,
+            strip=False,
+            max_length=MAX_PREFIX_LENGTH,
+            widget=forms.Textarea(attrs={"rows": 2, "cols": 40}),
+            help_text=help_text,
+        )
+
+    def to_python(self, value: object) -> str:
+        # Browsers send a line break as CR LF, whatever it was before.
+        return str(super().to_python(value)).replace("\r\n", "\n")
 
 
 class CatalogForm(forms.ModelForm[CatalogModel]):
@@ -134,6 +99,27 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
         assume_scheme="https",
         help_text="Only for a mirror or a private hub; empty means the configured one.",
     )
+    query_prefix = PrefixField(help_text=CATALOG_HELP["query_prefix"])
+    document_prefix = PrefixField(help_text=CATALOG_HELP["document_prefix"])
+    confirm = forms.BooleanField(
+        required=False, widget=forms.HiddenInput, label="Write it all the same"
+    )
+    """Shown when there is something to confirm."""
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        try:
+            validate_entry(
+                self.instance,
+                allowed_groups=self.cleaned_data.get("allowed_groups"),
+                confirmed=self.cleaned_data["confirm"],
+            )
+        except ValidationError as error:
+            if CONFIRM in error.message_dict:
+                self.fields[CONFIRM].widget = forms.CheckboxInput()
+            self.add_error(None, error)
 
 
 class DownloadForm(ActionForm):
@@ -163,15 +149,23 @@ class CatalogModelAdmin(RoleAdmin):
     list_filter = ("published", "recommended", "role", "model_family", "runtime", "licence")
     search_fields = ("model_id", "display_name", "huggingface_repo", "description")
     form = CatalogForm
-    fieldsets = CATALOG_FIELDSETS
     filter_horizontal = ("allowed_groups",)
     autocomplete_fields = ("embedding_model",)
-    readonly_fields = ("current_revision", "created_at", "updated_at")
+    readonly_fields = KEPT_BY_SAM
     action_form = DownloadForm
     actions = ["publish", "unpublish", "export_json", "download"]
 
     def writes(self, user: User | AnonymousUser) -> bool:
         return is_curator(user)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, Any]]:
+        """Return the curated fields by group, and what SAM keeps; the question comes first."""
+        groups: list[tuple[Any, Any]] = [
+            (title or None, {"fields": rows}) for title, rows in curated_groups().items()
+        ]
+        if obj is not None and self.has_change_permission(request, obj):
+            groups.insert(0, (None, {"fields": (CONFIRM,)}))
+        return [*groups, ("Kept by SAM", {"fields": (KEPT_BY_SAM,)})]
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, *args: Any, **kwargs: Any
@@ -230,8 +224,13 @@ class CatalogModelAdmin(RoleAdmin):
     def _set_published(
         self, request: HttpRequest, queryset: QuerySet[CatalogModel], *, published: bool
     ) -> None:
-        changed = CatalogModel.objects.filter(
-            pk__in=queryset.values("pk"), published=not published
-        ).update(published=published)
+        chosen = CatalogModel.objects.filter(pk__in=queryset.values("pk"), published=not published)
+        if not published:
+            defaults = chosen.filter(pk__in=EngineDefault.objects.values("engine"))
+            for model_id in defaults.values_list("model_id", flat=True):
+                sentence = f"{model_id} is a default engine; choose another default first."
+                self.message_user(request, sentence, messages.ERROR)
+            chosen = chosen.exclude(pk__in=EngineDefault.objects.values("engine"))
+        changed = chosen.update(published=published)
         word = "published" if published else "unpublished"
         self.message_user(request, f"{changed} models are now {word}.", messages.SUCCESS)

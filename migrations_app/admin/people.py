@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import AnonymousUser, Group, User
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from rest_framework.authtoken.models import Token
@@ -17,6 +19,7 @@ from engines.models import (
     EnginePreference,
     PromptTemplate,
 )
+from engines.services.people.defaults import validate_default
 from engines.services.people.roles import is_administrator, is_curator, is_operator
 from migrations_app.admin.base import RoleAdmin
 
@@ -65,10 +68,24 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         self.message_user(request, f"{ended} tokens ended.", messages.SUCCESS)
 
 
+class DefaultForm(forms.ModelForm[EngineDefault]):
+    """A default's form, which asks for an engine that can answer."""
+
+    def _post_clean(self) -> None:
+        super()._post_clean()  # type: ignore[misc]
+        if self.errors:
+            return
+        try:
+            validate_default(self.instance)
+        except ValidationError as error:
+            self.add_error(None, error)
+
+
 @admin.register(EngineDefault)
 class EngineDefaultAdmin(RoleAdmin):
     """The engine of those who chose none."""
 
+    form = DefaultForm
     list_display = ("__str__", "group", "engine")
     list_select_related = ("group", "engine")
     autocomplete_fields = ("engine",)

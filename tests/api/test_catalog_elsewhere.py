@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from engines.models import CatalogModel
 from engines.services.catalog.copies import engine_spec
-from engines.services.catalog.exchange import catalog_export, catalog_import
+from engines.services.catalog.exchange import ImportOptions, catalog_export, catalog_import
 from engines.services.catalog.resolving import pinned_revision
 from tests.api.roles import Engines, People, make_plan, problem, use_engine
 
@@ -94,17 +94,17 @@ def test_a_curator_adds_an_entry_and_the_engine_is_as_it_says(
         (SERVED, {"remote_name": "Qwen\nx"}, "remote_name", "exactly as the server lists it"),
         (SERVED, {"folder": "qwen"}, "folder", "Leave this empty"),
         (SERVED, {"filename": "q.gguf"}, "filename", "Leave this empty"),
-        (SERVED, {"device": "cuda"}, "device", "openai makes no use of it"),
+        (SERVED, {"device": "cuda"}, "device", "openai ignores this field"),
         (SERVED, {"pooling": "rank"}, "pooling", "known are mean, cls, last"),
         (FOLDER, {"folder": "../etc"}, "folder", "Use letters"),
         (FOLDER, {"folder": "/etc"}, "folder", "Use letters"),
         (FOLDER, {"device": "npu"}, "device", "device is one of auto, cpu, cuda, gpu"),
         (FOLDER, {"load_quantization": "3bit"}, "load_quantization", "not a valid choice"),
-        (FOLDER, {"tensor_split": [1, 1]}, "tensor_split", "transformers makes no use of it"),
+        (FOLDER, {"tensor_split": [1, 1]}, "tensor_split", "transformers ignores this field"),
         (SPLIT, {"endpoint": "http://gpu-9/v1"}, "endpoint", "Leave this empty"),
-        (FOLDER, {"batch_invariant": True}, "batch_invariant", "transformers makes no use of it"),
+        (FOLDER, {"batch_invariant": True}, "batch_invariant", "transformers ignores this field"),
         (SPLIT, {"role": "embedding"}, "batch_invariant", "an embedder writes none"),
-        (SPLIT, {"load_quantization": "4bit"}, "load_quantization", "makes no use of it"),
+        (SPLIT, {"load_quantization": "4bit"}, "load_quantization", "ignores this field"),
         (SPLIT, {"filename": ""}, "filename", "huggingface_repo and filename. Fill it in"),
         (SPLIT, {"gpu_layers": -2}, "gpu_layers", "greater than or equal to -1"),
         (SPLIT, {"tensor_split": [-1, 2]}, "device", "shares of 0 or more"),
@@ -165,13 +165,14 @@ def test_entries_go_out_and_in_again_and_bad_ones_are_told(
     CatalogModel.objects.filter(model_id__in=["qwen-served", "smollm-folder", "llama-70b"]).delete()
     bad = {**SERVED, "model_id": "bad", "runtime": ["x"], "tensor_split": None, "gpu_layers": "x"}
 
-    report = catalog_import(exported)
-    refused = catalog_import({"models": [bad, {**SERVED, "model_id": "b2", "remote_name": ""}]})
+    report = catalog_import(exported, ImportOptions())
+    other = {**SERVED, "model_id": "b2", "remote_name": ""}
+    refused = catalog_import({"models": [bad, other]}, ImportOptions())
 
-    assert (len(report.written), report.refused) == (8, {})
+    assert (len(report.created), len(report.unchanged), report.refused) == (3, 5, {})
     assert catalog_export()["models"] == exported["models"]
     assert list(refused.refused) == ["bad", "b2"]
-    assert "known are llama_cpp" in refused.refused["bad"]
+    assert "a runtime's name, like llama_cpp" in refused.refused["bad"]
     assert CatalogModel.objects.count() == 8
 
 

@@ -29,7 +29,13 @@ def test_the_catalog_goes_out_and_in_again(engines: Engines, tmp_path: Path) -> 
     exported = json.loads(file.read_text())["models"]
     CatalogModel.objects.filter(model_id="qwen-4b").update(display_name="changed")
 
-    assert "5 entries written." in run("catalog", "import", str(file))
+    said = run("catalog", "import", str(file))
+    assert "qwen-4b: It differs in display_name and was left as curated" in said
+    assert "4 unchanged, 1 left as curated." in said
+    assert CatalogModel.objects.get(model_id="qwen-4b").display_name == "changed"
+
+    said = run("catalog", "import", str(file), "--overwrite")
+    assert "qwen-4b: updated (display_name)." in said
     assert CatalogModel.objects.get(model_id="qwen-4b").display_name == "QWEN-4B"
     assert json.loads(run("catalog", "export"))["models"] == exported
     assert "qwen-4b" in run("catalog", "list")

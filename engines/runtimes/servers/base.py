@@ -8,11 +8,11 @@ from collections.abc import Collection, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, TypeVar
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.addresses import parse_endpoint
 from engines.exceptions import (
     EngineError,
     EngineNotLoadedError,
@@ -66,7 +66,7 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
     """Address of the server, checked."""
 
     def _prepare(self) -> None:
-        self.endpoint = checked_endpoint(self.spec.endpoint or self.default_endpoint)
+        self.endpoint = parse_endpoint(self.spec.endpoint or self.default_endpoint)
         self._family = family_of(self.spec.family)
 
     @classmethod
@@ -331,21 +331,6 @@ def _until(
                 ending: Ending = end.value
                 return ending
     return Ending("cancelled", prompt_tokens=0, answer_tokens=0)
-
-
-def checked_endpoint(address: str) -> str:
-    """The address without a slash at its end; InvalidRequestError unless it is plain HTTP(S)."""
-    try:
-        parts = urlsplit(address)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or parts.username or parts.password or parts.query or parts.fragment:
-        raise InvalidRequestError(
-            "The address of an engine's server must be like http://host:8000/v1, without a user, "
-            "a query or a fragment; correct the entry."
-        )
-    return address.rstrip("/")
 
 
 def quoted(text: object) -> str:

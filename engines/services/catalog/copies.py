@@ -31,7 +31,8 @@ FACTS = (
 
 def copy_path(models_dir: Path, revision: ModelRevision) -> Path:
     """Return where a host keeps a revision: by digest, so equal files are one."""
-    return safe_join(models_dir, f"{revision.sha256}/{Path(revision.model.filename).name}")
+    filename = revision.filename or revision.model.filename
+    return safe_join(models_dir, f"{revision.sha256}/{Path(filename).name}")
 
 
 def copy_of(revision: ModelRevision, host: Host) -> ModelCopy:
@@ -138,11 +139,11 @@ def is_needed_by_another(copy: ModelCopy, path: str) -> bool:
 
 
 def remote_file(revision: ModelRevision) -> RemoteFile:
-    """Return where a pinned revision is fetched from."""
+    """Return where a pinned revision is fetched from: where it was found, though its entry moved on."""
     model = revision.model
     return pinned_file(
-        model.huggingface_repo,
-        model.filename,
+        revision.repository or model.huggingface_repo,
+        revision.filename or model.filename,
         commit=revision.commit,
         size=revision.file_size,
         sha256=revision.sha256,
@@ -178,5 +179,5 @@ def engine_spec(
         model_sha256=revision.sha256 if revision.source == ModelSource.FILE else "",
         embedding=embedding,
         endpoint=model.endpoint,
-        **model.placement(),
+        **model.compute_settings(),
     )

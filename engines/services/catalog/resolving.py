@@ -14,6 +14,7 @@ from engines.models import CatalogModel, ModelRevision
 from engines.services.catalog.shapes import try_to_read_shape
 from engines.specs import ModelSource
 from engines.transfer.hub import resolve_file
+from engines.transfer.remote_file import RemoteFile
 
 COMMIT_DIGITS = 40
 
@@ -21,25 +22,24 @@ COMMIT_DIGITS = 40
 def model_resolve(model: CatalogModel) -> ModelRevision:
     """Pin the file an entry means now: commit, size and digest as the hub states them.
 
-    A folder or a server is asked by the host that uses it, not here. Raises TransferError when the hub cannot be asked, ConflictError when it offers another file than
-    the curated digest, InvalidRequestError when the publisher states no digest at all.
+    A folder or a server is asked by the host that uses it, not here. Raises TransferError when the
+    hub cannot be asked, ConflictError when it offers another file than the curated digest,
+    InvalidRequestError when the publisher states no digest at all.
     """
     if model.source != ModelSource.FILE:
         return _named_revision(model)
-    endpoint = model.hub_endpoint or settings.HF_ENDPOINT
-    remote = resolve_file(
-        model.huggingface_repo,
-        model.filename,
-        revision=model.wanted_revision,
-        endpoint=endpoint,
-        token=settings.HF_TOKEN or None,
-    )
-    digest = _agreed_digest(model, remote.sha256)
+    remote, digest = look_up(model)
+    found_at = {
+        "repository": model.huggingface_repo,
+        "wanted_revision": model.wanted_revision,
+    }
     with transaction.atomic():
-        revision, _ = ModelRevision.objects.get_or_create(
+        revision, _ = ModelRevision.objects.update_or_create(
             model=model,
             commit=remote.commit,
-            defaults={"sha256": digest, "file_size": remote.size},
+            filename=model.filename,
+            defaults=found_at,
+            create_defaults={**found_at, "sha256": digest, "file_size": remote.size},
         )
         if revision.sha256 != digest:
             raise ConflictError(
@@ -50,6 +50,21 @@ def model_resolve(model: CatalogModel) -> ModelRevision:
     if model.runtime == CatalogModel.FILE_RUNTIME:
         try_to_read_shape(revision, remote)
     return revision
+
+
+def look_up(model: CatalogModel) -> tuple[RemoteFile, str]:
+    """Return the file that an entry means at its hub now, and its digest; nothing is written.
+
+    Raises what ``model_resolve`` raises.
+    """
+    remote = resolve_file(
+        model.huggingface_repo,
+        model.filename,
+        revision=model.wanted_revision,
+        endpoint=model.hub_endpoint or settings.HF_ENDPOINT,
+        token=settings.HF_TOKEN or None,
+    )
+    return remote, _agreed_digest(model, remote.sha256)
 
 
 def _named_revision(model: CatalogModel) -> ModelRevision:
@@ -91,5 +106,23 @@ def _agreed_digest(model: CatalogModel, published: str | None) -> str:
 
 
 def pinned_revision(model: CatalogModel) -> ModelRevision:
-    """Return the revision in force, asking the hub only when there is none yet."""
-    return model.current_revision or model_resolve(model)
+    """Return the revision in force, asking the hub when there is none or the entry was edited since.
+
+    Whoever is pinned to an earlier revision stays there.
+    """
+    current = model.current_revision
+    return (
+        current if current is not None and _is_as_entered(model, current) else model_resolve(model)
+    )
+
+
+def _is_as_entered(model: CatalogModel, revision: ModelRevision) -> bool:
+    """Whether a revision is what the entry's fields say; a mirror is another way to the same file."""
+    if model.source != ModelSource.FILE or revision.source != ModelSource.FILE:
+        return model.source == revision.source
+    if model.sha256 and model.sha256 != revision.sha256:
+        return False
+    found = (revision.repository, revision.filename, revision.wanted_revision)
+    entered = (model.huggingface_repo, model.filename, model.wanted_revision)
+    # A revision that does not say where it was found belongs to the entry as it is.
+    return found == entered or not revision.filename

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from engines.models import ModelRole
-from engines.services.catalog.exchange import FORMAT_VERSION
+from engines.services.catalog.exchange import FORMAT_VERSION, Entry
 
 STARTER = Path(__file__).resolve().parents[2] / "data" / "starter_catalog.jsonl"
 STARTER_COMPANION = "granite-embedding-107m-multilingual"
@@ -18,7 +18,14 @@ STARTER_PREFIXES = {"nomic-embed-text-v1.5": ("search_query: ", "search_document
 FAMILIES = ("deepseek", "qwen", "llama", "mistral", "gemma", "smollm", "nomic", "granite")
 
 
-def starter_catalog() -> dict[str, Any]:
+class StarterCatalog(TypedDict):
+    """A catalog file without a date: it is as old as this version of SAM."""
+
+    version: str
+    models: list[Entry]
+
+
+def starter_catalog() -> StarterCatalog:
     """Return the catalog SAM ships: real files by digest, sizes and commits resolved at first use.
 
     Files in several parts are left out: a catalog entry is one file.
@@ -28,7 +35,7 @@ def starter_catalog() -> dict[str, Any]:
     return {"version": FORMAT_VERSION, "models": [_starter_entry(fact) for fact in facts]}
 
 
-def _starter_entry(fact: Mapping[str, str]) -> dict[str, Any]:
+def _starter_entry(fact: Mapping[str, str]) -> Entry:
     name = fact["name"]
     is_embedder = "embed" in name
     family = next((f for f in FAMILIES if f in name), "other")

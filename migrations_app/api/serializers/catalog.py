@@ -3,22 +3,37 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any
+from typing import Any, TypeVar
 
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError as ModelValidationError
+from django.db.models import Model
 from rest_framework import serializers
 
 from engines.models import CatalogModel, Host, ModelCopy, ModelRole
+from engines.models.catalog import MAX_PREFIX_LENGTH
 from engines.models.validators import (
     validate_model_filename,
     validate_repository,
     validate_tensor_split,
 )
-from engines.runtimes.offload import MOST_GPUS
+from engines.services.catalog.fields import curated_fields
+from engines.services.catalog.validation import CONFIRM, validate_entry
+from engines.specs import MAX_GPUS
 from migrations_app.api.base import ClosedSerializer, refuse_unknown_fields
 
 MAX_TAGS = 50
+
+Row = TypeVar("Row", bound=Model)
+
+
+class NamedField(serializers.SlugRelatedField[Row]):
+    """A row by its name; what cannot be one, such as a NUL, is answered as a name nobody has."""
+
+    def to_internal_value(self, data: Any) -> Row:
+        if not isinstance(data, str) or not data.isprintable():
+            self.fail("invalid")
+        return super().to_internal_value(data)
 
 
 class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
@@ -35,66 +50,40 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
     )
     tensor_split = serializers.ListField(
         child=serializers.FloatField(),
-        max_length=MOST_GPUS,
+        max_length=MAX_GPUS,
         validators=[validate_tensor_split],
         required=False,
     )
-    embedding_model = serializers.SlugRelatedField(
+    # A prefix often ends in a blank or a line break, and each one is part of the vector space.
+    query_prefix = serializers.CharField(
+        max_length=MAX_PREFIX_LENGTH, trim_whitespace=False, allow_blank=True, required=False
+    )
+    document_prefix = serializers.CharField(
+        max_length=MAX_PREFIX_LENGTH, trim_whitespace=False, allow_blank=True, required=False
+    )
+    embedding_model = NamedField(
         slug_field="model_id",
         queryset=CatalogModel.objects.filter(role=ModelRole.EMBEDDING),
         allow_null=True,
         required=False,
     )
-    allowed_groups = serializers.SlugRelatedField(
+    allowed_groups = NamedField(
         slug_field="name", queryset=Group.objects.all(), many=True, required=False
     )
     current_commit = serializers.CharField(
         source="current_revision.commit", read_only=True, allow_null=True, default=None
     )
 
+    confirm = serializers.BooleanField(
+        write_only=True,
+        default=False,
+        help_text="Also write what moves the vectors of people who use the entry; without it such a "
+        "change is refused with the numbers.",
+    )
+
     class Meta:
         model = CatalogModel
-        fields = [
-            "model_id",
-            "display_name",
-            "description",
-            "model_family",
-            "role",
-            "runtime",
-            "huggingface_repo",
-            "filename",
-            "folder",
-            "endpoint",
-            "remote_name",
-            "device",
-            "gpu_layers",
-            "split_mode",
-            "main_gpu",
-            "tensor_split",
-            "load_quantization",
-            "use_flash_attention",
-            "batch_invariant",
-            "hub_endpoint",
-            "wanted_revision",
-            "current_commit",
-            "file_size",
-            "sha256",
-            "quantization",
-            "context_length",
-            "embedding_dimension",
-            "pooling",
-            "normalise",
-            "query_prefix",
-            "document_prefix",
-            "licence",
-            "tags",
-            "recommended",
-            "published",
-            "allowed_groups",
-            "embedding_model",
-            "created_at",
-            "updated_at",
-        ]
+        fields = [*curated_fields(), "current_commit", "created_at", "updated_at", CONFIRM]
 
     def to_internal_value(self, data: Any) -> Any:
         refuse_unknown_fields(self, data)
@@ -106,12 +95,13 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
         return value
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        """Refuse fields that do not go together, as the admin and an import do."""
+        """Refuse what may not be written, as the admin and an import do."""
+        confirmed = attrs.pop(CONFIRM, False)
         entry = copy(self.instance) if self.instance is not None else CatalogModel()
         for name in attrs.keys() - {"allowed_groups"}:
             setattr(entry, name, attrs[name])
         try:
-            entry.clean()
+            validate_entry(entry, allowed_groups=attrs.get("allowed_groups"), confirmed=confirmed)
         except ModelValidationError as error:
             raise serializers.ValidationError(error.message_dict) from error
         return attrs

@@ -1,17 +1,13 @@
-"""Whether the fields of a catalog entry go together."""
+"""Whether the fields of a catalog entry go together, and with its runtime."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from engines.exceptions import InvalidRequestError
 from engines.host_runtimes import engine_registry
+from engines.models import CatalogModel, ModelRole
 from engines.runtimes.hugging_face.engine import DEVICES
 from engines.runtimes.offload import Offload
 from engines.specs import EngineSpec, ModelSource
-
-if TYPE_CHECKING:
-    from engines.models.catalog import CatalogModel
 
 PLACES = {
     ModelSource.FILE: ("huggingface_repo", "filename"),
@@ -19,16 +15,16 @@ PLACES = {
     ModelSource.SERVER: ("endpoint", "remote_name"),
 }
 """The fields that say where the model of an entry is."""
-OF_GPUS = frozenset({"device", "gpu_layers", "split_mode", "main_gpu", "tensor_split"})
-WHERE_AND_HOW = OF_GPUS | {"load_quantization", "use_flash_attention", "batch_invariant"}
+GPU_FIELDS = frozenset({"device", "gpu_layers", "split_mode", "main_gpu", "tensor_split"})
+COMPUTE_FIELDS = GPU_FIELDS | {"load_quantization", "use_flash_attention", "batch_invariant"}
+"""What ``CatalogModel.compute_settings`` is made of."""
 USED = {
-    "llama_cpp": OF_GPUS | {"use_flash_attention", "batch_invariant"},
+    "llama_cpp": GPU_FIELDS | {"use_flash_attention", "batch_invariant"},
     "transformers": frozenset({"device", "load_quantization", "use_flash_attention"}),
     "ollama": frozenset({"device", "gpu_layers", "main_gpu"}),
     "openai": frozenset(),
 }
 """What each built-in runtime makes of these fields; a plugin is given all of them."""
-FIXED = ("runtime", "remote_name", "folder")
 
 
 def entry_problems(entry: CatalogModel) -> dict[str, str]:
@@ -43,43 +39,37 @@ def entry_problems(entry: CatalogModel) -> dict[str, str]:
 def _place_problems(entry: CatalogModel, sources: frozenset[ModelSource]) -> dict[str, str]:
     """A model is in one place, and in one where its runtime finds it."""
     wanted = entry.source if entry.source in sources else min(sources)
-    told = f"A model of the runtime {entry.runtime} is named by {' and '.join(PLACES[wanted])}."
-    needed = {field: f"{told} Fill it in." for field in PLACES[wanted] if not getattr(entry, field)}
+    rule = f"A model of the runtime {entry.runtime} is named by {' and '.join(PLACES[wanted])}."
+    needed = {field: f"{rule} Fill it in." for field in PLACES[wanted] if not getattr(entry, field)}
     others = {field for source in PLACES for field in PLACES[source]} - set(PLACES[wanted])
-    extra = {field: f"{told} Leave this empty." for field in others if getattr(entry, field)}
+    extra = {field: f"{rule} Leave this empty." for field in others if getattr(entry, field)}
     return {**needed, **extra}
 
 
 def _device_problems(entry: CatalogModel) -> dict[str, str]:
-    used, usual = USED.get(entry.runtime, WHERE_AND_HOW), type(entry)()
+    used, default = USED.get(entry.runtime, COMPUTE_FIELDS), CatalogModel()
     unused = {
-        field: f"The runtime {entry.runtime} makes no use of it; leave it as it is by itself."
-        for field in WHERE_AND_HOW - used
-        if getattr(entry, field) != getattr(usual, field)
+        field: f"The runtime {entry.runtime} ignores this field; leave the default."
+        for field in COMPUTE_FIELDS - used
+        if getattr(entry, field) != getattr(default, field)
     }
     if unused:
         return unused
-    if entry.batch_invariant and entry.role == "embedding":
+    if entry.batch_invariant and entry.role == ModelRole.EMBEDDING:
         return {
             "batch_invariant": "It is about answers, and an embedder writes none; leave it off."
         }
     if entry.runtime == "transformers" and entry.device not in DEVICES:
         return {"device": f"device is one of {', '.join(DEVICES)} for this runtime."}
     try:
-        Offload.of(EngineSpec(entry.model_id, entry.display_name, "", **entry.placement()))
+        Offload.of(EngineSpec(entry.model_id, entry.display_name, "", **entry.compute_settings()))
     except InvalidRequestError as error:
         return {"device": str(error)}
     return {}
 
 
 def _server_problems(entry: CatalogModel) -> dict[str, str]:
-    embeds = entry.source == ModelSource.SERVER and entry.role == "embedding"
+    embeds = entry.source == ModelSource.SERVER and entry.role == ModelRole.EMBEDDING
     if embeds and not entry.context_length:
         return {"context_length": "A server does not tell how long a text it embeds; say it here."}
     return {}
-
-
-def fixed_problems(entry: CatalogModel, stored: CatalogModel) -> dict[str, str]:
-    """Return a sentence for each field that an entry in use keeps: vectors and plans rest on it."""
-    changed = [field for field in FIXED if getattr(entry, field) != getattr(stored, field)]
-    return dict.fromkeys(changed, "This entry is in use and keeps it; add another entry.")
