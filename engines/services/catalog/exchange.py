@@ -177,9 +177,15 @@ def _drafted(model: CatalogModel, entry: Entry) -> _Draft:
             setattr(draft, name, entry[name])
     draft.clean_fields()
     before = set(model.allowed_groups.all()) if model.pk else set()
-    changed = [n for n in names if n != GROUPS and getattr(draft, n) != getattr(model, n)]
-    if groups is not None and set(groups) != before:
-        changed.append(GROUPS)
+    changed = [
+        name
+        for name in names
+        if (
+            set(groups or ()) != before
+            if name == GROUPS
+            else getattr(draft, name) != getattr(model, name)
+        )
+    ]
     return _Draft(draft, groups, changed)
 
 

@@ -68,9 +68,10 @@ def _change_problems(
 def _fixed_problems(entry: CatalogModel, stored: CatalogModel, usage: EntryUsage) -> dict[str, str]:
     if not usage and not stored.revisions.exists():
         return {}
+    why = usage.sentence if usage else "Its file is pinned."
     return dict.fromkeys(
         _changed(entry, stored, FIXED_FIELDS),
-        f"This entry is in use and keeps it; add another entry. {usage.sentence}",
+        f"{why} An entry in use keeps this field; add another entry.",
     )
 
 
@@ -105,7 +106,7 @@ def _vector_question(
     if stored.embedding_model_id is None:
         # A server states no context of its own, so the entry's is part of the vector space.
         served = ("context_length",) if stored.source == ModelSource.SERVER else ()
-        changed += _changed(entry, stored, (*VECTOR_FIELDS, *served))
+        changed += _changed(entry, stored, (*VECTOR_FIELDS, *FILE_FIELDS, *served))
     if not changed:
         return {}
     return {
