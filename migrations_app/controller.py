@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
@@ -18,7 +18,7 @@ from engines.services.hosts import refuse_leaving_host
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
 from migrations_app.plans.planning import Options, plan_migration, plan_re_embed, plan_rollback
-from migrations_app.plans.preview import preview_of
+from migrations_app.plans.preview import MovePreview, PlanPreview, preview_of
 from migrations_app.plans.transitions import plan_start, request_cancel, retry_step
 from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus, StepStatus
 
@@ -54,14 +54,15 @@ class MigrationController:
         chosen = model_get(engine) if engine else None
         return plan_re_embed(base, chosen, actor=actor).migration_id
 
-    def preview_migration(self, migration_id: str | UUID) -> dict[str, Any]:
+    def preview_migration(self, migration_id: str | UUID) -> PlanPreview | MovePreview:
         """Count again what a pending plan would touch; a started one keeps what it promised."""
         plan = _plan(migration_id)
         if plan.status != PlanStatus.PENDING:
-            return dict(plan.preview)
-        plan.preview = preview_of(plan)
+            return cast("PlanPreview", plan.preview)
+        preview = preview_of(plan)
+        plan.preview = dict(preview)
         plan.save(update_fields=["preview"])
-        return dict(plan.preview)
+        return preview
 
     def execute_migration(self, migration_id: str | UUID, *, actor: User | None = None) -> bool:
         """Start a pending plan; True when it runs. ConflictError names a plan in its way."""

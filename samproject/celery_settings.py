@@ -6,8 +6,6 @@ threads pool); a lost message is sent again by the sweeper.
 
 from __future__ import annotations
 
-from typing import Any
-
 from kombu import Queue
 
 CONTROL_QUEUE = "control"
@@ -20,7 +18,7 @@ def host_queue_names(host: str) -> tuple[str, str]:
     return f"host.{host}.work", f"host.{host}.live"
 
 
-def celery_settings(broker: str, host: str, sweep_seconds: int) -> dict[str, Any]:
+def celery_settings(broker: str, host: str, sweep_seconds: int) -> dict[str, object]:
     """Return the settings of the Celery app for this host."""
     work, live = host_queue_names(host)
     return {
@@ -46,7 +44,7 @@ def celery_settings(broker: str, host: str, sweep_seconds: int) -> dict[str, Any
     }
 
 
-def _messages() -> dict[str, Any]:
+def _messages() -> dict[str, object]:
     return {
         "task_serializer": "json",
         "accept_content": ["json"],
@@ -68,7 +66,7 @@ def _messages() -> dict[str, Any]:
     }
 
 
-def _workers() -> dict[str, Any]:
+def _workers() -> dict[str, object]:
     return {
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
@@ -84,7 +82,7 @@ def _workers() -> dict[str, Any]:
     }
 
 
-def _transport() -> dict[str, Any]:
+def _transport() -> dict[str, object]:
     return {
         "socket_timeout": 30,
         "socket_connect_timeout": 5,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import dj_database_url
@@ -17,7 +16,7 @@ ENGINE = "samproject.database"
 """Django's own with kept connections."""
 
 
-def database_settings(url: str, locations: Locations) -> dict[str, Any]:
+def database_settings(url: str, locations: Locations) -> dict[str, object]:
     """Return Django's entry for the database at ``url``, or for the embedded one when empty.
 
     Raises EnvironmentVariableError (never showing the URL, which holds a password) when it is
@@ -54,7 +53,7 @@ def broker_url(url: str) -> str:
     return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={number}"
 
 
-def _embedded_database(locations: Locations) -> dict[str, Any]:
+def _embedded_database(locations: Locations) -> dict[str, object]:
     return {
         "ENGINE": ENGINE,
         "NAME": DATABASE,

@@ -121,7 +121,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Build the body every error has: type, title, status, code, detail and, of a form, its errors."""
-    body: dict[str, Any] = {
+    body: dict[str, object] = {
         "type": "about:blank",
         "title": TITLES.get(status_code, "Error"),
         "status": status_code,

@@ -16,6 +16,9 @@ from migrations_app.api.problems import PROBLEM_TYPE, TITLES
 
 API_PREFIX = "/api/v1"
 
+OpenApiObject = dict[str, Any]
+"""A part of the document, which drf-spectacular makes of plain values."""
+
 LOCATION = OpenApiParameter(
     "Location",
     OpenApiTypes.URI_REF,
@@ -45,7 +48,7 @@ KEY = OpenApiParameter(
 )
 
 
-class ProblemSerializer(serializers.Serializer[dict[str, Any]]):
+class ProblemSerializer(serializers.Serializer[Any]):
     """The body of every error (RFC 9457)."""
 
     type = serializers.CharField()
@@ -75,14 +78,14 @@ class ApiSchema(AutoSchema):
         declared = list(super().get_override_parameters())
         return [*declared, KEY] if self._is_idempotent() else declared
 
-    def _get_response_bodies(self, direction: Any = "response") -> dict[str, Any]:
-        bodies: dict[str, Any] = super()._get_response_bodies(direction)
+    def _get_response_bodies(self, direction: Any = "response") -> OpenApiObject:
+        bodies: OpenApiObject = super()._get_response_bodies(direction)
         for status in self._problem_statuses():
             bodies[str(status)] = self._problem(str(status), direction)
         return bodies
 
-    def _problem(self, status: str, direction: Any) -> dict[str, Any]:
-        body: dict[str, Any] = self._get_response_for_code(  # type: ignore[no-untyped-call]
+    def _problem(self, status: str, direction: Any) -> OpenApiObject:
+        body: OpenApiObject = self._get_response_for_code(  # type: ignore[no-untyped-call]
             ProblemSerializer, status, [PROBLEM_TYPE], direction
         )
         body["description"] = TITLES[int(status)]
@@ -104,10 +107,10 @@ class ApiSchema(AutoSchema):
         return self.method == "POST" and getattr(handler, "is_idempotent", False)
 
     def _postprocess_serializer_schema(
-        self, schema: dict[str, Any], serializer: Any, direction: Any
-    ) -> dict[str, Any]:
+        self, schema: OpenApiObject, serializer: Any, direction: Any
+    ) -> OpenApiObject:
         """Close every object: what is not described is refused."""
-        described: dict[str, Any] = super()._postprocess_serializer_schema(  # type: ignore[no-untyped-call]
+        described: OpenApiObject = super()._postprocess_serializer_schema(  # type: ignore[no-untyped-call]
             schema, serializer, direction
         )
         if "properties" in described:

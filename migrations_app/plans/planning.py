@@ -25,7 +25,7 @@ from engines.models import (
     ModelRole,
 )
 from engines.services.catalog.entries import catalog_visible_to, model_get
-from engines.services.catalog.fit import machine_of, together
+from engines.services.catalog.fit import fit_side_by_side, machine_of
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.hosts import LEAVING
 from engines.services.people.preferences import effective_engine, preference_of
@@ -135,7 +135,7 @@ def plan_for_file(
 
 
 def _save(plan: Plan) -> Plan:
-    plan.preview = preview_of(plan)
+    plan.preview = dict(preview_of(plan))
     plan.affected_lora_adapters = [a["name"] for a in plan.preview.get("adapters", [])]
     plan.knowledge_base_size = plan.preview.get("chunks", 0)
     plan.estimated_duration_minutes = plan.preview.get("estimated_minutes", 0)
@@ -183,7 +183,7 @@ def choose_host(revisions: list[ModelRevision], *, beside: Sequence[ModelRevisio
     active = Host.objects.filter(status=HostStatus.ACTIVE)
 
     def rank(host: Host) -> tuple[bool, int, int]:
-        has_room = together([*beside, *revisions], machine_of(host)).fits is not False
+        has_room = fit_side_by_side([*beside, *revisions], machine_of(host)).fits is not False
         return not has_room, -_files_on(host, revisions), -host.disk_free_bytes
 
     hosts = sorted(active, key=rank)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TypedDict
 
 from django.db.models import Sum
 from django.db.models.functions import Length
@@ -21,7 +21,7 @@ from engines.models import (
     ModelCopy,
     ModelRevision,
 )
-from engines.services.catalog.fit import machine_of, together
+from engines.services.catalog.fit import EngineNeed, fit_side_by_side, machine_of
 from engines.specs import ModelSource
 from migrations_app.models import Plan
 from migrations_app.states import PlanKind
@@ -35,7 +35,62 @@ CHARS_PER_TOKEN = 4
 BACKUP_BYTES_PER_CHUNK = 2048
 
 
-def preview_of(plan: Plan) -> dict[str, Any]:
+class Named(TypedDict):
+    """A row that the plan touches."""
+
+    id: int
+    name: str
+
+
+class PlanPreview(TypedDict):
+    """What every preview says; that of a plan about hosts says nothing more."""
+
+    warnings: list[str]
+
+
+class ChunkCounts(TypedDict):
+    """Live chunks, their distinct texts, and how many of these have no vector yet."""
+
+    chunks: int
+    unique_texts: int
+    to_embed: int
+
+
+class DiskNeed(TypedDict):
+    """Bytes on the plan's host."""
+
+    bytes_to_fetch: int
+    disk_needed_bytes: int
+    disk_free_bytes: int
+
+
+class MemoryNeed(TypedDict):
+    """Bytes that old and new engine need side by side, and what the host has."""
+
+    memory_needed_bytes: int
+    memory_bytes: int
+    vram_bytes: int
+    engines_in_memory: list[EngineNeed]
+    fits_together: bool | None
+    """None when the host has not told its memory."""
+
+
+class MoveCounts(ChunkCounts, DiskNeed, MemoryNeed):
+    """What moving a person or a base touches."""
+
+    from_engine: str | None
+    to_engine: str | None
+    host: str | None
+    adapters: list[Named]
+    bases: list[Named]
+    estimated_minutes: int
+
+
+class MovePreview(MoveCounts, PlanPreview):
+    """The preview of a plan that moves a person or a base."""
+
+
+def preview_of(plan: Plan) -> PlanPreview | MovePreview:
     """Say what the plan would touch and need, with numbers that can be checked afterwards."""
     if plan.kind not in (PlanKind.MIGRATE, PlanKind.RE_EMBED):
         return {"warnings": []}
@@ -43,7 +98,7 @@ def preview_of(plan: Plan) -> dict[str, Any]:
     adapters = _affected_adapters(plan)
     counts = _chunk_counts(plan, bases)
     disk = _disk(plan, counts["chunks"])
-    preview = {
+    preview: MoveCounts = {
         "from_engine": plan.from_engine.model_id if plan.from_engine else None,
         "to_engine": plan.to_engine.model_id if plan.to_engine else None,
         "host": plan.host.name if plan.host else None,
@@ -51,7 +106,7 @@ def preview_of(plan: Plan) -> dict[str, Any]:
         "bases": [{"id": base.pk, "name": base.name} for base in bases],
         **counts,
         **disk,
-        **memory_of(plan),
+        **memory_need(plan),
         "estimated_minutes": _minutes(counts["to_embed"], disk["bytes_to_fetch"]),
     }
     return {**preview, "warnings": _warnings(plan, preview)}
@@ -70,7 +125,7 @@ def _affected_adapters(plan: Plan) -> list[LoraAdapter]:
     return list(active.exclude(base_revision=plan.to_revision))
 
 
-def _chunk_counts(plan: Plan, bases: list[KnowledgeBase]) -> dict[str, int]:
+def _chunk_counts(plan: Plan, bases: list[KnowledgeBase]) -> ChunkCounts:
     live = Chunk.objects.filter(base__in=bases, deleted_seq__isnull=True)
     hashes = live.values("content_hash").distinct()
     chunks, unique = live.count(), hashes.count()
@@ -86,7 +141,7 @@ def _known_fingerprint(plan: Plan) -> Fingerprint | None:
     return Fingerprint.objects.filter(revision=plan.embedder_revision).order_by("-pk").first()
 
 
-def _disk(plan: Plan, chunks: int) -> dict[str, int]:
+def _disk(plan: Plan, chunks: int) -> DiskNeed:
     wanted = {r.pk: r for r in (plan.to_revision, plan.embedder_revision) if r is not None}
     there = ModelCopy.objects.filter(
         host=plan.host, revision__in=wanted, status=CopyStatus.DOWNLOADED
@@ -104,12 +159,12 @@ def _minutes(to_embed: int, bytes_to_fetch: int) -> int:
     return FIXED_MINUTES + math.ceil(seconds / 60)
 
 
-def _warnings(plan: Plan, preview: dict[str, Any]) -> list[str]:
+def _warnings(plan: Plan, preview: MoveCounts) -> list[str]:
     warnings = []
     if preview["disk_needed_bytes"] + DISK_RESERVE > preview["disk_free_bytes"]:
         warnings.append("The host may not have enough free disk for this plan.")
     if preview["fits_together"] is False:
-        warnings.append(not_together(preview))
+        warnings.append(fit_side_by_side_warning(preview))
     if preview["adapters"]:
         warnings.append("The LoRA adapters named here will not work with the new engine.")
     warnings += _server_warnings(plan)
@@ -161,24 +216,21 @@ def _context(revision: ModelRevision | None) -> int:
 GIB = 1024**3
 
 
-def memory_of(plan: Plan) -> dict[str, Any]:
-    """Return the preview's part: each engine's need, where it would go, and whether all fit.
-
-    ``fits_together`` is None when the host has not told its memory.
-    """
+def memory_need(plan: Plan) -> MemoryNeed:
+    """Return each engine's need, where it would go, and whether all fit side by side."""
     wanted = (plan.from_revision, plan.to_revision, plan.embedder_revision)
     machine = machine_of(plan.host) if plan.host else Machine(0, 0)
-    found = together([revision for revision in wanted if revision], machine)
+    found = fit_side_by_side([revision for revision in wanted if revision], machine)
     return {
-        "memory_needed_bytes": sum(row["needs_bytes"] for row in found.rows),
+        "memory_needed_bytes": sum(need["needs_bytes"] for need in found.needs),
         "memory_bytes": machine.memory_bytes,
         "vram_bytes": machine.vram_bytes,
-        "engines_in_memory": found.rows,
+        "engines_in_memory": found.needs,
         "fits_together": found.fits,
     }
 
 
-def not_together(preview: dict[str, Any]) -> str:
+def fit_side_by_side_warning(preview: MemoryNeed) -> str:
     """Return the warning of a preview whose engines do not fit together."""
     needed, has = preview["memory_needed_bytes"] / GIB, preview["memory_bytes"] / GIB
     vram = preview["vram_bytes"] / GIB

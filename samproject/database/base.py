@@ -28,7 +28,7 @@ atexit.register(_shelf.clear)
 class DatabaseWrapper(base.DatabaseWrapper):
     """Takes a kept connection before it opens one, and keeps it instead of closing it."""
 
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Connection[Any]:
+    def get_new_connection(self, conn_params: dict[str, object]) -> Connection[Any]:
         """Return a connection that is in no transaction and commits by itself."""
         kept = _shelf.take(self._place())
         if kept is None:

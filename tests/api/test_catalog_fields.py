@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Callable
 from dataclasses import fields
 from io import StringIO
 from typing import Any
@@ -106,7 +107,7 @@ def random_entry(chance: random.Random, number: int) -> dict[str, Any]:
     return entry | PLACES[source](chance) | _compute(chance, source, role)
 
 
-PLACES: dict[ModelSource, Any] = {
+PLACES: dict[ModelSource, Callable[[random.Random], dict[str, Any]]] = {
     ModelSource.FILE: lambda chance: {
         "huggingface_repo": f"org/m{chance.randrange(99)}",
         "filename": "deep/m.gguf",

@@ -38,7 +38,7 @@ EMBEDDER = "/api/v1/catalog/minilm"
 
 
 def stored(model: CatalogModel) -> dict[str, Any]:
-    return CatalogModel.objects.filter(pk=model.pk).values().get()
+    return dict(CatalogModel.objects.filter(pk=model.pk).values().get())
 
 
 @pytest.fixture

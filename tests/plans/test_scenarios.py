@@ -69,7 +69,7 @@ def test_cautious_user(ada: Person, store: ArtifactStore, workers: Workers) -> N
     plan_id = controller.create_migration_plan(
         "current", NEW, "ada", backup_lora=False, re_embed=False, update_prompts=False
     )
-    assert controller.preview_migration(plan_id)["to_embed"] == 0
+    assert dict(controller.preview_migration(plan_id))["to_embed"] == 0
 
     controller.execute_migration(plan_id)
     plan = finished(Plan.objects.get(pk=plan_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TypedDict
 
 from engines.exceptions import HostUnavailableError, InvalidRequestError, SamError
 from engines.fit.engine_need import GUESS_FACTOR, SHORTEST_CONTEXT, load_of
@@ -30,7 +30,7 @@ from engines.specs import EmbeddingSpec, ModelSource
 
 logger = logging.getLogger(__name__)
 
-USUAL_CONTEXT = 8192
+DEFAULT_CONTEXT = 8192
 """Tokens asked for when nobody says how many; fewer where the model knows fewer."""
 
 
@@ -73,7 +73,7 @@ def shape_of(model: CatalogModel) -> ModelShape:
 def fit_on_host(model: CatalogModel, host: Host, load: Load | None = None) -> HostFit:
     """Judge a model for a host; raises what ``shape_of`` raises."""
     shape = shape_of(model)
-    asked = load or usual_load(shape)
+    asked = load or default_load(shape)
     machine = machine_of(host)
     return HostFit(
         model, host, asked, place(shape, asked, machine), longest_context(shape, asked, machine)
@@ -126,9 +126,9 @@ def machine_of(host: Host) -> Machine:
     return Machine(host.cores, host.memory_bytes, gpus, host.disk_free_bytes)
 
 
-def usual_load(shape: ModelShape, *, parallel: int = 1, cache_type: CacheType = "f16") -> Load:
-    """Return a load of the usual context, or of the model's own when that is shorter."""
-    context = min(USUAL_CONTEXT, shape.context_length or USUAL_CONTEXT)
+def default_load(shape: ModelShape, *, parallel: int = 1, cache_type: CacheType = "f16") -> Load:
+    """Return a load of the default context, or of the model's own when that is shorter."""
+    context = min(DEFAULT_CONTEXT, shape.context_length or DEFAULT_CONTEXT)
     return Load(context, parallel, cache_type)
 
 
@@ -146,15 +146,25 @@ NOWHERE = "/"
 """A path for the spec of an engine that is only thought of."""
 
 
+class EngineNeed(TypedDict):
+    """What one engine needs of a host, and where it would go."""
+
+    model_id: str
+    needs_bytes: int
+    where: str
+    read_from_header: bool
+    """False: guessed from the file's size."""
+
+
 @dataclass(frozen=True, slots=True)
-class Together:
+class SideBySide:
     """Engines side by side on one host; ``fits`` is None when it has not told its memory."""
 
-    rows: list[dict[str, Any]]
+    needs: list[EngineNeed]
     fits: bool | None
 
 
-def together(wanted: Iterable[ModelRevision], machine: Machine) -> Together:
+def fit_side_by_side(wanted: Iterable[ModelRevision], machine: Machine) -> SideBySide:
     """Judge engines that are to run at the same time; what a server runs takes nothing here."""
     distinct = {revision.pk: revision for revision in wanted}
     revisions = [r for r in distinct.values() if r.source != ModelSource.SERVER]
@@ -164,9 +174,9 @@ def together(wanted: Iterable[ModelRevision], machine: Machine) -> Together:
     held = sum(_guessed_bytes(revision) for revision in guessed)
     loads = [(shape, _load(revision, shape)) for revision, shape in judged]
     placements = place_together(loads, _without_memory(machine, held))
-    rows = [_row(r, p) for (r, _), p in zip(judged, placements, strict=True)]
-    rows += [_guess(revision) for revision in guessed]
-    return Together(rows, _fit_together(machine, held, placements))
+    needs = [_need(r, p) for (r, _), p in zip(judged, placements, strict=True)]
+    needs += [_guessed_need(revision) for revision in guessed]
+    return SideBySide(needs, _all_fit(machine, held, placements))
 
 
 def _load(revision: ModelRevision, shape: ModelShape) -> Load:
@@ -187,13 +197,13 @@ def _without_memory(machine: Machine, held: int) -> Machine:
     return Machine(machine.cores, left, machine.gpus, machine.disk_free_bytes)
 
 
-def _fit_together(machine: Machine, held: int, placements: list[Placement]) -> bool | None:
+def _all_fit(machine: Machine, held: int, placements: list[Placement]) -> bool | None:
     if not machine.memory_bytes:
         return None
     return held <= machine.memory_bytes and all(found.fits for found in placements)
 
 
-def _row(revision: ModelRevision, found: Placement) -> dict[str, Any]:
+def _need(revision: ModelRevision, found: Placement) -> EngineNeed:
     return {
         "model_id": revision.model.model_id,
         "needs_bytes": found.estimate.total,
@@ -202,7 +212,7 @@ def _row(revision: ModelRevision, found: Placement) -> dict[str, Any]:
     }
 
 
-def _guess(revision: ModelRevision) -> dict[str, Any]:
+def _guessed_need(revision: ModelRevision) -> EngineNeed:
     return {
         "model_id": revision.model.model_id,
         "needs_bytes": _guessed_bytes(revision),

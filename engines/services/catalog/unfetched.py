@@ -126,7 +126,7 @@ def _agree(revision: ModelRevision, folder: Path, content: Content) -> None:
     _learn(revision, **_config_facts(folder))
 
 
-def _config_facts(folder: Path) -> dict[str, Any]:
+def _config_facts(folder: Path) -> dict[str, int | str]:
     """Return what a transformers folder says of itself; nothing for a plugin's own kind."""
     path = folder / CONFIG
     if not path.is_file():

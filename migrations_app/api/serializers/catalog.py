@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError as ModelValidationError
@@ -94,14 +94,15 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
             raise serializers.ValidationError("A model's id never changes; add another entry.")
         return value
 
-    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+    def validate(self, attrs: dict[str, object]) -> dict[str, object]:
         """Refuse what may not be written, as the admin and an import do."""
-        confirmed = attrs.pop(CONFIRM, False)
+        confirmed = bool(attrs.pop(CONFIRM, False))
+        groups = cast("list[Group] | None", attrs.get("allowed_groups"))
         entry = copy(self.instance) if self.instance is not None else CatalogModel()
         for name in attrs.keys() - {"allowed_groups"}:
             setattr(entry, name, attrs[name])
         try:
-            validate_entry(entry, allowed_groups=attrs.get("allowed_groups"), confirmed=confirmed)
+            validate_entry(entry, allowed_groups=groups, confirmed=confirmed)
         except ModelValidationError as error:
             raise serializers.ValidationError(error.message_dict) from error
         return attrs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.contrib.auth.models import Group
 from rest_framework import serializers
@@ -129,7 +128,7 @@ class SearchSerializer(ClosedSerializer):
         min_value=-1, max_value=1, required=False, help_text="The smallest cosine."
     )
 
-    def narrowed(self) -> dict[str, Any]:
+    def narrowed(self) -> dict[str, object]:
         """Return what the search is narrowed to, as JSON."""
         given = {name: self.validated_data.get(name) for name in FILTERS}
         return {

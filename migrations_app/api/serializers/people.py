@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
 
 from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
@@ -112,7 +111,7 @@ class AdapterSerializer(serializers.ModelSerializer[LoraAdapter]):
         read_only_fields = fields
 
     @extend_schema_field(RetrainingSerializer(allow_null=True))
-    def get_retraining(self, adapter: LoraAdapter) -> dict[str, Any] | None:
+    def get_retraining(self, adapter: LoraAdapter) -> dict[str, str] | None:
         needed = retraining_of(adapter)
         return None if needed is None else asdict(needed)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from rest_framework import serializers
 
 from engines.services.people.roles import AnyUser
@@ -86,8 +84,8 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
         ]
         read_only_fields = fields
 
-    def to_representation(self, instance: Plan) -> dict[str, Any]:
-        shown = super().to_representation(instance)
+    def to_representation(self, instance: Plan) -> dict[str, object]:
+        shown: dict[str, object] = super().to_representation(instance)
         if not tells_content(instance, self.context["request"].user):
             shown["affected_lora_adapters"] = None
         return shown

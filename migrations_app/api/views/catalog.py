@@ -60,7 +60,7 @@ class CatalogViews(
     @action(detail=True, methods=["get"])
     def status(self, request: Request, **lookup: Any) -> Response:
         """Tell whether a model is downloaded anywhere, and what each host holds."""
-        return Response(self._status_of(request, self.get_object()))
+        return self._status_of(request, self.get_object())
 
     @extend_schema(request=ClearUnsafeSerializer, responses=ModelStatusSerializer)
     @action(
@@ -75,9 +75,9 @@ class CatalogViews(
         asked = validated(ClearUnsafeSerializer(data=request.data))
         if not get_model_library_manager().clear_unsafe(model.model_id, host=asked.get("host")):
             raise ConflictError(f"{model.model_id} is not marked unsafe there.")
-        return Response(self._status_of(request, model))
+        return self._status_of(request, model)
 
-    def _status_of(self, request: Request, model: CatalogModel) -> dict[str, Any]:
+    def _status_of(self, request: Request, model: CatalogModel) -> Response:
         library = get_model_library_manager()
         copies = ModelCopy.objects.filter(revision__model=model).select_related("host")
         answer = {
@@ -86,7 +86,7 @@ class CatalogViews(
             "progress": library.get_download_progress(model.model_id),
             "copies": copies.order_by("host__name") if is_operator(request.user) else [],
         }
-        return dict(ModelStatusSerializer(answer).data)
+        return Response(ModelStatusSerializer(answer).data)
 
 
 class DownloadViews(mixins.ListModelMixin, Rows[Plan]):

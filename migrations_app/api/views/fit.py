@@ -14,12 +14,12 @@ from engines.fit.memory import Load
 from engines.models import CatalogModel, Host
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.catalog.fit import (
-    USUAL_CONTEXT,
+    DEFAULT_CONTEXT,
     best_host,
+    default_load,
     fit_on_host,
     recommend_for_host,
     shape_of,
-    usual_load,
 )
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.api.base import ApiView, row_or_404, validated
@@ -43,7 +43,11 @@ class FitView(ApiView):
         """Say whether a model fits, what its memory is for and where its layers would go."""
         asked = validated(FitQuerySerializer(data=request.query_params.dict()))
         model = row_or_404(_visible_to(request), model_id=model_id)
-        found = fit_on_host(model, _host(request, asked), _load(asked, model))
+        kind = {"parallel": asked["parallel"], "cache_type": asked["cache_type"]}
+        host = _host(request, asked.get("host"))
+        length = asked.get("context_length")
+        load = Load(length, **kind) if length else default_load(shape_of(model), **kind)
+        found = fit_on_host(model, host, load)
         answer = {
             "model_id": model.model_id,
             "host": found.host.name,
@@ -64,9 +68,9 @@ class RecommendView(ApiView):
         """Recommend models for a host; those that do not fit are told why."""
         asked = validated(FitQuerySerializer(data=request.query_params.dict()))
         load = Load(
-            asked.get("context_length", USUAL_CONTEXT), asked["parallel"], asked["cache_type"]
+            asked.get("context_length", DEFAULT_CONTEXT), asked["parallel"], asked["cache_type"]
         )
-        found = recommend_for_host(_visible_to(request), _host(request, asked), load)
+        found = recommend_for_host(_visible_to(request), _host(request, asked.get("host")), load)
         answer = {
             "host": found.host.name,
             "load": found.load,
@@ -82,18 +86,12 @@ def _visible_to(request: Request) -> Any:
     return rows.select_related("current_revision")
 
 
-def _host(request: Request, asked: dict[str, Any]) -> Host:
-    if "host" not in asked:
+def _host(request: Request, name: str | None) -> Host:
+    if name is None:
         return best_host()
     if not HostReader().has_permission(request, None):
         raise PermissionDenied(HostReader.message)
-    host = Host.objects.filter(name=asked["host"]).first()
+    host = Host.objects.filter(name=name).first()
     if host is None:
-        raise NotFoundError(f"There is no host {asked['host']!r}.")
+        raise NotFoundError(f"There is no host {name!r}.")
     return host
-
-
-def _load(asked: dict[str, Any], model: CatalogModel) -> Load:
-    if "context_length" in asked:
-        return Load(asked["context_length"], asked["parallel"], asked["cache_type"])
-    return usual_load(shape_of(model), parallel=asked["parallel"], cache_type=asked["cache_type"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -88,4 +88,4 @@ class HostViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Host]):
     def _moved(self, move: Callable[..., Host]) -> Response:
         refuse_content(self.request)
         host = move(self.get_object(), who=self.caller.username)
-        return Response(cast("dict[str, Any]", HostSerializer(host).data))
+        return Response(HostSerializer(host).data)

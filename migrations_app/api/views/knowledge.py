@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
@@ -51,6 +51,14 @@ from migrations_app.models import Plan
 from migrations_app.serving.answers import embed_for_writer, search_for
 
 MARKDOWN_ENDINGS = (".md", ".markdown")
+
+
+class DocumentText(TypedDict, total=False):
+    """What a person wrote, or changes of it."""
+
+    title: str
+    text: str
+    media_type: str
 
 
 def bases_visible_to(user: AnyUser) -> QuerySet[KnowledgeBase]:
@@ -183,14 +191,14 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         """Replace a document."""
         self._writable_base()
         document = self.get_object()
-        return self._changed(document, validated(DocumentWriteSerializer(data=request.data)))
+        return self._changed(document, _text(DocumentWriteSerializer(data=request.data)))
 
     @extend_schema(request=DocumentPatchSerializer, responses=DocumentSerializer)
     def partial_update(self, request: Request, **lookup: Any) -> Response:
         """Change a document's title, text or kind."""
         self._writable_base()
         document = self.get_object()
-        return self._changed(document, validated(DocumentPatchSerializer(data=request.data)))
+        return self._changed(document, _text(DocumentPatchSerializer(data=request.data)))
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **lookup: Any) -> Response:
@@ -199,7 +207,7 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         document_delete(self.get_object().pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
-    def _changed(self, document: Document, changes: dict[str, Any]) -> Response:
+    def _changed(self, document: Document, changes: DocumentText) -> Response:
         changed = document_update(document.pk, embed=embed_for_writer, **changes)
         return Response(DocumentSerializer(changed).data)
 
@@ -211,15 +219,19 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         refuse_reader(self.request.user, base)
         return base
 
-    def _content(self, request: Request) -> dict[str, Any]:
+    def _content(self, request: Request) -> DocumentText:
         is_upload = (request.content_type or "").startswith("multipart/")
         if not is_upload:
-            return validated(DocumentWriteSerializer(data=request.data))
+            return _text(DocumentWriteSerializer(data=request.data))
         asked = validated(DocumentUploadSerializer(data=request.data))
         return _from_file(asked["file"], asked.get("title"))
 
 
-def _from_file(upload: UploadedFile[Any], title: str | None) -> dict[str, Any]:
+def _text(serializer: AnySerializer[Any]) -> DocumentText:
+    return cast("DocumentText", validated(serializer))
+
+
+def _from_file(upload: UploadedFile[Any], title: str | None) -> DocumentText:
     name = upload.name or "document"
     is_markdown = name.lower().endswith(MARKDOWN_ENDINGS)
     try:

@@ -10,6 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
@@ -212,7 +213,8 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
         else:
             revision = pinned_revision(model)
         with uploaded_to_disk(asked["file"], "adapter") as path:
-            adapter = _kept(self.caller, asked, revision, path)
+            config = asked.get("config")
+            adapter = _kept(self.caller, asked["name"], revision, path, config)
         location = reverse("api:adapter-detail", kwargs={"pk": adapter.pk})
         return Response(
             AdapterSerializer(adapter).data,
@@ -221,13 +223,15 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
         )
 
 
-def _kept(user: User, asked: dict[str, Any], base: ModelRevision, path: Path) -> LoraAdapter:
+def _kept(
+    user: User, name: str, base: ModelRevision, path: Path, config: UploadedFile[Any] | None
+) -> LoraAdapter:
     store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
-    if "config" not in asked:
-        return adapter_add(user, asked["name"], base, path, store)
+    if config is None:
+        return adapter_add(user, name, base, path, store)
     # One byte more than is allowed, so that a longer one is refused and not cut.
-    config = asked["config"].read(MAX_CONFIG_BYTES + 1)
-    return adapter_import(user, asked["name"], base, PeftFiles(config, path), store)
+    text = config.read(MAX_CONFIG_BYTES + 1)
+    return adapter_import(user, name, base, PeftFiles(text, path), store)
 
 
 def _known_family(user: User, family: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import Prefetch, Q, QuerySet
@@ -98,9 +98,9 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
         """Tell what the plan would do, to what, where, and for how long."""
         plan = self.get_object()
         preview = self.controller.preview_migration(str(plan.pk))
-        if not tells_content(plan, request.user):
-            preview = {key: value for key, value in preview.items() if key not in CONTENT_KEYS}
-        return Response(preview)
+        tells = tells_content(plan, request.user)
+        shown = {k: v for k, v in preview.items() if tells or k not in CONTENT_KEYS}
+        return Response(shown)
 
     @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
     @action(detail=True, methods=["post"])
@@ -164,7 +164,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
         plan = self.get_queryset().get(pk=plan_id)
         shown = PlanDetailSerializer(plan, context=self.get_serializer_context())
         return Response(
-            cast("dict[str, Any]", shown.data),
+            shown.data,
             status=status_code,
             headers={"Location": plan_location(plan_id)},
         )

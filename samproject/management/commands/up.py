@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import socket
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, connection, connections
 
-from engines.exceptions import SamError
 from engines.services.hosts import host_admit, host_join
+from migrations_app.management.console import SamCommand, parse_options
 from samproject.generated_secrets import generated_secret
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.errors import SupervisorError
@@ -24,7 +25,21 @@ MIGRATION_LOCK = 0x53414D02
 """Any number that no other advisory lock of this database has."""
 
 
-class Command(BaseCommand):
+@dataclass(frozen=True, slots=True)
+class UpOptions:
+    """What to run on this machine, and where it listens."""
+
+    host: str
+    port: int
+    flower_port: int
+    web: bool
+    beat: bool
+    flower: bool
+    workers: list[str]
+    services_only: bool
+
+
+class Command(SamCommand):
     help = (
         "Start SAM on this machine and keep it running until Ctrl-C: its own PostgreSQL and Redis "
         "(unless DATABASE_URL and REDIS_URL are set), web, workers, beat and Flower."
@@ -38,9 +53,13 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="address of the web server")
         parser.add_argument("--port", type=int, default=8000, help="port of the web server")
         parser.add_argument("--flower-port", type=int, default=5555, help="port of Flower")
-        parser.add_argument("--no-web", action="store_true", help="leave the web server out")
-        parser.add_argument("--no-beat", action="store_true", help="leave beat out")
-        parser.add_argument("--no-flower", action="store_true", help="leave Flower out")
+        parser.add_argument(
+            "--no-web", dest="web", action="store_false", help="leave the web server out"
+        )
+        parser.add_argument("--no-beat", dest="beat", action="store_false", help="leave beat out")
+        parser.add_argument(
+            "--no-flower", dest="flower", action="store_false", help="leave Flower out"
+        )
         parser.add_argument(
             "--workers", nargs="*", choices=WORKERS, default=list(WORKERS), help="workers to run"
         )
@@ -48,35 +67,31 @@ class Command(BaseCommand):
             "--services-only", action="store_true", help="only the embedded PostgreSQL and Redis"
         )
 
-    def handle(self, *args: Any, **options: Any) -> None:
+    def run(self, options: Mapping[str, object]) -> None:
         """Run until SIGINT, SIGTERM or SIGHUP; exits 1 with a sentence when it cannot start."""
-        supervisor = Supervisor(self._say)
+        asked = parse_options(UpOptions, options)
+        supervisor = Supervisor(self.say)
         supervisor.listen_to_signals()
         services = EmbeddedServices(
             settings.SAM_LOCATIONS,
             postgres=settings.SAM_EMBEDDED_POSTGRES,
             redis=settings.SAM_EMBEDDED_REDIS,
         )
-        try:
-            with services:
-                self._run(supervisor, services, options)
-        except SamError as error:
-            raise CommandError(str(error)) from error
-        self._say("SAM has stopped.")
+        with services:
+            for server in services.servers:
+                self.say(f"{server.name}: running (process {server.pid})")
+            supervisor.run(services.servers, self._children(asked))
+        self.say("SAM has stopped.")
 
-    def _run(
-        self, supervisor: Supervisor, services: EmbeddedServices, options: dict[str, Any]
-    ) -> None:
-        for server in services.servers:
-            self._say(f"{server.name}: running (process {server.pid})")
-        children: list[Child] = []
-        if not options["services_only"]:
-            _check_ports(options)
-            self._migrate()
-            _admit(set(options["workers"]))
-            children = [Child(program) for program in roster(_site(), _wishes(options))]
-            self._say_addresses(options)
-        supervisor.run(services.servers, children)
+    def _children(self, asked: UpOptions) -> list[Child]:
+        if asked.services_only:
+            return []
+        _check_ports(asked)
+        self._migrate()
+        _admit(set(asked.workers))
+        children = [Child(program) for program in roster(_site(), _wishes(asked))]
+        self._say_addresses(asked)
+        return children
 
     def _migrate(self) -> None:
         try:
@@ -92,20 +107,21 @@ class Command(BaseCommand):
             ) from error
         finally:
             connections.close_all()
-        self._say("database: tables are up to date")
+        self.say("database: tables are up to date")
 
-    def _say_addresses(self, options: dict[str, Any]) -> None:
-        if not options["no_web"]:
-            address = f"http://{options['host']}:{options['port']}"
-            self._say(f"admin {address}/admin/   API {address}/api/docs/")
-        if not options["no_flower"]:
-            self._say(
-                f"Flower http://{FLOWER_HOST}:{options['flower_port']}/ (user {FLOWER_USER}, "
+    def _say_addresses(self, asked: UpOptions) -> None:
+        if asked.web:
+            address = f"http://{asked.host}:{asked.port}"
+            self.say(f"admin {address}/admin/   API {address}/api/docs/")
+        if asked.flower:
+            self.say(
+                f"Flower http://{FLOWER_HOST}:{asked.flower_port}/ (user {FLOWER_USER}, "
                 f"password in {settings.SAM_DATA_DIR / 'flower-password'})"
             )
 
-    def _say(self, line: str) -> None:
-        self.stdout.write(line)
+    def say(self, sentence: str) -> None:
+        """Write one line at once: somebody waits for it."""
+        super().say(sentence)
         self.stdout.flush()
 
 
@@ -126,12 +142,12 @@ def _admit(workers: set[str]) -> None:
         connections.close_all()
 
 
-def _check_ports(options: dict[str, Any]) -> None:
+def _check_ports(asked: UpOptions) -> None:
     """Raise SupervisorError for a port in use: its server would be started again for ever."""
-    if not options["no_web"]:
-        _check_port(options["host"], options["port"], "--port")
-    if not options["no_flower"]:
-        _check_port(FLOWER_HOST, options["flower_port"], "--flower-port")
+    if asked.web:
+        _check_port(asked.host, asked.port, "--port")
+    if asked.flower:
+        _check_port(FLOWER_HOST, asked.flower_port, "--flower-port")
 
 
 def _check_port(host: str, port: int, option: str) -> None:
@@ -159,12 +175,12 @@ def _site() -> Site:
     )
 
 
-def _wishes(options: dict[str, Any]) -> Wishes:
+def _wishes(asked: UpOptions) -> Wishes:
     return Wishes(
-        web_host=options["host"],
-        web_port=0 if options["no_web"] else options["port"],
-        flower_port=0 if options["no_flower"] else options["flower_port"],
+        web_host=asked.host,
+        web_port=asked.port if asked.web else 0,
+        flower_port=asked.flower_port if asked.flower else 0,
         flower_password=generated_secret(settings.SAM_DATA_DIR / "flower-password"),
-        workers=options["workers"],
-        beat=not options["no_beat"],
+        workers=asked.workers,
+        beat=asked.beat,
     )
