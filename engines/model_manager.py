@@ -37,7 +37,7 @@ RUNTIMES = {
     "openai": "openai",
 }
 """The type a model is asked for by, and the runtime that has it."""
-USUAL_CONTEXT = 8192
+DEFAULT_CONTEXT = 8192
 SUFFIX = ".gguf"
 OLLAMA_MODELS = ".ollama/models"
 MANAGED = "managed"
@@ -86,7 +86,7 @@ class ModelOptions:
     """Whether a GGUF file is given to Ollama too when it is loaded."""
     ollama_models: str = ""
     """Ollama's folder; empty means its usual one in the home folder."""
-    context_length: int = USUAL_CONTEXT
+    context_length: int = DEFAULT_CONTEXT
     threads: int = 0
     """CPU threads; 0 means all cores."""
     family: str = ""

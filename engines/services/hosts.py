@@ -38,8 +38,8 @@ HOST_MOVES: dict[HostStatus, frozenset[HostStatus]] = {
 }
 LEAVING = frozenset({HostStatus.DRAINING, HostStatus.RETIRED})
 """Such a host ends what it does and takes nothing new."""
-USUAL_HOURS = 24
-MOST_HOURS = 24 * 30
+DEFAULT_HOURS = 24
+MAX_HOURS = 24 * 30
 TOKEN_BYTES = 32
 GONE = "The host was retired."
 
@@ -77,7 +77,7 @@ def host_move(host: Host, to: HostStatus, *, who: str, why: str) -> Host:
     return host
 
 
-def host_invite(name: str, *, who: str, hours: int = USUAL_HOURS) -> tuple[str, HostInvitation]:
+def host_invite(name: str, *, who: str, hours: int = DEFAULT_HOURS) -> tuple[str, HostInvitation]:
     """Return a token with which one machine may join once under ``name``; it is shown only here.
 
     InvalidRequestError for what is no name of a host or no number of hours.
@@ -86,8 +86,8 @@ def host_invite(name: str, *, who: str, hours: int = USUAL_HOURS) -> tuple[str, 
         HOST_NAME(name)
     except ValidationError as error:
         raise InvalidRequestError(f"{name!r:.80} is no host's name. {error.message}") from error
-    if not 0 < hours <= MOST_HOURS:
-        raise InvalidRequestError(f"A token lives 1 to {MOST_HOURS} hours, not {hours}.")
+    if not 0 < hours <= MAX_HOURS:
+        raise InvalidRequestError(f"A token lives 1 to {MAX_HOURS} hours, not {hours}.")
     token = secrets.token_urlsafe(TOKEN_BYTES)
     invitation = HostInvitation.objects.create(
         host_name=name,

@@ -101,9 +101,7 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
     )
     query_prefix = PrefixField(help_text=CATALOG_HELP["query_prefix"])
     document_prefix = PrefixField(help_text=CATALOG_HELP["document_prefix"])
-    confirm = forms.BooleanField(
-        required=False, widget=forms.HiddenInput, label="Write it all the same"
-    )
+    confirm = forms.BooleanField(required=False, widget=forms.HiddenInput, label="Write it anyway")
     """Shown when there is something to confirm."""
 
     def _post_clean(self) -> None:

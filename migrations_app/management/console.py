@@ -26,7 +26,7 @@ PLAIN_WIDTH = 200
 """Columns of output that is no terminal: ids must not be cut."""
 
 
-class SamCommand(BaseCommand):
+class SamCommand(BaseCommand, abc.ABC):
     """A command whose errors are sentences, with what commands write."""
 
     def handle(self, *args: object, **options: object) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.core.management.base import CommandParser
 
 from engines.fit.memory import CACHE_TYPES, CacheType, Load
-from engines.model_manager import DOMAINS, RUNTIMES, USUAL_CONTEXT, ModelManager
+from engines.model_manager import DEFAULT_CONTEXT, DOMAINS, RUNTIMES, ModelManager
 from migrations_app.management.console import SamCommand
 
 STDIN = "-"
@@ -94,7 +94,7 @@ class ModelCommand(SamCommand):
         parser.add_argument("--server", default="", help="Address of an Ollama or OpenAI server.")
         parser.add_argument("--family", default="", help="Such as qwen, llama or deepseek.")
         parser.add_argument("--device", default="auto")
-        parser.add_argument("--context", type=int, default=USUAL_CONTEXT, help="Tokens.")
+        parser.add_argument("--context", type=int, default=DEFAULT_CONTEXT, help="Tokens.")
         parser.add_argument("--threads", type=int, default=0, help="0 means all cores.")
 
 
@@ -115,7 +115,7 @@ class FitCommand(SamCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--context", type=int, default=USUAL_CONTEXT, help="Tokens.")
+        parser.add_argument("--context", type=int, default=DEFAULT_CONTEXT, help="Tokens.")
         parser.add_argument("--parallel", type=int, default=1, help="Requests at the same time.")
         parser.add_argument("--cache-type", choices=CACHE_TYPES, default="f16")
         parser.add_argument("--host", help="A host of SAM instead of this machine.")

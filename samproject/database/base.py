@@ -16,13 +16,13 @@ from django.db.backends.postgresql import base
 from psycopg import Connection, IsolationLevel
 from psycopg.pq import TransactionStatus
 
-from samproject.database.idle_connections import Place, Shelf
+from samproject.database.idle_connections import IdleConnections, Place
 
 ON_REQUEST = sys.maxsize
 """Prepare the statements that ask for it, and none because it was seen often."""
 
-_shelf = Shelf()
-atexit.register(_shelf.clear)
+_idle = IdleConnections()
+atexit.register(_idle.clear)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -30,7 +30,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_new_connection(self, conn_params: dict[str, object]) -> Connection[Any]:
         """Return a connection that is in no transaction and commits by itself."""
-        kept = _shelf.take(self._place())
+        kept = _idle.take(self._place())
         if kept is None:
             opened: Connection[Any] = super().get_new_connection(conn_params)
             opened.prepare_threshold = ON_REQUEST
@@ -43,7 +43,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if connection is None or not (self._is_as_new(connection) and _lets_go(connection)):
             super()._close()  # type: ignore[misc]
         else:
-            _shelf.put(self._place(), connection)
+            _idle.put(self._place(), connection)
 
     def _is_as_new(self, connection: Connection[Any]) -> bool:
         return (
@@ -58,7 +58,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def close_pool(self) -> None:
         """Close what is kept: Django asks for it before it drops a database."""
-        _shelf.clear()
+        _idle.clear()
 
 
 def _lets_go(connection: Connection[Any]) -> bool:

@@ -12,9 +12,9 @@ from typing import Any
 
 import psycopg
 
-MOST_KEPT = 8
+MAX_KEPT = 8
 """Of a process; PostgreSQL has a process for each."""
-IDLE_SECONDS = 30.0
+KEEP_SECONDS = 30.0
 """One that waited longer is closed: by the next who gives one back, or asks for one."""
 
 Place = tuple[str, str | int, str | None, str]
@@ -29,7 +29,7 @@ class _Kept:
     until: float
 
 
-class Shelf:
+class IdleConnections:
     """Connections that are in no transaction; the last one put is the first one taken.
 
     Not a pool: nobody waits for a connection and nothing connects in the background, so an outage is
@@ -60,8 +60,8 @@ class Shelf:
         now = time.monotonic()
         surplus = []
         with self._lock:
-            self._kept.append(_Kept(place, connection, now + IDLE_SECONDS))
-            while len(self._kept) > MOST_KEPT or self._kept[0].until < now:
+            self._kept.append(_Kept(place, connection, now + KEEP_SECONDS))
+            while len(self._kept) > MAX_KEPT or self._kept[0].until < now:
                 surplus.append(self._kept.popleft())
         for kept in surplus:
             kept.connection.close()

@@ -13,7 +13,7 @@ from typing import Protocol
 from samproject.supervisor.errors import SupervisorError
 
 FIRST_DELAY_SECONDS = 1.0
-LONGEST_DELAY_SECONDS = 30.0
+MAX_DELAY_SECONDS = 30.0
 STEADY_SECONDS = 60.0
 """A member that ran this long is healthy again: its next failure starts with a short delay."""
 
@@ -99,7 +99,7 @@ class Supervisor:
         now = time.monotonic()
         if now - watch.started > STEADY_SECONDS:
             watch.failures = 0
-        delay = min(FIRST_DELAY_SECONDS * 2.0**watch.failures, LONGEST_DELAY_SECONDS)
+        delay = min(FIRST_DELAY_SECONDS * 2.0**watch.failures, MAX_DELAY_SECONDS)
         watch.failures += 1
         watch.retry_at = now + delay
         self._say(f"{watch.member.name}: {reason}; starting it again in {delay:.0f} s")

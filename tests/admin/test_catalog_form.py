@@ -158,7 +158,7 @@ def test_the_form_of_defaults_asks_for_an_engine_that_can_answer(db: None) -> No
     unfetched = make_model("llama-8b", hub_endpoint="http://127.0.0.1:9")
     unfetched.revisions.update(filename="another.gguf")
 
-    for engine, sentence in ((embedder, "nomic only embeds"), (unfetched, "is not to be had")):
+    for engine, sentence in ((embedder, "nomic only embeds"), (unfetched, "cannot be resolved")):
         answer = client.post(page, {"engine": engine.pk, "group": ""})
         assert sentence in str(answer.context["adminform"].form.errors["engine"])
 

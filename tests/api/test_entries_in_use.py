@@ -143,7 +143,7 @@ def test_an_entry_in_use_gets_no_file_that_is_not_there(
     for answer in (absent, also):
         errors = problem(answer, 400, "invalid_request")["errors"]
         assert list(errors) == ["filename"]
-        assert "its new file is not to be had" in errors["filename"][0]
+        assert "its new file cannot be resolved" in errors["filename"][0]
     assert stored(at_hub) == before
     there = curator.patch(OLD, {"filename": "llama-8b-v2.gguf"}, format="json")
     assert there.status_code == 200, there.json()
@@ -315,11 +315,11 @@ def test_a_default_names_an_engine_that_can_answer(
     EngineDefault(engine=engines.reserved, group=research).full_clean()
 
 
-def test_a_default_has_a_file_that_is_to_be_had(at_hub: CatalogModel) -> None:
+def test_a_default_has_a_file_that_can_be_resolved(at_hub: CatalogModel) -> None:
     validate_default(EngineDefault(engine=at_hub))
     CatalogModel.objects.filter(pk=at_hub.pk).update(filename="absent.gguf")
 
-    with pytest.raises(ValidationError, match="is not to be had"):
+    with pytest.raises(ValidationError, match="cannot be resolved"):
         validate_default(EngineDefault(engine=CatalogModel.objects.get(pk=at_hub.pk)))
 
 

@@ -13,7 +13,7 @@ from django.db import connection, transaction
 
 from engines.models import Host
 from samproject.database.base import DatabaseWrapper
-from samproject.database.idle_connections import MOST_KEPT
+from samproject.database.idle_connections import MAX_KEPT
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -74,7 +74,7 @@ def test_one_closed_inside_a_transaction_is_really_closed() -> None:
 
 
 def test_a_burst_leaves_no_more_than_are_kept() -> None:
-    together = Barrier(3 * MOST_KEPT)
+    together = Barrier(3 * MAX_KEPT)
 
     def at_once() -> int:
         found = session()
@@ -82,11 +82,11 @@ def test_a_burst_leaves_no_more_than_are_kept() -> None:
         connection.close()
         return found
 
-    with ThreadPoolExecutor(3 * MOST_KEPT) as pool:
-        used = {call.result() for call in [pool.submit(at_once) for _ in range(3 * MOST_KEPT)]}
+    with ThreadPoolExecutor(3 * MAX_KEPT) as pool:
+        used = {call.result() for call in [pool.submit(at_once) for _ in range(3 * MAX_KEPT)]}
 
-    assert len(used) == 3 * MOST_KEPT
-    assert len(used & other_sessions()) <= MOST_KEPT
+    assert len(used) == 3 * MAX_KEPT
+    assert len(used & other_sessions()) <= MAX_KEPT
 
 
 def test_one_is_kept_also_by_a_process_with_more_than_a_thousand_files() -> None:

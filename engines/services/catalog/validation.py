@@ -95,7 +95,7 @@ def _file_problems(entry: CatalogModel, stored: CatalogModel) -> dict[str, str]:
     try:
         look_up(entry)
     except SamError as error:
-        return {changed[0]: f"People use this entry, and its new file is not to be had: {error}"}
+        return {changed[0]: f"People use this entry, and its new file cannot be resolved: {error}"}
     return {}
 
 

@@ -12,13 +12,13 @@ from engines.services.catalog.resolving import pinned_revision
 def validate_default(default: EngineDefault) -> None:
     """Raise ValidationError unless the engine can answer those who chose none.
 
-    It chats, is published and visible to them (``EngineDefault.clean``), and its file is pinned or to
-    be had: the Hub is asked when nothing is pinned yet.
+    It chats, is published and visible to them (``EngineDefault.clean``), and its file is pinned or can
+    be: the Hub is asked when nothing is pinned yet.
     """
     default.clean()
     try:
         pinned_revision(default.engine)
     except SamError as error:
         raise ValidationError(
-            {"engine": f"The file of {default.engine.model_id} is not to be had: {error}"}
+            {"engine": f"The file of {default.engine.model_id} cannot be resolved: {error}"}
         ) from error

@@ -5,14 +5,14 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from engines.models import HostEvent, HostInvitation
-from engines.services.hosts import MOST_HOURS, USUAL_HOURS
+from engines.services.hosts import DEFAULT_HOURS, MAX_HOURS
 from migrations_app.api.base import ClosedSerializer
 
 
 class InviteSerializer(ClosedSerializer):
     """How long the token can be used."""
 
-    hours = serializers.IntegerField(min_value=1, max_value=MOST_HOURS, default=USUAL_HOURS)
+    hours = serializers.IntegerField(min_value=1, max_value=MAX_HOURS, default=DEFAULT_HOURS)
 
 
 class InvitationSerializer(serializers.ModelSerializer[HostInvitation]):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.core.management.base import CommandParser
 
 from engines.models import Host
-from engines.services.hosts import USUAL_HOURS, host_invite, host_named
+from engines.services.hosts import DEFAULT_HOURS, host_invite, host_named
 from migrations_app.controller import SYSTEM
 from migrations_app.hosts import host_drain, host_resume, host_retire, only_here
 from migrations_app.management.console import ActionCommand
@@ -29,7 +29,9 @@ class Command(ActionCommand):
 
     def arguments_invite(self, parser: CommandParser) -> None:
         self._name(parser)
-        parser.add_argument("--hours", type=int, default=USUAL_HOURS, help="How long it is valid.")
+        parser.add_argument(
+            "--hours", type=int, default=DEFAULT_HOURS, help="How long it is valid."
+        )
 
     def arguments_drain(self, parser: CommandParser) -> None:
         self._name(parser)
