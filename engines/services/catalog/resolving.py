@@ -108,21 +108,21 @@ def _agreed_digest(model: CatalogModel, published: str | None) -> str:
 def pinned_revision(model: CatalogModel) -> ModelRevision:
     """Return the revision in force, asking the hub when there is none or the entry was edited since.
 
-    Whoever is pinned to an earlier revision stays there.
+    Whoever is pinned to an earlier revision stays there. Raises what ``model_resolve`` raises.
     """
-    current = model.current_revision
-    return (
-        current if current is not None and _is_as_entered(model, current) else model_resolve(model)
-    )
+    return known_revision(model) or model_resolve(model)
 
 
-def _is_as_entered(model: CatalogModel, revision: ModelRevision) -> bool:
-    """Whether a revision is what the entry's fields say; a mirror is another way to the same file."""
-    if model.source != ModelSource.FILE or revision.source != ModelSource.FILE:
-        return model.source == revision.source
-    if model.sha256 and model.sha256 != revision.sha256:
-        return False
+def known_revision(model: CatalogModel) -> ModelRevision | None:
+    """Return the revision in force when it is still what the entry says; nobody is asked."""
+    revision = model.current_revision
+    if revision is None or revision.source != model.source:
+        return None
+    if model.source != ModelSource.FILE:
+        return revision
+    if model.sha256 not in ("", revision.sha256):
+        return None
     found = (revision.repository, revision.filename, revision.wanted_revision)
     entered = (model.huggingface_repo, model.filename, model.wanted_revision)
     # A revision that does not say where it was found belongs to the entry as it is.
-    return found == entered or not revision.filename
+    return revision if found == entered or not revision.filename else None
