@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from deploy.demo.hub.server import HubServer
@@ -353,3 +355,21 @@ def test_names_that_no_row_can_have_are_refused(curator: APIClient, engines: Eng
         problem(answer, 400, "invalid_request")
 
     assert engines.old.allowed_groups.count() == 0
+
+
+def test_an_import_moves_vectors_in_use_only_when_it_is_confirmed(
+    people: People, engines: Engines, tmp_path: Path
+) -> None:
+    use_engine(people.alice, engines.old)
+    file = tmp_path / "catalog.json"
+    entry = {"display_name": "M", "model_family": "bert", "query_prefix": "query: "}
+    file.write_text(json.dumps({"models": {"minilm": entry}}))
+    before, errors = stored(engines.embedder), StringIO()
+
+    with pytest.raises(CommandError, match="1 entries were refused"):
+        call_command("catalog", "import", str(file), "--overwrite", stderr=errors)
+
+    assert "minilm: 1 person uses it. query_prefix decides" in errors.getvalue()
+    assert stored(engines.embedder) == before
+    call_command("catalog", "import", str(file), "--overwrite", "--confirm")
+    assert stored(engines.embedder)["query_prefix"] == "query: "
