@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
@@ -59,9 +58,6 @@ class Machine:
     @property
     def vram_bytes(self) -> int:
         return sum(gpu.vram_bytes for gpu in self.gpus)
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def measure(models_folder: Path) -> Machine:
@@ -124,7 +120,7 @@ def disk_bytes(folder: Path) -> tuple[int, int]:
     return usage.total, usage.free
 
 
-def environment() -> dict[str, Any]:
+def environment() -> dict[str, object]:
     """Return facts for JSON: container or not, WSL or not, processor and its features, GPUs."""
     return {
         "system": platform.system(),

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from engines.exceptions import ArtifactMissingError, InvalidRequestError
 from engines.fit.memory import Load
@@ -37,6 +37,8 @@ RUNTIMES = {
     "openai": "openai",
 }
 """The type a model is asked for by, and the runtime that has it."""
+Value = TypeVar("Value")
+
 DEFAULT_CONTEXT = 8192
 SUFFIX = ".gguf"
 OLLAMA_MODELS = ".ollama/models"
@@ -134,7 +136,7 @@ class ModelManager:
         vectors: list[list[float]] = self._engine(embeds=True).embed_many(texts).tolist()
         return vectors
 
-    def get_model_info(self) -> dict[str, Any]:
+    def get_model_info(self) -> dict[str, object]:
         """Return facts about the model for JSON; loads nothing."""
         engine = self._engines.get(False)
         size = self.size
@@ -147,7 +149,7 @@ class ModelManager:
             "engine": engine.get_engine_info() if engine else None,
         }
 
-    def get_environment_info(self) -> dict[str, Any]:
+    def get_environment_info(self) -> dict[str, object]:
         """Return facts about this machine for JSON: container, WSL, processor, GPUs, runtimes."""
         backends = {
             backend.name: backend.problem or "usable" for backend in self._registry.backends()
@@ -275,7 +277,7 @@ class ModelManager:
             "Only GGUF files and the sizes of Qwen 3 can be judged; name one of these."
         )
 
-    def _sampling(self, options: dict[str, Any]) -> dict[str, Any]:
+    def _sampling(self, options: Mapping[str, Any]) -> Mapping[str, Any]:
         if options.get("temperature") is None and self.domain.temperature is not None:
             return {**options, "temperature": self.domain.temperature}
         return options
@@ -308,14 +310,14 @@ def _find_file(size: Qwen3Model, folder: str) -> Path:
     return found[0]
 
 
-def _named(what: str, known: dict[str, Any], name: str) -> Any:
+def _named(what: str, known: Mapping[str, Value], name: str) -> Value:
     if name not in known:
         names = ", ".join(sorted(filter(None, known)))
         raise InvalidRequestError(f"There is no {what} {name[:100]!r}; there are {names}.")
     return known[name]
 
 
-def _options(given: dict[str, Any]) -> ModelOptions:
+def _options(given: Mapping[str, Any]) -> ModelOptions:
     unknown = sorted(set(given) - {option.name for option in fields(ModelOptions)})
     if unknown:
         known = ", ".join(sorted(option.name for option in fields(ModelOptions)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+from dataclasses import asdict
 from pathlib import Path
 
 import psutil
@@ -21,7 +22,7 @@ def test_a_machine_measures_itself(tmp_path: Path) -> None:
     assert found.disk_free_bytes > 0
     assert found.vram_bytes == sum(gpu.vram_bytes for gpu in found.gpus)
     assert (tmp_path / "models").is_dir()
-    assert json.loads(json.dumps(found.as_dict()))["cores"] == found.cores
+    assert json.loads(json.dumps(asdict(found)))["cores"] == found.cores
 
 
 def test_the_containers_limit_counts_when_it_is_lower(

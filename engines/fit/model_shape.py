@@ -79,7 +79,7 @@ class ModelShape:
     def weights_bytes(self) -> int:
         return self.table_bytes + self.output_bytes + sum(self.layer_bytes)
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return plain values for JSON; ``from_dict`` reads them."""
         return asdict(self)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from engines.fit.memory import Load, MemoryEstimate, compute_bytes, estimate, layer_cache_bytes
 from engines.fit.model_shape import ModelShape
@@ -46,7 +45,7 @@ class Placement:
     def fits(self) -> bool:
         return self.where is not Where.NOWHERE
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return plain values for JSON."""
         needs = {**asdict(self.estimate), "total": self.estimate.total}
         own = {**asdict(self), "where": str(self.where), "fits": self.fits}

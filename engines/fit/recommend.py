@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from engines.fit.memory import Load
 from engines.fit.model_shape import ModelShape
@@ -38,7 +37,7 @@ class Recommendation:
     longest_context: int
     placement: Placement
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, object]:
         """Return plain values for JSON."""
         return {
             "model_id": self.model_id,

@@ -115,7 +115,7 @@ def convert_peft(config: bytes, weights: Path, base: GgufHeader, target: Path) -
         raise
 
 
-def _json_object(text: bytes) -> dict[str, Any]:
+def _json_object(text: bytes) -> Mapping[str, Any]:
     if len(text) > MAX_CONFIG_BYTES:
         _decline(f"its configuration has {len(text)} bytes")
     try:

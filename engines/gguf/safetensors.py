@@ -84,7 +84,7 @@ def load_tensor(path: Path, tensor: StoredTensor) -> NDArray[Any]:
     return stored
 
 
-def _parse(text: bytes) -> dict[str, Any]:
+def _parse(text: bytes) -> dict[str, object]:
     try:
         header = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
@@ -97,7 +97,7 @@ def _parse(text: bytes) -> dict[str, Any]:
     return header
 
 
-def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) < len(pairs):
         _refuse("its header names something twice")

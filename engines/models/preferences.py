@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TypedDict
 
 from django.conf import settings
 from django.contrib.auth.models import Group
@@ -11,6 +11,16 @@ from django.core.exceptions import ValidationError
 from django.db import models
 
 from engines.models.catalog import CatalogModel, ModelRevision, ModelRole
+
+
+class EngineUpgrade(TypedDict):
+    """The seed's ``config.engine_upgrade``."""
+
+    active_engine_id: str | None
+    engine_model_name: str | None
+    engine_family: str | None
+    last_upgrade: str | None
+    local_model_path: str | None
 
 
 class EnginePreference(models.Model):
@@ -45,7 +55,7 @@ class EnginePreference(models.Model):
         return f"{self.user}: {self.engine.model_id if self.engine else 'default'}"
 
     @property
-    def engine_upgrade(self) -> dict[str, Any]:
+    def engine_upgrade(self) -> EngineUpgrade:
         """Return the seed's ``config.engine_upgrade`` dictionary."""
         engine = self.engine
         return {

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from engines.sharing.links import share_file
 from engines.transfer.verify import Content
@@ -62,7 +61,7 @@ def _uses(path: Path, digest: str) -> bool:
     return any(isinstance(entry, dict) and entry.get("digest") == digest for entry in entries)
 
 
-def _manifest(path: Path) -> dict[str, Any]:
+def _manifest(path: Path) -> dict[str, object]:
     if not path.is_file() or path.stat().st_size > LARGEST_MANIFEST:
         return {}
     try:

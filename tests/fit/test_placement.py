@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from engines.fit.memory import PROCESS_BYTES, Load, estimate
@@ -116,7 +118,7 @@ def test_no_context_fits_where_the_weights_do_not() -> None:
 
 
 def test_the_answer_is_plain_values() -> None:
-    answer = place(DENSE, LOAD, machine(16)).as_dict()
+    answer: dict[str, Any] = place(DENSE, LOAD, machine(16)).as_dict()
 
     assert answer["where"] == "memory"
     assert answer["fits"] is True
