@@ -119,12 +119,14 @@ class EngineDefault(models.Model):
         if not self.engine_id:
             return
         allowed = dict(self.engine.allowed_groups.values_list("pk", "name"))
-        problem = default_problem(self.engine, self.group, allowed)
+        problem = find_default_problem(self.engine, self.group, allowed)
         if problem:
             raise ValidationError({"engine": problem})
 
 
-def default_problem(engine: CatalogModel, group: Group | None, allowed: Mapping[int, str]) -> str:
+def find_default_problem(
+    engine: CatalogModel, group: Group | None, allowed: Mapping[int, str]
+) -> str:
     """Return why an engine cannot be a group's default (None: the organisation's), or an empty text.
 
     ``allowed`` are the groups it is reserved for, name by id; none means everybody.

@@ -29,7 +29,7 @@ from engines.models.validators import (
 )
 from engines.runtimes.text.families import FAMILIES
 from engines.services.catalog.exchange import catalog_export
-from engines.services.catalog.fields import KEPT_BY_SAM, curated_groups
+from engines.services.catalog.fields import KEPT_BY_SAM, group_curated_fields
 from engines.services.catalog.validation import CONFIRM, validate_entry
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.admin.base import RoleAdmin
@@ -159,7 +159,7 @@ class CatalogModelAdmin(RoleAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, Any]]:
         """Return the curated fields by group, and what SAM keeps; the question comes first."""
         groups: list[tuple[Any, Any]] = [
-            (title or None, {"fields": rows}) for title, rows in curated_groups().items()
+            (title or None, {"fields": rows}) for title, rows in group_curated_fields().items()
         ]
         if obj is not None and self.has_change_permission(request, obj):
             groups.insert(0, (None, {"fields": (CONFIRM,)}))

@@ -106,7 +106,7 @@ def preview_of(plan: Plan) -> PlanPreview | MovePreview:
         "bases": [{"id": base.pk, "name": base.name} for base in bases],
         **counts,
         **disk,
-        **memory_need(plan),
+        **count_memory_need(plan),
         "estimated_minutes": _minutes(counts["to_embed"], disk["bytes_to_fetch"]),
     }
     return {**preview, "warnings": _warnings(plan, preview)}
@@ -216,7 +216,7 @@ def _context(revision: ModelRevision | None) -> int:
 GIB = 1024**3
 
 
-def memory_need(plan: Plan) -> MemoryNeed:
+def count_memory_need(plan: Plan) -> MemoryNeed:
     """Return each engine's need, where it would go, and whether all fit side by side."""
     wanted = (plan.from_revision, plan.to_revision, plan.embedder_revision)
     machine = machine_of(plan.host) if plan.host else Machine(0, 0)

@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 from engines.models import CatalogModel, ModelRole
 from engines.services.catalog.entry_rules import COMPUTE_FIELDS
 from engines.services.catalog.exchange import ImportOptions, catalog_export, catalog_import
-from engines.services.catalog.fields import KEPT_BY_SAM, curated_fields
+from engines.services.catalog.fields import KEPT_BY_SAM, list_curated_fields
 from engines.services.catalog.starter import STARTER_COMPANION
 from engines.specs import ComputeSettings, EngineSpec, ModelInfo, ModelSource
 from migrations_app.admin.catalog import CatalogModelAdmin
@@ -46,7 +46,7 @@ def test_every_field_of_the_model_is_in_every_place(people: People, engines: Eng
     page = CatalogModelAdmin(CatalogModel, site)
     entries = catalog_export()["models"]
     places = {
-        "fields.curated_fields": set(curated_fields()),
+        "fields.list_curated_fields": set(list_curated_fields()),
         "the export": set(entries["llama-8b"]),
         "the REST serializer": set(CatalogModelSerializer.Meta.fields),
         "the REST serializer's writable fields": {
@@ -59,14 +59,14 @@ def test_every_field_of_the_model_is_in_every_place(people: People, engines: Eng
     missing = {place: sorted(wanted - found) for place, found in places.items() if wanted - found}
 
     assert missing == {}
-    assert len(curated_fields()) == len(set(curated_fields()))
+    assert len(list_curated_fields()) == len(set(list_curated_fields()))
 
 
 def test_a_field_in_no_group_comes_in_the_last_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engines.services.catalog.fields._GROUPS", {"": (("model_id",),)})
 
-    assert curated_fields()[0] == "model_id"
-    assert set(curated_fields()) == own_fields() - set(KEPT_BY_SAM)
+    assert list_curated_fields()[0] == "model_id"
+    assert set(list_curated_fields()) == own_fields() - set(KEPT_BY_SAM)
 
 
 def test_what_is_computed_and_told_follows_from_the_same_names() -> None:
@@ -163,7 +163,7 @@ def test_every_field_goes_out_and_in_again(curator: APIClient, engines: Engines)
     assert report.refused == {}, SEED
     assert len(report.created) == ENTRIES
     assert json.loads(json.dumps(catalog_export()))["models"] == exported["models"], SEED
-    assert {name for entry in made for name in entry} == set(curated_fields())
+    assert {name for entry in made for name in entry} == set(list_curated_fields())
 
 
 def test_a_reserved_model_stays_reserved_or_is_refused(engines: Engines) -> None:

@@ -27,7 +27,7 @@ from engines.models import (
 from engines.services.catalog.copies import copy_path, remote_file
 from engines.services.catalog.exchange import ImportOptions, catalog_import
 from engines.services.catalog.resolving import pinned_revision
-from engines.services.catalog.usage import usage_of
+from engines.services.catalog.usage import count_usage
 from engines.services.catalog.validation import validate_entry
 from engines.services.knowledge.documents import base_create
 from engines.services.knowledge.fingerprints import fingerprint_for
@@ -279,7 +279,7 @@ def test_people_are_counted_as_answers_are_given(people: People, engines: Engine
     EngineFallback.objects.create(engine=engines.new, answers=engines.old)
 
     found = {
-        name: usage_of(getattr(engines, name)) for name in ("old", "new", "hidden", "embedder")
+        name: count_usage(getattr(engines, name)) for name in ("old", "new", "hidden", "embedder")
     }
 
     assert {name: usage.people for name, usage in found.items()} == {
@@ -291,7 +291,7 @@ def test_people_are_counted_as_answers_are_given(people: People, engines: Engine
     assert found["old"].sentence == (
         "2 people use it, 1 default names it, 1 fallback rule names it."
     )
-    assert not usage_of(engines.reserved)
+    assert not count_usage(engines.reserved)
 
 
 @pytest.mark.parametrize(

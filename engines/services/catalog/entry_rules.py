@@ -27,7 +27,7 @@ USED = {
 """What each built-in runtime makes of these fields; a plugin is given all of them."""
 
 
-def entry_problems(entry: CatalogModel) -> dict[str, str]:
+def find_entry_problems(entry: CatalogModel) -> dict[str, str]:
     """Return a sentence for each field that does not go with the others."""
     try:
         sources = engine_registry().sources(entry.runtime)

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from engines.exceptions import InvalidRequestError
 from engines.models import CatalogModel, ModelRole
-from engines.services.catalog.fields import curated_fields
+from engines.services.catalog.fields import list_curated_fields
 from engines.services.catalog.validation import validate_entry
 
 FORMAT_VERSION = "1.0.0"
@@ -98,7 +98,7 @@ def catalog_export() -> CatalogDocument:
         "version": FORMAT_VERSION,
         "updated_at": timezone.now().isoformat(),
         "models": {
-            model.model_id: {name: _exported(model, name) for name in curated_fields()}
+            model.model_id: {name: _exported(model, name) for name in list_curated_fields()}
             for model in sorted(rows, key=lambda m: (m.role != ModelRole.EMBEDDING, m.model_id))
         },
     }
@@ -167,7 +167,7 @@ def _write(draft: _Draft, options: ImportOptions) -> None:
 
 def _drafted(model: CatalogModel, entry: Entry) -> _Draft:
     """Return the entry with the file's values, each valid by itself."""
-    names = [name for name in curated_fields() if name in entry and name != "model_id"]
+    names = [name for name in list_curated_fields() if name in entry and name != "model_id"]
     groups = _groups(entry[GROUPS]) if GROUPS in names else None
     draft = copy(model)
     for name in names:

@@ -53,7 +53,7 @@ _GROUPS: Mapping[str, tuple[Row, ...]] = {
 }
 
 
-def curated_groups() -> dict[str, tuple[Row, ...]]:
+def group_curated_fields() -> dict[str, tuple[Row, ...]]:
     """Return the fields that a curator sets, by group and row; the first group has no name."""
     placed = {name for rows in _GROUPS.values() for row in rows for name in row}
     meta = CatalogModel._meta
@@ -62,6 +62,6 @@ def curated_groups() -> dict[str, tuple[Row, ...]]:
     return {**_GROUPS, OTHERS: others} if others else dict(_GROUPS)
 
 
-def curated_fields() -> tuple[str, ...]:
+def list_curated_fields() -> tuple[str, ...]:
     """Return the names of all fields that a curator sets, in the order of their groups."""
-    return tuple(name for rows in curated_groups().values() for row in rows for name in row)
+    return tuple(name for rows in group_curated_fields().values() for row in rows for name in row)

@@ -24,7 +24,7 @@ from engines.models import (
     ModelRole,
 )
 from engines.services.catalog.copies import engine_spec, remote_file
-from engines.services.catalog.resolving import known_revision, pinned_revision
+from engines.services.catalog.resolving import find_unedited_revision, pinned_revision
 from engines.services.catalog.shapes import known_shape, read_shape, try_to_read_shape
 from engines.specs import EmbeddingSpec, ModelSource
 
@@ -103,7 +103,7 @@ def candidates_of(
     if read_missing:
         for model in chosen:
             _try_to_read(model)
-    known = [(model, known_shape(known_revision(model))) for model in chosen]
+    known = [(model, known_shape(find_unedited_revision(model))) for model in chosen]
     candidates = [Candidate(model.model_id, shape) for model, shape in known if shape]
     return candidates, [model for model, shape in known if shape is None]
 

@@ -110,10 +110,10 @@ def pinned_revision(model: CatalogModel) -> ModelRevision:
 
     Whoever is pinned to an earlier revision stays there. Raises what ``model_resolve`` raises.
     """
-    return known_revision(model) or model_resolve(model)
+    return find_unedited_revision(model) or model_resolve(model)
 
 
-def known_revision(model: CatalogModel) -> ModelRevision | None:
+def find_unedited_revision(model: CatalogModel) -> ModelRevision | None:
     """Return the revision in force when it is still what the entry says; nobody is asked."""
     revision = model.current_revision
     if revision is None or revision.source != model.source:

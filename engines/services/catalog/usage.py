@@ -42,7 +42,7 @@ class EntryUsage:
         return f"{', '.join(filter(None, parts))}." if self else "Nobody uses it."
 
 
-def usage_of(entry: CatalogModel) -> EntryUsage:
+def count_usage(entry: CatalogModel) -> EntryUsage:
     """Count who uses an entry now, as an engine or as what embeds for one."""
     engines = CatalogModel.objects.filter(Q(pk=entry.pk) | Q(embedding_model=entry))
     searched = KnowledgeBase.objects.filter(live_index__fingerprint__revision__model=entry)

@@ -9,11 +9,11 @@ from django.core.exceptions import ValidationError
 
 from engines.exceptions import SamError
 from engines.models import CatalogModel, EngineDefault
-from engines.models.preferences import default_problem
-from engines.services.catalog.entry_rules import entry_problems
+from engines.models.preferences import find_default_problem
+from engines.services.catalog.entry_rules import find_entry_problems
 from engines.services.catalog.resolving import look_up
 from engines.services.catalog.shapes import known_shape
-from engines.services.catalog.usage import EntryUsage, usage_of
+from engines.services.catalog.usage import EntryUsage, count_usage
 from engines.specs import ModelSource
 
 FIXED_FIELDS = ("model_id", "role", "runtime", "remote_name", "folder")
@@ -44,7 +44,7 @@ def validate_entry(
     under ``confirm``, with numbers, unless it is ``confirmed``. The Hub is asked when an entry that
     people use gets another file.
     """
-    problems = entry_problems(entry)
+    problems = find_entry_problems(entry)
     stored = CatalogModel.objects.filter(pk=entry.pk).first() if entry.pk else None
     if stored is not None and not problems:
         problems = _change_problems(entry, stored, confirmed=confirmed)
@@ -56,7 +56,7 @@ def validate_entry(
 def _change_problems(
     entry: CatalogModel, stored: CatalogModel, *, confirmed: bool
 ) -> dict[str, str]:
-    usage = usage_of(stored)
+    usage = count_usage(stored)
     problems = {**_fixed_problems(entry, stored, usage), **_context_problems(entry, stored)}
     if usage and not problems:
         problems = _file_problems(entry, stored)
@@ -122,7 +122,7 @@ def _default_problems(
     groups = entry.allowed_groups.all() if allowed_groups is None else allowed_groups
     allowed = {group.pk: group.name for group in groups}
     for default in EngineDefault.objects.filter(engine=entry.pk).select_related("group"):
-        problem = default_problem(entry, default.group, allowed)
+        problem = find_default_problem(entry, default.group, allowed)
         if problem:
             whose = default.group.name if default.group else "the organisation"
             field = "allowed_groups" if entry.published else "published"

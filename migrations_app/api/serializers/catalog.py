@@ -17,7 +17,7 @@ from engines.models.validators import (
     validate_repository,
     validate_tensor_split,
 )
-from engines.services.catalog.fields import curated_fields
+from engines.services.catalog.fields import list_curated_fields
 from engines.services.catalog.validation import CONFIRM, validate_entry
 from engines.specs import MAX_GPUS
 from migrations_app.api.base import ClosedSerializer, refuse_unknown_fields
@@ -83,7 +83,7 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
 
     class Meta:
         model = CatalogModel
-        fields = [*curated_fields(), "current_commit", "created_at", "updated_at", CONFIRM]
+        fields = [*list_curated_fields(), "current_commit", "created_at", "updated_at", CONFIRM]
 
     def to_internal_value(self, data: Any) -> Any:
         refuse_unknown_fields(self, data)

@@ -11,7 +11,7 @@ from django.template.defaultfilters import filesizeformat
 
 from engines.models import CatalogModel
 from engines.services.catalog.exchange import ImportReport
-from engines.services.catalog.fields import curated_fields
+from engines.services.catalog.fields import list_curated_fields
 from migrations_app.library import get_model_library_manager
 from migrations_app.management.console import ActionCommand
 
@@ -94,7 +94,7 @@ class Command(ActionCommand):
         self.say(f"Written to {file}.")
 
     def do_add(self, options: Mapping[str, object], *, confirm: bool) -> None:
-        given = {name: options[name] for name in curated_fields() if name in options}
+        given = {name: options[name] for name in list_curated_fields() if name in options}
         entry = {name: value for name, value in given.items() if value is not None}
         library = get_model_library_manager()
         self._report(library.import_catalog({"models": [entry]}, overwrite=True, confirmed=confirm))
