@@ -7,6 +7,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
+from engines.network.guard import place_of_url
 from samproject import env
 from samproject.celery_settings import celery_settings
 from samproject.endpoints import broker_url, database_settings, redis_url
@@ -60,9 +61,14 @@ SAM_EMBEDDING_LANES = env.read_int("SAM_EMBEDDING_LANES", 0, minimum=0, maximum=
 SAM_EMBEDDING_PACK_TOKENS = env.read_int("SAM_EMBEDDING_PACK_TOKENS", 0, minimum=0, maximum=65_536)
 SAM_RETENTION_DAYS = env.read_int("SAM_RETENTION_DAYS", 14, minimum=0, maximum=3650)
 
-HF_ENDPOINT = env.read_str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+HF_ENDPOINT = env.read_url("HF_ENDPOINT", "https://huggingface.co")
 HF_TOKEN = env.read_secret("HF_TOKEN")
 SAM_ENGINE_KEYS = engine_keys("SAM_ENGINE_KEYS", env.read_secret("SAM_ENGINE_KEYS"))
+SAM_ALLOWED_PLACES = [
+    *env.read_places("SAM_ALLOWED_PRIVATE_HOSTS"),
+    # Addresses that the administrator gave, wherever they lead.
+    *map(place_of_url, (HF_ENDPOINT, *SAM_ENGINE_KEYS)),
+]
 
 CELERY = celery_settings(broker_url(REDIS_URL), SAM_HOST_NAME, SAM_SWEEP_SECONDS)
 

@@ -13,11 +13,21 @@ from django.test import TransactionTestCase
 from psycopg import sql
 from redis import Redis
 
+from engines.network.guard import address_guard, allow_places
 from samproject.supervisor.embedded import EmbeddedServices
 
 FLUSHES = 5
 
 pytest_plugins = ["tests.fixtures_models", "tests.world.fixtures"]
+
+
+@pytest.fixture
+def no_inner_addresses() -> Iterator[None]:
+    """As in an installation whose administrator allowed none; the tests' own servers are inner ones."""
+    before = address_guard()
+    allow_places([])
+    yield
+    allow_places(before.allowed)
 
 
 @pytest.fixture(scope="session", autouse=True)

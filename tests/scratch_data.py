@@ -26,6 +26,8 @@ def use_scratch_data() -> None:
     os.environ["SAM_DATA_DIR"] = str(folder)
     # Seconds for each model in each run's new folder; what is measured has tests of its own.
     os.environ["SAM_MEASURE_EMBEDDING"] = "false"
+    # The hubs and servers of the tests; addresses of other inner networks stay refused.
+    os.environ["SAM_ALLOWED_PRIVATE_HOSTS"] = "127.0.0.0/8,localhost"
     # Other programs' weights on this machine are none of a test's business.
     os.environ["HF_HUB_CACHE"] = str(folder / "hf-cache")
     os.environ["OLLAMA_MODELS"] = str(folder / "ollama")

@@ -17,6 +17,7 @@ from engines.exceptions import (
     TransferError,
     TransientTransferError,
 )
+from engines.network.transports import GuardedTransport
 from engines.transfer.redirects import next_hop, same_origin
 from engines.transfer.remote_file import DownloadOptions, RemoteFile
 
@@ -58,7 +59,9 @@ def new_client(options: DownloadOptions) -> httpx2.Client:
     """Return a client that follows nothing by itself and asks for the bytes as they are."""
     timeout = httpx2.Timeout(options.read_timeout, connect=options.connect_timeout)
     headers = {"Accept-Encoding": "identity", "User-Agent": "sam-engine-upgrade"}
-    return httpx2.Client(follow_redirects=False, timeout=timeout, headers=headers)
+    return httpx2.Client(
+        follow_redirects=False, timeout=timeout, headers=headers, transport=GuardedTransport()
+    )
 
 
 @contextmanager
@@ -93,7 +96,7 @@ def _follow(
         if response.status_code not in _REDIRECTS:
             return response
         response.close()
-        url = next_hop(url, response.headers.get("Location", ""), home)
+        url = next_hop(url, response.headers.get("Location", ""))
     raise TransferError(
         f"The server at {home.host} redirects more than {MAX_REDIRECTS} times. Check its address."
     )

@@ -47,6 +47,7 @@ STATUS_OF: tuple[tuple[type[sam.SamError], int], ...] = (
     (sam.UnsafeNameError, status.HTTP_400_BAD_REQUEST),
     (sam.AdapterMismatchError, status.HTTP_400_BAD_REQUEST),
     (sam.TextNotEmbeddableError, status.HTTP_400_BAD_REQUEST),
+    (sam.AddressRefusedError, status.HTTP_400_BAD_REQUEST),
     (sam.HostUnavailableError, status.HTTP_503_SERVICE_UNAVAILABLE),
     (sam.EngineError, status.HTTP_502_BAD_GATEWAY),
     (sam.TransferError, status.HTTP_502_BAD_GATEWAY),

@@ -79,6 +79,25 @@ def test_given_a_bad_rate_when_read_then_it_is_refused(
         env.read_rate("SAM_RATE_USER", "60/min")
 
 
+@pytest.mark.parametrize("text", ["nonsense", "ftp://hub", "https://", "https://hub:port"])
+def test_given_no_address_when_read_then_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", text)
+
+    with pytest.raises(EnvironmentVariableError, match="HF_ENDPOINT"):
+        env.read_url("HF_ENDPOINT", "https://huggingface.co")
+
+
+def test_given_a_place_that_is_none_when_read_then_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SAM_ALLOWED_PRIVATE_HOSTS", "10.0.0.0/8,http://gpu-9")
+
+    with pytest.raises(EnvironmentVariableError, match="SAM_ALLOWED_PRIVATE_HOSTS names 'http"):
+        env.read_places("SAM_ALLOWED_PRIVATE_HOSTS")
+
+
 def test_given_a_secret_file_when_read_then_its_content_is_the_secret(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -22,6 +22,8 @@ from engines.exceptions import (
     HostUnavailableError,
     InvalidRequestError,
 )
+from engines.network.guard import address_guard
+from engines.network.transports import GuardedTransport
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.servers.base import Ending, RemoteEngine, RemoteOptions, quoted
 from engines.runtimes.servers.tool_formats import OpenAICalls, openai_form
@@ -69,13 +71,16 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
         }
 
     def _new_client(self) -> OpenAI:
+        address_guard().check_url(self.endpoint)
         wait = Timeout(self.options.read_seconds, connect=self.options.connect_seconds)
         self._client = OpenAI(
             base_url=self.endpoint,
             api_key=self.options.api_key or NO_KEY,
             timeout=wait,
             max_retries=0,
-            http_client=DefaultHttpxClient(follow_redirects=False, timeout=wait),
+            http_client=DefaultHttpxClient(
+                follow_redirects=False, timeout=wait, transport=GuardedTransport()
+            ),
         )
         return self._client
 

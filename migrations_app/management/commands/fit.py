@@ -19,6 +19,7 @@ from engines.machine import Machine, measure
 from engines.models import Host
 from engines.services.catalog.entries import model_get
 from engines.services.catalog.fit import machine_of, shape_of
+from engines.services.catalog.hub import hub_token
 from engines.transfer.hub import resolve_file
 from engines.transfer.model_header import read_remote_header
 from migrations_app.management.console import parse_options
@@ -96,7 +97,7 @@ def _shape(model: str, revision: str) -> ModelShape:
 def _shape_at_the_hub(name: str, revision: str) -> ModelShape:
     owner, _, rest = name.partition("/")
     repository, _, filename = rest.partition("/")
-    token = settings.HF_TOKEN or None
+    token = hub_token(settings.HF_ENDPOINT)
     remote = resolve_file(
         f"{owner}/{repository}",
         filename,
