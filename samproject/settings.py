@@ -114,9 +114,13 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
 SECURE_HSTS_PRELOAD = _https
 SESSION_COOKIE_SECURE = _https
 CSRF_COOKIE_SECURE = _https
-if env.read_bool("SAM_BEHIND_PROXY", default=False):
+_is_behind_proxy = env.read_bool("SAM_BEHIND_PROXY", default=False)
+if _is_behind_proxy:
     # Only then: without a proxy that sets it, any client could send this header.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SAM_TRUSTED_PROXIES = env.read_int(
+    "SAM_TRUSTED_PROXIES", int(_is_behind_proxy), minimum=0, maximum=16
+)
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -126,7 +130,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "engines",
@@ -161,6 +164,9 @@ TEMPLATES = [
     }
 ]
 
+AUTHENTICATION_BACKENDS = ["migrations_app.limits.sign_in.GuardedBackend"]
+SAM_SIGN_IN_FAILURES = env.read_int("SAM_SIGN_IN_FAILURES", 10, minimum=0, maximum=10_000)
+SAM_TOKEN_DAYS = env.read_int("SAM_TOKEN_DAYS", 365, minimum=0, maximum=3650)
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -170,6 +176,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTH_PASSWORD_VALIDATORS.append({"NAME": "engines.services.people.tokens.EndTokensWithPassword"})
 
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "samproject.formats"
@@ -191,16 +198,17 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "migrations_app.api.problems.problem_handler",
-    "DEFAULT_THROTTLE_CLASSES": [
-        "rest_framework.throttling.AnonRateThrottle",
-        "rest_framework.throttling.UserRateThrottle",
-        "rest_framework.throttling.ScopedRateThrottle",
-    ],
-    "DEFAULT_THROTTLE_RATES": {
-        "anon": env.read_rate("SAM_RATE_ANONYMOUS", "60/min"),
-        "user": env.read_rate("SAM_RATE_USER", "1200/min"),
-        "work": env.read_rate("SAM_RATE_WORK", "60/min"),
-    },
+    "DEFAULT_THROTTLE_CLASSES": ["migrations_app.api.throttles.RateThrottle"],
+}
+
+SAM_RATES: dict[str, str | None] = {
+    "anon": env.read_rate("SAM_RATE_ANONYMOUS", "60/min"),
+    "user": env.read_rate("SAM_RATE_USER", "1200/min"),
+    "work": env.read_rate("SAM_RATE_WORK", "60/min"),
+}
+SAM_AT_ONCE = {
+    "answers": env.read_int("SAM_ANSWERS_AT_ONCE", 8, minimum=0, maximum=10_000),
+    "uploads": env.read_int("SAM_UPLOADS_AT_ONCE", 4, minimum=0, maximum=10_000),
 }
 
 SPECTACULAR_SETTINGS = {

@@ -19,6 +19,7 @@ from engines.services.hosts import SEEN_WITHIN, hosts_lose
 from engines.services.knowledge.documents import base_adopt_index
 from engines.services.knowledge.keep_up import lagging_indexes
 from engines.services.people.fallbacks import incidents_end
+from engines.services.people.tokens import tokens_end_dead
 from migrations_app.models import Plan, Step
 from migrations_app.plans.housekeeping import (
     end_stale_downloads,
@@ -72,6 +73,7 @@ def sweep() -> str:
         release_writers()
         end_stale_downloads()
         incidents_end()
+        tokens_end_dead()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
         f"{indexes} indexes called to keep up."

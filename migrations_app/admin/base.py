@@ -33,8 +33,8 @@ class RoleAdmin(admin.ModelAdmin[Any]):
         The framework lets any column be asked letter by letter, shown or not.
         """
         offered = {
-            f"{name if isinstance(name, str) else name[0]}{suffix}"
-            for name in self.get_list_filter(request)
+            f"{name}{suffix}"
+            for name in map(_filtered_field, self.get_list_filter(request))
             for suffix in FILTER_LOOKUPS
         }
         if self.date_hierarchy:
@@ -55,6 +55,11 @@ class RoleAdmin(admin.ModelAdmin[Any]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self.writes(request.user)
+
+
+def _filtered_field(listed: Any) -> str:
+    """Return the field of an entry of ``list_filter``, which may name its filter too."""
+    return listed if isinstance(listed, str) else str(listed[0])
 
 
 class ReadOnlyInline(admin.TabularInline[Any, Plan]):

@@ -10,18 +10,21 @@ from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.core.exceptions import ValidationError
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
-from rest_framework.authtoken.models import Token
 
 from engines.models import (
+    ApiToken,
     EngineDefault,
     EnginePreference,
     PromptTemplate,
 )
 from engines.services.people.defaults import validate_default
 from engines.services.people.roles import is_administrator, is_curator, is_operator
+from engines.services.people.tokens import tokens_end
 from migrations_app.admin.base import RoleAdmin
+from migrations_app.admin.sign_in import GuardedAuthenticationForm
+from migrations_app.limits.sign_in import unlock
 
 
 class AdministratorWrites(RoleAdmin):
@@ -34,6 +37,7 @@ class AdministratorWrites(RoleAdmin):
         return is_administrator(user)
 
 
+admin.site.login_form = GuardedAuthenticationForm
 # The framework's pages ask its own permission table.
 admin.site.unregister([Group, User])
 
@@ -48,11 +52,12 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     """People; their API tokens are ended here and shown nowhere."""
 
     list_display = ("username", "email", "roles_and_groups", "is_staff", "is_active", "has_token")
-    actions = ["end_tokens"]
+    actions = ["end_tokens", "unlock"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
-        return rows.prefetch_related("groups").select_related("auth_token")
+        living = ApiToken.objects.filter(user=OuterRef("pk"))
+        return rows.prefetch_related("groups").annotate(token_there=Exists(living))
 
     @admin.display(description="groups")
     def roles_and_groups(self, user: User) -> str:
@@ -60,12 +65,23 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
 
     @admin.display(description="API token", boolean=True)
     def has_token(self, user: Any) -> bool:
-        return hasattr(user, "auth_token")
+        return bool(user.token_there)
 
-    @admin.action(description="End the API token", permissions=["change"])
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Save a person; who is deactivated loses the tokens, also for a later return."""
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            tokens_end(obj)
+
+    @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        ended, _ = Token.objects.filter(user__in=queryset).delete()
+        ended = sum(tokens_end(user) for user in queryset)
         self.message_user(request, f"{ended} tokens ended.", messages.SUCCESS)
+
+    @admin.action(description="Let sign in again after failed sign-ins", permissions=["change"])
+    def unlock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        unlocked = sum(unlock(user.get_username()) for user in queryset)
+        self.message_user(request, f"{unlocked} people unlocked.", messages.SUCCESS)
 
 
 class DefaultForm(forms.ModelForm[EngineDefault]):

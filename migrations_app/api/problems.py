@@ -14,6 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from engines import exceptions as sam
+from engines.services.people.usage import QuotaExceededError
+from migrations_app.limits.rates import TooManyRequestsError
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ TITLES = {
 }
 
 STATUS_OF: tuple[tuple[type[sam.SamError], int], ...] = (
+    (TooManyRequestsError, status.HTTP_429_TOO_MANY_REQUESTS),
+    (QuotaExceededError, status.HTTP_429_TOO_MANY_REQUESTS),
     (sam.NotFoundError, status.HTTP_404_NOT_FOUND),
     (sam.ConflictError, status.HTTP_409_CONFLICT),
     (sam.InvalidRequestError, status.HTTP_400_BAD_REQUEST),
@@ -138,7 +142,8 @@ def _from_sam(exc: sam.SamError) -> Response:
     status_code = next((code for kind, code in STATUS_OF if isinstance(exc, kind)), 500)
     if status_code == status.HTTP_500_INTERNAL_SERVER_ERROR:
         logger.error("An API request failed.", exc_info=exc)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if exc.transient else None
+    wait = getattr(exc, "seconds", RETRY_AFTER_SECONDS if exc.transient else 0)
+    headers = {"Retry-After": str(wait)} if wait else None
     return problem(status_code, exc.code, str(exc), headers=headers)
 
 

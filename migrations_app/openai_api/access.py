@@ -15,6 +15,7 @@ from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, M
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.knowledge.fingerprints import embedder_of
 from engines.services.people.preferences import effective_engine
+from engines.services.people.tokens import note_use, token_digest, with_token
 from engines.services.people.usage import quota_check, today, with_quota
 from migrations_app.openai_api.errors import NOT_FOUND, UNAUTHORIZED, RefusedError
 
@@ -23,22 +24,22 @@ ACTIVE = "sam"
 
 
 @Composed
-def _owner(key: Given, day: Given) -> QuerySet[User]:
-    return with_quota(User.objects.filter(auth_token__key=key, is_active=True), day)
+def _owner(digest: Given, day: Given) -> QuerySet[User]:
+    return with_quota(with_token(digest), day)
 
 
 def caller(request: HttpRequest) -> User:
     """Return whose token a request carries; RefusedError (401) without a valid one."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    # PostgreSQL stores no NUL, so no key has one.
-    knows_key = scheme.lower() == "bearer" and "\x00" not in key
-    user = _owner.first(key.strip(), today()) if knows_key else None
+    is_bearer = scheme.lower() == "bearer"
+    user = _owner.first(token_digest(key.strip()), today()) if is_bearer else None
     if user is None:
         raise RefusedError(
             "Send a SAM token as the API key (Authorization: Bearer …); `manage.py token` prints it.",
             status=UNAUTHORIZED,
             code="invalid_api_key",
         )
+    note_use(user)
     return user
 
 

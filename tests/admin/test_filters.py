@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.admin.exceptions import DisallowedModelAdminLookup
-from django.db.models import Field, ForeignObjectRel, Model
+from django.db.models import Model
 from django.test import Client, RequestFactory
 
 from engines.models import KnowledgeBase
@@ -37,7 +37,7 @@ def paths(model: type[Model]) -> list[str]:
         name = field.name
         found.append(name)
         other = field.related_model
-        if isinstance(field, Field | ForeignObjectRel) and isinstance(other, type):
+        if isinstance(other, type):
             found += [f"{name}__{column.name}" for column in other._meta.get_fields()]
     return found
 

@@ -17,7 +17,7 @@ from engines.services.people.conversations import (
     conversation_delete,
     conversation_rename,
 )
-from migrations_app.api.base import ApiView, Rows, WorkThrottle, row_or_404, validated
+from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
     ConversationCreateSerializer,
@@ -27,6 +27,7 @@ from migrations_app.api.serializers.knowledge import (
     MessageCreateSerializer,
     MessageSerializer,
 )
+from migrations_app.api.throttles import WorkThrottle
 from migrations_app.serving.answers import answer_in
 
 

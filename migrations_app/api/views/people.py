@@ -1,4 +1,4 @@
-"""One's own preference, prompts, adapters and token."""
+"""One's own preference, prompts and adapters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
@@ -16,13 +15,10 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
-from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import NotFound
 from rest_framework.parsers import MultiPartParser
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import AnonRateThrottle
 
 from engines.files.artifacts import ArtifactStore
 from engines.gguf.peft import MAX_CONFIG_BYTES
@@ -48,7 +44,6 @@ from engines.services.people.preferences import (
 from engines.services.people.roles import roles_of
 from migrations_app.api.base import ApiView, Rows, check_if_match, row_or_404, validated
 from migrations_app.api.parsers import MAX_ADAPTER_UPLOAD_BYTES, uploaded_to_disk
-from migrations_app.api.problems import WrongCredentials
 from migrations_app.api.schema import ETAG, IF_MATCH, LOCATION
 from migrations_app.api.serializers.people import (
     AdapterSerializer,
@@ -58,34 +53,7 @@ from migrations_app.api.serializers.people import (
     PreferenceSerializer,
     PromptsPatchSerializer,
     PromptsSerializer,
-    TokenRequestSerializer,
-    TokenSerializer,
 )
-
-
-class TokenThrottle(AnonRateThrottle):
-    """Passwords cannot be guessed in bulk from one address."""
-
-    scope = "tokens"
-    rate = "20/min"
-
-
-class TokenViews(ApiView):
-    """A person's token for programs."""
-
-    permission_classes = (AllowAny,)
-    authentication_classes = ()
-    throttle_classes = (TokenThrottle,)
-
-    @extend_schema(request=TokenRequestSerializer, responses={201: TokenSerializer}, auth=[])
-    def post(self, request: Request) -> Response:
-        """Exchange user name and password for the person's token."""
-        asked = validated(TokenRequestSerializer(data=request.data))
-        user = authenticate(request, username=asked["username"], password=asked["password"])
-        if user is None:
-            raise WrongCredentials
-        token, _ = Token.objects.get_or_create(user=user)
-        return Response({"token": token.key}, status=status.HTTP_201_CREATED)
 
 
 class MeView(ApiView):
