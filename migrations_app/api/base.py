@@ -32,7 +32,7 @@ from rest_framework.viewsets import GenericViewSet
 from engines.models import TokenScope
 from engines.services.people.tokens import owner_of
 from migrations_app.api.pagination import CursorPages
-from migrations_app.api.parsers import StrictJSONParser, refuse_large_body
+from migrations_app.api.parsers import StrictJSONParser, refuse_large_body, refuse_unstorable
 from migrations_app.api.problems import PreconditionFailed, PreconditionMissing, problem_handler
 from migrations_app.api.schema import ApiSchema
 from migrations_app.api.throttles import RateThrottle
@@ -81,6 +81,7 @@ class ApiView(APIView):
             # The framework asks for a token first and counts after that.
             limit_address(request._request)
             raise
+        refuse_unstorable(dict(request.query_params.lists()))
         unknown = sorted(set(request.query_params) - self.query_parameters - PAGE_PARAMETERS)
         if unknown:
             raise ValidationError({name: ["This parameter is not known here."] for name in unknown})

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.renderers import JSONRenderer
@@ -107,6 +107,9 @@ def problem_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
         exc = exceptions.PermissionDenied()
     elif isinstance(exc, RequestDataTooBig):
         exc = BodyTooLarge("The body is larger than what is allowed here.")
+    elif isinstance(exc, SuspiciousOperation):
+        # The framework's own refusals, such as of more than 1 000 parameters.
+        exc = exceptions.ParseError(f"The request is not read: {exc}")
     if isinstance(exc, exceptions.APIException):
         response = _from_drf(exc)
     elif isinstance(exc, sam.SamError):

@@ -11,7 +11,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer as AnySerializer
@@ -28,7 +27,7 @@ from engines.services.knowledge.search import readable_bases
 from engines.services.people.roles import AnyUser, is_curator
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.idempotency import idempotent
-from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictJSONParser
+from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictFormParser, StrictJSONParser
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
     FILTERS,
@@ -151,7 +150,7 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
     """The documents of one base; writing works at any moment, also during a migration."""
 
     serializer_class = DocumentDetailSerializer
-    parser_classes = (StrictJSONParser, MultiPartParser)
+    parser_classes = (StrictJSONParser, StrictFormParser)
     max_upload_bytes = MAX_DOCUMENT_UPLOAD_BYTES
     lookup_value_regex = "[0-9]{1,18}"
     page_ordering = ("id",)

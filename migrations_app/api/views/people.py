@@ -16,7 +16,6 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
 from rest_framework.exceptions import NotFound
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -43,7 +42,7 @@ from engines.services.people.preferences import (
 )
 from engines.services.people.roles import roles_of
 from migrations_app.api.base import ApiView, Rows, check_if_match, row_or_404, validated
-from migrations_app.api.parsers import MAX_ADAPTER_UPLOAD_BYTES, uploaded_to_disk
+from migrations_app.api.parsers import MAX_ADAPTER_UPLOAD_BYTES, StrictFormParser, uploaded_to_disk
 from migrations_app.api.schema import ETAG, IF_MATCH, LOCATION
 from migrations_app.api.serializers.people import (
     AdapterSerializer,
@@ -157,7 +156,7 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
     """One's own LoRA adapters; a switch invalidates them and notes why, a rollback restores them."""
 
     serializer_class = AdapterSerializer
-    parser_classes = (MultiPartParser,)
+    parser_classes = (StrictFormParser,)
     max_upload_bytes = MAX_ADAPTER_UPLOAD_BYTES
     lookup_value_regex = "[0-9]{1,18}"
     queryset = LoraAdapter.objects.none()
