@@ -206,6 +206,11 @@ SAM_RATES: dict[str, str | None] = {
     "user": env.read_rate("SAM_RATE_USER", "1200/min"),
     "work": env.read_rate("SAM_RATE_WORK", "60/min"),
 }
+SAM_MOST = {
+    "adapters": env.read_int("SAM_MOST_ADAPTERS", 100, minimum=0, maximum=1_000_000),
+    "bases": env.read_int("SAM_MOST_BASES", 1_000, minimum=0, maximum=1_000_000),
+    "documents": env.read_int("SAM_MOST_DOCUMENTS", 100_000, minimum=0, maximum=100_000_000),
+}
 SAM_AT_ONCE = {
     "answers": env.read_int("SAM_ANSWERS_AT_ONCE", 8, minimum=0, maximum=10_000),
     "uploads": env.read_int("SAM_UPLOADS_AT_ONCE", 4, minimum=0, maximum=10_000),

@@ -31,7 +31,7 @@ from engines.models.preferences import (
 )
 from engines.models.status_changes import StatusChange
 from engines.models.tokens import ApiToken, TokenScope
-from engines.models.usage import TokenQuota, TokenUsage
+from engines.models.usage import TokenQuota, TokenReservation, TokenUsage
 
 __all__ = [
     "AdapterStatus",
@@ -61,6 +61,7 @@ __all__ = [
     "PromptTemplate",
     "StatusChange",
     "TokenQuota",
+    "TokenReservation",
     "TokenScope",
     "TokenUsage",
     "UserPrompts",

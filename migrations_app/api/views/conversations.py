@@ -16,7 +16,9 @@ from engines.services.people.conversations import (
     conversation_create,
     conversation_delete,
     conversation_rename,
+    text_length,
 )
+from engines.services.people.usage import quota_reserved, tokens_wanted
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
@@ -28,6 +30,7 @@ from migrations_app.api.serializers.knowledge import (
     MessageSerializer,
 )
 from migrations_app.api.throttles import WorkThrottle
+from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.serving.answers import answer_in
 
 
@@ -90,12 +93,20 @@ class MessageViews(mixins.ListModelMixin, Rows[Message]):
         """Say something and wait for the engine's answer; both are kept."""
         conversation = self._conversation()
         asked = validated(MessageCreateSerializer(data=request.data))
-        exchange = answer_in(
-            conversation,
-            asked["content"],
-            max_tokens=asked["max_tokens"],
-            temperature=asked["temperature"],
+        wanted = tokens_wanted(
+            text_length(conversation) + len(asked["content"]), asked["max_tokens"]
         )
+        with (
+            holding(self.caller.pk, ANSWERS),
+            quota_reserved(self.caller.pk, wanted) as reserved,
+        ):
+            most = reserved.tokens if reserved else asked["max_tokens"]
+            exchange = answer_in(
+                conversation,
+                asked["content"],
+                max_tokens=min(asked["max_tokens"], most),
+                temperature=asked["temperature"],
+            )
         return Response(ExchangeSerializer(exchange).data, status=status.HTTP_201_CREATED)
 
     def _conversation(self) -> Conversation:

@@ -46,6 +46,7 @@ from migrations_app.api.serializers.knowledge import (
 from migrations_app.api.serializers.plans import PlanDetailSerializer
 from migrations_app.api.views.plans import plan_location
 from migrations_app.controller import get_migration_controller
+from migrations_app.limits.held import ANSWERS, UPLOADS, holding
 from migrations_app.models import Plan
 from migrations_app.serving.answers import embed_for_writer, search_for
 
@@ -176,8 +177,9 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
     def create(self, request: Request, **lookup: Any) -> Response:
         """Add a document as JSON, or as a text or Markdown file."""
         base = self._writable_base()
-        content = self._content(request)
-        document = document_add(base.pk, embed=embed_for_writer, **content)
+        with holding(self.caller.pk, UPLOADS):
+            content = self._content(request)
+            document = document_add(base.pk, embed=embed_for_writer, **content)
         address = {"base_pk": base.pk, "pk": document.pk}
         return Response(
             DocumentSerializer(document).data,
@@ -207,7 +209,8 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _changed(self, document: Document, changes: DocumentText) -> Response:
-        changed = document_update(document.pk, embed=embed_for_writer, **changes)
+        with holding(self.caller.pk, UPLOADS):
+            changed = document_update(document.pk, embed=embed_for_writer, **changes)
         return Response(DocumentSerializer(changed).data)
 
     def _base(self) -> KnowledgeBase:
@@ -262,5 +265,6 @@ class SearchView(ApiView):
         serializer = SearchSerializer(data=asked)
         content = validated(serializer)
         narrowed = serializer.narrowed()
-        found = search_for(self.caller, content["query"], content["k"], narrowed)
+        with holding(self.caller.pk, ANSWERS):
+            found = search_for(self.caller, content["query"], content["k"], narrowed)
         return Response(SearchAnswerSerializer(found).data)

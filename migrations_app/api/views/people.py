@@ -53,6 +53,7 @@ from migrations_app.api.serializers.people import (
     PromptsPatchSerializer,
     PromptsSerializer,
 )
+from migrations_app.limits.held import UPLOADS, holding
 
 
 class MeView(ApiView):
@@ -179,7 +180,10 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
             revision = row_or_404(revisions, commit=commit)
         else:
             revision = pinned_revision(model)
-        with uploaded_to_disk(asked["file"], "adapter") as path:
+        with (
+            holding(self.caller.pk, UPLOADS),
+            uploaded_to_disk(asked["file"], "adapter") as path,
+        ):
             config = asked.get("config")
             adapter = _kept(self.caller, asked["name"], revision, path, config)
         location = reverse("api:adapter-detail", kwargs={"pk": adapter.pk})
