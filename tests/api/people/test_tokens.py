@@ -183,7 +183,7 @@ def test_what_is_no_token_opens_nothing(db: None, key: str) -> None:
 def test_tokens_of_the_earlier_table_go_on_working(transactional_db: None) -> None:
     old_key = "0123456789abcdef" * 2 + "01234567"
     ada = User.objects.create_user("ada")
-    MigrationExecutor(connection).migrate([("engines", "0008_one_way_to_an_embedding")])
+    MigrationExecutor(connection).migrate([("engines", "0009_revision_origin")])
     try:
         with connection.cursor() as cursor:
             cursor.execute(
