@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
 from django.core.files.uploadedfile import UploadedFile
@@ -75,6 +76,11 @@ def refuse_reader(user: AnyUser, base: KnowledgeBase) -> None:
         raise PermissionDenied("This base belongs to a group; only a curator may change it.")
 
 
+def is_group_named(body: object) -> bool:
+    """Whether a request to make a base speaks of a group."""
+    return isinstance(body, Mapping) and body.get("group") is not None
+
+
 class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[KnowledgeBase]):
     """One's own bases and those of one's groups."""
 
@@ -96,10 +102,11 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
     )
     def create(self, request: Request) -> Response:
         """Create a base, one's own or a group's."""
+        if is_group_named(request.data) and not is_curator(request.user):
+            # Before the name is looked up: who may not use groups shall not learn which there are.
+            raise PermissionDenied("Only a curator may create a group's base.")
         asked = validated(BaseCreateSerializer(data=request.data))
         group = asked.get("group")
-        if group is not None and not is_curator(request.user):
-            raise PermissionDenied("Only a curator may create a group's base.")
         owner = None if group else self.caller
         base = base_create(owner=owner, group=group, name=asked["name"])
         return Response(
