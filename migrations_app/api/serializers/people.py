@@ -35,6 +35,10 @@ class PreferenceSerializer(ClosedSerializer):
         help_text="The engine that answers: one's own, the group's, or the default.",
     )
     prompt_family = serializers.CharField(allow_blank=True)
+    is_offered = serializers.BooleanField(
+        help_text="False: the engine was withdrawn or reserved since; it goes on answering, but who "
+        "moves away comes back by a rollback only."
+    )
 
 
 class PreferencePatchSerializer(ClosedSerializer):

@@ -28,7 +28,7 @@ from engines.models import (
     PromptTemplate,
     UserPrompts,
 )
-from engines.services.catalog.entries import catalog_visible_to
+from engines.services.catalog.entries import catalog_visible_to, is_offered
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.people.adapters import PeftFiles, adapter_add, adapter_import
 from engines.services.people.preferences import (
@@ -109,6 +109,7 @@ class PreferenceView(ApiView):
             "engine_upgrade": preference.engine_upgrade,
             "effective_engine_id": engine.model_id if engine else None,
             "prompt_family": preference.prompt_family,
+            "is_offered": engine is None or is_offered(self.caller, engine),
         }
         return Response(
             PreferenceSerializer(answer).data, headers={"ETag": _etag(preference.version)}
