@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.auth.models import User
 from django.db.models import F, QuerySet, Subquery
-from django.db.models.functions import Coalesce
 from redis import Redis
 
 from engines.db.prepared import Composed, Given
@@ -20,7 +19,6 @@ from engines.exceptions import (
 )
 from engines.models import (
     CopyStatus,
-    EnginePreference,
     Fingerprint,
     Host,
     ModelCopy,
@@ -28,7 +26,7 @@ from engines.models import (
 )
 from engines.services.catalog.copies import refuse_unsafe
 from engines.services.hosts import present_hosts
-from engines.services.people.preferences import effective_engine
+from engines.services.people.engine_choice import effective_engine, with_engine_choice
 from migrations_app.serving.load import engine_mark, place
 
 Row = TypeVar("Row")
@@ -55,11 +53,10 @@ def _able_with(announced: Given, revision: Given) -> QuerySet[Host]:
 
 @Composed
 def _active_engine_on(announced: Given, user: Given) -> QuerySet[ModelCopy]:
-    """The copies of the engine a person has chosen, on the hosts that can answer."""
-    own = EnginePreference.objects.filter(user=user, engine__isnull=False)
-    chosen = own.values_list(Coalesce("revision", "engine__current_revision"))
+    """The copies of the engine that answers a person, on the hosts that can answer."""
+    person = with_engine_choice(User.objects.filter(pk=user))
     copies = ModelCopy.objects.filter(
-        revision=Subquery(chosen),
+        revision=Subquery(person.values("chosen_revision")),
         status=CopyStatus.DOWNLOADED,
         host__in=present_hosts().filter(announces__contains=announced),
     )

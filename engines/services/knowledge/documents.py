@@ -16,13 +16,10 @@ from django.db import transaction
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import (
-    CatalogModel,
     Chunk,
     Document,
-    EngineDefault,
     Fingerprint,
     KnowledgeBase,
-    ModelRevision,
     VectorIndex,
 )
 from engines.runtimes.base import EmbeddingBatch
@@ -31,7 +28,8 @@ from engines.services.knowledge.embeddings import embed_texts, missing_hashes
 from engines.services.knowledge.fingerprints import known_fingerprint
 from engines.services.knowledge.hooks import knowledge_changed
 from engines.services.knowledge.indexes import index_for
-from engines.services.people.preferences import effective_engine, preference_lock
+from engines.services.people.engine_choice import effective_engine, engine_of_group
+from engines.services.people.preferences import preference_lock
 
 MAX_TEXT_BYTES = 50_000_000
 MAX_TITLE_CHARS = 300
@@ -329,10 +327,4 @@ def _adopt(base: KnowledgeBase) -> None:
 def _space_in_use(base: KnowledgeBase) -> Fingerprint | None:
     if base.owner is not None:
         return known_fingerprint(*effective_engine(base.owner))
-    return known_fingerprint(*_engine_of_group(base.group))
-
-
-def _engine_of_group(group: Group | None) -> tuple[CatalogModel | None, ModelRevision | None]:
-    defaults = EngineDefault.objects.select_related("engine__current_revision")
-    default = defaults.filter(group=group).first() or defaults.filter(group__isnull=True).first()
-    return (default.engine, default.engine.current_revision) if default else (None, None)
+    return known_fingerprint(*engine_of_group(base.group))

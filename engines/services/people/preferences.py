@@ -1,4 +1,4 @@
-"""A person's active engine and prompts: read, chosen, versioned."""
+"""A person's own engine and prompts: chosen, versioned."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from django.utils import timezone
 from engines.exceptions import ConflictError, InvalidRequestError
 from engines.models import (
     CatalogModel,
-    EngineDefault,
     EnginePreference,
     ModelRevision,
     ModelRole,
@@ -55,20 +54,6 @@ def preference_lock(user_id: int) -> EnginePreference:
     return EnginePreference.objects.select_for_update(no_key=True, of=("self",)).get(
         user_id=user_id
     )
-
-
-def effective_engine(user: User) -> tuple[CatalogModel | None, ModelRevision | None]:
-    """Return the engine that answers this person: own, else the group's, else the organisation's."""
-    preference = preference_of(user)
-    if preference.engine is not None:
-        return preference.engine, preference.revision or preference.engine.current_revision
-    default = (
-        EngineDefault.objects.filter(group__in=user.groups.all()).order_by("group__name").first()
-        or EngineDefault.objects.filter(group__isnull=True).first()
-    )
-    if default is None:
-        return None, None
-    return default.engine, default.engine.current_revision
 
 
 def preference_write(

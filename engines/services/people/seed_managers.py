@@ -13,7 +13,8 @@ from engines.models import LoraAdapter
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.people.adapters import Retraining, retraining_of
-from engines.services.people.preferences import effective_engine, preference_choose, preference_of
+from engines.services.people.engine_choice import effective_engine
+from engines.services.people.preferences import preference_choose, preference_of
 
 
 @dataclass(slots=True)

@@ -36,9 +36,9 @@ from engines.models import (
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.people.adapters import PeftFiles, adapter_add, adapter_import
+from engines.services.people.engine_choice import effective_engine
 from engines.services.people.preferences import (
     Prompts,
-    effective_engine,
     preference_choose,
     preference_lock,
     preference_of,
