@@ -5,24 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import QuerySet
-from django.db.models.functions import Coalesce
 
 from engines.exceptions import ConflictError
 from engines.models import (
     CopyStatus,
-    EngineDefault,
-    EnginePreference,
     Host,
     HostStatus,
-    KnowledgeBase,
     ModelCopy,
     ModelRevision,
 )
 from engines.services.hosts import host_copies_gone, host_lock, host_move
 from migrations_app.models import EmbedRange, Step
+from migrations_app.plans.revision_needs import people_needing
 from migrations_app.serving.load import running_on
 from migrations_app.serving.redis_keys import redis_client
 from migrations_app.states import STEP_FINAL, PlanStatus, StepStatus
@@ -56,15 +51,9 @@ class OnlyHere:
 
 def only_here(host: Host) -> OnlyHere:
     """Return the people and engines that no other active host could serve."""
-    alone = _files_only_on(host)
-    people: set[int] = set()
-    needed: set[int] = set()
-    for revision_id in alone:
-        users = _users_of(revision_id)
-        people |= users
-        needed |= {revision_id} if users else set()
+    needed = people_needing(_files_only_on(host))
     names = ModelRevision.objects.filter(pk__in=needed).values_list("model__model_id", flat=True)
-    return OnlyHere(len(people), sorted(names))
+    return OnlyHere(len(set().union(*needed.values())), sorted(names))
 
 
 def host_drain(host: Host, *, who: str, knowing: bool = False) -> Host:
@@ -121,32 +110,6 @@ def _files_only_on(host: Host) -> list[int]:
     elsewhere = there.filter(host__status=HostStatus.ACTIVE).exclude(host=host)
     mine = there.filter(host=host).exclude(revision__in=elsewhere.values("revision"))
     return list(mine.values_list("revision", flat=True))
-
-
-def _users_of(revision_id: int) -> set[int]:
-    """Return who is answered by a revision, or searches with it."""
-    own = EnginePreference.objects.filter(engine__isnull=False)
-    used = own.annotate(used=Coalesce("revision", "engine__current_revision"))
-    bases = KnowledgeBase.objects.filter(live_index__fingerprint__revision=revision_id)
-    found = [
-        used.filter(used=revision_id).values_list("user", flat=True),
-        bases.filter(owner__isnull=False).values_list("owner", flat=True),
-        User.objects.filter(groups__in=bases.values("group")).values_list("pk", flat=True),
-        *(rows.values_list("pk", flat=True) for rows in _users_by_default(revision_id)),
-    ]
-    active = User.objects.filter(is_active=True)
-    return {pk for rows in found for pk in active.filter(pk__in=rows).values_list("pk", flat=True)}
-
-
-def _users_by_default(revision_id: int) -> list[QuerySet[User]]:
-    """Return those who chose nothing and whose group's or organisation's engine it is."""
-    silent = User.objects.exclude(engine_preference__engine__isnull=False)
-    grouped = EngineDefault.objects.filter(group__isnull=False)
-    rules = EngineDefault.objects.filter(engine__current_revision=revision_id)
-    by_group = silent.filter(groups__in=rules.filter(group__isnull=False).values("group"))
-    if not rules.filter(group__isnull=True).exists():
-        return [by_group]
-    return [by_group, silent.exclude(groups__in=grouped.values("group"))]
 
 
 def _refuse_while_running(host: Host) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TypedDict
 
@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from engines.exceptions import ConflictError, NotFoundError
+from engines.exceptions import ConflictError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
 from engines.services.catalog.copies import clear_unsafe
 from engines.services.catalog.entries import model_get
@@ -23,10 +23,12 @@ from engines.services.catalog.exchange import (
 )
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.catalog.starter import starter_catalog
+from engines.services.hosts import host_named
 from engines.specs import DownloadedModel, ModelInfo
 from migrations_app.controller import SYSTEM
 from migrations_app.models import Plan
 from migrations_app.plans.planning import choose_host, plan_for_file
+from migrations_app.plans.revision_needs import needs_of, require_unneeded
 from migrations_app.plans.transitions import plan_start, request_cancel
 from migrations_app.states import PlanKind, PlanStatus
 
@@ -106,12 +108,19 @@ class ModelLibraryManager:
         return bool(plans)
 
     def delete_model(self, model_id: str, *, actor: User | None = None) -> bool:
-        """Start deleting every host's copy; False when no host has one."""
-        return self._for_each_copy(PlanKind.DELETE, model_id, actor)
+        """Start deleting every host's copy of what nobody needs; False when no host has a copy.
+
+        RevisionNeededError names who needs it when all of it is needed; then nothing is started.
+        """
+        copies = list(_copies_there(model_id))
+        unneeded = [copy for copy in copies if not needs_of(copy.revision)]
+        if copies and not unneeded:
+            require_unneeded(copies[0].revision)
+        return _start_each(PlanKind.DELETE, unneeded, actor)
 
     def verify_model(self, model_id: str, *, actor: User | None = None) -> bool:
         """Start hashing every host's copy again; False when no host has one."""
-        return self._for_each_copy(PlanKind.VERIFY, model_id, actor)
+        return _start_each(PlanKind.VERIFY, _copies_there(model_id), actor)
 
     def clear_unsafe(self, model_id: str, *, host: str | None = None) -> bool:
         """Let copies that crashed an engine be used again, of one host or all; False if there is none."""
@@ -143,19 +152,23 @@ class ModelLibraryManager:
         """Write the starter catalog that SAM ships; entries that are there stay unless ``overwrite``."""
         return catalog_import(starter_catalog(), ImportOptions(overwrite, confirmed))
 
-    def _for_each_copy(self, kind: PlanKind, model_id: str, actor: User | None) -> bool:
-        gone = [CopyStatus.NOT_DOWNLOADED, CopyStatus.DOWNLOADING]
-        there = ModelCopy.objects.filter(revision__model=model_get(model_id))
-        copies = there.exclude(status__in=gone).exclude(host__status=HostStatus.RETIRED)
-        for copy in copies.select_related("revision__model", "host"):
-            _start(kind, copy.revision, copy.host, actor)
-        return copies.exists()
-
 
 @cache
 def get_model_library_manager() -> ModelLibraryManager:
     """Return the one manager of this process; it holds no state."""
     return ModelLibraryManager()
+
+
+def _copies_there(model_id: str) -> QuerySet[ModelCopy]:
+    gone = [CopyStatus.NOT_DOWNLOADED, CopyStatus.DOWNLOADING]
+    there = ModelCopy.objects.filter(revision__model=model_get(model_id))
+    copies = there.exclude(status__in=gone).exclude(host__status=HostStatus.RETIRED)
+    return copies.select_related("revision__model", "host")
+
+
+def _start_each(kind: PlanKind, copies: Iterable[ModelCopy], actor: User | None) -> bool:
+    plans = [_start(kind, copy.revision, copy.host, actor) for copy in copies]
+    return bool(plans)
 
 
 def _start(kind: PlanKind, revision: ModelRevision, host: Host, actor: User | None) -> Plan:
@@ -171,9 +184,7 @@ def _open_plans(model: CatalogModel, kind: PlanKind) -> QuerySet[Plan]:
 
 
 def _host(name: str) -> Host:
-    host = Host.objects.filter(name=name).first()
-    if host is None:
-        raise NotFoundError(f"There is no host {name!r}.")
+    host = host_named(name)
     if host.status != HostStatus.ACTIVE:
         raise ConflictError(f"The host {name} is {host.status}; choose an active one.")
     return host

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.utils import timezone
 
 from engines.exceptions import (
     ConflictError,
@@ -16,7 +15,7 @@ from engines.exceptions import (
     InvalidRequestError,
     SamError,
 )
-from engines.models import CopyStatus, EnginePreference, Host, ModelCopy, ModelRevision
+from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.copies import (
     copy_downloaded,
     copy_mark,
@@ -36,9 +35,8 @@ from engines.transfer.download import download
 from engines.transfer.remote_file import Progress, RemoteFile
 from engines.transfer.verify import Content, verify_file
 from migrations_app.models import Plan
-from migrations_app.plans.housekeeping import retained_index_ids
+from migrations_app.plans.revision_needs import require_unneeded
 from migrations_app.plans.transitions import LeaseLostError, Outcome
-from migrations_app.states import PlanStatus
 from migrations_app.steps.base import DrainingError, StepContext, half, required_host
 
 MIB = 1024 * 1024
@@ -237,12 +235,12 @@ def _never() -> bool:
 
 
 def delete_model(ctx: StepContext) -> Outcome:
-    """Remove a model's file from this host; refused while somebody's engine or a plan needs it.
+    """Remove a model's file from this host; RevisionNeededError while anything needs it.
 
     A folder was put there by somebody, who removes it.
     """
     copy = _copy_of_plan(ctx.plan, required_host(ctx))
-    _refuse_if_needed(copy.revision)
+    require_unneeded(copy.revision)
     path = copy.path
     half(ctx)
     copy_mark(copy, CopyStatus.NOT_DOWNLOADED)
@@ -261,23 +259,3 @@ def _copy_of_plan(plan: Plan, host: Host) -> ModelCopy:
     if plan.to_revision is None:
         raise ConflictError("The plan names no model file; make a new one.")
     return copy_of(plan.to_revision, host)
-
-
-def _refuse_if_needed(revision: ModelRevision) -> None:
-    if EnginePreference.objects.filter(revision=revision).exists():
-        raise ConflictError(f"{revision} is somebody's active engine; migrate them first.")
-    open_plans = Plan.objects.filter(status=PlanStatus.IN_PROGRESS)
-    needed = open_plans.filter(to_revision=revision).exclude(kind="delete").exists()
-    if needed or open_plans.filter(embedder_revision=revision).exclude(kind="delete").exists():
-        raise ConflictError(f"A running plan needs {revision}; wait for it or cancel it.")
-    retained = Plan.objects.filter(
-        status=PlanStatus.COMPLETED, retention_until__gt=timezone.now(), from_revision=revision
-    )
-    embeds = revision.fingerprints.filter(indexes__in=retained_index_ids())
-    if retained.exists() or embeds.exists():
-        raise ConflictError(
-            f"A migration may still be taken back to {revision}; wait until it ends."
-        )
-    live = revision.fingerprints.filter(indexes__live_for__isnull=False).exists()
-    if live:
-        raise ConflictError(f"{revision} embeds live knowledge; re-embed that first.")

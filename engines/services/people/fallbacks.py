@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.contrib.auth.models import User
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.exceptions import InvalidRequestError
@@ -15,7 +18,8 @@ from engines.models import (
     ModelRole,
     PreferenceSnapshot,
 )
-from engines.services.catalog.entries import catalog_visible_to
+from engines.services.catalog.entries import catalog_visible_to, catalog_visible_to_each
+from engines.services.people.engine_choice import with_engine_choice
 
 ANY = "any"
 """How a command names the rule for each engine."""
@@ -53,6 +57,28 @@ def fallbacks_for(user: User, engine: CatalogModel) -> list[ModelRevision]:
         if allowed and revision is not None and revision not in found:
             found.append(revision)
     return found
+
+
+def people_falling_back_to(revisions: Collection[int]) -> QuerySet[User]:
+    """Return the active people whose previous engine may answer them, when that is one of these (keys).
+
+    The reverse of ``fallbacks_for`` for rules that name nothing; what a rule names is in its row.
+    """
+    people = with_engine_choice(User.objects.filter(is_active=True))
+    chosen = OuterRef("chosen_engine")
+    rules = EngineFallback.objects.filter(Q(engine=None) | Q(engine=chosen), answers=None)
+    before = PreferenceSnapshot.objects.filter(user=OuterRef("pk"), engine__isnull=False)
+    last = before.exclude(engine=chosen).order_by("-version")
+    previous = last.values_list(Coalesce("revision", "engine__current_revision"))[:1]
+    offered = catalog_visible_to_each(OuterRef("pk")).exclude(pk=chosen)
+    return (
+        people.filter(Exists(rules), chosen_revision__isnull=False)
+        .annotate(previous_revision=Subquery(previous))
+        .filter(
+            Exists(offered.filter(role=ModelRole.CHAT, revisions=OuterRef("previous_revision"))),
+            previous_revision__in=revisions,
+        )
+    )
 
 
 def incident_note(revision_id: int, answered_by_id: int, reason: str) -> None:

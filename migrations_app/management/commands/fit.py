@@ -16,9 +16,9 @@ from engines.fit.placement import GIB, Placement, longest_context, place
 from engines.fit.qwen3 import qwen3_model
 from engines.gguf.reader import read_header
 from engines.machine import Machine, measure
-from engines.models import Host
 from engines.services.catalog.entries import model_get
 from engines.services.catalog.fit import machine_of, shape_of
+from engines.services.hosts import host_named
 from engines.transfer.hub import resolve_file
 from engines.transfer.model_header import read_remote_header
 from migrations_app.management.console import parse_options
@@ -73,13 +73,10 @@ class Command(FitCommand):
 
 
 def machine_named(host: str | None) -> Machine:
-    """Return this machine, or a host of SAM by its name; CommandError when there is none."""
+    """Return this machine, or a host of SAM by its name; NotFoundError when there is none."""
     if host is None:
         return measure(settings.SAM_MODELS_DIR)
-    row = Host.objects.filter(name=host).first()
-    if row is None:
-        raise CommandError(f"There is no host {host!r}.")
-    return machine_of(row)
+    return machine_of(host_named(host))
 
 
 def _shape(model: str, revision: str) -> ModelShape:
