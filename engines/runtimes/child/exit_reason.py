@@ -6,6 +6,8 @@ import signal
 import threading
 from typing import IO
 
+from engines.runtimes.text.printable import make_printable
+
 FROM_OUTSIDE = frozenset(
     {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 )
@@ -42,8 +44,7 @@ class StderrTail:
         lines = self._bytes.decode("utf-8", "replace").strip().splitlines()
         if not lines:
             return ""
-        words = "".join(letter if letter.isprintable() else " " for letter in lines[-1])
-        return f" (last words: {words[:STDERR_QUOTED]})"
+        return f" (last words: {make_printable(lines[-1], STDERR_QUOTED)})"
 
 
 def ending(code: int) -> str:

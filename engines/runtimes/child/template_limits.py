@@ -9,6 +9,7 @@ from jinja2 import TemplateError
 
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.child.sandbox import cpu_limit, interrupted_after
+from engines.runtimes.text.printable import make_printable
 
 RENDER_SECONDS = 5.0
 KILL_SECONDS = 10
@@ -69,5 +70,4 @@ def checked_prompt(prompt: str) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    words = "".join(sign if sign.isprintable() else " " for sign in str(error))
-    return words[:LONGEST_REASON].rstrip(".") or type(error).__name__
+    return make_printable(error, LONGEST_REASON).rstrip(".") or type(error).__name__

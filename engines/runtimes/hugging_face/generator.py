@@ -16,7 +16,13 @@ from engines.runtimes.child.template_limits import bounded_rendering, checked_pr
 from engines.runtimes.hugging_face.loading import Loaded
 from engines.runtimes.streaming import check_free
 from engines.runtimes.text.families import Family
-from engines.runtimes.text.generation import RANDOM_SEED, Generation, GenerationOptions, Piece
+from engines.runtimes.text.generation import (
+    RANDOM_SEED,
+    Generation,
+    GenerationOptions,
+    Piece,
+    require_answer_room,
+)
 from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.stop_words import TextStream
@@ -90,7 +96,7 @@ class Generator:
     ) -> Generation:
         """Generate; pieces go to ``emit``, their sum and the token ids come back."""
         check_free(options, "transformers")
-        room = self._room(len(prompt), options.max_tokens)
+        room = require_answer_room(len(prompt), self.context_length, options.max_tokens)
         splitter = ReasoningSplitter(self._family.reasoning, opened=opens_reasoning)
         answer = _Answer(self._reader(), TextStream(options.stop), splitter, emit)
         ids = torch.tensor([list(prompt)], device=self._loaded.model.device)
@@ -107,17 +113,6 @@ class Generator:
             logits_processor=[_Penalties(options, len(prompt))],
         )
         return answer.end(len(prompt), was_cancelled=cancelled())
-
-    def _room(self, prompt: int, wanted: int) -> int:
-        if not prompt:
-            raise InvalidRequestError("The prompt is empty; write something to be answered.")
-        room = self.context_length - prompt
-        if room <= 0:
-            raise InvalidRequestError(
-                f"The prompt has {prompt} tokens and the context holds {self.context_length}; "
-                "shorten the prompt or use an engine with a longer context."
-            )
-        return min(wanted, room) if wanted else room
 
     def _config(self, options: GenerationOptions, room: int) -> Any:
         """Everything is set here: what a model's own file recommends does not apply."""

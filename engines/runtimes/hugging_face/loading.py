@@ -18,10 +18,12 @@ from transformers import (
 from transformers.utils import is_flash_attn_2_available
 
 from engines.exceptions import EngineError
+from engines.runtimes.text.printable import make_printable
 
 QUANTIZER = "bitsandbytes"
 UNLOADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError)
 """What transformers raises for a folder it cannot make a model of."""
+LONGEST_REASON = 300
 SAFE = {"local_files_only": True, "trust_remote_code": False}
 """Nothing is fetched, and no code of a model is run."""
 
@@ -90,7 +92,7 @@ def load(path: str, placement: Placement, *, generates: bool) -> Loaded:
         model = kind.from_pretrained(path, config=config, use_safetensors=True, **SAFE, **settings)
     except (*UNLOADABLE, SafetensorError) as error:
         raise EngineError(
-            f"transformers cannot load this model ({type(error).__name__}: {_short(error)}); "
+            f"transformers cannot load this model ({type(error).__name__}: {make_printable(error, LONGEST_REASON)}); "
             "verify its files or choose another model."
         ) from error
     if not placement.quantization:
@@ -156,8 +158,3 @@ def _check_place(model: Any, device: str) -> None:
         raise EngineError(
             f"The model was to be on {device} and is on {model.device}; its memory may be full."
         )
-
-
-def _short(error: Exception) -> str:
-    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
-    return text[:300].strip()

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.llama_cpp.native import LoadedModel
+from engines.runtimes.text.printable import make_printable
 
 LIMITS = LLParserLimits(
     initial_lexer_fuel=200_000,
@@ -147,5 +148,4 @@ def _reason(error: str) -> str:
     if error.startswith(DEAD_END):
         return "no text fits it"
     first = error.partition("\n<non-verbose")[0]
-    words = "".join(sign if sign.isprintable() else " " for sign in first)
-    return words.strip().rstrip(".")[:LONGEST_REASON] or "it is too complex"
+    return make_printable(first, LONGEST_REASON).rstrip(".") or "it is too complex"

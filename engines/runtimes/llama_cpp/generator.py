@@ -24,7 +24,7 @@ from engines.runtimes.llama_cpp.output import Answer
 from engines.runtimes.llama_cpp.sampler import sampler_of
 from engines.runtimes.llama_cpp.scheduler import Lane, Lanes
 from engines.runtimes.text.families import UNKNOWN, Family
-from engines.runtimes.text.generation import GenerationOptions
+from engines.runtimes.text.generation import GenerationOptions, require_answer_room
 from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.stop_words import TextStream
@@ -144,7 +144,7 @@ class Generator:
 
     def begin(self, job: Job, prompt: Prompt, options: GenerationOptions, adapters: Wanted) -> None:
         """Take up an answer; its pieces and its end go to ``job`` while ``proceed`` is called."""
-        room = self._room(len(prompt.tokens), options.max_tokens)
+        room = require_answer_room(len(prompt.tokens), self.context_length, options.max_tokens)
         splitter = ReasoningSplitter(self._family.reasoning, opened=prompt.opens_reasoning)
         answer = Answer(TextStream(options.stop), splitter, job.emit)
         reasoning = prompt.opens_reasoning
@@ -155,17 +155,6 @@ class Generator:
     def proceed(self) -> bool:
         """Compute the next tokens of all answers; False when there are none."""
         return self._lanes.step()
-
-    def _room(self, prompt: int, wanted: int) -> int:
-        if not prompt:
-            raise InvalidRequestError("The prompt is empty; write something to be answered.")
-        room = self.context_length - prompt
-        if room <= 0:
-            raise InvalidRequestError(
-                f"The prompt has {prompt} tokens and the context holds {self.context_length}; "
-                "shorten the prompt or use an engine with a longer context."
-            )
-        return min(wanted, room) if wanted else room
 
 
 def _mark_tokens(model: LoadedModel, family: Family) -> dict[int, bytes]:

@@ -25,6 +25,7 @@ from engines.runtimes.llama_cpp.devices import check_offloaded, place
 from engines.runtimes.llama_cpp.wordpiece import WordPieces
 from engines.runtimes.llama_cpp.wordpiece_vocab import word_pieces_of
 from engines.runtimes.offload import Offload
+from engines.runtimes.text.printable import make_printable
 
 GGML_WARN = 3
 GGML_ERROR = 4
@@ -66,7 +67,7 @@ class NativeLog:
         if "offloaded " in line and " layers" in line:
             self.offloaded = line.split("offloaded ")[1].split(" layers")[0]
         if level == GGML_ERROR and line.strip():
-            self.errors.append(_printable(line.strip()))
+            self.errors.append(make_printable(line, LONGEST_REASON))
         if level in (GGML_WARN, GGML_ERROR):
             sys.stderr.write(line)
 
@@ -74,10 +75,6 @@ class NativeLog:
     def reason(self) -> str:
         """Why the last operation failed, short and printable: it may quote the file."""
         return "; ".join(self.errors) or "no reason given"
-
-
-def _printable(line: str) -> str:
-    return "".join(sign if sign.isprintable() else " " for sign in line)[:LONGEST_REASON]
 
 
 @dataclass(frozen=True)

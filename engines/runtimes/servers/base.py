@@ -25,6 +25,7 @@ from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.streaming import check_thinking, checked_messages
 from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
+from engines.runtimes.text.printable import make_printable
 from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, batches, usable_row
 from engines.specs import EmbeddingSpec
@@ -335,8 +336,7 @@ def _until(
 
 def quoted(text: object) -> str:
     """What a server said, fit to be shown: printable, short."""
-    words = "".join(letter if letter.isprintable() else " " for letter in str(text))
-    return words.strip()[:QUOTED]
+    return make_printable(text, QUOTED)
 
 
 def _single(batch: EmbeddingBatch) -> list[float]:

@@ -191,6 +191,22 @@ def _switch(name: str, given: object) -> bool | None:
     raise InvalidRequestError(f"{name} must be true or false, not {given!r}.")
 
 
+def require_answer_room(prompt: int, context: int, wanted: int) -> int:
+    """Return how many tokens an answer may have beside a prompt of so many; ``wanted`` is 0 for all.
+
+    Raises InvalidRequestError for an empty prompt, and for one that fills the context.
+    """
+    if not prompt:
+        raise InvalidRequestError("The prompt is empty; write something to be answered.")
+    room = context - prompt
+    if room <= 0:
+        raise InvalidRequestError(
+            f"The prompt has {prompt} tokens and the context holds {context}; "
+            "shorten the prompt or use an engine with a longer context."
+        )
+    return min(wanted, room) if wanted else room
+
+
 def _owner(given: object) -> str:
     if isinstance(given, str):
         return given

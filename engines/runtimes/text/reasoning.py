@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 
 from engines.runtimes.text.generation import Piece
+from engines.runtimes.text.marks import split_undecided
 
 
 class _Place(enum.Enum):
@@ -65,18 +66,12 @@ class ReasoningSplitter:
             shown = self._piece(before.rstrip(), is_reasoning=True)
             self._at_start = True
             return shown
-        keep = 0 if last else self._undecided()
-        size = len(self._held) - keep
-        text, self._held = self._held[:size], self._held[size:]
+        text, self._held = (
+            (self._held, "")
+            if last
+            else split_undecided(self._held, [self._close], with_space=True)
+        )
         return self._piece(text, is_reasoning=True)
-
-    def _undecided(self) -> int:
-        """Length of the end that may belong to the closing mark: white space and a part of it."""
-        text = self._held
-        for size in range(min(len(self._close) - 1, len(text)), 0, -1):
-            if self._close.startswith(text[-size:]):
-                return len(text) - len(text[:-size].rstrip())
-        return len(text) - len(text.rstrip())
 
     def _piece(self, text: str, *, is_reasoning: bool) -> list[Piece]:
         if self._at_start:

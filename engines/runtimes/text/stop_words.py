@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 from collections.abc import Sequence
 
+from engines.runtimes.text.marks import split_undecided
+
 
 class TextStream:
     """Joins pieces of UTF-8 and ends at the first stop word.
@@ -34,17 +36,5 @@ class TextStream:
         if found:
             self.stopped = True
             return self._held[: min(found)]
-        keep = 0 if last else self._undecided()
-        shown, self._held = (
-            self._held[: len(self._held) - keep],
-            self._held[len(self._held) - keep :],
-        )
+        shown, self._held = (self._held, "") if last else split_undecided(self._held, self._stop)
         return shown
-
-    def _undecided(self) -> int:
-        """Length of the longest end that a stop word begins with."""
-        longest = max(map(len, self._stop), default=1) - 1
-        for size in range(min(longest, len(self._held)), 0, -1):
-            if any(word.startswith(self._held[-size:]) for word in self._stop):
-                return size
-        return 0

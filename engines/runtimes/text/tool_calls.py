@@ -9,6 +9,7 @@ from typing import Any
 
 from engines.runtimes.text.families import ToolFormat
 from engines.runtimes.text.generation import Piece, ToolCall
+from engines.runtimes.text.marks import split_undecided
 
 LONGEST_CALL = 1_000_000
 """Characters; what is longer is text."""
@@ -62,12 +63,12 @@ class ToolCallReader:
             before = self._held[:at].rstrip()
             self._held = self._held[at + len(self._inside) :]
             return self._text(before), True
-        keep = 0 if last else self._undecided()
         if last and self._called:
             self._held = self._held.rstrip()
         text, self._held = (
-            self._held[: len(self._held) - keep],
-            self._held[len(self._held) - keep :],
+            (self._held, "")
+            if last
+            else split_undecided(self._held, self._openings, with_space=True)
         )
         return self._text(text), False
 
@@ -111,18 +112,6 @@ class ToolCallReader:
         if not isinstance(given, dict):
             return None
         return ToolCall(name, json.dumps(given, ensure_ascii=False))
-
-    def _undecided(self) -> int:
-        """Length of the end that may belong to a call: white space and the beginning of a mark."""
-        text = self._held
-        sizes = [
-            size
-            for mark in self._openings
-            for size in range(1, min(len(mark), len(text) + 1))
-            if text.endswith(mark[:size])
-        ]
-        size = max(sizes, default=0)
-        return len(text) - len(text[: len(text) - size].rstrip())
 
     def _text(self, text: str) -> list[Piece]:
         if text:
