@@ -17,6 +17,7 @@ from engines.models import (
 )
 from engines.services.hosts import host_copies_gone, host_lock, host_move
 from migrations_app.models import EmbedRange, Step
+from migrations_app.plans.lease_owners import owned_on
 from migrations_app.plans.revision_needs import people_needing
 from migrations_app.serving.load import running_on
 from migrations_app.serving.redis_keys import redis_client
@@ -115,9 +116,8 @@ def _files_only_on(host: Host) -> list[int]:
 def _refuse_while_running(host: Host) -> None:
     started = Step.objects.filter(host=host, plan__status=PlanStatus.IN_PROGRESS)
     steps = started.exclude(status__in=STEP_FINAL).count()
-    ranges = EmbedRange.objects.filter(
-        owner__startswith=f"{host.name}:", status=StepStatus.IN_PROGRESS
-    ).count()
+    held = EmbedRange.objects.filter(owned_on(host.name), status=StepStatus.IN_PROGRESS)
+    ranges = held.count()
     requests = running_on(redis_client(settings.REDIS_URL), host.name)
     if steps or ranges or requests:
         raise ConflictError(

@@ -10,17 +10,27 @@ from django.utils import timezone
 from redis import Redis
 
 from engines.exceptions import ConflictError
-from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
+from engines.models import (
+    CatalogModel,
+    CopyStatus,
+    Fingerprint,
+    Host,
+    HostStatus,
+    ModelCopy,
+    ModelRevision,
+)
 from engines.services.hosts import host_join, hosts_lose
 from migrations_app.controller import get_migration_controller
 from migrations_app.hosts import host_drain, host_retire
 from migrations_app.library import get_model_library_manager
-from migrations_app.models import Plan
+from migrations_app.models import EmbedRange, Plan
 from migrations_app.plans.planning import choose_host, plan_rollback
 from migrations_app.plans.transitions import Outcome, claim_step, finish_step, request_cancel
 from migrations_app.serving.load import hold
 from migrations_app.states import PlanKind
+from tests.knowledge.world import make_base, make_space
 from tests.worker.plans import first_step, make_host, make_plan
+from worker.process.identity import new_owner
 from worker.sweeper import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -109,6 +119,32 @@ def test_a_host_is_retired_once_all_has_ended(host: Host, redis_client: Redis, w
         finish_step(claim, Outcome("Done."))
     assert host_retire(host, who="oscar").status == "retired"
     assert host_retire(host, who="oscar").events.count() == 2
+
+
+def test_a_range_of_a_process_holds_its_host_and_no_other_of_a_similar_name(host: Host) -> None:
+    """A host embeds ranges of other hosts' plans: only the owner's name tells whose process does it."""
+    step = first_step(make_plan(PlanKind.MIGRATE, make_host("other")))
+    base = make_base(User.objects.create(username="ada"), make_space("space"))
+    held = EmbedRange.objects.create(
+        step=step,
+        base=base,
+        fingerprint=Fingerprint.objects.get(),
+        first_id=1,
+        last_id=2,
+        status="in_progress",
+        owner=new_owner(),
+    )
+    similar = make_host(f"{host.name}-2")
+    for each in (host, similar):
+        drained(each)
+
+    assert host_retire(similar, who="oscar").status == "retired"
+    with pytest.raises(ConflictError, match=f"{host.name} still has 0 steps .* 1 ranges to embed"):
+        host_retire(host, who="oscar")
+    host.refresh_from_db()
+    assert host.status == "draining"
+    EmbedRange.objects.filter(pk=held.pk).update(status="completed", owner="")
+    assert host_retire(host, who="oscar").status == "retired"
 
 
 def test_a_cancelled_plan_does_not_hold_a_host(host: Host) -> None:
