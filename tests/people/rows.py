@@ -41,6 +41,7 @@ class Person:
     has_preference: bool = True
     groups: frozenset[int] = frozenset()
     active: bool = True
+    superuser: bool = False
     before: tuple[tuple[int | None, int | None], ...] = ()
     """Snapshots, oldest first, as (engine, pinned revision)."""
     base: int | None = None
@@ -58,6 +59,8 @@ class Rows:
     """What answers, by engine or ANY_ENGINE; None is the previous engine."""
     hidden: frozenset[int] = frozenset()
     """Engines that are not published."""
+    reserved: dict[int, int] = field(default_factory=dict)
+    """Engines that are offered to one group only."""
     group_bases: dict[int, int] = field(default_factory=dict)
     """The space of a group's base, as a revision."""
 
@@ -94,6 +97,8 @@ def _make(rows: Rows) -> Made:
         )
     for group, space in rows.group_bases.items():
         _base(KnowledgeBase(group=groups[group], name="shared"), revisions[space])
+    for number, group in rows.reserved.items():
+        engines[number].allowed_groups.set(g for g in [groups[group]] if g is not None)
     made = Made([], engines, revisions)
     for number, person in enumerate(rows.people):
         made.people.append(_person(number, person, made, groups))
@@ -123,7 +128,9 @@ def _revision(model: CatalogModel, number: int) -> ModelRevision:
 
 
 def _person(number: int, person: Person, made: Made, groups: list[Group | None]) -> User:
-    user = User.objects.create(username=f"person-{number}", is_active=person.active)
+    user = User.objects.create(
+        username=f"person-{number}", is_active=person.active, is_superuser=person.superuser
+    )
     user.groups.set(group for g in person.groups if (group := groups[g]) is not None)
     if person.has_preference:
         engine, revision = _choice(person.engine, person.pinned, made)
@@ -166,6 +173,7 @@ _people = st.builds(
     has_preference=st.booleans(),
     groups=st.frozensets(st.integers(0, len(GROUPS) - 1)),
     active=st.sampled_from([True, True, False]),
+    superuser=st.sampled_from([False, False, True]),
     before=st.lists(st.tuples(_maybe(_engines), _maybe(_revisions)), max_size=3).map(tuple),
     base=_maybe(_revisions),
 )
@@ -184,5 +192,6 @@ any_rows = st.builds(
         _names_another
     ),
     hidden=st.frozensets(_engines, max_size=1),
+    reserved=st.dictionaries(_engines, st.integers(0, len(GROUPS) - 1), max_size=2),
     group_bases=st.dictionaries(st.integers(0, len(GROUPS) - 1), _revisions, max_size=2),
 )

@@ -7,16 +7,22 @@ from dataclasses import replace
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 
 from engines.exceptions import NotFoundError
 from engines.models import CopyStatus, EngineFallback, Host, ModelCopy, ModelRevision
 from engines.services.people.bindings import request_binding
-from engines.services.people.engine_choice import effective_engine, people_answered_by
+from engines.services.people.engine_choice import (
+    effective_engine,
+    people_answered_by,
+    with_engine_choice,
+)
 from engines.services.people.fallbacks import fallbacks_for, people_falling_back_to
 from migrations_app.plans.revision_needs import people_needing
 from migrations_app.serving import hosts
+from tests.knowledge.test_query_plans import nodes
 from tests.people.rows import GROUPS, ORGANISATION, Made, Person, Rows, any_rows, made
 
 pytestmark = pytest.mark.django_db
@@ -82,9 +88,27 @@ def test_each_way_to_an_engine_is_the_same_in_every_form(name: str) -> None:
         compare_all_forms(world)
 
 
+def test_one_person_among_many_costs_what_their_own_rows_cost(db: None) -> None:
+    """Of every request it is asked, and of everybody at once when a host goes."""
+    with made(Rows((Person(groups=frozenset({A})),), defaults={A: 1, ORGANISATION: 2})) as world:
+        many = User.objects.bulk_create(User(username=f"other-{n}") for n in range(5000))
+        group = world.people[0].groups.get()
+        members = User.groups.through
+        members.objects.bulk_create(members(user=user, group=group) for user in many)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE auth_user, auth_user_groups, engines_enginedefault")
+        one = with_engine_choice(User.objects.filter(pk=world.people[0].pk))
+
+        [plan] = json.loads(one.explain(format="json", analyze=True))
+
+    found = list(nodes(plan["Plan"]))
+    assert {"auth_user", "auth_user_groups"} <= {node.get("Relation Name") for node in found}
+    assert max(node["Actual Rows"] for node in found) <= len(GROUPS)
+
+
 @given(any_rows)
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -21,8 +21,9 @@ def catalog_visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Catal
 def catalog_visible_to_each(person: OuterRef) -> QuerySet[CatalogModel]:
     """Return the same for a subquery about many people, of whom ``person`` is the key."""
     staff = User.objects.filter(pk=person, is_superuser=True)
-    allowed = Q(allowed_groups__isnull=True) | Q(allowed_groups__user=person)
-    return CatalogModel.objects.filter(Q(Exists(staff)) | Q(allowed, published=True))
+    reserved = CatalogModel.allowed_groups.through.objects.filter(catalogmodel=OuterRef("pk"))
+    allowed = ~Exists(reserved) | Exists(reserved.filter(group__user=OuterRef(person)))
+    return CatalogModel.objects.filter(Exists(staff) | Q(allowed, published=True))
 
 
 def model_get(model_id: str) -> CatalogModel:

@@ -19,7 +19,7 @@ from collections.abc import Collection
 from typing import Any, TypedDict
 
 from django.contrib.auth.models import Group, User
-from django.db.models import BigIntegerField, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django_stubs_ext import WithAnnotations
 
@@ -57,7 +57,11 @@ class Choice(TypedDict):
 
 def with_engine_choice(people: QuerySet[User]) -> QuerySet[WithAnnotations[User, Choice]]:
     """Add to each person the keys of the engine and the revision that answer them."""
-    defaults = EngineDefault.objects.filter(Q(group=None) | Q(group__user=OuterRef("pk")))
+    # Not by a join: for a host's drain this is asked of everybody, and each looks up their few groups.
+    mine = User.groups.through.objects.filter(
+        user=OuterRef(OuterRef("pk")), group=OuterRef("group")
+    )
+    defaults = EngineDefault.objects.filter(Q(group=None) | Exists(mine))
     first = defaults.order_by(F("group__name").asc(nulls_last=True)).values("engine")[:1]
     current = CatalogModel.objects.filter(pk=OuterRef("chosen_engine")).values("current_revision")
     return people.annotate(
@@ -82,13 +86,23 @@ def _choice_of(user: Given) -> QuerySet[WithAnnotations[User, Choice]]:
     return with_engine_choice(User.objects.filter(pk=user)).only("pk")
 
 
+@Composed
+def _engine(key: Given) -> QuerySet[CatalogModel]:
+    return CatalogModel.objects.filter(pk=key)
+
+
+@Composed
+def _revision(key: Given) -> QuerySet[ModelRevision]:
+    return ModelRevision.objects.filter(pk=key)
+
+
 def effective_engine(user: User) -> tuple[CatalogModel | None, ModelRevision | None]:
     """Return what answers this person, active or not; without any engine both are None."""
     choice: Any = _choice_of.first(user.pk)
     if choice is None:
         return None, None
-    engine = CatalogModel.objects.filter(pk=choice.chosen_engine).first()
-    revision = ModelRevision.objects.filter(pk=choice.chosen_revision).first()
+    engine = _engine.first(choice.chosen_engine)
+    revision = _revision.first(choice.chosen_revision)
     if revision is not None and engine is not None and revision.model_id == engine.pk:
         revision.model = engine
     return engine, revision
