@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.db.models import ForeignKey
 from engines.models import CatalogModel, Fingerprint, ModelRevision, VectorIndex
 from migrations_app.hosts import HostNeededError, host_drain
 from migrations_app.library import get_model_library_manager
-from migrations_app.models import Plan
+from migrations_app.models import Plan, Step
 from migrations_app.plans.revision_needs import (
     IN_MEMORY,
     Reason,
@@ -21,6 +22,7 @@ from migrations_app.plans.revision_needs import (
     needs_of,
     require_unneeded,
 )
+from migrations_app.steps.settle import settle
 from tests.people.uses import CASES, DECIDED, Scene
 from tests.plans.hash_world import all_rows
 
@@ -102,19 +104,36 @@ def test_every_foreign_key_that_leads_to_a_revision_is_decided() -> None:
     assert {reason for case in CASES.values() for reason in case.reasons} == set(Reason)
 
 
-def test_a_plan_does_not_keep_in_memory_what_it_leaves(scene: Scene) -> None:
-    """Settling asks while its own plan still runs; another person's plan counts."""
-    plan = scene.plan(from_revision=scene.revision)
-
-    assert is_needed(scene.revision, IN_MEMORY) is True
-    assert is_needed(scene.revision, IN_MEMORY, apart_from=plan) is False
-    Plan.objects.create(
-        kind="migrate",
-        user=User.objects.create(username="bob"),
-        status="in_progress",
-        to_revision=scene.revision,
+@pytest.mark.parametrize("somebody_comes", [False, True])
+def test_settling_leaves_in_memory_what_another_open_plan_needs(
+    scene: Scene, somebody_comes: bool
+) -> None:
+    """Its own plan still runs, and leaves the engine; the other person's is about to use it."""
+    plan = scene.plan(
+        from_revision=scene.revision, to_engine=scene.other.model, to_revision=scene.other
     )
-    assert is_needed(scene.revision, IN_MEMORY, apart_from=plan) is True
+    if somebody_comes:
+        bob = User.objects.create(username="bob")
+        Plan.objects.create(
+            kind="migrate", user=bob, status="in_progress", to_revision=scene.revision
+        )
+    ctx: Any = SimpleNamespace(plan=plan, step=Step(kind="settle"), host=scene.host, live=Calls())
+
+    sentence = settle(ctx).sentence
+
+    unloads = [("unload", scene.revision.pk)] if not somebody_comes else []
+    assert ctx.live.made == [("warm", scene.other.pk), *unloads]
+    assert ("stays for others" in sentence) is somebody_comes
+
+
+class Calls:
+    """The live requests that a step makes, as (kind, revision)."""
+
+    def __init__(self) -> None:
+        self.made: list[tuple[str, int]] = []
+
+    def call(self, kind: str, payload: dict[str, int], **_options: object) -> None:
+        self.made.append((kind, payload["revision_id"]))
 
 
 @pytest.mark.parametrize(
