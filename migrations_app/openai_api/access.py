@@ -13,8 +13,8 @@ from engines.db.prepared import Composed, Given
 from engines.exceptions import HostUnavailableError
 from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, ModelRole
 from engines.services.catalog.entries import catalog_visible_to
+from engines.services.engine_choice import effective_engine
 from engines.services.knowledge.fingerprints import embedder_of
-from engines.services.people.engine_choice import effective_engine
 from engines.services.people.usage import quota_check, today, with_quota
 from migrations_app.openai_api.errors import NOT_FOUND, UNAUTHORIZED, RefusedError
 

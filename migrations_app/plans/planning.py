@@ -27,8 +27,8 @@ from engines.models import (
 from engines.services.catalog.entries import catalog_visible_to, model_get
 from engines.services.catalog.fit import fit_side_by_side, machine_of
 from engines.services.catalog.resolving import pinned_revision
+from engines.services.engine_choice import effective_engine
 from engines.services.hosts import LEAVING
-from engines.services.people.engine_choice import effective_engine
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
 from migrations_app.plans.preview import preview_of

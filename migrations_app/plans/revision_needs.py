@@ -53,7 +53,7 @@ from engines.models import (
     ModelRevision,
     PreferenceSnapshot,
 )
-from engines.services.people.engine_choice import people_answered_by
+from engines.services.engine_choice import people_answered_by
 from engines.services.people.fallbacks import people_falling_back_to
 from migrations_app.models import EmbedRange, IndexSwitch, Plan
 from migrations_app.plans.housekeeping import retained_plans
@@ -245,10 +245,11 @@ _USES: dict[Reason, _Use] = {
 
 def needs_of(revision: ModelRevision, reasons: Iterable[Reason] = Reason) -> list[Need]:
     """Return what needs a revision, of the reasons that count for the caller, in their order."""
+    wanted = frozenset(reasons)
     found = []
-    for reason in Reason:
-        rows = _USES[reason].rows([revision.pk]) if reason in set(reasons) else None
-        if rows is not None and rows.exists():
+    for reason in (reason for reason in Reason if reason in wanted):
+        rows = _USES[reason].rows([revision.pk])
+        if rows.exists():
             found.append(Need(reason, _USES[reason].words(rows)))
     return found
 

@@ -16,7 +16,7 @@ from django.contrib.auth.models import User
 from redis.exceptions import RedisError
 
 from engines.exceptions import HostUnavailableError, SamError
-from engines.services.people.engine_choice import effective_engine
+from engines.services.engine_choice import effective_engine
 from engines.services.people.fallbacks import fallbacks_for
 from migrations_app.serving.hosts import hosts_for
 from migrations_app.serving.redis_keys import redis_client

@@ -25,8 +25,8 @@ from engines.models import (
     ModelRevision,
 )
 from engines.services.catalog.copies import refuse_unsafe
+from engines.services.engine_choice import effective_engine, with_engine_choice
 from engines.services.hosts import present_hosts
-from engines.services.people.engine_choice import effective_engine, with_engine_choice
 from migrations_app.serving.load import engine_mark, place
 
 Row = TypeVar("Row")

@@ -12,13 +12,14 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 
 from engines.exceptions import NotFoundError
-from engines.models import CopyStatus, EngineFallback, Host, ModelCopy, ModelRevision
-from engines.services.people.bindings import request_binding
-from engines.services.people.engine_choice import (
+from engines.models import CatalogModel, CopyStatus, EngineFallback, Host, ModelCopy, ModelRevision
+from engines.services.engine_choice import (
     effective_engine,
     people_answered_by,
+    people_using,
     with_engine_choice,
 )
+from engines.services.people.bindings import request_binding
 from engines.services.people.fallbacks import fallbacks_for, people_falling_back_to
 from migrations_app.plans.revision_needs import people_needing
 from migrations_app.serving import hosts
@@ -132,6 +133,11 @@ def compare_all_forms(world: Made) -> None:
     one_by_one = {(user.pk, key) for key in keys for user in people_answered_by([key])}
 
     assert set(at_once) == one_by_one == forward
+    for each in world.engines:
+        active = (user for user in world.people if user.is_active)
+        assert set(people_using(CatalogModel.objects.filter(pk=each.pk))) == {
+            user for user in active if effective_engine(user)[0] == each
+        }
     for user in world.people:
         engine, revision = effective_engine(user)
         copies = hosts._active_engine_on(on_hosts, user.pk)

@@ -23,12 +23,12 @@ from engines.models import (
     VectorIndex,
 )
 from engines.runtimes.base import EmbeddingBatch
+from engines.services.engine_choice import effective_engine, engine_of_group
 from engines.services.knowledge.chunking import chunk_text
 from engines.services.knowledge.embeddings import embed_texts, missing_hashes
 from engines.services.knowledge.fingerprints import known_fingerprint
 from engines.services.knowledge.hooks import knowledge_changed
 from engines.services.knowledge.indexes import index_for
-from engines.services.people.engine_choice import effective_engine, engine_of_group
 from engines.services.people.preferences import preference_lock
 
 MAX_TEXT_BYTES = 50_000_000

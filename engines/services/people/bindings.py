@@ -10,7 +10,7 @@ from functools import lru_cache
 from engines.db.cursors import prepared_cursor
 from engines.exceptions import NotFoundError
 from engines.models import CatalogModel, ModelCopy, ModelRevision, VectorIndex
-from engines.services.people.engine_choice import CHOICE_SQL
+from engines.services.engine_choice import CHOICE_SQL
 from engines.services.people.preferences import Prompts
 
 KEPT = 256

@@ -19,7 +19,7 @@ from engines.models import (
     PreferenceSnapshot,
 )
 from engines.services.catalog.entries import catalog_visible_to, catalog_visible_to_each
-from engines.services.people.engine_choice import with_engine_choice
+from engines.services.engine_choice import with_engine_choice
 
 ANY = "any"
 """How a command names the rule for each engine."""

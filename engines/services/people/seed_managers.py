@@ -12,8 +12,8 @@ from engines.exceptions import InvalidRequestError, NotFoundError
 from engines.models import LoraAdapter
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.catalog.resolving import pinned_revision
+from engines.services.engine_choice import effective_engine
 from engines.services.people.adapters import Retraining, retraining_of
-from engines.services.people.engine_choice import effective_engine
 from engines.services.people.preferences import preference_choose, preference_of
 
 

@@ -35,8 +35,8 @@ from engines.models import (
 )
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.catalog.resolving import pinned_revision
+from engines.services.engine_choice import effective_engine
 from engines.services.people.adapters import PeftFiles, adapter_add, adapter_import
-from engines.services.people.engine_choice import effective_engine
 from engines.services.people.preferences import (
     Prompts,
     preference_choose,

@@ -11,7 +11,7 @@ from django.core.management.base import CommandError, CommandParser
 
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.catalog.resolving import pinned_revision
-from engines.services.people.engine_choice import effective_engine
+from engines.services.engine_choice import effective_engine
 from engines.services.people.preferences import (
     PROMPT_FIELDS,
     preference_choose,

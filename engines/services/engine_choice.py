@@ -8,7 +8,7 @@ chose it is not given a default in its place.
 - ``effective_engine``: one person, as rows.
 - ``with_engine_choice``: many people, as a queryset to filter or to embed.
 - ``CHOICE_SQL``: one active person, for a handwritten statement that asks more about them at once.
-- ``people_answered_by``: the reverse, whom some revisions answer.
+- ``people_answered_by`` and ``people_using``: the reverse, whom some revisions answer, or some engines.
 
 ``tests/people/test_engine_choice.py`` holds the forms together over random rows.
 """
@@ -79,6 +79,12 @@ def people_answered_by(
     """Return the people whom these revisions (keys) answer; those who may sign in, or the others."""
     people = with_engine_choice(User.objects.filter(is_active=active))
     return people.filter(chosen_revision__in=revisions)
+
+
+def people_using(engines: QuerySet[CatalogModel]) -> QuerySet[WithAnnotations[User, Choice]]:
+    """Return the active people whose choice is one of these engines, whatever its revision."""
+    people = with_engine_choice(User.objects.filter(is_active=True))
+    return people.filter(chosen_engine__in=engines)
 
 
 @Composed
