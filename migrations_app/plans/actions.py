@@ -68,7 +68,8 @@ def _not_roll_back(plan: Plan) -> str:
         return "" if is_switched(plan) else "Nothing is switched yet; cancel the plan instead."
     if plan.retention_until is not None and plan.retention_until < timezone.now():
         return "The old index was let go when its retention ended; migrate instead."
-    later = _moving_the_same(plan).filter(finished_at__gt=plan.finished_at).first()
+    since = plan.finished_at or plan.created_at
+    later = _moving_the_same(plan).filter(finished_at__gt=since).first()
     if later is not None:
         return f"A later plan ({later.pk}) came after it; roll that one back first."
     return ""

@@ -299,7 +299,9 @@ def test_the_bound_is_that_of_a_fair_coin(losses: int, wins: int, probability: f
     assert sign_test(losses, wins) == pytest.approx(probability, abs=1e-4)
 
 
-@pytest.mark.parametrize("text", ["word " * 100, "文" * 500, "short", "x" * 161 + " y", "x" * 165 + " " + "y" * 5])
+@pytest.mark.parametrize(
+    "text", ["word " * 100, "文" * 500, "short", "x" * 161 + " y", "x" * 165 + " " + "y" * 5]
+)
 def test_a_question_is_a_part_of_its_passage(text: str) -> None:
     asked = middle_of(text)
 

@@ -1,0 +1,413 @@
+"""What is left after the point of no return is housekeeping: it holds nobody, and every plan has an end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+from redis import Redis
+
+from engines.exceptions import ConflictError, HostUnavailableError
+from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
+from migrations_app.controller import MigrationController
+from migrations_app.models import Plan, Step
+from migrations_app.plans.actions import legal_actions
+from migrations_app.plans.planning import plan_rollback
+from migrations_app.plans.stuck_steps import PATIENCE, free_stuck_steps
+from migrations_app.plans.transitions import (
+    MAX_FAILURES,
+    Claim,
+    LeaseLostError,
+    Outcome,
+    claim_step,
+    fail_step,
+    finish_step,
+    release_step,
+)
+from migrations_app.states import ACTIONS_OF, PlanAction, PlanKind, PlanStatus, StepStatus
+from tests.plans.test_host_care import make_copy
+from tests.worker.plans import make_host, make_plan, story
+from worker.sweeper import sweep
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LONG_AGO = timezone.now() - timedelta(days=1)
+controller = MigrationController()
+
+
+@pytest.fixture
+def host(redis_client: Redis) -> Host:
+    return make_host()
+
+
+def switched(host: Host, kind: PlanKind = PlanKind.MIGRATE) -> Plan:
+    """A plan of Ada that stands before its housekeeping."""
+    ada, _ = User.objects.get_or_create(username="ada")
+    plan = make_plan(kind, host)
+    Plan.objects.filter(pk=plan.pk).update(
+        user=ada, retention_until=timezone.now() + timedelta(days=1)
+    )
+    last = plan.steps.order_by("position").last()
+    assert last is not None
+    plan.steps.exclude(pk=last.pk).update(status=StepStatus.COMPLETED)
+    Step.objects.filter(pk=last.pk).update(ready_at=timezone.now())
+    plan.refresh_from_db()
+    return plan
+
+
+def last_step(plan: Plan) -> Step:
+    return plan.steps.order_by("-position")[0]
+
+
+def claimed(plan: Plan) -> Claim:
+    claim = claim_step(last_step(plan).pk, "a worker")
+    assert claim is not None
+    return claim
+
+
+def test_housekeeping_that_fails_six_times_ends_the_plan_with_a_warning(host: Host) -> None:
+    plan = switched(host)
+    for _ in range(MAX_FAILURES):
+        release_step(claimed(plan), why="The engine does not load.", failed=True)
+
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.COMPLETED
+    assert plan.warning == (
+        "The switch is done; the step settle after it was left out: The engine does not load."
+    )
+    assert last_step(plan).status == StepStatus.FAILED
+    assert plan.events.order_by("pk").last().why == plan.warning  # type: ignore[union-attr]
+    assert legal_actions(plan) == [PlanAction.ROLL_BACK]
+
+
+def test_housekeeping_that_cannot_succeed_ends_the_plan_with_a_warning(host: Host) -> None:
+    plan = switched(host, PlanKind.ROLLBACK)
+
+    fail_step(claimed(plan), error="The file is gone.")
+
+    plan.refresh_from_db()
+    assert (plan.status, plan.error_message) == (PlanStatus.COMPLETED, "")
+    assert "resettle after it was left out: The file is gone." in plan.warning
+    assert legal_actions(plan) == []
+
+
+@pytest.mark.parametrize("status", ["pending", "needs_operator", "in_progress"])
+def test_a_switched_plan_can_be_abandoned_and_its_worker_is_sent_away(
+    host: Host, status: str
+) -> None:
+    plan = switched(host)
+    claim = claimed(plan) if status == "in_progress" else None
+    plan.steps.filter(pk=last_step(plan).pk).update(status=status)
+    assert PlanAction.ABANDON in legal_actions(plan)
+
+    controller.abandon_migration(plan.pk)
+
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.COMPLETED
+    assert plan.warning.startswith("What follows the switch was abandoned")
+    if claim is not None:
+        with pytest.raises(LeaseLostError):
+            finish_step(claim, Outcome("Too late."))
+    assert last_step(plan).status == StepStatus.CANCELLED
+
+
+def test_abandoning_before_the_switch_still_cancels_only_what_waits(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+
+    with pytest.raises(ConflictError, match=r"cancel it instead\. What can be done: cancel, move"):
+        controller.abandon_migration(plan.pk)
+
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.IN_PROGRESS
+    plan.steps.filter(position=0).update(status=StepStatus.NEEDS_OPERATOR)
+    controller.abandon_migration(plan.pk)
+    plan.refresh_from_db()
+    assert (plan.status, plan.warning) == (PlanStatus.CANCELLED, "")
+
+
+def test_a_plan_is_taken_back_although_its_housekeeping_never_ended(host: Host) -> None:
+    plan = switched(host)
+
+    back = Plan.objects.get(pk=controller.roll_back_migration(plan.pk))
+
+    plan.refresh_from_db()
+    assert (plan.status, back.status) == (PlanStatus.COMPLETED, PlanStatus.IN_PROGRESS)
+    assert plan.warning == "What follows the switch was left out: the plan is taken back."
+    kinds = list(back.steps.order_by("position").values_list("kind", flat=True))
+    assert kinds == ["fetch_engine", "catch_up", "probe_back", "cut_back", "resettle"]
+
+
+def test_a_way_back_that_cannot_be_placed_changes_nothing(host: Host) -> None:
+    plan = switched(host)
+    Host.objects.update(status=HostStatus.LOST)
+
+    with pytest.raises(HostUnavailableError):
+        controller.roll_back_migration(plan.pk)
+
+    plan.refresh_from_db()
+    assert (plan.status, plan.warning) == (PlanStatus.IN_PROGRESS, "")
+    assert Plan.objects.count() == 1
+
+
+def test_a_plan_before_its_switch_is_not_rolled_back(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+
+    with pytest.raises(ConflictError, match="Nothing is switched yet; cancel the plan instead"):
+        controller.roll_back_migration(plan.pk)
+
+    plan.refresh_from_db()
+    assert (plan.status, Plan.objects.count()) == (PlanStatus.IN_PROGRESS, 1)
+
+
+def test_the_database_keeps_warnings_to_plans_that_were_completed(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Plan.objects.filter(pk=plan.pk).update(warning="Something was left out.")
+
+
+@pytest.mark.parametrize("status", PlanStatus)
+def test_only_what_the_table_names_is_offered(host: Host, status: PlanStatus) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    Plan.objects.filter(pk=plan.pk).update(status=status)
+    plan.refresh_from_db()
+
+    assert set(legal_actions(plan)) <= set(ACTIONS_OF[status])
+
+
+# --- moving, and hosts that are lost -----------------------------------------------------------
+
+
+def lose(host: Host, *, for_how_long: timedelta = PATIENCE * 2) -> None:
+    silent_since = timezone.now() - for_how_long
+    Host.objects.filter(pk=host.pk).update(status=HostStatus.LOST, last_seen=silent_since)
+
+
+def test_a_plan_moves_to_another_host_before_its_switch(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    plan.steps.filter(position=0).update(status=StepStatus.NEEDS_OPERATOR, failures=6)
+    other = make_host("other")
+
+    controller.move_migration(plan.pk)
+
+    plan.refresh_from_db()
+    first = plan.steps.order_by("position")[0]
+    assert (plan.host, first.host, first.status, first.failures) == (other, other, "pending", 0)
+    assert set(plan.steps.filter(host__isnull=False).values_list("host__name", flat=True)) == {
+        "other"
+    }
+    assert first.events.order_by("pk").last().why.startswith("Moved from ")  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [("nowhere", "no host 'nowhere'"), ("leaving", "is draining"), ("", "on .* already")],
+)
+def test_a_plan_does_not_move_where_nothing_may_go(host: Host, name: str, sentence: str) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    make_host("leaving", status=HostStatus.DRAINING)
+
+    with pytest.raises(Exception, match=sentence):
+        controller.move_migration(plan.pk, name or host.name)
+
+    plan.refresh_from_db()
+    assert plan.host == host
+
+
+def test_a_plan_whose_step_is_held_does_not_move(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    make_host("other")
+    claim = claim_step(plan.steps.order_by("position")[0].pk, "a worker")
+    assert claim is not None
+
+    with pytest.raises(ConflictError, match="holds one of its steps; wait until it ends"):
+        controller.move_migration(plan.pk)
+
+    assert PlanAction.MOVE not in legal_actions(plan)
+    finish_step(claim, Outcome("Done."))
+
+
+def test_steps_of_a_lost_host_go_on_at_another_and_the_one_that_comes_back_changes_nothing(
+    host: Host,
+) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    first = plan.steps.order_by("position")[0]
+    zombie = claim_step(first.pk, "a worker of the lost host")
+    assert zombie is not None
+    other = make_host("other")
+    lose(host)
+    assert free_stuck_steps(who="sweeper") == 0  # its lease has not ended
+    Step.objects.filter(pk=first.pk).update(lease_until=LONG_AGO)
+
+    assert "1 stuck plans freed" in sweep()
+
+    first.refresh_from_db()
+    assert (first.host, first.status) == (other, "pending")
+    make_host()  # it is back
+    for late in (finish_step, lambda claim, _outcome: fail_step(claim, error="Late.")):
+        with pytest.raises(LeaseLostError):
+            late(zombie, Outcome("Late."))
+    successor = claim_step(first.pk, "a worker of the other host")
+    assert successor is not None
+    assert successor.fence > zombie.fence
+    finish_step(successor, Outcome("Done."))
+
+
+def test_a_host_that_was_silent_for_a_moment_keeps_its_steps(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    make_host("other")
+    lose(host, for_how_long=PATIENCE / 2)
+
+    assert free_stuck_steps(who="sweeper") == 0
+
+    plan.refresh_from_db()
+    assert plan.host == host
+
+
+def test_before_the_switch_a_plan_waits_for_the_only_host_and_can_be_cancelled(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    lose(host)
+
+    assert free_stuck_steps(who="sweeper") == 0
+
+    assert PlanAction.CANCEL in legal_actions(plan)
+    controller.cancel_migration(plan.pk)
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.CANCELLED
+
+
+def test_housekeeping_of_a_lost_host_moves_where_the_engine_is(host: Host) -> None:
+    copy = make_copy(host)
+    plan = switched(host)
+    Plan.objects.filter(pk=plan.pk).update(to_revision=copy.revision)
+    without, holder = make_host("another"), make_host("holder")
+    held(copy.revision, holder)
+    lose(host)
+
+    assert free_stuck_steps(who="sweeper") == 1
+
+    assert last_step(plan).host == holder != without
+
+
+def test_housekeeping_of_the_only_host_that_has_the_engine_is_left_out(host: Host) -> None:
+    copy = make_copy(host)
+    plan = switched(host)
+    Plan.objects.filter(pk=plan.pk).update(to_revision=copy.revision)
+    make_host("another")
+    lose(host)
+
+    assert free_stuck_steps(who="sweeper") == 1
+
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.COMPLETED
+    assert plan.warning.endswith(f"The host {host} is lost.")
+    assert free_stuck_steps(who="sweeper") == 0
+
+
+def test_a_download_of_a_lost_host_waits_for_it_and_goes_on_when_it_is_back(host: Host) -> None:
+    plan = make_plan(PlanKind.DOWNLOAD, host)
+    before = story(plan)
+    make_host("other")
+    lose(host)
+    assert free_stuck_steps(who="sweeper") == 0
+    assert story(plan) == before
+
+    make_host()
+    Step.objects.update(published_at=None)
+
+    assert sweep().startswith("1 steps sent again")
+
+
+def test_a_step_that_no_host_knows_asks_an_operator_who_can_retry(host: Host) -> None:
+    Host.objects.update(announces=["verify"])
+    plan = make_plan(PlanKind.DOWNLOAD, host)
+    assert free_stuck_steps(who="sweeper") == 0  # perhaps its workers are just being updated
+    Host.objects.update(announces=["verify"])
+    plan.steps.update(ready_at=LONG_AGO)
+
+    assert free_stuck_steps(who="sweeper") == 1
+
+    step = plan.steps.get()
+    assert step.status == StepStatus.NEEDS_OPERATOR
+    assert "knows the step download" in step.error
+    assert {PlanAction.RETRY, PlanAction.ABANDON} <= set(legal_actions(plan))
+    controller.retry_step(plan.pk)
+    assert plan.steps.get().status == StepStatus.PENDING
+    assert free_stuck_steps(who="sweeper") == 0
+
+
+def test_a_step_that_its_host_does_not_know_goes_to_one_that_does(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    Host.objects.update(announces=["verify"])
+    newer = make_host("newer")
+    plan.steps.filter(position=0).update(ready_at=LONG_AGO)
+
+    assert free_stuck_steps(who="sweeper") == 1
+
+    plan.refresh_from_db()
+    assert plan.host == newer
+
+
+# --- where the way back leads ------------------------------------------------------------------
+
+
+def held(revision: ModelRevision, host: Host) -> ModelCopy:
+    return ModelCopy.objects.create(
+        revision=revision,
+        host=host,
+        path="/x",
+        checksum=revision.sha256,
+        status=CopyStatus.DOWNLOADED,
+    )
+
+
+@pytest.fixture
+def original(host: Host) -> Plan:
+    """A completed migration away from an engine whose file is on the host that did it."""
+    copy = make_copy(host)
+    ada = User.objects.create_user("ada")
+    return Plan.objects.create(
+        kind=PlanKind.MIGRATE,
+        host=host,
+        user=ada,
+        from_engine=CatalogModel.objects.get(),
+        from_revision=copy.revision,
+        status=PlanStatus.COMPLETED,
+        finished_at=timezone.now(),
+    )
+
+
+def test_the_way_back_leads_over_the_host_that_did_it_while_it_has_the_file(
+    original: Plan, host: Host
+) -> None:
+    assert original.from_revision is not None
+    held(original.from_revision, make_host("other", disk_free_bytes=2**40))
+
+    assert plan_rollback(original, actor=None).host == host
+
+
+@pytest.mark.parametrize("trouble", ["lost", "no file"])
+def test_the_way_back_leads_over_another_host_that_has_the_file(
+    original: Plan, host: Host, trouble: str
+) -> None:
+    assert original.from_revision is not None
+    make_host("empty", disk_free_bytes=2**40)
+    holder = make_host("holder")
+    held(original.from_revision, holder)
+    if trouble == "lost":
+        lose(host)
+    else:
+        ModelCopy.objects.filter(host=host).update(status=CopyStatus.MISSING)
+
+    assert plan_rollback(original, actor=None).host == holder
+
+
+def test_where_no_host_has_the_file_the_way_back_fetches_it(original: Plan, host: Host) -> None:
+    ModelCopy.objects.all().delete()
+
+    back = plan_rollback(original, actor=None)
+
+    assert (back.host, back.steps.order_by("position")[0].kind) == (host, "fetch_engine")
