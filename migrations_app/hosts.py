@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce
 
+from engines.db.clock import ClockTimestamp
 from engines.exceptions import ConflictError
 from engines.models import (
     CopyStatus,
@@ -152,8 +153,12 @@ def _users_by_default(revision_id: int) -> list[QuerySet[User]]:
 def _refuse_while_running(host: Host) -> None:
     started = Step.objects.filter(host=host, plan__status=PlanStatus.IN_PROGRESS)
     steps = started.exclude(status__in=STEP_FINAL).count()
+    # Of a range whose step has ended, or whose lease has, nobody is at work any more.
     ranges = EmbedRange.objects.filter(
-        owner__startswith=f"{host.name}:", status=StepStatus.IN_PROGRESS
+        owner__startswith=f"{host.name}:",
+        status=StepStatus.IN_PROGRESS,
+        step__status=StepStatus.IN_PROGRESS,
+        lease_until__gte=ClockTimestamp(),
     ).count()
     requests = running_on(redis_client(settings.REDIS_URL), host.name)
     if steps or ranges or requests:

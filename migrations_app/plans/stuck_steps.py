@@ -8,13 +8,14 @@ an operator, and everything else waits for its host; it can be cancelled meanwhi
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models import Q, QuerySet
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.exceptions import ConflictError, HostUnavailableError, UnsafeModelFileError
-from engines.models import Host, HostStatus
+from engines.models import Host
 from engines.services.hosts import present_hosts
 from migrations_app.models import Plan, Step
 from migrations_app.plans.needs import revisions_needed
@@ -30,7 +31,20 @@ PATIENCE = timedelta(minutes=5)
 
 def free_stuck_steps(*, who: str) -> int:
     """Give each stuck step its end; returns how many plans were moved, ended or shown to an operator."""
-    return sum(_free(step, who) for step in [*_of_lost_hosts(), *_of_unknown_kinds()])
+    silent = [
+        _Stuck(step, f"The host {step.host} is lost.", waits=True) for step in _of_silent_hosts()
+    ]
+    unknown = [_Stuck(step, _unknown(step), waits=False) for step in _of_unknown_kinds()]
+    return sum(_free(stuck, who) for stuck in [*silent, *unknown])
+
+
+@dataclass(frozen=True, slots=True)
+class _Stuck:
+    """A step that nobody will take, why, and whether it may wait for its host to come back."""
+
+    step: Step
+    reason: str
+    waits: bool
 
 
 def _next_steps() -> QuerySet[Step]:
@@ -41,11 +55,9 @@ def _next_steps() -> QuerySet[Step]:
     return open_steps.select_related("plan", "host").order_by("pk")
 
 
-def _of_lost_hosts() -> QuerySet[Step]:
-    gone = Q(host__status__in=[HostStatus.LOST, HostStatus.RETIRED])
-    return _next_steps().filter(
-        gone, host__last_seen__lt=seconds_from_now(-PATIENCE.total_seconds())
-    )
+def _of_silent_hosts() -> QuerySet[Step]:
+    """Whatever its status: a host that dies while it drains is not called lost."""
+    return _next_steps().filter(host__last_seen__lt=seconds_from_now(-PATIENCE.total_seconds()))
 
 
 def _of_unknown_kinds() -> list[Step]:
@@ -55,8 +67,8 @@ def _of_unknown_kinds() -> list[Step]:
     return [step for step in waiting if step.host and step.kind not in step.host.announces]
 
 
-def _free(step: Step, who: str) -> bool:
-    reason = _reason(step)
+def _free(stuck: _Stuck, who: str) -> bool:
+    step, reason = stuck.step, stuck.reason
     try:
         if step.plan.kind in PERSON_KINDS and _move(step, who, reason):
             return True
@@ -64,20 +76,14 @@ def _free(step: Step, who: str) -> bool:
             warning = f"The switch is done; the step {step.kind} after it was left out: {reason}"
             complete_with_warning(step.plan_id, who=who, warning=warning)
             return True
-        return not _is_lost(step) and ask_operator(step.pk, who=who, error=reason)
+        return not stuck.waits and ask_operator(step.pk, who=who, error=reason)
     except ConflictError as error:
         # A worker came back between the look and the lock.
         logger.info("step %s is left alone: %s", step.pk, error)
         return False
 
 
-def _is_lost(step: Step) -> bool:
-    return step.host is not None and step.host.status in (HostStatus.LOST, HostStatus.RETIRED)
-
-
-def _reason(step: Step) -> str:
-    if _is_lost(step):
-        return f"The host {step.host} is lost."
+def _unknown(step: Step) -> str:
     return (
         f"No host that could run it knows the step {step.kind}: the workers of {step.host} are of an "
         "older program. Update them, then retry."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,8 +12,10 @@ from redis import Redis
 
 from engines.exceptions import ConflictError, HostUnavailableError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
+from engines.services.knowledge.documents import base_create
 from migrations_app.controller import MigrationController
-from migrations_app.models import Plan, Step
+from migrations_app.hosts import host_drain, host_retire
+from migrations_app.models import EmbedRange, Plan, Step
 from migrations_app.plans.actions import legal_actions
 from migrations_app.plans.planning import plan_rollback
 from migrations_app.plans.stuck_steps import PATIENCE, free_stuck_steps
@@ -28,6 +30,7 @@ from migrations_app.plans.transitions import (
     release_step,
 )
 from migrations_app.states import ACTIONS_OF, PlanAction, PlanKind, PlanStatus, StepStatus
+from tests.knowledge.world import make_space
 from tests.plans.test_host_care import make_copy
 from tests.worker.plans import make_host, make_plan, story
 from worker.sweeper import sweep
@@ -254,6 +257,48 @@ def test_steps_of_a_lost_host_go_on_at_another_and_the_one_that_comes_back_chang
     assert successor is not None
     assert successor.fence > zombie.fence
     finish_step(successor, Outcome("Done."))
+
+
+def test_a_host_that_dies_while_it_drains_holds_nothing(host: Host) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    other = make_host("other")
+    host_drain(host, who="oscar")
+    Host.objects.filter(pk=host.pk).update(last_seen=LONG_AGO)
+    with pytest.raises(ConflictError, match=r"still has \d+ steps of running plans"):
+        host_retire(host, who="oscar")
+
+    assert free_stuck_steps(who="sweeper") == 1
+
+    plan.refresh_from_db()
+    assert plan.host == other
+    assert host_retire(host, who="oscar").status == HostStatus.RETIRED
+
+
+@pytest.mark.parametrize(("step", "lease"), [("cancelled", "new"), ("in_progress", "old")])
+def test_ranges_that_a_lost_host_left_do_not_hold_it(host: Host, step: str, lease: str) -> None:
+    plan = make_plan(PlanKind.MIGRATE, make_host("other"))
+    owner = plan.steps.get(kind="re_embed")
+    later = timezone.now() + timedelta(hours=1)
+    Step.objects.filter(pk=owner.pk).update(status=step, fence=1, lease_until=later)
+    make_range(owner, host, LONG_AGO if lease == "old" else later)
+    host_drain(host, who="oscar")
+
+    assert host_retire(host, who="oscar").status == HostStatus.RETIRED
+
+
+def make_range(step: Step, host: Host, lease_until: datetime) -> None:
+    base = base_create(owner=User.objects.create_user("ada"), name="Notes")
+    EmbedRange.objects.create(
+        step=step,
+        base=base,
+        fingerprint=make_space("space"),
+        first_id=1,
+        last_id=2,
+        status=StepStatus.IN_PROGRESS,
+        fence=1,
+        owner=f"{host.name}:1:x/1",
+        lease_until=lease_until,
+    )
 
 
 def test_a_host_that_was_silent_for_a_moment_keeps_its_steps(host: Host) -> None:
