@@ -266,3 +266,16 @@ def test_where_there_is_nothing_to_add_no_base_is_made(people: People, tmp_path:
         run("documents", "add", str(tmp_path / "nothing"), "--user", "alice")
 
     assert not KnowledgeBase.objects.exists()
+
+
+def test_roles_are_granted_shown_and_revoked_and_a_misspelt_one_is_refused(people: People) -> None:
+    assert run("role", "grant", "bob", "curator") == (
+        "bob is curator now. Without staff status they do not enter the admin.\n"
+    )
+    assert "bob" in run("role", "list")
+    with pytest.raises(CommandError, match="invalid choice: 'curater'"):
+        run("role", "grant", "bob", "curater")
+
+    run("role", "revoke", "bob", "curator")
+
+    assert not people.bob.groups.exists()
