@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.models import User
 from django.core.management.base import CommandParser
 
 from engines.services.people.roles import ROLES, roles_set
-from migrations_app.management.console import SamCommand, person
+from migrations_app.management.console import ActionCommand, person
 
 
-class Command(SamCommand):
+class Command(ActionCommand):
     help = "Roles of people; a name that is no role is refused."
     actions_help = {
         "grant": "Give a person a role.",
@@ -25,18 +23,16 @@ class Command(SamCommand):
 
     arguments_grant = arguments_revoke = _person_and_role
 
-    def do_grant(self, options: dict[str, Any]) -> None:
-        user, role = options["user"], options["role"]
+    def do_grant(self, user: User, role: str) -> None:
         roles_set(user, {*_roles_of(user), role})
         staff = "" if user.is_staff else " Without staff status they do not enter the admin."
         self.say(f"{user.username} is {role} now.{staff}")
 
-    def do_revoke(self, options: dict[str, Any]) -> None:
-        user, role = options["user"], options["role"]
+    def do_revoke(self, user: User, role: str) -> None:
         roles_set(user, set(_roles_of(user)) - {role})
         self.say(f"{user.username} is not {role} any more.")
 
-    def do_list(self, options: dict[str, Any]) -> None:
+    def do_list(self) -> None:
         people = User.objects.filter(groups__name__in=ROLES).distinct().order_by("username")
         self.table(["person", "roles"], [(p.username, ", ".join(_roles_of(p))) for p in people])
 
