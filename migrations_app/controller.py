@@ -18,7 +18,7 @@ from migrations_app.models import Plan, Step
 from migrations_app.plans.actions import legal_actions, require_legal
 from migrations_app.plans.planning import (
     Options,
-    other_host,
+    choose_other_host,
     plan_migration,
     plan_re_embed,
     plan_rollback,
@@ -151,7 +151,7 @@ class MigrationController:
         """
         plan = _plan(migration_id)
         require_legal(plan, PlanAction.MOVE)
-        target = other_host(plan, host)
+        target = choose_other_host(plan, host)
         return move_plan(plan.pk, target, who=_who(actor), why="Asked for.")
 
     def legal_actions(self, migration_id: str | UUID) -> list[PlanAction]:

@@ -21,13 +21,13 @@ from engines.models import (
 )
 from engines.services.hosts import JOINED_WITH
 from engines.services.knowledge.documents import base_delete
-from engines.services.knowledge.erasure import content_hashes, vectors_erase
+from engines.services.knowledge.erasure import erase_vectors, list_content_hashes
 from engines.services.people.preferences import preference_lock
 from migrations_app.models import Backup, Plan, PlanEvent, Step
 from migrations_app.states import PlanStatus
 
 
-def person_delete(user: User) -> None:
+def delete_person(user: User) -> None:
     """Delete a person with plans, backups, knowledge, adapters, conversations, usage and tokens.
 
     What they did to others' things stays, under a name that is nobody's. ConflictError while one of
@@ -37,7 +37,7 @@ def person_delete(user: User) -> None:
         # Locks in key order: steps, plans, preference, bases.
         list(Step.objects.select_for_update().filter(plan__user=user).order_by("pk"))
         list(Plan.objects.select_for_update(no_key=True).filter(user=user).order_by("pk"))
-        refusal = why_not_deletable(user)
+        refusal = explain_not_deletable(user)
         if refusal:
             raise ConflictError(refusal)
         preference_lock(user.pk)
@@ -49,7 +49,7 @@ def person_delete(user: User) -> None:
         transaction.on_commit(partial(remains.erase, ArtifactStore(settings.SAM_ARTIFACT_STORE)))
 
 
-def why_not_deletable(user: User) -> str:
+def explain_not_deletable(user: User) -> str:
     """Return the sentence why a person cannot be deleted now; empty when they can."""
     running = Plan.objects.filter(user=user, status=PlanStatus.IN_PROGRESS).first()
     if running is None:
@@ -60,7 +60,7 @@ def why_not_deletable(user: User) -> str:
     )
 
 
-def summary_of(user: User) -> str:
+def describe_belongings(user: User) -> str:
     """Say what would go with a person, by number: their content is nobody else's to read."""
     counts = {
         "conversations": user.conversations.count(),
@@ -72,7 +72,7 @@ def summary_of(user: User) -> str:
     return f"{user.username}: " + ", ".join(f"{n} {name}" for name, n in counts.items())
 
 
-def pseudonym(user_id: int) -> str:
+def make_pseudonym(user_id: int) -> str:
     """Return the name under which the audit trail keeps what a deleted person did."""
     return f"deleted person {user_id}"
 
@@ -93,14 +93,14 @@ class _Remains:
             *Backup.objects.filter(user=user).values_list("artifact_key", flat=True),
             *files.values_list("file_key", flat=True),
         }
-        return cls(frozenset(keys), tuple(content_hashes(bases)))
+        return cls(frozenset(keys), tuple(list_content_hashes(bases)))
 
     def erase(self, store: ArtifactStore) -> None:
         """Remove what nobody else has: files are named by content, so two people may share one."""
         for key in sorted(self.keys):
             if not _is_used(key):
                 store.delete(key)
-        vectors_erase(self.hashes)
+        erase_vectors(self.hashes)
 
 
 def _is_used(key: str) -> bool:
@@ -112,7 +112,7 @@ def _is_used(key: str) -> bool:
 
 
 def _forget_name(user: User) -> None:
-    name = pseudonym(user.pk)
+    name = make_pseudonym(user.pk)
     for model in (PlanEvent, HostEvent, HostInvitation):
         model.objects.filter(who=user.username).update(who=name)
     told = HostEvent.objects.filter(why=JOINED_WITH.format(who=user.username))

@@ -19,17 +19,17 @@ from samproject.supervisor.supervise import Notice
 CONNECT_SECONDS = 0.5
 
 
-def web_notice(host: str, port: int) -> Notice:
+def announce_web(host: str, port: int) -> Notice:
     """Return what to say of the web server at this address once it answers."""
-    return Notice(partial(answers, (host, port)), partial(_about_web, (host, port)))
+    return Notice(partial(is_listening, (host, port)), partial(_describe_web, (host, port)))
 
 
-def flower_notice(host: str, port: int) -> Notice:
+def announce_flower(host: str, port: int) -> Notice:
     """Return what to say of Flower at this address once it answers."""
-    return Notice(partial(answers, (host, port)), partial(_about_flower, (host, port)))
+    return Notice(partial(is_listening, (host, port)), partial(_describe_flower, (host, port)))
 
 
-def answers(at: tuple[str, int]) -> bool:
+def is_listening(at: tuple[str, int]) -> bool:
     """Whether a server listens there; it does so once it has loaded all that it answers with."""
     try:
         socket.create_connection(at, CONNECT_SECONDS).close()
@@ -38,11 +38,11 @@ def answers(at: tuple[str, int]) -> bool:
     return True
 
 
-def _about_web(at: tuple[str, int]) -> Sequence[str]:
+def _describe_web(at: tuple[str, int]) -> Sequence[str]:
     address = f"http://{at[0]}:{at[1]}"
     lines = [f"admin {address}/admin/   API {address}/api/docs/"]
     try:
-        step = next_step(address)
+        step = find_next_step(address)
     except OperationalError:
         # The database is just being started again; the address is right all the same.
         step = ""
@@ -51,12 +51,12 @@ def _about_web(at: tuple[str, int]) -> Sequence[str]:
     return [*lines, step] if step else lines
 
 
-def _about_flower(at: tuple[str, int]) -> Sequence[str]:
+def _describe_flower(at: tuple[str, int]) -> Sequence[str]:
     password = settings.SAM_DATA_DIR / "flower-password"
     return [f"Flower http://{at[0]}:{at[1]}/ (user {FLOWER_USER}, password in {password})"]
 
 
-def next_step(address: str) -> str:
+def find_next_step(address: str) -> str:
     """Return what a new installation still lacks; empty when people can work."""
     leads = Q(is_superuser=True) | Q(groups__name=ADMINISTRATOR)
     if not User.objects.filter(leads, is_active=True).exists():

@@ -32,10 +32,15 @@ from engines.services.people.roles import (
     is_administrator,
     is_curator,
     is_operator,
-    roles_set,
+    set_roles,
 )
 from migrations_app.admin.base import RoleAdmin
-from migrations_app.people import person_delete, pseudonym, summary_of, why_not_deletable
+from migrations_app.people import (
+    delete_person,
+    describe_belongings,
+    explain_not_deletable,
+    make_pseudonym,
+)
 
 
 class AdministratorWrites(RoleAdmin):
@@ -109,20 +114,20 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         super().save_related(request, form, formsets, change)
         if "roles" in form.cleaned_data:
-            roles_set(form.instance, form.cleaned_data["roles"])
+            set_roles(form.instance, form.cleaned_data["roles"])
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
     ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
         """Count what goes with them; whoever may delete people may delete what is theirs."""
-        goes = [summary_of(user) for user in objs]
+        goes = [describe_belongings(user) for user in objs]
         refused = [sentence for user in objs if (sentence := self._why_not(request, user))]
         return goes, {"people": len(goes)}, set(), refused
 
     def _why_not(self, request: HttpRequest, user: User) -> str:
         if user.pk == request.user.pk:
             return f"{user.username} is you; have another administrator do it."
-        return why_not_deletable(user)
+        return explain_not_deletable(user)
 
     def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
         """Leave who deleted whom, without the name that is to be forgotten."""
@@ -132,19 +137,19 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
                 user_id=cast("User", request.user).pk,
                 content_type=kind,
                 object_id=str(user.pk),
-                object_repr=pseudonym(user.pk),
+                object_repr=make_pseudonym(user.pk),
                 action_flag=DELETION,
             )
             for user in queryset
         )
 
     def delete_model(self, request: HttpRequest, obj: User) -> None:
-        person_delete(obj)
+        delete_person(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         with transaction.atomic():
             for user in queryset.order_by("pk"):
-                person_delete(user)
+                delete_person(user)
 
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None

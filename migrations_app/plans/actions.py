@@ -26,12 +26,12 @@ TAKEN_BACK = frozenset({PlanKind.MIGRATE, PlanKind.RE_EMBED})
 def legal_actions(plan: Plan) -> list[PlanAction]:
     """Return what the plan allows now, in the order in which it is offered."""
     possible = ACTIONS_OF[PlanStatus(plan.status)]
-    return [action for action in possible if not why_not(plan, action)]
+    return [action for action in possible if not explain_refusal(plan, action)]
 
 
 def require_legal(plan: Plan, action: PlanAction) -> None:
     """Raise ConflictError, with what may be done instead, when the plan does not allow the action."""
-    reason = why_not(plan, action)
+    reason = explain_refusal(plan, action)
     if not reason:
         return
     others = ", ".join(legal_actions(plan)).replace("_", "-")
@@ -39,7 +39,7 @@ def require_legal(plan: Plan, action: PlanAction) -> None:
     raise ConflictError(f"{reason} {offer}")
 
 
-def why_not(plan: Plan, action: PlanAction) -> str:
+def explain_refusal(plan: Plan, action: PlanAction) -> str:
     """Return the sentence why the plan does not allow an action; empty when it does."""
     if action == PlanAction.ROLL_BACK and plan.kind not in TAKEN_BACK:
         return f"A {plan.kind} plan cannot be rolled back."

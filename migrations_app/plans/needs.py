@@ -9,7 +9,7 @@ from migrations_app.models import Plan
 from migrations_app.states import PlanKind
 
 
-def revisions_needed(plan: Plan) -> list[ModelRevision]:
+def list_needed_revisions(plan: Plan) -> list[ModelRevision]:
     """Return the plan's engine and its embedder; of a way back all embedders that it leads to."""
     wanted = [plan.to_revision, plan.embedder_revision]
     if plan.kind == PlanKind.ROLLBACK and plan.rolls_back is not None:

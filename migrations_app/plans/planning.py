@@ -33,7 +33,7 @@ from engines.services.catalog.resolving import pinned_revision
 from engines.services.hosts import host_named, present_hosts
 from engines.services.people.preferences import effective_engine, preference_of
 from migrations_app.models import Plan, Step
-from migrations_app.plans.needs import revisions_needed
+from migrations_app.plans.needs import list_needed_revisions
 from migrations_app.plans.preview import preview_of
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
 
@@ -173,7 +173,7 @@ def _source(user: User, name: str) -> tuple[CatalogModel | None, ModelRevision |
 
 def _refuse_without_index(user: User) -> None:
     """Raise InvalidRequestError when there is text that no old embedder searches: none would remain."""
-    bare = bases_without_index(user.pk)
+    bare = list_bases_without_index(user.pk)
     if bare:
         raise InvalidRequestError(
             f"{_named(bare)} has no index yet, so there is no old embedder that could stay; plan with "
@@ -181,7 +181,7 @@ def _refuse_without_index(user: User) -> None:
         )
 
 
-def bases_without_index(user_id: int) -> list[KnowledgeBase]:
+def list_bases_without_index(user_id: int) -> list[KnowledgeBase]:
     """Return a person's bases that hold text and are searched with no embedder."""
     bare = KnowledgeBase.objects.filter(owner_id=user_id, live_index__isnull=True)
     texts = Chunk.objects.filter(base=OuterRef("pk"), deleted_seq__isnull=True)
@@ -235,7 +235,7 @@ def choose_host(
     return chosen
 
 
-def other_host(plan: Plan, name: str | None = None) -> Host:
+def choose_other_host(plan: Plan, name: str | None = None) -> Host:
     """Return another host than the plan's: the named one, or the one that suits its files best.
 
     Raises NotFoundError for an unknown name, ConflictError for one that takes no work, and what
@@ -243,7 +243,7 @@ def other_host(plan: Plan, name: str | None = None) -> Host:
     """
     if name is None:
         others = Host.objects.exclude(name=plan.host.name) if plan.host else Host.objects.all()
-        return choose_host(revisions_needed(plan), among=others)
+        return choose_host(list_needed_revisions(plan), among=others)
     host = host_named(name)
     if host.pk == plan.host_id:
         raise ConflictError(f"The plan is on {name} already; name another host.")
@@ -260,7 +260,7 @@ def _place_way_back(plan: Plan) -> Host | None:
     did_it = plan.host
     if did_it is None:
         return None
-    needed = revisions_needed(plan)
+    needed = list_needed_revisions(plan)
     holders = [
         host
         for host in present_hosts()

@@ -18,7 +18,7 @@ from engines.exceptions import ConflictError, HostUnavailableError, UnsafeModelF
 from engines.models import Host
 from engines.services.hosts import present_hosts
 from migrations_app.models import Plan, Step
-from migrations_app.plans.needs import revisions_needed
+from migrations_app.plans.needs import list_needed_revisions
 from migrations_app.plans.planning import choose_host
 from migrations_app.plans.transitions import ask_operator, complete_with_warning, move_plan
 from migrations_app.states import HOUSEKEEPING, PERSON_KINDS, STEP_FINAL, PlanStatus, StepStatus
@@ -103,7 +103,7 @@ def _host_for(plan: Plan, step: Step) -> Host | None:
     left = plan.steps.filter(host__isnull=False).exclude(status__in=STEP_FINAL)
     kinds = sorted(set(left.values_list("kind", flat=True)))
     able = present_hosts().filter(announces__contains=kinds).exclude(pk=step.host_id or 0)
-    needed = revisions_needed(plan)
+    needed = list_needed_revisions(plan)
     if step.kind in HOUSEKEEPING:
         for revision in needed[:1]:
             able = able.filter(copies__revision=revision, copies__status="downloaded")

@@ -37,7 +37,7 @@ from engines.transfer.remote_file import Progress, RemoteFile
 from engines.transfer.verify import Content, verify_file
 from migrations_app.models import Plan
 from migrations_app.plans.housekeeping import retained_index_ids
-from migrations_app.plans.needs import revisions_needed
+from migrations_app.plans.needs import list_needed_revisions
 from migrations_app.plans.transitions import LeaseLostError, Outcome
 from migrations_app.states import PlanStatus
 from migrations_app.steps.base import DrainingError, StepContext, half, required_host
@@ -60,13 +60,13 @@ def fetch_engine(ctx: StepContext) -> Outcome:
 
     A server is asked each time, because nobody but it knows what it runs.
     """
-    return _fetch_all(ctx, revisions_needed(ctx.plan))
+    return _fetch_all(ctx, list_needed_revisions(ctx.plan))
 
 
 def bring_missing(ctx: StepContext) -> None:
     """Bring what the plan needs and this host lacks: the plan was moved here, or a file was removed."""
     host = required_host(ctx)
-    absent = [r for r in revisions_needed(ctx.plan) if not is_present(copy_of(r, host))]
+    absent = [r for r in list_needed_revisions(ctx.plan) if not is_present(copy_of(r, host))]
     for revision in absent:
         _fetch(ctx, revision, 0.0)
 

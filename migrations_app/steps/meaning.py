@@ -75,14 +75,14 @@ class Comparison:
     @property
     def probability(self) -> float:
         """Return how often two equally good indexes differ this much to the new one's disadvantage."""
-        return sign_test(self.only_old, self.only_new)
+        return run_sign_test(self.only_old, self.only_new)
 
     @property
     def is_worse(self) -> bool:
         return self.probability < CHANCE
 
 
-def sign_test(losses: int, wins: int) -> float:
+def run_sign_test(losses: int, wins: int) -> float:
     """Return the chance that a fair coin gives at least ``losses`` of all ``losses + wins`` throws."""
     throws = losses + wins
     at_least = sum(math.comb(throws, n) for n in range(losses, throws + 1))
@@ -104,13 +104,13 @@ def draw_questions(index: VectorIndex, seed: int, *, size: int) -> list[Question
     chunks = sorted(live.filter(pk__in=chosen), key=lambda chunk: chosen.index(chunk.pk))
     known = load_vectors(index.fingerprint_id, [bytes(chunk.content_hash) for chunk in chunks])
     return [
-        Question(chunk.pk, bytes(chunk.content_hash), chunk.text, middle_of(chunk.text))
+        Question(chunk.pk, bytes(chunk.content_hash), chunk.text, cut_middle(chunk.text))
         for chunk in chunks
         if bytes(chunk.content_hash) in known
     ]
 
 
-def middle_of(text: str) -> str:
+def cut_middle(text: str) -> str:
     """Return some 160 characters from the middle, whole words where the text has blanks."""
     stripped = " ".join(text.split())
     start = max((len(stripped) - PASSAGE_CHARS) // 2, 0)
@@ -182,12 +182,12 @@ def is_found(
         ):
             return True
         other = vectors.get(hit.content_hash)
-        if own is not None and other is not None and cosine(own, other) >= NEAR_DUPLICATE:
+        if own is not None and other is not None and compute_cosine(own, other) >= NEAR_DUPLICATE:
             return True
     return False
 
 
-def cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+def compute_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
     """Return the cosine of two vectors of one space."""
     return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))
 

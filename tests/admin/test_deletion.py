@@ -25,9 +25,9 @@ from engines.models import (
 )
 from engines.services.hosts import host_invite, host_join, host_lock, host_move
 from engines.services.knowledge.keep_up import keep_up
-from engines.services.people.roles import ROLES, is_curator, roles_set
+from engines.services.people.roles import ROLES, is_curator, set_roles
 from migrations_app.models import Backup, Plan, PlanEvent
-from migrations_app.people import person_delete, pseudonym
+from migrations_app.people import delete_person, make_pseudonym
 from migrations_app.plans.transitions import plan_start
 from migrations_app.states import PlanStatus
 from tests.admin.test_admin import act, engines, people, signed_in
@@ -123,7 +123,7 @@ def test_a_file_that_another_person_has_too_stays(
         file_size=1,
     )
 
-    person_delete(people.alice)
+    delete_person(people.alice)
 
     assert store.exists(adapter)
 
@@ -143,7 +143,7 @@ def test_a_person_with_a_running_plan_is_not_deleted_and_the_page_says_what_to_d
 
     assert f"manage.py plan status {plan.pk}" in answer.content.decode()
     with pytest.raises(ConflictError, match="alice has a plan under way"):
-        person_delete(people.alice)
+        delete_person(people.alice)
     assert User.objects.filter(username="alice").exists()
     assert Plan.objects.get().status == PlanStatus.IN_PROGRESS
     Plan.objects.update(status=PlanStatus.CANCELLED)
@@ -183,7 +183,7 @@ def test_what_a_person_did_to_others_stays_without_their_name(
 
     administrator.post(f"{USERS}{oscar.pk}/delete/", {"post": "yes"})
 
-    name = pseudonym(oscar.pk)
+    name = make_pseudonym(oscar.pk)
     assert PlanEvent.objects.get(plan=plan, step=None).who == name
     assert HostEvent.objects.get(host__name="gpu-1").who == name
     plan.refresh_from_db()
@@ -248,7 +248,7 @@ def test_a_group_that_is_nearly_a_role_is_told(administrator: Client) -> None:
 
 def test_a_misspelt_role_is_refused(people: People) -> None:
     with pytest.raises(InvalidRequestError, match="'curater' is no role; the roles are administr"):
-        roles_set(people.bob, ["curater"])
+        set_roles(people.bob, ["curater"])
 
     assert not people.bob.groups.exists()
 

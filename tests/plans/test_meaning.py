@@ -30,7 +30,7 @@ from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
-from migrations_app.steps.meaning import CHANCE, middle_of, sign_test
+from migrations_app.steps.meaning import CHANCE, cut_middle, run_sign_test
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import make_model
 from tests.plans.hash_world import leave_out
@@ -296,14 +296,14 @@ def test_a_base_that_gets_its_first_text_meanwhile_is_not_switched_unproved(
     [(0, 0, 1.0), (6, 0, 1 / 64), (7, 0, 1 / 128), (10, 3, 378 / 8192), (20, 20, 0.5627)],
 )
 def test_the_bound_is_that_of_a_fair_coin(losses: int, wins: int, probability: float) -> None:
-    assert sign_test(losses, wins) == pytest.approx(probability, abs=1e-4)
+    assert run_sign_test(losses, wins) == pytest.approx(probability, abs=1e-4)
 
 
 @pytest.mark.parametrize(
     "text", ["word " * 100, "文" * 500, "short", "x" * 161 + " y", "x" * 165 + " " + "y" * 5]
 )
 def test_a_question_is_a_part_of_its_passage(text: str) -> None:
-    asked = middle_of(text)
+    asked = cut_middle(text)
 
     assert asked
     assert len(asked) <= 160

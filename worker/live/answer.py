@@ -34,7 +34,7 @@ from worker.host.resources import artifact_store, scratch_folder
 from worker.live.events import Listener, speak
 from worker.live.lookup import Payload, revision_of, user_of
 from worker.live.passages import Passage, cite, passages_for, with_passages
-from worker.live.prompt import Fitted, answer_room, checked_messages, fitting
+from worker.live.prompt import Fitted, checked_messages, count_answer_room, fitting
 from worker.process.errors import checked_id
 
 OPTIONS = (
@@ -111,7 +111,7 @@ def _limited(engine: BaseModelEngine, fitted: Fitted, options: dict[str, Any]) -
     most = settings.SAM_MAX_ANSWER_TOKENS
     if options.get("max_tokens") or not most:
         return options
-    return {**options, "max_tokens": answer_room(engine, fitted.prompt, most)}
+    return {**options, "max_tokens": count_answer_room(engine, fitted.prompt, most)}
 
 
 def _begin(binding: Binding, adapters: tuple[AdapterSpec, ...], payload: Payload) -> Event:

@@ -105,7 +105,7 @@ def fitting(
     return Fitted(render(prompts, kept, tools), len(messages) - len(kept))
 
 
-def answer_room(engine: BaseModelEngine, prompt: str | list[ChatMessage], most: int) -> int:
+def count_answer_room(engine: BaseModelEngine, prompt: str | list[ChatMessage], most: int) -> int:
     """Return how many tokens an answer may have: ``most``, or what the context has room for.
 
     A server refuses a request for more than it has room for; it is counted only when it may be short.

@@ -18,13 +18,13 @@ AND NOT EXISTS (SELECT 1 FROM engines_chunk AS chunk WHERE chunk.content_hash = 
 """
 
 
-def content_hashes(base_ids: Sequence[int]) -> list[bytes]:
+def list_content_hashes(base_ids: Sequence[int]) -> list[bytes]:
     """Return the hashes of all texts that these bases hold or held."""
     rows = Chunk.objects.filter(base_id__in=base_ids).order_by().distinct()
     return [bytes(key) for key in rows.values_list("content_hash", flat=True)]
 
 
-def vectors_erase(hashes: Sequence[bytes]) -> int:
+def erase_vectors(hashes: Sequence[bytes]) -> int:
     """Remove the vectors of texts that no base holds any more; returns how many.
 
     A text that somebody writes at the same moment is simply missing again, and is embedded again.

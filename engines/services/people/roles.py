@@ -29,7 +29,7 @@ def roles_of(user: AnyUser) -> frozenset[str]:
     return known
 
 
-def roles_set(user: User, roles: Iterable[str]) -> None:
+def set_roles(user: User, roles: Iterable[str]) -> None:
     """Give a person exactly these roles and leave their other groups; InvalidRequestError for a name
     that is no role.
     """

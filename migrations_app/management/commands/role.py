@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 from django.core.management.base import CommandParser
 
-from engines.services.people.roles import ROLES, roles_set
+from engines.services.people.roles import ROLES, set_roles
 from migrations_app.management.console import ActionCommand, person
 
 
@@ -24,12 +24,12 @@ class Command(ActionCommand):
     arguments_grant = arguments_revoke = _person_and_role
 
     def do_grant(self, user: User, role: str) -> None:
-        roles_set(user, {*_roles_of(user), role})
+        set_roles(user, {*_roles_of(user), role})
         staff = "" if user.is_staff else " Without staff status they do not enter the admin."
         self.say(f"{user.username} is {role} now.{staff}")
 
     def do_revoke(self, user: User, role: str) -> None:
-        roles_set(user, set(_roles_of(user)) - {role})
+        set_roles(user, set(_roles_of(user)) - {role})
         self.say(f"{user.username} is not {role} any more.")
 
     def do_list(self) -> None:

@@ -13,7 +13,7 @@ from django.db import OperationalError, connection, connections
 
 from engines.services.hosts import host_admit, host_join
 from migrations_app.management.console import SamCommand, parse_options
-from samproject.first_steps import flower_notice, web_notice
+from samproject.first_steps import announce_flower, announce_web
 from samproject.generated_secrets import generated_secret
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.errors import SupervisorError
@@ -118,8 +118,8 @@ class Command(SamCommand):
 
 
 def _notices(asked: UpOptions) -> list[Notice]:
-    about = [web_notice(asked.host, asked.port)] if asked.web else []
-    return [*about, flower_notice(FLOWER_HOST, asked.flower_port)] if asked.flower else about
+    about = [announce_web(asked.host, asked.port)] if asked.web else []
+    return [*about, announce_flower(FLOWER_HOST, asked.flower_port)] if asked.flower else about
 
 
 def _admit(workers: set[str]) -> None:

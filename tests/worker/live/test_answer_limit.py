@@ -17,7 +17,7 @@ from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 from worker.host.engine_pool import engine_pool
 from worker.live.answer import stream
-from worker.live.prompt import answer_room
+from worker.live.prompt import count_answer_room
 
 
 def ending(payload: dict[str, Any]) -> tuple[int, str]:
@@ -51,6 +51,6 @@ def test_a_limit_is_never_more_than_the_context_has_room_for(tiny_llama: Path) -
         prompt = "A bridge. " * 20
         tokens = engine.count_tokens(prompt)
 
-        assert answer_room(engine, "Hi", 16) == 16
-        assert answer_room(engine, prompt, context) == context - tokens
-        assert answer_room(engine, prompt * 1000, 16) == 1
+        assert count_answer_room(engine, "Hi", 16) == 16
+        assert count_answer_room(engine, prompt, context) == context - tokens
+        assert count_answer_room(engine, prompt * 1000, 16) == 1
