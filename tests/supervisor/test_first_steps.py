@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Group, User
 
 from engines.models import CatalogModel
-from samproject.first_steps import find_next_step, is_listening
+from samproject.management.first_steps import find_next_step, is_listening
 
 
 @pytest.mark.parametrize("way", ["superuser", "role"])

@@ -132,18 +132,18 @@ def test_the_log_of_a_running_program_is_bounded_and_goes_on(
     supervisor = Supervisor(lambda _line: None)
 
     def goes_on() -> bool:
-        if aside.exists() and program.log.stat().st_size > 0:
+        if aside.exists() and program.log.stat().st_size > 100:
             os.kill(os.getpid(), signal.SIGTERM)
         return False
 
     supervisor.listen_to_signals()
     supervisor.run([], [Child(program)], [Notice(goes_on, list)])
 
-    first, last = aside.read_text().splitlines()[0], program.log.read_text().splitlines()[-2]
+    # Where a file begins may be the middle of a line: what came between copy and emptying is lost.
     assert aside.stat().st_size > 10_000
-    assert first.startswith("line ")
-    assert last.startswith("line ")
-    assert b"\0" not in program.log.read_bytes()
+    for log in (aside, program.log):
+        assert re.search(rb"line \d+\n", log.read_bytes())
+        assert b"\0" not in log.read_bytes()
 
 
 def test_a_full_disk_does_not_keep_a_log_from_being_bounded(

@@ -13,8 +13,8 @@ from django.db import OperationalError, connection, connections
 
 from engines.services.hosts import host_admit, host_join
 from migrations_app.management.console import SamCommand, parse_options
-from samproject.first_steps import announce_flower, announce_web
 from samproject.generated_secrets import generated_secret
+from samproject.management.first_steps import announce_flower, announce_web
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.processes import Child
