@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.db import transaction
 
+from engines.db.clock import ClockTimestamp
 from engines.exceptions import ConflictError
 from engines.models import (
     CopyStatus,
@@ -116,8 +117,13 @@ def _files_only_on(host: Host) -> list[int]:
 def _refuse_while_running(host: Host) -> None:
     started = Step.objects.filter(host=host, plan__status=PlanStatus.IN_PROGRESS)
     steps = started.exclude(status__in=STEP_FINAL).count()
-    held = EmbedRange.objects.filter(owned_on(host.name), status=StepStatus.IN_PROGRESS)
-    ranges = held.count()
+    # Of a range whose step has ended, or whose lease has, nobody is at work any more.
+    ranges = EmbedRange.objects.filter(
+        owned_on(host.name),
+        status=StepStatus.IN_PROGRESS,
+        step__status=StepStatus.IN_PROGRESS,
+        lease_until__gte=ClockTimestamp(),
+    ).count()
     requests = running_on(redis_client(settings.REDIS_URL), host.name)
     if steps or ranges or requests:
         raise ConflictError(

@@ -26,6 +26,7 @@ from migrations_app.plans.housekeeping import (
     retained_index_ids,
     wake_keep_up,
 )
+from migrations_app.plans.stuck_steps import free_stuck_steps
 from migrations_app.plans.transitions import claim_step, request_cancel
 from migrations_app.states import PlanStatus, StepStatus
 from migrations_app.wakeups import publish_step
@@ -67,6 +68,7 @@ def sweep() -> str:
             return "Another sweep is running."
         lost = hosts_lose(SEEN_WITHIN.total_seconds(), who=WHO)
         cancelled = _cancel_asked()
+        freed = free_stuck_steps(who=WHO)
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
         release_writers()
@@ -74,6 +76,7 @@ def sweep() -> str:
         incidents_end()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
+        f"{freed} stuck plans freed, "
         f"{indexes} indexes called to keep up."
     )
 

@@ -42,6 +42,7 @@ DEFAULT_HOURS = 24
 MAX_HOURS = 24 * 30
 TOKEN_BYTES = 32
 GONE = "The host was retired."
+JOINED_WITH = "Joined with a token that {who} made."
 
 
 class HostRefusedError(SamError):
@@ -116,7 +117,7 @@ def host_join(name: str, token: str) -> Host:
         if invitation is None or not _is_open(invitation):
             raise HostRefusedError(_refusal(name, token))
         HostInvitation.objects.filter(pk=invitation.pk).update(used_at=ClockTimestamp())
-        return _enter(name, who=name, why=f"Joined with a token that {invitation.who} made.")
+        return _enter(name, who=name, why=JOINED_WITH.format(who=invitation.who))
 
 
 def host_admit(name: str, *, who: str, why: str) -> Host:

@@ -35,6 +35,7 @@ from engines.transfer.download import download
 from engines.transfer.remote_file import Progress, RemoteFile
 from engines.transfer.verify import Content, verify_file
 from migrations_app.models import Plan
+from migrations_app.plans.plan_revisions import list_needed_revisions
 from migrations_app.plans.revision_needs import require_unneeded
 from migrations_app.plans.transitions import LeaseLostError, Outcome
 from migrations_app.steps.base import DrainingError, StepContext, half, required_host
@@ -57,12 +58,15 @@ def fetch_engine(ctx: StepContext) -> Outcome:
 
     A server is asked each time, because nobody but it knows what it runs.
     """
-    wanted = dict.fromkeys(
-        revision
-        for revision in (ctx.plan.to_revision, ctx.plan.embedder_revision)
-        if revision is not None
-    )
-    return _fetch_all(ctx, list(wanted))
+    return _fetch_all(ctx, list_needed_revisions(ctx.plan))
+
+
+def bring_missing(ctx: StepContext) -> None:
+    """Bring what the plan needs and this host lacks: the plan was moved here, or a file was removed."""
+    host = required_host(ctx)
+    absent = [r for r in list_needed_revisions(ctx.plan) if not is_present(copy_of(r, host))]
+    for revision in absent:
+        _fetch(ctx, revision, 0.0)
 
 
 def download_model(ctx: StepContext) -> Outcome:
@@ -85,6 +89,8 @@ def _told(arrivals: dict[str, Arrival]) -> str:
     came = [name for name, arrival in arrivals.items() if arrival.had_to_come]
     fetched = [f"Fetched {', '.join(came)}: {moved / MIB:.1f} MiB."] if came else []
     notes = [note for arrival in arrivals.values() for note in arrival.notes]
+    if not arrivals:
+        return "The plan needs no model file."
     return " ".join([*fetched, *notes]) or f"{', '.join(arrivals)} already here and verified."
 
 

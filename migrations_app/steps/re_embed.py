@@ -20,6 +20,7 @@ from migrations_app.plans.embed_ranges import (
 )
 from migrations_app.plans.transitions import Outcome
 from migrations_app.steps.base import StepContext, half, required_host
+from migrations_app.steps.fetch import bring_missing
 from migrations_app.steps.index_switches import (
     drain_tails,
     going_on_without_deleted,
@@ -42,6 +43,7 @@ def re_embed(ctx: StepContext) -> Outcome:
     indexes = [switch.to_index for switch in moving(switches)]
     if not indexes:
         return Outcome("Nothing to do: the embedder stays the same.", {"bases": len(switches)})
+    bring_missing(ctx)
     with going_on_without_deleted(switches):
         create_ranges(ctx.step, indexes)
         publish_ranges(ctx.step.pk, required_host(ctx))

@@ -95,6 +95,8 @@ def _sentence(plan: Plan) -> str:
 def _switch(plan: Plan) -> None:
     preference = _lock_person(plan)
     bases = _lock_bases(plan)
+    if not plan.re_embed_knowledge:
+        _refuse_bare(bases)
     moved = _point_bases(plan, bases) if plan.re_embed_knowledge else []
     written: dict[str, Any] = {"bases": moved}
     if preference is not None and plan.kind == PlanKind.MIGRATE:
@@ -120,6 +122,16 @@ def _lock_bases(plan: Plan) -> list[KnowledgeBase]:
     ids = [base.pk for base in bases_of(plan)]
     locked = KnowledgeBase.objects.select_for_update(no_key=True, of=("self",))
     return list(locked.filter(pk__in=ids).order_by("pk"))
+
+
+def _refuse_bare(bases: list[KnowledgeBase]) -> None:
+    """A base that got its first text meanwhile would be searched with vectors that nobody proved."""
+    for base in bases:
+        if base.live_index_id is None and base.write_seq:
+            raise ChangedByOthersError(
+                f"The base {base.name!r} got text but has no index whose embedder could stay; make a "
+                "new plan, with re-embedding."
+            )
 
 
 def _point_bases(plan: Plan, bases: list[KnowledgeBase]) -> list[list[int | None]]:

@@ -16,6 +16,8 @@ THREADS = {"control": 4, "work": 4, "live": 32}
 """Threads of a worker only wait, for the database or a child process; live ones hold a stream."""
 
 FLOWER_USER = "sam"
+STREAM_SECONDS = 5
+"""How long a stop waits for answers under way; then their connections are closed."""
 _FLOWER_VARIABLES = "FLOWER_"
 _DRAIN_SECONDS = 30.0
 """A worker gives its steps back and ends by its own watchdog after 20 s."""
@@ -57,7 +59,8 @@ def roster(site: Site, wishes: Wishes) -> list[Program]:
 
 def _web(site: Site, wishes: Wishes) -> Program:
     address = ("--host", wishes.web_host, "--port", str(wishes.web_port))
-    manners = ("--lifespan", "off", "--no-server-header", "--timeout-graceful-shutdown", "20")
+    patience = ("--timeout-graceful-shutdown", str(STREAM_SECONDS))
+    manners = ("--lifespan", "off", "--no-server-header", *patience)
     application = "samproject.asgi:application"
     return _program(site, "web", (sys.executable, "-m", "uvicorn", application, *address, *manners))
 

@@ -15,6 +15,7 @@ from migrations_app.management.commands import search
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanStatus, StepStatus
 from tests.api.roles import Engines, People, make_plan, use_engine
+from tests.worker.plans import make_host
 
 
 def run(*arguments: str) -> str:
@@ -136,9 +137,24 @@ def test_waiting_shows_the_end_or_says_what_an_operator_must_do(
     with pytest.raises(CommandError, match=r"The disk is full. Run `manage.py plan retry"):
         run("plan", "execute", str(plan.pk), "--wait")
 
+    assert "What can be done: cancel, retry, abandon, move." in run("plan", "status", str(plan.pk))
     run("plan", "abandon", str(plan.pk))
     plan.refresh_from_db()
     assert plan.status == PlanStatus.CANCELLED
+    assert "What can be done: nothing any more." in run("plan", "status", str(plan.pk))
+
+
+def test_a_switched_plan_is_moved_and_abandoned_and_says_what_was_left_out(
+    people: People, engines: Engines
+) -> None:
+    plan = make_plan(people.alice, engines)
+    run("plan", "execute", str(plan.pk))
+    plan.steps.filter(position__lt=5).update(status="completed")
+    make_host("gpu-2")
+
+    assert run("plan", "move", str(plan.pk), "--host", "gpu-2") == "Moved to gpu-2.\n"
+    assert run("plan", "abandon", str(plan.pk)).startswith("Abandoned. What follows the switch")
+    assert "Warning: What follows the switch was abandoned" in run("plan", "status", str(plan.pk))
 
 
 @pytest.mark.parametrize(
@@ -250,3 +266,16 @@ def test_where_there_is_nothing_to_add_no_base_is_made(people: People, tmp_path:
         run("documents", "add", str(tmp_path / "nothing"), "--user", "alice")
 
     assert not KnowledgeBase.objects.exists()
+
+
+def test_roles_are_granted_shown_and_revoked_and_a_misspelt_one_is_refused(people: People) -> None:
+    assert run("role", "grant", "bob", "curator") == (
+        "bob is curator now. Without staff status they do not enter the admin.\n"
+    )
+    assert "bob" in run("role", "list")
+    with pytest.raises(CommandError, match="invalid choice: 'curater'"):
+        run("role", "grant", "bob", "curater")
+
+    run("role", "revoke", "bob", "curator")
+
+    assert not people.bob.groups.exists()

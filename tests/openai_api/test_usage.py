@@ -143,7 +143,7 @@ def test_the_admin_shows_usage_to_operators_and_quotas_are_the_administrators(
     usage_add(ada.pk, 1, 1)
     staff = User.objects.create_user("staff", is_staff=True)
     if role:
-        staff.groups.add(Group.objects.create(name=role))
+        staff.groups.add(Group.objects.get_or_create(name=role)[0])
     client = Client()
     client.force_login(staff)
 

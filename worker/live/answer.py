@@ -34,7 +34,7 @@ from worker.host.resources import artifact_store, scratch_folder
 from worker.live.events import Listener, speak
 from worker.live.lookup import Payload, revision_of, user_of
 from worker.live.passages import Passage, cite, passages_for, with_passages
-from worker.live.prompt import Fitted, checked_messages, fitting
+from worker.live.prompt import Fitted, checked_messages, count_answer_room, fitting
 from worker.process.errors import checked_id
 
 OPTIONS = (
@@ -89,7 +89,8 @@ def stream(payload: Payload, abandoned: threading.Event) -> Generator[Event]:
         if passages is not None:
             yield {"type": "citations", "citations": [cite(passage) for passage in used]}
         if not abandoned.is_set():
-            yield from speak(engine, fitted.prompt, _options(payload), Listener(user_id, abandoned))
+            options = _limited(engine, fitted, _options(payload))
+            yield from speak(engine, fitted.prompt, options, Listener(user_id, abandoned))
 
 
 def _asked(payload: Payload) -> str | list[ChatMessage]:
@@ -103,6 +104,14 @@ def _asked(payload: Payload) -> str | list[ChatMessage]:
 
 def _options(payload: Payload) -> dict[str, Any]:
     return {name: payload[name] for name in OPTIONS if payload.get(name) is not None}
+
+
+def _limited(engine: BaseModelEngine, fitted: Fitted, options: dict[str, Any]) -> dict[str, Any]:
+    """Give an answer an end whose request names none: a small model may repeat itself for ever."""
+    most = settings.SAM_MAX_ANSWER_TOKENS
+    if options.get("max_tokens") or not most:
+        return options
+    return {**options, "max_tokens": count_answer_room(engine, fitted.prompt, most)}
 
 
 def _begin(binding: Binding, adapters: tuple[AdapterSpec, ...], payload: Payload) -> Event:

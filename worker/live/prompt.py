@@ -105,6 +105,19 @@ def fitting(
     return Fitted(render(prompts, kept, tools), len(messages) - len(kept))
 
 
+def count_answer_room(engine: BaseModelEngine, prompt: str | list[ChatMessage], most: int) -> int:
+    """Return how many tokens an answer may have: ``most``, or what the context has room for.
+
+    A server refuses a request for more than it has room for; it is counted only when it may be short.
+    """
+    context = _context_tokens(engine)
+    texts = [prompt] if isinstance(prompt, str) else [message["content"] for message in prompt]
+    size = sum(len(text.encode("utf-8", "replace")) + TEMPLATE_ROOM for text in texts)
+    if not context or size + most <= context:
+        return most
+    return max(min(most, context - _tokens(engine, prompt)), 1)
+
+
 def _is_surely_short(
     prompts: Prompts, messages: Sequence[ChatMessage], tools: Sequence[Json], room: int
 ) -> bool:

@@ -22,7 +22,7 @@ from migrations_app.plans.transitions import (
     finish_step,
     release_step,
 )
-from migrations_app.states import task_name
+from migrations_app.states import HOUSEKEEPING, task_name
 from migrations_app.steps import HANDLERS
 from migrations_app.steps.base import DrainingError, TryAgainError
 from worker.host.resources import this_host
@@ -150,10 +150,17 @@ def _write_end(claim: Claim, error: SamError) -> str | StepFailedError:
         delay = min(FIRST_DELAY * 2**failures, LONGEST_DELAY)
         release_step(claim, why=str(error), delay=delay, failed=True)
         if failures + 1 >= MAX_FAILURES:
-            return StepFailedError(f"Tried {MAX_FAILURES} times; an operator must look: {error}")
+            return StepFailedError(f"Tried {MAX_FAILURES} times; {_what_follows(claim)}: {error}")
         return f"Put back, to be tried again in {delay:.0f} s: {error}"
     fail_step(claim, error=str(error))
     return StepFailedError(str(error))
+
+
+def _what_follows(claim: Claim) -> str:
+    kind = Step.objects.values_list("kind", flat=True).get(pk=claim.step_id)
+    if kind in HOUSEKEEPING:
+        return "the plan is completed without it"
+    return "an operator must look"
 
 
 def _is_worth_another_try(error: SamError, failures: int) -> bool:
