@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.exceptions import SamError
+from engines.services.answers.events import ANSWER_PARTS, Event
 from migrations_app.openai_api.errors import error_body
-from migrations_app.serving.stream import SAID, Event
 
 Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
@@ -170,7 +170,7 @@ def model_entry(name: str, created: int) -> Json:
 def _chunk(shape: Shape, event: Event) -> Json | None:
     if event["type"] == "end":
         return shape.last(event["finish_reason"])
-    return shape.piece(event) if event["type"] in SAID else None
+    return shape.piece(event) if event["type"] in ANSWER_PARTS else None
 
 
 def _call(event: Event) -> Json:

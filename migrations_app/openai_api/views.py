@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import SamError
 from engines.models import ModelRevision
+from engines.services.answers.events import ANSWER_PARTS, Event
 from engines.services.people.usage import usage_add
 from migrations_app.openai_api import responses as answers
 from migrations_app.openai_api.access import (
@@ -46,7 +47,6 @@ from migrations_app.openai_api.requests import (
 )
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import batched_texts
-from migrations_app.serving.stream import SAID, Event
 from migrations_app.serving.stream_client import stream_answer
 from migrations_app.serving.wire import unpack_batch
 
@@ -133,7 +133,7 @@ def _told(response: HttpResponseBase, opening: answers.Opening) -> HttpResponseB
 async def _first_word(events: AsyncIterator[Event], opening: answers.Opening) -> Event:
     """Wait for the first word: until then an error still has a status of its own."""
     async for event in events:
-        if event["type"] in (*SAID, "end"):
+        if event["type"] in (*ANSWER_PARTS, "end"):
             return event
         opening.learn(event)
     raise RefusedError("The engine said nothing.", status=INTERNAL, code="internal_error")

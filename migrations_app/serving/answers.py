@@ -43,7 +43,7 @@ def search_for(
     """
     payload = {"user_id": user.pk, "query": query, "k": k}
     if narrowed:
-        SearchFilter.parse(narrowed).refuse_strange(readable_bases(user))
+        SearchFilter.parse(narrowed).require_readable(readable_bases(user))
         payload["filter"] = dict(narrowed)
     return _live().call("search", payload)
 

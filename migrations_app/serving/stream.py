@@ -11,13 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from engines.exceptions import HostUnavailableError, SamError
+from engines.services.answers.events import Event
 from migrations_app.serving.wire import error_fields, error_from
-
-Event = dict[str, Any]
-"""``type`` is state (of an engine not ready yet), begin, fitted (to the engine's context), citations,
-reasoning, text, tool_call, end, error or beat."""
-SAID = ("reasoning", "text", "tool_call")
-"""Events that are parts of the answer itself."""
 
 BEAT_SECONDS = 1.0
 """A worker writes at least so often, also while it loads an engine or reads a long prompt."""

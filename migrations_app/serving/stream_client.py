@@ -16,12 +16,11 @@ from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 from engines.exceptions import HostUnavailableError, SamError
+from engines.services.answers.events import ANSWER_PARTS, Event
 from migrations_app.serving.client import WAKE_SECONDS
 from migrations_app.serving.fallback import Ways
 from migrations_app.serving.stream import (
-    SAID,
     SILENCE_SECONDS,
-    Event,
     StreamBrokenError,
     raise_error,
 )
@@ -99,7 +98,7 @@ class _Attempt:
             while True:
                 raise_error(event)
                 if event["type"] not in ("state", "beat"):
-                    self.begun = self.begun or event["type"] in SAID
+                    self.begun = self.begun or event["type"] in ANSWER_PARTS
                     load_until = float("inf")
                     yield event
                 elif self._loop.time() > load_until:

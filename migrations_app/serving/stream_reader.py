@@ -21,10 +21,10 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from engines.services.answers.events import Event
 from migrations_app.serving.redis_keys import redis_client, request_key
 from migrations_app.serving.stream import (
     LEASE_SECONDS,
-    Event,
     StreamBrokenError,
     reader_key,
     stream_key,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from engines.exceptions import EngineCrashed, InvalidRequestError, NotFoundError, SamError
+from engines.services.answers.events import Event
 from migrations_app.openai_api.errors import RefusedError, error_body, error_response
 from migrations_app.openai_api.responses import (
     CompletionShape,
@@ -18,7 +19,7 @@ from migrations_app.openai_api.responses import (
     chunks,
     whole_answer,
 )
-from migrations_app.serving.stream import Event, StreamBrokenError, error_event, raise_error
+from migrations_app.serving.stream import StreamBrokenError, error_event, raise_error
 from migrations_app.serving.stream_client import EngineLoadingError
 
 EVENTS: list[Event] = [

@@ -9,23 +9,31 @@ import numpy as np
 from django.db import close_old_connections
 from numpy.typing import NDArray
 
-from engines.exceptions import InvalidRequestError, NotFoundError, TextNotEmbeddableError
+from engines.db.keys import require_row_id
+from engines.exceptions import (
+    HostUnavailableError,
+    InvalidRequestError,
+    NotFoundError,
+    TextNotEmbeddableError,
+)
 from engines.models import Fingerprint, ModelCopy, ModelRevision, ModelRole
 from engines.runtimes.base import BaseModelEngine, EmbeddingBatch
+from engines.services.answers.compose import compose_whole_answer
+from engines.services.answers.lookup import require_person, require_revision
+from engines.services.answers.passages import PassageQuery, find_passages, hit_as_json
+from engines.services.knowledge.embeddings import Embedder
 from engines.services.knowledge.fingerprints import embedder_of, embedding_spec_of, spec_of
+from engines.services.people.adapters import adapters_for
 from engines.services.people.bindings import request_binding
 from engines.specs import EmbeddingSpec
 from migrations_app.serving.wire import pack_vectors
 from worker.host.engine_pool import engine_pool
 from worker.host.resources import this_host
-from worker.live.answer import adapters_of, chat_engine, generate
-from worker.live.lookup import revision_of, user_of
-from worker.live.passages import as_json, embedder, find
-from worker.process.errors import checked_id
+from worker.live.answer import answer_resources, lend_embedder_of
 
 Payload = Mapping[str, Any]
 
-MOST_TEXTS = 512
+MAX_TEXTS = 512
 
 
 def embed(payload: Payload) -> dict[str, Any]:
@@ -37,12 +45,12 @@ def embed(payload: Payload) -> dict[str, Any]:
     texts = payload.get("texts")
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
         raise InvalidRequestError("Send the texts to embed as a list of texts.")
-    if len(texts) > MOST_TEXTS:
-        raise InvalidRequestError(f"Send at most {MOST_TEXTS} texts at once.")
-    with embedder(*_space(payload)) as engine:
+    if len(texts) > MAX_TEXTS:
+        raise InvalidRequestError(f"Send at most {MAX_TEXTS} texts at once.")
+    with lend_embedder_of(*_space(payload)) as engine:
         role = payload.get("as", "document")
         batch = _as_queries(engine, texts) if role == "query" else engine.embed_documents(texts)
-        tokens = sum(map(engine.count_tokens, texts)) if payload.get("count") else 0
+        tokens = _count_tokens(engine, texts) if payload.get("count") else 0
     errors = {str(number): sentence for number, sentence in batch.errors.items()}
     return {**pack_vectors(batch.vectors), "errors": errors, "tokens": tokens}
 
@@ -50,15 +58,21 @@ def embed(payload: Payload) -> dict[str, Any]:
 def _space(payload: Payload) -> tuple[ModelRevision, EmbeddingSpec]:
     if "fingerprint_id" in payload:
         rows = Fingerprint.objects.select_related("revision__model")
-        fingerprint = rows.filter(pk=checked_id(payload["fingerprint_id"])).first()
+        fingerprint = rows.filter(pk=require_row_id(payload["fingerprint_id"])).first()
         if fingerprint is None:
             raise NotFoundError("There is no such vector space.")
         return fingerprint.revision, spec_of(fingerprint)
-    revision = revision_of(payload.get("revision_id"))
+    revision = require_revision(payload.get("revision_id"))
     return revision, embedding_spec_of(revision.model, revision)
 
 
-def _as_queries(engine: BaseModelEngine, texts: list[str]) -> EmbeddingBatch:
+def _count_tokens(engine: Embedder, texts: list[str]) -> int:
+    if not isinstance(engine, BaseModelEngine):
+        raise HostUnavailableError("This host lost the embedder's file; ask another.")
+    return sum(map(engine.count_tokens, texts))
+
+
+def _as_queries(engine: Embedder, texts: list[str]) -> EmbeddingBatch:
     rows: list[NDArray[np.float32]] = []
     errors: dict[int, str] = {}
     for number, text in enumerate(texts):
@@ -72,14 +86,20 @@ def _as_queries(engine: BaseModelEngine, texts: list[str]) -> EmbeddingBatch:
     return EmbeddingBatch(np.array(filled, np.float32).reshape(len(texts), width), errors)
 
 
+def generate(payload: Payload) -> dict[str, Any]:
+    """Return the whole answer to ``messages``, and which engine gave it."""
+    return compose_whole_answer(payload, answer_resources())
+
+
 def search(payload: Payload) -> dict[str, Any]:
     """Return the ``k`` passages nearest to ``query`` in what a person may read, narrowed by ``filter``."""
-    user = user_of(payload)
+    user = require_person(payload.get("user_id"))
     binding = request_binding(user.pk)
-    hits = find(user, binding, payload.get("query"), payload.get("k", 5), payload.get("filter"))
+    wanted = PassageQuery(payload.get("query"), payload.get("k", 5), payload.get("filter"))
+    hits = find_passages(user, binding, wanted, answer_resources())
     engine = binding.engine.model_id if binding.engine else None
     return {
-        "hits": [as_json(hit) for hit in hits],
+        "hits": [hit_as_json(hit) for hit in hits],
         "engine_id": engine,
         "indexes": {str(base_id): index.pk for base_id, index in binding.indexes},
     }
@@ -87,15 +107,16 @@ def search(payload: Payload) -> dict[str, Any]:
 
 def warm(payload: Payload) -> dict[str, Any]:
     """Load a revision as a person (``user_id``, optional) will use it, and what embeds for it."""
-    revision = revision_of(payload.get("revision_id"))
+    revision = require_revision(payload.get("revision_id"))
     user_id = payload.get("user_id")
     if revision.model.role == ModelRole.CHAT:
-        adapters = adapters_of(user_id, revision.pk) if user_id else ()
-        with chat_engine(revision, adapters):
+        resources = answer_resources()
+        own = adapters_for(user_id, revision.pk) if user_id else []
+        with resources.lend_chat_engine(revision, resources.adapter_specs(own)):
             close_old_connections()
     _, embedding = embedder_of(revision.model, revision)
     if embedding is not None and embedding.facts:
-        with embedder(embedding, embedding_spec_of(embedding.model, embedding)):
+        with lend_embedder_of(embedding, embedding_spec_of(embedding.model, embedding)):
             close_old_connections()
     return {"engines": len(engine_pool().describe())}
 
@@ -103,7 +124,7 @@ def warm(payload: Payload) -> dict[str, Any]:
 def unload(payload: Payload) -> dict[str, Any]:
     """End a revision's engines here; those in use end after their last request."""
     host = this_host()
-    revision = revision_of(payload.get("revision_id"))
+    revision = require_revision(payload.get("revision_id"))
     copy = ModelCopy.objects.filter(revision=revision, host=host).first()
     return {"unloaded": engine_pool().unload(copy.path) if copy and copy.path else 0}
 

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from redis import Redis
 from redis.exceptions import RedisError
 
+from engines.services.answers.events import Event
 from migrations_app.serving.stream import (
     BEAT_SECONDS,
     MOST_ENTRIES,
     STREAM_SECONDS,
-    Event,
     entry_id,
     pack,
     reader_key,

@@ -9,12 +9,12 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from engines.db.keys import is_row_id
 from engines.exceptions import InvalidRequestError
 from engines.models import Document, KnowledgeBase
 
 MOST_BASES = 100
 MOST_DOCUMENTS = 1000
-LARGEST_ID = 2**63 - 1
 LISTS = {"bases": MOST_BASES, "documents": MOST_DOCUMENTS}
 TIMES = ("updated_after", "updated_before")
 
@@ -46,7 +46,7 @@ class SearchFilter:
         """Whether some documents of a base may be left out."""
         return bool(self.documents or self.updated_after or self.updated_before)
 
-    def refuse_strange(self, readable: QuerySet[KnowledgeBase]) -> None:
+    def require_readable(self, readable: QuerySet[KnowledgeBase]) -> None:
         """Raise InvalidRequestError for what is not the person's to read, whether or not it exists."""
         bases = readable.filter(pk__in=self.bases or ())
         _refuse_missing("base", self.bases, bases)
@@ -65,13 +65,9 @@ def _refuse_missing(what: str, wanted: tuple[int, ...] | None, rows: QuerySet[An
 def _ids(name: str, value: object) -> tuple[int, ...]:
     most = LISTS[name]
     ids = value if isinstance(value, (list, tuple)) else []
-    if not 0 < len(ids) <= most or not all(_is_id(item) for item in ids):
+    if not 0 < len(ids) <= most or not all(is_row_id(item) for item in ids):
         raise InvalidRequestError(f"{name} must be a list of 1 to {most} whole numbers from 1.")
     return tuple(dict.fromkeys(ids))
-
-
-def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID
 
 
 def _moment(name: str, value: object) -> datetime:

@@ -7,9 +7,9 @@ from datetime import datetime
 from django.contrib.auth.models import Group
 from rest_framework import serializers
 
+from engines.db.keys import MAX_ROW_ID
 from engines.models import Conversation, Document, KnowledgeBase, Message
 from engines.services.knowledge.search_filters import (
-    LARGEST_ID,
     LISTS,
     MOST_BASES,
     MOST_DOCUMENTS,
@@ -105,14 +105,14 @@ class SearchSerializer(ClosedSerializer):
     query = serializers.CharField(max_length=MAX_QUERY_CHARS)
     k = serializers.IntegerField(min_value=1, max_value=MAX_HITS, default=5)
     bases = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        child=serializers.IntegerField(min_value=1, max_value=MAX_ROW_ID),
         required=False,
         allow_empty=False,
         max_length=MOST_BASES,
         help_text="Only in these bases.",
     )
     documents = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        child=serializers.IntegerField(min_value=1, max_value=MAX_ROW_ID),
         required=False,
         allow_empty=False,
         max_length=MOST_DOCUMENTS,

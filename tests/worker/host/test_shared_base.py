@@ -18,10 +18,11 @@ from engines.exceptions import AdapterMismatchError
 from engines.files.artifacts import ArtifactStore
 from engines.models import CatalogModel, LoraAdapter, ModelRevision
 from engines.services.catalog.copies import copy_downloaded, copy_of
-from engines.services.people.adapters import adapter_add
+from engines.services.people.adapters import adapter_add, adapters_for
 from tests.worker.plans import make_host
 from worker.host.engine_pool import engine_pool
-from worker.live.answer import adapters_of, chat_engine, generate
+from worker.live.answer import answer_resources
+from worker.live.handlers import generate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -90,14 +91,15 @@ def test_an_adapter_whose_base_file_was_replaced_is_not_loaded(
     revision: ModelRevision, tiny_lora: Path
 ) -> None:
     ada, eve = person_with(revision, "ada", tiny_lora), person_with(revision, "eve", None)
-    adapters = adapters_of(ada.pk, revision.pk)
+    resources = answer_resources()
+    adapters = resources.adapter_specs(adapters_for(ada.pk, revision.pk))
     assert adapters[0].sha256 == LoraAdapter.objects.get().sha256
     plain = answer(eve, revision)
     revision.sha256 = "f" * 64
 
     with (
         pytest.raises(AdapterMismatchError, match="was made for the model file"),
-        chat_engine(revision, adapters),
+        resources.lend_chat_engine(revision, adapters),
     ):
         pass
 

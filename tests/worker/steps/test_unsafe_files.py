@@ -36,7 +36,7 @@ from migrations_app.states import PlanKind
 from tests.runtimes.child.hostile_models import HOSTILE, Model
 from tests.worker.plans import first_step, make_host, make_plan
 from worker.host.engine_pool import engine_pool
-from worker.live.answer import chat_engine
+from worker.live.answer import answer_resources
 from worker.steps.runner import StepFailedError, run_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -85,7 +85,7 @@ def test_a_file_that_crashes_at_loading_is_refused_from_then_on(
     tiny_llama: Path, tmp_path: Path, host: Host
 ) -> None:
     copy = placed(tiny_llama, tmp_path, host, change=CRASHES_AT_LOAD)
-    with pytest.raises(LoadCrashed), chat_engine(copy.revision, ()):
+    with pytest.raises(LoadCrashed), answer_resources().lend_chat_engine(copy.revision, ()):
         pass
 
     copy.refresh_from_db()
@@ -93,7 +93,7 @@ def test_a_file_that_crashes_at_loading_is_refused_from_then_on(
     assert copy.error.startswith("model.gguf could not be loaded: The process of engine tiny was")
     assert not is_present(copy)
     with pytest.raises(UnsafeModelFileError) as refusal:
-        chat_engine(copy.revision, ())
+        answer_resources().lend_chat_engine(copy.revision, ())
     assert str(refusal.value).startswith(
         f"tiny@aaaaaaaa is marked unsafe on {host.name} and is not used there: model.gguf could"
     )
@@ -104,7 +104,7 @@ def test_an_engine_that_was_killed_blames_no_file(
     tiny_llama: Path, tmp_path: Path, host: Host
 ) -> None:
     copy = placed(tiny_llama, tmp_path, host)
-    with chat_engine(copy.revision, ()) as engine:
+    with answer_resources().lend_chat_engine(copy.revision, ()) as engine:
         os.kill(engine.get_engine_info()["pid"], signal.SIGKILL)
         with pytest.raises(EngineKilled, match="was ended by signal SIGKILL"):
             list(engine.stream("Stones", max_tokens=400))
@@ -200,7 +200,7 @@ def test_an_operators_command_clears_the_mark(tiny_llama: Path, tmp_path: Path, 
 
     copy.refresh_from_db()
     assert is_present(copy)
-    with chat_engine(copy.revision, ()) as engine:
+    with answer_resources().lend_chat_engine(copy.revision, ()) as engine:
         assert engine.is_available()
     engine_pool().unload(copy.path)
 

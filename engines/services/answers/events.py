@@ -16,7 +16,12 @@ from engines.runtimes.text.generation import FORM, Generation, GenerationOptions
 from engines.runtimes.text.tool_calls import ToolCallReader
 from engines.runtimes.text.tool_prompts import written_out
 from engines.services.people.usage import usage_add
-from migrations_app.serving.stream import Event
+
+Event = dict[str, Any]
+"""``type`` is state (of an engine not ready yet), begin, fitted (to the engine's context), citations,
+reasoning, text, tool_call, end, error or beat."""
+ANSWER_PARTS = ("reasoning", "text", "tool_call")
+"""Events that are parts of the answer itself."""
 
 Prompt = str | list[ChatMessage]
 Pieces = Generator[Piece, None, Generation | None]
@@ -26,43 +31,43 @@ ID_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """For whom an engine speaks."""
+class Recipient:
+    """Whose answer it is; their tokens are counted."""
 
     user_id: int
     left: threading.Event = field(default_factory=threading.Event)
     """Set by whoever notices that nobody listens any more."""
 
 
-def speak(
-    engine: BaseModelEngine, prompt: Prompt, options: dict[str, Any], listener: Listener
+def answer_events(
+    engine: BaseModelEngine, prompt: Prompt, options: dict[str, Any], recipient: Recipient
 ) -> Generator[Event]:
     """Yield reasoning, text and calls as they come, then the end; also an answer that is left is counted."""
     asked = GenerationOptions.parse(options)
-    said = _Said(most_calls=1 if asked.parallel_tool_calls is False else None)
+    answer = AnswerSoFar(most_calls=1 if asked.parallel_tool_calls is False else None)
     try:
-        with closing(_pieces(engine, prompt, options, asked, listener)) as pieces:
-            generation = yield from said.events(pieces)
+        with closing(_pieces(engine, prompt, options, asked, recipient)) as pieces:
+            generation = yield from answer.events(pieces)
     except GeneratorExit:
-        usage_add(listener.user_id, *_estimate(engine, prompt, said))
+        usage_add(recipient.user_id, *_estimate(engine, prompt, answer))
         raise
     if generation is None or not generation.prompt_tokens:
-        counts = _estimate(engine, prompt, said)
+        counts = _estimate(engine, prompt, answer)
     else:
         counts = (generation.prompt_tokens, generation.completion_tokens)
     reason = generation.finish_reason if generation else "stop"
-    usage_add(listener.user_id, *counts)
+    usage_add(recipient.user_id, *counts)
     yield {
         "type": "end",
-        "finish_reason": "tool_calls" if said.calls and reason == "stop" else reason,
+        "finish_reason": "tool_calls" if answer.calls and reason == "stop" else reason,
         "prompt_tokens": counts[0],
         "completion_tokens": counts[1],
         "reused_tokens": generation.reused_tokens if generation else 0,
     }
 
 
-class _Said:
-    """What an answer has said so far."""
+class AnswerSoFar:
+    """What an answer consists of so far."""
 
     def __init__(self, most_calls: int | None) -> None:
         self.texts: list[str] = []
@@ -99,13 +104,13 @@ def _pieces(
     prompt: Prompt,
     options: dict[str, Any],
     asked: GenerationOptions,
-    listener: Listener,
+    recipient: Recipient,
 ) -> Pieces:
     """Yield the engine's pieces; a runtime that tells how it ended has that as its value."""
     family = family_of(str(engine.get_engine_info().get("family") or ""))
     if isinstance(engine, StreamingEngine):
-        owned = {**options, "owner": str(listener.user_id)}
-        pieces: Pieces = engine.stream_pieces(prompt, cancelled=listener.left, **owned)
+        owned = {**options, "owner": str(recipient.user_id)}
+        pieces: Pieces = engine.stream_pieces(prompt, cancelled=recipient.left, **owned)
     else:
         check_free(asked, type(engine).__name__)
         text = _as_text(engine, prompt, asked, family)
@@ -139,10 +144,10 @@ def _sorted(pieces: Pieces, reader: ToolCallReader) -> Pieces:
                 yield from reader.add(piece.text)
 
 
-def _estimate(engine: BaseModelEngine, prompt: Prompt, said: _Said) -> tuple[int, int]:
+def _estimate(engine: BaseModelEngine, prompt: Prompt, answer: AnswerSoFar) -> tuple[int, int]:
     """Count tokens where nobody told them: within one or two of what the engine computed."""
     text = prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
-    return engine.count_tokens(text), engine.count_tokens("".join(said.texts))
+    return engine.count_tokens(text), engine.count_tokens("".join(answer.texts))
 
 
 def _as_text(

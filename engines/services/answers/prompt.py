@@ -14,7 +14,7 @@ from engines.runtimes.text.tool_prompts import instructions, written_out
 from engines.services.people.preferences import Prompts
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
-MOST_MESSAGES = 2000
+MAX_MESSAGES = 2000
 PLACEHOLDER = "{user_input}"
 """Where a chat format takes what the person says."""
 TEMPLATE_ROOM = 64
@@ -24,7 +24,7 @@ ANSWER_ROOM = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedPrompt:
     """A prompt that the engine's context has room for."""
 
     prompt: str | list[ChatMessage]
@@ -32,14 +32,14 @@ class Fitted:
     """How many of the oldest messages it lacks."""
 
 
-def checked_messages(value: object) -> list[ChatMessage]:
+def require_messages(value: object) -> list[ChatMessage]:
     """Return the messages of a request; InvalidRequestError when they are not messages."""
-    if not isinstance(value, list) or not 0 < len(value) <= MOST_MESSAGES:
-        raise InvalidRequestError(f"Send 1 to {MOST_MESSAGES} messages.")
-    return [_checked(item) for item in value]
+    if not isinstance(value, list) or not 0 < len(value) <= MAX_MESSAGES:
+        raise InvalidRequestError(f"Send 1 to {MAX_MESSAGES} messages.")
+    return [_require_message(item) for item in value]
 
 
-def _checked(item: object) -> ChatMessage:
+def _require_message(item: object) -> ChatMessage:
     role, content = (item.get("role"), item.get("content")) if isinstance(item, dict) else ("", "")
     if not isinstance(item, dict) or role not in ROLES or not isinstance(content, str):
         raise InvalidRequestError(
@@ -78,13 +78,13 @@ def _turn(chat_format: str, message: ChatMessage) -> str:
     return message["content"]
 
 
-def fitting(
+def fit_prompt(
     engine: BaseModelEngine,
     prompts: Prompts,
     messages: Sequence[ChatMessage],
     answer_tokens: int,
     tools: Sequence[Json] = (),
-) -> Fitted:
+) -> FittedPrompt:
     """Render as many of the newest messages as the engine's context has room for.
 
     The oldest are left out first, a tool's result together with its call; the last one always stays,
@@ -102,7 +102,7 @@ def fitting(
         kept = _newest(kept, room, engine.count_tokens)
         while len(kept) > 1 and (length() > room or kept[0]["role"] == "tool"):
             del kept[0]
-    return Fitted(render(prompts, kept, tools), len(messages) - len(kept))
+    return FittedPrompt(render(prompts, kept, tools), len(messages) - len(kept))
 
 
 def _is_surely_short(

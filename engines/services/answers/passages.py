@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from django.contrib.auth.models import User
 
 from engines.exceptions import InvalidRequestError
-from engines.models import ModelRevision, VectorIndex
+from engines.models import VectorIndex
 from engines.runtimes.base import BaseModelEngine
+from engines.services.answers.resources import AnswerResources
 from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.search import Hit, readable_bases, search_bases
 from engines.services.knowledge.search_filters import SearchFilter
 from engines.services.people.bindings import Binding
 from engines.services.people.preferences import Prompts
-from engines.specs import EmbeddingSpec
-from worker.host.resources import artifact_store, index_cache, lend_embedder, this_host
 
-MOST_HITS = 100
+MAX_HITS = 100
 INSTRUCTION = (
     "Answer from the numbered passages below, which come from the person's own knowledge. Name the "
     "passages you used by number, like [1]. Say so when they do not hold the answer."
 )
-CONTEXT_SHARE = 0.5
+MAX_CONTEXT_SHARE = 0.5
 """Of the engine's context that passages may fill; the rest is for the conversation and the answer."""
 
 
@@ -40,46 +38,54 @@ class Passage:
         return f"[{self.number}] {self.hit.title}\n{self.hit.text}"
 
 
-def find(
-    user: User, binding: Binding, query: object, k: object, narrowed: object = None
-) -> list[Hit]:
-    """Return the ``k`` passages nearest to ``query`` in what a person may read, best first.
+@dataclass(frozen=True, slots=True)
+class PassageQuery:
+    """What is looked for in a person's knowledge, as it was asked."""
 
-    ``narrowed`` is a SearchFilter as JSON. InvalidRequestError without a question, with another number
-    than 1 to 100, or for a filter that names what is not the person's to read.
+    question: object
+    k: object
+    narrowed: object = None
+    """A SearchFilter as JSON."""
+
+
+def find_passages(
+    user: User, binding: Binding, wanted: PassageQuery, resources: AnswerResources
+) -> list[Hit]:
+    """Return the ``k`` passages nearest to a question in what a person may read, best first.
+
+    InvalidRequestError without a question, with another number than 1 to 100, or for a filter that
+    names what is not the person's to read.
     """
-    if not isinstance(query, str) or not query.strip():
+    question, k = wanted.question, wanted.k
+    if not isinstance(question, str) or not question.strip():
         raise InvalidRequestError("Ask with some text.")
-    if not isinstance(k, int) or isinstance(k, bool) or not 0 < k <= MOST_HITS:
-        raise InvalidRequestError(f"Ask for 1 to {MOST_HITS} passages.")
-    wanted = SearchFilter.parse(narrowed or {})
-    wanted.refuse_strange(readable_bases(user))
+    if not isinstance(k, int) or isinstance(k, bool) or not 0 < k <= MAX_HITS:
+        raise InvalidRequestError(f"Ask for 1 to {MAX_HITS} passages.")
+    narrowed = SearchFilter.parse(wanted.narrowed or {})
+    narrowed.require_readable(readable_bases(user))
 
     def embed_query(index: VectorIndex) -> Any:
-        with embedder(index.fingerprint.revision, spec_of(index.fingerprint)) as engine:
-            return engine.embed_query(query)
+        spec = spec_of(index.fingerprint)
+        with resources.lend_embedder(index.fingerprint.revision, spec) as engine:
+            return engine.embed_query(question)
 
-    return search_bases(binding.indexes, embed_query, k, artifact_store(), index_cache(), wanted)
-
-
-def embedder(revision: ModelRevision, spec: EmbeddingSpec) -> AbstractContextManager[Any]:
-    """Lend what embeds, this host's or another's."""
-    return lend_embedder(this_host(), revision, spec)
+    store, cache = resources.store, resources.index_cache
+    return search_bases(binding.indexes, embed_query, k, store, cache, narrowed)
 
 
 def passages_for(
-    user: User, binding: Binding, question: str, k: object, narrowed: object
+    user: User, binding: Binding, wanted: PassageQuery, resources: AnswerResources
 ) -> list[Passage]:
     """Return numbered passages for a question, from 1."""
-    hits = find(user, binding, question, k, narrowed)
+    hits = find_passages(user, binding, wanted, resources)
     return [Passage(number, hit) for number, hit in enumerate(hits, start=1)]
 
 
-def with_passages(
+def add_passages(
     engine: BaseModelEngine, prompts: Prompts, passages: list[Passage]
 ) -> tuple[Prompts, list[Passage]]:
     """Add the best passages that have room to the instructions; return those as well."""
-    room = int(engine.get_engine_info().get("context_length") or 0) * CONTEXT_SHARE
+    room = int(engine.get_engine_info().get("context_length") or 0) * MAX_CONTEXT_SHARE
     used: list[Passage] = []
     for passage in passages:
         room -= engine.count_tokens(passage.shown)
@@ -93,11 +99,11 @@ def with_passages(
     return replace(prompts, system_prompt=text), used
 
 
-def cite(passage: Passage) -> dict[str, Any]:
+def citation(passage: Passage) -> dict[str, Any]:
     """Return a passage for JSON."""
-    return {"number": passage.number, **as_json(passage.hit)}
+    return {"number": passage.number, **hit_as_json(passage.hit)}
 
 
-def as_json(hit: Hit) -> dict[str, Any]:
+def hit_as_json(hit: Hit) -> dict[str, Any]:
     """Return a hit for JSON."""
     return {**asdict(hit), "content_hash": hit.content_hash.hex()}
