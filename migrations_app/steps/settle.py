@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from engines.models import EngineDefault, EnginePreference, KnowledgeBase, ModelRevision
 from migrations_app.plans.transitions import Outcome
+from migrations_app.serving.protocol import UNLOAD, WARM, UnloadRequest, WarmRequest
 from migrations_app.steps.base import StepContext, half, required_host
 
 WARM_SECONDS = 300.0
@@ -24,12 +25,12 @@ def resettle(ctx: StepContext) -> Outcome:
 def _settle(ctx: StepContext, *, warm: ModelRevision | None, cool: ModelRevision | None) -> Outcome:
     host = required_host(ctx)
     if warm is not None:
-        payload = {"revision_id": warm.pk, "user_id": ctx.plan.user_id}
-        ctx.live.call("warm", payload, host=host.name, timeout=WARM_SECONDS)
+        request = WarmRequest(revision_id=warm.pk, user_id=ctx.plan.user_id)
+        ctx.live.call(WARM, request, host=host.name, timeout=WARM_SECONDS)
     half(ctx)
     unloaded = cool is not None and cool != warm and not _is_needed(cool)
     if unloaded and cool is not None:
-        ctx.live.call("unload", {"revision_id": cool.pk}, host=host.name)
+        ctx.live.call(UNLOAD, UnloadRequest(revision_id=cool.pk), host=host.name)
     name = warm.model.display_name if warm else "The engine"
     ending = "the old one is unloaded." if unloaded else "the old one stays for others."
     return Outcome(f"{name} is warm; {ending}")

@@ -13,6 +13,7 @@ from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.streaming import StreamingEngine
 from engines.runtimes.text.generation import Generation, Piece
 from engines.services.answers.events import Recipient, answer_events
+from engines.services.answers.messages import EndEvent, ReasoningEvent, TextEvent
 
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "Hi"}]
 
@@ -68,16 +69,10 @@ def test_reasoning_and_answer_are_told_apart_and_counted_together(user: User) ->
     events = list(answer_events(Thinker("t", "t", "t"), MESSAGES, {}, Recipient(user.pk)))
 
     assert events == [
-        {"type": "reasoning", "text": "Hm."},
-        {"type": "text", "text": "Good "},
-        {"type": "text", "text": "day."},
-        {
-            "type": "end",
-            "finish_reason": "stop",
-            "prompt_tokens": 7,
-            "completion_tokens": 3,
-            "reused_tokens": 0,
-        },
+        ReasoningEvent("Hm."),
+        TextEvent("Good "),
+        TextEvent("day."),
+        EndEvent(finish_reason="stop", prompt_tokens=7, completion_tokens=3, reused_tokens=0),
     ]
     assert counted() == (7, 3)
 
@@ -98,6 +93,7 @@ def test_a_plain_engine_gets_the_messages_as_a_prompt(user: User) -> None:
 
     text, end = list(answer_events(engine, MESSAGES, {}, Recipient(user.pk)))
 
-    assert text == {"type": "text", "text": prompt.upper()}
-    assert end["prompt_tokens"] == engine.count_tokens(prompt)
-    assert counted() == (end["prompt_tokens"], end["completion_tokens"])
+    assert text == TextEvent(prompt.upper())
+    assert isinstance(end, EndEvent)
+    assert end.prompt_tokens == engine.count_tokens(prompt)
+    assert counted() == (end.prompt_tokens, end.completion_tokens)

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from engines.exceptions import InvalidRequestError
+from engines.parsing import convert_or_refuse
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.services.answers.prompt import fit_prompt, render, require_messages
+from engines.services.answers.messages import AnswerRequest
+from engines.services.answers.prompt import fit_prompt, render, validate_messages
 from engines.services.people.preferences import Prompts
 from engines.specs import EngineSpec
 
@@ -22,19 +24,24 @@ def message(role: str, content: str) -> ChatMessage:
 @pytest.mark.parametrize(
     "bad",
     [
-        None,
-        [],
         "hello",
-        [{"role": "root", "content": "x"}],
+        7,
         [{"role": "user", "content": 7}],
         [{"role": "user"}],
         ["hello"],
         [{"role": "user", "content": "x"}] * 2001,
+        [{"role": "user", "content": "x", "tool_calls": [7]}],
     ],
 )
-def test_what_is_no_conversation_is_refused(bad: object) -> None:
+def test_what_has_not_the_shape_of_messages_is_no_request(bad: object) -> None:
+    with pytest.raises(InvalidRequestError, match="messages"):
+        convert_or_refuse({"user_id": 1, "messages": bad}, AnswerRequest)
+
+
+@pytest.mark.parametrize("bad", [[], [{"role": "root", "content": "x"}]])
+def test_what_is_no_conversation_is_refused(bad: list[ChatMessage]) -> None:
     with pytest.raises(InvalidRequestError):
-        require_messages(bad)
+        validate_messages(bad)
 
 
 def test_without_a_chat_format_the_models_own_template_gets_the_messages() -> None:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import AbstractContextManager
-from typing import Any
 
 from django.conf import settings
 
 from engines.models import ModelRevision
 from engines.runtimes.base import BaseModelEngine
 from engines.services.answers.compose import compose_answer
-from engines.services.answers.events import Event
+from engines.services.answers.messages import AnswerRequest, Event
 from engines.services.answers.resources import AnswerResources
 from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
@@ -25,12 +24,10 @@ from worker.host.resources import (
     this_host,
 )
 
-Payload = Mapping[str, Any]
 
-
-def stream(payload: Payload, abandoned: threading.Event) -> Generator[Event]:
+def stream(request: AnswerRequest, abandoned: threading.Event) -> Generator[Event]:
     """Yield the events of an answer by this process's engines; see ``compose_answer``."""
-    return compose_answer(payload, answer_resources(), abandoned)
+    return compose_answer(request, answer_resources(), abandoned)
 
 
 def answer_resources() -> AnswerResources:

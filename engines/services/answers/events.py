@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +15,14 @@ from engines.runtimes.text.families import Family, family_of
 from engines.runtimes.text.generation import FORM, Generation, GenerationOptions, Piece, ToolCall
 from engines.runtimes.text.tool_calls import ToolCallReader
 from engines.runtimes.text.tool_prompts import written_out
+from engines.services.answers.messages import (
+    EndEvent,
+    Event,
+    ReasoningEvent,
+    TextEvent,
+    ToolCallEvent,
+)
 from engines.services.people.usage import usage_add
-
-Event = dict[str, Any]
-"""``type`` is state (of an engine not ready yet), begin, fitted (to the engine's context), citations,
-reasoning, text, tool_call, end, error or beat."""
-ANSWER_PARTS = ("reasoning", "text", "tool_call")
-"""Events that are parts of the answer itself."""
 
 Prompt = str | list[ChatMessage]
 Pieces = Generator[Piece, None, Generation | None]
@@ -40,7 +41,7 @@ class Recipient:
 
 
 def answer_events(
-    engine: BaseModelEngine, prompt: Prompt, options: dict[str, Any], recipient: Recipient
+    engine: BaseModelEngine, prompt: Prompt, options: Mapping[str, Any], recipient: Recipient
 ) -> Generator[Event]:
     """Yield reasoning, text and calls as they come, then the end; also an answer that is left is counted."""
     asked = GenerationOptions.parse(options)
@@ -57,13 +58,12 @@ def answer_events(
         counts = (generation.prompt_tokens, generation.completion_tokens)
     reason = generation.finish_reason if generation else "stop"
     usage_add(recipient.user_id, *counts)
-    yield {
-        "type": "end",
-        "finish_reason": "tool_calls" if answer.calls and reason == "stop" else reason,
-        "prompt_tokens": counts[0],
-        "completion_tokens": counts[1],
-        "reused_tokens": generation.reused_tokens if generation else 0,
-    }
+    yield EndEvent(
+        finish_reason="tool_calls" if answer.calls and reason == "stop" else reason,
+        prompt_tokens=counts[0],
+        completion_tokens=counts[1],
+        reused_tokens=generation.reused_tokens if generation else 0,
+    )
 
 
 class AnswerSoFar:
@@ -83,26 +83,25 @@ class AnswerSoFar:
                 return generation
             if piece.tool_call is None:
                 self.texts.append(piece.text)
-                yield {"type": "reasoning" if piece.is_reasoning else "text", "text": piece.text}
+                yield (ReasoningEvent if piece.is_reasoning else TextEvent)(piece.text)
             elif self._most_calls is None or self.calls < self._most_calls:
                 yield self._call(piece.tool_call)
 
-    def _call(self, call: ToolCall) -> Event:
+    def _call(self, call: ToolCall) -> ToolCallEvent:
         self.texts.append(call.name + call.arguments)
         self.calls += 1
-        return {
-            "type": "tool_call",
-            "index": self.calls - 1,
-            "id": uuid.uuid4().hex[:ID_DIGITS],
-            "name": call.name,
-            "arguments": call.arguments,
-        }
+        return ToolCallEvent(
+            index=self.calls - 1,
+            id=uuid.uuid4().hex[:ID_DIGITS],
+            name=call.name,
+            arguments=call.arguments,
+        )
 
 
 def _pieces(
     engine: BaseModelEngine,
     prompt: Prompt,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
     asked: GenerationOptions,
     recipient: Recipient,
 ) -> Pieces:
@@ -122,7 +121,7 @@ def _pieces(
     return _sorted(pieces, ToolCallReader(family.calls, names))
 
 
-def _plain(engine: BaseModelEngine, text: str, options: dict[str, Any]) -> Pieces:
+def _plain(engine: BaseModelEngine, text: str, options: Mapping[str, Any]) -> Pieces:
     for piece in engine.stream(text, **options):
         yield Piece(piece)
     return None

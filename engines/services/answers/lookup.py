@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from django.contrib.auth.models import User
 
-from engines.db.keys import require_row_id
 from engines.exceptions import NotFoundError
 from engines.models import ModelRevision
 
 
-def require_revision(key: object) -> ModelRevision:
+def require_revision(key: int) -> ModelRevision:
     """Return the revision with this key; NotFoundError when there is none."""
     rows = ModelRevision.objects.select_related("model")
-    revision = rows.filter(pk=require_row_id(key)).first()
+    revision = rows.filter(pk=key).first()
     if revision is None:
         raise NotFoundError("There is no such model revision.")
     return revision
 
 
-def require_person(key: object) -> User:
+def require_person(key: int) -> User:
     """Return the active person with this key; NotFoundError when there is none."""
-    user = User.objects.filter(pk=require_row_id(key), is_active=True).first()
+    user = User.objects.filter(pk=key, is_active=True).first()
     if user is None:
         raise NotFoundError("There is no such person.")
     return user

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
 
 from engines.exceptions import InvalidRequestError
 from engines.models import VectorIndex
 from engines.runtimes.base import BaseModelEngine
+from engines.services.answers.messages import Citation
 from engines.services.answers.resources import AnswerResources
 from engines.services.knowledge.fingerprints import spec_of
-from engines.services.knowledge.search import Hit, readable_bases, search_bases
-from engines.services.knowledge.search_filters import SearchFilter
+from engines.services.knowledge.search import Hit, Vector, readable_bases, search_bases
+from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.people.bindings import Binding
 from engines.services.people.preferences import Prompts
 
-MAX_HITS = 100
 INSTRUCTION = (
     "Answer from the numbered passages below, which come from the person's own knowledge. Name the "
     "passages you used by number, like [1]. Say so when they do not hold the answer."
@@ -37,15 +36,18 @@ class Passage:
     def shown(self) -> str:
         return f"[{self.number}] {self.hit.title}\n{self.hit.text}"
 
+    @property
+    def citation(self) -> Citation:
+        return Citation.numbered(self.number, self.hit)
+
 
 @dataclass(frozen=True, slots=True)
 class PassageQuery:
-    """What is looked for in a person's knowledge, as it was asked."""
+    """What is looked for in a person's knowledge, and where."""
 
-    question: object
-    k: object
-    narrowed: object = None
-    """A SearchFilter as JSON."""
+    question: str
+    k: int
+    narrowed: SearchFilter | None = None
 
 
 def find_passages(
@@ -53,24 +55,20 @@ def find_passages(
 ) -> list[Hit]:
     """Return the ``k`` passages nearest to a question in what a person may read, best first.
 
-    InvalidRequestError without a question, with another number than 1 to 100, or for a filter that
-    names what is not the person's to read.
+    InvalidRequestError without a question, or for a filter that names what is not the person's to read.
     """
-    question, k = wanted.question, wanted.k
-    if not isinstance(question, str) or not question.strip():
+    question, narrowed = wanted.question, wanted.narrowed or EVERYTHING
+    if not question.strip():
         raise InvalidRequestError("Ask with some text.")
-    if not isinstance(k, int) or isinstance(k, bool) or not 0 < k <= MAX_HITS:
-        raise InvalidRequestError(f"Ask for 1 to {MAX_HITS} passages.")
-    narrowed = SearchFilter.parse(wanted.narrowed or {})
     narrowed.require_readable(readable_bases(user))
 
-    def embed_query(index: VectorIndex) -> Any:
+    def embed_query(index: VectorIndex) -> Vector:
         spec = spec_of(index.fingerprint)
         with resources.lend_embedder(index.fingerprint.revision, spec) as engine:
             return engine.embed_query(question)
 
     store, cache = resources.store, resources.index_cache
-    return search_bases(binding.indexes, embed_query, k, store, cache, narrowed)
+    return search_bases(binding.indexes, embed_query, wanted.k, store, cache, narrowed)
 
 
 def passages_for(
@@ -97,13 +95,3 @@ def add_passages(
     parts = [prompts.system_prompt, INSTRUCTION, *(passage.shown for passage in used)]
     text = "\n\n".join(part for part in parts if part)
     return replace(prompts, system_prompt=text), used
-
-
-def citation(passage: Passage) -> dict[str, Any]:
-    """Return a passage for JSON."""
-    return {"number": passage.number, **hit_as_json(passage.hit)}
-
-
-def hit_as_json(hit: Hit) -> dict[str, Any]:
-    """Return a hit for JSON."""
-    return {**asdict(hit), "content_hash": hit.content_hash.hex()}

@@ -32,6 +32,7 @@ from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan
 from migrations_app.plans.planning import choose_host
 from migrations_app.serving.hosts import hosts_for
+from migrations_app.serving.protocol import WARM, WarmRequest
 from migrations_app.states import PlanKind
 from tests.runtimes.child.hostile_models import HOSTILE, Model
 from tests.worker.plans import first_step, make_host, make_plan
@@ -237,15 +238,15 @@ def test_who_asks_for_an_engine_that_is_unsafe_everywhere_hears_why(
     tiny_llama: Path, tmp_path: Path, host: Host, redis_client: Redis
 ) -> None:
     copy = placed(tiny_llama, tmp_path, host)
-    wanted = {"revision_id": copy.revision_id}
+    wanted = WarmRequest(revision_id=copy.revision_id)
     Host.objects.update(announces=["live.warm"])
-    assert hosts_for(redis_client, "warm", wanted) == [host.name]
+    assert hosts_for(redis_client, WARM, wanted) == [host.name]
     mark_unsafe(copy.path, host.name, "It crashed.")
 
     with pytest.raises(UnsafeModelFileError, match=r"is not used there: It crashed\."):
-        hosts_for(redis_client, "warm", wanted)
+        hosts_for(redis_client, WARM, wanted)
 
     far = copy_of(copy.revision, make_host("other", announces=[]))
     copy_downloaded(far, Path(copy.path), copy.checksum)
     with pytest.raises(HostUnavailableError, match="No active host has tiny@aaaaaaaa"):
-        hosts_for(redis_client, "warm", wanted)
+        hosts_for(redis_client, WARM, wanted)
