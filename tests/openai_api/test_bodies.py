@@ -15,6 +15,7 @@ from migrations_app.openai_api.requests import (
     embedding_request,
     read_body,
 )
+from migrations_app.serving.protocol import STREAM
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 CHAT = {"model": "sam", "messages": MESSAGES}
@@ -282,3 +283,15 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
 
     with pytest.raises(RefusedError, match="body"):
         read_body(request)
+
+
+def test_half_a_character_is_replaced_as_no_engine_can_read_it() -> None:
+    body = (
+        b'{"model": "sam", "messages": [{"role": "user", "content": "a\\ud83d b\\ud83d\\ude00"}]}'
+    )
+    request = RequestFactory().post("/v1/x", body, content_type="application/json")
+
+    asked = chat_request(read_body(request))
+
+    assert asked.question.messages == [{"role": "user", "content": "a? b\U0001f600"}]
+    assert STREAM.request_body(asked.request_of(1, None))
