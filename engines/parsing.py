@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -73,8 +73,3 @@ def _kinds(names: str) -> str:
     """Return msgspec's names of types in words; what may also be null says so only by itself."""
     kinds = [name for name in names.split(" | ") if name != "null"]
     return " or ".join(_WORDS.get(name, name) for name in kinds) or "null"
-
-
-def as_json(message: Any) -> Any:
-    """Return a typed message as plain dicts and lists, as its JSON reads."""
-    return msgspec.to_builtins(message)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 import msgspec
 from django.core.exceptions import RequestDataTooBig
@@ -105,10 +105,8 @@ def chat_request(body: Body) -> AskedText:
         thinking=template.enable_thinking if template else None,
         knowledge=knowledge.k if knowledge else None,
         knowledge_filter=knowledge.narrowed() if knowledge else None,
-        **_sampling(asked),
-        **_form(asked),
     )
-    return _asked_text(asked, question)
+    return _asked_text(asked, structs.replace(question, **_sampling(asked), **_form(asked)))
 
 
 def completion_request(body: Body) -> AskedText:
@@ -116,7 +114,8 @@ def completion_request(body: Body) -> AskedText:
     asked = _parse(body, CompletionBody)
     prompt = asked.prompt if isinstance(asked.prompt, str) else asked.prompt[0]
     limit = asked.max_tokens or DEFAULT_COMPLETION_TOKENS
-    return _asked_text(asked, Question(prompt=prompt, max_tokens=limit, **_sampling(asked)))
+    question = Question(prompt=prompt, max_tokens=limit)
+    return _asked_text(asked, structs.replace(question, **_sampling(asked)))
 
 
 def embedding_request(body: Body) -> AskedVectors:
@@ -183,7 +182,7 @@ def _with_moments(knowledge: object) -> object:
         raise RefusedError(str(error), param="knowledge") from None
 
 
-def _sampling(asked: TextBody) -> dict[str, Any]:
+def _sampling(asked: TextBody) -> dict[str, object]:
     """Return the sampling options that were sent."""
     given = {name: value for name in SAMPLING if (value := getattr(asked, name)) is not None}
     if asked.seed is not None:
@@ -191,9 +190,9 @@ def _sampling(asked: TextBody) -> dict[str, Any]:
     return given
 
 
-def _form(asked: ChatBody) -> dict[str, Any]:
+def _form(asked: ChatBody) -> dict[str, object]:
     """Return what form the answer shall have; of tools the names must be known before one is chosen."""
-    given: dict[str, Any] = {}
+    given: dict[str, object] = {}
     for name in FORM:
         value = getattr(asked, name)
         if value in (None, [], {"type": "text"}):

@@ -53,8 +53,8 @@ ShownUsage = Usage | None | UnsetType
 
 
 @dataclass(slots=True)
-class AnswerSoFar:
-    """What an answer said, put together from its events."""
+class GatheredAnswer:
+    """An answer put together from its events."""
 
     text: str = ""
     reasoning: str = ""
@@ -123,7 +123,7 @@ class Shape(ABC):
     prefix: str
 
     @abstractmethod
-    def whole(self, head: Head, answer: AnswerSoFar, end: EndEvent) -> Struct:
+    def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> Struct:
         """Return the body of an answer that is not streamed."""
 
     @abstractmethod
@@ -148,7 +148,7 @@ class ChatShape(Shape):
 
     prefix = "chatcmpl"
 
-    def whole(self, head: Head, answer: AnswerSoFar, end: EndEvent) -> ChatCompletion:
+    def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> ChatCompletion:
         message = ChatMessageBody(
             content=None if answer.calls and not answer.text else answer.text,
             reasoning_content=answer.reasoning or UNSET,
@@ -183,7 +183,7 @@ class CompletionShape(Shape):
 
     prefix = "cmpl"
 
-    def whole(self, head: Head, answer: AnswerSoFar, end: EndEvent) -> TextCompletion:
+    def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> TextCompletion:
         choice = TextChoice(text=answer.text, finish_reason=end.finish_reason)
         return TextCompletion(choices=[choice], usage=_usage(end), **head)
 
@@ -205,7 +205,7 @@ class CompletionShape(Shape):
 
 async def whole_answer(shape: Shape, opening: Opening, events: AsyncIterator[Event]) -> Struct:
     """Return the body of an answer that is not streamed; raises what the stream raises."""
-    answer = AnswerSoFar()
+    answer = GatheredAnswer()
     end = EndEvent(finish_reason="stop", prompt_tokens=0, completion_tokens=0)
     async for event in events:
         answer.take(event)

@@ -54,10 +54,10 @@ async def stream_answer(
     """Yield the events of an answer: begin, fitted, citations, reasoning…, text and tool_call…, end.
 
     When the active engine cannot be made ready and another one may answer for it, ``begin`` says so
-    in ``fallback_for``. Raises
-    HostUnavailableError (transient) when no host can begin, EngineLoadingError, StreamBrokenError when
-    host or Redis goes away in the middle, and what the host answers with. Closing the generator stops
-    the engine, and so does ``client_left``: a generator may be closed long after its client left.
+    in ``fallback_for``. Raises HostUnavailableError (transient) when no host can begin,
+    EngineLoadingError, StreamBrokenError when host or Redis goes away in the middle,
+    UnreadableReplyError, and what the host answers with. Closing the generator stops the engine, and
+    so does ``client_left``: a generator may be closed long after its client left.
     """
     left = client_left or threading.Event()
     loop = asyncio.get_running_loop()

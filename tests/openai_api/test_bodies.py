@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from django.test import RequestFactory
+from msgspec import to_builtins
 
-from engines.parsing import as_json
 from migrations_app.openai_api.errors import RefusedError
 from migrations_app.openai_api.requests import (
     chat_request,
@@ -171,7 +171,7 @@ def test_a_chat_becomes_what_the_worker_reads() -> None:
     )  # fmt: skip
 
     assert (asked.model, asked.stream, asked.include_usage) == ("tiny", True, True)
-    assert as_json(asked.question) == {
+    assert to_builtins(asked.question) == {
         "messages": [
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": "Hi!"},
@@ -198,7 +198,7 @@ def test_calls_their_results_and_the_form_of_the_answer_reach_the_worker() -> No
         "parallel_tool_calls": False,
     }
 
-    payload = as_json(chat_request({**CHAT, **form, "messages": turns}).question)
+    payload = to_builtins(chat_request({**CHAT, **form, "messages": turns}).question)
 
     assert payload["messages"][1:] == [
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
@@ -222,7 +222,7 @@ def test_knowledge_is_asked_for_with_or_without_a_number(given: Any, k: int) -> 
 def test_knowledge_may_be_narrowed() -> None:
     asked: dict[str, Any] = {"bases": [3], "updated_after": "2026-05-01T00:00:00Z"}
 
-    payload = as_json(chat_request({**CHAT, "knowledge": {"k": 2, **asked}}).question)
+    payload = to_builtins(chat_request({**CHAT, "knowledge": {"k": 2, **asked}}).question)
 
     assert (payload["knowledge"], payload["knowledge_filter"]) == (2, asked)
 

@@ -11,8 +11,8 @@ import jsonschema
 import pytest
 from django.test import Client
 from drf_spectacular.validation import validate_schema
+from msgspec import to_builtins
 
-from engines.parsing import as_json
 from engines.services.answers.messages import (
     Citation,
     EndEvent,
@@ -153,7 +153,7 @@ def test_answers_whole_and_in_pieces_are_as_described(shape: ChatShape | Complet
     whole = asyncio.run(whole_answer(shape, opening, played()))
     parts = asyncio.run(collect())
 
-    validate(path, as_json(whole))
+    validate(path, to_builtins(whole))
     assert len(parts) > 3
     for part in parts[:-1]:
         validate(path, json.loads(part.removeprefix(b"data: ")), "text/event-stream")
@@ -164,5 +164,5 @@ def test_an_error_is_as_described() -> None:
     schema = {"$ref": "#/components/schemas/ErrorBody", "components": document["components"]}
 
     jsonschema.Draft202012Validator(schema).validate(
-        as_json(error_body(RefusedError("No.", param="n")))
+        to_builtins(error_body(RefusedError("No.", param="n")))
     )

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from msgspec import structs
+from msgspec import structs, to_builtins
 
 from engines.exceptions import EngineCrashed, InvalidRequestError, NotFoundError, SamError
-from engines.parsing import as_json
 from engines.services.answers.messages import Citation, EndEvent, Event, ReasoningEvent, TextEvent
 from migrations_app.openai_api.errors import RefusedError, error_body, error_response
 from migrations_app.openai_api.responses import (
@@ -82,7 +81,7 @@ def test_reasoning_is_told_apart_from_the_answer_in_a_stream() -> None:
 
 
 def test_reasoning_is_told_apart_in_a_whole_answer() -> None:
-    body = as_json(asyncio.run(whole_answer(ChatShape(), Opening("tiny", 3), played(EVENTS))))
+    body = to_builtins(asyncio.run(whole_answer(ChatShape(), Opening("tiny", 3), played(EVENTS))))
 
     assert body["choices"][0]["message"] == {
         "role": "assistant",
@@ -101,7 +100,7 @@ def test_reasoning_is_told_apart_in_a_whole_answer() -> None:
 
 def test_a_completion_shows_the_answer_only() -> None:
     answer = asyncio.run(whole_answer(CompletionShape(), Opening("tiny", 3), played(EVENTS)))
-    whole = as_json(answer)
+    whole = to_builtins(answer)
     streamed = bodies(sent(CompletionShape(), played(EVENTS), include_usage=True))
 
     assert whole["choices"][0]["text"] == "Héllo."
@@ -145,7 +144,7 @@ def test_each_error_has_its_status(error: SamError, status: int, again: str | No
     response = error_response(error)
 
     assert (response.status_code, response.get("Retry-After")) == (status, again)
-    assert json.loads(response.content) == as_json(error_body(error))
+    assert json.loads(response.content) == to_builtins(error_body(error))
 
 
 @pytest.mark.parametrize("transient", [True, False])

@@ -174,6 +174,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
 
 class MessageCreateSerializer(ClosedSerializer):
+    # Narrower than SamplingOptions: a person waits for the whole answer.
     content = serializers.CharField(max_length=MAX_MESSAGE_CHARS)
     max_tokens = serializers.IntegerField(min_value=1, max_value=4096, default=256)
     temperature = serializers.FloatField(min_value=0.0, max_value=2.0, default=0.7)

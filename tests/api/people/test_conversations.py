@@ -9,13 +9,13 @@ import msgspec
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
+from msgspec import to_builtins
 from redis import Redis
 from rest_framework.test import APIClient
 
 from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import NotFoundError
 from engines.models import Conversation, Message, ModelRevision
-from engines.parsing import as_json
 from engines.services.people.conversations import (
     conversation_create,
     conversation_delete,
@@ -122,7 +122,7 @@ def handled(kind: str, payload: dict[str, Any]) -> Any:
     """What a live worker of this process answers."""
     try:
         body = msgspec.json.encode({"kind": kind, "payload": payload})
-        return as_json(LIVE_HANDLERS[kind](body))
+        return to_builtins(LIVE_HANDLERS[kind](body))
     finally:
         connection.close()
 
