@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, Struct, inspect
 
@@ -205,17 +205,28 @@ def _form(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _limits() -> dict[str, inspect.IntType | inspect.FloatType]:
+class NumberLimits(NamedTuple):
+    """What a numeric option may be."""
+
+    is_whole: bool
+    low: float
+    high: float
+
+
+def _limits() -> dict[str, NumberLimits]:
     """Return the numeric options with the limits that SamplingOptions gives them."""
-    found: dict[str, inspect.IntType | inspect.FloatType] = {}
+    found: dict[str, NumberLimits] = {}
     described = inspect.type_info(SamplingOptions)
     for field in described.fields if isinstance(described, inspect.StructType) else ():
         kinds = field.type.types if isinstance(field.type, inspect.UnionType) else ()
         for kind in kinds:
             # A description stands around the type that it describes.
             inner = kind.type if isinstance(kind, inspect.Metadata) else kind
-            if isinstance(inner, (inspect.IntType, inspect.FloatType)):
-                found[field.name] = inner
+            if not isinstance(inner, (inspect.IntType, inspect.FloatType)):
+                continue
+            if inner.ge is not None and inner.le is not None:
+                is_whole = isinstance(inner, inspect.IntType)
+                found[field.name] = NumberLimits(is_whole, inner.ge, inner.le)
     return found
 
 
@@ -223,9 +234,7 @@ _LIMITS = _limits()
 
 
 def _check_number(name: str, value: object) -> None:
-    limits = _LIMITS[name]
-    low, high = limits.ge or 0, limits.le or 0
-    is_whole = isinstance(limits, inspect.IntType)
+    is_whole, low, high = _LIMITS[name]
     kinds = (int,) if is_whole else (int, float)
     fits = isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
     if not fits:
