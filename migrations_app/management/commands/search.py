@@ -43,6 +43,4 @@ class Command(SamCommand):
             self.say(f"{hit.score:.4f}  {hit.title}  (chunk {hit.chunk_id})")
             self.say(f"        {' '.join(hit.text.split())[:200]}")
         if not found.hits:
-            self.say(
-                "Nothing was found." if found.engine_id else f"Nothing was found. {NO_ENGINE}"
-            )
+            self.say("Nothing was found." if found.engine_id else f"Nothing was found. {NO_ENGINE}")
