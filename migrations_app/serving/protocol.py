@@ -148,7 +148,8 @@ class ErrorFields(Struct, frozen=True, kw_only=True):
         """Return an error as it travels."""
         return cls(
             code=error.code,
-            message=str(error),
+            # A file's name may hold bytes that are no Unicode.
+            message=str(error).encode("utf-8", "replace").decode(),
             transient=error.transient,
             at_load=error.at_load,
             host=error.host,

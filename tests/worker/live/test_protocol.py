@@ -41,6 +41,7 @@ from migrations_app.serving.protocol import (
     UnreadableReplyError,
     WarmReply,
     WarmRequest,
+    error_body,
     parse_event,
     reply_body,
 )
@@ -244,6 +245,13 @@ def test_an_entry_without_an_event_ends_its_stream(redis_client: Redis) -> None:
 def test_half_a_character_is_the_callers_error() -> None:
     with pytest.raises(InvalidRequestError, match="half of a character"):
         EMBED.request_body(EmbedRequest(revision_id=1, texts=["\ud800"]))
+
+
+def test_an_error_about_a_file_whose_name_is_no_unicode_still_arrives() -> None:
+    error = NotFoundError("There is no file /models/\udcff.gguf.")
+
+    with pytest.raises(NotFoundError, match=r"There is no file /models/\?\.gguf\."):
+        WARM.parse_reply(error_body(error))
 
 
 def test_vectors_that_are_not_as_many_as_the_texts_are_refused() -> None:
