@@ -11,7 +11,7 @@ from celery.exceptions import WorkerShutdown
 from django.conf import settings
 
 from engines.services.hosts import BEAT_SECONDS, HostRefusedError
-from migrations_app.wakeups import live_queue, work_queue
+from migrations_app.queues import live_queue, work_queue
 from worker.host.engine_pool import engine_pool
 from worker.host.memory import IDLE_SECONDS, host_memory
 from worker.host.registration import register

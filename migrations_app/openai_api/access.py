@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.models import User
 from django.db import close_old_connections
 from django.db.models import QuerySet
@@ -49,17 +47,17 @@ def spender(request: HttpRequest) -> User:
     return user
 
 
-def engine_payload(user: User, name: str) -> dict[str, Any]:
-    """Return what a request for text tells the worker about person and engine.
+def named_revision(user: User, name: str) -> int | None:
+    """Return the revision that is to answer under a name; None for the person's active engine.
 
     The active engine is left open: it is chosen when the answer begins, with all that belongs to it.
     """
     if name == ACTIVE:
-        return {"user_id": user.pk}
+        return None
     model = _offered(user, name)
     if model.role != ModelRole.CHAT:
         raise RefusedError(f"{name} only embeds; choose an engine that chats.", param="model")
-    return {"user_id": user.pk, "revision_id": _revision(user, model).pk}
+    return _revision(user, model).pk
 
 
 def embedder_for(user: User, name: str) -> tuple[CatalogModel, ModelRevision]:

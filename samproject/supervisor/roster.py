@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from samproject.celery_settings import CONTROL_QUEUE, host_queue_names
+from migrations_app.queues import CONTROL_QUEUE, live_queue, work_queue
 from samproject.supervisor.processes import Program
 
 WORKERS = ("control", "work", "live")
@@ -66,7 +66,7 @@ def _web(site: Site, wishes: Wishes) -> Program:
 
 
 def _worker(site: Site, name: str) -> Program:
-    work, live = host_queue_names(site.host_name)
+    work, live = work_queue(site.host_name), live_queue(site.host_name)
     queue = {"control": CONTROL_QUEUE, "work": work, "live": live}[name]
     argv = (
         *_celery("worker"),

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -13,6 +12,7 @@ from rest_framework.authtoken.models import Token
 from engines.models import CatalogModel, Document, EnginePreference, KnowledgeBase
 from migrations_app.management.commands import search
 from migrations_app.models import Plan, Step
+from migrations_app.serving.protocol import SearchReply
 from migrations_app.states import PlanStatus, StepStatus
 from tests.api.roles import Engines, People, make_plan, use_engine
 from tests.worker.plans import make_host
@@ -239,7 +239,7 @@ def test_searching_without_a_host_says_so(people: People, redis_client: Redis) -
 def test_why_a_search_finds_nothing_is_told(
     people: People, monkeypatch: pytest.MonkeyPatch, engine_id: str | None, said: str
 ) -> None:
-    found: dict[str, Any] = {"hits": [], "engine_id": engine_id, "indexes": {}}
+    found = SearchReply(hits=[], engine_id=engine_id)
     monkeypatch.setattr(search, "search_for", lambda *_: found)
 
     assert run("search", "whales", "--user", "alice").startswith(said)

@@ -13,7 +13,7 @@ from redis import Redis
 from rest_framework.authtoken.models import Token
 
 from engines.models import EnginePreference, ModelRevision
-from migrations_app.serving.client import LIVE_KINDS
+from migrations_app.serving.protocol import LIVE_KINDS
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.openai_api.web import WebProcess
 from tests.worker.live.test_live import make_revision

@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 from rest_framework.authtoken.models import Token
 
 from deploy.demo.models.tiny_models import write_llama_chat

@@ -18,7 +18,7 @@ from django.db import connection
 from kombu import Queue
 
 from engines.services.hosts import host_invite
-from migrations_app.wakeups import CONTROL_QUEUE, live_queue, work_queue
+from migrations_app.queues import CONTROL_QUEUE, live_queue, work_queue
 from samproject.celery import app as celery_app
 
 HOST = settings.SAM_HOST_NAME

@@ -34,7 +34,7 @@ from engines.services.people.preferences import (
     preference_write,
     prompts_edit,
 )
-from migrations_app.serving.client import LIVE_KINDS
+from migrations_app.serving.protocol import LIVE_KINDS
 from migrations_app.steps import HANDLERS
 from tests.world.workers import HOST
 

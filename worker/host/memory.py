@@ -7,18 +7,20 @@ room beside all that is held, and has ended only what nobody asked for a while.
 
 from __future__ import annotations
 
-import json
+import logging
 import time
 from contextlib import suppress
 from functools import cache
 from typing import cast
 
 from django.conf import settings
+from msgspec import Struct, json
 from redis import Redis
 from redis.exceptions import RedisError
 
 from engines.fit.engine_need import Need
-from migrations_app.serving.redis_keys import redis_client
+from engines.parsing import UNREADABLE, fault_of
+from migrations_app.serving.redis_keys import memory_held_key, memory_wanted_key, redis_client
 from worker.process.identity import process_name
 
 TOLD_SECONDS = 15.0
@@ -29,6 +31,16 @@ IDLE_SECONDS = 300.0
 YIELD_SECONDS = 5.0
 """How long who answers people waits for the others."""
 NOTHING = Need(0)
+
+logger = logging.getLogger(__name__)
+
+
+class HeldMemory(Struct, frozen=True, array_like=True):
+    """What one process holds: bytes of memory and of GPUs, and until when that counts (Unix time)."""
+
+    memory: int
+    vram: int
+    until: float
 
 
 class Beside:
@@ -53,8 +65,8 @@ class HostMemory(Beside):
         self.serves = serves
         self._redis = redis
         self._process = process
-        self._held_key = f"sam:engine-memory:{host_name}"
-        self._wanted_key = f"sam:engine-memory-wanted:{host_name}"
+        self._held_key = memory_held_key(host_name)
+        self._wanted_key = memory_wanted_key(host_name)
 
     def held(self, waited: float) -> Need:
         if self.serves and waited > YIELD_SECONDS:
@@ -68,11 +80,11 @@ class HostMemory(Beside):
         with suppress(RedisError):
             rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._held_key))
             for name, row in rows.items():
-                memory, vram, until = json.loads(row)
-                if until < now:
+                held = _parse_held(row)
+                if held is None or held.until < now:
                     self._redis.hdel(self._held_key, name)
-                elif name.decode() != self._process:
-                    found.append((memory, vram))
+                elif name != self._process.encode():
+                    found.append((held.memory, held.vram))
         return found
 
     def ask(self) -> None:
@@ -80,7 +92,7 @@ class HostMemory(Beside):
             self._redis.set(self._wanted_key, self._process, ex=WANTED_SECONDS)
 
     def tell(self, held: Need) -> None:
-        told = json.dumps([held.memory, held.vram, time.time() + TOLD_SECONDS])
+        told = json.encode(HeldMemory(held.memory, held.vram, time.time() + TOLD_SECONDS))
         with suppress(RedisError), self._redis.pipeline(transaction=True) as commands:
             commands.hset(self._held_key, self._process, told)
             commands.expire(self._held_key, int(TOLD_SECONDS))
@@ -90,8 +102,20 @@ class HostMemory(Beside):
         """Return how long an engine must be unused to be ended for another process; None if none asks."""
         with suppress(RedisError):
             asking = cast("bytes | None", self._redis.get(self._wanted_key))
-            if asking is not None and asking.decode() != self._process:
+            if asking is not None and asking != self._process.encode():
                 return IDLE_SECONDS if self.serves else 0.0
+        return None
+
+
+_HELD = json.Decoder(HeldMemory)
+
+
+def _parse_held(row: bytes) -> HeldMemory | None:
+    """Return what a process told; None for what cannot be read, which counts as nothing."""
+    try:
+        return _HELD.decode(row)
+    except UNREADABLE as error:
+        logger.warning("a process's memory in Redis is left out: %s", fault_of(error))
         return None
 
 

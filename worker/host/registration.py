@@ -12,12 +12,10 @@ from engines import machine
 from engines.db.clock import ClockTimestamp
 from engines.models import Host, HostStatus
 from engines.services.hosts import host_admit, host_join, host_lock, host_move
-from migrations_app.serving.client import LIVE_KINDS
+from migrations_app.queues import live_queue, work_queue
+from migrations_app.serving.protocol import LIVE_KINDS, TASK_PREFIX
 from migrations_app.steps import HANDLERS
-from migrations_app.wakeups import live_queue, work_queue
 from worker.process.database import with_database
-
-LIVE_PREFIX = "live."
 
 _admitted = threading.Event()
 """Set once this process took part; a row that vanishes then is made again without a token."""
@@ -27,7 +25,7 @@ def announcements(queues: Iterable[str]) -> tuple[list[str], list[str]]:
     """Return what a worker of these queues can do: kinds of steps, and kinds of live requests."""
     names = set(queues)
     steps = sorted(HANDLERS) if work_queue(settings.SAM_HOST_NAME) in names else []
-    live = [LIVE_PREFIX + kind for kind in LIVE_KINDS]
+    live = [TASK_PREFIX + kind for kind in LIVE_KINDS]
     return steps, live if live_queue(settings.SAM_HOST_NAME) in names else []
 
 
@@ -54,8 +52,8 @@ def _register(steps: list[str], live: list[str]) -> Host:
         else:
             host_join(name, settings.SAM_JOIN_TOKEN)
         host = host_lock(name)
-        known = [kind for kind in host.announces if kind.startswith(LIVE_PREFIX)]
-        other = [kind for kind in host.announces if not kind.startswith(LIVE_PREFIX)]
+        known = [kind for kind in host.announces if kind.startswith(TASK_PREFIX)]
+        other = [kind for kind in host.announces if not kind.startswith(TASK_PREFIX)]
         host.announces = [*(steps or other), *(live or known)]
         _measure(host)
         host.save()

@@ -76,7 +76,7 @@ def lend_embedder(
     copy = copy_of(revision, host) if host is not None else None
     close_old_connections()
     if copy is None or not is_present(copy):
-        yield RemoteEmbedder(live_client(), {"revision_id": revision.pk}, timeout=REMOTE_SECONDS)
+        yield RemoteEmbedder(live_client(), revision_id=revision.pk, timeout=REMOTE_SECONDS)
         return
     wanted = engine_spec(revision, copy.path, embedding=spec)
     with engine_pool().acquire(wanted, waiting) as engine:

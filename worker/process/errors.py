@@ -1,4 +1,4 @@
-"""What becomes of errors at the edge of a task, and of the numbers that its message carries."""
+"""What becomes of errors at the edge of a task."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
-from engines.exceptions import InvalidRequestError, SamError
+from engines.exceptions import SamError
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-
-LARGEST_ID = 2**63 - 1
 
 
 class InterruptedServiceError(SamError):
@@ -49,13 +47,6 @@ def guarded(call: Callable[[], Result]) -> Result:
             f"An unexpected {type(error).__name__} stopped this ({first_line(error)}); the "
             "worker's log has the details."
         ) from error
-
-
-def checked_id(value: object) -> int:
-    """Return a row's key from a message; InvalidRequestError for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID:
-        return value
-    raise InvalidRequestError(f"The message carries {value!r:.50}; it must be a row's key.")
 
 
 def first_line(error: Exception) -> str:

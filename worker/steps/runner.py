@@ -7,6 +7,7 @@ import time
 from django.conf import settings
 from django.db import close_old_connections
 
+from engines.db.keys import require_row_id
 from engines.exceptions import EngineCrashed, LoadCrashed, SamError
 from engines.faults import faultpoint
 from migrations_app.models import Step
@@ -27,7 +28,7 @@ from migrations_app.steps import HANDLERS
 from migrations_app.steps.base import DrainingError, TryAgainError
 from worker.host.resources import this_host
 from worker.process.database import in_transaction, with_database
-from worker.process.errors import checked_id, guarded
+from worker.process.errors import guarded
 from worker.process.identity import new_owner
 from worker.process.shutdown import is_draining
 from worker.steps.context import WorkerContext
@@ -56,7 +57,7 @@ def run_step(step_id: object, owner: str | None = None) -> str:
     """
     close_old_connections()
     try:
-        step = with_database(lambda: _load(checked_id(step_id)))
+        step = with_database(lambda: _load(require_row_id(step_id)))
         refusal = _refusal(step)
         if step is None or refusal:
             return refusal

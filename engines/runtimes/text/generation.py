@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta, Struct, inspect
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.text.response_format import (
@@ -18,26 +20,53 @@ from engines.runtimes.text.response_format import (
 )
 
 RANDOM_SEED = 0xFFFFFFFF
-LARGEST_STOP_LIST = 16
-RANGES: dict[str, tuple[float, float]] = {
-    "max_tokens": (0, 2**31 - 1),
-    "temperature": (0.0, 10.0),
-    "top_p": (0.0, 1.0),
-    "top_k": (0, 2**31 - 1),
-    "min_p": (0.0, 1.0),
-    "seed": (0, RANDOM_SEED),
-    "repeat_penalty": (0.1, 10.0),
-    "frequency_penalty": (-2.0, 2.0),
-    "presence_penalty": (-2.0, 2.0),
-}
+MAX_STOP_WORDS = 16
+MAX_TOKENS = 2**31 - 1
 FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
 """Options that say what form an answer has."""
-WHOLE = frozenset({"max_tokens", "top_k", "seed"})
+
+Penalty = Annotated[float, Meta(ge=-2.0, le=2.0)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class SamplingOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an answer's tokens are drawn, as a caller asks for it: names and limits of the options.
+
+    None leaves the default, which GenerationOptions gives.
+    """
+
+    max_tokens: Annotated[int, Meta(ge=0, le=MAX_TOKENS)] | None = None
+    temperature: Annotated[float, Meta(ge=0.0, le=10.0, description="0 means greedy.")] | None = (
+        None
+    )
+    top_p: Share | None = None
+    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    min_p: Share | None = None
+    stop: str | Annotated[list[str], Meta(max_length=MAX_STOP_WORDS)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=RANDOM_SEED)] | None = None
+    repeat_penalty: Annotated[float, Meta(ge=0.1, le=10.0)] | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+
+
+class AskedOptions(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
+    """All that a caller may ask of a generation; None leaves the default."""
+
+    thinking: bool | None = None
+    response_format: Json | None = None
+    tools: list[Json] | None = None
+    tool_choice: Choice | None = None
+    parallel_tool_calls: bool | None = None
+
+    def given_options(self) -> dict[str, object]:
+        """Return the options that were asked for by name, for an engine's keyword arguments."""
+        values = {name: getattr(self, name) for name in AskedOptions.__struct_fields__}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
-    """Sampling options; the defaults are llama.cpp's own."""
+    """AskedOptions with the defaults filled in, which are llama.cpp's own."""
 
     max_tokens: int = 0
     """0 means as many as the context has room for."""
@@ -176,12 +205,40 @@ def _form(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+class NumberLimits(NamedTuple):
+    """What a numeric option may be."""
+
+    is_whole: bool
+    low: float
+    high: float
+
+
+def _limits() -> dict[str, NumberLimits]:
+    """Return the numeric options with the limits that SamplingOptions gives them."""
+    found: dict[str, NumberLimits] = {}
+    described = inspect.type_info(SamplingOptions)
+    for field in described.fields if isinstance(described, inspect.StructType) else ():
+        kinds = field.type.types if isinstance(field.type, inspect.UnionType) else ()
+        for kind in kinds:
+            # A description stands around the type that it describes.
+            inner = kind.type if isinstance(kind, inspect.Metadata) else kind
+            if not isinstance(inner, (inspect.IntType, inspect.FloatType)):
+                continue
+            if inner.ge is not None and inner.le is not None:
+                is_whole = isinstance(inner, inspect.IntType)
+                found[field.name] = NumberLimits(is_whole, inner.ge, inner.le)
+    return found
+
+
+_LIMITS = _limits()
+
+
 def _check_number(name: str, value: object) -> None:
-    low, high = RANGES[name]
-    kinds = (int,) if name in WHOLE else (int, float)
+    is_whole, low, high = _LIMITS[name]
+    kinds = (int,) if is_whole else (int, float)
     fits = isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
     if not fits:
-        kind = "a whole number" if name in WHOLE else "a number"
+        kind = "a whole number" if is_whole else "a number"
         raise InvalidRequestError(f"{name} must be {kind} from {low} to {high}, not {value!r}.")
 
 
@@ -217,8 +274,8 @@ def _stop_words(given: object) -> tuple[str, ...]:
     words = (given,) if isinstance(given, str) else given
     if (
         isinstance(words, (list, tuple))
-        and len(words) <= LARGEST_STOP_LIST
+        and len(words) <= MAX_STOP_WORDS
         and all(isinstance(word, str) for word in words)
     ):
         return tuple(words)
-    raise InvalidRequestError(f"stop must be a text or at most {LARGEST_STOP_LIST} texts.")
+    raise InvalidRequestError(f"stop must be a text or at most {MAX_STOP_WORDS} texts.")

@@ -37,7 +37,8 @@ __all__ = [
 
 logger = logging.getLogger(__name__)
 
-EmbedQuery = Callable[[VectorIndex], Sequence[float] | NDArray[np.float32]]
+Vector = Sequence[float] | NDArray[np.float32]
+EmbedQuery = Callable[[VectorIndex], Vector]
 """Embeds the question with the embedder of that index, and no other."""
 
 MOST_CHOSEN = 10_000

@@ -25,13 +25,13 @@ from engines.services.knowledge.documents import (
     document_update,
 )
 from engines.services.knowledge.search import readable_bases
+from engines.services.knowledge.search_filters import SearchFilter
 from engines.services.people.roles import AnyUser, is_curator
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictJSONParser
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
-    FILTERS,
     BaseCreateSerializer,
     BaseRenameSerializer,
     BaseSerializer,
@@ -247,7 +247,7 @@ def _from_file(upload: UploadedFile[Any], title: str | None) -> DocumentText:
 class SearchView(ApiView):
     """Search all bases that the caller may read, by meaning."""
 
-    query_parameters = frozenset({"query", "k", *FILTERS})
+    query_parameters = frozenset({"query", "k", *SearchFilter.__struct_fields__})
 
     @extend_schema(parameters=[SearchSerializer], responses=SearchAnswerSerializer)
     def get(self, request: Request) -> Response:

@@ -130,13 +130,25 @@ def test_a_process_that_says_nothing_any_more_holds_nothing(
 ) -> None:
     use(serving.pool, spec(tmp_path, "killed", size=70))
     assert work.memory.held(0) == Need(70)
-    key = f"sam:engine-memory:{HOST}"
+    key = redis_keys.memory_held_key(HOST)
     redis.hset(key, "live", json.dumps([70, 0, time.time() - 1]))
 
     use(work.pool, spec(tmp_path, "new", size=40))
 
     assert log == ["+killed", "+new"]
     assert list(redis.hgetall(key)) == [b"work"]
+
+
+@pytest.mark.parametrize("row", ["", "{", "[]", "7", "[1, 2]", '["1", 2, 3]', "\x00", "[" * 10_000])
+def test_what_cannot_be_read_counts_as_nothing_and_is_forgotten(
+    redis: Redis, work: Side, serving: Side, row: str
+) -> None:
+    key = redis_keys.memory_held_key(HOST)
+    redis.hset(key, b"\xff", row)
+    serving.memory.tell(Need(70))
+
+    assert work.memory.held(0) == Need(70)
+    assert list(redis.hgetall(key)) == [b"live"]
 
 
 def test_hosts_and_a_process_itself_are_told_apart(redis: Redis, serving: Side) -> None:

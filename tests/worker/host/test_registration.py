@@ -14,8 +14,8 @@ from engines import machine
 from engines.exceptions import InvalidRequestError
 from engines.models import Host, HostEvent, HostInvitation, HostStatus
 from engines.services.hosts import HostRefusedError, host_admit, host_invite
+from migrations_app.queues import CONTROL_QUEUE
 from migrations_app.steps import HANDLERS
-from migrations_app.wakeups import CONTROL_QUEUE
 from tests.worker.plans import first_step, make_host, make_plan
 from tests.worker.processes import LIVE, WORK, WorkerProcess
 from worker.host.registration import register

@@ -12,17 +12,19 @@ from pytest_django.fixtures import Settings
 
 from engines.models import EnginePreference
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.answers.messages import AnswerRequest, EndEvent
+from engines.services.answers.prompt import count_answer_room
 from engines.specs import EngineSpec
 from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 from worker.host.engine_pool import engine_pool
 from worker.live.answer import stream
-from worker.live.prompt import count_answer_room
 
 
 def ending(payload: dict[str, Any]) -> tuple[int, str]:
-    end = list(stream(payload, threading.Event()))[-1]
-    return end["completion_tokens"], end["finish_reason"]
+    end = list(stream(AnswerRequest(**payload), threading.Event()))[-1]
+    assert isinstance(end, EndEvent)
+    return end.completion_tokens, end.finish_reason
 
 
 @pytest.mark.django_db(transaction=True)
