@@ -9,7 +9,7 @@ import secrets
 from django.conf import settings
 
 _START = secrets.token_hex(3)
-"""Process ids come again, also inside containers; this does not."""
+"""PIDs are reused, inside containers too; this token is not."""
 _numbers = itertools.count(1)
 
 
@@ -19,5 +19,5 @@ def process_name() -> str:
 
 
 def new_owner() -> str:
-    """Name one piece of work of this process: what it holds ends with it, not with the process."""
+    """Name one piece of work of this process: what it holds ends with the work, not with the process."""
     return f"{process_name()}/{next(_numbers)}"
