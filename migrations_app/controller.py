@@ -13,13 +13,13 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import KnowledgeBase
-from engines.services.catalog.entries import model_get
+from engines.services.catalog.entries import get_model
 from engines.services.hosts import refuse_leaving_host
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
 from migrations_app.plans.planning import Options, plan_migration, plan_re_embed, plan_rollback
 from migrations_app.plans.preview import MovePreview, PlanPreview, preview_of
-from migrations_app.plans.transitions import plan_start, request_cancel, retry_step
+from migrations_app.plans.transitions import request_cancel, retry_step, start_plan
 from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus, StepStatus
 
 SYSTEM = "system"
@@ -51,7 +51,7 @@ class MigrationController:
         self, base: KnowledgeBase, engine: str | None = None, *, actor: User
     ) -> str:
         """Make a pending plan that gives one base the embedder of an engine, or of its owner's."""
-        chosen = model_get(engine) if engine else None
+        chosen = get_model(engine) if engine else None
         return plan_re_embed(base, chosen, actor=actor).migration_id
 
     def preview_migration(self, migration_id: str | UUID) -> PlanPreview | MovePreview:
@@ -71,7 +71,7 @@ class MigrationController:
             refuse_leaving_host(plan.host)
         _check_still_current(plan)
         try:
-            plan_start(plan.pk, who=_who(actor))
+            start_plan(plan.pk, who=_who(actor))
         except IntegrityError as error:
             raise ConflictError(_in_the_way(plan)) from error
         return True
@@ -92,7 +92,7 @@ class MigrationController:
         running = original.rollbacks.filter(status__in=["pending", "in_progress"]).first()
         try:
             plan = running or plan_rollback(original, actor=actor)
-            plan_start(plan.pk, who=_who(actor))
+            start_plan(plan.pk, who=_who(actor))
         except IntegrityError as error:
             raise ConflictError(_in_the_way(original)) from error
         return plan.migration_id

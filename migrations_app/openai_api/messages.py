@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.text.response_format import checked_calls
+from engines.runtimes.text.response_format import parse_calls
 from migrations_app.openai_api.errors import RefusedError, refuse
 
 Message = dict[str, Any]
@@ -50,7 +50,7 @@ def _calls(place: str, role: str, given: object) -> Message:
     if role != "assistant":
         refuse(place, "may only be in a message of the assistant")
     try:
-        return {"tool_calls": checked_calls(place, given)}
+        return {"tool_calls": parse_calls(place, given)}
     except InvalidRequestError as error:
         raise RefusedError(str(error), param=place) from None
 

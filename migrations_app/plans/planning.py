@@ -24,7 +24,7 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
-from engines.services.catalog.entries import catalog_visible_to, model_get
+from engines.services.catalog.entries import catalog_visible_to, get_model
 from engines.services.catalog.fit import fit_side_by_side, machine_of
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.hosts import LEAVING
@@ -165,7 +165,7 @@ def _source(user: User, name: str) -> tuple[CatalogModel | None, ModelRevision |
 
 
 def _target(user: User, name: str) -> CatalogModel:
-    target = model_get(name)
+    target = get_model(name)
     if not catalog_visible_to(user).filter(pk=target.pk).exists():
         raise NotFoundError(f"No model is called {name!r}; list the catalog to see the names.")
     if target.role != ModelRole.CHAT:

@@ -66,7 +66,7 @@ class Outcome:
     effects: Callable[[], None] | None = None
 
 
-def plan_start(plan_id: UUID | str, *, who: str) -> Plan:
+def start_plan(plan_id: UUID | str, *, who: str) -> Plan:
     """Move a pending plan to in_progress and make its first step ready.
 
     Locks steps, then the plan. Starting twice is a no-op. Raises IllegalMoveError; the database

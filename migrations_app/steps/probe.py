@@ -29,10 +29,14 @@ from migrations_app.steps.base import (
     ProbeFailedError,
     StepContext,
     facts_for_json,
-    half,
+    mark_halfway,
     required_host,
 )
-from migrations_app.steps.index_switches import going_on_without_deleted, moving, switches_of
+from migrations_app.steps.index_switches import (
+    going_on_without_deleted,
+    switches_of,
+    switches_that_move,
+)
 
 PROBE_TOKENS = 16
 SAMPLE = 20
@@ -64,8 +68,8 @@ def probe(ctx: StepContext) -> Outcome:
         answer = _probe_engine(ctx, ctx.plan.to_revision)
     else:
         answer = {}
-    half(ctx)
-    switches = moving(switches_of(ctx.plan)) if ctx.plan.re_embed_knowledge else []
+    mark_halfway(ctx)
+    switches = switches_that_move(switches_of(ctx.plan)) if ctx.plan.re_embed_knowledge else []
     proofs = []
     with going_on_without_deleted(switches):
         for switch in switches:
@@ -113,7 +117,7 @@ def _require_file(copy: ModelCopy) -> None:
 
 
 def _probe_index(ctx: StepContext, old: VectorIndex | None, new: VectorIndex) -> dict[str, Any]:
-    counts = _checked_counts(ctx, new)
+    counts = _require_counts(ctx, new)
     sample = _sample(new)
     recall = _recall(ctx, new, sample)
     if recall.score_error > SCORE_TOLERANCE:
@@ -138,7 +142,7 @@ def _probe_index(ctx: StepContext, old: VectorIndex | None, new: VectorIndex) ->
     )
 
 
-def _checked_counts(ctx: StepContext, index: VectorIndex) -> IndexCounts:
+def _require_counts(ctx: StepContext, index: VectorIndex) -> IndexCounts:
     counts = index_counts(index, ctx.store)
     if counts.in_file != index.file_count:
         raise ProbeFailedError(

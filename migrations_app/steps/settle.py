@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from engines.models import EngineDefault, EnginePreference, KnowledgeBase, ModelRevision
 from migrations_app.plans.transitions import Outcome
-from migrations_app.steps.base import StepContext, half, required_host
+from migrations_app.steps.base import StepContext, mark_halfway, required_host
 
 WARM_SECONDS = 300.0
 
@@ -26,7 +26,7 @@ def _settle(ctx: StepContext, *, warm: ModelRevision | None, cool: ModelRevision
     if warm is not None:
         payload = {"revision_id": warm.pk, "user_id": ctx.plan.user_id}
         ctx.live.call("warm", payload, host=host.name, timeout=WARM_SECONDS)
-    half(ctx)
+    mark_halfway(ctx)
     unloaded = cool is not None and cool != warm and not _is_needed(cool)
     if unloaded and cool is not None:
         ctx.live.call("unload", {"revision_id": cool.pk}, host=host.name)

@@ -24,7 +24,7 @@ from engines.runtimes.text.generation import FORM, GenerationOptions
 from engines.services.catalog.copies import engine_spec, is_present, refuse_unsafe
 from engines.services.people.adapters import adapters_for, adapters_with
 from engines.services.people.bindings import Binding, request_binding
-from engines.services.people.fallbacks import incident_note
+from engines.services.people.fallbacks import note_incident
 from engines.services.people.preferences import Prompts, prompts_of
 from engines.services.people.snapshot import one_moment
 from engines.specs import AdapterSpec
@@ -35,7 +35,7 @@ from worker.live.events import Listener, speak
 from worker.live.lookup import Payload, revision_of, user_of
 from worker.live.passages import Passage, cite, passages_for, with_passages
 from worker.live.prompt import Fitted, checked_messages, fitting
-from worker.process.errors import checked_id
+from worker.process.errors import parse_id
 
 OPTIONS = (
     "max_tokens",
@@ -75,7 +75,7 @@ def stream(payload: Payload, abandoned: threading.Event) -> Generator[Event]:
     generator stops the engine, and so does ``abandoned`` before it begins.
     """
     asked = _asked(payload)
-    user_id = checked_id(payload.get("user_id"))
+    user_id = parse_id(payload.get("user_id"))
     binding, adapters = _binding(user_id, payload.get("revision_id"))
     if binding.engine is None or binding.revision is None:
         raise InvalidRequestError("No engine is chosen yet; choose one in the preferences.")
@@ -116,7 +116,7 @@ def _begin(binding: Binding, adapters: tuple[AdapterSpec, ...], payload: Payload
     instead = payload.get("fallback_for")
     if instead is None or revision is None:
         return event
-    incident_note(checked_id(instead["revision_id"]), revision.pk, instead["reason"])
+    note_incident(parse_id(instead["revision_id"]), revision.pk, instead["reason"])
     close_old_connections()
     return {**event, "fallback_for": instead}
 

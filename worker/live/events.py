@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.streaming import StreamingEngine, check_free
+from engines.runtimes.streaming import StreamingEngine, require_free_form
 from engines.runtimes.text.families import Family, family_of
 from engines.runtimes.text.generation import FORM, Generation, GenerationOptions, Piece, ToolCall
 from engines.runtimes.text.tool_calls import ToolCallReader
-from engines.runtimes.text.tool_prompts import written_out
-from engines.services.people.usage import usage_add
+from engines.runtimes.text.tool_prompts import write_tools_as_text
+from engines.services.people.usage import add_usage
 from migrations_app.serving.stream import Event
 
 Prompt = str | list[ChatMessage]
@@ -44,14 +44,14 @@ def speak(
         with closing(_pieces(engine, prompt, options, asked, listener)) as pieces:
             generation = yield from said.events(pieces)
     except GeneratorExit:
-        usage_add(listener.user_id, *_estimate(engine, prompt, said))
+        add_usage(listener.user_id, *_estimate(engine, prompt, said))
         raise
     if generation is None or not generation.prompt_tokens:
         counts = _estimate(engine, prompt, said)
     else:
         counts = (generation.prompt_tokens, generation.completion_tokens)
     reason = generation.finish_reason if generation else "stop"
-    usage_add(listener.user_id, *counts)
+    add_usage(listener.user_id, *counts)
     yield {
         "type": "end",
         "finish_reason": "tool_calls" if said.calls and reason == "stop" else reason,
@@ -107,7 +107,7 @@ def _pieces(
         owned = {**options, "owner": str(listener.user_id)}
         pieces: Pieces = engine.stream_pieces(prompt, cancelled=listener.left, **owned)
     else:
-        check_free(asked, type(engine).__name__)
+        require_free_form(asked, type(engine).__name__)
         text = _as_text(engine, prompt, asked, family)
         others = {name: value for name, value in options.items() if name not in FORM}
         pieces = _plain(engine, text, others)
@@ -150,4 +150,4 @@ def _as_text(
 ) -> str:
     if isinstance(prompt, str):
         return prompt
-    return engine.format_prompt(written_out(prompt, asked.shown_tools, family.calls))
+    return engine.format_prompt(write_tools_as_text(prompt, asked.shown_tools, family.calls))

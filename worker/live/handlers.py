@@ -21,7 +21,7 @@ from worker.host.resources import this_host
 from worker.live.answer import adapters_of, chat_engine, generate
 from worker.live.lookup import revision_of, user_of
 from worker.live.passages import as_json, embedder, find
-from worker.process.errors import checked_id
+from worker.process.errors import parse_id
 
 Payload = Mapping[str, Any]
 
@@ -50,7 +50,7 @@ def embed(payload: Payload) -> dict[str, Any]:
 def _space(payload: Payload) -> tuple[ModelRevision, EmbeddingSpec]:
     if "fingerprint_id" in payload:
         rows = Fingerprint.objects.select_related("revision__model")
-        fingerprint = rows.filter(pk=checked_id(payload["fingerprint_id"])).first()
+        fingerprint = rows.filter(pk=parse_id(payload["fingerprint_id"])).first()
         if fingerprint is None:
             raise NotFoundError("There is no such vector space.")
         return fingerprint.revision, spec_of(fingerprint)

@@ -9,8 +9,8 @@ from typing import Any
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.text.families import family_of
-from engines.runtimes.text.response_format import Json, checked_calls
-from engines.runtimes.text.tool_prompts import instructions, written_out
+from engines.runtimes.text.response_format import Json, parse_calls
+from engines.runtimes.text.tool_prompts import instructions, write_tools_as_text
 from engines.services.people.preferences import Prompts
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
@@ -47,7 +47,7 @@ def _checked(item: object) -> ChatMessage:
         )
     message: ChatMessage = {"role": str(role), "content": content}
     if item.get("tool_calls"):
-        message["tool_calls"] = checked_calls("tool_calls", item["tool_calls"])
+        message["tool_calls"] = parse_calls("tool_calls", item["tool_calls"])
     if isinstance(item.get("tool_call_id"), str):
         message["tool_call_id"] = item["tool_call_id"]
     return message
@@ -67,7 +67,7 @@ def render(
         opening: list[ChatMessage] = [{"role": "system", "content": instructions}]
         return (opening if instructions else []) + list(messages)
     form = family_of(prompts.family).calls
-    plain = written_out(messages, tools, form)
+    plain = write_tools_as_text(messages, tools, form)
     turns = [_turn(prompts.chat_format, message) for message in plain]
     return "\n".join([*([instructions] if instructions else []), *turns])
 

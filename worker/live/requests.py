@@ -24,7 +24,7 @@ from worker.host.engine_pool import engine_pool
 from worker.live.answer import stream
 from worker.live.handlers import LIVE_HANDLERS
 from worker.live.stream_writer import Beats, TokenWriter
-from worker.process.errors import guarded
+from worker.process.errors import translate_errors
 from worker.process.identity import process_name
 
 TAKEN_SECONDS = 15
@@ -109,7 +109,7 @@ def loaded_marks() -> set[str]:
 def _reply(kind: str, body: bytes | str) -> tuple[dict[str, Any], str]:
     close_old_connections()
     try:
-        return {"result": guarded(lambda: _handle(kind, body))}, f"Answered '{kind}'."
+        return {"result": translate_errors(lambda: _handle(kind, body))}, f"Answered '{kind}'."
     except SamError as error:
         return {"error": error_fields(_own(error))}, f"Refused: {error}"
     finally:
@@ -143,7 +143,7 @@ def _stream(redis: Redis, request_id: str, body: bytes | str) -> str:
     writer = TokenWriter(redis, request_id)
     try:
         with _beats.include(writer):
-            guarded(lambda: _write_all(writer, _payload("stream", body)))
+            translate_errors(lambda: _write_all(writer, _payload("stream", body)))
     except SamError as error:
         with suppress(RedisError):
             writer.write(error_event(_own(error)))

@@ -18,7 +18,7 @@ def catalog_visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Catal
     return CatalogModel.objects.filter(allowed, published=True).distinct()
 
 
-def model_get(model_id: str) -> CatalogModel:
+def get_model(model_id: str) -> CatalogModel:
     """Return one catalog entry; NotFoundError names the id and where to look."""
     model = CatalogModel.objects.filter(model_id=model_id).first()
     if model is None:

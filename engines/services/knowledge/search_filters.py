@@ -12,10 +12,10 @@ from django.db.models import QuerySet
 from engines.exceptions import InvalidRequestError
 from engines.models import Document, KnowledgeBase
 
-MOST_BASES = 100
-MOST_DOCUMENTS = 1000
-LARGEST_ID = 2**63 - 1
-LISTS = {"bases": MOST_BASES, "documents": MOST_DOCUMENTS}
+MAX_BASES = 100
+MAX_DOCUMENTS = 1000
+MAX_ID = 2**63 - 1
+LISTS = {"bases": MAX_BASES, "documents": MAX_DOCUMENTS}
 TIMES = ("updated_after", "updated_before")
 
 
@@ -71,7 +71,7 @@ def _ids(name: str, value: object) -> tuple[int, ...]:
 
 
 def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_ID
 
 
 def _moment(name: str, value: object) -> datetime:

@@ -9,10 +9,10 @@ from rest_framework import serializers
 
 from engines.models import Conversation, Document, KnowledgeBase, Message
 from engines.services.knowledge.search_filters import (
-    LARGEST_ID,
     LISTS,
-    MOST_BASES,
-    MOST_DOCUMENTS,
+    MAX_BASES,
+    MAX_DOCUMENTS,
+    MAX_ID,
     TIMES,
 )
 from migrations_app.api.base import ClosedSerializer
@@ -105,17 +105,17 @@ class SearchSerializer(ClosedSerializer):
     query = serializers.CharField(max_length=MAX_QUERY_CHARS)
     k = serializers.IntegerField(min_value=1, max_value=MAX_HITS, default=5)
     bases = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        child=serializers.IntegerField(min_value=1, max_value=MAX_ID),
         required=False,
         allow_empty=False,
-        max_length=MOST_BASES,
+        max_length=MAX_BASES,
         help_text="Only in these bases.",
     )
     documents = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        child=serializers.IntegerField(min_value=1, max_value=MAX_ID),
         required=False,
         allow_empty=False,
-        max_length=MOST_DOCUMENTS,
+        max_length=MAX_DOCUMENTS,
         help_text="Only in these documents.",
     )
     updated_after = serializers.DateTimeField(

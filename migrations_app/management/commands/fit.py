@@ -17,7 +17,7 @@ from engines.fit.qwen3 import qwen3_model
 from engines.gguf.reader import read_header
 from engines.machine import Machine, measure
 from engines.models import Host
-from engines.services.catalog.entries import model_get
+from engines.services.catalog.entries import get_model
 from engines.services.catalog.fit import machine_of, shape_of
 from engines.transfer.hub import resolve_file
 from engines.transfer.model_header import read_remote_header
@@ -90,7 +90,7 @@ def _shape(model: str, revision: str) -> ModelShape:
     try:
         return qwen3_model(model).shape()
     except NotFoundError:
-        return shape_of(model_get(model))
+        return shape_of(get_model(model))
 
 
 def _shape_at_the_hub(name: str, revision: str) -> ModelShape:
