@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import KnowledgeBase
-from engines.services.catalog.entries import model_get
+from engines.services.catalog.entries import get_model
 from engines.services.hosts import refuse_leaving_host
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
@@ -28,9 +28,9 @@ from migrations_app.plans.transitions import (
     complete_with_warning,
     is_switched,
     move_plan,
-    plan_start,
     request_cancel,
     retry_step,
+    start_plan,
 )
 from migrations_app.states import PERSON_KINDS, PlanAction, PlanKind, PlanStatus
 
@@ -68,7 +68,7 @@ class MigrationController:
         self, base: KnowledgeBase, engine: str | None = None, *, actor: User
     ) -> str:
         """Make a pending plan that gives one base the embedder of an engine, or of its owner's."""
-        chosen = model_get(engine) if engine else None
+        chosen = get_model(engine) if engine else None
         return plan_re_embed(base, chosen, actor=actor).migration_id
 
     def preview_migration(self, migration_id: str | UUID) -> PlanPreview | MovePreview:
@@ -88,7 +88,7 @@ class MigrationController:
             refuse_leaving_host(plan.host)
         _check_still_current(plan)
         try:
-            plan_start(plan.pk, who=_who(actor))
+            start_plan(plan.pk, who=_who(actor))
         except IntegrityError as error:
             raise ConflictError(_in_the_way(plan)) from error
         return True
@@ -121,7 +121,7 @@ class MigrationController:
             original.refresh_from_db()
         running = original.rollbacks.filter(status__in=["pending", "in_progress"]).first()
         plan = running or plan_rollback(original, actor=actor)
-        plan_start(plan.pk, who=_who(actor))
+        start_plan(plan.pk, who=_who(actor))
         return plan.migration_id
 
     def retry_step(self, migration_id: str | UUID, *, actor: User | None = None) -> Step:
