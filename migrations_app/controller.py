@@ -7,23 +7,41 @@ from typing import cast
 from uuid import UUID
 
 from django.contrib.auth.models import User
-from django.db import IntegrityError
-from django.db.models import Q, QuerySet
-from django.utils import timezone
+from django.db import IntegrityError, transaction
 
-from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
+from engines.exceptions import ConflictError, NotFoundError
 from engines.models import KnowledgeBase
-from engines.services.catalog.entries import is_offered, model_get, require_offered
+from engines.services.catalog.entries import get_model, is_offered, require_offered
+from engines.services.engine_choice import effective_engine
 from engines.services.hosts import refuse_leaving_host
-from engines.services.people.preferences import effective_engine, preference_of
+from engines.services.people.preferences import preference_of
 from engines.services.people.roles import is_curator
 from migrations_app.models import Plan, Step
-from migrations_app.plans.planning import Options, plan_migration, plan_re_embed, plan_rollback
+from migrations_app.plans.actions import legal_actions, require_legal
+from migrations_app.plans.planning import (
+    Options,
+    choose_other_host,
+    plan_migration,
+    plan_re_embed,
+    plan_rollback,
+)
 from migrations_app.plans.preview import MovePreview, PlanPreview, preview_of
-from migrations_app.plans.transitions import plan_start, request_cancel, retry_step
-from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus, StepStatus
+from migrations_app.plans.transitions import (
+    complete_with_warning,
+    is_switched,
+    move_plan,
+    request_cancel,
+    retry_step,
+    start_plan,
+)
+from migrations_app.states import PERSON_KINDS, PlanAction, PlanKind, PlanStatus
 
 SYSTEM = "system"
+LEFT_FOR_WAY_BACK = "What follows the switch was left out: the plan is taken back."
+ABANDONED = (
+    "What follows the switch was abandoned: the engine is loaded when it is first asked, and the one "
+    "before it leaves memory when room is needed."
+)
 
 
 class MigrationController:
@@ -52,7 +70,7 @@ class MigrationController:
         self, base: KnowledgeBase, engine: str | None = None, *, actor: User
     ) -> str:
         """Make a pending plan that gives one base the embedder of an engine, or of its owner's."""
-        chosen = model_get(engine) if engine else None
+        chosen = get_model(engine) if engine else None
         if chosen is not None and not _sees_hidden(base, actor):
             require_offered(actor, chosen)
         return plan_re_embed(base, chosen, actor=actor).migration_id
@@ -75,7 +93,7 @@ class MigrationController:
             _check_still_offered(plan)
         _check_still_current(plan)
         try:
-            plan_start(plan.pk, who=_who(actor))
+            start_plan(plan.pk, who=_who(actor))
         except IntegrityError as error:
             raise ConflictError(_in_the_way(plan)) from error
         return True
@@ -90,15 +108,25 @@ class MigrationController:
         return True
 
     def roll_back_migration(self, migration_id: str | UUID, *, actor: User | None = None) -> str:
-        """Start taking a completed plan back; returns the id of the plan that does it."""
+        """Start taking a switched plan back; returns the id of the plan that does it.
+
+        What the plan still had to do after its switch is left out, and it ends with a warning.
+        """
         original = _plan(migration_id)
-        _check_can_be_taken_back(original)
-        running = original.rollbacks.filter(status__in=["pending", "in_progress"]).first()
+        require_legal(original, PlanAction.ROLL_BACK)
         try:
-            plan = running or plan_rollback(original, actor=actor)
-            plan_start(plan.pk, who=_who(actor))
+            with transaction.atomic():
+                return self._start_way_back(original, actor)
         except IntegrityError as error:
             raise ConflictError(_in_the_way(original)) from error
+
+    def _start_way_back(self, original: Plan, actor: User | None) -> str:
+        if original.status == PlanStatus.IN_PROGRESS:
+            complete_with_warning(original.pk, who=_who(actor), warning=LEFT_FOR_WAY_BACK)
+            original.refresh_from_db()
+        running = original.rollbacks.filter(status__in=["pending", "in_progress"]).first()
+        plan = running or plan_rollback(original, actor=actor)
+        start_plan(plan.pk, who=_who(actor))
         return plan.migration_id
 
     def retry_step(self, migration_id: str | UUID, *, actor: User | None = None) -> Step:
@@ -106,12 +134,34 @@ class MigrationController:
         return retry_step(_plan(migration_id).pk, who=_who(actor))
 
     def abandon_migration(self, migration_id: str | UUID, *, actor: User | None = None) -> bool:
-        """Give up a plan whose step waits for an operator: frees the person, changes nothing."""
+        """Give up what is left of a plan, and free its person.
+
+        Before the switch nothing was changed and the plan ends as cancelled; after it the switch stays
+        and the plan ends as completed, with a warning.
+        """
         plan = _plan(migration_id)
-        if not plan.steps.filter(status=StepStatus.NEEDS_OPERATOR).exists():
-            raise ConflictError("No step of this plan waits for an operator; cancel it instead.")
-        request_cancel(plan.pk, who=_who(actor))
+        require_legal(plan, PlanAction.ABANDON)
+        if is_switched(plan):
+            complete_with_warning(plan.pk, who=_who(actor), warning=ABANDONED)
+        else:
+            request_cancel(plan.pk, who=_who(actor))
         return True
+
+    def move_migration(
+        self, migration_id: str | UUID, host: str | None = None, *, actor: User | None = None
+    ) -> Plan:
+        """Give what is left of a plan to another host: the named one, or the one that suits best.
+
+        Raises ConflictError while a worker holds a step, HostUnavailableError when no other is active.
+        """
+        plan = _plan(migration_id)
+        require_legal(plan, PlanAction.MOVE)
+        target = choose_other_host(plan, host)
+        return move_plan(plan.pk, target, who=_who(actor), why="Asked for.")
+
+    def legal_actions(self, migration_id: str | UUID) -> list[PlanAction]:
+        """Return what may be asked of a plan now."""
+        return legal_actions(_plan(migration_id))
 
 
 @cache
@@ -188,26 +238,3 @@ def _check_still_offered(plan: Plan) -> None:
 def _sees_hidden(base: KnowledgeBase, actor: User) -> bool:
     """Whether somebody chooses for a group's base by their office, and so also what is not published."""
     return base.owner_id is None and is_curator(actor)
-
-
-def _check_can_be_taken_back(plan: Plan) -> None:
-    if plan.kind not in (PlanKind.MIGRATE, PlanKind.RE_EMBED):
-        raise InvalidRequestError(f"A {plan.kind} plan cannot be rolled back.")
-    if plan.status != PlanStatus.COMPLETED:
-        raise ConflictError(f"The plan is {plan.status}; only a completed one can be rolled back.")
-    if plan.retention_until is not None and plan.retention_until < timezone.now():
-        raise ConflictError("The old index was let go when its retention ended; migrate instead.")
-    later = _moving_the_same(plan).filter(finished_at__gt=plan.finished_at).first()
-    if later is not None:
-        raise ConflictError(f"A later plan ({later.pk}) came after it; roll that one back first.")
-
-
-def _moving_the_same(plan: Plan) -> QuerySet[Plan]:
-    """Return the completed plans about a base of this one: a migration is about all of them."""
-    completed = Plan.objects.filter(
-        kind__in=[PlanKind.MIGRATE, PlanKind.RE_EMBED], status=PlanStatus.COMPLETED
-    ).exclude(pk=plan.pk)
-    if plan.base_id is None:
-        return completed.filter(user=plan.user)
-    whole = Q(user=plan.user, base=None) if plan.user_id is not None else Q()
-    return completed.filter(Q(base=plan.base) | whole)

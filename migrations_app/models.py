@@ -89,6 +89,9 @@ class Plan(models.Model):
         default=0, validators=[MinValueValidator(0), MaxValueValidator(100)]
     )
     error_message = models.TextField(blank=True)
+    warning = models.TextField(
+        blank=True, help_text="What was left out after the switch; people are served all the same."
+    )
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     switched = models.JSONField(
         default=dict, blank=True, help_text="What the switch wrote, so that only that is undone."
@@ -122,6 +125,11 @@ class Plan(models.Model):
             models.CheckConstraint(
                 condition=models.Q(progress_percentage__gte=0, progress_percentage__lte=100),
                 name="progress_is_a_percentage",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(warning="")
+                | models.Q(status__in=[PlanStatus.COMPLETED, PlanStatus.ROLLED_BACK]),
+                name="only_a_completed_plan_has_a_warning",
             ),
         ]
 

@@ -37,6 +37,34 @@ class StepStatus(models.TextChoices):
 MigrationStatus = PlanStatus
 """The seed's name."""
 
+
+class PlanAction(models.TextChoices):
+    """What a person or an operator may ask of a plan."""
+
+    EXECUTE = "execute", "Execute"
+    CANCEL = "cancel", "Cancel"
+    ROLL_BACK = "roll_back", "Roll back"
+    RETRY = "retry", "Retry the step that waits"
+    ABANDON = "abandon", "Abandon"
+    MOVE = "move", "Move to another host"
+
+
+ACTIONS_OF: dict[PlanStatus, tuple[PlanAction, ...]] = {
+    PlanStatus.PENDING: (PlanAction.EXECUTE, PlanAction.CANCEL, PlanAction.MOVE),
+    PlanStatus.IN_PROGRESS: (
+        PlanAction.CANCEL,
+        PlanAction.ROLL_BACK,
+        PlanAction.RETRY,
+        PlanAction.ABANDON,
+        PlanAction.MOVE,
+    ),
+    PlanStatus.COMPLETED: (PlanAction.ROLL_BACK,),
+    PlanStatus.FAILED: (),
+    PlanStatus.CANCELLED: (),
+    PlanStatus.ROLLED_BACK: (),
+}
+"""What may be asked in a status at all; ``plans.actions`` says what of it this very plan allows."""
+
 PLAN_MOVES: dict[PlanStatus, frozenset[PlanStatus]] = {
     PlanStatus.PENDING: frozenset({PlanStatus.IN_PROGRESS, PlanStatus.CANCELLED}),
     PlanStatus.IN_PROGRESS: frozenset(
@@ -77,7 +105,7 @@ PERSON_KINDS = frozenset({PlanKind.MIGRATE, PlanKind.ROLLBACK, PlanKind.RE_EMBED
 
 STEPS_OF: dict[PlanKind, tuple[str, ...]] = {
     PlanKind.MIGRATE: ("fetch_engine", "back_up", "re_embed", "probe", "cut_over", "settle"),
-    PlanKind.ROLLBACK: ("catch_up", "cut_back", "resettle"),
+    PlanKind.ROLLBACK: ("fetch_engine", "catch_up", "probe_back", "cut_back", "resettle"),
     PlanKind.RE_EMBED: ("fetch_engine", "re_embed", "probe", "cut_over"),
     PlanKind.DOWNLOAD: ("download",),
     PlanKind.DELETE: ("delete",),
@@ -98,6 +126,9 @@ CONTROL_STEPS = frozenset({"cut_over", "cut_back"})
 
 POINT_OF_NO_RETURN = frozenset({"cut_over", "cut_back"})
 """Once one of these is completed, cancelling answers "roll back instead"."""
+
+HOUSEKEEPING = frozenset({"settle", "resettle"})
+"""Steps after the point of no return: people are served already, so none of these may hold a plan open."""
 
 
 def task_name(kind: str, step_kind: str) -> str:

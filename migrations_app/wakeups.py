@@ -18,21 +18,10 @@ from kombu.exceptions import OperationalError
 from engines.db.clock import ClockTimestamp
 from engines.models import Host, HostStatus
 from migrations_app.models import Step
+from migrations_app.queues import CONTROL_QUEUE, work_queue
 from migrations_app.states import task_name
 
 logger = logging.getLogger(__name__)
-
-CONTROL_QUEUE = "control"
-
-
-def work_queue(host_name: str) -> str:
-    """Name the queue of a host's steps."""
-    return f"host.{host_name}.work"
-
-
-def live_queue(host_name: str) -> str:
-    """Name the queue of a host's answers to waiting people."""
-    return f"host.{host_name}.live"
 
 
 def send(name: str, argument: int | str, *, queue: str, expires: float | None = None) -> bool:

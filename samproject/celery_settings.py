@@ -8,19 +8,15 @@ from __future__ import annotations
 
 from kombu import Queue
 
-CONTROL_QUEUE = "control"
+from migrations_app.queues import CONTROL_QUEUE, live_queue, work_queue
+
 SWEEP_TASK = "control.sweep"
 KEY_PREFIX = "sam:"
 
 
-def host_queue_names(host: str) -> tuple[str, str]:
-    """Return the queues of one host: for steps, and for answers that must not wait behind them."""
-    return f"host.{host}.work", f"host.{host}.live"
-
-
 def celery_settings(broker: str, host: str, sweep_seconds: int) -> dict[str, object]:
     """Return the settings of the Celery app for this host."""
-    work, live = host_queue_names(host)
+    work, live = work_queue(host), live_queue(host)
     return {
         **_messages(),
         **_workers(),

@@ -59,6 +59,7 @@ SAM_ENGINE_THREADS = env.read_int("SAM_ENGINE_THREADS", 0, minimum=0, maximum=10
 SAM_MEASURE_EMBEDDING = env.read_bool("SAM_MEASURE_EMBEDDING", default=True)
 SAM_EMBEDDING_LANES = env.read_int("SAM_EMBEDDING_LANES", 0, minimum=0, maximum=256)
 SAM_EMBEDDING_PACK_TOKENS = env.read_int("SAM_EMBEDDING_PACK_TOKENS", 0, minimum=0, maximum=65_536)
+SAM_MAX_ANSWER_TOKENS = env.read_int("SAM_MAX_ANSWER_TOKENS", 2048, minimum=0, maximum=1_000_000)
 SAM_RETENTION_DAYS = env.read_int("SAM_RETENTION_DAYS", 14, minimum=0, maximum=3650)
 
 HF_ENDPOINT = env.read_url("HF_ENDPOINT", "https://huggingface.co")
@@ -207,10 +208,10 @@ SAM_RATES: dict[str, str | None] = {
     "user": env.read_rate("SAM_RATE_USER", "1200/min"),
     "work": env.read_rate("SAM_RATE_WORK", "60/min"),
 }
-SAM_MOST = {
-    "adapters": env.read_int("SAM_MOST_ADAPTERS", 100, minimum=0, maximum=1_000_000),
-    "bases": env.read_int("SAM_MOST_BASES", 1_000, minimum=0, maximum=1_000_000),
-    "documents": env.read_int("SAM_MOST_DOCUMENTS", 100_000, minimum=0, maximum=100_000_000),
+SAM_MAX = {
+    "adapters": env.read_int("SAM_MAX_ADAPTERS", 100, minimum=0, maximum=1_000_000),
+    "bases": env.read_int("SAM_MAX_BASES", 1_000, minimum=0, maximum=1_000_000),
+    "documents": env.read_int("SAM_MAX_DOCUMENTS", 100_000, minimum=0, maximum=100_000_000),
 }
 SAM_AT_ONCE = {
     "answers": env.read_int("SAM_ANSWERS_AT_ONCE", 8, minimum=0, maximum=10_000),

@@ -8,6 +8,7 @@ from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from migrations_app.api.base import UnknownRoute
+from migrations_app.openai_api.description import description
 from samproject.health import healthz
 
 urlpatterns = [
@@ -16,6 +17,7 @@ urlpatterns = [
     path("api/v1/", include("migrations_app.api.urls")),
     path("v1/", include("migrations_app.openai_api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/openai/", description, name="openai-schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     # Last of the API's: whatever else lies below it is a problem too, not a page.
     re_path(r"^api(/.*)?$", UnknownRoute.as_view(), name="unknown-api"),

@@ -97,7 +97,7 @@ def test_without_the_variable_nothing_happens(tmp_path: Path) -> None:
 def test_a_name_that_could_leave_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     process = _start(name, tmp_path)
 
-    assert "no name for a fault point" in process.communicate()[1]
+    assert "not a valid name for a fault point" in process.communicate()[1]
     assert process.returncode == 1
     assert list(tmp_path.iterdir()) == []
 

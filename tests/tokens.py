@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from django.contrib.auth.models import User
 
-from engines.services.people.tokens import token_create
+from engines.services.people.tokens import create_token
 
 
 def token_for(user: User) -> str:
     """The key of a new token."""
-    return token_create(user, "test").key
+    return create_token(user, "test").key

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from migrations_app.serving.client import LIVE_KINDS
+from migrations_app.serving.protocol import LIVE_KINDS, TASK_PREFIX
 from migrations_app.states import ALL_TASKS
 from worker import startup
 from worker.live.requests import answer
@@ -23,7 +23,7 @@ def _step_task(name: str) -> None:
 
 def _live_task(kind: str) -> None:
     # Without events: Flower is to tell of work, and an answer would wait for three more messages.
-    @shared_task(name=f"live.{kind}", send_events=False)
+    @shared_task(name=f"{TASK_PREFIX}{kind}", send_events=False)
     def live(request_id: str) -> str:
         return answer(kind, request_id)
 
@@ -41,7 +41,7 @@ def embed_ranges(step_id: int) -> str:
 
 
 @shared_task(name="knowledge.keep_up")
-def keep_up(index_id: int) -> str:
+def catch_index_up(index_id: int) -> str:
     """Let one index catch up with what people wrote."""
     return keep_index_up(index_id)
 

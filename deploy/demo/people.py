@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import Group, User
 
-from engines.services.people.tokens import token_create
+from engines.services.people.tokens import create_token
 
 TEAM = "readers"
 ADMIN = "admin"
@@ -47,4 +47,4 @@ def _person(name: str) -> User:
 
 
 def _token(user: User) -> str:
-    return token_create(user, "demo").key
+    return create_token(user, "demo").key

@@ -22,7 +22,7 @@ def next_hop(current: httpx2.URL, location: str) -> httpx2.URL:
     try:
         target = current.join(location)
     except httpx2.InvalidURL as error:
-        raise _refused(location, "is no address") from error
+        raise _refused(location, "is not an address") from error
     if target.scheme not in DEFAULT_PORTS or not target.host:
         raise _refused(location, "is not an http or https address")
     if current.scheme == "https" and target.scheme != "https":

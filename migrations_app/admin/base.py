@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.actions import delete_selected
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Model
-from django.http import HttpRequest
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
 
+from engines.exceptions import ConflictError
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.models import Plan
 
 FILTER_LOOKUPS = ("", "__exact", "__id__exact", "__isnull", "__gte", "__lt")
 """What the links of the admin's own filters ask; dates ask a span, relations an id."""
 DATE_LOOKUPS = ("__year", "__month", "__day")
+MOST_DELETED = 500
+"""Rows of one deletion: its page carries a field for each, and Django reads 1 000 fields."""
 INLINE_STYLE = {"all": ("engines/admin.css",)}
 
 
@@ -41,6 +46,14 @@ class RoleAdmin(admin.ModelAdmin[Any]):
             offered |= {f"{self.date_hierarchy}{suffix}" for suffix in DATE_LOOKUPS}
         return lookup in offered
 
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Delete many rows only as far as the page that asks "are you sure" can carry them."""
+        actions: dict[str, Any] = super().get_actions(request)
+        if "delete_selected" in actions:
+            _act, name, description = actions["delete_selected"]
+            actions["delete_selected"] = (delete_some, name, description)
+        return actions
+
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.reads(request.user)
 
@@ -60,6 +73,22 @@ class RoleAdmin(admin.ModelAdmin[Any]):
 def _filtered_field(listed: Any) -> str:
     """Return the field of an entry of ``list_filter``, which may name its filter too."""
     return listed if isinstance(listed, str) else str(listed[0])
+
+
+def delete_some(owner: RoleAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:
+    """Delete the selected rows, or say how many can be deleted at a time."""
+    count = rows.count()
+    if count > MOST_DELETED:
+        sentence = f"{count} rows are selected and none was deleted: delete at most {MOST_DELETED} at a time."
+        owner.message_user(request, sentence, messages.ERROR)
+        return None
+    try:
+        with transaction.atomic():
+            answer: HttpResponse | None = delete_selected(owner, request, rows)
+    except ConflictError as error:
+        owner.message_user(request, str(error), messages.ERROR)
+        return None
+    return answer
 
 
 class ReadOnlyInline(admin.TabularInline[Any, Plan]):

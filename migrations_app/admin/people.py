@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any
+from difflib import get_close_matches
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin
+from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import AnonymousUser, Group, User
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
+from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 
+from engines.exceptions import ConflictError
 from engines.models import (
     ApiToken,
     EngineDefault,
@@ -20,11 +27,23 @@ from engines.models import (
     PromptTemplate,
 )
 from engines.services.people.defaults import validate_default
-from engines.services.people.roles import is_administrator, is_curator, is_operator
-from engines.services.people.tokens import tokens_end
+from engines.services.people.roles import (
+    ROLES,
+    is_administrator,
+    is_curator,
+    is_operator,
+    set_roles,
+)
+from engines.services.people.tokens import end_tokens
 from migrations_app.admin.base import RoleAdmin
 from migrations_app.admin.sign_in import GuardedAuthenticationForm
 from migrations_app.limits.sign_in import unlock
+from migrations_app.people import (
+    delete_person,
+    describe_belongings,
+    explain_not_deletable,
+    make_pseudonym,
+)
 
 
 class AdministratorWrites(RoleAdmin):
@@ -46,18 +65,106 @@ admin.site.unregister([Group, User])
 class GroupAdmin(AdministratorWrites, DjangoGroupAdmin):
     """Groups; those named curator, operator and administrator are roles."""
 
+    def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        super().save_model(request, obj, form, change)
+        close = get_close_matches(obj.name.strip().lower(), ROLES, n=1)
+        if close and obj.name not in ROLES:
+            self.message_user(
+                request,
+                f"The group {obj.name!r} gives no role; the role's group is called {close[0]!r}.",
+                messages.WARNING,
+            )
+
+
+class PersonForm(UserChangeForm[User]):
+    """A person's page: roles are ticked, so that none is misspelt; other groups are chosen beside."""
+
+    roles = forms.MultipleChoiceField(
+        choices=[(role, role.capitalize()) for role in sorted(ROLES)],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text="Who is to enter the admin also needs staff status.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        held = self.instance.groups.filter(name__in=ROLES)
+        self.initial["roles"] = list(held.values_list("name", flat=True))
+        if "groups" in self.fields:
+            cast("Any", self.fields["groups"]).queryset = Group.objects.exclude(name__in=ROLES)
+
 
 @admin.register(User)
 class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     """People; their API tokens are ended here and shown nowhere."""
 
+    form = PersonForm
     list_display = ("username", "email", "roles_and_groups", "is_staff", "is_active", "has_token")
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        (
+            "Roles and groups",
+            {"fields": ("is_active", "is_staff", "is_superuser", "roles", "groups")},
+        ),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
     actions = ["end_tokens", "unlock"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
         living = ApiToken.objects.filter(user=OuterRef("pk"))
         return rows.prefetch_related("groups").annotate(token_there=Exists(living))
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
+        super().save_related(request, form, formsets, change)
+        if "roles" in form.cleaned_data:
+            set_roles(form.instance, form.cleaned_data["roles"])
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
+        """Count what goes with them; whoever may delete people may delete what is theirs."""
+        goes = [describe_belongings(user) for user in objs]
+        refused = [sentence for user in objs if (sentence := self._why_not(request, user))]
+        return goes, {"people": len(goes)}, set(), refused
+
+    def _why_not(self, request: HttpRequest, user: User) -> str:
+        if user.pk == request.user.pk:
+            return f"{user.username} is you; have another administrator do it."
+        return explain_not_deletable(user)
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> Any:
+        """Leave who deleted whom, without the name that is to be forgotten."""
+        kind = ContentType.objects.get_for_model(User)
+        return LogEntry.objects.bulk_create(
+            LogEntry(
+                user_id=cast("User", request.user).pk,
+                content_type=kind,
+                object_id=str(user.pk),
+                object_repr=make_pseudonym(user.pk),
+                action_flag=DELETION,
+            )
+            for user in queryset
+        )
+
+    def delete_model(self, request: HttpRequest, obj: User) -> None:
+        delete_person(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        with transaction.atomic():
+            for user in queryset.order_by("pk"):
+                delete_person(user)
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Tell a plan that began a moment ago as a sentence."""
+        try:
+            return super().delete_view(request, object_id, extra_context)
+        except ConflictError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(reverse("admin:auth_user_changelist"))
 
     @admin.display(description="groups")
     def roles_and_groups(self, user: User) -> str:
@@ -71,11 +178,11 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         """Save a person; who is deactivated loses the tokens, also for a later return."""
         super().save_model(request, obj, form, change)
         if not obj.is_active:
-            tokens_end(obj)
+            end_tokens(obj)
 
     @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        ended = sum(tokens_end(user) for user in queryset)
+        ended = sum(end_tokens(user) for user in queryset)
         self.message_user(request, f"{ended} tokens ended.", messages.SUCCESS)
 
     @admin.action(description="Let sign in again after failed sign-ins", permissions=["change"])

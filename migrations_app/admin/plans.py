@@ -8,13 +8,14 @@ from typing import Any, cast
 from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 from engines.services.people.roles import is_operator
 from migrations_app.admin.base import ReadOnlyInline, RoleAdmin
 from migrations_app.admin.reports import report_each
 from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan, PlanEvent, Step
+from migrations_app.states import ACTIONS_OF, PlanAction, PlanStatus
 
 
 class StepInline(ReadOnlyInline):
@@ -73,10 +74,12 @@ class PlanAdmin(RoleAdmin):
         ("backup_lora_adapters", "re_embed_knowledge", "update_prompt_templates"),
         ("knowledge_base_size", "estimated_duration_minutes"),
         "error_message",
+        "warning",
+        "may_be_asked",
         ("rolls_back", "cancel_requested_at", "retention_until"),
         ("created_at", "started_at", "finished_at"),
     )
-    actions = ["execute", "cancel", "roll_back", "retry", "abandon"]
+    actions = [str(action) for action in PlanAction]
 
     def reads(self, user: User | AnonymousUser) -> bool:
         return is_operator(user)
@@ -115,9 +118,33 @@ class PlanAdmin(RoleAdmin):
     def retry(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
         self._each(request, queryset, get_migration_controller().retry_step, "retried")
 
-    @admin.action(description="Abandon before the switch", permissions=["operate"])
+    @admin.action(description="Abandon what is left", permissions=["operate"])
     def abandon(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
         self._each(request, queryset, get_migration_controller().abandon_migration, "abandoned")
+
+    @admin.action(description="Move to another host", permissions=["operate"])
+    def move(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
+        self._each(request, queryset, get_migration_controller().move_migration, "moved")
+
+    @admin.display(description="what can be done")
+    def may_be_asked(self, plan: Plan) -> str:
+        legal = get_migration_controller().legal_actions(plan.pk)
+        return ", ".join(action.label for action in legal) or "Nothing any more."
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Offer what at least one plan of this page allows, and nothing that all of them refuse."""
+        answer = super().changelist_view(request, extra_context)
+        context = getattr(answer, "context_data", None) or {}
+        form = context.get("action_form")
+        if form is not None and request.method == "GET":
+            shown = {PlanStatus(plan.status) for plan in context["cl"].result_list}
+            legal = {str(action) for status in shown for action in ACTIONS_OF[status]}
+            unknown = set(PlanAction.values) - legal
+            field = form.fields["action"]
+            field.choices = [choice for choice in field.choices if choice[0] not in unknown]
+        return answer
 
     def _each(
         self,

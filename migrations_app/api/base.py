@@ -30,7 +30,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from engines.models import TokenScope
-from engines.services.people.tokens import owner_of
+from engines.services.people.tokens import find_owner
 from migrations_app.api.pagination import CursorPages
 from migrations_app.api.parsers import StrictJSONParser, refuse_large_body, refuse_unstorable
 from migrations_app.api.problems import PreconditionFailed, PreconditionMissing, problem_handler
@@ -49,7 +49,7 @@ class BearerAuthentication(TokenAuthentication):
     keyword = "Bearer"
 
     def authenticate_credentials(self, key: str) -> tuple[User, TokenScope]:
-        owner: Any = owner_of(key)
+        owner: Any = find_owner(key)
         if owner is None:
             raise AuthenticationFailed("This token is not known, has expired or was ended.")
         return owner, TokenScope(owner.token_scope)

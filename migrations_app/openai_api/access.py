@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.models import User
 from django.db import close_old_connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from engines.db.prepared import Composed, Given
+from engines.db.prepared import Parameter, PreparedQuery
 from engines.exceptions import HostUnavailableError
 from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, ModelRole
 from engines.services.catalog.entries import catalog_visible_to
+from engines.services.engine_choice import effective_engine
 from engines.services.knowledge.fingerprints import embedder_of
-from engines.services.people.preferences import effective_engine
-from engines.services.people.tokens import note_use, token_digest, with_token
-from engines.services.people.usage import quota_check, today, with_quota
+from engines.services.people.tokens import hash_token, note_use, with_token
+from engines.services.people.usage import check_quota, today, with_quota
 from migrations_app.openai_api.errors import NOT_FOUND, UNAUTHORIZED, RefusedError
 
 ACTIVE = "sam"
 """The name that stands for whichever engine is the person's active one."""
 
 
-@Composed
-def _owner(digest: Given, day: Given) -> QuerySet[User]:
+@PreparedQuery
+def _owner(digest: Parameter, day: Parameter) -> QuerySet[User]:
     return with_quota(with_token(digest), day)
 
 
@@ -32,7 +30,7 @@ def caller(request: HttpRequest) -> User:
     """Return whose token a request carries; RefusedError (401) without a valid one."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     is_bearer = scheme.lower() == "bearer"
-    user = _owner.first(token_digest(key.strip()), today()) if is_bearer else None
+    user = _owner.first(hash_token(key.strip()), today()) if is_bearer else None
     if user is None:
         raise RefusedError(
             "Send a SAM token as the API key (Authorization: Bearer …); `manage.py token` prints it.",
@@ -46,21 +44,21 @@ def caller(request: HttpRequest) -> User:
 def spender(request: HttpRequest) -> User:
     """Return the caller unless the tokens of the day are used up (QuotaExceededError)."""
     user = caller(request)
-    quota_check(user)
+    check_quota(user)
     return user
 
 
-def engine_payload(user: User, name: str) -> dict[str, Any]:
-    """Return what a request for text tells the worker about person and engine.
+def named_revision(user: User, name: str) -> int | None:
+    """Return the revision that is to answer under a name; None for the person's active engine.
 
     The active engine is left open: it is chosen when the answer begins, with all that belongs to it.
     """
     if name == ACTIVE:
-        return {"user_id": user.pk}
+        return None
     model = _offered(user, name)
     if model.role != ModelRole.CHAT:
         raise RefusedError(f"{name} only embeds; choose an engine that chats.", param="model")
-    return {"user_id": user.pk, "revision_id": _revision(user, model).pk}
+    return _revision(user, model).pk
 
 
 def embedder_for(user: User, name: str) -> tuple[CatalogModel, ModelRevision]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from django.http import JsonResponse
+from django.http import HttpResponse
 
 from engines.exceptions import SamError
 from engines.services.people.usage import QuotaExceededError
 from migrations_app.api.problems import RETRY_AFTER_SECONDS, STATUS_OF
+from migrations_app.openai_api.response_bodies import ErrorBody, ErrorDetail, body_response
 
 logger = logging.getLogger(__name__)
 
@@ -43,20 +44,20 @@ def refuse(param: str, why: str) -> NoReturn:
     raise RefusedError(f"{param} {why}.", param=param)
 
 
-def error_body(error: SamError) -> dict[str, Any]:
+def error_body(error: SamError) -> ErrorBody:
     """Return the body of an error, also sent in a stream that breaks off."""
     status = _status(error)
     kind = TYPES.get(status, "server_error" if status >= INTERNAL else "invalid_request_error")
     param = getattr(error, "param", None)
-    return {"error": {"message": str(error), "type": kind, "param": param, "code": error.code}}
+    return ErrorBody(ErrorDetail(message=str(error), type=kind, param=param, code=error.code))
 
 
-def error_response(error: SamError) -> JsonResponse:
+def error_response(error: SamError) -> HttpResponse:
     """Return an error as an answer; what passes by itself says when to come again."""
     status = _status(error)
     if status == INTERNAL:
         logger.error("A request to /v1 failed.", exc_info=error)
-    response = JsonResponse(error_body(error), status=status)
+    response = body_response(error_body(error), status=status)
     if status == UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     if isinstance(error, QuotaExceededError):

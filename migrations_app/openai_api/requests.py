@@ -3,73 +3,62 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Literal, NoReturn, TypeVar
 
+import msgspec
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
+from msgspec import structs
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.text.generation import RANDOM_SEED, GenerationOptions
-from engines.services.knowledge.search_filters import SearchFilter
-from migrations_app.openai_api.errors import TOO_LARGE, RefusedError, refuse
-from migrations_app.openai_api.messages import checked_messages
-
-Body = Mapping[str, Any]
-
-SAMPLING = (
-    "temperature", "top_p", "seed", "stop", "frequency_penalty", "presence_penalty",
-    "top_k", "min_p", "repeat_penalty",
-)  # fmt: skip
-"""The last three are llama.cpp's, sent as ``extra_body``."""
-HINTS = frozenset(
-    {
-        "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-        "prompt_cache_retention", "prediction", "reasoning_effort",
-        "verbosity",
-    }
-)  # fmt: skip
-"""About billing, caches and speed: an answer without them is still the one that was asked for."""
-NEUTRAL: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
-    "best_of": (1,),
-    "echo": (False,),
-    "suffix": ("",),
-    "functions": ([],),
-    "function_call": ("none", "auto"),
-    "logprobs": (False,),
-    "top_logprobs": (0,),
-    "logit_bias": ({},),
-    "modalities": (["text"],),
-    "audio": (),
-    "web_search_options": (),
-}
-"""Fields of which only these values can be served."""
-THINKING = "chat_template_kwargs"
-FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
-"""What form an answer has; of tools the names must be known before one is chosen."""
-COMMON = {"model", "stream", "stream_options", "max_tokens", *SAMPLING, *HINTS, *NEUTRAL}
-CHAT_FIELDS = frozenset(
-    {"messages", "max_completion_tokens", "knowledge", THINKING, *FORM, *COMMON}
+from engines.parsing import UNREADABLE, fault_of
+from engines.runtimes.text.generation import (
+    FORM,
+    RANDOM_SEED,
+    GenerationOptions,
+    SamplingOptions,
 )
-COMPLETION_FIELDS = frozenset({"prompt", *COMMON})
-MOST_TEXTS = 2048
-MOST_PASSAGES = 20
-USUAL_PASSAGES = 4
-USUAL_COMPLETION_TOKENS = 16
+from engines.services.answers.messages import AnswerRequest, Question
+from engines.services.knowledge.search_filters import with_moments
+from migrations_app.openai_api.errors import TOO_LARGE, RefusedError, refuse
+from migrations_app.openai_api.messages import parse_messages
+from migrations_app.openai_api.request_bodies import (
+    SERVED_VALUES,
+    ChatBody,
+    CompletionBody,
+    EmbeddingBody,
+    KnowledgeBody,
+    StreamOptions,
+    TextBody,
+)
+
+Body = Mapping[str, object]
+Parsed = TypeVar("Parsed", ChatBody, CompletionBody, EmbeddingBody)
+
+DEFAULT_COMPLETION_TOKENS = 16
 """What OpenAI's completions endpoint takes when nothing is said."""
-LARGEST_LIMIT = 2**31 - 1
+SAMPLING = frozenset(SamplingOptions.__struct_fields__) - {"max_tokens"}
+_FIELD = re.compile(r"messages\[\d+\](\.\w+)?|\w+")
+"""What a client is told of where a fault is: a field, in a message the message's."""
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A checked request for text; ``payload`` is the live worker's, without who and which engine."""
+class AskedText:
+    """A checked request for text, but for who asks and which engine answers."""
 
     model: str
-    payload: dict[str, Any]
+    question: Question
     stream: bool
     include_usage: bool
+
+    def request_of(self, user_id: int, revision_id: int | None) -> AnswerRequest:
+        """Return what the worker is asked for a person; None leaves their active engine to it."""
+        question = structs.asdict(self.question)
+        return AnswerRequest(user_id=user_id, revision_id=revision_id, **question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +67,7 @@ class AskedVectors:
 
     model: str
     texts: list[str]
-    role: str
+    role: Literal["document", "query"]
     base64: bool
     dimensions: int | None
 
@@ -95,174 +84,125 @@ def read_body(request: HttpRequest) -> Body:
         raise RefusedError("The body is not JSON that can be read.") from None
     if not isinstance(body, dict):
         raise RefusedError("The body must be a JSON object.")
-    return body
+    return _with_whole_characters(body) if _HALF_CHARACTER.search(request.body) else body
 
 
-def chat_request(body: Body) -> Asked:
+def _with_whole_characters(body: Body) -> Body:
+    """Replace halves of characters, as clients leave where they cut a text; no engine can read them."""
+    text = json.dumps(body, ensure_ascii=False)
+    whole: Body = json.loads(text.encode("utf-8", "replace"))
+    return whole
+
+
+def chat_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/chat/completions``; RefusedError names the field at fault."""
-    asked = _text_request(body, CHAT_FIELDS)
-    limit = _limit(body, "max_completion_tokens") or _limit(body, "max_tokens")
-    payload = {
-        "messages": checked_messages(body.get("messages")),
-        "max_tokens": limit,
-        **_form(body),
-    }
-    knowledge = _knowledge(body.get("knowledge"))
-    thinking = _thinking(body.get(THINKING))
-    more = {**knowledge, **thinking}
-    return Asked(
-        asked.model, {**asked.payload, **payload, **more}, asked.stream, asked.include_usage
+    asked = _parse({**body, "knowledge": _with_moments(body.get("knowledge"))}, ChatBody)
+    template = asked.chat_template_kwargs
+    knowledge = KnowledgeBody() if asked.knowledge is True else asked.knowledge or None
+    question = Question(
+        messages=parse_messages(asked.messages),
+        max_tokens=asked.max_completion_tokens or asked.max_tokens or 0,
+        thinking=template.enable_thinking if template else None,
+        knowledge=knowledge.k if knowledge else None,
+        knowledge_filter=knowledge.narrowed() if knowledge else None,
     )
+    return _asked_text(asked, structs.replace(question, **_sampling(asked), **_form(asked)))
 
 
-def completion_request(body: Body) -> Asked:
+def completion_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/completions``; RefusedError names the field at fault."""
-    asked = _text_request(body, COMPLETION_FIELDS)
-    prompt = body.get("prompt")
-    if isinstance(prompt, list) and len(prompt) == 1:
-        prompt = prompt[0]
-    if not isinstance(prompt, str) or not prompt:
-        refuse("prompt", "must be one text that is not empty")
-    limit = _limit(body, "max_tokens") or USUAL_COMPLETION_TOKENS
-    payload = {**asked.payload, "prompt": prompt, "max_tokens": limit}
-    return Asked(asked.model, payload, asked.stream, asked.include_usage)
+    asked = _parse(body, CompletionBody)
+    prompt = asked.prompt if isinstance(asked.prompt, str) else asked.prompt[0]
+    limit = asked.max_tokens or DEFAULT_COMPLETION_TOKENS
+    question = Question(prompt=prompt, max_tokens=limit)
+    return _asked_text(asked, structs.replace(question, **_sampling(asked)))
 
 
 def embedding_request(body: Body) -> AskedVectors:
     """Return a checked request of ``/v1/embeddings``; ``input_type`` query is an extension."""
-    _known(body, {"model", "input", "encoding_format", "dimensions", "user", "input_type"})
-    texts = [body["input"]] if isinstance(body.get("input"), str) else body.get("input")
-    if not isinstance(texts, list) or not 0 < len(texts) <= MOST_TEXTS:
-        refuse("input", f"must be a text or a list of 1 to {MOST_TEXTS} texts")
-    if not all(isinstance(text, str) and text for text in texts):
-        refuse("input", "must hold texts that are not empty; lists of tokens are not read here")
-    dimensions = body.get("dimensions")
-    if dimensions is not None and not _is_whole(dimensions):
-        refuse("dimensions", "must be a whole number")
+    asked = _parse(body, EmbeddingBody)
     return AskedVectors(
-        model=_model(body),
-        texts=texts,
-        role=_one_of(body, "input_type", ("document", "query")),
-        base64=_one_of(body, "encoding_format", ("float", "base64")) == "base64",
-        dimensions=dimensions,
+        model=asked.model,
+        texts=[asked.input] if isinstance(asked.input, str) else asked.input,
+        role=asked.input_type,
+        base64=asked.encoding_format == "base64",
+        dimensions=asked.dimensions,
     )
 
 
-def _text_request(body: Body, fields: frozenset[str]) -> Asked:
-    _known(body, fields)
-    for name, values in NEUTRAL.items():
-        if body.get(name) is not None and body[name] not in values:
-            refuse(name, f"cannot be {_shown(body[name])} here; leave it out")
-    stream = _flag(body, "stream")
-    options = body.get("stream_options") or {}
-    if not isinstance(options, dict) or not set(options) <= {
-        "include_usage",
-        "include_obfuscation",
-    }:
-        refuse("stream_options", "may hold include_usage only")
-    if options and not stream:
-        refuse("stream_options", "goes with stream only")
-    return Asked(_model(body), _sampling(body), stream, _flag(options, "include_usage"))
-
-
-def _known(body: Body, fields: frozenset[str] | set[str]) -> None:
-    unknown = sorted(set(body) - fields)
+def _parse(body: Body, kind: type[Parsed]) -> Parsed:
+    """Return a body with its types; null means that a field is left out."""
+    unknown = sorted(set(body) - set(kind.__struct_fields__))
     if unknown:
         raise RefusedError(
             f"There is no field {unknown[0]!r} here; leave it out.", param=unknown[0]
         )
+    given = {name: value for name, value in body.items() if value is not None}
+    for name, values in SERVED_VALUES.items():
+        if name in given and given[name] not in values:
+            refuse(name, f"cannot be {given[name]!r:.60} here; leave it out")
+    if issubclass(kind, TextBody):
+        _check_sampling(given)
+    try:
+        return msgspec.convert(given, kind)
+    except UNREADABLE as error:
+        fault = fault_of(error)
+        field = _FIELD.match(fault.place)
+        raise RefusedError(f"{fault}.", param=field[0] if field else None) from None
 
 
-def _model(body: Body) -> str:
-    model = body.get("model")
-    if not isinstance(model, str) or not model:
-        refuse("model", "must be the name of an engine, or 'sam' for the active one")
-    return model
-
-
-def _sampling(body: Body) -> dict[str, Any]:
-    given = {name: body[name] for name in SAMPLING if body.get(name) is not None}
-    if _is_whole(given.get("seed")):
+def _check_sampling(given: Body) -> None:
+    """Refuse what no engine takes, in the words that tell its limits."""
+    for name in SAMPLING & set(given):
+        value = given[name]
         # OpenAI's seeds are signed and wider than llama.cpp's.
-        given["seed"] = given["seed"] % RANDOM_SEED
-    for name, value in given.items():
+        if name == "seed" and isinstance(value, int):
+            continue
         try:
             GenerationOptions.parse({name: value})
         except InvalidRequestError as error:
             raise RefusedError(str(error), param=name) from None
+
+
+def _asked_text(asked: TextBody, question: Question) -> AskedText:
+    options = asked.stream_options
+    if options not in (None, StreamOptions()) and not asked.stream:
+        refuse("stream_options", "goes with stream only")
+    include_usage = bool(options and options.include_usage)
+    return AskedText(asked.model, question, asked.stream, include_usage)
+
+
+def _with_moments(knowledge: object) -> object:
+    """Read the moments of a filter, which may be written in any form of ISO 8601."""
+    if not isinstance(knowledge, Mapping):
+        return knowledge
+    try:
+        return with_moments(knowledge)
+    except InvalidRequestError as error:
+        raise RefusedError(str(error), param="knowledge") from None
+
+
+def _sampling(asked: TextBody) -> dict[str, object]:
+    """Return the sampling options that were sent."""
+    given = {name: value for name in SAMPLING if (value := getattr(asked, name)) is not None}
+    if asked.seed is not None:
+        given["seed"] = asked.seed % RANDOM_SEED
     return given
 
 
-def _form(body: Body) -> dict[str, Any]:
-    """Read what form the answer shall have, field by field."""
-    given: dict[str, Any] = {}
+def _form(asked: ChatBody) -> dict[str, object]:
+    """Return what form the answer shall have; of tools the names must be known before one is chosen."""
+    given: dict[str, object] = {}
     for name in FORM:
-        if body.get(name) in (None, [], {"type": "text"}):
+        value = getattr(asked, name)
+        if value in (None, [], {"type": "text"}):
             continue
-        given[name] = body[name]
+        given[name] = value
         try:
             GenerationOptions.parse(given)
         except InvalidRequestError as error:
             raise RefusedError(str(error), param=name) from None
     return given
-
-
-def _limit(body: Body, name: str) -> int:
-    limit = body.get(name)
-    if limit is None:
-        return 0
-    if not _is_whole(limit) or not 0 < limit <= LARGEST_LIMIT:
-        refuse(name, "must be a whole number from 1")
-    return int(limit)
-
-
-def _knowledge(given: object) -> dict[str, Any]:
-    """Read how many passages of the person's knowledge are wanted, and of which part of it."""
-    if given is None or given is False:
-        return {}
-    asked = dict(given) if isinstance(given, dict) else {}
-    k = asked.pop("k", USUAL_PASSAGES)
-    is_switch = given is True or isinstance(given, dict)
-    if not is_switch or not _is_whole(k) or not 0 < k <= MOST_PASSAGES:
-        refuse("knowledge", f'must be true or {{"k": 1 to {MOST_PASSAGES}, filters}}')
-    try:
-        SearchFilter.parse(asked)
-    except InvalidRequestError as error:
-        raise RefusedError(str(error), param="knowledge") from None
-    return {"knowledge": k, **({"knowledge_filter": asked} if asked else {})}
-
-
-def _thinking(given: object) -> dict[str, bool]:
-    """Read the thinking switch as vLLM's and llama.cpp's servers take it."""
-    if given is None or given == {}:
-        return {}
-    if not isinstance(given, dict) or set(given) != {"enable_thinking"}:
-        refuse(THINKING, "may hold enable_thinking only")
-    return {"thinking": _flag(given, "enable_thinking")}
-
-
-def _flag(body: Body, name: str) -> bool:
-    value = body.get(name)
-    if value is not None and not isinstance(value, bool):
-        refuse(name, "must be true or false")
-    return bool(value)
-
-
-def _one_of(body: Body, name: str, values: tuple[str, ...]) -> str:
-    value = body.get(name)
-    if value is None:
-        return values[0]
-    if value not in values:
-        refuse(name, f"must be one of {', '.join(values)}")
-    return str(value)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _shown(value: object) -> str:
-    return f"{value!r:.60}"
 
 
 def _no_constant(name: str) -> NoReturn:

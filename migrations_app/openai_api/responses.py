@@ -1,48 +1,85 @@
-"""Answers in OpenAI's shapes: whole, or chunk by chunk as server-sent events.
-
-Source: the API reference at https://platform.openai.com/docs/api-reference. ``citations`` and
-``fallback_for`` (which engine could not be made ready, and why) are SAM's, so is ``left_out_messages``
-(how many of the oldest the engine's context had no room for),
-``reasoning_content`` DeepSeek's: what a model thought before it answered.
-"""
+"""Answers in OpenAI's shapes: whole, or chunk by chunk as server-sent events."""
 
 from __future__ import annotations
 
 import base64
-import json
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
+from msgspec import UNSET, Struct, UnsetType, json
 from numpy.typing import NDArray
 
 from engines.exceptions import SamError
+from engines.services.answers.messages import (
+    AnswerPart,
+    BeginEvent,
+    Citation,
+    CitationsEvent,
+    EndEvent,
+    Event,
+    FallbackCause,
+    FittedEvent,
+    ReasoningEvent,
+    TextEvent,
+    ToolCallEvent,
+)
 from migrations_app.openai_api.errors import error_body
-from migrations_app.serving.stream import SAID, Event
+from migrations_app.openai_api.response_bodies import (
+    Call,
+    CallDelta,
+    CalledFunction,
+    ChatChoice,
+    ChatChunk,
+    ChatChunkChoice,
+    ChatCompletion,
+    ChatDelta,
+    ChatMessageBody,
+    EmbeddingList,
+    EmbeddingRow,
+    EmbeddingUsage,
+    PromptDetails,
+    TextChoice,
+    TextCompletion,
+    Usage,
+)
 
-Json = dict[str, Any]
 DONE = b"data: [DONE]\n\n"
+ShownUsage = Usage | None | UnsetType
 
 
 @dataclass(slots=True)
-class Said:
-    """What an answer said, put together from its events."""
+class GatheredAnswer:
+    """An answer put together from its events."""
 
     text: str = ""
     reasoning: str = ""
-    calls: list[Json] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
 
     def take(self, event: Event) -> None:
         """Add what an event says."""
-        if event["type"] == "text":
-            self.text += event["text"]
-        elif event["type"] == "reasoning":
-            self.reasoning += event["text"]
-        elif event["type"] == "tool_call":
-            self.calls.append(_call(event))
+        if isinstance(event, TextEvent):
+            self.text += event.text
+        elif isinstance(event, ReasoningEvent):
+            self.reasoning += event.text
+        elif isinstance(event, ToolCallEvent):
+            self.calls.append(Call(id=event.id, function=_function(event)))
+
+
+class Head(TypedDict):
+    """The fields of AnswerHead."""
+
+    id: str
+    created: int
+    model: str
+    system_fingerprint: str
+    citations: list[Citation] | UnsetType
+    fallback_for: FallbackCause | UnsetType
+    left_out_messages: int | UnsetType
 
 
 @dataclass(slots=True)
@@ -51,131 +88,176 @@ class Opening:
 
     engine_id: str = ""
     revision_id: int = 0
-    citations: list[Json] | None = None
+    citations: list[Citation] | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
-    fallback_for: Json | None = None
+    fallback_for: FallbackCause | None = None
     left_out: int | None = None
 
     def learn(self, event: Event) -> None:
         """Take what an event before the first word says."""
-        if event["type"] == "begin":
-            self.engine_id, self.revision_id = event["engine_id"], event["revision_id"]
-            self.fallback_for = event.get("fallback_for")
-        elif event["type"] == "citations":
-            self.citations = event["citations"]
-        elif event["type"] == "fitted":
-            self.left_out = event["left_out"]
+        if isinstance(event, BeginEvent):
+            self.engine_id, self.revision_id = event.engine_id, event.revision_id
+            self.fallback_for = event.fallback_for
+        elif isinstance(event, CitationsEvent):
+            self.citations = event.citations
+        elif isinstance(event, FittedEvent):
+            self.left_out = event.left_out
+
+    def head(self, prefix: str) -> Head:
+        """Return what each body of the answer begins with."""
+        return {
+            "id": f"{prefix}-{self.id}",
+            "created": self.created,
+            "model": self.engine_id,
+            "system_fingerprint": f"revision-{self.revision_id}",
+            "citations": UNSET if self.citations is None else self.citations,
+            "fallback_for": UNSET if self.fallback_for is None else self.fallback_for,
+            "left_out_messages": UNSET if self.left_out is None else self.left_out,
+        }
 
 
-class Shape:
-    """The shape of one endpoint's answers."""
+class Shape(ABC):
+    """How one endpoint shows an answer."""
+
+    prefix: str
+
+    @abstractmethod
+    def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> Struct:
+        """Return the body of an answer that is not streamed."""
+
+    @abstractmethod
+    def first(self, head: Head, usage: ShownUsage) -> Struct | None:
+        """Return the chunk that opens a stream, if the endpoint has one."""
+
+    @abstractmethod
+    def piece(self, head: Head, event: AnswerPart, usage: ShownUsage) -> Struct | None:
+        """Return the chunk of an event; None for what the endpoint does not show."""
+
+    @abstractmethod
+    def last(self, head: Head, finish_reason: str, usage: ShownUsage) -> Struct:
+        """Return the chunk that says why an answer ended."""
+
+    @abstractmethod
+    def counted(self, head: Head, usage: Usage) -> Struct:
+        """Return the chunk after it that tells the tokens, for who asked for that."""
+
+
+class ChatShape(Shape):
+    """The shape of ``/v1/chat/completions``."""
 
     prefix = "chatcmpl"
-    whole = "chat.completion"
-    chunk = "chat.completion.chunk"
 
-    def choice(self, said: Said, finish_reason: str) -> Json:
-        content = None if said.calls and not said.text else said.text
-        message = {"role": "assistant", "content": content, "refusal": None}
-        thought = {"reasoning_content": said.reasoning} if said.reasoning else {}
-        calls = {"tool_calls": said.calls} if said.calls else {}
-        return _choice({"message": {**message, **thought, **calls}}, finish_reason)
+    def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> ChatCompletion:
+        message = ChatMessageBody(
+            content=None if answer.calls and not answer.text else answer.text,
+            reasoning_content=answer.reasoning or UNSET,
+            tool_calls=answer.calls or UNSET,
+        )
+        choice = ChatChoice(message=message, finish_reason=end.finish_reason)
+        return ChatCompletion(choices=[choice], usage=_usage(end), **head)
 
-    def first(self) -> Json | None:
-        """Return the choice that opens a stream, if the endpoint has one."""
-        return _choice({"delta": {"role": "assistant", "content": ""}}, None)
+    def first(self, head: Head, usage: ShownUsage) -> ChatChunk:
+        return _chat_chunk(head, ChatDelta(role="assistant", content=""), usage)
 
-    def piece(self, event: Event) -> Json | None:
-        """Return the choice of a chunk; None for what the endpoint does not show."""
-        if event["type"] == "tool_call":
-            call = {"index": event["index"], **_call(event)}
-            return _choice({"delta": {"tool_calls": [call]}}, None)
-        name = "content" if event["type"] == "text" else "reasoning_content"
-        return _choice({"delta": {name: event["text"]}}, None)
+    def piece(self, head: Head, event: AnswerPart, usage: ShownUsage) -> ChatChunk:
+        if isinstance(event, ToolCallEvent):
+            call = CallDelta(index=event.index, id=event.id, function=_function(event))
+            delta = ChatDelta(tool_calls=[call])
+        elif isinstance(event, ReasoningEvent):
+            delta = ChatDelta(reasoning_content=event.text)
+        else:
+            delta = ChatDelta(content=event.text)
+        return _chat_chunk(head, delta, usage)
 
-    def last(self, finish_reason: str) -> Json:
-        return _choice({"delta": {}}, finish_reason)
+    def last(self, head: Head, finish_reason: str, usage: ShownUsage) -> ChatChunk:
+        choice = ChatChunkChoice(delta=ChatDelta(), finish_reason=finish_reason)
+        return ChatChunk(choices=[choice], usage=usage, **head)
+
+    def counted(self, head: Head, usage: Usage) -> ChatChunk:
+        return ChatChunk(choices=[], usage=usage, **head)
 
 
 class CompletionShape(Shape):
     """The shape of the older endpoint, for raw prompts."""
 
     prefix = "cmpl"
-    whole = chunk = "text_completion"
 
-    def choice(self, said: Said, finish_reason: str) -> Json:
-        return _choice({"text": said.text}, finish_reason)
+    def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> TextCompletion:
+        choice = TextChoice(text=answer.text, finish_reason=end.finish_reason)
+        return TextCompletion(choices=[choice], usage=_usage(end), **head)
 
-    def first(self) -> Json | None:
+    def first(self, head: Head, usage: ShownUsage) -> None:
         return None
 
-    def piece(self, event: Event) -> Json | None:
-        return _choice({"text": event["text"]}, None) if event["type"] == "text" else None
+    def piece(self, head: Head, event: AnswerPart, usage: ShownUsage) -> TextCompletion | None:
+        if not isinstance(event, TextEvent):
+            return None
+        return TextCompletion(choices=[TextChoice(text=event.text)], usage=usage, **head)
 
-    def last(self, finish_reason: str) -> Json:
-        return _choice({"text": ""}, finish_reason)
+    def last(self, head: Head, finish_reason: str, usage: ShownUsage) -> TextCompletion:
+        choice = TextChoice(text="", finish_reason=finish_reason)
+        return TextCompletion(choices=[choice], usage=usage, **head)
+
+    def counted(self, head: Head, usage: Usage) -> TextCompletion:
+        return TextCompletion(choices=[], usage=usage, **head)
 
 
-async def whole_answer(shape: Shape, opening: Opening, events: AsyncIterator[Event]) -> Json:
+async def whole_answer(shape: Shape, opening: Opening, events: AsyncIterator[Event]) -> Struct:
     """Return the body of an answer that is not streamed; raises what the stream raises."""
-    said = Said()
-    end: Event = {"finish_reason": "stop", "prompt_tokens": 0, "completion_tokens": 0}
+    answer = GatheredAnswer()
+    end = EndEvent(finish_reason="stop", prompt_tokens=0, completion_tokens=0)
     async for event in events:
-        said.take(event)
-        if event["type"] == "end":
+        answer.take(event)
+        if isinstance(event, EndEvent):
             end = event
-    choice = shape.choice(said, end["finish_reason"])
-    return {**_head(shape, opening, shape.whole), "choices": [choice], "usage": _usage(end)}
+    return shape.whole(opening.head(shape.prefix), answer, end)
 
 
 async def chunks(
     shape: Shape, opening: Opening, events: AsyncIterator[Event], *, include_usage: bool
 ) -> AsyncIterator[bytes]:
     """Yield an answer as server-sent events; an error ends it without ``[DONE]``."""
-    head = _head(shape, opening, shape.chunk)
-    usage = {"usage": None} if include_usage else {}
-    first = shape.first()
+    head = opening.head(shape.prefix)
+    usage: ShownUsage = None if include_usage else UNSET
+    first = shape.first(head, usage)
     if first is not None:
-        yield _sse({**head, "choices": [first], **usage})
-    head.pop("citations", None)
+        yield _sse(first)
+    # Once is enough for what may be long.
+    head["citations"] = UNSET
     try:
         async for event in events:
-            choice = _chunk(shape, event)
-            if choice is not None:
-                yield _sse({**head, "choices": [choice], **usage})
-            if event["type"] == "end" and include_usage:
-                yield _sse({**head, "choices": [], "usage": _usage(event)})
+            if isinstance(event, AnswerPart):
+                piece = shape.piece(head, event, usage)
+                if piece is not None:
+                    yield _sse(piece)
+            elif isinstance(event, EndEvent):
+                yield _sse(shape.last(head, event.finish_reason, usage))
+                if include_usage:
+                    yield _sse(shape.counted(head, _usage(event)))
     except SamError as error:
         yield _sse(error_body(error))
         return
     yield DONE
 
 
-def embeddings(model: str, vectors: NDArray[np.float32], tokens: int, *, packed: bool) -> Json:
+def embeddings(
+    model: str, vectors: NDArray[np.float32], tokens: int, *, packed: bool
+) -> EmbeddingList:
     """Return vectors (n, d) as the body of ``/v1/embeddings``; packed is base64 of float32."""
     rows = [
-        {"object": "embedding", "index": number, "embedding": _row(row, packed=packed)}
+        EmbeddingRow(index=number, embedding=_row(row, packed=packed))
         for number, row in enumerate(vectors)
     ]
-    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
-    return {"object": "list", "data": rows, "model": model, "usage": usage}
+    return EmbeddingList(data=rows, model=model, usage=EmbeddingUsage(tokens, tokens))
 
 
-def model_entry(name: str, created: int) -> Json:
-    """Return one model of ``/v1/models``."""
-    return {"id": name, "object": "model", "created": created, "owned_by": "sam"}
+def _chat_chunk(head: Head, delta: ChatDelta, usage: ShownUsage) -> ChatChunk:
+    return ChatChunk(choices=[ChatChunkChoice(delta=delta)], usage=usage, **head)
 
 
-def _chunk(shape: Shape, event: Event) -> Json | None:
-    if event["type"] == "end":
-        return shape.last(event["finish_reason"])
-    return shape.piece(event) if event["type"] in SAID else None
-
-
-def _call(event: Event) -> Json:
-    function = {"name": event["name"], "arguments": event["arguments"]}
-    return {"id": event["id"], "type": "function", "function": function}
+def _function(event: ToolCallEvent) -> CalledFunction:
+    return CalledFunction(event.name, event.arguments)
 
 
 def _row(vector: NDArray[np.float32], *, packed: bool) -> str | list[float]:
@@ -185,35 +267,14 @@ def _row(vector: NDArray[np.float32], *, packed: bool) -> str | list[float]:
     return values
 
 
-def _head(shape: Shape, opening: Opening, kind: str) -> Json:
-    head = {
-        "id": f"{shape.prefix}-{opening.id}",
-        "object": kind,
-        "created": opening.created,
-        "model": opening.engine_id,
-        "system_fingerprint": f"revision-{opening.revision_id}",
-    }
-    own = {
-        "citations": opening.citations,
-        "fallback_for": opening.fallback_for,
-        "left_out_messages": opening.left_out,
-    }
-    return head | {name: value for name, value in own.items() if value is not None}
+def _usage(end: EndEvent) -> Usage:
+    return Usage(
+        prompt_tokens=end.prompt_tokens,
+        completion_tokens=end.completion_tokens,
+        total_tokens=end.prompt_tokens + end.completion_tokens,
+        prompt_tokens_details=PromptDetails(end.reused_tokens),
+    )
 
 
-def _choice(content: Json, finish_reason: str | None) -> Json:
-    return {"index": 0, **content, "logprobs": None, "finish_reason": finish_reason}
-
-
-def _usage(end: Event) -> Json:
-    given, made = end["prompt_tokens"], end["completion_tokens"]
-    return {
-        "prompt_tokens": given,
-        "completion_tokens": made,
-        "total_tokens": given + made,
-        "prompt_tokens_details": {"cached_tokens": end.get("reused_tokens", 0)},
-    }
-
-
-def _sse(body: Json) -> bytes:
-    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+def _sse(body: Struct) -> bytes:
+    return b"data: " + json.encode(body) + b"\n\n"

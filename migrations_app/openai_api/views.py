@@ -12,20 +12,21 @@ import numpy as np
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.views.decorators.csrf import csrf_exempt
 from numpy.typing import NDArray
 
 from engines.exceptions import SamError
 from engines.models import ModelRevision
-from engines.services.people.usage import usage_add
+from engines.services.answers.messages import AnswerPart, AnswerRequest, EndEvent, Event
+from engines.services.people.usage import add_usage
 from migrations_app.openai_api import responses as answers
 from migrations_app.openai_api.access import (
     ACTIVE,
     caller,
     embedder_for,
-    engine_payload,
     models_for,
+    named_revision,
     spender,
 )
 from migrations_app.openai_api.errors import (
@@ -36,7 +37,7 @@ from migrations_app.openai_api.errors import (
     error_response,
 )
 from migrations_app.openai_api.requests import (
-    Asked,
+    AskedText,
     AskedVectors,
     Body,
     chat_request,
@@ -44,11 +45,16 @@ from migrations_app.openai_api.requests import (
     embedding_request,
     read_body,
 )
+from migrations_app.openai_api.response_bodies import (
+    EmbeddingList,
+    ModelEntry,
+    ModelList,
+    body_response,
+)
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import batched_texts
-from migrations_app.serving.stream import SAID, Event
+from migrations_app.serving.protocol import EMBED, EmbedRequest
 from migrations_app.serving.stream_client import stream_answer
-from migrations_app.serving.wire import unpack_batch
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +100,8 @@ def _check_method(request: HttpRequest, method: str) -> None:
 @endpoint("POST")
 async def chat_completions(request: HttpRequest) -> HttpResponseBase:
     """Answer messages with the named or the active engine."""
-    return await _answer(answers.Shape(), *await sync_to_async(_admitted)(request, chat_request))
+    admitted = await sync_to_async(_admitted)(request, chat_request)
+    return await _answer(answers.ChatShape(), *admitted)
 
 
 @endpoint("POST")
@@ -104,36 +111,41 @@ async def completions(request: HttpRequest) -> HttpResponseBase:
     return await _answer(answers.CompletionShape(), *admitted)
 
 
-def _admitted(request: HttpRequest, read: Callable[[Body], Asked]) -> tuple[Asked, dict[str, Any]]:
-    """Return what is asked for, and by whom; a stranger is told so before anything else."""
+def _admitted(
+    request: HttpRequest, read: Callable[[Body], AskedText]
+) -> tuple[AskedText, AnswerRequest]:
+    """Return what is asked for, and of the worker; a stranger is told so before anything else."""
     user = spender(request)
     asked = read(read_body(request))
-    return asked, engine_payload(user, asked.model)
+    return asked, asked.request_of(user.pk, named_revision(user, asked.model))
 
 
-async def _answer(shape: answers.Shape, asked: Asked, who: dict[str, Any]) -> HttpResponseBase:
+async def _answer(
+    shape: answers.Shape, asked: AskedText, question: AnswerRequest
+) -> HttpResponseBase:
     client_left = threading.Event()
-    events = stream_answer({**asked.payload, **who}, client_left)
+    events = stream_answer(question, client_left)
     opening = answers.Opening()
     first = await _first_word(events, opening)
     rest = _with_first(first, events)
     if not asked.stream:
-        return _told(JsonResponse(await answers.whole_answer(shape, opening, rest)), opening)
+        whole = body_response(await answers.whole_answer(shape, opening, rest))
+        return _name_fallback(whole, opening)
     body = answers.chunks(shape, opening, rest, include_usage=asked.include_usage)
-    return _told(_EventStream(body, client_left), opening)
+    return _name_fallback(_EventStream(body, client_left), opening)
 
 
-def _told(response: HttpResponseBase, opening: answers.Opening) -> HttpResponseBase:
+def _name_fallback(response: HttpResponseBase, opening: answers.Opening) -> HttpResponseBase:
     """Name in a header the engine for which another one answers."""
     if opening.fallback_for is not None:
-        response[FALLBACK_HEADER] = opening.fallback_for["engine_id"]
+        response[FALLBACK_HEADER] = opening.fallback_for.engine_id
     return response
 
 
 async def _first_word(events: AsyncIterator[Event], opening: answers.Opening) -> Event:
     """Wait for the first word: until then an error still has a status of its own."""
     async for event in events:
-        if event["type"] in (*SAID, "end"):
+        if isinstance(event, AnswerPart | EndEvent):
             return event
         opening.learn(event)
     raise RefusedError("The engine said nothing.", status=INTERNAL, code="internal_error")
@@ -164,10 +176,10 @@ async def embeddings(request: HttpRequest) -> HttpResponseBase:
     """Return vectors of texts by the named embedder, or the one the active engine searches with."""
     user = await sync_to_async(spender)(request)
     asked = embedding_request(read_body(request))
-    return JsonResponse(await sync_to_async(_embedded)(user, asked))
+    return body_response(await sync_to_async(_embedded)(user, asked))
 
 
-def _embedded(user: User, asked: AskedVectors) -> answers.Json:
+def _embedded(user: User, asked: AskedVectors) -> EmbeddingList:
     model, revision = embedder_for(user, asked.model)
     vectors, tokens = _vectors(revision, asked)
     if asked.dimensions not in (None, vectors.shape[1]):
@@ -175,7 +187,7 @@ def _embedded(user: User, asked: AskedVectors) -> answers.Json:
             f"{model.model_id} has {vectors.shape[1]} dimensions; leave dimensions out.",
             param="dimensions",
         )
-    usage_add(user.pk, tokens, 0)
+    add_usage(user.pk, tokens, 0)
     return answers.embeddings(model.model_id, vectors, tokens, packed=asked.base64)
 
 
@@ -185,30 +197,32 @@ def _vectors(revision: ModelRevision, asked: AskedVectors) -> tuple[NDArray[np.f
     parts: list[NDArray[np.float32]] = []
     tokens = 0
     for texts in batched_texts(asked.texts):
-        payload = {"revision_id": revision.pk, "texts": texts, "as": asked.role, "count": True}
-        reply = live.call("embed", payload, timeout=EMBED_SECONDS)
-        batch = unpack_batch(reply)
+        request = EmbedRequest(
+            revision_id=revision.pk, texts=list(texts), role=asked.role, count=True
+        )
+        reply = live.call(EMBED, request, timeout=EMBED_SECONDS)
+        batch = reply.batch(len(texts))
         if batch.errors:
             number, sentence = min(batch.errors.items())
             place = sum(map(len, parts)) + number
             raise RefusedError(f"Text {place}: {sentence}", param=f"input[{place}]")
         parts.append(batch.vectors)
-        tokens += reply["tokens"]
+        tokens += reply.tokens
     return np.concatenate(parts), tokens
 
 
 @endpoint("GET")
 async def model_list(request: HttpRequest) -> HttpResponseBase:
     """List the active engine under its standing name, and what else the caller may use."""
-    return JsonResponse({"object": "list", "data": await sync_to_async(_models)(request)})
+    return body_response(ModelList(data=await sync_to_async(_models)(request)))
 
 
 @endpoint("GET")
 async def model_detail(request: HttpRequest, *, name: str) -> HttpResponseBase:
     """Return one model of the list."""
     for entry in await sync_to_async(_models)(request):
-        if entry["id"] == name:
-            return JsonResponse(entry)
+        if entry.id == name:
+            return body_response(entry)
     raise RefusedError(
         "No such engine is offered to you; /v1/models lists those that are.",
         param="model",
@@ -217,13 +231,13 @@ async def model_detail(request: HttpRequest, *, name: str) -> HttpResponseBase:
     )
 
 
-def _models(request: HttpRequest) -> list[answers.Json]:
+def _models(request: HttpRequest) -> list[ModelEntry]:
     user = caller(request)
     found = [
-        answers.model_entry(model.model_id, int(model.created_at.timestamp()))
+        ModelEntry(id=model.model_id, created=int(model.created_at.timestamp()))
         for model in models_for(user)
     ]
-    return [answers.model_entry(ACTIVE, int(user.date_joined.timestamp())), *found]
+    return [ModelEntry(id=ACTIVE, created=int(user.date_joined.timestamp())), *found]
 
 
 @csrf_exempt

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from engines.models import CopyStatus, KnowledgeBase, ModelCopy, VectorIndex
@@ -26,13 +26,14 @@ def wake_base(base_id: int) -> None:
         wake_keep_up(index)
 
 
+def retained_plans() -> QuerySet[Plan]:
+    """Return the completed plans whose retention still runs: they may be taken back."""
+    return Plan.objects.filter(status=PlanStatus.COMPLETED, retention_until__gt=timezone.now())
+
+
 def retained_index_ids() -> set[int]:
     """Return the indexes that a completed plan may still be taken back to."""
-    kept = IndexSwitch.objects.filter(
-        plan__status=PlanStatus.COMPLETED,
-        plan__retention_until__gt=timezone.now(),
-        from_index__isnull=False,
-    )
+    kept = IndexSwitch.objects.filter(plan__in=retained_plans(), from_index__isnull=False)
     return set(kept.values_list("from_index_id", flat=True))
 
 

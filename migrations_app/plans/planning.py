@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
 from engines.exceptions import (
+    ConflictError,
     HostUnavailableError,
     InvalidRequestError,
     NotFoundError,
@@ -16,6 +18,7 @@ from engines.exceptions import (
 )
 from engines.models import (
     CatalogModel,
+    Chunk,
     CopyStatus,
     Host,
     HostStatus,
@@ -24,12 +27,14 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
-from engines.services.catalog.entries import catalog_visible_to, model_get
+from engines.services.catalog.entries import catalog_visible_to, get_model
 from engines.services.catalog.fit import fit_side_by_side, machine_of
 from engines.services.catalog.resolving import pinned_revision
-from engines.services.hosts import LEAVING
-from engines.services.people.preferences import effective_engine, preference_of
+from engines.services.engine_choice import effective_engine
+from engines.services.hosts import find_host, present_hosts
+from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
+from migrations_app.plans.plan_revisions import list_needed_revisions
 from migrations_app.plans.preview import preview_of
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
 
@@ -73,6 +78,8 @@ def plan_migration(
         update_prompt_templates=options.update_prompts,
         preference_version=preference_of(user).version,
     )
+    if not options.re_embed:
+        _refuse_without_index(user)
     return _save(plan)
 
 
@@ -113,7 +120,7 @@ def plan_rollback(original: Plan, *, actor: User | None) -> Plan:
         user=original.user,
         base=original.base,
         created_by=actor,
-        host=_host_of_the_way_back(original),
+        host=original.host,
         rolls_back=original,
         from_engine=original.to_engine,
         from_revision=original.to_revision,
@@ -121,6 +128,7 @@ def plan_rollback(original: Plan, *, actor: User | None) -> Plan:
         to_revision=original.from_revision,
         preference_version=preference.version if preference else None,
     )
+    plan.host = _place_way_back(plan)
     return _save(plan)
 
 
@@ -164,8 +172,30 @@ def _source(user: User, name: str) -> tuple[CatalogModel | None, ModelRevision |
     return engine, revision
 
 
+def _refuse_without_index(user: User) -> None:
+    """Raise InvalidRequestError when there is text that no old embedder searches: none would remain."""
+    bare = list_bases_without_index(user.pk)
+    if bare:
+        raise InvalidRequestError(
+            f"{_named(bare)} has no index yet, so there is no old embedder that could stay; plan with "
+            "re-embedding (re_embed=true, without --no-re-embed)."
+        )
+
+
+def list_bases_without_index(user_id: int) -> list[KnowledgeBase]:
+    """Return a person's bases that hold text and are searched with no embedder."""
+    bare = KnowledgeBase.objects.filter(owner_id=user_id, live_index__isnull=True)
+    texts = Chunk.objects.filter(base=OuterRef("pk"), deleted_seq__isnull=True)
+    return list(bare.filter(Exists(texts)).order_by("pk"))
+
+
+def _named(bases: Sequence[KnowledgeBase]) -> str:
+    more = f" (and {len(bases) - 1} more)" if len(bases) > 1 else ""
+    return f"The base {bases[0].name!r}{more}"
+
+
 def _target(user: User, name: str) -> CatalogModel:
-    target = model_get(name)
+    target = get_model(name)
     if not catalog_visible_to(user).filter(pk=target.pk).exists():
         raise NotFoundError(f"No model is called {name!r}; list the catalog to see the names.")
     if target.role != ModelRole.CHAT:
@@ -173,14 +203,20 @@ def _target(user: User, name: str) -> CatalogModel:
     return target
 
 
-def choose_host(revisions: list[ModelRevision], *, beside: Sequence[ModelRevision] = ()) -> Host:
+def choose_host(
+    revisions: list[ModelRevision],
+    *,
+    beside: Sequence[ModelRevision] = (),
+    among: QuerySet[Host] | None = None,
+) -> Host:
     """Choose an active host: where all fit into memory, most of the files are, most disk is free.
 
     ``beside`` are engines that run there meanwhile. A host without room is taken when none has it:
     the preview says so. Raises HostUnavailableError when none is active, UnsafeModelFileError when
     each has a file of these that crashed its engine.
     """
-    active = Host.objects.filter(status=HostStatus.ACTIVE)
+    hosts_of_all = Host.objects.all() if among is None else among
+    active = hosts_of_all.filter(status=HostStatus.ACTIVE)
 
     def rank(host: Host) -> tuple[bool, int, int]:
         has_room = fit_side_by_side([*beside, *revisions], machine_of(host)).fits is not False
@@ -200,12 +236,42 @@ def choose_host(revisions: list[ModelRevision], *, beside: Sequence[ModelRevisio
     return chosen
 
 
-def _host_of_the_way_back(original: Plan) -> Host | None:
-    """Return the host that did it, or another one when that one takes no new work."""
-    if original.host is None or original.host.status not in LEAVING:
-        return original.host
-    needed = (original.from_revision, original.embedder_revision)
-    return choose_host([revision for revision in needed if revision is not None])
+def choose_other_host(plan: Plan, name: str | None = None) -> Host:
+    """Return another host than the plan's: the named one, or the one that suits its files best.
+
+    Raises NotFoundError for an unknown name, ConflictError for one that takes no work, and what
+    ``choose_host`` raises.
+    """
+    if name is None:
+        others = Host.objects.exclude(name=plan.host.name) if plan.host else Host.objects.all()
+        return choose_host(list_needed_revisions(plan), among=others)
+    host = find_host(name)
+    if host.pk == plan.host_id:
+        raise ConflictError(f"The plan is on {name} already; name another host.")
+    if host.status != HostStatus.ACTIVE:
+        raise ConflictError(f"The host {name} is {host.status}; name an active one.")
+    return host
+
+
+def _place_way_back(plan: Plan) -> Host | None:
+    """Return the host that did it when it has the files, else one that has them, else any.
+
+    Where none has them the plan fetches them first.
+    """
+    did_it = plan.host
+    if did_it is None:
+        return None
+    needed = list_needed_revisions(plan)
+    holders = [
+        host
+        for host in present_hosts()
+        if _files_on(host, needed) == len(needed) and not _has_unsafe(host, needed)
+    ]
+    if did_it in holders:
+        return did_it
+    if not holders:
+        return choose_host(needed)
+    return choose_host(needed, among=Host.objects.filter(pk__in=[host.pk for host in holders]))
 
 
 def _has_unsafe(host: Host, revisions: list[ModelRevision]) -> bool:

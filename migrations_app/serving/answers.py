@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import User
 
 from engines.exceptions import SamError
 from engines.models import CatalogModel, Conversation, Message
-from engines.runtimes.base import EmbeddingBatch
+from engines.runtimes.base import ChatMessage, EmbeddingBatch
+from engines.services.answers.messages import (
+    MAX_MESSAGES,
+    AnswerRequest,
+    FallbackCause,
+    WholeAnswer,
+)
 from engines.services.knowledge.search import readable_bases
-from engines.services.knowledge.search_filters import SearchFilter
-from engines.services.people.conversations import message_add
+from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
+from engines.services.people.conversations import add_message
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import RemoteEmbedder
-from migrations_app.serving.fallback import Ways
+from migrations_app.serving.fallback import FallbackPlan
+from migrations_app.serving.protocol import GENERATE, SEARCH, SearchReply, SearchRequest
 
-ANSWER_SECONDS = 120.0
-MOST_MESSAGES = 2000
-"""The latest of a conversation; the engine's context is cut from them."""
+GENERATE_SECONDS = 120.0
+"""How long a person waits for a whole answer, the engine's loading included."""
 
 
 class Exchange(NamedTuple):
@@ -28,24 +34,20 @@ class Exchange(NamedTuple):
 
     message: Message
     answer: Message
-    fallback_for: dict[str, Any] | None
+    fallback_for: FallbackCause | None
     left_out: int
     """How many of the oldest messages the engine's context had no room for."""
 
 
-def search_for(
-    user: User, query: str, k: int, narrowed: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """Return ``hits``, best first, of what a person may read; and the engine and indexes used.
+def search_for(user: User, query: str, k: int, narrowed: SearchFilter = EVERYTHING) -> SearchReply:
+    """Return the passages nearest to a question in what a person may read, best first.
 
-    ``narrowed`` is a SearchFilter as JSON. Raises InvalidRequestError when it names what is not the
-    person's, HostUnavailableError when no host can embed the question now.
+    Raises InvalidRequestError when the filter names what is not the person's, HostUnavailableError
+    when no host can embed the question now.
     """
-    payload = {"user_id": user.pk, "query": query, "k": k}
-    if narrowed:
-        SearchFilter.parse(narrowed).refuse_strange(readable_bases(user))
-        payload["filter"] = dict(narrowed)
-    return _live().call("search", payload)
+    narrowed.require_readable(readable_bases(user))
+    wanted = narrowed if narrowed != EVERYTHING else None
+    return _live().call(SEARCH, SearchRequest(user_id=user.pk, query=query, k=k, filter=wanted))
 
 
 def answer_in(
@@ -57,42 +59,43 @@ def answer_in(
 
     The person's words stay when no engine can answer; HostUnavailableError or EngineError say so.
     """
-    message = message_add(conversation, role=Message.Role.USER, content=content)
-    payload = {
-        "user_id": conversation.user_id,
-        "messages": _history(conversation),
-        "max_tokens": max_tokens,
-        "temperature": temperature,
-    }
-    reply = _generated(payload)
-    engine = CatalogModel.objects.filter(model_id=reply["engine_id"]).first()
-    answer = message_add(
-        conversation, role=Message.Role.ASSISTANT, content=reply["text"], engine=engine
+    message = add_message(conversation, role=Message.Role.USER, content=content)
+    request = AnswerRequest(
+        user_id=conversation.user_id,
+        messages=_history(conversation),
+        max_tokens=max_tokens,
+        temperature=temperature,
     )
-    older = max(0, message.position + 1 - MOST_MESSAGES)
-    return Exchange(message, answer, reply.get("fallback_for"), older + reply.get("left_out", 0))
+    reply = _generate(request)
+    engine = CatalogModel.objects.filter(model_id=reply.engine_id).first()
+    answer = add_message(
+        conversation, role=Message.Role.ASSISTANT, content=reply.text, engine=engine
+    )
+    older = max(0, message.position + 1 - MAX_MESSAGES)
+    return Exchange(message, answer, reply.fallback_for, older + reply.left_out)
 
 
 def embed_for_writer(fingerprint_id: int, texts: Sequence[str]) -> EmbeddingBatch:
     """Embed what a writer is about to store, while a switch waits for its vectors."""
-    return RemoteEmbedder(_live(), {"fingerprint_id": fingerprint_id}).embed_documents(texts)
+    return RemoteEmbedder(_live(), fingerprint_id=fingerprint_id).embed_documents(texts)
 
 
-def _generated(payload: dict[str, Any]) -> dict[str, Any]:
-    ways = Ways("generate", payload)
+def _generate(request: AnswerRequest) -> WholeAnswer:
+    plan = FallbackPlan(GENERATE, request)
     while True:
         try:
             return _live().call(
-                "generate", ways.payload, without=ways.failed_hosts, timeout=ANSWER_SECONDS
+                GENERATE, plan.request, without=plan.failed_hosts, timeout=GENERATE_SECONDS
             )
         except SamError as error:
-            if not ways.turn(error):
-                raise ways.told(error) from None
+            if not plan.advance(error):
+                raise plan.error_for_client(error) from None
 
 
-def _history(conversation: Conversation) -> list[dict[str, str]]:
-    said = conversation.messages.order_by("-position")[:MOST_MESSAGES]
-    return [{"role": m.role, "content": m.content} for m in reversed(said)]
+def _history(conversation: Conversation) -> list[ChatMessage]:
+    """Return the latest messages; the engine's context is cut from them."""
+    latest = conversation.messages.order_by("-position")[:MAX_MESSAGES]
+    return [{"role": m.role, "content": m.content} for m in reversed(latest)]
 
 
 def _live() -> LiveClient:

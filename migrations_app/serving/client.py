@@ -9,30 +9,25 @@ is seen by its caller and sent again, and one whose caller gave up is dropped.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import time
 import uuid
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from itertools import cycle
-from typing import Any, Literal
+from typing import cast
 
 from django.db import close_old_connections
 from redis import Redis
 from redis.exceptions import RedisError
 
 from engines.exceptions import HostUnavailableError
+from migrations_app.queues import live_queue
 from migrations_app.serving.hosts import hosts_for
+from migrations_app.serving.protocol import LiveKind, Reply, Request
 from migrations_app.serving.redis_keys import redis_client, reply_key, request_key, taken_key
-from migrations_app.serving.wire import error_from
-from migrations_app.wakeups import live_queue, send
+from migrations_app.wakeups import send
 
 logger = logging.getLogger(__name__)
-
-LiveKind = Literal["embed", "generate", "stream", "search", "warm", "unload", "info"]
-LIVE_KINDS: tuple[LiveKind, ...] = (
-    "embed", "generate", "stream", "search", "warm", "unload", "info",
-)  # fmt: skip
 
 READ_SECONDS = 1.0
 """The longest a read blocks: a longer one hides that the connection is dead."""
@@ -49,28 +44,31 @@ class LiveClient:
 
     def call(
         self,
-        kind: LiveKind,
-        payload: Mapping[str, Any],
+        kind: LiveKind[Request, Reply],
+        request: Request,
         *,
         host: str | None = None,
         without: Collection[str] = (),
         timeout: float = 30.0,
-    ) -> dict[str, Any]:
+    ) -> Reply:
         """Return the reply of the named host, or of the least busy one that can, ``without`` some.
 
         ``timeout`` is in seconds. Raises HostUnavailableError (transient) when no host can, none
-        answers in time or Redis is away, and whatever SamError the host answers with.
+        answers in time or Redis is away, UnreadableReplyError, and whatever SamError the host
+        answers with.
         """
         request_id = uuid.uuid4().hex
         try:
             hosts = (
                 [host]
                 if host
-                else hosts_for(self._redis, kind, payload, request_id=request_id, without=without)
+                else hosts_for(self._redis, kind, request, request_id=request_id, without=without)
             )
             # The wait that follows may be long, and database connections are few.
             close_old_connections()
-            return _Call(self._redis, kind, payload, timeout, request_id).run(cycle(hosts))
+            body = kind.request_body(request)
+            call = _Call(self._redis, kind.name, body, timeout, request_id)
+            return kind.parse_reply(call.run(cycle(hosts)))
         except RedisError as error:
             raise HostUnavailableError(
                 f"Redis does not answer, so no host can be asked ({error}); try again in a moment."
@@ -83,27 +81,30 @@ class _Call:
     def __init__(
         self,
         redis: Redis,
-        kind: LiveKind,
-        payload: Mapping[str, Any],
+        kind: str,
+        body: bytes,
         timeout: float,
         request_id: str,
     ) -> None:
         self._redis = redis
         self._kind = kind
         self._id = request_id
-        self._body = json.dumps({"kind": kind, "payload": dict(payload)})
+        self._body = body
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
         self._next_wake = 0.0
 
-    def run(self, hosts: Iterator[str]) -> dict[str, Any]:
+    def run(self, hosts: Iterator[str]) -> bytes:
         try:
             while self._left() > 0:
                 self._send_unless_taken(hosts)
                 wait = max(min(READ_SECONDS, self._left()), 0.01)
-                reply = self._redis.blpop([reply_key(self._id)], timeout=wait)
+                reply = cast(
+                    "tuple[bytes, bytes] | None",
+                    self._redis.blpop([reply_key(self._id)], timeout=wait),
+                )
                 if reply is not None:
-                    return _opened(reply[1])
+                    return reply[1]
         finally:
             # Also expires by itself; without Redis there is nothing to clear away.
             with contextlib.suppress(RedisError):
@@ -126,11 +127,3 @@ class _Call:
         queue = live_queue(next(hosts))
         sent = send(f"live.{self._kind}", self._id, queue=queue, expires=max(self._left(), 1.0))
         self._next_wake = time.monotonic() + (WAKE_SECONDS if sent else READ_SECONDS)
-
-
-def _opened(reply: bytes | str) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(reply)
-    if "error" in content:
-        raise error_from(content["error"])
-    result: dict[str, Any] = content["result"]
-    return result

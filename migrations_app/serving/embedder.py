@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 from engines.exceptions import TextNotEmbeddableError
 from engines.runtimes.base import EmbeddingBatch
 from migrations_app.serving.client import LiveClient
-from migrations_app.serving.wire import unpack_batch
+from migrations_app.serving.protocol import EMBED, EmbedRequest
 
 TEXTS_PER_CALL = 64
 
@@ -19,11 +20,17 @@ class RemoteEmbedder:
     """An embedder on whichever host has the model; what the control worker and the web embed with."""
 
     def __init__(
-        self, live: LiveClient, target: Mapping[str, int], *, timeout: float = 60.0
+        self,
+        live: LiveClient,
+        *,
+        revision_id: int | None = None,
+        fingerprint_id: int | None = None,
+        timeout: float = 60.0,
     ) -> None:
-        """``target`` is {"revision_id": …} or {"fingerprint_id": …}."""
+        """One of the two names the space of the vectors."""
         self._live = live
-        self._target = dict(target)
+        self._revision_id = revision_id
+        self._fingerprint_id = fingerprint_id
         self._timeout = timeout
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
@@ -45,9 +52,14 @@ class RemoteEmbedder:
         vector: NDArray[np.float32] = answer.vectors[0]
         return vector
 
-    def _ask(self, texts: Sequence[str], role: str) -> EmbeddingBatch:
-        payload = {**self._target, "texts": list(texts), "as": role}
-        return unpack_batch(self._live.call("embed", payload, timeout=self._timeout))
+    def _ask(self, texts: Sequence[str], role: Literal["document", "query"]) -> EmbeddingBatch:
+        request = EmbedRequest(
+            texts=list(texts),
+            role=role,
+            revision_id=self._revision_id,
+            fingerprint_id=self._fingerprint_id,
+        )
+        return self._live.call(EMBED, request, timeout=self._timeout).batch(len(texts))
 
 
 def batched_texts(texts: Sequence[str]) -> Iterator[Sequence[str]]:

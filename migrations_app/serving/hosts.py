@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.auth.models import User
 from django.db.models import F, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from msgspec import Struct
 from redis import Redis
 
-from engines.db.prepared import Composed, Given
+from engines.db.prepared import Parameter, PreparedQuery
 from engines.exceptions import (
     HostUnavailableError,
     NotFoundError,
@@ -20,16 +20,23 @@ from engines.exceptions import (
 )
 from engines.models import (
     CopyStatus,
-    EnginePreference,
     Fingerprint,
     Host,
     ModelCopy,
     ModelRevision,
 )
+from engines.services.answers.messages import AnswerRequest
 from engines.services.catalog.copies import refuse_unsafe
+from engines.services.engine_choice import effective_engine, with_engine_choice
 from engines.services.hosts import present_hosts
-from engines.services.people.preferences import effective_engine
-from migrations_app.serving.load import engine_mark, place
+from migrations_app.serving.load import engine_mark, order_hosts
+from migrations_app.serving.protocol import (
+    EmbedRequest,
+    Request,
+    RequestKind,
+    UnloadRequest,
+    WarmRequest,
+)
 
 Row = TypeVar("Row")
 
@@ -41,25 +48,24 @@ class NeededFile(NamedTuple):
     mark: str
 
 
-@Composed
-def _able(announced: Given) -> QuerySet[Host]:
+@PreparedQuery
+def _able(announced: Parameter) -> QuerySet[Host]:
     return present_hosts().filter(announces__contains=announced).order_by("name").only("name")
 
 
-@Composed
-def _able_with(announced: Given, revision: Given) -> QuerySet[Host]:
+@PreparedQuery
+def _able_with(announced: Parameter, revision: Parameter) -> QuerySet[Host]:
     held = ModelCopy.objects.filter(revision=revision, status=CopyStatus.DOWNLOADED)
     hosts = present_hosts().filter(announces__contains=announced, pk__in=held.values("host"))
     return hosts.order_by("name").only("name")
 
 
-@Composed
-def _active_engine_on(announced: Given, user: Given) -> QuerySet[ModelCopy]:
-    """The copies of the engine a person has chosen, on the hosts that can answer."""
-    own = EnginePreference.objects.filter(user=user, engine__isnull=False)
-    chosen = own.values_list(Coalesce("revision", "engine__current_revision"))
+@PreparedQuery
+def _active_engine_on(announced: Parameter, user: Parameter) -> QuerySet[ModelCopy]:
+    """The copies of the engine that answers a person, on the hosts that can answer."""
+    person = with_engine_choice(User.objects.filter(pk=user))
     copies = ModelCopy.objects.filter(
-        revision=Subquery(chosen),
+        revision=Subquery(person.values("chosen_revision")),
         status=CopyStatus.DOWNLOADED,
         host__in=present_hosts().filter(announces__contains=announced),
     )
@@ -72,8 +78,8 @@ def _active_engine_on(announced: Given, user: Given) -> QuerySet[ModelCopy]:
 
 def hosts_for(
     redis: Redis,
-    kind: str,
-    payload: Mapping[str, Any],
+    kind: RequestKind[Request],
+    request: Request,
     *,
     request_id: str = "",
     without: Collection[str] = (),
@@ -85,18 +91,20 @@ def hosts_for(
     UnsafeModelFileError when all there are crashed an engine, NotFoundError for an unknown person or
     model; ``at_load`` of the first two says whether it is the engine that is missing.
     """
-    announced = json.dumps([f"live.{kind}"])
-    if kind in ("generate", "stream") and "revision_id" not in payload:
-        copies: list[Any] = _active_engine_on(announced, payload["user_id"])
+    announced = json.dumps([kind.task_name])
+    if isinstance(request, AnswerRequest) and request.revision_id is None:
+        copies: list[Any] = _active_engine_on(announced, request.user_id)
         names = [copy.host_name for copy in copies if copy.host_name not in without]
         if names:
-            return place(redis, names, engine_mark(copies[0].model_id, embeds=False), request_id)
-    needed = _needed_file(kind, payload)
+            return order_hosts(
+                redis, names, engine_mark(copies[0].model_id, embeds=False), request_id
+            )
+    needed = _needed_file(request)
     hosts = _able_with(announced, needed.revision_id) if needed else _able(announced)
     names = [host.name for host in hosts if host.name not in without]
     if not names:
         raise _no_host(needed)
-    return place(redis, names, needed.mark if needed else "", request_id)
+    return order_hosts(redis, names, needed.mark if needed else "", request_id)
 
 
 def _no_host(needed: NeededFile | None) -> SamError:
@@ -125,23 +133,29 @@ def _wanted(revision_id: int | None) -> str:
     return f"has {_found(ModelRevision.objects.filter(pk=revision_id).first())}"
 
 
-def _needed_file(kind: str, payload: Mapping[str, Any]) -> NeededFile | None:
+def _needed_file(request: Struct) -> NeededFile | None:
     """Return what a host needs; a search embeds elsewhere when the host lacks the embedder."""
     found: tuple[int | None, str]
-    if "fingerprint_id" in payload:
-        spaces = Fingerprint.objects.filter(pk=payload["fingerprint_id"])
+    if isinstance(request, EmbedRequest) and request.fingerprint_id is not None:
+        spaces = Fingerprint.objects.filter(pk=request.fingerprint_id)
         found = _found(spaces.values_list("revision", "revision__model__model_id").first())
-    elif "revision_id" in payload:
-        revisions = ModelRevision.objects.filter(pk=payload["revision_id"])
+    elif (named := _named_revision(request)) is not None:
+        revisions = ModelRevision.objects.filter(pk=named)
         found = _found(revisions.values_list("pk", "model__model_id").first())
-    elif kind in ("generate", "stream"):
-        found = _active_revision(payload["user_id"])
+    elif isinstance(request, AnswerRequest):
+        found = _active_revision(request.user_id)
     else:
         return None
     revision_id, model_id = found
     if revision_id is None:
         return None
-    return NeededFile(revision_id, engine_mark(model_id, embeds=kind == "embed"))
+    return NeededFile(revision_id, engine_mark(model_id, embeds=isinstance(request, EmbedRequest)))
+
+
+def _named_revision(request: Struct) -> int | None:
+    if isinstance(request, AnswerRequest | EmbedRequest | WarmRequest | UnloadRequest):
+        return request.revision_id
+    return None
 
 
 def _active_revision(user_id: int) -> tuple[int | None, str]:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple, cast
 
 from redis import Redis
 
+from migrations_app.serving.redis_keys import engines_key, load_key, request_key, taken_key
+
 PLACED_SECONDS = 5.0
 """How long a request counts before its worker has taken it."""
 WORKING_SECONDS = 15.0
@@ -65,31 +67,12 @@ return {{1, body}}
 """
 
 
-class Lease(NamedTuple):
-    """Whose a request is to be: the keys of the lease and of the request's JSON, owner and seconds."""
-
-    key: str
-    request: str
-    owner: str
-    seconds: int
-
-
-def load_key(host_name: str) -> str:
-    """Name the sorted set of the requests that count for a host."""
-    return f"sam:live-load:{host_name}"
-
-
-def engines_key(host_name: str) -> str:
-    """Name the set of the engines a host's live worker has loaded; it expires unless renewed."""
-    return f"sam:live-engines:{host_name}"
-
-
 def engine_mark(model_id: str, *, embeds: bool) -> str:
     """Return how a loaded engine is named in a host's set."""
     return f"{'embed' if embeds else 'chat'}:{model_id}"
 
 
-def place(redis: Redis, names: Sequence[str], mark: str, request_id: str = "") -> list[str]:
+def order_hosts(redis: Redis, names: Sequence[str], mark: str, request_id: str = "") -> list[str]:
     """Return hosts in the order to ask them; a request with an id counts for the first one at once.
 
     Those that have the engine loaded come first, unless they are much busier; then the least busy.
@@ -101,7 +84,7 @@ def place(redis: Redis, names: Sequence[str], mark: str, request_id: str = "") -
     return [names[number] for number in order]
 
 
-class Taken(NamedTuple):
+class TakeOutcome(NamedTuple):
     """What became of the wish to take a request."""
 
     is_free: bool
@@ -110,13 +93,16 @@ class Taken(NamedTuple):
     """Its JSON; None when its caller does not wait any more."""
 
 
-def take(redis: Redis, host_name: str, request_id: str, lease: Lease) -> Taken:
-    """Take a request, which counts from now on, in one way there and back."""
-    keys = [lease.key, lease.request, load_key(host_name)]
+def take(redis: Redis, host_name: str, request_id: str, *, owner: str, seconds: int) -> TakeOutcome:
+    """Lease a request for its owner, so many seconds at first, in one way there and back.
+
+    It counts for the host from now on.
+    """
+    keys = [taken_key(request_id), request_key(request_id), load_key(host_name)]
     counted = int(WORKING_SECONDS * 1000)
-    given: list[str | int] = [lease.owner, lease.seconds, counted, request_id, FORGET_SECONDS]
+    given: list[str | int] = [owner, seconds, counted, request_id, FORGET_SECONDS]
     is_free, *body = cast("list[Any]", redis.register_script(_TAKE)(keys=keys, args=given))
-    return Taken(bool(is_free), body[0] if body else None)
+    return TakeOutcome(bool(is_free), body[0] if body else None)
 
 
 def hold(redis: Redis, host_name: str, request_ids: Iterable[str]) -> Any:

@@ -1,4 +1,8 @@
-"""The names of what lies in Redis while a request is under way, and the client for it."""
+"""Everything that lies in Redis by name, and the client for it.
+
+Celery's own keys stand beside these, under the prefix of ``samproject.celery_settings``; the names of the
+queues are in ``migrations_app.wakeups``.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,8 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+# A live request: put by who asks, taken by a worker. Each of these keys expires by itself.
+
 
 def request_key(request_id: str) -> str:
     """Name the key of a request's JSON: kind and payload."""
@@ -15,13 +21,59 @@ def request_key(request_id: str) -> str:
 
 
 def taken_key(request_id: str) -> str:
-    """Name the key of the lease of whoever works on a request."""
+    """Name the key of the lease of whoever works on a request: the process's name."""
     return f"sam:live:{request_id}:taken"
 
 
 def reply_key(request_id: str) -> str:
     """Name the list into which the reply's JSON is pushed."""
     return f"sam:live:{request_id}:reply"
+
+
+def stream_key(request_id: str) -> str:
+    """Name the Redis stream of a request's events."""
+    return f"sam:live:{request_id}:stream"
+
+
+def reader_key(request_id: str) -> str:
+    """Name the key that says that somebody still reads the answer."""
+    return f"sam:live:{request_id}:reader"
+
+
+def request_id_of(key: str) -> str:
+    """Return the request that any of the five keys above belongs to."""
+    return key.split(":")[2]
+
+
+def new_streams_key(reader_id: str) -> str:
+    """Name the Redis stream that tells a process's reader of streams it does not read yet."""
+    return f"sam:web:{reader_id}"
+
+
+# A host: how busy it is, what it has loaded, and what its processes hold.
+
+
+def load_key(host_name: str) -> str:
+    """Name the sorted set of the requests that count for a host, each until the moment of its score."""
+    return f"sam:live-load:{host_name}"
+
+
+def engines_key(host_name: str) -> str:
+    """Name the set of the engines a host's live worker has loaded; it expires unless renewed."""
+    return f"sam:live-engines:{host_name}"
+
+
+def memory_held_key(host_name: str) -> str:
+    """Name the hash of what each process of a host holds: JSON of bytes, bytes of GPUs, and until when."""
+    return f"sam:engine-memory:{host_name}"
+
+
+def memory_wanted_key(host_name: str) -> str:
+    """Name the key of the process that wants room on a host."""
+    return f"sam:engine-memory-wanted:{host_name}"
+
+
+# A plan.
 
 
 def progress_key(plan_id: object) -> str:

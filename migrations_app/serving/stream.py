@@ -6,29 +6,22 @@ The reader keeps a short lease; when it lapses, the client is gone and the worke
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
-from engines.exceptions import HostUnavailableError, SamError
-from migrations_app.serving.wire import error_fields, error_from
+from engines.exceptions import HostUnavailableError
+from migrations_app.serving.protocol import StreamEvent, UnreadableReplyError, encode, parse_event
 
-Event = dict[str, Any]
-"""``type`` is state (of an engine not ready yet), begin, fitted (to the engine's context), citations,
-reasoning, text, tool_call, end, error or beat."""
-SAID = ("reasoning", "text", "tool_call")
-"""Events that are parts of the answer itself."""
-
-BEAT_SECONDS = 1.0
+STREAM_BEAT_SECONDS = 1.0
 """A worker writes at least so often, also while it loads an engine or reads a long prompt."""
 SILENCE_SECONDS = 5.0
 """A worker that was silent longer is taken for dead."""
-LEASE_SECONDS = 3.0
+READER_LEASE_SECONDS = 3.0
 """A reader that was silent longer is taken for gone; it renews every second."""
 STREAM_SECONDS = 60
-MOST_ENTRIES = 100_000
+MAX_ENTRIES = 100_000
 
-FIELD = "event"
+FIELD = b"event"
 
 
 class StreamBrokenError(HostUnavailableError):
@@ -37,38 +30,19 @@ class StreamBrokenError(HostUnavailableError):
     code = "stream_broken"
 
 
-def stream_key(request_id: str) -> str:
-    """Name the Redis stream of a request's events."""
-    return f"sam:live:{request_id}:stream"
-
-
-def reader_key(request_id: str) -> str:
-    """Name the key that says that somebody still reads the answer."""
-    return f"sam:live:{request_id}:reader"
-
-
 def entry_id(number: int) -> str:
     """Return the explicit id of the event with this number, from 1."""
     return f"1-{number}"
 
 
-def pack(event: Event) -> Mapping[Any, Any]:
+def pack(event: StreamEvent) -> Mapping[Any, Any]:
     """Return an event as the fields of an entry."""
-    return {FIELD: json.dumps(event, ensure_ascii=False)}
+    return {FIELD: encode(event)}
 
 
-def unpack(fields: Mapping[bytes, bytes]) -> Event:
-    """Return the event of an entry."""
-    event: Event = json.loads(fields[FIELD.encode()])
-    return event
-
-
-def error_event(error: SamError) -> Event:
-    """Return the event that ends a stream with an error."""
-    return {"type": "error", **error_fields(error)}
-
-
-def raise_error(event: Event) -> None:
-    """Raise what an error event carries; other events pass."""
-    if event["type"] == "error":
-        raise error_from(event)
+def unpack(fields: Mapping[bytes, bytes]) -> StreamEvent:
+    """Return the event of an entry; UnreadableReplyError for an entry that is none of ours."""
+    try:
+        return parse_event(fields[FIELD])
+    except KeyError:
+        raise UnreadableReplyError("A part of the answer has no event; ask again.") from None

@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import threading
 import uuid
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
 from itertools import cycle
-from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 
 from engines.exceptions import HostUnavailableError, SamError
-from migrations_app.serving.client import WAKE_SECONDS
-from migrations_app.serving.fallback import Ways
-from migrations_app.serving.stream import (
-    SAID,
-    SILENCE_SECONDS,
+from engines.services.answers.messages import (
+    AnswerPart,
+    AnswerRequest,
+    EndEvent,
     Event,
+    StateEvent,
+)
+from migrations_app.queues import live_queue
+from migrations_app.serving.client import WAKE_SECONDS
+from migrations_app.serving.fallback import FallbackPlan
+from migrations_app.serving.protocol import STREAM, BeatEvent, ErrorEvent, StreamEvent
+from migrations_app.serving.stream import (
+    SILENCE_SECONDS,
     StreamBrokenError,
-    raise_error,
 )
 from migrations_app.serving.stream_reader import StreamReader, Subscription, stream_reader
-from migrations_app.wakeups import live_queue, send
+from migrations_app.wakeups import send
 
 logger = logging.getLogger(__name__)
 
@@ -45,22 +49,22 @@ class EngineLoadingError(HostUnavailableError):
 
 
 async def stream_answer(
-    payload: Mapping[str, Any], client_left: threading.Event | None = None
+    request: AnswerRequest, client_left: threading.Event | None = None
 ) -> AsyncGenerator[Event]:
     """Yield the events of an answer: begin, fitted, citations, reasoning…, text and tool_call…, end.
 
-    ``payload`` is that of the live worker's ``stream``. When the active engine cannot be made ready
-    and another one may answer for it, ``begin`` says so in ``fallback_for``. Raises
-    HostUnavailableError (transient) when no host can begin, EngineLoadingError, StreamBrokenError when
-    host or Redis goes away in the middle, and what the host answers with. Closing the generator stops
-    the engine, and so does ``client_left``: a generator may be closed long after its client left.
+    When the active engine cannot be made ready and another one may answer for it, ``begin`` says so
+    in ``fallback_for``. Raises HostUnavailableError (transient) when no host can begin,
+    EngineLoadingError, StreamBrokenError when host or Redis goes away in the middle,
+    UnreadableReplyError, and what the host answers with. Closing the generator stops the engine, and
+    so does ``client_left``: a generator may be closed long after its client left.
     """
     left = client_left or threading.Event()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
-    ways = Ways("stream", payload)
+    plan = FallbackPlan(STREAM, request)
     while True:
-        attempt = _Attempt(ways, deadline, left)
+        attempt = _Attempt(plan, deadline, left)
         try:
             async with aclosing(attempt.events()) as events:
                 async for event in events:
@@ -69,11 +73,11 @@ async def stream_answer(
         except EngineLoadingError:
             raise
         except SamError as error:
-            if not attempt.begun and await sync_to_async(_turn)(ways, error):
+            if not attempt.begun and await sync_to_async(_advance)(plan, error):
                 continue
-            told = ways.told(error)
-            if attempt.begun or not told.transient or loop.time() > deadline or told is not error:
-                raise told from None
+            final = plan.error_for_client(error)
+            if attempt.begun or not final.transient or loop.time() > deadline or final is not error:
+                raise final from None
             logger.info("a stream is tried elsewhere: %s", error)
         await asyncio.sleep(AGAIN_SECONDS)
 
@@ -81,9 +85,9 @@ async def stream_answer(
 class _Attempt:
     """One request on its way to whichever host takes it."""
 
-    def __init__(self, ways: Ways, deadline: float, client_left: threading.Event) -> None:
+    def __init__(self, plan: FallbackPlan, deadline: float, client_left: threading.Event) -> None:
         self.begun = False
-        self._ways = ways
+        self._plan = plan
         self._deadline = deadline
         self._client_left = client_left
         self._reader: StreamReader = stream_reader()
@@ -97,14 +101,15 @@ class _Attempt:
             event = await self._first(subscription, hosts, is_sent=is_sent)
             load_until = self._loop.time() + LOAD_SECONDS
             while True:
-                raise_error(event)
-                if event["type"] not in ("state", "beat"):
-                    self.begun = self.begun or event["type"] in SAID
+                if isinstance(event, ErrorEvent):
+                    raise event.error()
+                if not isinstance(event, StateEvent | BeatEvent):
+                    self.begun = self.begun or isinstance(event, AnswerPart)
                     load_until = float("inf")
                     yield event
                 elif self._loop.time() > load_until:
                     raise EngineLoadingError("The engine is being loaded; ask again in a moment.")
-                if event["type"] == "end":
+                if isinstance(event, EndEvent):
                     return
                 event = await self._next(subscription)
 
@@ -114,8 +119,8 @@ class _Attempt:
         What can wait until the host is at work is done then.
         """
         try:
-            hosts = cycle(self._ways.hosts(request_id))
-            body = json.dumps({"kind": "stream", "payload": self._ways.payload})
+            hosts = cycle(self._plan.hosts(request_id))
+            body = STREAM.request_body(self._plan.request)
             self._reader.put(request_id, body, int(START_SECONDS * 1000))
             is_sent = _wake(next(hosts), request_id)
             self._reader.kick()
@@ -126,7 +131,7 @@ class _Attempt:
 
     async def _first(
         self, subscription: Subscription, hosts: Iterator[str], *, is_sent: bool
-    ) -> Event:
+    ) -> StreamEvent:
         """Wait for the host that was woken, and wake one after the other until one of them writes."""
         while True:
             try:
@@ -138,7 +143,7 @@ class _Attempt:
             is_sent = await wake(next(hosts), subscription.request_id)
         raise HostUnavailableError("No host took the request in time; try again later.")
 
-    async def _next(self, subscription: Subscription) -> Event:
+    async def _next(self, subscription: Subscription) -> StreamEvent:
         try:
             return await subscription.next(SILENCE_SECONDS)
         except TimeoutError:
@@ -148,11 +153,11 @@ class _Attempt:
 
 
 def _wake(host: str, request_id: str) -> bool:
-    return send("live.stream", request_id, queue=live_queue(host), expires=START_SECONDS)
+    return send(STREAM.task_name, request_id, queue=live_queue(host), expires=START_SECONDS)
 
 
-def _turn(ways: Ways, error: SamError) -> bool:
+def _advance(plan: FallbackPlan, error: SamError) -> bool:
     try:
-        return ways.turn(error)
+        return plan.advance(error)
     finally:
         close_old_connections()

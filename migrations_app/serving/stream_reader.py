@@ -21,23 +21,29 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from migrations_app.serving.redis_keys import redis_client, request_key
-from migrations_app.serving.stream import (
-    LEASE_SECONDS,
-    Event,
-    StreamBrokenError,
+from engines.exceptions import HostUnavailableError
+from migrations_app.serving.protocol import StreamEvent, UnreadableReplyError
+from migrations_app.serving.redis_keys import (
+    new_streams_key,
     reader_key,
+    redis_client,
+    request_id_of,
+    request_key,
     stream_key,
+)
+from migrations_app.serving.stream import (
+    READER_LEASE_SECONDS,
+    StreamBrokenError,
     unpack,
 )
 
 BLOCK_MILLISECONDS = 1000
 RENEW_SECONDS = 1.0
-ANSWER_SECONDS = 3.0
+REDIS_SECONDS = 3.0
 """How long Redis may take for an answer, the second of a blocking read included."""
 LINGER_SECONDS = 30.0
 """How long connections are kept for the next stream: opening them takes longer than anything they are used for."""
-IDLE_SECONDS = 30.0
+UNREAD_SECONDS = 30.0
 """A client that takes nothing for so long counts as gone; its connection may never say so."""
 ENTRIES_PER_READ = 500
 
@@ -50,7 +56,7 @@ class Subscription:
         self._client_left = client_left
         self.number = 0
         self._reader = reader
-        self._events: asyncio.Queue[Event | StreamBrokenError] = asyncio.Queue()
+        self._events: asyncio.Queue[StreamEvent | HostUnavailableError] = asyncio.Queue()
         self._waiting = False
         self._asked_at = asyncio.get_running_loop().time()
 
@@ -66,7 +72,7 @@ class Subscription:
     ) -> None:
         self._reader.remove(self)
 
-    async def next(self, seconds: float) -> Event:
+    async def next(self, seconds: float) -> StreamEvent:
         """Return the next event; TimeoutError after ``seconds``, StreamBrokenError without Redis."""
         self._waiting = True
         try:
@@ -74,28 +80,28 @@ class Subscription:
         finally:
             self._waiting = False
             self._asked_at = asyncio.get_running_loop().time()
-        if isinstance(item, StreamBrokenError):
+        if isinstance(item, HostUnavailableError):
             raise item
         return item
 
-    def push(self, number: int, event: Event) -> None:
+    def push(self, number: int, event: StreamEvent) -> None:
         """Take the event with this number; a gap ends the stream with an error."""
         if number != self.number + 1:
-            self.fail("A part of the answer was lost on its way; ask again.")
+            self.fail(StreamBrokenError("A part of the answer was lost on its way; ask again."))
             return
         self.number = number
         self._events.put_nowait(event)
 
-    def fail(self, sentence: str) -> None:
+    def fail(self, error: HostUnavailableError) -> None:
         """End the stream with an error."""
         self._reader.remove(self)
-        self._events.put_nowait(StreamBrokenError(sentence))
+        self._events.put_nowait(error)
 
     def is_wanted(self, now: float) -> bool:
         """Whether somebody waits for the next event, or did a short while ago."""
         if self._client_left.is_set():
             return False
-        return self._waiting or now - self._asked_at < IDLE_SECONDS
+        return self._waiting or now - self._asked_at < UNREAD_SECONDS
 
 
 class StreamReader:
@@ -104,14 +110,14 @@ class StreamReader:
     def __init__(self, url: str) -> None:
         self._redis: Redis = Redis.from_url(
             url,
-            socket_timeout=ANSWER_SECONDS,
-            socket_connect_timeout=ANSWER_SECONDS,
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
             retry=Retry(NoBackoff(), 0),
             retry_on_error=[],
         )
         self._open: dict[str, Subscription] = {}
         self._left: set[str] = set()
-        self._kick_key = f"sam:web:{uuid.uuid4().hex}"
+        self._kick_key = new_streams_key(uuid.uuid4().hex)
         self._kicked = "0-0"
         self._renewed_at = 0.0
         self._task: asyncio.Task[None] | None = None
@@ -131,14 +137,14 @@ class StreamReader:
         if self._open.pop(subscription.request_id, None) is not None:
             self._left.add(subscription.request_id)
 
-    def put(self, request_id: str, body: str, milliseconds: int) -> None:
+    def put(self, request_id: str, body: bytes, milliseconds: int) -> None:
         """Put a request with the lease of its reader; for a thread beside the event loop.
 
         Raises StreamBrokenError when Redis does not answer.
         """
         with _redis_pipeline() as commands:
             commands.set(request_key(request_id), body, px=milliseconds)
-            commands.set(reader_key(request_id), 1, px=int(LEASE_SECONDS * 1000))
+            commands.set(reader_key(request_id), 1, px=int(READER_LEASE_SECONDS * 1000))
 
     def kick(self) -> None:
         """Have the task read the streams that were added: it may be in a read that lacks them.
@@ -147,7 +153,7 @@ class StreamReader:
         """
         with _redis_pipeline() as commands:
             commands.xadd(self._kick_key, {"new": 1}, maxlen=1, approximate=False)
-            commands.expire(self._kick_key, int(IDLE_SECONDS))
+            commands.expire(self._kick_key, int(UNREAD_SECONDS))
 
     async def _run(self) -> None:
         try:
@@ -173,7 +179,7 @@ class StreamReader:
                 self._take(await self._read())
         except RedisError as error:
             for subscription in list(self._open.values()):
-                subscription.fail(str(_without_redis(error)))
+                subscription.fail(_without_redis(error))
             # What is left in Redis expires by itself.
             self._left.clear()
 
@@ -192,10 +198,19 @@ class StreamReader:
             if name == self._kick_key:
                 self._kicked = entries[-1][0].decode()
                 continue
-            subscription = self._open.get(name.split(":")[2])
-            for entry_id, fields in entries:
-                if subscription is not None and subscription.request_id in self._open:
-                    subscription.push(int(entry_id.split(b"-")[1]), unpack(fields))
+            subscription = self._open.get(request_id_of(name))
+            if subscription is not None:
+                self._push(subscription, entries)
+
+    def _push(self, subscription: Subscription, entries: list[Any]) -> None:
+        """Give one stream its events; what cannot be read ends it, and no other one."""
+        for entry_id, fields in entries:
+            if subscription.request_id not in self._open:
+                return
+            try:
+                subscription.push(int(entry_id.split(b"-")[1]), unpack(fields))
+            except UnreadableReplyError as error:
+                subscription.fail(error)
 
     async def _keep_leases(self) -> None:
         """Renew the leases of those who still wait, and clear away what is left behind."""
@@ -210,7 +225,7 @@ class StreamReader:
             commands.delete(request_key(request_id), reader_key(request_id), stream_key(request_id))
         for request_id, subscription in self._open.items():
             if subscription.is_wanted(now):
-                commands.set(reader_key(request_id), 1, px=int(LEASE_SECONDS * 1000))
+                commands.set(reader_key(request_id), 1, px=int(READER_LEASE_SECONDS * 1000))
         await commands.execute()
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
-from django.utils import timezone
 
 from engines.exceptions import (
     ConflictError,
@@ -16,31 +15,31 @@ from engines.exceptions import (
     InvalidRequestError,
     SamError,
 )
-from engines.models import CopyStatus, EnginePreference, Host, ModelCopy, ModelRevision
+from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.copies import (
-    copy_downloaded,
     copy_mark,
     copy_of,
     copy_path,
-    copy_present,
     is_needed_by_another,
     is_present,
+    mark_downloaded,
+    mark_present,
     refuse_unsafe,
     remote_file,
     shared_places,
 )
 from engines.services.catalog.hub import hub_token
-from engines.services.catalog.unfetched import folder_verify, server_verify
+from engines.services.catalog.unfetched import verify_folder, verify_server
 from engines.sharing.links import remove_name
 from engines.specs import ModelSource
 from engines.transfer.download import download
 from engines.transfer.remote_file import Progress, RemoteFile
 from engines.transfer.verify import Content, verify_file
 from migrations_app.models import Plan
-from migrations_app.plans.housekeeping import retained_index_ids
+from migrations_app.plans.plan_revisions import list_needed_revisions
+from migrations_app.plans.revision_needs import require_unneeded
 from migrations_app.plans.transitions import LeaseLostError, Outcome
-from migrations_app.states import PlanStatus
-from migrations_app.steps.base import DrainingError, StepContext, half, required_host
+from migrations_app.steps.base import DrainingError, StepContext, mark_halfway, required_host
 
 MIB = 1024 * 1024
 
@@ -60,12 +59,15 @@ def fetch_engine(ctx: StepContext) -> Outcome:
 
     A server is asked each time, because nobody but it knows what it runs.
     """
-    wanted = dict.fromkeys(
-        revision
-        for revision in (ctx.plan.to_revision, ctx.plan.embedder_revision)
-        if revision is not None
-    )
-    return _fetch_all(ctx, list(wanted))
+    return _fetch_all(ctx, list_needed_revisions(ctx.plan))
+
+
+def bring_missing(ctx: StepContext) -> None:
+    """Bring what the plan needs and this host lacks: the plan was moved here, or a file was removed."""
+    host = required_host(ctx)
+    absent = [r for r in list_needed_revisions(ctx.plan) if not is_present(copy_of(r, host))]
+    for revision in absent:
+        _fetch(ctx, revision, 0.0)
 
 
 def download_model(ctx: StepContext) -> Outcome:
@@ -78,16 +80,20 @@ def _fetch_all(ctx: StepContext, revisions: list[ModelRevision]) -> Outcome:
     arrivals = {}
     for number, revision in enumerate(revisions):
         if number == len(revisions) // 2:
-            half(ctx)
+            mark_halfway(ctx)
         arrivals[revision.model.model_id] = _fetch(ctx, revision, number / len(revisions))
-    return Outcome(_told(arrivals), {"bytes_fetched": {n: a.fetched for n, a in arrivals.items()}})
+    return Outcome(
+        _summarize(arrivals), {"bytes_fetched": {n: a.fetched for n, a in arrivals.items()}}
+    )
 
 
-def _told(arrivals: dict[str, Arrival]) -> str:
+def _summarize(arrivals: dict[str, Arrival]) -> str:
     moved = sum(arrival.fetched for arrival in arrivals.values())
     came = [name for name, arrival in arrivals.items() if arrival.had_to_come]
     fetched = [f"Fetched {', '.join(came)}: {moved / MIB:.1f} MiB."] if came else []
     notes = [note for arrival in arrivals.values() for note in arrival.notes]
+    if not arrivals:
+        return "The plan needs no model file."
     return " ".join([*fetched, *notes]) or f"{', '.join(arrivals)} already here and verified."
 
 
@@ -127,7 +133,7 @@ def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     content = Content(revision.sha256, revision.file_size)
     source = shared_places().adopt(destination, content, progress=report, cancelled=_never)
     if source is not None:
-        copy_downloaded(copy, destination, revision.sha256)
+        mark_downloaded(copy, destination, revision.sha256)
         return Arrival(0, (f"{revision} is one file with {source}.",))
     result = download(
         remote,
@@ -136,16 +142,16 @@ def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
         cancelled=_never,
         token=hub_token(remote.url),
     )
-    copy_downloaded(copy, result.path, result.sha256)
-    return Arrival(result.bytes_fetched, _offered(result.path, revision, remote))
+    mark_downloaded(copy, result.path, result.sha256)
+    return Arrival(result.bytes_fetched, _offer_to_neighbours(result.path, revision, remote))
 
 
 def _read_folder(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     def report(done: int) -> None:
         ctx.progress(begun, f"{copy.revision.model.model_id}: {done / MIB:.1f} MiB read")
 
-    folder = folder_verify(copy.revision, ctx.models_dir, report)
-    copy_downloaded(copy, folder, copy.revision.sha256)
+    folder = verify_folder(copy.revision, ctx.models_dir, report)
+    mark_downloaded(copy, folder, copy.revision.sha256)
     return Arrival(
         0, (f"{copy.revision} is the folder {copy.revision.model.folder}.",), had_to_come=False
     )
@@ -154,8 +160,8 @@ def _read_folder(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
 def _meet_server(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     model = copy.revision.model
     ctx.progress(begun, f"Asking {model.endpoint} for {model.remote_name}.")
-    server_verify(copy.revision, ctx.engine)
-    copy_present(copy, model.remote_name, copy.revision.sha256)
+    verify_server(copy.revision, ctx.engine)
+    mark_present(copy, model.remote_name, copy.revision.sha256)
     return Arrival(0, (f"{copy.revision} is served at {model.endpoint}.",), had_to_come=False)
 
 
@@ -166,7 +172,9 @@ BRING: dict[ModelSource, Callable[[StepContext, ModelCopy, float], Arrival]] = {
 }
 
 
-def _offered(path: Path, revision: ModelRevision, remote: RemoteFile) -> tuple[str, ...]:
+def _offer_to_neighbours(
+    path: Path, revision: ModelRevision, remote: RemoteFile
+) -> tuple[str, ...]:
     if not settings.SAM_SHARE_MODELS:
         return ()
     return tuple(shared_places().offer(path, remote, branch=revision.model.wanted_revision))
@@ -184,7 +192,7 @@ def verify_model(ctx: StepContext) -> Outcome:
             f"{copy.revision} is missing on this host; download it again.",
             effects=lambda: copy_mark(copy, CopyStatus.MISSING, error="The file is gone."),
         )
-    half(ctx)
+    mark_halfway(ctx)
     try:
         _verify(ctx, copy)
     except DigestMismatchError as error:
@@ -194,15 +202,15 @@ def verify_model(ctx: StepContext) -> Outcome:
         )
     return Outcome(
         f"{copy.revision} is intact.",
-        effects=lambda: copy_downloaded(copy, path, copy.revision.sha256),
+        effects=lambda: mark_downloaded(copy, path, copy.revision.sha256),
     )
 
 
 def _verify_server(ctx: StepContext, copy: ModelCopy) -> Outcome:
     """Ask it; one that cannot be reached is asked again later, one that says no is not used."""
-    half(ctx)
+    mark_halfway(ctx)
     try:
-        server_verify(copy.revision, ctx.engine)
+        verify_server(copy.revision, ctx.engine)
     except (EngineError, InvalidRequestError) as error:
         sentence = str(error)
         return Outcome(
@@ -211,7 +219,7 @@ def _verify_server(ctx: StepContext, copy: ModelCopy) -> Outcome:
     model = copy.revision.model
     return Outcome(
         f"{copy.revision} is served as before.",
-        effects=lambda: copy_present(copy, model.remote_name, copy.revision.sha256),
+        effects=lambda: mark_present(copy, model.remote_name, copy.revision.sha256),
     )
 
 
@@ -238,14 +246,14 @@ def _never() -> bool:
 
 
 def delete_model(ctx: StepContext) -> Outcome:
-    """Remove a model's file from this host; refused while somebody's engine or a plan needs it.
+    """Remove a model's file from this host; RevisionNeededError while anything needs it.
 
     A folder was put there by somebody, who removes it.
     """
     copy = _copy_of_plan(ctx.plan, required_host(ctx))
-    _refuse_if_needed(copy.revision)
+    require_unneeded(copy.revision)
     path = copy.path
-    half(ctx)
+    mark_halfway(ctx)
     copy_mark(copy, CopyStatus.NOT_DOWNLOADED)
     if not path:
         return Outcome(f"{copy.revision} was not on this host.")
@@ -262,23 +270,3 @@ def _copy_of_plan(plan: Plan, host: Host) -> ModelCopy:
     if plan.to_revision is None:
         raise ConflictError("The plan names no model file; make a new one.")
     return copy_of(plan.to_revision, host)
-
-
-def _refuse_if_needed(revision: ModelRevision) -> None:
-    if EnginePreference.objects.filter(revision=revision).exists():
-        raise ConflictError(f"{revision} is somebody's active engine; migrate them first.")
-    open_plans = Plan.objects.filter(status=PlanStatus.IN_PROGRESS)
-    needed = open_plans.filter(to_revision=revision).exclude(kind="delete").exists()
-    if needed or open_plans.filter(embedder_revision=revision).exclude(kind="delete").exists():
-        raise ConflictError(f"A running plan needs {revision}; wait for it or cancel it.")
-    retained = Plan.objects.filter(
-        status=PlanStatus.COMPLETED, retention_until__gt=timezone.now(), from_revision=revision
-    )
-    embeds = revision.fingerprints.filter(indexes__in=retained_index_ids())
-    if retained.exists() or embeds.exists():
-        raise ConflictError(
-            f"A migration may still be taken back to {revision}; wait until it ends."
-        )
-    live = revision.fingerprints.filter(indexes__live_for__isnull=False).exists()
-    if live:
-        raise ConflictError(f"{revision} embeds live knowledge; re-embed that first.")

@@ -10,15 +10,13 @@ from django.db import IntegrityError, transaction
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import Chunk, Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.knowledge.embeddings import Embedder, embed_range
 from engines.services.knowledge.fingerprints import embedding_spec_of, fingerprint_for
 from engines.services.knowledge.indexes import build_file, index_for, missing_chunks
+from engines.services.knowledge.keep_up import embed_missing
 from migrations_app.models import IndexSwitch, Plan
 from migrations_app.plans.transitions import CancelAskedError, LeaseLostError
 from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext, TryAgainError, bases_of
-
-TAIL_BATCH = 1000
 
 
 def target_fingerprint(plan: Plan) -> Fingerprint:
@@ -85,7 +83,7 @@ def _target_index(plan: Plan, base: KnowledgeBase) -> VectorIndex | None:
     return index_for(base, sibling.from_index.fingerprint)
 
 
-def moving(switches: Sequence[IndexSwitch]) -> list[IndexSwitch]:
+def switches_that_move(switches: Sequence[IndexSwitch]) -> list[IndexSwitch]:
     """Leave out the bases whose space stays the same."""
     return [switch for switch in switches if switch.from_index_id != switch.to_index_id]
 
@@ -100,7 +98,7 @@ def build_missing_files(ctx: StepContext, indexes: Sequence[VectorIndex]) -> Non
 
 
 def drain_tails(ctx: StepContext, indexes: Sequence[VectorIndex]) -> int:
-    """Embed every index's tail; the embedder is loaded only when something is missing."""
+    """Embed every index's tail; returns how many texts. The embedder is loaded only when one is missing."""
     total = 0
     for index in indexes:
         if not missing_chunks(index, after_seq=index.base_seq or 0, limit=1):
@@ -108,30 +106,20 @@ def drain_tails(ctx: StepContext, indexes: Sequence[VectorIndex]) -> int:
         revision = index.fingerprint.revision
         spec = embedding_spec_of(revision.model, revision)
         with ctx.embedder(revision, spec) as embedder:
-            total += _embed_missing(ctx, index, embedder)
+            counts = embed_missing(
+                index,
+                embedder,
+                lambda _done: ctx.checkpoint(),
+                after_seq=index.base_seq or 0,
+            )
+            total += counts.embedded + counts.failed
     return total
-
-
-def _embed_missing(ctx: StepContext, index: VectorIndex, embedder: Embedder) -> int:
-    done = 0
-    while chunks := missing_chunks(index, after_seq=index.base_seq or 0, limit=TAIL_BATCH):
-        ids = [chunk.pk for chunk in chunks]
-        embed_range(
-            index.base_id,
-            index.fingerprint_id,
-            min(ids),
-            max(ids),
-            embedder,
-            checkpoint=lambda _done: ctx.checkpoint(),
-        )
-        done += len(chunks)
-    return done
 
 
 def ask_writers_to_embed(switches: Sequence[IndexSwitch]) -> None:
     """Make writers of the moving bases bring the new vectors along, until the switch is done."""
     with transaction.atomic():
-        for switch in moving(switches):
+        for switch in switches_that_move(switches):
             KnowledgeBase.objects.filter(pk=switch.base_id).update(
                 embed_on_write_for=switch.to_index
             )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import random
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from engines.exceptions import EngineCrashed, EngineKilled
-from engines.models import Chunk, ModelCopy, ModelRevision, VectorIndex
+from engines.exceptions import EngineCrashed, EngineError, EngineKilled, UnsafeModelFileError
+from engines.models import CopyStatus, HostStatus, ModelCopy, ModelRevision, VectorIndex
 from engines.services.catalog.copies import (
     copy_of,
     engine_spec,
@@ -20,64 +16,89 @@ from engines.services.catalog.copies import (
     mark_unsafe,
     refuse_unsafe,
 )
-from engines.services.knowledge.embeddings import Embedder, load_vectors
-from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.indexes import IndexCounts, index_counts
-from engines.services.knowledge.search import search_index
+from migrations_app.models import IndexSwitch
 from migrations_app.plans.transitions import Outcome
+from migrations_app.states import PlanKind
 from migrations_app.steps.base import (
     ProbeFailedError,
     StepContext,
     facts_for_json,
-    half,
+    mark_halfway,
     required_host,
 )
-from migrations_app.steps.index_switches import going_on_without_deleted, moving, switches_of
+from migrations_app.steps.fetch import bring_missing
+from migrations_app.steps.index_switches import (
+    going_on_without_deleted,
+    switches_of,
+    switches_that_move,
+)
+from migrations_app.steps.meaning import (
+    CHANCE,
+    HITS,
+    SAMPLE,
+    SOUND_SAMPLE,
+    Comparison,
+    Question,
+    ask,
+    compare,
+    draw_questions,
+    prove_sound,
+)
 
 PROBE_TOKENS = 16
-SAMPLE = 20
-MARGIN = 0.1
-"""How much worse than the old index the new one may find its own passages (share of the sample)."""
-MIN_FOUND = 0.8
-"""Share of passages to be found when there is no old index to compare with."""
-SCORE_TOLERANCE = 1e-3
-"""Half precision moves a cosine by less than this (4e-5 measured at 384 dimensions)."""
-PASSAGE_WORDS = 25
-
-
-@dataclass(frozen=True, slots=True)
-class Recall:
-    """How many of a sample's passages found their own text first, and the largest score error."""
-
-    sample: int
-    found: int
-    score_error: float
-
-    @property
-    def share(self) -> float:
-        return self.found / self.sample if self.sample else 1.0
+SEED_BITS = 31
+ADVICE = {
+    PlanKind.MIGRATE: "Choose another engine or embedder, or plan again without re-embedding "
+    "(re_embed=false, --no-re-embed): then search keeps the old index and its embedder.",
+    PlanKind.RE_EMBED: "Choose another embedder, or keep the one this base has.",
+}
 
 
 def probe(ctx: StepContext) -> Outcome:
     """Load the target for real, then prove every new index; raises ProbeFailedError."""
-    if ctx.plan.to_revision is not None and ctx.plan.kind == "migrate":
-        answer = _probe_engine(ctx, ctx.plan.to_revision)
-    else:
-        answer = {}
-    half(ctx)
-    switches = moving(switches_of(ctx.plan)) if ctx.plan.re_embed_knowledge else []
+    bring_missing(ctx)
+    answer = _probe_engine(ctx, ctx.plan.to_revision) if ctx.plan.kind == PlanKind.MIGRATE else {}
+    mark_halfway(ctx)
+    switches = switches_that_move(switches_of(ctx.plan)) if ctx.plan.re_embed_knowledge else []
+    # A new sample at each attempt: a plan is not refused for ever by one unlucky draw.
+    seed = secrets.randbits(SEED_BITS)
     proofs = []
     with going_on_without_deleted(switches):
         for switch in switches:
-            proofs.append(_probe_index(ctx, switch.from_index, switch.to_index))
+            proofs.append(_probe_index(ctx, switch, seed))
             ctx.progress(0.5 + 0.5 * len(proofs) / len(switches), "Proving that meaning is found.")
     failed = sum(proof["not_embeddable"] for proof in proofs)
+    drawn = f" (sample {seed})" if proofs else ""
     trouble = f" {failed} chunks cannot be embedded." if failed else ""
-    sentence = f"The new engine answers; {len(proofs)} indexes proved.{trouble}"
-    return Outcome(sentence, {"engine": answer, "indexes": proofs})
+    sentence = f"The new engine answers; {len(proofs)} indexes proved{drawn}.{trouble}"
+    return Outcome(sentence, {"engine": answer, "indexes": proofs, "seed": seed})
 
 
-def _probe_engine(ctx: StepContext, revision: ModelRevision) -> dict[str, Any]:
+def probe_back(ctx: StepContext) -> Outcome:
+    """Load the engine that a way back leads to, and prove its old indexes; raises ProbeFailedError.
+
+    Nothing is compared: whoever goes back knows how well the old index understood.
+    """
+    bring_missing(ctx)
+    answer = _probe_engine(ctx, ctx.plan.to_revision)
+    mark_halfway(ctx)
+    switches = switches_that_move(switches_of(ctx.plan))
+    seed = secrets.randbits(SEED_BITS)
+    with going_on_without_deleted(switches):
+        for number, switch in enumerate(switches):
+            ctx.progress(0.5 + 0.5 * number / len(switches), "Proving the old indexes.")
+            _require_counts(ctx, switch.to_index)
+            questions = draw_questions(switch.to_index, seed, size=SOUND_SAMPLE)
+            prove_sound(ctx, switch.to_index, questions)
+    name = ctx.plan.to_revision.model.display_name if ctx.plan.to_revision else "No engine"
+    sentence = f"{name} answers; {len(switches)} old indexes proved (sample {seed})."
+    return Outcome(sentence, {"engine": answer, "indexes": len(switches), "seed": seed})
+
+
+def _probe_engine(ctx: StepContext, revision: ModelRevision | None) -> dict[str, Any]:
+    if revision is None:
+        return {}
     copy = copy_of(revision, required_host(ctx))
     _require_file(copy)
     with _marked_when_it_crashes(copy), ctx.engine(engine_spec(revision, copy.path)) as engine:
@@ -112,33 +133,36 @@ def _require_file(copy: ModelCopy) -> None:
         raise ProbeFailedError(f"{copy.revision} is not on this host any more; download it again.")
 
 
-def _probe_index(ctx: StepContext, old: VectorIndex | None, new: VectorIndex) -> dict[str, Any]:
-    counts = _checked_counts(ctx, new)
-    sample = _sample(new)
-    recall = _recall(ctx, new, sample)
-    if recall.score_error > SCORE_TOLERANCE:
-        raise ProbeFailedError(
-            f"Scores of the new index are off by {recall.score_error:.4f}; the vectors in it are "
-            "not those of their texts."
-        )
-    floor = _floor(ctx, old, sample)
-    if recall.share < floor:
-        raise ProbeFailedError(
-            f"The new index finds {recall.found} of {recall.sample} passages, "
-            f"at least {floor:.0%} were expected; the new embedder understands this text worse."
-        )
+def _probe_index(ctx: StepContext, switch: IndexSwitch, seed: int) -> dict[str, Any]:
+    new = switch.to_index
+    counts = _require_counts(ctx, new)
+    questions = draw_questions(new, seed, size=SAMPLE)
+    prove_sound(ctx, new, questions[:SOUND_SAMPLE])
+    comparison, reason = _compared(ctx, switch.from_index, new, questions)
+    if comparison is not None and comparison.is_worse:
+        raise ProbeFailedError(_refusal(ctx, comparison, seed))
     return facts_for_json(
         base=new.base_id,
         in_file=counts.in_file,
         not_embeddable=counts.errors,
-        found=recall.share,
-        floor=floor,
-        sample=recall.sample,
-        score_error=recall.score_error,
+        sample=len(questions),
+        **_told(comparison),
+        not_compared=reason,
     )
 
 
-def _checked_counts(ctx: StepContext, index: VectorIndex) -> IndexCounts:
+def _told(comparison: Comparison | None) -> dict[str, Any]:
+    if comparison is None:
+        return {}
+    return {
+        "compared": comparison.asked,
+        "old_found": comparison.old_found,
+        "found": comparison.new_found,
+        "probability": comparison.probability,
+    }
+
+
+def _require_counts(ctx: StepContext, index: VectorIndex) -> IndexCounts:
     counts = index_counts(index, ctx.store)
     if counts.in_file != index.file_count:
         raise ProbeFailedError(
@@ -147,66 +171,32 @@ def _checked_counts(ctx: StepContext, index: VectorIndex) -> IndexCounts:
     return counts
 
 
-def _floor(ctx: StepContext, old: VectorIndex | None, sample: Sequence[Chunk]) -> float:
-    if old is None or old.base_seq is None:
-        return MIN_FOUND
-    copy = copy_of(old.fingerprint.revision, required_host(ctx))
-    if not is_present(copy):
-        return MIN_FOUND
-    return max(_recall(ctx, old, sample).share - MARGIN, 0.0)
+def _compared(
+    ctx: StepContext, old: VectorIndex | None, new: VectorIndex, questions: Sequence[Question]
+) -> tuple[Comparison | None, str]:
+    """Compare with the old index; None and the reason where there is nothing that could answer."""
+    if old is None:
+        return None, "It is the base's first index."
+    if not _is_somewhere(old.fingerprint.revision):
+        return None, "The old embedder is on no active host."
+    try:
+        before = ask(ctx, old, questions)
+    except (EngineError, UnsafeModelFileError) as error:
+        # Perhaps the very reason why somebody leaves it: that must not hold them.
+        return None, f"The old embedder does not answer: {error}"
+    return compare(old, questions, before, ask(ctx, new, questions)), ""
 
 
-def _sample(index: VectorIndex) -> list[Chunk]:
-    """Choose among what the file holds: what was written since is embedded by the switch."""
-    live = Chunk.objects.filter(
-        base_id=index.base_id, deleted_seq__isnull=True, created_seq__lte=index.base_seq or 0
+def _is_somewhere(revision: ModelRevision) -> bool:
+    held = ModelCopy.objects.filter(revision=revision, status=CopyStatus.DOWNLOADED)
+    return held.filter(host__status=HostStatus.ACTIVE).exists()
+
+
+def _refusal(ctx: StepContext, comparison: Comparison, seed: int) -> str:
+    return (
+        f"Among the first {HITS} passages the new index has the answer to {comparison.new_found} of "
+        f"{comparison.asked} questions, the old one to {comparison.old_found}; two equally good ones "
+        f"differ so much in less than {CHANCE:.0%} of all samples (this one is {seed}). The new "
+        "embedder understands these texts worse, and nothing was switched. "
+        f"{ADVICE[PlanKind(ctx.plan.kind)]}"
     )
-    ids = list(live.values_list("pk", flat=True))
-    chosen = random.Random(index.base_id).sample(ids, min(SAMPLE, len(ids)))  # noqa: S311 - a sample
-    return list(live.filter(pk__in=chosen).order_by("pk"))
-
-
-def _recall(ctx: StepContext, index: VectorIndex, sample: Sequence[Chunk]) -> Recall:
-    revision = index.fingerprint.revision
-    spec = embedding_spec_of(revision.model, revision)
-    found, worst, asked = 0, 0.0, 0
-    with ctx.embedder(revision, spec) as embedder:
-        for chunk in _embedded(index, sample):
-            ctx.checkpoint()
-            proof = _prove(ctx, index, chunk, embedder)
-            if proof is not None:
-                asked += 1
-                found += proof[0]
-                worst = max(worst, proof[1])
-    return Recall(asked, found, worst)
-
-
-def _embedded(index: VectorIndex, sample: Sequence[Chunk]) -> list[Chunk]:
-    """Leave out texts without a vector: what once crashed this embedder would do it again."""
-    known = load_vectors(index.fingerprint_id, [bytes(chunk.content_hash) for chunk in sample])
-    return [chunk for chunk in sample if bytes(chunk.content_hash) in known]
-
-
-def _prove(
-    ctx: StepContext, index: VectorIndex, chunk: Chunk, embedder: Embedder
-) -> tuple[bool, float] | None:
-    """Ask with a passage; None when the embedder refuses the text now."""
-    own = embedder.embed_documents([chunk.text])
-    if own.errors:
-        return None
-    query = np.asarray(embedder.embed_query(_passage(chunk.text)), dtype=np.float32)
-    hits = search_index(index, query, k=5, store=ctx.store)
-    mine = [hit for hit in hits if hit.content_hash == bytes(chunk.content_hash)]
-    error = abs(mine[0].score - _cosine(query, own.vectors[0])) if mine else 0.0
-    first = bool(hits) and hits[0].content_hash == bytes(chunk.content_hash)
-    return first, error
-
-
-def _passage(text: str) -> str:
-    words = text.split()
-    start = max((len(words) - PASSAGE_WORDS) // 2, 0)
-    return " ".join(words[start : start + PASSAGE_WORDS])
-
-
-def _cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
-    return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from engines.models import EngineDefault, EnginePreference, KnowledgeBase, ModelRevision
+from engines.models import ModelRevision
+from migrations_app.plans.revision_needs import IN_MEMORY, is_needed
 from migrations_app.plans.transitions import Outcome
-from migrations_app.steps.base import StepContext, half, required_host
+from migrations_app.serving.protocol import UNLOAD, WARM, UnloadRequest, WarmRequest
+from migrations_app.steps.base import StepContext, mark_halfway, required_host
 
 WARM_SECONDS = 300.0
 
@@ -24,20 +26,15 @@ def resettle(ctx: StepContext) -> Outcome:
 def _settle(ctx: StepContext, *, warm: ModelRevision | None, cool: ModelRevision | None) -> Outcome:
     host = required_host(ctx)
     if warm is not None:
-        payload = {"revision_id": warm.pk, "user_id": ctx.plan.user_id}
-        ctx.live.call("warm", payload, host=host.name, timeout=WARM_SECONDS)
-    half(ctx)
-    unloaded = cool is not None and cool != warm and not _is_needed(cool)
+        request = WarmRequest(revision_id=warm.pk, user_id=ctx.plan.user_id)
+        ctx.live.call(WARM, request, host=host.name, timeout=WARM_SECONDS)
+    mark_halfway(ctx)
+    # What this plan itself moves between is needed for its switch, which is over.
+    unloaded = (
+        cool is not None and cool != warm and not is_needed(cool, IN_MEMORY, apart_from=ctx.plan)
+    )
     if unloaded and cool is not None:
-        ctx.live.call("unload", {"revision_id": cool.pk}, host=host.name)
+        ctx.live.call(UNLOAD, UnloadRequest(revision_id=cool.pk), host=host.name)
     name = warm.model.display_name if warm else "The engine"
     ending = "the old one is unloaded." if unloaded else "the old one stays for others."
     return Outcome(f"{name} is warm; {ending}")
-
-
-def _is_needed(revision: ModelRevision) -> bool:
-    return (
-        EnginePreference.objects.filter(revision=revision).exists()
-        or EngineDefault.objects.filter(engine=revision.model).exists()
-        or KnowledgeBase.objects.filter(live_index__fingerprint__revision=revision).exists()
-    )

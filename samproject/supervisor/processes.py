@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +18,7 @@ from samproject.supervisor.users import ServiceUser
 
 EXEC_CHILD = Path(__file__).with_name("exec_child.py")
 MAX_LOG_BYTES = 10 * 1024 * 1024
-"""A log above this size is set aside as ``.1`` when its process starts."""
+"""A log above this size is set aside as ``.1``; so a program's logs hold at most twice as much."""
 
 TAIL_LINES = 5
 TAIL_BYTES = 4096
@@ -46,6 +49,7 @@ class Child:
     def __init__(self, program: Program) -> None:
         self.program = program
         self._process: subprocess.Popen[bytes] | None = None
+        self._asked_at: float | None = None
 
     @property
     def name(self) -> str:
@@ -59,7 +63,8 @@ class Child:
     def start(self) -> None:
         """Start the program; its output is appended to its log."""
         program = self.program
-        _set_large_log_aside(program.log)
+        self.bound_log()
+        self._asked_at = None
         with program.log.open("ab") as log:
             self._process = subprocess.Popen(
                 guarded(program.argv, program.user, program.stop_signal),
@@ -86,18 +91,34 @@ class Child:
     def ask_to_stop(self) -> None:
         """Send the program's own stop signal, when it runs."""
         if self._process is not None and self.running():
+            self._asked_at = self._asked_at or time.monotonic()
             self._process.send_signal(self.program.stop_signal)
 
     def stop(self) -> None:
-        """End the program: politely, and after ``stop_seconds`` with everything it started."""
+        """End the program: politely, and ``stop_seconds`` after it was asked with all that it started."""
         if self._process is None:
             return
-        self.ask_to_stop()
+        if self._asked_at is None:
+            self.ask_to_stop()
+        waited = 0.0 if self._asked_at is None else time.monotonic() - self._asked_at
         try:
-            self._process.wait(self.program.stop_seconds)
+            self._process.wait(max(self.program.stop_seconds - waited, 0.0))
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(KILL_WAIT_SECONDS)
+
+    def bound_log(self) -> None:
+        """Set a large log aside.
+
+        The program goes on writing to the same file: it appends, so emptying the file is enough. What
+        it writes between the copy and the emptying is lost.
+        """
+        log = self.program.log
+        if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
+            # A disk that is too full for the copy needs the emptying all the more.
+            with suppress(OSError):
+                shutil.copy(log, log.with_name(f"{log.name}.1"))
+            os.truncate(log, 0)
 
     def describe_end(self) -> str:
         """Return the exit code and the last lines of the log, for an error's sentence."""
@@ -149,8 +170,3 @@ def _is_at(pid: int, folder: str, executable: str) -> bool:
         return program == executable and str(Path(f"/proc/{pid}/cwd").readlink()) == folder
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return False
-
-
-def _set_large_log_aside(log: Path) -> None:
-    if log.exists() and log.stat().st_size > MAX_LOG_BYTES:
-        log.replace(log.with_name(f"{log.name}.1"))

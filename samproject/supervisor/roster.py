@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from samproject.celery_settings import CONTROL_QUEUE, host_queue_names
+from migrations_app.queues import CONTROL_QUEUE, live_queue, work_queue
 from samproject.supervisor.processes import Program
 
 WORKERS = ("control", "work", "live")
@@ -16,6 +16,8 @@ THREADS = {"control": 4, "work": 4, "live": 32}
 """Threads of a worker only wait, for the database or a child process; live ones hold a stream."""
 
 FLOWER_USER = "sam"
+STREAM_SECONDS = 5
+"""How long a stop waits for answers under way; then their connections are closed."""
 _FLOWER_VARIABLES = "FLOWER_"
 _DRAIN_SECONDS = 30.0
 """A worker gives its steps back and ends by its own watchdog after 20 s."""
@@ -61,7 +63,7 @@ def _web(site: Site, wishes: Wishes) -> Program:
 
 
 def _worker(site: Site, name: str) -> Program:
-    work, live = host_queue_names(site.host_name)
+    work, live = work_queue(site.host_name), live_queue(site.host_name)
     queue = {"control": CONTROL_QUEUE, "work": work, "live": live}[name]
     argv = (
         *_celery("worker"),

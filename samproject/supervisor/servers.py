@@ -53,6 +53,10 @@ class EmbeddedServer(ABC):
         if self._child is not None:
             self._child.stop()
 
+    def bound_log(self) -> None:
+        if self._child is not None:
+            self._child.bound_log()
+
     def describe_end(self) -> str:
         """Return the server's exit code and last words."""
         return "it never started" if self._child is None else self._child.describe_end()

@@ -14,9 +14,15 @@ from samproject.supervisor.errors import SupervisorError
 
 FIRST_DELAY_SECONDS = 1.0
 MAX_DELAY_SECONDS = 30.0
+PATIENT_SECONDS = 30.0
+"""After so long each member is stopped by its own rules, one after the other."""
 STEADY_SECONDS = 60.0
 """A member that ran this long is healthy again: its next failure starts with a short delay."""
 
+LOG_SECONDS = 10.0
+"""How often the size of the logs is looked at."""
+TELL_SECONDS = 2.0
+"""How often people are told for whom a stop waits."""
 _LOOK_SECONDS = 0.2
 
 
@@ -32,6 +38,15 @@ class Member(Protocol):
     def ask_to_stop(self) -> None: ...
     def stop(self) -> None: ...
     def describe_end(self) -> str: ...
+    def bound_log(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Lines to say once something is so, as that an address answers."""
+
+    is_due: Callable[[], bool]
+    lines: Callable[[], Sequence[str]]
 
 
 @dataclass(slots=True)
@@ -48,13 +63,19 @@ class Supervisor:
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
         self._stopping = False
+        self._logs_bounded_at = time.monotonic()
 
     def listen_to_signals(self) -> None:
         """Take SIGINT, SIGTERM and SIGHUP as the wish to stop cleanly (main thread only)."""
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._on_signal)
 
-    def run(self, running: Sequence[Member], to_start: Sequence[Member]) -> None:
+    def run(
+        self,
+        running: Sequence[Member],
+        to_start: Sequence[Member],
+        notices: Sequence[Notice] = (),
+    ) -> None:
         """Watch ``running``, start and watch ``to_start``; returns when asked to stop.
 
         Only ``to_start`` is stopped at the end, all together: the servers they use belong to
@@ -62,6 +83,7 @@ class Supervisor:
         """
         now = time.monotonic()
         watches = [_Watch(member, started=now) for member in running]
+        pending = list(notices)
         try:
             for member in to_start:
                 watches.append(watch := _Watch(member))
@@ -69,6 +91,8 @@ class Supervisor:
             while not self._stopping:
                 for watch in watches:
                     self._tend(watch)
+                pending = [notice for notice in pending if not self._give(notice)]
+                self._bound_logs(watches)
                 # The flag is set by a signal handler, which may not touch an Event's lock.
                 threading.Event().wait(_LOOK_SECONDS)
         finally:
@@ -95,6 +119,20 @@ class Supervisor:
         elif not watch.member.running():
             self._plan_restart(watch, f"ended with {watch.member.describe_end()}")
 
+    def _give(self, notice: Notice) -> bool:
+        if not notice.is_due():
+            return False
+        for line in notice.lines():
+            self._say(line)
+        return True
+
+    def _bound_logs(self, watches: Sequence[_Watch]) -> None:
+        if time.monotonic() - self._logs_bounded_at < LOG_SECONDS:
+            return
+        self._logs_bounded_at = time.monotonic()
+        for watch in watches:
+            watch.member.bound_log()
+
     def _plan_restart(self, watch: _Watch, reason: str) -> None:
         now = time.monotonic()
         if now - watch.started > STEADY_SECONDS:
@@ -107,6 +145,19 @@ class Supervisor:
     def _stop(self, members: Sequence[Member]) -> None:
         for member in members:
             member.ask_to_stop()
+        self._tell_who_is_waited_for(members)
         for member in members:
             member.stop()
             self._say(f"{member.name}: stopped")
+
+    def _tell_who_is_waited_for(self, members: Sequence[Member]) -> None:
+        """Return when all have ended, or when the slowest must be stopped by force."""
+        asked_at = told_at = time.monotonic()
+        while waiting := [member.name for member in members if member.running()]:
+            now = time.monotonic()
+            if now - asked_at > PATIENT_SECONDS:
+                return
+            if now - told_at >= TELL_SECONDS:
+                told_at = now
+                self._say(f"stopping: waiting for {', '.join(waiting)} to end what they are at")
+            threading.Event().wait(_LOOK_SECONDS)

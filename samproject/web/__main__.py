@@ -6,11 +6,9 @@ from argparse import ArgumentParser
 
 import uvicorn
 
+from samproject.supervisor.roster import STREAM_SECONDS
 from samproject.web.access_log import LOGGING
 from samproject.web.patience import PatientProtocol
-
-STOP_SECONDS = 20
-"""How long answers under way may take to end when the process is stopped."""
 
 
 def main() -> None:
@@ -27,7 +25,7 @@ def main() -> None:
         http=PatientProtocol,
         log_config=LOGGING,
         server_header=False,
-        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_graceful_shutdown=STREAM_SECONDS,
         # Django reads the proxies' headers by its settings; here any program of this machine could
         # say from where and how it comes.
         proxy_headers=False,

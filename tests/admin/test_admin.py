@@ -133,6 +133,38 @@ def test_each_action_calls_the_controller(
     assert said in act(operator, PLANS, action, [plan])
 
 
+def offered(client: Client, page: str) -> set[str]:
+    form = client.get(page).context["action_form"]
+    return {name for name, _label in form.fields["action"].choices if name}
+
+
+def test_only_what_a_plan_of_the_page_allows_is_offered(
+    operator: Client, people: People, engines: Engines
+) -> None:
+    plan = make_plan(people.alice, engines)
+    assert offered(operator, PLANS) == {"execute", "cancel", "move"}
+    page = operator.get(f"{PLANS}{plan.pk}/change/").content.decode()
+    assert "Execute, Cancel, Move to another host" in page
+
+    Plan.objects.filter(pk=plan.pk).update(status=PlanStatus.FAILED)
+
+    assert offered(operator, PLANS) == set()
+    assert "Nothing any more." in operator.get(f"{PLANS}{plan.pk}/change/").content.decode()
+
+
+def test_a_switched_plan_is_abandoned_and_shows_its_warning(
+    operator: Client, people: People, engines: Engines
+) -> None:
+    plan = make_plan(people.alice, engines)
+    act(operator, PLANS, "execute", [plan])
+    plan.steps.filter(position__lt=5).update(status=StepStatus.COMPLETED)
+
+    assert act(operator, PLANS, "abandon", [plan]) == "1 plans abandoned."
+
+    page = operator.get(f"{PLANS}{plan.pk}/change/").content.decode()
+    assert "What follows the switch was abandoned" in page
+
+
 def test_a_waiting_step_is_retried(operator: Client, people: People, engines: Engines) -> None:
     plan = make_plan(people.alice, engines)
     act(operator, PLANS, "execute", [plan])

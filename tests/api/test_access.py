@@ -33,6 +33,7 @@ STAFF_ONLY = {
     "host-retire",
     "plan-retry",
     "plan-abandon",
+    "plan-move",
 }
 SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
 UNSAFE = ("post", "put", "patch", "delete")

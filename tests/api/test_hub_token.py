@@ -14,7 +14,7 @@ from deploy.demo.hub.server import HubServer
 from engines.models import CatalogModel
 from engines.services.catalog.headers import header_of
 from engines.services.catalog.hub import hub_token
-from engines.services.catalog.resolving import model_resolve
+from engines.services.catalog.resolving import resolve_model
 from tests.api.roles import People, client_of, problem
 
 TOKEN = "hf_secret"
@@ -45,7 +45,7 @@ def entry(hub_endpoint: str) -> CatalogModel:
 def test_the_configured_hub_gets_the_token(db: None, hubs: list[HubServer]) -> None:
     ours, _ = hubs
 
-    header_of(model_resolve(entry("")))
+    header_of(resolve_model(entry("")))
 
     assert ours.log
     assert all(request.had_authorization for request in ours.log)
@@ -54,7 +54,7 @@ def test_the_configured_hub_gets_the_token(db: None, hubs: list[HubServer]) -> N
 def test_a_hub_named_by_an_entry_does_not(db: None, hubs: list[HubServer]) -> None:
     ours, theirs = hubs
 
-    header_of(model_resolve(entry(theirs.endpoint)))
+    header_of(resolve_model(entry(theirs.endpoint)))
 
     assert len(theirs.log) > 2
     assert not any(request.had_authorization for request in theirs.log)

@@ -231,9 +231,9 @@ def test_search_is_narrowed_to_what_the_caller_may_read(
     first, second = heard
     assert first["filter"] == {
         **{name: asked[name] for name in asked if name != "query"},
-        "updated_after": "2026-05-01T10:00:00+00:00",
+        "updated_after": "2026-05-01T10:00:00Z",
     }
-    assert second["filter"] == {"bases": [key, key], "updated_before": "2026-05-01T00:00:00+00:00"}
+    assert second["filter"] == {"bases": [key, key], "updated_before": "2026-05-01T00:00:00Z"}
 
 
 @pytest.mark.parametrize(
@@ -293,7 +293,7 @@ def test_a_message_is_answered_and_both_are_kept_with_the_engine(
     use_engine(people.alice, engines.old)
     live_host(engines)
     conversation = alice.post("/api/v1/conversations", {}, format="json")["Location"]
-    reply = {"text": "Hello, Alice.", "engine_id": "llama-8b"}
+    reply = {"text": "Hello, Alice.", "engine_id": "llama-8b", "revision_id": 1}
 
     with played_host(redis_client, lambda kind, payload: reply) as asked:
         answer = alice.post(f"{conversation}/messages", {"content": "Hello"}, format="json")

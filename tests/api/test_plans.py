@@ -10,6 +10,7 @@ from engines.models import LoraAdapter
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.states import PlanStatus, StepStatus
 from tests.api.roles import Engines, People, make_plan, problem, use_engine
+from tests.worker.plans import make_host
 
 URL = "/api/v1/plans"
 
@@ -153,6 +154,49 @@ def test_an_operator_retries_and_abandons_what_waits(
     Step.objects.filter(plan=plan, position=0).update(status=StepStatus.NEEDS_OPERATOR)
     abandoned = operator.post(f"{URL}/{plan.pk}/abandon")
     assert abandoned.json()["status"] == "cancelled"
+
+
+def test_a_plan_tells_what_may_be_asked_of_it_and_by_whom(
+    alice: APIClient, operator: APIClient, plan: Plan
+) -> None:
+    assert alice.get(f"{URL}/{plan.pk}").json()["actions"] == ["execute", "cancel"]
+    assert operator.get(f"{URL}/{plan.pk}").json()["actions"] == ["execute", "cancel", "move"]
+
+    Plan.objects.filter(pk=plan.pk).update(status=PlanStatus.FAILED)
+
+    assert operator.get(f"{URL}/{plan.pk}").json()["actions"] == []
+    refused = problem(operator.post(f"{URL}/{plan.pk}/abandon"), 409, "conflict")
+    assert "Nothing can be done with it any more." in refused["detail"]
+
+
+def test_a_switched_plan_is_abandoned_with_a_warning_and_still_taken_back(
+    alice: APIClient, operator: APIClient, plan: Plan
+) -> None:
+    alice.post(f"{URL}/{plan.pk}/execute")
+    Step.objects.filter(plan=plan, position__lt=5).update(status=StepStatus.COMPLETED)
+
+    body = operator.post(f"{URL}/{plan.pk}/abandon").json()
+
+    assert (body["status"], body["actions"]) == ("completed", ["roll_back"])
+    assert body["warning"].startswith("What follows the switch was abandoned")
+    assert alice.get(URL).json()["results"][0]["warning"] == body["warning"]
+    assert alice.post(f"{URL}/{plan.pk}/roll-back").status_code == 202
+
+
+def test_an_operator_moves_a_plan_to_another_host(
+    alice: APIClient, operator: APIClient, plan: Plan
+) -> None:
+    make_host("gpu-2")
+    problem(alice.post(f"{URL}/{plan.pk}/move"), 403, "permission_denied")
+    problem(
+        operator.post(f"{URL}/{plan.pk}/move", {"host": "gpu-9"}, format="json"), 404, "not_found"
+    )
+
+    body = operator.post(f"{URL}/{plan.pk}/move", {"host": "gpu-2"}, format="json").json()
+
+    assert body["host"] == "gpu-2"
+    assert {step["host"] for step in body["steps"]} == {"gpu-2", None}
+    assert body["events"][-1]["who"] == "oscar"
 
 
 def test_a_stranger_finds_no_plan(bob: APIClient, plan: Plan) -> None:

@@ -18,8 +18,7 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from engines.models import Host
-from migrations_app.serving.load import engines_key
-from migrations_app.serving.redis_keys import redis_client
+from migrations_app.serving.redis_keys import engines_key, redis_client
 from tests.benchmarks.line_process import REPOSITORY
 
 PATIENCE = 120.0

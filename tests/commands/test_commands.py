@@ -3,18 +3,19 @@ from __future__ import annotations
 import json
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from redis import Redis
 
 from engines.models import ApiToken, CatalogModel, Document, EnginePreference, KnowledgeBase
-from engines.services.people.tokens import owner_of
+from engines.services.people.tokens import find_owner
 from migrations_app.management.commands import search
 from migrations_app.models import Plan, Step
+from migrations_app.serving.protocol import SearchReply
 from migrations_app.states import PlanStatus, StepStatus
 from tests.api.roles import Engines, People, make_plan, use_engine
+from tests.worker.plans import make_host
 
 
 def run(*arguments: str) -> str:
@@ -136,9 +137,24 @@ def test_waiting_shows_the_end_or_says_what_an_operator_must_do(
     with pytest.raises(CommandError, match=r"The disk is full. Run `manage.py plan retry"):
         run("plan", "execute", str(plan.pk), "--wait")
 
+    assert "What can be done: cancel, retry, abandon, move." in run("plan", "status", str(plan.pk))
     run("plan", "abandon", str(plan.pk))
     plan.refresh_from_db()
     assert plan.status == PlanStatus.CANCELLED
+    assert "What can be done: nothing any more." in run("plan", "status", str(plan.pk))
+
+
+def test_a_switched_plan_is_moved_and_abandoned_and_says_what_was_left_out(
+    people: People, engines: Engines
+) -> None:
+    plan = make_plan(people.alice, engines)
+    run("plan", "execute", str(plan.pk))
+    plan.steps.filter(position__lt=5).update(status="completed")
+    make_host("gpu-2")
+
+    assert run("plan", "move", str(plan.pk), "--host", "gpu-2") == "Moved to gpu-2.\n"
+    assert run("plan", "abandon", str(plan.pk)).startswith("Abandoned. What follows the switch")
+    assert "Warning: What follows the switch was abandoned" in run("plan", "status", str(plan.pk))
 
 
 @pytest.mark.parametrize(
@@ -205,7 +221,7 @@ def test_a_file_that_is_no_text_adds_nothing_at_all(people: People, tmp_path: Pa
 
 def test_tokens_are_made_listed_ended_and_renewed(people: People) -> None:
     first, second = run("token", "alice").strip(), run("token", "alice", "--name", "cron").strip()
-    assert owner_of(first) == owner_of(second) == people.alice
+    assert find_owner(first) == find_owner(second) == people.alice
 
     listed = run("token", "alice", "--list")
     assert "cron" in listed
@@ -215,10 +231,10 @@ def test_tokens_are_made_listed_ended_and_renewed(people: People) -> None:
     with pytest.raises(CommandError, match="bob has no token"):
         run("token", "bob", "--end", str(cron.pk))
     run("token", "alice", "--end", str(cron.pk))
-    assert owner_of(second) is None
+    assert find_owner(second) is None
 
     third = run("token", "alice", "--renew", "--days", "1").strip()
-    assert [owner_of(key) for key in (first, third)] == [None, people.alice]
+    assert [find_owner(key) for key in (first, third)] == [None, people.alice]
 
 
 def test_a_name_without_failures_is_told(people: People) -> None:
@@ -237,7 +253,7 @@ def test_searching_without_a_host_says_so(people: People, redis_client: Redis) -
 def test_why_a_search_finds_nothing_is_told(
     people: People, monkeypatch: pytest.MonkeyPatch, engine_id: str | None, said: str
 ) -> None:
-    found: dict[str, Any] = {"hits": [], "engine_id": engine_id, "indexes": {}}
+    found = SearchReply(hits=[], engine_id=engine_id)
     monkeypatch.setattr(search, "search_for", lambda *_: found)
 
     assert run("search", "whales", "--user", "alice").startswith(said)
@@ -264,3 +280,16 @@ def test_where_there_is_nothing_to_add_no_base_is_made(people: People, tmp_path:
         run("documents", "add", str(tmp_path / "nothing"), "--user", "alice")
 
     assert not KnowledgeBase.objects.exists()
+
+
+def test_roles_are_granted_shown_and_revoked_and_a_misspelt_one_is_refused(people: People) -> None:
+    assert run("role", "grant", "bob", "curator") == (
+        "bob is curator now. Without staff status they do not enter the admin.\n"
+    )
+    assert "bob" in run("role", "list")
+    with pytest.raises(CommandError, match="invalid choice: 'curater'"):
+        run("role", "grant", "bob", "curater")
+
+    run("role", "revoke", "bob", "curator")
+
+    assert not people.bob.groups.exists()

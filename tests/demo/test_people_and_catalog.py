@@ -9,7 +9,7 @@ from deploy.demo.models.engine_files import ENGINES, NEW, PERMUTED
 from deploy.demo.people import ensure_administrator, ensure_people
 from engines.models import CatalogModel, PromptTemplate
 from engines.services.catalog.starter import starter_catalog
-from engines.services.people.tokens import owner_of
+from engines.services.people.tokens import find_owner
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +32,7 @@ def test_people_and_their_tokens_stay_the_same() -> None:
     second = ensure_people()
 
     ada = User.objects.get(username="ada")
-    assert [owner_of(known.ada) for known in (first, second)] == [ada, ada]
+    assert [find_owner(known.ada) for known in (first, second)] == [ada, ada]
     assert [group.name for group in User.objects.get(username="ada").groups.all()] == ["readers"]
     assert not User.objects.get(username="bob").groups.exists()
     assert not User.objects.get(username="ada").has_usable_password()

@@ -93,7 +93,7 @@ def test_a_filter_of_many_passages_still_finds_the_nearest_of_them(
     catch_up(base, store, scratch)
     bulk = Document.objects.get(title="Bulk")
     everything = found(store, [base], k=301)
-    monkeypatch.setattr(search_module, "MOST_CHOSEN", 0)
+    monkeypatch.setattr(search_module, "MAX_CHOSEN_DOCUMENT_CHUNKS", 0)
 
     assert found(store, [base], documents=[wanted.pk]) == ["far away"]
     nearest = [text for text in everything if text != "far away"][:5]
@@ -135,7 +135,7 @@ def test_what_is_anothers_and_what_is_not_there_are_refused_alike(base: Knowledg
 
     def refused(user: User, **asked: Any) -> str:
         with pytest.raises(InvalidRequestError) as caught:
-            SearchFilter.parse(asked).refuse_strange(readable_bases(user))
+            SearchFilter.parse(asked).require_readable(readable_bases(user))
         return str(caught.value)
 
     for name, here, nowhere in (("bases", base.pk, 10**6), ("documents", document.pk, 10**6 + 1)):
@@ -144,4 +144,4 @@ def test_what_is_anothers_and_what_is_not_there_are_refused_alike(base: Knowledg
     assert f"base {shared.pk}" in refused(stranger, bases=[shared.pk])
     stranger.groups.add(group)
     mine = SearchFilter.parse({"bases": [shared.pk], "documents": [common.pk]})
-    mine.refuse_strange(readable_bases(stranger))
+    mine.require_readable(readable_bases(stranger))

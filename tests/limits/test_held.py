@@ -16,7 +16,7 @@ from pytest_django.fixtures import Settings
 from redis import Redis
 
 from engines.models import Document, KnowledgeBase, Message
-from engines.services.people.conversations import conversation_create
+from engines.services.people.conversations import create_conversation
 from migrations_app.limits import held
 from migrations_app.limits.held import ANSWERS, UPLOADS, TooManyAtOnceError, hold, holding
 from tests.api.roles import People, client_of, problem
@@ -113,7 +113,7 @@ def test_while_redis_is_away_people_are_let_in(settings: Settings) -> None:
 def test_the_api_refuses_one_more_and_changes_nothing(people: People) -> None:
     client = client_of(people.alice)
     base = KnowledgeBase.objects.create(owner=people.alice, name="Notes")
-    conversation = conversation_create(people.alice)
+    conversation = create_conversation(people.alice)
     upload = {"title": "A", "file": SimpleUploadedFile("a.txt", b"text")}
     said = {"content": "Hello"}
 

@@ -12,7 +12,7 @@ from pytest_django.plugin import DjangoDbBlocker
 from redis import Redis
 
 from engines.models import EnginePreference, ModelRevision
-from migrations_app.serving.client import LIVE_KINDS
+from migrations_app.serving.protocol import LIVE_KINDS
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.openai_api.web import WebProcess
 from tests.tokens import token_for

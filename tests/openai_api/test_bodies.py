@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.test import RequestFactory
+from msgspec import to_builtins
 
 from migrations_app.openai_api.errors import RefusedError
 from migrations_app.openai_api.requests import (
@@ -14,6 +15,7 @@ from migrations_app.openai_api.requests import (
     embedding_request,
     read_body,
 )
+from migrations_app.serving.protocol import STREAM
 
 MESSAGES = [{"role": "user", "content": "Hi"}]
 CHAT = {"model": "sam", "messages": MESSAGES}
@@ -132,7 +134,7 @@ OLD_CALL = {"function_call": {"name": "f", "arguments": "{}"}}
         ({"knowledge": {"min_score": 2}}, "knowledge"),
         ({"chat_template_kwargs": {"tools": []}}, "chat_template_kwargs"),
         ({"chat_template_kwargs": 7}, "chat_template_kwargs"),
-        ({"chat_template_kwargs": {"enable_thinking": "no"}}, "enable_thinking"),
+        ({"chat_template_kwargs": {"enable_thinking": "no"}}, "chat_template_kwargs"),
         ({"temprature": 1}, "temprature"),
     ],
 )
@@ -169,7 +171,7 @@ def test_a_chat_becomes_what_the_worker_reads() -> None:
     )  # fmt: skip
 
     assert (asked.model, asked.stream, asked.include_usage) == ("tiny", True, True)
-    assert asked.payload == {
+    assert to_builtins(asked.question) == {
         "messages": [
             {"role": "system", "content": "Be brief."},
             {"role": "user", "content": "Hi!"},
@@ -196,7 +198,7 @@ def test_calls_their_results_and_the_form_of_the_answer_reach_the_worker() -> No
         "parallel_tool_calls": False,
     }
 
-    payload = chat_request({**CHAT, **form, "messages": turns}).payload
+    payload = to_builtins(chat_request({**CHAT, **form, "messages": turns}).question)
 
     assert payload["messages"][1:] == [
         {"role": "assistant", "content": "", "tool_calls": [CALL]},
@@ -209,25 +211,25 @@ def test_calls_their_results_and_the_form_of_the_answer_reach_the_worker() -> No
 def test_the_thinking_switch_is_passed_on(wanted: bool) -> None:
     asked = {**CHAT, "chat_template_kwargs": {"enable_thinking": wanted}}
 
-    assert chat_request(asked).payload["thinking"] is wanted
+    assert chat_request(asked).question.thinking is wanted
 
 
 @pytest.mark.parametrize(("given", "k"), [(True, 4), ({}, 4), ({"k": 20}, 20)])
 def test_knowledge_is_asked_for_with_or_without_a_number(given: Any, k: int) -> None:
-    assert chat_request({**CHAT, "knowledge": given}).payload["knowledge"] == k
+    assert chat_request({**CHAT, "knowledge": given}).question.knowledge == k
 
 
 def test_knowledge_may_be_narrowed() -> None:
     asked: dict[str, Any] = {"bases": [3], "updated_after": "2026-05-01T00:00:00Z"}
 
-    payload = chat_request({**CHAT, "knowledge": {"k": 2, **asked}}).payload
+    payload = to_builtins(chat_request({**CHAT, "knowledge": {"k": 2, **asked}}).question)
 
     assert (payload["knowledge"], payload["knowledge_filter"]) == (2, asked)
 
 
 @pytest.mark.parametrize("given", [None, False])
 def test_knowledge_that_is_not_asked_for_is_not_used(given: Any) -> None:
-    assert "knowledge" not in chat_request({**CHAT, "knowledge": given}).payload
+    assert chat_request({**CHAT, "knowledge": given}).question.knowledge is None
 
 
 @pytest.mark.parametrize("prompt", [None, "", [], ["a", "b"], [1, 2], [[1, 2]], 7])
@@ -281,3 +283,15 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
 
     with pytest.raises(RefusedError, match="body"):
         read_body(request)
+
+
+def test_half_a_character_is_replaced_as_no_engine_can_read_it() -> None:
+    body = (
+        b'{"model": "sam", "messages": [{"role": "user", "content": "a\\ud83d b\\ud83d\\ude00"}]}'
+    )
+    request = RequestFactory().post("/v1/x", body, content_type="application/json")
+
+    asked = chat_request(read_body(request))
+
+    assert asked.question.messages == [{"role": "user", "content": "a? b\U0001f600"}]
+    assert STREAM.request_body(asked.request_of(1, None))

@@ -8,32 +8,40 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from msgspec import structs, to_builtins
 
 from engines.exceptions import EngineCrashed, InvalidRequestError, NotFoundError, SamError
+from engines.services.answers.messages import Citation, EndEvent, Event, ReasoningEvent, TextEvent
 from migrations_app.openai_api.errors import RefusedError, error_body, error_response
 from migrations_app.openai_api.responses import (
+    ChatShape,
     CompletionShape,
     Opening,
     Shape,
     chunks,
     whole_answer,
 )
-from migrations_app.serving.stream import Event, StreamBrokenError, error_event, raise_error
+from migrations_app.serving.protocol import ErrorFields
+from migrations_app.serving.stream import StreamBrokenError
 from migrations_app.serving.stream_client import EngineLoadingError
 
 EVENTS: list[Event] = [
-    {"type": "reasoning", "text": "They greet "},
-    {"type": "reasoning", "text": "me."},
-    {"type": "text", "text": "Hé"},
-    {"type": "text", "text": "llo."},
-    {
-        "type": "end",
-        "finish_reason": "stop",
-        "prompt_tokens": 5,
-        "completion_tokens": 9,
-        "reused_tokens": 2,
-    },
+    ReasoningEvent("They greet "),
+    ReasoningEvent("me."),
+    TextEvent("Hé"),
+    TextEvent("llo."),
+    EndEvent(finish_reason="stop", prompt_tokens=5, completion_tokens=9, reused_tokens=2),
 ]
+CITATION = Citation(
+    number=1,
+    chunk_id=1,
+    document_id=1,
+    base_id=1,
+    title="T",
+    text="t",
+    score=0.5,
+    content_hash="00",
+)
 
 
 async def played(events: list[Event], error: SamError | None = None) -> AsyncIterator[Event]:
@@ -44,7 +52,7 @@ async def played(events: list[Event], error: SamError | None = None) -> AsyncIte
 
 
 def sent(shape: Shape, events: AsyncIterator[Event], *, include_usage: bool = False) -> list[bytes]:
-    opening = Opening("tiny", 3, [{"number": 1}], "x", 7)
+    opening = Opening("tiny", 3, [CITATION], "x", 7)
 
     async def collect() -> list[bytes]:
         return [part async for part in chunks(shape, opening, events, include_usage=include_usage)]
@@ -57,7 +65,7 @@ def bodies(parts: list[bytes]) -> list[dict[str, Any]]:
 
 
 def test_reasoning_is_told_apart_from_the_answer_in_a_stream() -> None:
-    parts = sent(Shape(), played(EVENTS))
+    parts = sent(ChatShape(), played(EVENTS))
 
     deltas = [body["choices"][0]["delta"] for body in bodies(parts)]
     assert deltas == [
@@ -73,7 +81,7 @@ def test_reasoning_is_told_apart_from_the_answer_in_a_stream() -> None:
 
 
 def test_reasoning_is_told_apart_in_a_whole_answer() -> None:
-    body = asyncio.run(whole_answer(Shape(), Opening("tiny", 3), played(EVENTS)))
+    body = to_builtins(asyncio.run(whole_answer(ChatShape(), Opening("tiny", 3), played(EVENTS))))
 
     assert body["choices"][0]["message"] == {
         "role": "assistant",
@@ -91,7 +99,8 @@ def test_reasoning_is_told_apart_in_a_whole_answer() -> None:
 
 
 def test_a_completion_shows_the_answer_only() -> None:
-    whole = asyncio.run(whole_answer(CompletionShape(), Opening("tiny", 3), played(EVENTS)))
+    answer = asyncio.run(whole_answer(CompletionShape(), Opening("tiny", 3), played(EVENTS)))
+    whole = to_builtins(answer)
     streamed = bodies(sent(CompletionShape(), played(EVENTS), include_usage=True))
 
     assert whole["choices"][0]["text"] == "Héllo."
@@ -106,7 +115,7 @@ def test_a_completion_shows_the_answer_only() -> None:
 def test_a_stream_that_breaks_off_ends_with_its_error_and_is_not_done() -> None:
     error = StreamBrokenError("The host fell silent.")
 
-    parts = sent(Shape(), played(EVENTS[2:3], error))
+    parts = sent(ChatShape(), played(EVENTS[2:3], error))
 
     assert bodies(parts)[-1] == {
         "error": {
@@ -135,14 +144,13 @@ def test_each_error_has_its_status(error: SamError, status: int, again: str | No
     response = error_response(error)
 
     assert (response.status_code, response.get("Retry-After")) == (status, again)
-    assert json.loads(response.content) == error_body(error)
+    assert json.loads(response.content) == to_builtins(error_body(error))
 
 
 @pytest.mark.parametrize("transient", [True, False])
 def test_an_error_of_a_newer_worker_keeps_whether_it_passes(transient: bool) -> None:
-    event = {**error_event(SamError("No.")), "code": "from_the_future", "transient": transient}
+    told = ErrorFields.of(SamError("No."))
+    error = structs.replace(told, code="from_the_future", transient=transient).error()
 
-    with pytest.raises(SamError, match="No") as caught:
-        raise_error(event)
-
-    assert error_response(caught.value).status_code == (503 if transient else 500)
+    assert (type(error), str(error)) == (SamError, "No.")
+    assert error_response(error).status_code == (503 if transient else 500)

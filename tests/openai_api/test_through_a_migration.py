@@ -15,6 +15,7 @@ import pytest
 
 from deploy.demo.hub.server import HubServer
 from deploy.demo.models.tiny_models import write_llama_chat, write_qwen_chat
+from engines.services.knowledge.search_filters import SearchFilter
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.serving.answers import search_for
@@ -178,10 +179,10 @@ def test_an_answer_from_ones_knowledge_cites_it(
         narrowed = client.post("chat/completions", json=narrow).json()
         strange = {**asked, "knowledge": {"bases": [base.pk, 10**9]}}
         refused = client.post("chat/completions", json=strange)
-    found = search_for(ada.user, sentence(7), 5, {"documents": [document.pk]})
+    found = search_for(ada.user, sentence(7), 5, SearchFilter(documents=[document.pk]))
 
     assert [cited["base_id"] for cited in narrowed["citations"]] == [base.pk] * 5
-    assert {hit["document_id"] for hit in found["hits"]} == {document.pk}
+    assert {hit.document_id for hit in found.hits} == {document.pk}
     assert (refused.status_code, refused.json()["error"]["code"]) == (400, "invalid_request")
     assert "citations" not in plain
     assert [cited["number"] for cited in whole["citations"]] == [1, 2, 3]

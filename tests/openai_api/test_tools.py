@@ -9,7 +9,7 @@ from typing import Any
 
 import openai
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from deploy.demo.models.tiny_models import write_llama_chat
 from engines.models import ModelCopy, PromptTemplate, TokenUsage

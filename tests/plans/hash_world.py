@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.apps import apps
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from engines.files.artifacts import ArtifactStore
 from engines.models import (
@@ -23,12 +24,12 @@ from engines.models import (
     VectorIndex,
 )
 from engines.runtimes.base import EmbeddingBatch
-from engines.services.catalog.copies import copy_downloaded, copy_of
-from engines.services.knowledge.documents import base_create
+from engines.services.catalog.copies import copy_of, mark_downloaded
+from engines.services.knowledge.documents import create_base
 from engines.services.knowledge.indexes import base_digest, index_digest
 from engines.services.knowledge.keep_up import keep_up
 from engines.services.knowledge.search import search_index
-from engines.services.people.preferences import EngineChoice, preference_of, preference_write
+from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from engines.specs import EmbeddingSpec
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan, Step
@@ -38,7 +39,7 @@ from tests.worker.plans import make_host
 from worker.steps.runner import run_step
 
 FILE_SIZE = 1000
-NEEDS_AN_ENGINE = ("fetch_engine", "back_up", "probe", "settle", "resettle")
+NEEDS_AN_ENGINE = ("fetch_engine", "back_up", "probe", "probe_back", "settle", "resettle")
 """Steps of a person's plan that this world leaves out: they have tests with real engines."""
 
 controller = MigrationController()
@@ -87,17 +88,17 @@ class HashWorld:
         """Put a file of the revision's size where the host keeps it."""
         path = self.folder / f"{revision.sha256}.gguf"
         path.write_bytes(bytes(FILE_SIZE))
-        copy_downloaded(copy_of(revision, self.host), path, revision.sha256)
+        mark_downloaded(copy_of(revision, self.host), path, revision.sha256)
         return ModelRevision.objects.select_related("model").get(pk=revision.pk)
 
     def uses(self, revision: ModelRevision) -> None:
         """Make an engine the person's own, without a plan."""
         choice = EngineChoice(revision.model, revision, revision.model.model_family)
-        preference_write(preference_of(self.user), choice, why="The beginning.")
+        write_preference(preference_of(self.user), choice, why="The beginning.")
 
     def base(self, name: str, *texts: str) -> KnowledgeBase:
         """Make a base in the space of the engine in use, with texts and a file of them."""
-        base = base_create(owner=self.user, name=name)
+        base = create_base(owner=self.user, name=name)
         for text in texts:
             add(base, text)
         self.keep_up(live_index(base))
@@ -174,6 +175,8 @@ def leave_out(plan_id: UUID | str, kinds: Sequence[str]) -> None:
     steps.filter(kind__in=kinds).delete()
     for position, step in enumerate(steps.order_by("position")):
         Step.objects.filter(pk=step.pk).update(position=position)
+    # Of a plan that was started already the first step left is the one to begin with.
+    steps.filter(position=0, plan__status="in_progress").update(ready_at=timezone.now())
 
 
 def all_rows() -> dict[str, list[dict[str, Any]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from engines.models import (
     LoraAdapter,
     ModelCopy,
 )
-from engines.services.knowledge.documents import document_add, document_delete
+from engines.services.knowledge.documents import add_document, delete_document
 from engines.services.knowledge.indexes import base_digest, index_digest
 from engines.services.people.preferences import preference_of, prompts_of
 from migrations_app.controller import MigrationController
@@ -96,10 +97,10 @@ def test_rollback_path(ada: Person, store: ArtifactStore, workers: Workers) -> N
     before = preference_of(ada.user).engine_upgrade
     live = list(KnowledgeBase.objects.values_list("live_index_id", flat=True))
     plan = finished(migrate(ada))
-    document_add(
+    add_document(
         ada.bases[0].pk, title="Since", text="Written after the switch.", media_type="text/plain"
     )
-    document_delete(ada.bases[1].documents.order_by("pk")[0].pk)
+    delete_document(ada.bases[1].documents.order_by("pk")[0].pk)
 
     back = finished(Plan.objects.get(pk=controller.roll_back_migration(plan.pk)))
 
@@ -170,3 +171,40 @@ def test_a_chat_engine_is_not_replaced_by_itself(ada: Person, workers: Workers) 
         controller.create_migration_plan("current", OLD, "ada")
 
     assert Plan.objects.count() == plans
+
+
+def file_of_the_old_engine(ada: Person) -> Path:
+    return Path(ModelCopy.objects.get(revision=ada.old).path)
+
+
+def test_the_way_back_fetches_what_is_gone(ada: Person, workers: Workers) -> None:
+    plan = finished(migrate(ada))
+    path = file_of_the_old_engine(ada)
+    path.unlink()
+
+    back = finished(Plan.objects.get(pk=controller.roll_back_migration(plan.pk)))
+
+    assert back.status == PlanStatus.COMPLETED, back.error_message
+    assert file_of_the_old_engine(ada).is_file()
+    assert preference_of(ada.user).engine_upgrade["active_engine_id"] == OLD
+    proof = back.steps.get(kind="probe_back")
+    assert proof.detail.startswith("Tiny-Llama answers; 3 old indexes proved (sample ")
+
+
+def test_the_way_back_to_an_engine_that_does_not_load_is_refused_and_nothing_is_switched(
+    ada: Person, workers: Workers
+) -> None:
+    plan = finished(migrate(ada))
+    path = file_of_the_old_engine(ada)
+    sound = path.read_bytes()
+    path.write_bytes(bytes(len(sound)))
+
+    back = finished(Plan.objects.get(pk=controller.roll_back_migration(plan.pk)))
+
+    path.write_bytes(sound)
+    plan.refresh_from_db()
+    assert (back.status, plan.status) == (PlanStatus.FAILED, PlanStatus.COMPLETED)
+    assert back.steps.get(status="failed").kind == "probe_back"
+    assert preference_of(ada.user).engine_upgrade["active_engine_id"] == NEW
+    again = finished(Plan.objects.get(pk=controller.roll_back_migration(plan.pk)))
+    assert again.status == PlanStatus.COMPLETED, again.error_message

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from deploy.demo.hub.server import HubServer
 from engines.host_runtimes import engine_registry
 from engines.models import CatalogModel, Embedding, ModelRole
-from engines.services.people.preferences import effective_engine
+from engines.services.engine_choice import effective_engine
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus, StepStatus

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from engines.exceptions import IllegalMoveError
 from migrations_app.models import Plan, PlanEvent, Step
-from migrations_app.plans import transitions
+from migrations_app.plans.transitions import moves
 from migrations_app.states import STEP_FINAL, PlanKind, PlanStatus, StepStatus
 
 pytestmark = pytest.mark.django_db
@@ -55,12 +55,12 @@ def step_in(status: str) -> Step:
 def test_a_plan_moves_only_as_the_table_says(old: str, new: str) -> None:
     plan = plan_in(old)
     if (old, new) in PLAN_MOVES:
-        transitions._move_plan(plan, PlanStatus(new), who="ada", why="Test.")
+        moves.move_plan_status(plan, PlanStatus(new), who="ada", why="Test.")
         events = list(PlanEvent.objects.values_list("from_status", "to_status", "who", "why"))
         assert (Plan.objects.get().status, events) == (new, [(old, new, "ada", "Test.")])
     else:
         with pytest.raises(IllegalMoveError, match=f"is {old} cannot become {new}"):
-            transitions._move_plan(plan, PlanStatus(new), who="ada", why="Test.")
+            moves.move_plan_status(plan, PlanStatus(new), who="ada", why="Test.")
         assert (Plan.objects.get().status, PlanEvent.objects.count()) == (old, 0)
 
 
@@ -69,12 +69,12 @@ def test_a_step_moves_only_as_the_table_says(old: str, new: str) -> None:
     step = step_in(old)
     if (old, new) in STEP_MOVES:
         step.lease_until = timezone.now() if new == "in_progress" else None
-        transitions._move_step(step, StepStatus(new), who="ada", why="Test.")
+        moves.move_step_status(step, StepStatus(new), who="ada", why="Test.")
         events = list(PlanEvent.objects.values_list("from_status", "to_status", "who", "why"))
         assert (Step.objects.get().status, events) == (new, [(old, new, "ada", "Test.")])
     else:
         with pytest.raises(IllegalMoveError, match=f"is {old} cannot become {new}"):
-            transitions._move_step(step, StepStatus(new), who="ada", why="Test.")
+            moves.move_step_status(step, StepStatus(new), who="ada", why="Test.")
         assert (Step.objects.get().status, PlanEvent.objects.count()) == (old, 0)
 
 
@@ -84,7 +84,7 @@ def test_a_step_that_ended_has_no_holder(status: StepStatus) -> None:
     Step.objects.filter(pk=step.pk).update(owner="worker")
     step.refresh_from_db()
 
-    transitions._move_step(step, status, who="ada", why="Test.")
+    moves.move_step_status(step, status, who="ada", why="Test.")
 
     step.refresh_from_db()
     assert (step.owner, step.lease_until, step.finished_at is None) == ("", None, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -13,9 +14,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from samproject.supervisor import processes, supervise
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.processes import Child, Program, run_to_end
-from samproject.supervisor.supervise import Supervisor
+from samproject.supervisor.supervise import Notice, Supervisor
 
 LAST_SECONDS = 10
 """How long the kernel may take to end a process that was killed."""
@@ -118,6 +120,91 @@ def test_given_a_large_log_when_its_process_starts_then_it_is_set_aside(
 
     assert program.log.read_text() == "fresh\n"
     assert program.log.with_name("program.log.1").stat().st_size == 10 * 1024 * 1024 + 1
+
+
+def test_the_log_of_a_running_program_is_bounded_and_goes_on(
+    python_program: Callable[..., Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "MAX_LOG_BYTES", 10_000)
+    monkeypatch.setattr(supervise, "LOG_SECONDS", 0.0)
+    program = python_program("n = 0\nwhile True: n += 1; print('line', n, flush=True)")
+    aside = program.log.with_name("program.log.1")
+    supervisor = Supervisor(lambda _line: None)
+
+    def goes_on() -> bool:
+        if aside.exists() and program.log.stat().st_size > 100:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return False
+
+    supervisor.listen_to_signals()
+    supervisor.run([], [Child(program)], [Notice(goes_on, list)])
+
+    # Where a file begins may be the middle of a line: what came between copy and emptying is lost.
+    assert aside.stat().st_size > 10_000
+    for log in (aside, program.log):
+        assert re.search(rb"line \d+\n", log.read_bytes())
+        assert b"\0" not in log.read_bytes()
+
+
+def test_a_full_disk_does_not_keep_a_log_from_being_bounded(
+    python_program: Callable[..., Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(processes, "MAX_LOG_BYTES", 10)
+    monkeypatch.setattr("shutil.copy", full)
+    program = python_program("print('fresh')")
+    program.log.write_text("very much that was written before")
+
+    Child(program).bound_log()
+
+    assert program.log.read_text() == ""
+
+
+def test_a_stop_tells_for_whom_it_waits(
+    python_program: Callable[..., Program], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervise, "TELL_SECONDS", 0.1)
+    monkeypatch.setattr(supervise, "PATIENT_SECONDS", 1.0)
+    program = python_program(
+        "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('ready')\nwhile True: signal.pause()",
+        stop_seconds=1.0,
+    )
+    lines: list[str] = []
+    supervisor = Supervisor(lines.append)
+    supervisor.listen_to_signals()
+
+    def ready() -> bool:
+        if "ready" in program.log.read_text():
+            os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    supervisor.run([], [Child(program)], [Notice(ready, list)])
+
+    assert "stopping: waiting for program to end what they are at" in lines
+    assert lines[-1] == "program: stopped"
+
+
+def test_a_notice_is_given_once_and_not_before_it_is_due(
+    python_program: Callable[..., Program],
+) -> None:
+    lines: list[str] = []
+    asked = iter([False, False, True])
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if line == "second":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    supervisor = Supervisor(say)
+    supervisor.listen_to_signals()
+    notice = Notice(lambda: next(asked), lambda: ["first", "second"])
+    supervisor.run([], [Child(python_program("import signal; signal.pause()"))], [notice])
+
+    assert lines[1:] == ["first", "second", "program: stopped"]
+    assert next(asked, None) is None
 
 
 def test_when_the_parent_is_gone_already_then_the_guard_starts_nothing(tmp_path: Path) -> None:

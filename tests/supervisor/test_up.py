@@ -225,7 +225,12 @@ def test_when_up_runs_then_web_workers_beat_and_flower_answer_and_all_end_with_i
 ) -> None:
     web, flower = free_port(), free_port()
     started.append(up := Up(locations, "--port", str(web), "--flower-port", str(flower)))
-    up.wait_for(r"flower: running")
+    admin = up.wait_for(r"admin (http\S+)")[1]
+    with urllib.request.urlopen(admin) as page:  # noqa: S310 - our own server, at once
+        assert page.status == 200
+    up.wait_for(r"next: make the first administrator .*createsuperuser")
+    if not any(line.startswith("Flower http") for line in up.lines):
+        up.wait_for(r"Flower http")
     children = tree(up.process.pid)
     password = (locations.data / "flower-password").read_text()
     workers_page = f"http://127.0.0.1:{flower}/api/workers?refresh=1"

@@ -17,8 +17,8 @@ from django.conf import settings
 from django.db import connection
 from kombu import Queue
 
-from engines.services.hosts import host_invite
-from migrations_app.wakeups import CONTROL_QUEUE, live_queue, work_queue
+from engines.services.hosts import invite_host
+from migrations_app.queues import CONTROL_QUEUE, live_queue, work_queue
 from samproject.celery import app as celery_app
 
 HOST = settings.SAM_HOST_NAME
@@ -98,7 +98,7 @@ def _token_for(host: str) -> str:
 
     def invite() -> str:
         try:
-            return host_invite(host, who="tester")[0]
+            return invite_host(host, who="tester")[0]
         finally:
             connection.close()
 

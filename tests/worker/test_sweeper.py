@@ -13,8 +13,8 @@ from redis import Redis
 from engines.models import Host, HostStatus
 from migrations_app.models import Plan, Step
 from migrations_app.plans.transitions import claim_step
+from migrations_app.queues import work_queue
 from migrations_app.states import PlanKind
-from migrations_app.wakeups import work_queue
 from tests.worker.plans import first_step, make_host, make_plan, rows
 from worker.sweeper import LOCK, sweep
 

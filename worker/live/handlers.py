@@ -2,63 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 from django.db import close_old_connections
+from msgspec import Struct
 from numpy.typing import NDArray
 
-from engines.exceptions import InvalidRequestError, NotFoundError, TextNotEmbeddableError
+from engines.exceptions import (
+    HostUnavailableError,
+    InvalidRequestError,
+    NotFoundError,
+    TextNotEmbeddableError,
+)
 from engines.models import Fingerprint, ModelCopy, ModelRevision, ModelRole
 from engines.runtimes.base import BaseModelEngine, EmbeddingBatch
+from engines.services.answers.compose import compose_whole_answer
+from engines.services.answers.lookup import require_person, require_revision
+from engines.services.answers.messages import AnswerRequest, FoundPassage, WholeAnswer
+from engines.services.answers.passages import PassageQuery, find_passages
+from engines.services.knowledge.embeddings import Embedder
 from engines.services.knowledge.fingerprints import embedder_of, embedding_spec_of, spec_of
+from engines.services.people.adapters import adapters_for
 from engines.services.people.bindings import request_binding
 from engines.specs import EmbeddingSpec
-from migrations_app.serving.wire import pack_vectors
+from migrations_app.serving.protocol import (
+    EMBED,
+    GENERATE,
+    INFO,
+    SEARCH,
+    UNLOAD,
+    WARM,
+    EmbedReply,
+    EmbedRequest,
+    InfoReply,
+    InfoRequest,
+    LiveKind,
+    Reply,
+    Request,
+    SearchReply,
+    SearchRequest,
+    UnloadReply,
+    UnloadRequest,
+    WarmReply,
+    WarmRequest,
+)
 from worker.host.engine_pool import engine_pool
 from worker.host.resources import this_host
-from worker.live.answer import adapters_of, chat_engine, generate
-from worker.live.lookup import revision_of, user_of
-from worker.live.passages import as_json, embedder, find
-from worker.process.errors import checked_id
-
-Payload = Mapping[str, Any]
-
-MOST_TEXTS = 512
+from worker.live.answer import answer_resources, lend_embedder_of
 
 
-def embed(payload: Payload) -> dict[str, Any]:
-    """Return vectors of ``texts`` as ``document`` (the default) or ``query``.
+def embed(request: EmbedRequest) -> EmbedReply:
+    """Return the vectors of texts.
 
-    With ``count`` also the number of their ``tokens``; the embedder must then be on this host, which
-    the caller sees to by naming the revision.
+    To count their tokens the embedder must be on this host, which the caller sees to by naming the
+    revision.
     """
-    texts = payload.get("texts")
-    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise InvalidRequestError("Send the texts to embed as a list of texts.")
-    if len(texts) > MOST_TEXTS:
-        raise InvalidRequestError(f"Send at most {MOST_TEXTS} texts at once.")
-    with embedder(*_space(payload)) as engine:
-        role = payload.get("as", "document")
-        batch = _as_queries(engine, texts) if role == "query" else engine.embed_documents(texts)
-        tokens = sum(map(engine.count_tokens, texts)) if payload.get("count") else 0
-    errors = {str(number): sentence for number, sentence in batch.errors.items()}
-    return {**pack_vectors(batch.vectors), "errors": errors, "tokens": tokens}
+    texts = request.texts
+    with lend_embedder_of(*_space(request)) as engine:
+        is_query = request.role == "query"
+        batch = _as_queries(engine, texts) if is_query else engine.embed_documents(texts)
+        tokens = _count_tokens(engine, texts) if request.count else 0
+    return EmbedReply.of(batch, tokens)
 
 
-def _space(payload: Payload) -> tuple[ModelRevision, EmbeddingSpec]:
-    if "fingerprint_id" in payload:
+def _space(request: EmbedRequest) -> tuple[ModelRevision, EmbeddingSpec]:
+    if request.fingerprint_id is not None:
         rows = Fingerprint.objects.select_related("revision__model")
-        fingerprint = rows.filter(pk=checked_id(payload["fingerprint_id"])).first()
+        fingerprint = rows.filter(pk=request.fingerprint_id).first()
         if fingerprint is None:
             raise NotFoundError("There is no such vector space.")
         return fingerprint.revision, spec_of(fingerprint)
-    revision = revision_of(payload.get("revision_id"))
+    if request.revision_id is None:
+        raise InvalidRequestError("Name the revision or the fingerprint of the vectors.")
+    revision = require_revision(request.revision_id)
     return revision, embedding_spec_of(revision.model, revision)
 
 
-def _as_queries(engine: BaseModelEngine, texts: list[str]) -> EmbeddingBatch:
+def _count_tokens(engine: Embedder, texts: list[str]) -> int:
+    if not isinstance(engine, BaseModelEngine):
+        raise HostUnavailableError("This host lost the embedder's file; ask another.")
+    return sum(map(engine.count_tokens, texts))
+
+
+def _as_queries(engine: Embedder, texts: list[str]) -> EmbeddingBatch:
     rows: list[NDArray[np.float32]] = []
     errors: dict[int, str] = {}
     for number, text in enumerate(texts):
@@ -72,53 +99,70 @@ def _as_queries(engine: BaseModelEngine, texts: list[str]) -> EmbeddingBatch:
     return EmbeddingBatch(np.array(filled, np.float32).reshape(len(texts), width), errors)
 
 
-def search(payload: Payload) -> dict[str, Any]:
-    """Return the ``k`` passages nearest to ``query`` in what a person may read, narrowed by ``filter``."""
-    user = user_of(payload)
+def generate(request: AnswerRequest) -> WholeAnswer:
+    """Return the whole answer, and which engine gave it."""
+    return compose_whole_answer(request, answer_resources())
+
+
+def search(request: SearchRequest) -> SearchReply:
+    """Return the passages nearest to a question in what a person may read."""
+    user = require_person(request.user_id)
     binding = request_binding(user.pk)
-    hits = find(user, binding, payload.get("query"), payload.get("k", 5), payload.get("filter"))
-    engine = binding.engine.model_id if binding.engine else None
-    return {
-        "hits": [as_json(hit) for hit in hits],
-        "engine_id": engine,
-        "indexes": {str(base_id): index.pk for base_id, index in binding.indexes},
-    }
+    wanted = PassageQuery(request.query, request.k, request.filter)
+    hits = find_passages(user, binding, wanted, answer_resources())
+    return SearchReply(
+        hits=[FoundPassage.of(hit) for hit in hits],
+        engine_id=binding.engine.model_id if binding.engine else None,
+        indexes={str(base_id): index.pk for base_id, index in binding.indexes},
+    )
 
 
-def warm(payload: Payload) -> dict[str, Any]:
-    """Load a revision as a person (``user_id``, optional) will use it, and what embeds for it."""
-    revision = revision_of(payload.get("revision_id"))
-    user_id = payload.get("user_id")
+def warm(request: WarmRequest) -> WarmReply:
+    """Load a revision as a person will use it, and what embeds for it."""
+    revision = require_revision(request.revision_id)
     if revision.model.role == ModelRole.CHAT:
-        adapters = adapters_of(user_id, revision.pk) if user_id else ()
-        with chat_engine(revision, adapters):
+        resources, user_id = answer_resources(), request.user_id
+        own = adapters_for(user_id, revision.pk) if user_id is not None else []
+        with resources.lend_chat_engine(revision, resources.adapter_specs(own)):
             close_old_connections()
     _, embedding = embedder_of(revision.model, revision)
     if embedding is not None and embedding.facts:
-        with embedder(embedding, embedding_spec_of(embedding.model, embedding)):
+        with lend_embedder_of(embedding, embedding_spec_of(embedding.model, embedding)):
             close_old_connections()
-    return {"engines": len(engine_pool().describe())}
+    return WarmReply(len(engine_pool().describe()))
 
 
-def unload(payload: Payload) -> dict[str, Any]:
+def unload(request: UnloadRequest) -> UnloadReply:
     """End a revision's engines here; those in use end after their last request."""
     host = this_host()
-    revision = revision_of(payload.get("revision_id"))
+    revision = require_revision(request.revision_id)
     copy = ModelCopy.objects.filter(revision=revision, host=host).first()
-    return {"unloaded": engine_pool().unload(copy.path) if copy and copy.path else 0}
+    return UnloadReply(engine_pool().unload(copy.path) if copy and copy.path else 0)
 
 
-def info(_payload: Payload) -> dict[str, Any]:
+def info(_request: InfoRequest) -> InfoReply:
     """Return this host's name and what is loaded on it."""
     host = this_host()
-    return {"host": host.name if host else None, "engines": engine_pool().describe()}
+    return InfoReply(host=host.name if host else None, engines=engine_pool().describe())
 
 
-LIVE_HANDLERS: dict[str, Callable[[Payload], dict[str, Any]]] = {
-    "embed": embed,
-    "generate": generate,
-    "search": search,
-    "warm": warm,
-    "unload": unload,
-    "info": info,
-}
+Handler = Callable[[bytes], Struct]
+
+
+def _handler(
+    kind: LiveKind[Request, Reply], handle: Callable[[Request], Reply]
+) -> tuple[str, Handler]:
+    return kind.name, lambda body: handle(kind.parse_request(body))
+
+
+LIVE_HANDLERS: dict[str, Handler] = dict(
+    (
+        _handler(EMBED, embed),
+        _handler(GENERATE, generate),
+        _handler(SEARCH, search),
+        _handler(WARM, warm),
+        _handler(UNLOAD, unload),
+        _handler(INFO, info),
+    )
+)
+"""By kind: what reads a request's bytes and answers it."""

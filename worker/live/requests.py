@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -15,16 +13,16 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engines.exceptions import InvalidRequestError, SamError
+from engines.services.answers.messages import AnswerRequest
 from migrations_app.serving.client import REPLY_SECONDS
-from migrations_app.serving.load import Lease, engine_mark, hold, let_go, take, tell_engines
-from migrations_app.serving.redis_keys import redis_client, reply_key, request_key, taken_key
-from migrations_app.serving.stream import error_event
-from migrations_app.serving.wire import error_fields
+from migrations_app.serving.load import engine_mark, hold, let_go, take, tell_engines
+from migrations_app.serving.protocol import STREAM, ErrorEvent, error_body, reply_body
+from migrations_app.serving.redis_keys import redis_client, reply_key, taken_key
 from worker.host.engine_pool import engine_pool
 from worker.live.answer import stream
 from worker.live.handlers import LIVE_HANDLERS
 from worker.live.stream_writer import Beats, TokenWriter
-from worker.process.errors import guarded
+from worker.process.errors import translate_errors
 from worker.process.identity import process_name
 
 TAKEN_SECONDS = 15
@@ -64,9 +62,8 @@ def answer(kind: str, request_id: object) -> str:
     if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
         raise InvalidRequestError("The message carries no key of a live request.")
     redis = redis_client(settings.REDIS_URL)
-    keys = taken_key(request_id), request_key(request_id)
-    lease = Lease(*keys, process_name(), TAKEN_SECONDS)
-    taken = take(redis, settings.SAM_HOST_NAME, request_id, lease)
+    host, owner = settings.SAM_HOST_NAME, process_name()
+    taken = take(redis, host, request_id, owner=owner, seconds=TAKEN_SECONDS)
     if not taken.is_free:
         return "Another worker answers this request."
     if taken.body is None:
@@ -78,13 +75,13 @@ def answer(kind: str, request_id: object) -> str:
 
 
 def _answer_taken(redis: Redis, kind: str, request_id: str, body: bytes) -> str:
-    if kind == "stream":
+    if kind == STREAM.name:
         with _running.include(request_id):
             return _stream(redis, request_id, body)
     with _running.include(request_id):
         reply, sentence = _reply(kind, body)
     with redis.pipeline(transaction=True) as pipeline:
-        pipeline.rpush(reply_key(request_id), json.dumps(reply))
+        pipeline.rpush(reply_key(request_id), reply)
         pipeline.expire(reply_key(request_id), REPLY_SECONDS)
         # The lease stays for a moment: until the caller has read the reply, nobody shall begin anew.
         pipeline.expire(taken_key(request_id), TAKEN_SECONDS)
@@ -106,12 +103,14 @@ def loaded_marks() -> set[str]:
     return {engine_mark(spec.engine_id, embeds=spec.embedding is not None) for spec in specs}
 
 
-def _reply(kind: str, body: bytes | str) -> tuple[dict[str, Any], str]:
+def _reply(kind: str, body: bytes) -> tuple[bytes, str]:
     close_old_connections()
     try:
-        return {"result": guarded(lambda: _handle(kind, body))}, f"Answered '{kind}'."
+        return translate_errors(
+            lambda: reply_body(LIVE_HANDLERS[kind](body))
+        ), f"Answered '{kind}'."
     except SamError as error:
-        return {"error": error_fields(_own(error))}, f"Refused: {error}"
+        return error_body(_own(error)), f"Refused: {error}"
     finally:
         close_old_connections()
 
@@ -123,38 +122,24 @@ def _own(error: SamError) -> SamError:
     return error
 
 
-def _handle(kind: str, body: bytes | str) -> dict[str, Any]:
-    return LIVE_HANDLERS[kind](_payload(kind, body))
-
-
-def _payload(kind: str, body: bytes | str) -> dict[str, Any]:
-    request = json.loads(body)
-    if not isinstance(request, dict) or request.get("kind") != kind:
-        raise InvalidRequestError("The request is of another kind than its message.")
-    payload = request.get("payload")
-    if not isinstance(payload, dict):
-        raise InvalidRequestError("The request carries no payload.")
-    return payload
-
-
-def _stream(redis: Redis, request_id: str, body: bytes | str) -> str:
+def _stream(redis: Redis, request_id: str, body: bytes) -> str:
     """Write an answer into its stream while it comes; its error as well, if it can be written."""
     close_old_connections()
     writer = TokenWriter(redis, request_id)
     try:
         with _beats.include(writer):
-            guarded(lambda: _write_all(writer, _payload("stream", body)))
+            translate_errors(lambda: _write_all(writer, STREAM.parse_request(body)))
     except SamError as error:
         with suppress(RedisError):
-            writer.write(error_event(_own(error)))
+            writer.write(ErrorEvent.of(_own(error)))
         return f"Refused: {error}"
     finally:
         close_old_connections()
     return "The reader left." if writer.abandoned.is_set() else "Answered 'stream'."
 
 
-def _write_all(writer: TokenWriter, payload: dict[str, Any]) -> None:
-    with closing(stream(payload, writer.abandoned)) as events:
+def _write_all(writer: TokenWriter, request: AnswerRequest) -> None:
+    with closing(stream(request, writer.abandoned)) as events:
         for event in events:
             writer.write(event)
             if writer.abandoned.is_set():

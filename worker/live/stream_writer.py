@@ -11,15 +11,22 @@ from contextlib import contextmanager
 from redis import Redis
 from redis.exceptions import RedisError
 
+from engines.services.answers.messages import (
+    BeginEvent,
+    CitationsEvent,
+    FittedEvent,
+    ReasoningEvent,
+    StateEvent,
+    TextEvent,
+)
+from migrations_app.serving.protocol import BeatEvent, StreamEvent
+from migrations_app.serving.redis_keys import reader_key, stream_key
 from migrations_app.serving.stream import (
-    BEAT_SECONDS,
-    MOST_ENTRIES,
+    MAX_ENTRIES,
+    STREAM_BEAT_SECONDS,
     STREAM_SECONDS,
-    Event,
     entry_id,
     pack,
-    reader_key,
-    stream_key,
 )
 
 logger = logging.getLogger(__name__)
@@ -27,8 +34,7 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.02
 """Text that comes faster goes out together: nobody reads 50 pieces a second one by one."""
 
-JOINED = ("text", "reasoning")
-LATER = ("state", "begin", "fitted", "citations")
+LATER = (StateEvent, BeginEvent, FittedEvent, CitationsEvent)
 """What goes out with the first word, or with the next beat when that takes longer."""
 
 
@@ -41,11 +47,11 @@ class TokenWriter:
         self._request_id = request_id
         self._lock = threading.Lock()
         self._number = 0
-        self._unsent: list[Event] = []
+        self._unsent: list[StreamEvent] = []
         self._written_at = 0.0
         self._text_at = 0.0
 
-    def write(self, event: Event) -> None:
+    def write(self, event: StreamEvent) -> None:
         """Send an event, some a moment later with what follows; RedisError when it cannot be sent."""
         with self._lock:
             self._add(event)
@@ -55,26 +61,28 @@ class TokenWriter:
     def beat(self) -> None:
         """Show that the worker lives, when it had nothing else to say for a while."""
         with self._lock:
-            if time.monotonic() - self._written_at < BEAT_SECONDS / 2:
+            if time.monotonic() - self._written_at < STREAM_BEAT_SECONDS / 2:
                 return
             try:
-                self._add({"type": "beat"})
+                self._add(BeatEvent())
                 self._send()
             except RedisError as error:
                 logger.warning("a stream ends, Redis does not take it: %s", error)
                 self.abandoned.set()
 
-    def _add(self, event: Event) -> None:
-        kind = event["type"]
-        if kind in JOINED and self._unsent and self._unsent[-1]["type"] == kind:
-            self._unsent[-1]["text"] += event["text"]
+    def _add(self, event: StreamEvent) -> None:
+        last = self._unsent[-1] if self._unsent else None
+        if isinstance(event, TextEvent) and isinstance(last, TextEvent):
+            self._unsent[-1] = TextEvent(last.text + event.text)
+        elif isinstance(event, ReasoningEvent) and isinstance(last, ReasoningEvent):
+            self._unsent[-1] = ReasoningEvent(last.text + event.text)
         else:
-            self._unsent.append(dict(event))
+            self._unsent.append(event)
 
-    def _may_wait(self, event: Event) -> bool:
-        if event["type"] in JOINED:
+    def _may_wait(self, event: StreamEvent) -> bool:
+        if isinstance(event, TextEvent | ReasoningEvent):
             return time.monotonic() - self._text_at < GATHER_SECONDS
-        return event["type"] in LATER
+        return isinstance(event, LATER)
 
     def _send(self) -> None:
         """Send what was not sent yet, in one go."""
@@ -85,12 +93,12 @@ class TokenWriter:
         for event in events:
             self._number += 1
             entry = dict(pack(event))
-            commands.xadd(key, entry, id=entry_id(self._number), maxlen=MOST_ENTRIES)
+            commands.xadd(key, entry, id=entry_id(self._number), maxlen=MAX_ENTRIES)
         commands.expire(key, STREAM_SECONDS)
         commands.exists(reader_key(self._request_id))
         *_, is_read = commands.execute()
         self._written_at = time.monotonic()
-        if events[-1]["type"] in JOINED:
+        if isinstance(events[-1], TextEvent | ReasoningEvent):
             self._text_at = self._written_at
         if not is_read:
             self.abandoned.set()
@@ -120,7 +128,7 @@ class Beats:
     def _run(self) -> None:
         pause = threading.Event()
         while True:
-            pause.wait(BEAT_SECONDS)
+            pause.wait(STREAM_BEAT_SECONDS)
             with self._lock:
                 writers = list(self._writers)
                 if not writers:

@@ -1,4 +1,4 @@
-"""What becomes of errors at the edge of a task, and of the numbers that its message carries."""
+"""Errors at the edge of a task."""
 
 from __future__ import annotations
 
@@ -10,17 +10,15 @@ from django.db import InterfaceError, OperationalError
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
-from engines.exceptions import InvalidRequestError, SamError
+from engines.exceptions import SamError
 
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
-LARGEST_ID = 2**63 - 1
-
 
 class InterruptedServiceError(SamError):
-    """PostgreSQL or Redis went away in the middle; the work is put back and tried again."""
+    """PostgreSQL or Redis went away in the middle; the work is released and retried."""
 
     code = "service_interrupted"
     transient = True
@@ -32,30 +30,23 @@ class UnexpectedError(SamError):
     code = "unexpected"
 
 
-def guarded(call: Callable[[], Result]) -> Result:
-    """Return what ``call`` returns; every error comes out as a SamError with a sentence."""
+def translate_errors(call: Callable[[], Result]) -> Result:
+    """Return what ``call`` returns; every error becomes a SamError with a sentence."""
     try:
         return call()
     except SamError:
         raise
     except (OperationalError, InterfaceError, RedisError, BrokerError) as error:
         raise InterruptedServiceError(
-            f"PostgreSQL or Redis was interrupted ({first_line(error)}); it is tried again."
+            f"PostgreSQL or Redis was interrupted ({first_line(error)}); this is retried."
         ) from error
     except Exception as error:
-        # The one broad except: a step must end with a sentence, not when its lease runs out.
+        # The one broad except: a step must end with a sentence, not by its lease running out.
         logger.exception("unexpected error")
         raise UnexpectedError(
             f"An unexpected {type(error).__name__} stopped this ({first_line(error)}); the "
             "worker's log has the details."
         ) from error
-
-
-def checked_id(value: object) -> int:
-    """Return a row's key from a message; InvalidRequestError for anything else."""
-    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID:
-        return value
-    raise InvalidRequestError(f"The message carries {value!r:.50}; it must be a row's key.")
 
 
 def first_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from django.db import close_old_connections
 
+from engines.db.keys import require_row_id
 from engines.models import VectorIndex
 from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.keep_up import keep_up
@@ -19,7 +20,7 @@ from migrations_app.steps.base import DrainingError
 from migrations_app.steps.re_embed import embed_claimed
 from worker.host.resources import artifact_store, lend_embedder, scratch_folder, this_host
 from worker.process.database import in_transaction
-from worker.process.errors import checked_id, guarded
+from worker.process.errors import translate_errors
 from worker.process.identity import new_owner
 from worker.process.shutdown import is_draining
 from worker.steps.context import WorkerContext
@@ -48,14 +49,14 @@ def _alone(what: str, work: Callable[[], str]) -> str:
     close_old_connections()
     try:
         with _once(what) as free:
-            return guarded(work) if free else "Already at it."
+            return translate_errors(work) if free else "Already at it."
     finally:
         close_old_connections()
 
 
 def help_embedding(step_id: object) -> str:
     """Embed ranges of a step that runs elsewhere, until none is free; returns a sentence."""
-    key = checked_id(step_id)
+    key = require_row_id(step_id)
     return _alone(f"ranges {key}", lambda: _help(key))
 
 
@@ -91,7 +92,7 @@ def _embed(ctx: WorkerContext, claim: RangeClaim) -> bool:
 
 def keep_index_up(index_id: object) -> str:
     """Embed what an index lacks and rebuild its file when that pays; returns a sentence."""
-    key = checked_id(index_id)
+    key = require_row_id(index_id)
     return _alone(f"index {key}", lambda: _keep_up(key))
 
 

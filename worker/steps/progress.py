@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
+from msgspec import Struct, json
 from redis.exceptions import RedisError
 
 from migrations_app.models import Plan, Step
@@ -21,6 +21,17 @@ REDIS_SECONDS = 0.5
 DATABASE_SECONDS = 3.0
 KEEP_SECONDS = 3600
 DETAIL_CHARS = 300
+
+
+class PlanProgress(Struct, frozen=True, kw_only=True):
+    """How far a running plan is, for whoever reads it in Redis."""
+
+    step: str
+    progress: float
+    """Of the step, from 0 to 1."""
+    percentage: float
+    """Of the plan."""
+    detail: str
 
 
 class ProgressReporter:
@@ -44,15 +55,15 @@ class ProgressReporter:
             self._tell_database(fraction, detail[:DETAIL_CHARS])
 
     def _tell_redis(self, fraction: float, detail: str) -> None:
-        content = {
-            "step": self._step.kind,
-            "progress": round(fraction, 4),
-            "percentage": round(self._percentage(fraction), 2),
-            "detail": detail,
-        }
+        content = PlanProgress(
+            step=self._step.kind,
+            progress=round(fraction, 4),
+            percentage=round(self._percentage(fraction), 2),
+            detail=detail,
+        )
         key = progress_key(self._step.plan_id)
         try:
-            redis_client(settings.REDIS_URL).set(key, json.dumps(content), ex=KEEP_SECONDS)
+            redis_client(settings.REDIS_URL).set(key, json.encode(content), ex=KEEP_SECONDS)
         except RedisError as error:
             logger.warning("Redis did not take the progress of step %s: %s", self._step.pk, error)
 

@@ -1,6 +1,6 @@
-"""Landlock rules that leave a process no file to write and nobody to signal (Linux 5.13 and later).
+"""Landlock rules: no file can be written and no process signalled (Linux 5.13 and later).
 
-Reading stays as it was. Source: the kernel's userspace-api/landlock documentation.
+Reading stays allowed. Source: the kernel's userspace-api/landlock documentation.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _PathRule(ctypes.Structure):
     _fields_ = [("rights", ctypes.c_uint64), ("folder", ctypes.c_int32)]
 
 
-def write_nothing(libc: ctypes.CDLL, writable: Iterable[str] = WRITABLE) -> bool:
+def forbid_writing(libc: ctypes.CDLL, writable: Iterable[str] = WRITABLE) -> bool:
     """Give up writing outside ``writable`` for good; False where the system cannot do that.
 
     The process must have given up new privileges and have no other thread yet.
@@ -45,8 +45,9 @@ def write_nothing(libc: ctypes.CDLL, writable: Iterable[str] = WRITABLE) -> bool
     version = libc.syscall(CREATE_RULESET, None, ctypes.c_size_t(0), ASK_VERSION)
     if version < 1:
         return False
-    rights, scopes = _known_to(version)
+    rights, scopes = _supported_rights(version)
     wanted = _Ruleset(rights, 0, scopes)
+    # Older kernels refuse a struct that is longer than theirs with anything but zeros behind.
     size = ctypes.c_size_t(ctypes.sizeof(wanted) if scopes else ctypes.sizeof(ctypes.c_uint64))
     ruleset = libc.syscall(CREATE_RULESET, ctypes.byref(wanted), size, 0)
     if ruleset < 0:
@@ -59,7 +60,7 @@ def write_nothing(libc: ctypes.CDLL, writable: Iterable[str] = WRITABLE) -> bool
         os.close(ruleset)
 
 
-def _known_to(version: int) -> tuple[int, int]:
+def _supported_rights(version: int) -> tuple[int, int]:
     """Rights and scopes that this kernel's Landlock knows."""
     rights = WRITE_FILE | REMOVE_AND_MAKE
     rights |= REFER if version >= REFER_SINCE else 0
@@ -71,6 +72,7 @@ def _allow(libc: ctypes.CDLL, ruleset: int, folder: str, rights: int) -> None:
     try:
         descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
     except FileNotFoundError:
+        # Without a rule the folder stays forbidden, which is right for one that appears later.
         return
     try:
         rule = _PathRule(rights, descriptor)

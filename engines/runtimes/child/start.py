@@ -1,4 +1,4 @@
-"""How an engine's child process comes to be, and what it is given of its parent: almost nothing.
+"""Starts an engine's child process, and gives it almost nothing of its parent.
 
 It is started from one long-lived thread because the kernel sends the death signal when the *thread*
 that started a child ends, not the process.
@@ -23,13 +23,18 @@ BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from engines.runtimes.child.main import main; main(sys.argv[1:])"
 )
-PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "GOMP_SPINCOUNT")
-"""Which GPUs to use, where their driver's libraries lie, how threads wait; nothing else reaches the child."""
+PASSED_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH",
+    "GOMP_SPINCOUNT",
+)
+"""Which GPUs to use, where their driver's libraries are, how threads wait. Nothing else is passed on."""
 
-USUAL = {
-    # Turns a thread waits actively for the others: libgomp's 300,000 starve a busy host.
+DEFAULT_ENVIRONMENT = {
+    # How long a thread spins while it waits for the others: libgomp's 300,000 starve a busy host.
     "GOMP_SPINCOUNT": "1000",
-    # Otherwise ggml starts a debugger before it aborts, and its words hide the reason.
+    # Otherwise ggml starts a debugger before it aborts, and its output hides the reason.
     "GGML_NO_BACKTRACE": "1",
 }
 
@@ -47,7 +52,7 @@ class ChildSpec:
     """Private memory, without mapped weights; 0 means most of the machine's."""
     start_seconds: float = 60.0
     wait_seconds: float = 600.0
-    """How long a request waits for the one before it."""
+    """How long a request may wait behind others."""
 
 
 _Call = tuple[Future[subprocess.Popen[bytes]], ChildSpec]
@@ -68,9 +73,10 @@ class _Starter:
         return future.result()
 
     def _ensure_thread(self) -> None:
-        """A forked process inherits this object but not its thread."""
+        """Start the thread unless it runs; a forked process inherits this object but not its thread."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
+                # A new queue too: after a fork the old one may hold a call of the parent's.
                 self._calls = queue.SimpleQueue()
                 self._thread = threading.Thread(target=self._run, name="starter", daemon=True)
                 self._thread.start()
@@ -95,6 +101,8 @@ def start(spec: ChildSpec) -> subprocess.Popen[bytes]:
 def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
     sandbox = Sandbox(parent_pid=os.getpid(), memory_bytes=spec.memory_bytes)
     options = json.dumps({"sandbox": sandbox.as_options()})
+    # -I ignores PYTHON* variables and the user's packages, -B writes no bytecode; the repository is put
+    # on the path by BOOT alone.
     command = [sys.executable, "-I", "-B", "-c", BOOT, str(REPOSITORY), spec.handler, options]
     return subprocess.Popen(
         command,
@@ -102,12 +110,14 @@ def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
+        # Not a folder of ours: a model file's relative names must lead nowhere.
         cwd="/",
         env=_environment(spec.threads),
+        # Ctrl-C at the terminal stops the parent, which ends the child in order.
         start_new_session=True,
     )
 
 
 def _environment(threads: int) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**USUAL, **passed, "OMP_NUM_THREADS": str(threads)}
+    passed = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
+    return {**DEFAULT_ENVIRONMENT, **passed, "OMP_NUM_THREADS": str(threads)}

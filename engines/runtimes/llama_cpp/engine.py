@@ -10,12 +10,14 @@ from typing import Any
 
 from engines.exceptions import AdapterCrashed, InvalidRequestError, UnsafeModelFileError
 from engines.gguf.reader import read_header
-from engines.runtimes.adapters import AdaptableEngine, AdapterGate, Admitted
+from engines.runtimes.adapters import AdaptableEngine, AdapterGate, AdapterRef
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.child.engine import ChildEngine, ChildOptions, blamed
+from engines.runtimes.child.engine import ChildEngine, ChildOptions, blame_on_load
 from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.messages import GenerateParameters
 from engines.runtimes.child.process import ChildProcess
-from engines.runtimes.llama_cpp.batch_settings import BatchSetting, BatchSettings, Measured
+from engines.runtimes.llama_cpp.batch_settings import BatchMeasurement, BatchSetting, BatchSettings
+from engines.runtimes.llama_cpp.parameters import LoadParameters
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import Generation, Piece
 from engines.specs import ANSWERS_AT_ONCE, AdapterSpec
@@ -28,7 +30,7 @@ class LlamaOptions(ChildOptions):
     """Also how requests share the engine, and how texts are embedded."""
 
     parallel: int = ANSWERS_AT_ONCE
-    """Most answers side by side; they share the memory of one context, the youngest waiting if need be."""
+    """Answers computed at the same time; they share one KV cache, and the youngest waits when it is full."""
     embedding_lanes: int = 0
     """Contexts that embed side by side; 0 means one per core without a GPU, at most eight."""
     pack_tokens: int = 0
@@ -71,37 +73,39 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         cancelled: threading.Event | None = None,
         **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
-        return self._answer(adapters, self._checked_parameters(prompt, kwargs), cancelled)
+        return self._answer(adapters, self._parse_request(prompt, kwargs), cancelled)
 
     def load_adapters(self, adapters: Sequence[AdapterSpec]) -> None:
-        with self._watched() as child:
+        with self._watch_child() as child:
             self._admit(child, adapters)
 
     def _answer(
         self,
         adapters: Sequence[AdapterSpec],
-        parameters: dict[str, Any],
+        parameters: GenerateParameters,
         cancelled: threading.Event | None,
     ) -> Generator[Piece, None, Generation]:
-        with self._watched() as child:
-            admitted = self._admit(child, adapters)
-        return (yield from self._stream({**parameters, "adapters": admitted}, cancelled))
+        with self._watch_child() as child:
+            refs = self._admit(child, adapters)
+        return (yield from self._stream({**parameters, "adapters": refs}, cancelled))
 
-    def _admit(self, child: ChildProcess, adapters: Sequence[AdapterSpec]) -> list[Admitted]:
-        """Check adapters; what this child has not seen is loaded apart, so that a crash is theirs."""
-        admitted = self._gate.admit(adapters)
-        fresh = {digest for digest, _, _ in admitted} - self._gate.proven
+    def _admit(self, child: ChildProcess, adapters: Sequence[AdapterSpec]) -> list[AdapterRef]:
+        """Check adapters and load new ones in a request of their own, so that a crash is theirs."""
+        refs = self._gate.admit(adapters)
+        fresh = {digest for digest, _, _ in refs} - self._gate.proven
         if fresh:
-            with blamed(AdapterCrashed, f"An adapter of {self.engine_id}", "go on without it"):
+            with blame_on_load(
+                AdapterCrashed, f"An adapter of {self.engine_id}", "go on without it"
+            ):
                 reply = child.request(
                     "adapt",
                     self.options.load_seconds,
-                    adapters=admitted,
+                    adapters=refs,
                     cpu_seconds=self.options.load_cpu_seconds,
                 )
             self._gate.proven |= fresh
             self._info["adapters"] = reply.header["adapters"]
-        return admitted
+        return refs
 
     def _load(self, child: ChildProcess) -> Frame:
         reply = super()._load(child)
@@ -109,7 +113,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         return Frame({"info": {"adapters": 0, **reply.header["info"], **self._info}})
 
     def _check_files(self) -> None:
-        """Refuse what cannot be meant, and malformed files before native code sees them."""
+        """Refuse contradictory settings, and malformed files before native code reads them."""
         Offload.of(self.spec)
         if self.spec.quantization:
             raise InvalidRequestError(
@@ -121,17 +125,18 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
                 f"{Path(self.model_path).name} is an adapter, not a model; choose the base model."
             )
         if base.number("split.count") > 1:
-            # llama.cpp would open the other parts by name, and nothing has checked those.
+            # llama.cpp would open the other parts by name, unchecked.
             raise UnsafeModelFileError(
                 f"{Path(self.model_path).name} is one part of a model; join the parts into one file."
             )
         self._gate = AdapterGate(self.spec, base)
+        # Before the child starts: an adapter that does not fit must not cost a load.
         self._gate.admit(self.spec.adapters)
 
-    def _load_parameters(self) -> dict[str, Any]:
+    def _load_parameters(self) -> LoadParameters:
         return self._parameters_with(self._batch_setting())
 
-    def _parameters_with(self, setting: BatchSetting) -> dict[str, Any]:
+    def _parameters_with(self, setting: BatchSetting) -> LoadParameters:
         embedding = self.spec.embedding
         return {
             "path": str(Path(self.model_path).absolute()),
@@ -143,19 +148,23 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             "parallel": self.options.parallel,
             "batch_invariant": self.spec.batch_invariant,
             "embedding": asdict(embedding) if embedding else None,
-            "layout": {"threads": self._threads(), **asdict(setting)},
+            "layout": {
+                "threads": self._threads(),
+                "lanes": setting.lanes,
+                "pack_tokens": setting.pack_tokens,
+            },
         }
 
     def _batch_setting(self) -> BatchSetting:
-        """As given, else as measured where that is wanted; a chat engine's own vectors are not."""
+        """The setting given, else the measured one; a chat engine's own embedder is never measured."""
         given = BatchSetting(self.options.embedding_lanes, self.options.pack_tokens)
         if given != BatchSetting() or not self.options.batch_settings or not self.spec.embedding:
             return given
         remembered = BatchSettings(Path(self.options.batch_settings))
         return remembered.setting(self.spec, self._threads(), self._measure)
 
-    def _measure(self) -> Measured:
-        """Try in a child of its own: what it leaves behind, or crashes at, goes with it."""
+    def _measure(self) -> BatchMeasurement:
+        """Measure in a child of its own: memory it leaves behind, or a crash, ends with it."""
         child = ChildProcess(self._child_spec())
         try:
             child.wait_ready()
@@ -166,7 +175,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         finally:
             child.stop(0)
         setting = BatchSetting(**found["setting"])
-        return Measured(setting, found["trials"], disturbed=found["disturbed"])
+        return BatchMeasurement(setting, found["trials"], disturbed=found["disturbed"])
 
 
 class LlamaEngine(LlamaCppEngine):

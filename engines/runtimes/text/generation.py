@@ -1,43 +1,72 @@
-"""What a caller may ask of a generation, and what it learns from it."""
+"""The options of a generation, and its result."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Annotated, Any, NamedTuple
+
+from msgspec import Meta, Struct, inspect
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.text.response_format import (
     Choice,
     Json,
-    checked_choice,
-    checked_format,
-    checked_tools,
     forced_tools,
+    parse_choice,
+    parse_format,
+    parse_tools,
     schema_of,
 )
 
 RANDOM_SEED = 0xFFFFFFFF
-LARGEST_STOP_LIST = 16
-RANGES: dict[str, tuple[float, float]] = {
-    "max_tokens": (0, 2**31 - 1),
-    "temperature": (0.0, 10.0),
-    "top_p": (0.0, 1.0),
-    "top_k": (0, 2**31 - 1),
-    "min_p": (0.0, 1.0),
-    "seed": (0, RANDOM_SEED),
-    "repeat_penalty": (0.1, 10.0),
-    "frequency_penalty": (-2.0, 2.0),
-    "presence_penalty": (-2.0, 2.0),
-}
+MAX_STOP_WORDS = 16
+MAX_TOKENS = 2**31 - 1
 FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
 """Options that say what form an answer has."""
-WHOLE = frozenset({"max_tokens", "top_k", "seed"})
+
+Penalty = Annotated[float, Meta(ge=-2.0, le=2.0)]
+Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+
+
+class SamplingOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How an answer's tokens are drawn, as a caller asks for it: names and limits of the options.
+
+    None leaves the default, which GenerationOptions gives.
+    """
+
+    max_tokens: Annotated[int, Meta(ge=0, le=MAX_TOKENS)] | None = None
+    temperature: Annotated[float, Meta(ge=0.0, le=10.0, description="0 means greedy.")] | None = (
+        None
+    )
+    top_p: Share | None = None
+    top_k: Annotated[int, Meta(ge=0, le=2**31 - 1)] | None = None
+    min_p: Share | None = None
+    stop: str | Annotated[list[str], Meta(max_length=MAX_STOP_WORDS)] | None = None
+    seed: Annotated[int, Meta(ge=0, le=RANDOM_SEED)] | None = None
+    repeat_penalty: Annotated[float, Meta(ge=0.1, le=10.0)] | None = None
+    frequency_penalty: Penalty | None = None
+    presence_penalty: Penalty | None = None
+
+
+class AskedOptions(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
+    """All that a caller may ask of a generation; None leaves the default."""
+
+    thinking: bool | None = None
+    response_format: Json | None = None
+    tools: list[Json] | None = None
+    tool_choice: Choice | None = None
+    parallel_tool_calls: bool | None = None
+
+    def given_options(self) -> dict[str, object]:
+        """Return the options that were asked for by name, for an engine's keyword arguments."""
+        values = {name: getattr(self, name) for name in AskedOptions.__struct_fields__}
+        return {name: value for name, value in values.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
 class GenerationOptions:
-    """Sampling options; the defaults are llama.cpp's own."""
+    """AskedOptions with the defaults filled in, which are llama.cpp's own."""
 
     max_tokens: int = 0
     """0 means as many as the context has room for."""
@@ -63,8 +92,8 @@ class GenerationOptions:
     parallel_tool_calls: bool | None = None
     """Whether an answer may call several tools; ``None`` leaves it to the model."""
     owner: str = ""
-    """Whose answer it is: where the runtime can, what it read of the prompt stays computed for the next
-    of the same owner, for nobody else. Nothing is kept for nobody."""
+    """Who asks: where the runtime can, the computed prompt is reused for the same owner's next request and
+    for nobody else's. Without an owner nothing is cached."""
 
     @property
     def schema(self) -> Json | None:
@@ -83,12 +112,13 @@ class GenerationOptions:
 
     @property
     def shown_tools(self) -> tuple[Json, ...]:
-        """The tools that the model is told of."""
+        """The tools that the prompt describes."""
         return () if self.tool_choice == "none" else tuple(self.tools)
 
     @property
     def template_thinking(self) -> bool | None:
-        """The thinking switch for a template: an answer of a set form is not thought about unasked."""
+        """The thinking switch for a template; off for an answer of a set form, unless asked for."""
+        # A grammar begins with the first token, where such a model would begin to think.
         return False if self.thinking is None and self.is_constrained else self.thinking
 
     @property
@@ -117,7 +147,7 @@ class GenerationOptions:
             _check_number(name, value)
         return cls(stop=stop, thinking=thinking, owner=owner, **form, **values)
 
-    def as_parameters(self) -> dict[str, Any]:
+    def as_parameters(self) -> Json:
         return asdict(self)
 
 
@@ -145,7 +175,7 @@ class Generation:
     reused_tokens: int = 0
     """Tokens of the prompt that were computed for an earlier answer."""
     counted_tokens: int = 0
-    """Tokens by the count of a server that does not tell which ones they were."""
+    """Tokens as a server counted them, where it does not send their ids."""
 
     @property
     def completion_tokens(self) -> int:
@@ -155,33 +185,61 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of what a model says."""
+    """A part of an answer."""
 
     text: str
     is_reasoning: bool = False
-    """Thought, not answered."""
+    """Part of the reasoning, not of the answer."""
     tool_call: ToolCall | None = None
-    """A call that the runtime itself told apart from the text."""
+    """A call that the runtime itself separated from the text."""
 
 
-def _form(values: dict[str, Any]) -> dict[str, Any]:
-    """What is asked of the answer's form, taken out of the values."""
-    tools = checked_tools(values.pop("tools", ()))
+def _form(values: Json) -> Json:
+    """Take the options of the answer's form out of the values, and parse them."""
+    tools = parse_tools(values.pop("tools", ()))
     several = values.pop("parallel_tool_calls", None)
     return {
-        "response_format": checked_format(values.pop("response_format", None)),
+        "response_format": parse_format(values.pop("response_format", None)),
         "tools": tools,
-        "tool_choice": checked_choice(values.pop("tool_choice", "auto"), tools),
+        "tool_choice": parse_choice(values.pop("tool_choice", "auto"), tools),
         "parallel_tool_calls": _switch("parallel_tool_calls", several),
     }
 
 
+class NumberLimits(NamedTuple):
+    """What a numeric option may be."""
+
+    is_whole: bool
+    low: float
+    high: float
+
+
+def _limits() -> dict[str, NumberLimits]:
+    """Return the numeric options with the limits that SamplingOptions gives them."""
+    found: dict[str, NumberLimits] = {}
+    described = inspect.type_info(SamplingOptions)
+    for field in described.fields if isinstance(described, inspect.StructType) else ():
+        kinds = field.type.types if isinstance(field.type, inspect.UnionType) else ()
+        for kind in kinds:
+            # A description stands around the type that it describes.
+            inner = kind.type if isinstance(kind, inspect.Metadata) else kind
+            if not isinstance(inner, (inspect.IntType, inspect.FloatType)):
+                continue
+            if inner.ge is not None and inner.le is not None:
+                is_whole = isinstance(inner, inspect.IntType)
+                found[field.name] = NumberLimits(is_whole, inner.ge, inner.le)
+    return found
+
+
+_LIMITS = _limits()
+
+
 def _check_number(name: str, value: object) -> None:
-    low, high = RANGES[name]
-    kinds = (int,) if name in WHOLE else (int, float)
+    is_whole, low, high = _LIMITS[name]
+    kinds = (int,) if is_whole else (int, float)
     fits = isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
     if not fits:
-        kind = "a whole number" if name in WHOLE else "a number"
+        kind = "a whole number" if is_whole else "a number"
         raise InvalidRequestError(f"{name} must be {kind} from {low} to {high}, not {value!r}.")
 
 
@@ -189,6 +247,22 @@ def _switch(name: str, given: object) -> bool | None:
     if given is None or isinstance(given, bool):
         return given
     raise InvalidRequestError(f"{name} must be true or false, not {given!r}.")
+
+
+def require_answer_room(prompt: int, context: int, wanted: int) -> int:
+    """Return how many tokens an answer may have beside a prompt of so many; ``wanted`` is 0 for all.
+
+    Raises InvalidRequestError for an empty prompt, and for one that fills the context.
+    """
+    if not prompt:
+        raise InvalidRequestError("The prompt is empty; write something to be answered.")
+    room = context - prompt
+    if room <= 0:
+        raise InvalidRequestError(
+            f"The prompt has {prompt} tokens and the context holds {context}; "
+            "shorten the prompt or use an engine with a longer context."
+        )
+    return min(wanted, room) if wanted else room
 
 
 def _owner(given: object) -> str:
@@ -201,8 +275,8 @@ def _stop_words(given: object) -> tuple[str, ...]:
     words = (given,) if isinstance(given, str) else given
     if (
         isinstance(words, (list, tuple))
-        and len(words) <= LARGEST_STOP_LIST
+        and len(words) <= MAX_STOP_WORDS
         and all(isinstance(word, str) for word in words)
     ):
         return tuple(words)
-    raise InvalidRequestError(f"stop must be a text or at most {LARGEST_STOP_LIST} texts.")
+    raise InvalidRequestError(f"stop must be a text or at most {MAX_STOP_WORDS} texts.")

@@ -1,10 +1,11 @@
-"""Takes a model's reasoning apart from its answer while both are still coming."""
+"""Separates a model's reasoning from its answer while both are streaming."""
 
 from __future__ import annotations
 
 import enum
 
 from engines.runtimes.text.generation import Piece
+from engines.runtimes.text.marks import split_undecided
 
 
 class _Place(enum.Enum):
@@ -31,11 +32,11 @@ class ReasoningSplitter:
         self._at_start = bool(self._open)
 
     def add(self, text: str) -> list[Piece]:
-        """What may be shown now."""
+        """Return what may be shown now."""
         return self._take(text, last=False)
 
     def finish(self) -> list[Piece]:
-        """What was held back, when no more comes."""
+        """Return what was held back, at the end of the answer."""
         return self._take("", last=True)
 
     def _take(self, text: str, *, last: bool) -> list[Piece]:
@@ -65,18 +66,12 @@ class ReasoningSplitter:
             shown = self._piece(before.rstrip(), is_reasoning=True)
             self._at_start = True
             return shown
-        keep = 0 if last else self._undecided()
-        size = len(self._held) - keep
-        text, self._held = self._held[:size], self._held[size:]
+        text, self._held = (
+            (self._held, "")
+            if last
+            else split_undecided(self._held, [self._close], with_space=True)
+        )
         return self._piece(text, is_reasoning=True)
-
-    def _undecided(self) -> int:
-        """Length of the end that may belong to the closing mark: white space and a part of it."""
-        text = self._held
-        for size in range(min(len(self._close) - 1, len(text)), 0, -1):
-            if self._close.startswith(text[-size:]):
-                return len(text) - len(text[:-size].rstrip())
-        return len(text) - len(text.rstrip())
 
     def _piece(self, text: str, *, is_reasoning: bool) -> list[Piece]:
         if self._at_start:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 from collections.abc import Sequence
 
+from engines.runtimes.text.marks import split_undecided
+
 
 class TextStream:
     """Joins pieces of UTF-8 and ends at the first stop word.
@@ -19,32 +21,21 @@ class TextStream:
         self.stopped = False
 
     def add(self, piece: bytes) -> str:
-        """Text that may be shown now; sets ``stopped`` when a stop word is complete."""
+        """Return the text that may be shown now; sets ``stopped`` when a stop word is complete."""
         return self._release(self._decoder.decode(piece), last=False)
 
     def finish(self) -> str:
-        """What was held back, when no more pieces come."""
+        """Return what was held back, at the end of the answer."""
         return self._release(self._decoder.decode(b"", final=True), last=True)
 
     def _release(self, text: str, *, last: bool) -> str:
         if self.stopped:
             return ""
         self._held += text
+        # The first in the text, not in the list: what stands before it is the answer.
         found = [at for at in map(self._held.find, self._stop) if at >= 0]
         if found:
             self.stopped = True
             return self._held[: min(found)]
-        keep = 0 if last else self._undecided()
-        shown, self._held = (
-            self._held[: len(self._held) - keep],
-            self._held[len(self._held) - keep :],
-        )
+        shown, self._held = (self._held, "") if last else split_undecided(self._held, self._stop)
         return shown
-
-    def _undecided(self) -> int:
-        """Length of the longest end that a stop word begins with."""
-        longest = max(map(len, self._stop), default=1) - 1
-        for size in range(min(longest, len(self._held)), 0, -1):
-            if any(word.startswith(self._held[-size:]) for word in self._stop):
-                return size
-        return 0

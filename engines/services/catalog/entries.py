@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from engines.exceptions import NotFoundError
 from engines.models import CatalogModel
@@ -16,6 +16,14 @@ def catalog_visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Catal
     groups = user.groups.all() if isinstance(user, User) else []
     allowed = Q(allowed_groups__isnull=True) | Q(allowed_groups__in=groups)
     return CatalogModel.objects.filter(allowed, published=True).distinct()
+
+
+def catalog_visible_to_each(person: OuterRef) -> QuerySet[CatalogModel]:
+    """Return the same for a subquery about many people, of whom ``person`` is the key."""
+    staff = User.objects.filter(pk=person, is_superuser=True)
+    reserved = CatalogModel.allowed_groups.through.objects.filter(catalogmodel=OuterRef("pk"))
+    allowed = ~Exists(reserved) | Exists(reserved.filter(group__user=OuterRef(person)))
+    return CatalogModel.objects.filter(Exists(staff) | Q(allowed, published=True))
 
 
 def is_offered(user: User, model: CatalogModel) -> bool:
@@ -32,7 +40,7 @@ def require_offered(user: User, model: CatalogModel) -> None:
         )
 
 
-def model_get(model_id: str) -> CatalogModel:
+def get_model(model_id: str) -> CatalogModel:
     """Return one catalog entry; NotFoundError names the id and where to look."""
     model = CatalogModel.objects.filter(model_id=model_id).first()
     if model is None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from django.contrib.auth.models import User
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 
 from engines.models import CatalogModel, EngineDefault, EngineFallback, KnowledgeBase
+from engines.services.engine_choice import people_using
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,22 +47,11 @@ def count_usage(entry: CatalogModel) -> EntryUsage:
     engines = CatalogModel.objects.filter(Q(pk=entry.pk) | Q(embedding_model=entry))
     searched = KnowledgeBase.objects.filter(live_index__fingerprint__revision__model=entry)
     return EntryUsage(
-        people=_people_of(engines).count(),
+        people=people_using(engines).count(),
         defaults=EngineDefault.objects.filter(engine__in=engines).count(),
         fallbacks=EngineFallback.objects.filter(answers=entry).count(),
         bases=searched.count(),
     )
-
-
-def _people_of(engines: QuerySet[CatalogModel]) -> QuerySet[User]:
-    """Own choice before a group's default before the organisation's, as answers are given."""
-    chose_none = Q(engine_preference__isnull=True) | Q(engine_preference__engine__isnull=True)
-    with_default = User.objects.filter(groups__engine_default__isnull=False)
-    by_group = chose_none & Q(groups__engine_default__engine__in=engines)
-    found = Q(engine_preference__engine__in=engines) | by_group
-    if EngineDefault.objects.filter(group__isnull=True, engine__in=engines).exists():
-        found |= chose_none & ~Q(pk__in=with_default.values("pk"))
-    return User.objects.filter(found, is_active=True).distinct()
 
 
 def _counted(number: int, one: str, many: str) -> str:

@@ -14,6 +14,7 @@ from engines.models import Chunk, VectorIndex
 from engines.services.knowledge.embeddings import DocumentEmbedder, RangeCounts, embed_range
 from engines.services.knowledge.index_files import IndexFiles
 from engines.services.knowledge.indexes import (
+    LATEST,
     build_file,
     index_again,
     missing_chunks,
@@ -50,7 +51,9 @@ def keep_up(
     """
     index = index_again(index_id)
     target = index.base.write_seq
-    counts = _embed_missing(index, target, embedder, checkpoint)
+    counts = embed_missing(
+        index, embedder, checkpoint, after_seq=index.covered_seq, up_to_seq=target
+    )
     # Looked at before the hint says again that all is well: the hint is how damage was reported.
     rebuild = should_compact(index) or (
         index.covered_seq == 0 and not _has_sound_file(index, store)
@@ -62,14 +65,20 @@ def keep_up(
     return _sentence(index, counts, rebuilt=rebuild)
 
 
-def _embed_missing(
+def embed_missing(
     index: VectorIndex,
-    target: int,
     embedder: DocumentEmbedder,
     checkpoint: Callable[[int], None],
+    *,
+    after_seq: int,
+    up_to_seq: int = LATEST,
 ) -> RangeCounts:
+    """Embed the live chunks of an index's base that lack their vector, of a part of its history.
+
+    ``checkpoint`` gets the number of texts done and may raise to stop; nothing done is lost.
+    """
     embedded = failed = 0
-    for chunks in _missing_pages(index, target):
+    for chunks in _missing_pages(index, after_seq, up_to_seq):
         ids = [chunk.pk for chunk in chunks]
         counts = embed_range(
             index.base_id,
@@ -83,9 +92,8 @@ def _embed_missing(
     return RangeCounts(embedded, failed, already=0)
 
 
-def _missing_pages(index: VectorIndex, target: int) -> Iterator[list[Chunk]]:
-    after = index.covered_seq
-    while chunks := missing_chunks(index, after_seq=after, limit=PAGE, up_to_seq=target):
+def _missing_pages(index: VectorIndex, after: int, up_to_seq: int) -> Iterator[list[Chunk]]:
+    while chunks := missing_chunks(index, after_seq=after, limit=PAGE, up_to_seq=up_to_seq):
         yield chunks
         after = chunks[0].created_seq - 1
 

@@ -3,50 +3,53 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any, Self
 
 from django.db.models import QuerySet
+from msgspec import Meta, Struct
 
+from engines.db.keys import MAX_ROW_ID
 from engines.exceptions import InvalidRequestError
 from engines.models import Document, KnowledgeBase
+from engines.parsing import convert_or_refuse
 
-MOST_BASES = 100
-MOST_DOCUMENTS = 1000
-LARGEST_ID = 2**63 - 1
-LISTS = {"bases": MOST_BASES, "documents": MOST_DOCUMENTS}
+MAX_BASES = 100
+MAX_DOCUMENTS = 1000
 TIMES = ("updated_after", "updated_before")
 
+RowId = Annotated[int, Meta(ge=1, le=MAX_ROW_ID)]
+Moment = Annotated[datetime, Meta(tz=True)]
 
-@dataclass(frozen=True, slots=True)
-class SearchFilter:
+
+class SearchFilter(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """Where to search; ``None`` narrows nothing."""
 
-    bases: tuple[int, ...] | None = None
-    documents: tuple[int, ...] | None = None
-    updated_after: datetime | None = None
+    bases: Annotated[list[RowId], Meta(min_length=1, max_length=MAX_BASES)] | None = None
+    documents: Annotated[list[RowId], Meta(min_length=1, max_length=MAX_DOCUMENTS)] | None = None
+    updated_after: Moment | None = None
     """Documents last written at this moment or later."""
-    updated_before: datetime | None = None
+    updated_before: Moment | None = None
     """Documents last written before this moment."""
-    min_score: float | None = None
+    min_score: Annotated[float, Meta(ge=-1, le=1)] | None = None
     """The smallest cosine of a passage and the question."""
 
     @classmethod
-    def parse(cls, given: object) -> SearchFilter:
+    def parse(cls, given: object) -> Self:
         """Return a filter from JSON; InvalidRequestError names the field at fault."""
-        known = [field.name for field in fields(cls)]
+        known = cls.__struct_fields__
         if not isinstance(given, Mapping) or set(given) - set(known):
             raise InvalidRequestError(f"A filter may hold {', '.join(known)}.")
-        values = {name: value for name, value in given.items() if value is not None}
-        return cls(**{name: _CHECKS[name](name, value) for name, value in values.items()})
+        return convert_or_refuse(with_moments(given), cls)
 
     @property
     def narrows_documents(self) -> bool:
         """Whether some documents of a base may be left out."""
         return bool(self.documents or self.updated_after or self.updated_before)
 
-    def refuse_strange(self, readable: QuerySet[KnowledgeBase]) -> None:
+    def require_readable(self, readable: QuerySet[KnowledgeBase]) -> None:
         """Raise InvalidRequestError for what is not the person's to read, whether or not it exists."""
         bases = readable.filter(pk__in=self.bases or ())
         _refuse_missing("base", self.bases, bases)
@@ -54,7 +57,7 @@ class SearchFilter:
         _refuse_missing("document", self.documents, documents)
 
 
-def _refuse_missing(what: str, wanted: tuple[int, ...] | None, rows: QuerySet[Any]) -> None:
+def _refuse_missing(what: str, wanted: list[int] | None, rows: QuerySet[Any]) -> None:
     missing = set(wanted) - set(rows.values_list("pk", flat=True)) if wanted else None
     if missing:
         raise InvalidRequestError(
@@ -62,19 +65,15 @@ def _refuse_missing(what: str, wanted: tuple[int, ...] | None, rows: QuerySet[An
         )
 
 
-def _ids(name: str, value: object) -> tuple[int, ...]:
-    most = LISTS[name]
-    ids = value if isinstance(value, (list, tuple)) else []
-    if not 0 < len(ids) <= most or not all(_is_id(item) for item in ids):
-        raise InvalidRequestError(f"{name} must be a list of 1 to {most} whole numbers from 1.")
-    return tuple(dict.fromkeys(ids))
+def with_moments(given: Mapping[str, object]) -> dict[str, object]:
+    """Return a filter's JSON with its moments read; InvalidRequestError for what is none."""
+    return {**given, **{name: _moment(name, given[name]) for name in TIMES if name in given}}
 
 
-def _is_id(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= LARGEST_ID
-
-
-def _moment(name: str, value: object) -> datetime:
+def _moment(name: str, value: object) -> datetime | None:
+    """Return a moment in any form of ISO 8601 that tells its time zone."""
+    if value is None:
+        return None
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -86,16 +85,4 @@ def _moment(name: str, value: object) -> datetime:
     return moment
 
 
-def _cosine(name: str, value: object) -> float:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not -1 <= value <= 1:  # type: ignore[operator]
-        raise InvalidRequestError(f"{name} must be a number from -1 to 1.")
-    return float(value)  # type: ignore[arg-type]
-
-
-_CHECKS: dict[str, Any] = {
-    **dict.fromkeys(LISTS, _ids),
-    **dict.fromkeys(TIMES, _moment),
-    "min_score": _cosine,
-}
 EVERYTHING = SearchFilter()

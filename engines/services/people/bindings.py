@@ -10,33 +10,20 @@ from functools import lru_cache
 from engines.db.cursors import prepared_cursor
 from engines.exceptions import NotFoundError
 from engines.models import CatalogModel, ModelCopy, ModelRevision, VectorIndex
+from engines.services.engine_choice import CHOICE_SQL
 from engines.services.people.preferences import Prompts
 
 KEPT = 256
 """Rows of engines, revisions and copies that a process keeps, with the version each had."""
 
 _BINDING = """
-WITH my_groups AS (
-    SELECT group_id FROM auth_user_groups WHERE user_id = %(user)s
-), fallback AS (
-    SELECT d.engine_id FROM engines_enginedefault d LEFT JOIN auth_group g ON g.id = d.group_id
-    WHERE d.group_id IS NULL OR d.group_id IN (SELECT group_id FROM my_groups)
-    ORDER BY g.name NULLS LAST LIMIT 1
-), active AS (
-    SELECT m.id AS engine_id, coalesce(p.revision_id, m.current_revision_id) AS revision_id,
-           coalesce(nullif(p.prompt_family, ''), m.model_family, '') AS family
-    FROM auth_user who
-    LEFT JOIN engines_enginepreference p ON p.user_id = who.id
-    LEFT JOIN engines_catalogmodel m
-        ON m.id = coalesce(p.engine_id, (SELECT engine_id FROM fallback))
-    WHERE who.id = %(user)s AND who.is_active
-)
-SELECT active.engine_id, active.revision_id,
-       (SELECT concat(m.xmin, m.ctid) FROM engines_catalogmodel m WHERE m.id = active.engine_id),
+WITH {choice}
+SELECT chosen.engine_id, chosen.revision_id,
+       (SELECT concat(m.xmin, m.ctid) FROM engines_catalogmodel m WHERE m.id = chosen.engine_id),
        (SELECT concat(r.xmin, r.ctid) FROM engines_modelrevision r
-        WHERE r.id = active.revision_id),
+        WHERE r.id = chosen.revision_id),
        copy.id, concat(copy.xmin, copy.ctid),
-       active.family,
+       chosen.family,
        coalesce(u.system_prompt, t.system_prompt, ''),
        coalesce(u.reasoning_prompt, t.reasoning_prompt, ''),
        coalesce(u.chat_format, t.chat_format, ''),
@@ -45,14 +32,14 @@ SELECT active.engine_id, active.revision_id,
         WHERE b.live_index_id IS NOT NULL AND (b.owner_id = %(user)s
               OR b.group_id IN (SELECT group_id FROM my_groups))),
        ARRAY(SELECT a.id FROM engines_loraadapter a
-             WHERE a.user_id = %(user)s AND a.base_revision_id = active.revision_id
+             WHERE a.user_id = %(user)s AND a.base_revision_id = chosen.revision_id
                    AND a.status = 'active')
-FROM active
-LEFT JOIN engines_modelcopy copy ON copy.revision_id = active.revision_id
+FROM chosen
+LEFT JOIN engines_modelcopy copy ON copy.revision_id = chosen.revision_id
     AND copy.host_id = (SELECT id FROM engines_host WHERE name = %(host)s)
-LEFT JOIN engines_prompttemplate t ON t.family = active.family
-LEFT JOIN engines_userprompts u ON u.family = active.family AND u.user_id = %(user)s
-"""
+LEFT JOIN engines_prompttemplate t ON t.family = chosen.family
+LEFT JOIN engines_userprompts u ON u.family = chosen.family AND u.user_id = %(user)s
+""".replace("{choice}", CHOICE_SQL)
 
 
 @dataclass(frozen=True, slots=True)

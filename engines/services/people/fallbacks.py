@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from django.contrib.auth.models import User
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.exceptions import InvalidRequestError
@@ -15,7 +18,8 @@ from engines.models import (
     ModelRole,
     PreferenceSnapshot,
 )
-from engines.services.catalog.entries import catalog_visible_to
+from engines.services.catalog.entries import catalog_visible_to, catalog_visible_to_each
+from engines.services.engine_choice import with_engine_choice
 
 ANY = "any"
 """How a command names the rule for each engine."""
@@ -25,7 +29,7 @@ QUIET_SECONDS = 600.0
 """An incident is over when nobody needed the other engine for so long."""
 
 
-def fallback_set(engine: CatalogModel | None, answers: CatalogModel | None) -> EngineFallback:
+def set_fallback(engine: CatalogModel | None, answers: CatalogModel | None) -> EngineFallback:
     """Name what answers for an engine (None: for any); None means each person's previous engine.
 
     InvalidRequestError for an engine that does not chat, or for the same one twice.
@@ -55,7 +59,29 @@ def fallbacks_for(user: User, engine: CatalogModel) -> list[ModelRevision]:
     return found
 
 
-def incident_note(revision_id: int, answered_by_id: int, reason: str) -> None:
+def people_falling_back_to(revisions: Collection[int]) -> QuerySet[User]:
+    """Return the active people whose previous engine may answer them, when that is one of these (keys).
+
+    The reverse of ``fallbacks_for`` for rules that name nothing; what a rule names is in its row.
+    """
+    people = with_engine_choice(User.objects.filter(is_active=True))
+    chosen = OuterRef("chosen_engine")
+    rules = EngineFallback.objects.filter(Q(engine=None) | Q(engine=chosen), answers=None)
+    before = PreferenceSnapshot.objects.filter(user=OuterRef("pk"), engine__isnull=False)
+    last = before.exclude(engine=chosen).order_by("-version")
+    previous = last.values_list(Coalesce("revision", "engine__current_revision"))[:1]
+    offered = catalog_visible_to_each(OuterRef("pk")).exclude(pk=chosen)
+    return (
+        people.filter(Exists(rules), chosen_revision__isnull=False)
+        .annotate(previous_revision=Subquery(previous))
+        .filter(
+            Exists(offered.filter(role=ModelRole.CHAT, revisions=OuterRef("previous_revision"))),
+            previous_revision__in=revisions,
+        )
+    )
+
+
+def note_incident(revision_id: int, answered_by_id: int, reason: str) -> None:
     """Record that one engine answers for another: one row for all requests until it is over."""
     same = FallbackIncident.objects.filter(
         revision=revision_id, answered_by=answered_by_id, ended_at__isnull=True
@@ -72,7 +98,7 @@ def incident_note(revision_id: int, answered_by_id: int, reason: str) -> None:
     FallbackIncident.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def incidents_end() -> int:
+def end_incidents() -> int:
     """End the incidents that nobody met for a while; returns how many."""
     quiet = FallbackIncident.objects.filter(
         ended_at__isnull=True, last_at__lt=seconds_from_now(-QUIET_SECONDS)

@@ -20,9 +20,9 @@ class LimitReachedError(ConflictError):
 
 def require_room(kind: Kind, kept: QuerySet[Any]) -> None:
     """Raise LimitReachedError when one more would be too many."""
-    most: int = settings.SAM_MOST[kind]
+    most: int = settings.SAM_MAX[kind]
     if most and kept.count() >= most:
         raise LimitReachedError(
             f"There are {most} {kind} already, as many as are allowed; delete some, or ask an "
-            f"administrator for more (SAM_MOST_{kind.upper()})."
+            f"administrator for more (SAM_MAX_{kind.upper()})."
         )

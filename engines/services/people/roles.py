@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from collections.abc import Iterable
+
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Group, User
+from django.db import transaction
+
+from engines.exceptions import InvalidRequestError
 
 CURATOR = "curator"
 OPERATOR = "operator"
@@ -22,6 +27,21 @@ def roles_of(user: AnyUser) -> frozenset[str]:
         known = ROLES if user.is_superuser or ADMINISTRATOR in named else named
         user._sam_roles = known  # type: ignore[attr-defined]
     return known
+
+
+def set_roles(user: User, roles: Iterable[str]) -> None:
+    """Give a person exactly these roles and leave their other groups; InvalidRequestError for a name
+    that is no role.
+    """
+    wanted = set(roles)
+    unknown = sorted(wanted - ROLES)
+    if unknown:
+        raise InvalidRequestError(
+            f"{unknown[0]!r} is no role; the roles are {', '.join(sorted(ROLES))}."
+        )
+    with transaction.atomic():
+        user.groups.remove(*user.groups.filter(name__in=ROLES - wanted))
+        user.groups.add(*(Group.objects.get_or_create(name=role)[0] for role in sorted(wanted)))
 
 
 def is_curator(user: AnyUser) -> bool:

@@ -12,8 +12,9 @@ from engines.exceptions import InvalidRequestError, NotFoundError
 from engines.models import LoraAdapter
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.catalog.resolving import pinned_revision
+from engines.services.engine_choice import effective_engine
 from engines.services.people.adapters import Retraining, retraining_of
-from engines.services.people.preferences import effective_engine, preference_choose, preference_of
+from engines.services.people.preferences import choose_preference, preference_of
 
 
 @dataclass(slots=True)
@@ -50,7 +51,7 @@ class ConfigManager:
         engine = catalog_visible_to(self._user).filter(model_id=wanted).first()
         if engine is None:
             raise NotFoundError(f"No engine {wanted!r} is offered to {self._user.username}.")
-        preference_choose(
+        choose_preference(
             self._user,
             engine,
             pinned_revision(engine),

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import F, Q, QuerySet
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
-from engines.db.prepared import Composed, Given
+from engines.db.prepared import Parameter, PreparedQuery
 from engines.exceptions import ConflictError, InvalidRequestError
 from engines.models import ApiToken, TokenScope
 
@@ -36,7 +36,7 @@ class NewToken:
     token: ApiToken
 
 
-def token_create(
+def create_token(
     user: User, name: str, *, scope: TokenScope = TokenScope.ALL, days: int = 0
 ) -> NewToken:
     """Make a token for a person; 0 days means that it does not expire.
@@ -56,7 +56,7 @@ def token_create(
         token = ApiToken.objects.create(
             user=user,
             name=name,
-            sha256=token_digest(key),
+            sha256=hash_token(key),
             scope=scope,
             expires_at=seconds_from_now(timedelta(days=days).total_seconds()) if days else None,
         )
@@ -75,12 +75,12 @@ def _make_room(user: User, name: str) -> None:
         )
 
 
-def token_digest(key: str) -> bytes:
+def hash_token(key: str) -> bytes:
     """Return what is kept of a token."""
     return hashlib.sha256(key.encode("utf-8", "surrogatepass")).digest()
 
 
-def with_token(digest: bytes | Given) -> QuerySet[User]:
+def with_token(digest: bytes | Parameter) -> QuerySet[User]:
     """Return the active person whose living token has a digest, with what is known of the token."""
     living = Q(api_tokens__expires_at__isnull=True) | Q(api_tokens__expires_at__gt=ClockTimestamp())
     return User.objects.filter(living, api_tokens__sha256=digest, is_active=True).annotate(
@@ -91,14 +91,14 @@ def with_token(digest: bytes | Given) -> QuerySet[User]:
     )
 
 
-@Composed
-def _owner(digest: Given) -> QuerySet[User]:
+@PreparedQuery
+def _owner(digest: Parameter) -> QuerySet[User]:
     return with_token(digest)
 
 
-def owner_of(key: str) -> User | None:
+def find_owner(key: str) -> User | None:
     """Return the person a token stands for, with ``token_scope``; None when it opens nothing."""
-    user = _owner.first(token_digest(key))
+    user = _owner.first(hash_token(key))
     if user is not None:
         note_use(user)
     return user
@@ -111,12 +111,12 @@ def note_use(user: User) -> None:
         ApiToken.objects.filter(pk=known.token_id).update(last_used_at=ClockTimestamp())
 
 
-def tokens_end(user: User) -> int:
+def end_tokens(user: User) -> int:
     """End all tokens of a person; returns how many."""
     return ApiToken.objects.filter(user=user).delete()[0]
 
 
-def tokens_end_dead() -> int:
+def end_dead_tokens() -> int:
     """Remove tokens that expired or whose person was deactivated; returns how many."""
     dead = Q(expires_at__lt=ClockTimestamp()) | Q(user__is_active=False)
     return ApiToken.objects.filter(dead).delete()[0]
@@ -137,4 +137,4 @@ class EndTokensWithPassword:
     def password_changed(self, password: str, user: User | None = None) -> None:
         """End the person's tokens."""
         if user is not None and user.pk:
-            tokens_end(user)
+            end_tokens(user)

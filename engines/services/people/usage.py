@@ -13,11 +13,11 @@ from django.db import connection, transaction
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
-from engines.db.prepared import Given
+from engines.db.prepared import Parameter
 from engines.exceptions import InvalidRequestError, SamError
 from engines.models import TokenQuota, TokenReservation, TokenUsage
 
-LARGEST_QUOTA = 2**63 - 1
+MAX_QUOTA = 2**63 - 1
 RESERVED_SECONDS = 900.0
 """How long an answer may take before what it took is free again for others."""
 UNCOUNTED_SECONDS = 15.0
@@ -26,7 +26,7 @@ UNDER_WAY_SECONDS = 5
 CHARACTERS_PER_TOKEN = 2
 DEFAULT_ANSWER_TOKENS = 1024
 """What is set aside for an answer without a limit."""
-MOST_DAYS = 3660
+MAX_DAYS = 3660
 
 # One statement, so that concurrent answers add up; nothing for a person erased meanwhile.
 _ADD = """
@@ -49,8 +49,8 @@ class QuotaExceededError(SamError):
         self.seconds = seconds
 
 
-def with_quota(people: QuerySet[User], day: date | Given) -> QuerySet[User]:
-    """Add to people what ``quota_check`` looks at: the day's tokens and how many are allowed.
+def with_quota(people: QuerySet[User], day: date | Parameter) -> QuerySet[User]:
+    """Add to people what ``check_quota`` looks at: the day's tokens and how many are allowed.
 
     That is the person's own quota, or else everybody's.
     """
@@ -68,21 +68,21 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def tokens_wanted(characters: int, max_tokens: int) -> int:
+def estimate_tokens(characters: int, max_tokens: int) -> int:
     """Return what to set aside for an answer to so much text, with ``max_tokens`` or 0."""
     return characters // CHARACTERS_PER_TOKEN + (max_tokens or DEFAULT_ANSWER_TOKENS)
 
 
-def usage_add(user_id: int, tokens_in: int, tokens_out: int) -> None:
+def add_usage(user_id: int, tokens_in: int, tokens_out: int) -> None:
     """Add one answered request to the person's day."""
     with connection.cursor() as cursor:
         cursor.execute(_ADD, [tokens_in, tokens_out, user_id])
 
 
-def quota_check(user: User) -> None:
+def check_quota(user: User) -> None:
     """Raise QuotaExceededError when today's tokens reach the person's quota, if there is one.
 
-    The person was read ``with_quota``. Answers under way are looked at by ``quota_reserve``.
+    The person was read ``with_quota``. Answers under way are looked at by ``reserve_tokens``.
     """
     known: Any = user
     used, allowed = known.tokens_used or 0, known.tokens_allowed
@@ -105,7 +105,7 @@ class Reserved:
     tokens: int
 
 
-def quota_reserve(user_id: int, wanted: int) -> Reserved | None:
+def reserve_tokens(user_id: int, wanted: int) -> Reserved | None:
     """Take up to ``wanted`` tokens of what the day still has; None for a person without a quota.
 
     Answers side by side take one after the other, so that together they cannot use more than is
@@ -115,7 +115,7 @@ def quota_reserve(user_id: int, wanted: int) -> Reserved | None:
         # Its own statement: the sums that follow must see what the one before committed.
         User.objects.select_for_update(no_key=True).get(pk=user_id)
         person: Any = with_quota(User.objects.filter(pk=user_id), today()).get()
-        quota_check(person)
+        check_quota(person)
         if person.tokens_allowed is None:
             return None
         under_way = TokenReservation.objects.filter(user=user_id)
@@ -136,7 +136,7 @@ def quota_reserve(user_id: int, wanted: int) -> Reserved | None:
     return Reserved(row.pk, row.tokens)
 
 
-def quota_settle(reserved: Reserved | None, *, is_counted: bool = True) -> None:
+def settle_reservation(reserved: Reserved | None, *, is_counted: bool = True) -> None:
     """Give back what was taken; what an answer used is counted by whoever wrote it.
 
     Not counted yet (its reader left, so its writer stops within seconds): it stays taken until then.
@@ -151,31 +151,31 @@ def quota_settle(reserved: Reserved | None, *, is_counted: bool = True) -> None:
 
 
 @contextmanager
-def quota_reserved(user_id: int, wanted: int) -> Iterator[Reserved | None]:
+def reserved_tokens(user_id: int, wanted: int) -> Iterator[Reserved | None]:
     """Hold tokens of the day for as long as the block runs; QuotaExceededError."""
-    reserved = quota_reserve(user_id, wanted)
+    reserved = reserve_tokens(user_id, wanted)
     try:
         yield reserved
     finally:
-        quota_settle(reserved)
+        settle_reservation(reserved)
 
 
 def usage_rows(days: int) -> QuerySet[TokenUsage]:
     """Return who used how much on the last days, today (UTC) included, the newest first."""
-    first = today() - timedelta(days=min(max(days, 1), MOST_DAYS) - 1)
+    first = today() - timedelta(days=min(max(days, 1), MAX_DAYS) - 1)
     return TokenUsage.objects.filter(day__gte=first).select_related("user")
 
 
-def quota_set(user: User | None, tokens_per_day: int) -> TokenQuota:
+def set_quota(user: User | None, tokens_per_day: int) -> TokenQuota:
     """Set a person's quota, or without one everybody's; InvalidRequestError below 0."""
-    if not 0 <= tokens_per_day <= LARGEST_QUOTA:
-        raise InvalidRequestError(f"A quota is a whole number from 0 to {LARGEST_QUOTA}.")
+    if not 0 <= tokens_per_day <= MAX_QUOTA:
+        raise InvalidRequestError(f"A quota is a whole number from 0 to {MAX_QUOTA}.")
     quota, _ = TokenQuota.objects.update_or_create(
         user=user, defaults={"tokens_per_day": tokens_per_day}
     )
     return quota
 
 
-def quota_remove(user: User | None) -> None:
+def remove_quota(user: User | None) -> None:
     """Take a person's quota away, or without one everybody's."""
     TokenQuota.objects.filter(user=user).delete()

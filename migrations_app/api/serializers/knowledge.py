@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 from django.contrib.auth.models import Group
 from rest_framework import serializers
 
+from engines.db.keys import MAX_ROW_ID
 from engines.models import Conversation, Document, KnowledgeBase, Message
 from engines.services.knowledge.search_filters import (
-    LARGEST_ID,
-    LISTS,
-    MOST_BASES,
-    MOST_DOCUMENTS,
-    TIMES,
+    MAX_BASES,
+    MAX_DOCUMENTS,
+    SearchFilter,
 )
 from migrations_app.api.base import ClosedSerializer
 
 MAX_TEXT_CHARS = 50_000_000
 MAX_QUERY_CHARS = 4_000
 MAX_HITS = 50
-FILTERS = (*LISTS, *TIMES, "min_score")
 MAX_MESSAGE_CHARS = 100_000
 
 
@@ -105,17 +101,17 @@ class SearchSerializer(ClosedSerializer):
     query = serializers.CharField(max_length=MAX_QUERY_CHARS)
     k = serializers.IntegerField(min_value=1, max_value=MAX_HITS, default=5)
     bases = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        child=serializers.IntegerField(min_value=1, max_value=MAX_ROW_ID),
         required=False,
         allow_empty=False,
-        max_length=MOST_BASES,
+        max_length=MAX_BASES,
         help_text="Only in these bases.",
     )
     documents = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=LARGEST_ID),
+        child=serializers.IntegerField(min_value=1, max_value=MAX_ROW_ID),
         required=False,
         allow_empty=False,
-        max_length=MOST_DOCUMENTS,
+        max_length=MAX_DOCUMENTS,
         help_text="Only in these documents.",
     )
     updated_after = serializers.DateTimeField(
@@ -128,14 +124,10 @@ class SearchSerializer(ClosedSerializer):
         min_value=-1, max_value=1, required=False, help_text="The smallest cosine."
     )
 
-    def narrowed(self) -> dict[str, object]:
-        """Return what the search is narrowed to, as JSON."""
-        given = {name: self.validated_data.get(name) for name in FILTERS}
-        return {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in given.items()
-            if value is not None
-        }
+    def narrowed(self) -> SearchFilter:
+        """Return what the search is narrowed to."""
+        names = SearchFilter.__struct_fields__
+        return SearchFilter(**{name: self.validated_data.get(name) for name in names})
 
 
 class HitSerializer(ClosedSerializer):
@@ -182,6 +174,7 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
 
 class MessageCreateSerializer(ClosedSerializer):
+    # Narrower than SamplingOptions: a person waits for the whole answer.
     content = serializers.CharField(max_length=MAX_MESSAGE_CHARS)
     max_tokens = serializers.IntegerField(min_value=1, max_value=4096, default=256)
     temperature = serializers.FloatField(min_value=0.0, max_value=2.0, default=0.7)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from rest_framework import serializers
 
-from engines.services.people.roles import AnyUser
+from engines.services.people.roles import AnyUser, is_operator
 from migrations_app.api.base import ClosedSerializer
 from migrations_app.models import Plan, PlanEvent, Step
+from migrations_app.plans.actions import legal_actions
+from migrations_app.states import PlanAction
 
 ID_LENGTH = 128
+FOR_OPERATORS = frozenset({PlanAction.RETRY, PlanAction.ABANDON, PlanAction.MOVE})
 
 
 class PlanCreateSerializer(ClosedSerializer):
@@ -76,6 +79,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
             "current_step",
             "progress_percentage",
             "error_message",
+            "warning",
             "cancel_requested_at",
             "retention_until",
             "created_at",
@@ -126,10 +130,21 @@ class EventSerializer(serializers.ModelSerializer[PlanEvent]):
         read_only_fields = fields
 
 
+class PlanMoveSerializer(ClosedSerializer):
+    host = serializers.CharField(
+        max_length=63, required=False, help_text="The host that suits best unless given."
+    )
+
+
 class PlanDetailSerializer(PlanSerializer):
     steps = StepSerializer(many=True)
     events = EventSerializer(many=True)
+    actions = serializers.SerializerMethodField(help_text="What the reader may ask of it now.")
 
     class Meta(PlanSerializer.Meta):
-        fields = [*PlanSerializer.Meta.fields, "steps", "events"]
+        fields = [*PlanSerializer.Meta.fields, "actions", "steps", "events"]
         read_only_fields = fields
+
+    def get_actions(self, plan: Plan) -> list[str]:
+        hidden = () if is_operator(self.context["request"].user) else FOR_OPERATORS
+        return [str(action) for action in legal_actions(plan) if action not in hidden]

@@ -13,12 +13,12 @@ from rest_framework.response import Response
 
 from engines.models import Conversation, Message
 from engines.services.people.conversations import (
-    conversation_create,
-    conversation_delete,
-    conversation_rename,
-    text_length,
+    count_characters,
+    create_conversation,
+    delete_conversation,
+    rename_conversation,
 )
-from engines.services.people.usage import quota_reserved, tokens_wanted
+from engines.services.people.usage import estimate_tokens, reserved_tokens
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
@@ -52,7 +52,7 @@ class ConversationViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[C
     def create(self, request: Request) -> Response:
         """Begin a conversation."""
         asked = validated(ConversationCreateSerializer(data=request.data))
-        conversation = conversation_create(self.caller, title=asked["title"])
+        conversation = create_conversation(self.caller, title=asked["title"])
         address = reverse("api:conversation-detail", kwargs={"pk": conversation.pk})
         return Response(
             ConversationSerializer(conversation).data,
@@ -65,13 +65,13 @@ class ConversationViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[C
         """Rename a conversation."""
         conversation = self.get_object()
         asked = validated(ConversationRenameSerializer(data=request.data))
-        conversation_rename(conversation, asked["title"])
+        rename_conversation(conversation, asked["title"])
         return Response(ConversationSerializer(conversation).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **lookup: Any) -> Response:
         """Delete a conversation with all its messages, for good."""
-        conversation_delete(self.get_object())
+        delete_conversation(self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -93,12 +93,12 @@ class MessageViews(mixins.ListModelMixin, Rows[Message]):
         """Say something and wait for the engine's answer; both are kept."""
         conversation = self._conversation()
         asked = validated(MessageCreateSerializer(data=request.data))
-        wanted = tokens_wanted(
-            text_length(conversation) + len(asked["content"]), asked["max_tokens"]
+        wanted = estimate_tokens(
+            count_characters(conversation) + len(asked["content"]), asked["max_tokens"]
         )
         with (
             holding(self.caller.pk, ANSWERS),
-            quota_reserved(self.caller.pk, wanted) as reserved,
+            reserved_tokens(self.caller.pk, wanted) as reserved,
         ):
             most = reserved.tokens if reserved else asked["max_tokens"]
             exchange = answer_in(

@@ -9,7 +9,6 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from engines.exceptions import NotFoundError
 from engines.fit.memory import Load
 from engines.models import CatalogModel, Host
 from engines.services.catalog.entries import catalog_visible_to
@@ -21,6 +20,7 @@ from engines.services.catalog.fit import (
     recommend_for_host,
     shape_of,
 )
+from engines.services.hosts import find_host
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.api.base import ApiView, row_or_404, validated
 from migrations_app.api.permissions import HostReader
@@ -91,7 +91,4 @@ def _host(request: Request, name: str | None) -> Host:
         return best_host()
     if not HostReader().has_permission(request, None):
         raise PermissionDenied(HostReader.message)
-    host = Host.objects.filter(name=name).first()
-    if host is None:
-        raise NotFoundError(f"There is no host {name!r}.")
-    return host
+    return find_host(name)

@@ -18,20 +18,20 @@ from rest_framework.serializers import BaseSerializer as AnySerializer
 
 from engines.models import Document, KnowledgeBase
 from engines.services.knowledge.documents import (
-    base_create,
-    base_delete,
-    document_add,
-    document_delete,
-    document_update,
+    add_document,
+    create_base,
+    delete_base,
+    delete_document,
+    update_document,
 )
 from engines.services.knowledge.search import readable_bases
+from engines.services.knowledge.search_filters import SearchFilter
 from engines.services.people.roles import AnyUser, is_curator
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictFormParser, StrictJSONParser
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
-    FILTERS,
     BaseCreateSerializer,
     BaseRenameSerializer,
     BaseSerializer,
@@ -108,7 +108,7 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
         asked = validated(BaseCreateSerializer(data=request.data))
         group = asked.get("group")
         owner = None if group else self.caller
-        base = base_create(owner=owner, group=group, name=asked["name"])
+        base = create_base(owner=owner, group=group, name=asked["name"])
         return Response(
             BaseSerializer(self.get_queryset().get(pk=base.pk)).data,
             status=status.HTTP_201_CREATED,
@@ -150,7 +150,7 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
         """Delete a base with its documents; their text is gone at once."""
         base = self.get_object()
         refuse_reader(request.user, base)
-        base_delete(base.pk)
+        delete_base(base.pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -186,7 +186,7 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         base = self._writable_base()
         with holding(self.caller.pk, UPLOADS):
             content = self._content(request)
-            document = document_add(base.pk, embed=embed_for_writer, **content)
+            document = add_document(base.pk, embed=embed_for_writer, **content)
         address = {"base_pk": base.pk, "pk": document.pk}
         return Response(
             DocumentSerializer(document).data,
@@ -212,12 +212,12 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
     def destroy(self, request: Request, **lookup: Any) -> Response:
         """Delete a document; no search returns it from now on."""
         self._writable_base()
-        document_delete(self.get_object().pk)
+        delete_document(self.get_object().pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _changed(self, document: Document, changes: DocumentText) -> Response:
         with holding(self.caller.pk, UPLOADS):
-            changed = document_update(document.pk, embed=embed_for_writer, **changes)
+            changed = update_document(document.pk, embed=embed_for_writer, **changes)
         return Response(DocumentSerializer(changed).data)
 
     def _base(self) -> KnowledgeBase:
@@ -256,7 +256,7 @@ def _from_file(upload: UploadedFile[Any], title: str | None) -> DocumentText:
 class SearchView(ApiView):
     """Search all bases that the caller may read, by meaning."""
 
-    query_parameters = frozenset({"query", "k", *FILTERS})
+    query_parameters = frozenset({"query", "k", *SearchFilter.__struct_fields__})
 
     @extend_schema(parameters=[SearchSerializer], responses=SearchAnswerSerializer)
     def get(self, request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Plans: create, preview, execute, cancel, roll back; retry and abandon for operators."""
+"""Plans: create, preview, execute, cancel, roll back; retry, abandon and move for operators."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.plans import (
     PlanCreateSerializer,
     PlanDetailSerializer,
+    PlanMoveSerializer,
     PlanSerializer,
     tells_content,
 )
@@ -142,9 +143,21 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated, OperatorOnly])
     @idempotent
     def abandon(self, request: Request, **lookup: Any) -> Response:
-        """Give a plan up before its switch; the person stays exactly as before."""
+        """Give up what is left of a plan: before its switch all of it, after it what only follows."""
         plan_id = self._asked()
         self.controller.abandon_migration(plan_id, actor=self.caller)
+        return self._plan(plan_id, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(
+        request=PlanMoveSerializer, responses={202: PlanDetailSerializer}, parameters=[LOCATION]
+    )
+    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated, OperatorOnly])
+    @idempotent
+    def move(self, request: Request, **lookup: Any) -> Response:
+        """Give what is left of a plan to another host."""
+        plan_id = str(self.get_object().pk)
+        asked = validated(PlanMoveSerializer(data=request.data))
+        self.controller.move_migration(plan_id, asked.get("host"), actor=self.caller)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
     def _asked(self) -> str:

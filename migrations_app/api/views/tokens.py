@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engines.models import ApiToken, TokenScope
-from engines.services.people.tokens import token_create
+from engines.services.people.tokens import create_token
 from migrations_app.api.base import Rows, validated
 from migrations_app.api.problems import WrongCredentials
 from migrations_app.api.schema import LOCATION
@@ -65,7 +65,7 @@ class TokenViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[ApiToken
         if not isinstance(user, User):
             raise WrongCredentials
         days = asked.get("expires_in_days", settings.SAM_TOKEN_DAYS)
-        made = token_create(user, asked["name"], scope=TokenScope(asked["scope"]), days=days)
+        made = create_token(user, asked["name"], scope=TokenScope(asked["scope"]), days=days)
         answer = {"token": made.key, **TokenSerializer(made.token).data}
         return Response(
             answer,

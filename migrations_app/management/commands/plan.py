@@ -25,7 +25,8 @@ class Command(ActionCommand):
         "cancel": "Stop a plan before its switch.",
         "roll-back": "Take a completed plan back.",
         "retry": "Try a step again that waits for an operator.",
-        "abandon": "Give up a plan that waits for an operator, before its switch.",
+        "abandon": "Give up what is left of a plan that waits for an operator or has switched.",
+        "move": "Give what is left of a plan to another host.",
         "status": "Show a plan with its steps and events.",
         "list": "Show the newest plans.",
     }
@@ -92,8 +93,8 @@ class Command(ActionCommand):
         get_migration_controller().execute_migration(plan)
         self.say("Started.")
         if wait:
-            self.follow(plan)
-            self.say("Completed.")
+            done = self.follow(plan)
+            self.say(f"Completed, with a warning: {done.warning}" if done.warning else "Completed.")
 
     def do_cancel(self, plan: str) -> None:
         get_migration_controller().cancel_migration(plan)
@@ -110,9 +111,20 @@ class Command(ActionCommand):
         step = get_migration_controller().retry_step(plan)
         self.say(f"The step {step.kind} is tried again.")
 
+    def arguments_move(self, parser: CommandParser) -> None:
+        parser.add_argument("plan")
+        parser.add_argument("--host", help="The host that suits best unless given.")
+
     def do_abandon(self, plan: str) -> None:
-        get_migration_controller().abandon_migration(plan)
-        self.say("Abandoned; nothing was changed.")
+        controller = get_migration_controller()
+        controller.abandon_migration(plan)
+        found = controller.get_migration_status(plan)
+        warning = found.warning if found else ""
+        self.say(f"Abandoned. {warning or 'Nothing was changed.'}")
+
+    def do_move(self, plan: str, host: str | None) -> None:
+        moved = get_migration_controller().move_migration(plan, host)
+        self.say(f"Moved to {moved.host}.")
 
     def do_status(self, plan: str) -> None:
         found = get_migration_controller().get_migration_status(plan)
@@ -120,6 +132,11 @@ class Command(ActionCommand):
             raise CommandError(f"There is no plan {plan}.")
         progress = f"{found.status}, {found.progress_percentage:.0f} %"
         self.say(f"{found}: {progress}. {found.error_message}")
+        if found.warning:
+            self.say(f"Warning: {found.warning}")
+        legal = get_migration_controller().legal_actions(found.pk)
+        offers = ", ".join(action.replace("_", "-") for action in legal)
+        self.say(f"What can be done: {offers or 'nothing any more'}.")
         steps = found.steps.select_related("host").order_by("position")
         self.table(
             ["step", "host", "status", "progress", "detail"],

@@ -39,10 +39,8 @@ class Command(SamCommand):
         if not asked.query.strip() or not 1 <= asked.k <= MAX_HITS:
             raise CommandError(f"Ask with some words, and for 1 to {MAX_HITS} passages.")
         found = search_for(asked.user, asked.query, asked.k)
-        for hit in found["hits"]:
-            self.say(f"{hit['score']:.4f}  {hit['title']}  (chunk {hit['chunk_id']})")
-            self.say(f"        {' '.join(hit['text'].split())[:200]}")
-        if not found["hits"]:
-            self.say(
-                "Nothing was found." if found["engine_id"] else f"Nothing was found. {NO_ENGINE}"
-            )
+        for hit in found.hits:
+            self.say(f"{hit.score:.4f}  {hit.title}  (chunk {hit.chunk_id})")
+            self.say(f"        {' '.join(hit.text.split())[:200]}")
+        if not found.hits:
+            self.say("Nothing was found." if found.engine_id else f"Nothing was found. {NO_ENGINE}")

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
 from engines.models import ApiToken, TokenScope
-from engines.services.people.tokens import token_create, tokens_end
+from engines.services.people.tokens import create_token, end_tokens
 from migrations_app.management.console import SamCommand, parse_options, person
 
 NAME = "command line"
@@ -70,6 +70,6 @@ class Command(SamCommand):
         if not 0 <= asked.days <= MAX_DAYS:
             raise CommandError(f"--days is a whole number from 0 to {MAX_DAYS}.")
         if asked.renew:
-            tokens_end(asked.user)
-        made = token_create(asked.user, asked.name, scope=TokenScope(asked.scope), days=asked.days)
+            end_tokens(asked.user)
+        made = create_token(asked.user, asked.name, scope=TokenScope(asked.scope), days=asked.days)
         self.say(made.key)

@@ -11,14 +11,15 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, connection, connections
 
-from engines.services.hosts import host_admit, host_join
+from engines.services.hosts import admit_host, join_host
 from migrations_app.management.console import SamCommand, parse_options
 from samproject.generated_secrets import generated_secret
+from samproject.management.first_steps import announce_flower, announce_web
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.processes import Child
-from samproject.supervisor.roster import FLOWER_USER, WORKERS, Site, Wishes, roster
-from samproject.supervisor.supervise import Supervisor
+from samproject.supervisor.roster import WORKERS, Site, Wishes, roster
+from samproject.supervisor.supervise import Notice, Supervisor
 
 FLOWER_HOST = "127.0.0.1"
 MIGRATION_LOCK = 0x53414D02
@@ -80,7 +81,8 @@ class Command(SamCommand):
         with services:
             for server in services.servers:
                 self.say(f"{server.name}: running (process {server.pid})")
-            supervisor.run(services.servers, self._children(asked))
+            children = self._children(asked)
+            supervisor.run(services.servers, children, _notices(asked) if children else [])
         self.say("SAM has stopped.")
 
     def _children(self, asked: UpOptions) -> list[Child]:
@@ -90,7 +92,7 @@ class Command(SamCommand):
         self._migrate()
         _admit(set(asked.workers))
         children = [Child(program) for program in roster(_site(), _wishes(asked))]
-        self._say_addresses(asked)
+        self.say("starting; the addresses follow when they answer")
         return children
 
     def _migrate(self) -> None:
@@ -109,20 +111,15 @@ class Command(SamCommand):
             connections.close_all()
         self.say("database: tables are up to date")
 
-    def _say_addresses(self, asked: UpOptions) -> None:
-        if asked.web:
-            address = f"http://{asked.host}:{asked.port}"
-            self.say(f"admin {address}/admin/   API {address}/api/docs/")
-        if asked.flower:
-            self.say(
-                f"Flower http://{FLOWER_HOST}:{asked.flower_port}/ (user {FLOWER_USER}, "
-                f"password in {settings.SAM_DATA_DIR / 'flower-password'})"
-            )
-
     def say(self, sentence: str) -> None:
         """Write one line at once: somebody waits for it."""
         super().say(sentence)
         self.stdout.flush()
+
+
+def _notices(asked: UpOptions) -> list[Notice]:
+    about = [announce_web(asked.host, asked.port)] if asked.web else []
+    return [*about, announce_flower(FLOWER_HOST, asked.flower_port)] if asked.flower else about
 
 
 def _admit(workers: set[str]) -> None:
@@ -135,9 +132,9 @@ def _admit(workers: set[str]) -> None:
     try:
         if "control" in workers:
             why = "It runs SAM's control plane."
-            host_admit(settings.SAM_HOST_NAME, who="manage.py up", why=why)
+            admit_host(settings.SAM_HOST_NAME, who="manage.py up", why=why)
         else:
-            host_join(settings.SAM_HOST_NAME, settings.SAM_JOIN_TOKEN)
+            join_host(settings.SAM_HOST_NAME, settings.SAM_JOIN_TOKEN)
     finally:
         connections.close_all()
 

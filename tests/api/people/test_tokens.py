@@ -18,9 +18,9 @@ from engines.models import ApiToken, TokenScope
 from engines.services.people.tokens import (
     MAX_OF_ONE_NAME,
     MAX_TOKENS,
-    owner_of,
-    token_create,
-    tokens_end_dead,
+    create_token,
+    end_dead_tokens,
+    find_owner,
 )
 from tests.api.roles import PASSWORD, People, problem
 
@@ -102,7 +102,7 @@ def test_a_token_expires(people: People) -> None:
     ApiToken.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
 
     problem(client_with(made["token"]).get("/api/v1/me"), 401, "authentication_failed")
-    assert tokens_end_dead() == 1
+    assert end_dead_tokens() == 1
 
 
 def test_a_new_password_ends_them(people: People) -> None:
@@ -111,7 +111,7 @@ def test_a_new_password_ends_them(people: People) -> None:
     people.alice.set_password("another long password")
     people.alice.save()
 
-    assert [owner_of(key) for key in (alice, bob)] == [None, people.bob]
+    assert [find_owner(key) for key in (alice, bob)] == [None, people.bob]
 
 
 def test_a_password_that_is_only_hashed_anew_ends_none(people: People) -> None:
@@ -122,47 +122,47 @@ def test_a_password_that_is_only_hashed_anew_ends_none(people: People) -> None:
     vars(people.alice)["_password"] = None
     people.alice.save(update_fields=["password"])
 
-    assert owner_of(key) == people.alice
+    assert find_owner(key) == people.alice
 
 
 def test_deactivation_ends_them_also_for_a_later_return(people: People) -> None:
     key = sign_in()["token"]
     User.objects.filter(pk=people.alice.pk).update(is_active=False)
-    assert owner_of(key) is None
+    assert find_owner(key) is None
 
-    assert tokens_end_dead() == 1
+    assert end_dead_tokens() == 1
     User.objects.filter(pk=people.alice.pk).update(is_active=True)
 
-    assert owner_of(key) is None
+    assert find_owner(key) is None
 
 
 def test_the_last_use_is_known_and_rarely_written(people: People) -> None:
     key = sign_in()["token"]
     assert ApiToken.objects.get().last_used_at is None
 
-    owner_of(key)
+    find_owner(key)
     first = ApiToken.objects.get().last_used_at
-    owner_of(key)
+    find_owner(key)
 
     assert first is not None
     assert ApiToken.objects.get().last_used_at == first
     ApiToken.objects.update(last_used_at=first - timedelta(hours=2))
-    owner_of(key)
+    find_owner(key)
     assert ApiToken.objects.filter(last_used_at__gt=first - timedelta(hours=1)).exists()
 
 
 def test_a_script_that_signs_in_each_time_does_not_fill_the_list(people: People) -> None:
-    keys = [token_create(people.alice, "script").key for _ in range(MAX_OF_ONE_NAME + 2)]
+    keys = [create_token(people.alice, "script").key for _ in range(MAX_OF_ONE_NAME + 2)]
 
-    assert [owner_of(key) is not None for key in keys] == [False] * 2 + [True] * MAX_OF_ONE_NAME
+    assert [find_owner(key) is not None for key in keys] == [False] * 2 + [True] * MAX_OF_ONE_NAME
 
 
 def test_a_person_has_a_bounded_number(people: People) -> None:
     for number in range(MAX_TOKENS):
-        token_create(people.alice, f"number {number}")
+        create_token(people.alice, f"number {number}")
 
     with pytest.raises(ConflictError, match="end some"):
-        token_create(people.alice, "one more")
+        create_token(people.alice, "one more")
 
     assert ApiToken.objects.count() == MAX_TOKENS
 
@@ -170,14 +170,14 @@ def test_a_person_has_a_bounded_number(people: People) -> None:
 @pytest.mark.parametrize("name", ["", "x" * 65, "a\x00b", "a\nb", "\ud800"])
 def test_a_name_that_cannot_be_shown_is_refused(people: People, name: str) -> None:
     with pytest.raises(InvalidRequestError, match="can be printed"):
-        token_create(people.alice, name)
+        create_token(people.alice, name)
 
     assert not ApiToken.objects.exists()
 
 
 @pytest.mark.parametrize("key", ["", "\x00", "\ud800", "x" * 100_000, "sam_"])
 def test_what_is_no_token_opens_nothing(db: None, key: str) -> None:
-    assert owner_of(key) is None
+    assert find_owner(key) is None
 
 
 def test_tokens_of_the_earlier_table_go_on_working(transactional_db: None) -> None:
@@ -197,7 +197,7 @@ def test_tokens_of_the_earlier_table_go_on_working(transactional_db: None) -> No
     finally:
         call_command("migrate", verbosity=0)
 
-    assert owner_of(old_key) == ada
+    assert find_owner(old_key) == ada
     token = ApiToken.objects.get()
     assert (token.scope, token.expires_at) == (TokenScope.ALL, None)
     with connection.cursor() as cursor:

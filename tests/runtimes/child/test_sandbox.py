@@ -17,6 +17,7 @@ from engines.runtimes.child.landlock import ASK_VERSION, CREATE_RULESET, SCOPES_
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.start import REPOSITORY, ChildSpec
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
+from tests.runtimes.child.crash_handler import facts
 
 HANDLER = "tests.runtimes.child.crash_handler:CrashHandler"
 LONG = 60.0
@@ -33,7 +34,7 @@ def child() -> Iterator[ChildProcess]:
 
 
 def test_a_child_has_no_core_dumps_no_new_privileges_and_few_files(child: ChildProcess) -> None:
-    limits = child.request("limits", LONG).header["limits"]
+    limits = facts(child.request("limits", LONG))["limits"]
     status = Path(f"/proc/{child.pid}/status").read_text()
 
     assert limits["core"] == [0, 0]
@@ -50,7 +51,7 @@ def test_a_child_says_which_limits_hold(child: ChildProcess) -> None:
         "files": child.sandbox["files"],
         "no_new_privileges": True,
         "memory_bytes": MEMORY,
-        "open_files": child.request("limits", LONG).header["limits"]["files"][0],
+        "open_files": facts(child.request("limits", LONG))["limits"]["files"][0],
     }
     assert child.sandbox["network"] in {"isolated", "filtered"}
     assert child.sandbox["files"] in {"read only", "open"}
@@ -63,7 +64,7 @@ def test_a_child_changes_no_file_of_this_machine(tmp_path: Path) -> None:
     (folder / "file").write_text("kept")
     child = ChildProcess(ChildSpec("boxed", HANDLER))
     child.wait_ready()
-    done = child.request("change", LONG, folder=str(folder)).header["done"]
+    done = facts(child.request("change", LONG, folder=str(folder)))["done"]
     guarded = child.sandbox["files"] == "read only"
     child.stop()
     left = sorted(path.name for path in folder.iterdir())
@@ -74,7 +75,7 @@ def test_a_child_changes_no_file_of_this_machine(tmp_path: Path) -> None:
 
 
 def test_a_child_cannot_signal_its_worker(child: ChildProcess) -> None:
-    refusal = child.request("signal", LONG, pid=os.getpid()).header["refusal"]
+    refusal = facts(child.request("signal", LONG, pid=os.getpid()))["refusal"]
 
     assert refusal == ("EPERM" if _landlock_version() >= SCOPES_SINCE else None)
 
@@ -85,7 +86,7 @@ def _landlock_version() -> int:
 
 
 def test_a_child_gets_no_socket_but_a_local_one(child: ChildProcess) -> None:
-    seen = child.request("sockets", LONG).header
+    seen = facts(child.request("sockets", LONG))
 
     assert seen["sockets"] == {
         "AF_INET": "EACCES",
@@ -133,7 +134,7 @@ def test_memory_beyond_the_limit_is_refused_and_the_child_goes_on(child: ChildPr
     with pytest.raises(EngineError, match="MemoryError"):
         child.request("reserve", LONG, bytes=MEMORY)
 
-    assert child.request("reserve", LONG, bytes=16 * MIB).header["bytes"] == 16 * MIB
+    assert facts(child.request("reserve", LONG, bytes=16 * MIB))["bytes"] == 16 * MIB
 
 
 def test_mapped_weights_do_not_count_against_the_memory(
@@ -143,7 +144,7 @@ def test_mapped_weights_do_not_count_against_the_memory(
     with weights.open("wb") as file:
         file.truncate(4 * MEMORY)
 
-    mapped = child.request("map", LONG, path=str(weights)).header
+    mapped = facts(child.request("map", LONG, path=str(weights)))
 
     assert (mapped["bytes"], mapped["last"]) == (4 * MEMORY, 0)
 
@@ -158,15 +159,15 @@ def test_a_block_that_costs_too_much_cpu_ends_the_child(child: ChildProcess) -> 
 def test_the_cpu_limit_is_lifted_after_its_block(child: ChildProcess) -> None:
     unlimited = [resource.RLIM_INFINITY, resource.RLIM_INFINITY]
 
-    assert child.request("compute", LONG, limit=1, forever=False).header["limit"] == unlimited
+    assert facts(child.request("compute", LONG, limit=1, forever=False))["limit"] == unlimited
 
 
 def test_endless_python_code_is_interrupted_and_the_child_goes_on(child: ChildProcess) -> None:
     with pytest.raises(InvalidRequestError, match=r"^This took too long\.$"):
         child.request("interrupt", LONG, seconds=0.1, forever=True)
 
-    assert child.request("interrupt", LONG, seconds=0.1, forever=False).header["end"] is True
-    assert child.request("echo", LONG, n=1).header["given"] == {"n": 1}
+    assert facts(child.request("interrupt", LONG, seconds=0.1, forever=False))["end"] is True
+    assert facts(child.request("echo", LONG, n=1))["given"] == {"n": 1}
 
 
 def test_an_engine_tells_its_limits(tiny_llama: Path) -> None:

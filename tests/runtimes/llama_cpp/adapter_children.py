@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
 from engines.runtimes.llama_cpp import lora as llama_lora
 from engines.runtimes.llama_cpp.child import LlamaHandler
+from engines.runtimes.llama_cpp.parameters import AdaptParameters
 
 
 class DiesOfAnAdapter(LlamaHandler):
-    def _adapt(self, job: Job, given: dict[str, Any]) -> Frame:
+    def _adapt(self, job: Job, given: AdaptParameters) -> Frame:
         if any(path.endswith("deadly.gguf") for _, path, _ in given["adapters"]):
             os.abort()
         return super()._adapt(job, given)
@@ -23,4 +23,4 @@ class HasLittleRoom(LlamaHandler):
 
     def __init__(self) -> None:
         super().__init__()
-        llama_lora.MOST_BYTES = 30_000
+        llama_lora.MAX_ADAPTER_BYTES = 30_000

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+from jsonschema import Draft202012Validator
 
 from deploy.demo.models.tiny_models import LLAMA_TEMPLATE
 from engines.exceptions import InvalidRequestError

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copyfile
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -17,15 +16,19 @@ from deploy.demo.proofs.judge import direct_answers
 from engines.exceptions import AdapterMismatchError
 from engines.files.artifacts import ArtifactStore
 from engines.models import CatalogModel, LoraAdapter, ModelRevision
-from engines.services.catalog.copies import copy_downloaded, copy_of
-from engines.services.people.adapters import adapter_add
+from engines.runtimes.base import ChatMessage
+from engines.services.answers.messages import AnswerRequest
+from engines.services.catalog.copies import copy_of, mark_downloaded
+from engines.services.people.adapters import adapters_for, store_adapter
 from tests.worker.plans import make_host
 from worker.host.engine_pool import engine_pool
-from worker.live.answer import adapters_of, chat_engine, generate
+from worker.live.answer import answer_resources
+from worker.live.handlers import generate
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-MESSAGES = [{"role": "user", "content": "Which page should I read first?"}]
+QUESTION = "Which page should I read first?"
+MESSAGES: list[ChatMessage] = [{"role": "user", "content": QUESTION}]
 TOKENS = 12
 
 
@@ -40,7 +43,7 @@ def revision(tiny_llama: Path, tmp_path: Path) -> Iterator[ModelRevision]:
     revision = ModelRevision.objects.create(
         model=entry, commit="a" * 40, sha256=digest, file_size=path.stat().st_size
     )
-    copy_downloaded(copy_of(revision, make_host()), path, digest)
+    mark_downloaded(copy_of(revision, make_host()), path, digest)
     yield revision
     engine_pool().unload(str(path))
 
@@ -49,19 +52,19 @@ def person_with(revision: ModelRevision, name: str, adapter: Path | None) -> Use
     user = User.objects.create_user(name)
     if adapter is not None:
         store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
-        adapter_add(user, f"{name} style", revision, adapter, store)
+        store_adapter(user, f"{name} style", revision, adapter, store)
     return user
 
 
 def answer(user: User, revision: ModelRevision) -> str:
-    payload: dict[str, Any] = {
-        "user_id": user.pk,
-        "revision_id": revision.pk,
-        "messages": MESSAGES,
-        "max_tokens": TOKENS,
-        "temperature": 0.0,
-    }
-    return str(generate(payload)["text"])
+    request = AnswerRequest(
+        user_id=user.pk,
+        revision_id=revision.pk,
+        messages=MESSAGES,
+        max_tokens=TOKENS,
+        temperature=0.0,
+    )
+    return generate(request).text
 
 
 @pytest.mark.slow
@@ -78,7 +81,10 @@ def test_two_people_with_two_adapters_share_one_loaded_engine(
     heard = [answer(person, revision) for person in (*people, *people)]
 
     expected = [
-        direct_answers(tiny_llama, [MESSAGES], TOKENS, adapter=lora)[0]["text"] for lora in choices
+        direct_answers(tiny_llama, [[{"role": "user", "content": QUESTION}]], TOKENS, adapter=lora)[
+            0
+        ]["text"]
+        for lora in choices
     ]
     assert heard == expected * 2
     assert len(set(expected)) == 3
@@ -90,14 +96,15 @@ def test_an_adapter_whose_base_file_was_replaced_is_not_loaded(
     revision: ModelRevision, tiny_lora: Path
 ) -> None:
     ada, eve = person_with(revision, "ada", tiny_lora), person_with(revision, "eve", None)
-    adapters = adapters_of(ada.pk, revision.pk)
+    resources = answer_resources()
+    adapters = resources.adapter_specs(adapters_for(ada.pk, revision.pk))
     assert adapters[0].sha256 == LoraAdapter.objects.get().sha256
     plain = answer(eve, revision)
     revision.sha256 = "f" * 64
 
     with (
         pytest.raises(AdapterMismatchError, match="was made for the model file"),
-        chat_engine(revision, adapters),
+        resources.lend_chat_engine(revision, adapters),
     ):
         pass
 

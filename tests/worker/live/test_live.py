@@ -21,15 +21,29 @@ from engines.exceptions import (
     TextNotEmbeddableError,
 )
 from engines.models import CatalogModel, EnginePreference, Host, ModelRevision, PromptTemplate
-from engines.runtimes.base import ChatMessage
+from engines.runtimes.base import ChatMessage, EmbeddingBatch
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.services.catalog.copies import copy_downloaded, copy_of, engine_spec
+from engines.services.answers.messages import AnswerRequest
+from engines.services.catalog.copies import copy_of, engine_spec, mark_downloaded
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import RemoteEmbedder
 from migrations_app.serving.hosts import hosts_for
-from migrations_app.serving.load import engines_key, hold, running_on, tell_engines
-from migrations_app.serving.redis_keys import reply_key, request_key, taken_key
-from migrations_app.serving.wire import error_of, pack_vectors, unpack_batch
+from migrations_app.serving.load import hold, running_on, tell_engines
+from migrations_app.serving.protocol import (
+    EMBED,
+    GENERATE,
+    INFO,
+    UNLOAD,
+    WARM,
+    EmbedReply,
+    EmbedRequest,
+    InfoRequest,
+    UnloadRequest,
+    WarmRequest,
+    error_of,
+    reply_body,
+)
+from migrations_app.serving.redis_keys import engines_key, reply_key, request_key, taken_key
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess
 from worker.live.requests import answer, renew_presence
@@ -55,7 +69,7 @@ def make_revision(path: Path, host: Host, name: str = "tiny-llama") -> ModelRevi
     revision = ModelRevision.objects.create(
         model=model, commit="a" * 40, sha256=digest, file_size=size
     )
-    copy_downloaded(copy_of(revision, host), path, digest)
+    mark_downloaded(copy_of(revision, host), path, digest)
     model.current_revision = revision
     model.save()
     return revision
@@ -75,54 +89,56 @@ def test_a_live_worker_embeds_answers_warms_and_unloads(
         prompt = engine.format_prompt([{"role": "system", "content": "Be brief."}, *messages])
         said = engine.generate(prompt, max_tokens=8, temperature=0.0)
 
+    wrong: Any = "A bridge."
+
     with WorkerProcess(tmp_path, LIVE):
-        batch = RemoteEmbedder(client, {"revision_id": revision.pk}).embed_documents(
+        batch = RemoteEmbedder(client, revision_id=revision.pk).embed_documents(
             ["A bridge.", "", "A violin."]
         )
         reply = client.call(
-            "generate",
-            {"user_id": user.pk, "messages": messages, "max_tokens": 8, "temperature": 0.0},
+            GENERATE,
+            AnswerRequest(user_id=user.pk, messages=messages, max_tokens=8, temperature=0.0),
             timeout=60,
         )
-        warm = client.call("warm", {"revision_id": revision.pk, "user_id": user.pk}, timeout=60)
-        loaded = client.call("info", {})
-        client.call("unload", {"revision_id": revision.pk})
-        after = client.call("info", {})
-        with pytest.raises(InvalidRequestError, match="list of texts"):
-            client.call("embed", {"revision_id": revision.pk, "texts": "A bridge."})
+        warm = client.call(WARM, WarmRequest(revision_id=revision.pk, user_id=user.pk), timeout=60)
+        loaded = client.call(INFO, InfoRequest())
+        client.call(UNLOAD, UnloadRequest(revision_id=revision.pk))
+        after = client.call(INFO, InfoRequest())
+        with pytest.raises(InvalidRequestError, match="texts must be a list, not a text"):
+            client.call(EMBED, EmbedRequest(revision_id=revision.pk, texts=wrong))
         with pytest.raises(InvalidRequestError, match="max_tokens must be"):
-            client.call("generate", {"user_id": user.pk, "messages": messages, "max_tokens": -1})
+            client.call(GENERATE, AnswerRequest(user_id=user.pk, messages=messages, max_tokens=-1))
 
     cosine = float(batch.vectors[0] @ own / np.linalg.norm(batch.vectors[0]) / np.linalg.norm(own))
     assert cosine > 0.9999
     assert batch.vectors.shape == (3, len(own))
     assert set(batch.errors) == {1}
-    assert (reply["text"], reply["engine_id"]) == (said, "tiny-llama")
-    assert warm == {"engines": 2}
-    assert {engine["model_path"] for engine in loaded["engines"]} == {str(tiny_llama)}
-    assert (loaded["host"], after["engines"]) == (settings.SAM_HOST_NAME, [])
+    assert (reply.text, reply.engine_id) == (said, "tiny-llama")
+    assert warm.engines == 2
+    assert {engine["model_path"] for engine in loaded.engines} == {str(tiny_llama)}
+    assert (loaded.host, after.engines) == (settings.SAM_HOST_NAME, [])
 
 
 def test_without_a_host_the_caller_is_told_at_once(client: LiveClient) -> None:
     with pytest.raises(HostUnavailableError, match="No active host is connected"):
-        client.call("info", {})
+        client.call(INFO, InfoRequest())
 
 
 @pytest.mark.parametrize(
-    ("kind", "payload"),
+    ("kind", "request_"),
     [
-        ("embed", {"revision_id": 2**40, "texts": []}),
-        ("embed", {"fingerprint_id": 30_000, "texts": []}),
-        ("generate", {"user_id": 2**30, "messages": []}),
+        (EMBED, EmbedRequest(revision_id=2**40, texts=[])),
+        (EMBED, EmbedRequest(fingerprint_id=30_000, texts=[])),
+        (GENERATE, AnswerRequest(user_id=2**30, messages=[])),
     ],
 )
 def test_an_unknown_model_or_person_is_not_found(
-    client: LiveClient, kind: Any, payload: dict[str, Any]
+    client: LiveClient, kind: Any, request_: Any
 ) -> None:
     make_host(announces=ANNOUNCED)
 
     with pytest.raises(NotFoundError):
-        client.call(kind, payload)
+        client.call(kind, request_)
 
 
 def test_a_host_that_does_not_answer_in_time_is_unavailable_and_nothing_is_left(
@@ -131,7 +147,7 @@ def test_a_host_that_does_not_answer_in_time_is_unavailable_and_nothing_is_left(
     make_host(announces=ANNOUNCED)
 
     with pytest.raises(HostUnavailableError, match="No host answered 'info' within 0 s"):
-        client.call("info", {}, timeout=0.2)
+        client.call(INFO, InfoRequest(), timeout=0.2)
 
     assert redis_client.keys("sam:live:*") == []
 
@@ -144,12 +160,13 @@ def test_only_hosts_that_have_the_file_are_asked_the_least_busy_first(
     make_host("h5", announces=ANNOUNCED, status="draining")
     revision = make_revision(tiny_llama, busy)
     for host in (idle, silent):
-        copy_downloaded(copy_of(revision, host), tiny_llama, revision.sha256)
+        mark_downloaded(copy_of(revision, host), tiny_llama, revision.sha256)
     for name, requests in (("h1", 7), ("h2", 2)):
         tell_engines(redis_client, name, ())
         hold(redis_client, name, map(str, range(requests)))
 
-    assert hosts_for(redis_client, "embed", {"revision_id": revision.pk}) == ["h2", "h1", "h3"]
+    wanted = EmbedRequest(revision_id=revision.pk, texts=[])
+    assert hosts_for(redis_client, EMBED, wanted) == ["h2", "h1", "h3"]
 
 
 @pytest.mark.parametrize("message", [None, 7, "x", "../../etc/passwd", ["a"], "A" * 32])
@@ -210,7 +227,8 @@ def test_vectors_survive_the_way_bit_by_bit() -> None:
     vectors = np.random.default_rng(1).normal(size=(3, 5)).astype(np.float32)
     vectors[1] = np.nan
 
-    batch = unpack_batch({**pack_vectors(vectors), "errors": {"1": "Too long."}})
+    body = reply_body(EmbedReply.of(EmbeddingBatch(vectors, {1: "Too long."})))
+    batch = EMBED.parse_reply(body).batch(3)
 
     np.testing.assert_array_equal(batch.vectors, vectors)
     assert batch.errors == {1: "Too long."}

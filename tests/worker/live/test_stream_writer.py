@@ -10,7 +10,16 @@ import pytest
 from django.conf import settings
 from redis import Redis
 
-from migrations_app.serving.stream import entry_id, reader_key, stream_key
+from engines.services.answers.messages import (
+    BeginEvent,
+    EndEvent,
+    ReasoningEvent,
+    StateEvent,
+    TextEvent,
+)
+from migrations_app.serving.protocol import BeatEvent
+from migrations_app.serving.redis_keys import reader_key, request_key, stream_key
+from migrations_app.serving.stream import entry_id
 from tests.worker.processes import wait_until
 from worker.live.requests import answer
 from worker.live.stream_writer import TokenWriter
@@ -18,6 +27,7 @@ from worker.live.stream_writer import TokenWriter
 pytestmark = pytest.mark.django_db(transaction=True)
 
 REQUEST = "0123456789abcdef" * 2
+END = EndEvent(finish_reason="stop", prompt_tokens=1, completion_tokens=8)
 
 
 def written(redis: Redis) -> list[tuple[str, dict[str, Any]]]:
@@ -29,7 +39,7 @@ def written(redis: Redis) -> list[tuple[str, dict[str, Any]]]:
 def test_without_a_reader_the_writer_is_told_at_its_first_word(redis_client: Redis) -> None:
     writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
 
-    writer.write({"type": "beat"})
+    writer.write(BeatEvent())
 
     assert writer.abandoned.is_set()
 
@@ -39,8 +49,8 @@ def test_text_that_comes_fast_goes_out_together_and_none_is_lost(redis_client: R
     writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
 
     for piece in "abcdefgh":
-        writer.write({"type": "text", "text": piece})
-    writer.write({"type": "end"})
+        writer.write(TextEvent(piece))
+    writer.write(END)
 
     entries = written(redis_client)
     events = [event for _, event in entries]
@@ -52,7 +62,7 @@ def test_text_that_comes_fast_goes_out_together_and_none_is_lost(redis_client: R
 
 
 def test_a_request_that_cannot_be_read_ends_its_stream_with_an_error(redis_client: Redis) -> None:
-    redis_client.set(f"sam:live:{REQUEST}", "[]")
+    redis_client.set(request_key(REQUEST), "[]")
     redis_client.set(reader_key(REQUEST), 1)
 
     assert answer("stream", REQUEST).startswith("Refused: ")
@@ -61,7 +71,7 @@ def test_a_request_that_cannot_be_read_ends_its_stream_with_an_error(redis_clien
 
 
 def test_beats_end_with_the_last_stream(redis_client: Redis) -> None:
-    redis_client.set(f"sam:live:{REQUEST}", "[]")
+    redis_client.set(request_key(REQUEST), "[]")
 
     answer("stream", REQUEST)
     wait_until(
@@ -73,26 +83,26 @@ def test_reasoning_and_answer_are_never_joined(redis_client: Redis) -> None:
     redis_client.set(reader_key(REQUEST), 1)
     writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
 
-    for kind, piece in (("reasoning", "a"), ("reasoning", "b"), ("text", "c"), ("text", "d")):
-        writer.write({"type": kind, "text": piece})
-    writer.write({"type": "end"})
+    for event in (ReasoningEvent("a"), ReasoningEvent("b"), TextEvent("c"), TextEvent("d")):
+        writer.write(event)
+    writer.write(END)
 
     events = [event for _, event in written(redis_client)]
     thought, said = (
         "".join(event["text"] for event in events if event["type"] == kind)
         for kind in ("reasoning", "text")
     )
-    assert (thought, said, events[-1]) == ("ab", "cd", {"type": "end"})
+    assert (thought, said, events[-1]["type"]) == ("ab", "cd", "end")
 
 
 def test_what_comes_before_the_first_word_goes_out_with_it(redis_client: Redis) -> None:
     redis_client.set(reader_key(REQUEST), 1)
     writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
 
-    writer.write({"type": "state", "state": "loading"})
-    writer.write({"type": "begin", "engine_id": "x"})
+    writer.write(StateEvent())
+    writer.write(BeginEvent(engine_id="x", revision_id=1))
     before = written(redis_client)
-    writer.write({"type": "text", "text": "a"})
+    writer.write(TextEvent("a"))
 
     assert before == []
     assert [(name, event["type"]) for name, event in written(redis_client)] == [
@@ -108,7 +118,7 @@ def test_what_waits_for_a_first_word_that_is_late_goes_out_with_the_beat(
     redis_client.set(reader_key(REQUEST), 1)
     writer = TokenWriter(Redis.from_url(settings.REDIS_URL), REQUEST)
 
-    writer.write({"type": "state", "state": "loading"})
+    writer.write(StateEvent())
     writer.beat()
 
     assert [event["type"] for _, event in written(redis_client)] == ["state", "beat"]

@@ -8,7 +8,6 @@ import threading
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -18,15 +17,23 @@ from redis import Redis
 from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import HostUnavailableError, InvalidRequestError
 from engines.models import EnginePreference, ModelRevision, TokenUsage
+from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.answers.messages import (
+    AnswerRequest,
+    BeginEvent,
+    EndEvent,
+    Event,
+    StateEvent,
+    TextEvent,
+)
 from engines.services.catalog.copies import engine_spec
+from migrations_app.serving.protocol import BeatEvent, ErrorEvent, StreamEvent
+from migrations_app.serving.redis_keys import reader_key, stream_key
 from migrations_app.serving.stream import (
     StreamBrokenError,
     entry_id,
-    error_event,
     pack,
-    reader_key,
-    stream_key,
 )
 from migrations_app.serving.stream_client import EngineLoadingError, stream_answer
 from migrations_app.serving.stream_reader import StreamReader
@@ -40,7 +47,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 LONG_CONTEXT = 16_384
 REQUEST = "0123456789abcdef" * 2
-MESSAGES = [{"role": "user", "content": "Say something."}]
+MESSAGES: list[ChatMessage] = [{"role": "user", "content": "Say something."}]
 ANNOUNCED = ["live.stream", "live.info", "live.generate"]
 
 
@@ -67,16 +74,18 @@ def worker(folder: Path, name: str = "w") -> WorkerProcess:
     return WorkerProcess(folder, LIVE, name=name, SAM_ENGINE_THREADS="1")
 
 
-def asked(user: User, **more: Any) -> dict[str, Any]:
-    return {"user_id": user.pk, "messages": MESSAGES, "temperature": 0.0, "max_tokens": 24, **more}
+def asked(
+    user: User, *, max_tokens: int = 24, messages: list[ChatMessage] = MESSAGES
+) -> AnswerRequest:
+    return AnswerRequest(user_id=user.pk, messages=messages, temperature=0.0, max_tokens=max_tokens)
 
 
-async def events_of(payload: dict[str, Any]) -> list[dict[str, Any]]:
-    return [event async for event in stream_answer(payload)]
+async def events_of(request: AnswerRequest) -> list[Event]:
+    return [event async for event in stream_answer(request)]
 
 
-def text_of(events: list[dict[str, Any]]) -> str:
-    return "".join(event["text"] for event in events if event["type"] == "text")
+def text_of(events: list[Event]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextEvent))
 
 
 def engine_text(revision: ModelRevision, path: Path, max_tokens: int) -> tuple[str, int, int]:
@@ -93,7 +102,7 @@ def test_a_stream_is_what_the_engine_says_and_is_counted(
 ) -> None:
     said, tokens_in, tokens_out = engine_text(ModelRevision.objects.get(), tiny_llama, 24)
 
-    async def until_all_is_cleared_away() -> list[dict[str, Any]]:
+    async def until_all_is_cleared_away() -> list[Event]:
         events = await events_of(asked(ada))
         while redis_client.keys("sam:live:*:stream"):
             await asyncio.sleep(0.01)
@@ -102,20 +111,16 @@ def test_a_stream_is_what_the_engine_says_and_is_counted(
     with worker(tmp_path):
         events = asyncio.run(until_all_is_cleared_away())
 
-    assert events[0] == {
-        "type": "begin",
-        "engine_id": "tiny-llama",
-        "revision_id": ModelRevision.objects.get().pk,
-        "adapters": 0,
-    }
+    assert events[0] == BeginEvent(
+        engine_id="tiny-llama", revision_id=ModelRevision.objects.get().pk, adapters=0
+    )
     assert text_of(events) == said
-    assert events[-1] == {
-        "type": "end",
-        "finish_reason": "length",
-        "prompt_tokens": tokens_in,
-        "completion_tokens": tokens_out,
-        "reused_tokens": 0,
-    }
+    assert events[-1] == EndEvent(
+        finish_reason="length",
+        prompt_tokens=tokens_in,
+        completion_tokens=tokens_out,
+        reused_tokens=0,
+    )
     usage = TokenUsage.objects.get()
     assert (usage.user, usage.tokens_in, usage.tokens_out) == (ada, tokens_in, tokens_out)
     assert usage.requests == 1
@@ -123,7 +128,7 @@ def test_a_stream_is_what_the_engine_says_and_is_counted(
 
 @pytest.mark.slow
 def test_many_streams_at_once_are_each_as_if_alone(ada: User, tmp_path: Path) -> None:
-    async def many() -> list[list[dict[str, Any]]]:
+    async def many() -> list[list[Event]]:
         return await asyncio.gather(*(events_of(asked(ada)) for _ in range(8)))
 
     with worker(tmp_path):
@@ -140,7 +145,7 @@ def test_a_client_that_leaves_stops_the_engine(
     async def leave_early() -> None:
         async with aclosing(stream_answer(asked(long_winded, max_tokens=0))) as events:
             async for event in events:
-                if event["type"] == "text":
+                if isinstance(event, TextEvent):
                     break
         while redis_client.keys("sam:live:*:reader"):
             await asyncio.sleep(0.01)
@@ -157,7 +162,7 @@ def test_a_client_that_leaves_stops_the_engine(
 
 @pytest.mark.slow
 def test_an_error_of_the_engine_is_the_callers(ada: User, tmp_path: Path) -> None:
-    long = [{"role": "user", "content": "word " * 600}]
+    long: list[ChatMessage] = [{"role": "user", "content": "word " * 600}]
 
     with worker(tmp_path), pytest.raises(InvalidRequestError, match=r"The prompt has \d+ tokens"):
         asyncio.run(events_of(asked(ada, messages=long)))
@@ -167,7 +172,7 @@ def test_an_error_of_the_engine_is_the_callers(ada: User, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 def test_a_host_that_dies_before_the_first_token_is_replaced(ada: User, tmp_path: Path) -> None:
-    async def begin_with_a_frozen_worker() -> list[dict[str, Any]]:
+    async def begin_with_a_frozen_worker() -> list[Event]:
         reading = asyncio.create_task(events_of(asked(ada)))
         while not Redis.from_url(settings.REDIS_URL).keys("sam:live:*:taken"):
             await asyncio.sleep(0.01)
@@ -179,20 +184,20 @@ def test_a_host_that_dies_before_the_first_token_is_replaced(ada: User, tmp_path
     with worker(tmp_path, "first") as frozen:
         events = asyncio.run(begin_with_a_frozen_worker())
 
-    assert [event["type"] for event in events][-1] == "end"
+    assert isinstance(events[-1], EndEvent)
     assert text_of(events)
 
 
 Play = Callable[[Redis, str], Awaitable[None]]
 
 
-async def played(play: Play, payload: dict[str, Any]) -> list[dict[str, Any]]:
+async def played(play: Play, request: AnswerRequest) -> list[Event]:
     """Collect an answer whose host the test plays; what came before an error is its note."""
     redis = Redis.from_url(settings.REDIS_URL, decode_responses=True)
-    seen: list[dict[str, Any]] = []
+    seen: list[Event] = []
 
     async def collect() -> None:
-        async for event in stream_answer(payload):
+        async for event in stream_answer(request):
             seen.append(event)  # noqa: PERF401 - what came before an error is wanted
 
     reading = asyncio.create_task(collect())
@@ -207,11 +212,12 @@ async def played(play: Play, payload: dict[str, Any]) -> list[dict[str, Any]]:
     return seen
 
 
-def write(redis: Redis, request_id: str, number: int, event: dict[str, Any]) -> None:
+def write(redis: Redis, request_id: str, number: int, event: StreamEvent) -> None:
     redis.xadd(stream_key(request_id), dict(pack(event)), id=entry_id(number))
 
 
-BEGIN = {"type": "begin", "engine_id": "x", "revision_id": 1, "adapters": 0}
+BEGIN = BeginEvent(engine_id="x", revision_id=1)
+END = EndEvent(finish_reason="stop", prompt_tokens=1, completion_tokens=0)
 
 
 def test_a_host_that_falls_silent_after_the_first_token_is_an_error(
@@ -221,7 +227,7 @@ def test_a_host_that_falls_silent_after_the_first_token_is_an_error(
 
     async def silent(redis: Redis, request_id: str) -> None:
         write(redis, request_id, 1, BEGIN)
-        write(redis, request_id, 2, {"type": "text", "text": "Once"})
+        write(redis, request_id, 2, TextEvent("Once"))
 
     with pytest.raises(StreamBrokenError, match="fell silent") as caught:
         asyncio.run(played(silent, asked(ada)))
@@ -232,8 +238,8 @@ def test_a_host_that_falls_silent_after_the_first_token_is_an_error(
 def test_a_part_that_is_missing_is_an_error(ada: User) -> None:
     async def with_a_gap(redis: Redis, request_id: str) -> None:
         write(redis, request_id, 1, BEGIN)
-        write(redis, request_id, 2, {"type": "text", "text": "Once"})
-        write(redis, request_id, 4, {"type": "text", "text": "a time"})
+        write(redis, request_id, 2, TextEvent("Once"))
+        write(redis, request_id, 4, TextEvent("a time"))
 
     with pytest.raises(StreamBrokenError, match="part of the answer was lost") as caught:
         asyncio.run(played(with_a_gap, asked(ada)))
@@ -257,7 +263,7 @@ def test_redis_gone_in_mid_stream_is_an_error_within_seconds(
     async def lose_redis() -> None:
         async with aclosing(stream_answer(asked(long_winded, max_tokens=0))) as events:
             async for event in events:
-                if event["type"] == "text" and redis.running():
+                if isinstance(event, TextEvent) and redis.running():
                     kill([redis.pid])
 
     try:
@@ -278,10 +284,10 @@ def test_an_engine_that_loads_for_long_is_a_reason_to_come_again(
     monkeypatch.setattr("migrations_app.serving.stream_client.LOAD_SECONDS", 0.5)
 
     async def load(redis: Redis, request_id: str) -> None:
-        write(redis, request_id, 1, {"type": "state", "state": "loading"})
+        write(redis, request_id, 1, StateEvent())
         for number in range(2, 5):
             await asyncio.sleep(0.3)
-            write(redis, request_id, number, {"type": "beat"})
+            write(redis, request_id, number, BeatEvent())
 
     with pytest.raises(EngineLoadingError, match="being loaded; ask again"):
         asyncio.run(played(load, asked(ada)))
@@ -291,30 +297,28 @@ def test_an_engine_that_answers_slowly_is_waited_for(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("migrations_app.serving.stream_client.LOAD_SECONDS", 0.5)
-    end = {"type": "end", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 0}
 
     async def read_the_prompt(redis: Redis, request_id: str) -> None:
         write(redis, request_id, 1, BEGIN)
         for number in range(2, 5):
             await asyncio.sleep(0.3)
-            write(redis, request_id, number, {"type": "beat"})
-        write(redis, request_id, 5, end)
+            write(redis, request_id, number, BeatEvent())
+        write(redis, request_id, 5, END)
 
-    assert asyncio.run(played(read_the_prompt, asked(ada))) == [BEGIN, end]
+    assert asyncio.run(played(read_the_prompt, asked(ada))) == [BEGIN, END]
 
 
 def test_what_passes_by_itself_is_tried_again_before_the_first_word(ada: User) -> None:
-    end = {"type": "end", "finish_reason": "stop", "prompt_tokens": 1, "completion_tokens": 0}
 
     async def interrupted_once(redis: Redis, request_id: str) -> None:
         error = StreamBrokenError("PostgreSQL was interrupted.")
-        write(redis, request_id, 1, error_event(error))
+        write(redis, request_id, 1, ErrorEvent.of(error))
         while (keys := redis.keys("sam:live:*:reader")) in ([], [reader_key(request_id)]):
             await asyncio.sleep(0.01)
         (second,) = {str(key).split(":")[2] for key in keys} - {request_id}
-        write(redis, second, 1, end)
+        write(redis, second, 1, END)
 
-    assert asyncio.run(played(interrupted_once, asked(ada))) == [end]
+    assert asyncio.run(played(interrupted_once, asked(ada))) == [END]
 
 
 def test_a_host_that_nobody_wakes_is_unavailable(
@@ -338,12 +342,12 @@ def test_without_a_host_the_caller_is_told(ada: User, monkeypatch: pytest.Monkey
 def test_a_reader_that_takes_nothing_loses_its_lease(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.serving.stream_reader.IDLE_SECONDS", 0.0)
+    monkeypatch.setattr("migrations_app.serving.stream_reader.UNREAD_SECONDS", 0.0)
 
     async def sleep_over_it() -> tuple[bool, bool]:
         reader = StreamReader(settings.REDIS_URL)
         with reader.subscribe(REQUEST, threading.Event()):
-            reader.put(REQUEST, "{}", 60_000)
+            reader.put(REQUEST, b"{}", 60_000)
             reader.kick()
             before = bool(redis_client.exists(reader_key(REQUEST)))
             await asyncio.sleep(3.5)
@@ -361,7 +365,7 @@ def test_connections_to_redis_are_kept_for_the_next_stream(redis_client: Redis) 
         counts = []
         for request_id in (REQUEST, REQUEST[::-1]):
             with reader.subscribe(request_id, threading.Event()) as subscription:
-                reader.put(request_id, "{}", 60_000)
+                reader.put(request_id, b"{}", 60_000)
                 reader.kick()
                 write(redis_client, request_id, 1, BEGIN)
                 await subscription.next(10)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -34,9 +35,12 @@ def test_progress_is_told_to_redis_and_the_database_and_never_goes_back(
 
     run_step(steps[1].pk)
 
-    assert redis_client.get(f"sam:progress:{plan.pk}") == (
-        '{"step": "back_up", "progress": 0.5, "percentage": 25.0, "detail": "Half of it."}'
-    )
+    assert json.loads(str(redis_client.get(f"sam:progress:{plan.pk}"))) == {
+        "step": "back_up",
+        "progress": 0.5,
+        "percentage": 25.0,
+        "detail": "Half of it.",
+    }
     assert 0 < redis_client.ttl(f"sam:progress:{plan.pk}") <= 3600
     assert seen == [25.0]
 

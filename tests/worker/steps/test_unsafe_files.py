@@ -22,21 +22,22 @@ from engines.exceptions import (
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.copies import (
     clear_unsafe,
-    copy_downloaded,
     copy_mark,
     copy_of,
     is_present,
+    mark_downloaded,
     mark_unsafe,
 )
 from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan
 from migrations_app.plans.planning import choose_host
 from migrations_app.serving.hosts import hosts_for
+from migrations_app.serving.protocol import WARM, WarmRequest
 from migrations_app.states import PlanKind
 from tests.runtimes.child.hostile_models import HOSTILE, Model
 from tests.worker.plans import first_step, make_host, make_plan
 from worker.host.engine_pool import engine_pool
-from worker.live.answer import chat_engine
+from worker.live.answer import answer_resources
 from worker.steps.runner import StepFailedError, run_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,7 +66,7 @@ def placed(source: Path, folder: Path, host: Host, *, change: str = "") -> Model
     )
     CatalogModel.objects.update(current_revision=revision)
     copy = copy_of(revision, host)
-    copy_downloaded(copy, path, digest)
+    mark_downloaded(copy, path, digest)
     return copy
 
 
@@ -85,7 +86,7 @@ def test_a_file_that_crashes_at_loading_is_refused_from_then_on(
     tiny_llama: Path, tmp_path: Path, host: Host
 ) -> None:
     copy = placed(tiny_llama, tmp_path, host, change=CRASHES_AT_LOAD)
-    with pytest.raises(LoadCrashed), chat_engine(copy.revision, ()):
+    with pytest.raises(LoadCrashed), answer_resources().lend_chat_engine(copy.revision, ()):
         pass
 
     copy.refresh_from_db()
@@ -93,7 +94,7 @@ def test_a_file_that_crashes_at_loading_is_refused_from_then_on(
     assert copy.error.startswith("model.gguf could not be loaded: The process of engine tiny was")
     assert not is_present(copy)
     with pytest.raises(UnsafeModelFileError) as refusal:
-        chat_engine(copy.revision, ())
+        answer_resources().lend_chat_engine(copy.revision, ())
     assert str(refusal.value).startswith(
         f"tiny@aaaaaaaa is marked unsafe on {host.name} and is not used there: model.gguf could"
     )
@@ -104,7 +105,7 @@ def test_an_engine_that_was_killed_blames_no_file(
     tiny_llama: Path, tmp_path: Path, host: Host
 ) -> None:
     copy = placed(tiny_llama, tmp_path, host)
-    with chat_engine(copy.revision, ()) as engine:
+    with answer_resources().lend_chat_engine(copy.revision, ()) as engine:
         os.kill(engine.get_engine_info()["pid"], signal.SIGKILL)
         with pytest.raises(EngineKilled, match="was ended by signal SIGKILL"):
             list(engine.stream("Stones", max_tokens=400))
@@ -200,7 +201,7 @@ def test_an_operators_command_clears_the_mark(tiny_llama: Path, tmp_path: Path, 
 
     copy.refresh_from_db()
     assert is_present(copy)
-    with chat_engine(copy.revision, ()) as engine:
+    with answer_resources().lend_chat_engine(copy.revision, ()) as engine:
         assert engine.is_available()
     engine_pool().unload(copy.path)
 
@@ -222,7 +223,7 @@ def test_a_plan_goes_where_the_file_is_not_unsafe(
 def test_marks_are_of_one_host_and_one_file(tiny_llama: Path, tmp_path: Path, host: Host) -> None:
     copy = placed(tiny_llama, tmp_path, host)
     far = copy_of(copy.revision, make_host("other"))
-    copy_downloaded(far, Path(copy.path), copy.checksum)
+    mark_downloaded(far, Path(copy.path), copy.checksum)
 
     assert mark_unsafe("/elsewhere", host.name, "It crashed.") == 0
     assert mark_unsafe(copy.path, host.name, "It crashed.") == 1
@@ -237,15 +238,15 @@ def test_who_asks_for_an_engine_that_is_unsafe_everywhere_hears_why(
     tiny_llama: Path, tmp_path: Path, host: Host, redis_client: Redis
 ) -> None:
     copy = placed(tiny_llama, tmp_path, host)
-    wanted = {"revision_id": copy.revision_id}
+    wanted = WarmRequest(revision_id=copy.revision_id)
     Host.objects.update(announces=["live.warm"])
-    assert hosts_for(redis_client, "warm", wanted) == [host.name]
+    assert hosts_for(redis_client, WARM, wanted) == [host.name]
     mark_unsafe(copy.path, host.name, "It crashed.")
 
     with pytest.raises(UnsafeModelFileError, match=r"is not used there: It crashed\."):
-        hosts_for(redis_client, "warm", wanted)
+        hosts_for(redis_client, WARM, wanted)
 
     far = copy_of(copy.revision, make_host("other", announces=[]))
-    copy_downloaded(far, Path(copy.path), copy.checksum)
+    mark_downloaded(far, Path(copy.path), copy.checksum)
     with pytest.raises(HostUnavailableError, match="No active host has tiny@aaaaaaaa"):
-        hosts_for(redis_client, "warm", wanted)
+        hosts_for(redis_client, WARM, wanted)

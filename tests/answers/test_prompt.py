@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from engines.exceptions import InvalidRequestError
+from engines.parsing import convert_or_refuse
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.services.answers.messages import AnswerRequest
+from engines.services.answers.prompt import fit_prompt, render, validate_messages
 from engines.services.people.preferences import Prompts
 from engines.specs import EngineSpec
-from worker.live.prompt import checked_messages, fitting, render
 
 OWN_TEMPLATE = Prompts("llama", "Be brief.", "Think first.", "")
 OWN_FORMAT = Prompts("x", "Be brief.", "", "<|user|>{user_input}<|assistant|>")
@@ -22,19 +24,24 @@ def message(role: str, content: str) -> ChatMessage:
 @pytest.mark.parametrize(
     "bad",
     [
-        None,
-        [],
         "hello",
-        [{"role": "root", "content": "x"}],
+        7,
         [{"role": "user", "content": 7}],
         [{"role": "user"}],
         ["hello"],
         [{"role": "user", "content": "x"}] * 2001,
+        [{"role": "user", "content": "x", "tool_calls": [7]}],
     ],
 )
-def test_what_is_no_conversation_is_refused(bad: object) -> None:
+def test_what_has_not_the_shape_of_messages_is_no_request(bad: object) -> None:
+    with pytest.raises(InvalidRequestError, match="messages"):
+        convert_or_refuse({"user_id": 1, "messages": bad}, AnswerRequest)
+
+
+@pytest.mark.parametrize("bad", [[], [{"role": "root", "content": "x"}]])
+def test_what_is_no_conversation_is_refused(bad: list[ChatMessage]) -> None:
     with pytest.raises(InvalidRequestError):
-        checked_messages(bad)
+        validate_messages(bad)
 
 
 def test_without_a_chat_format_the_models_own_template_gets_the_messages() -> None:
@@ -68,11 +75,11 @@ def test_a_conversation_longer_than_the_context_loses_its_oldest_messages(
         EngineSpec("tiny", "tiny", str(tiny_llama), context_length=256)
     ) as engine:
         engine.load_model()
-        fitted = fitting(engine, prompts, turns, 32)
+        fitted = fit_prompt(engine, prompts, turns, 32)
         prompt = fitted.prompt
         text = prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
         used = engine.count_tokens(text)
-        short = fitting(engine, prompts, turns[-1:], 32)
+        short = fit_prompt(engine, prompts, turns[-1:], 32)
 
     assert used <= 256 - 32
     assert "Be brief." in text

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.streaming import StreamingEngine, check_free
+from engines.runtimes.streaming import StreamingEngine, require_free_form
 from engines.runtimes.text.families import Family, family_of
 from engines.runtimes.text.generation import FORM, Generation, GenerationOptions, Piece, ToolCall
 from engines.runtimes.text.tool_calls import ToolCallReader
-from engines.runtimes.text.tool_prompts import written_out
-from engines.services.people.usage import usage_add
-from migrations_app.serving.stream import Event
+from engines.runtimes.text.tool_prompts import write_tools_as_text
+from engines.services.answers.messages import (
+    EndEvent,
+    Event,
+    ReasoningEvent,
+    TextEvent,
+    ToolCallEvent,
+)
+from engines.services.people.usage import add_usage
 
 Prompt = str | list[ChatMessage]
 Pieces = Generator[Piece, None, Generation | None]
@@ -26,43 +32,42 @@ ID_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
-    """For whom an engine speaks."""
+class Recipient:
+    """Whose answer it is; their tokens are counted."""
 
     user_id: int
     left: threading.Event = field(default_factory=threading.Event)
     """Set by whoever notices that nobody listens any more."""
 
 
-def speak(
-    engine: BaseModelEngine, prompt: Prompt, options: dict[str, Any], listener: Listener
+def answer_events(
+    engine: BaseModelEngine, prompt: Prompt, options: Mapping[str, Any], recipient: Recipient
 ) -> Generator[Event]:
     """Yield reasoning, text and calls as they come, then the end; also an answer that is left is counted."""
     asked = GenerationOptions.parse(options)
-    said = _Said(most_calls=1 if asked.parallel_tool_calls is False else None)
+    answer = AnswerSoFar(most_calls=1 if asked.parallel_tool_calls is False else None)
     try:
-        with closing(_pieces(engine, prompt, options, asked, listener)) as pieces:
-            generation = yield from said.events(pieces)
+        with closing(_pieces(engine, prompt, options, asked, recipient)) as pieces:
+            generation = yield from answer.events(pieces)
     except GeneratorExit:
-        usage_add(listener.user_id, *_estimate(engine, prompt, said))
+        add_usage(recipient.user_id, *_estimate(engine, prompt, answer))
         raise
     if generation is None or not generation.prompt_tokens:
-        counts = _estimate(engine, prompt, said)
+        counts = _estimate(engine, prompt, answer)
     else:
         counts = (generation.prompt_tokens, generation.completion_tokens)
     reason = generation.finish_reason if generation else "stop"
-    usage_add(listener.user_id, *counts)
-    yield {
-        "type": "end",
-        "finish_reason": "tool_calls" if said.calls and reason == "stop" else reason,
-        "prompt_tokens": counts[0],
-        "completion_tokens": counts[1],
-        "reused_tokens": generation.reused_tokens if generation else 0,
-    }
+    add_usage(recipient.user_id, *counts)
+    yield EndEvent(
+        finish_reason="tool_calls" if answer.calls and reason == "stop" else reason,
+        prompt_tokens=counts[0],
+        completion_tokens=counts[1],
+        reused_tokens=generation.reused_tokens if generation else 0,
+    )
 
 
-class _Said:
-    """What an answer has said so far."""
+class AnswerSoFar:
+    """What an answer consists of so far."""
 
     def __init__(self, most_calls: int | None) -> None:
         self.texts: list[str] = []
@@ -78,36 +83,35 @@ class _Said:
                 return generation
             if piece.tool_call is None:
                 self.texts.append(piece.text)
-                yield {"type": "reasoning" if piece.is_reasoning else "text", "text": piece.text}
+                yield (ReasoningEvent if piece.is_reasoning else TextEvent)(piece.text)
             elif self._most_calls is None or self.calls < self._most_calls:
                 yield self._call(piece.tool_call)
 
-    def _call(self, call: ToolCall) -> Event:
+    def _call(self, call: ToolCall) -> ToolCallEvent:
         self.texts.append(call.name + call.arguments)
         self.calls += 1
-        return {
-            "type": "tool_call",
-            "index": self.calls - 1,
-            "id": uuid.uuid4().hex[:ID_DIGITS],
-            "name": call.name,
-            "arguments": call.arguments,
-        }
+        return ToolCallEvent(
+            index=self.calls - 1,
+            id=uuid.uuid4().hex[:ID_DIGITS],
+            name=call.name,
+            arguments=call.arguments,
+        )
 
 
 def _pieces(
     engine: BaseModelEngine,
     prompt: Prompt,
-    options: dict[str, Any],
+    options: Mapping[str, Any],
     asked: GenerationOptions,
-    listener: Listener,
+    recipient: Recipient,
 ) -> Pieces:
     """Yield the engine's pieces; a runtime that tells how it ended has that as its value."""
     family = family_of(str(engine.get_engine_info().get("family") or ""))
     if isinstance(engine, StreamingEngine):
-        owned = {**options, "owner": str(listener.user_id)}
-        pieces: Pieces = engine.stream_pieces(prompt, cancelled=listener.left, **owned)
+        owned = {**options, "owner": str(recipient.user_id)}
+        pieces: Pieces = engine.stream_pieces(prompt, cancelled=recipient.left, **owned)
     else:
-        check_free(asked, type(engine).__name__)
+        require_free_form(asked, type(engine).__name__)
         text = _as_text(engine, prompt, asked, family)
         others = {name: value for name, value in options.items() if name not in FORM}
         pieces = _plain(engine, text, others)
@@ -117,7 +121,7 @@ def _pieces(
     return _sorted(pieces, ToolCallReader(family.calls, names))
 
 
-def _plain(engine: BaseModelEngine, text: str, options: dict[str, Any]) -> Pieces:
+def _plain(engine: BaseModelEngine, text: str, options: Mapping[str, Any]) -> Pieces:
     for piece in engine.stream(text, **options):
         yield Piece(piece)
     return None
@@ -139,10 +143,10 @@ def _sorted(pieces: Pieces, reader: ToolCallReader) -> Pieces:
                 yield from reader.add(piece.text)
 
 
-def _estimate(engine: BaseModelEngine, prompt: Prompt, said: _Said) -> tuple[int, int]:
+def _estimate(engine: BaseModelEngine, prompt: Prompt, answer: AnswerSoFar) -> tuple[int, int]:
     """Count tokens where nobody told them: within one or two of what the engine computed."""
     text = prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
-    return engine.count_tokens(text), engine.count_tokens("".join(said.texts))
+    return engine.count_tokens(text), engine.count_tokens("".join(answer.texts))
 
 
 def _as_text(
@@ -150,4 +154,4 @@ def _as_text(
 ) -> str:
     if isinstance(prompt, str):
         return prompt
-    return engine.format_prompt(written_out(prompt, asked.shown_tools, family.calls))
+    return engine.format_prompt(write_tools_as_text(prompt, asked.shown_tools, family.calls))

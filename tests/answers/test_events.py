@@ -12,7 +12,8 @@ from engines.models import TokenUsage
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.streaming import StreamingEngine
 from engines.runtimes.text.generation import Generation, Piece
-from worker.live.events import Listener, speak
+from engines.services.answers.events import Recipient, answer_events
+from engines.services.answers.messages import EndEvent, ReasoningEvent, TextEvent
 
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "Hi"}]
 
@@ -65,25 +66,19 @@ def counted() -> tuple[int, int]:
 
 
 def test_reasoning_and_answer_are_told_apart_and_counted_together(user: User) -> None:
-    events = list(speak(Thinker("t", "t", "t"), MESSAGES, {}, Listener(user.pk)))
+    events = list(answer_events(Thinker("t", "t", "t"), MESSAGES, {}, Recipient(user.pk)))
 
     assert events == [
-        {"type": "reasoning", "text": "Hm."},
-        {"type": "text", "text": "Good "},
-        {"type": "text", "text": "day."},
-        {
-            "type": "end",
-            "finish_reason": "stop",
-            "prompt_tokens": 7,
-            "completion_tokens": 3,
-            "reused_tokens": 0,
-        },
+        ReasoningEvent("Hm."),
+        TextEvent("Good "),
+        TextEvent("day."),
+        EndEvent(finish_reason="stop", prompt_tokens=7, completion_tokens=3, reused_tokens=0),
     ]
     assert counted() == (7, 3)
 
 
 def test_an_answer_that_is_left_is_counted_as_far_as_it_came(user: User) -> None:
-    events = speak(Thinker("t", "t", "t"), "Hi there", {}, Listener(user.pk))
+    events = answer_events(Thinker("t", "t", "t"), "Hi there", {}, Recipient(user.pk))
     next(events)
     next(events)
     events.close()
@@ -96,8 +91,9 @@ def test_a_plain_engine_gets_the_messages_as_a_prompt(user: User) -> None:
     engine = Parrot("p", "p", "p")
     prompt = engine.format_prompt(MESSAGES)
 
-    text, end = list(speak(engine, MESSAGES, {}, Listener(user.pk)))
+    text, end = list(answer_events(engine, MESSAGES, {}, Recipient(user.pk)))
 
-    assert text == {"type": "text", "text": prompt.upper()}
-    assert end["prompt_tokens"] == engine.count_tokens(prompt)
-    assert counted() == (end["prompt_tokens"], end["completion_tokens"])
+    assert text == TextEvent(prompt.upper())
+    assert isinstance(end, EndEvent)
+    assert end.prompt_tokens == engine.count_tokens(prompt)
+    assert counted() == (end.prompt_tokens, end.completion_tokens)

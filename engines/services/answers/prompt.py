@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.text.families import family_of
-from engines.runtimes.text.response_format import Json, checked_calls
-from engines.runtimes.text.tool_prompts import instructions, written_out
+from engines.runtimes.text.response_format import Json, parse_calls
+from engines.runtimes.text.tool_prompts import instructions, write_tools_as_text
+from engines.services.answers.messages import MAX_MESSAGES
 from engines.services.people.preferences import Prompts
 
 ROLES = frozenset({"system", "user", "assistant", "tool"})
-MOST_MESSAGES = 2000
 PLACEHOLDER = "{user_input}"
 """Where a chat format takes what the person says."""
 TEMPLATE_ROOM = 64
@@ -24,7 +23,7 @@ ANSWER_ROOM = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedPrompt:
     """A prompt that the engine's context has room for."""
 
     prompt: str | list[ChatMessage]
@@ -32,25 +31,18 @@ class Fitted:
     """How many of the oldest messages it lacks."""
 
 
-def checked_messages(value: object) -> list[ChatMessage]:
-    """Return the messages of a request; InvalidRequestError when they are not messages."""
-    if not isinstance(value, list) or not 0 < len(value) <= MOST_MESSAGES:
-        raise InvalidRequestError(f"Send 1 to {MOST_MESSAGES} messages.")
-    return [_checked(item) for item in value]
-
-
-def _checked(item: object) -> ChatMessage:
-    role, content = (item.get("role"), item.get("content")) if isinstance(item, dict) else ("", "")
-    if not isinstance(item, dict) or role not in ROLES or not isinstance(content, str):
-        raise InvalidRequestError(
-            "A message has a role (system, user, assistant, tool) and a content."
-        )
-    message: ChatMessage = {"role": str(role), "content": content}
-    if item.get("tool_calls"):
-        message["tool_calls"] = checked_calls("tool_calls", item["tool_calls"])
-    if isinstance(item.get("tool_call_id"), str):
-        message["tool_call_id"] = item["tool_call_id"]
-    return message
+def validate_messages(messages: list[ChatMessage]) -> list[ChatMessage]:
+    """Return the messages of a request; InvalidRequestError when they are no conversation."""
+    if not messages:
+        raise InvalidRequestError(f"Send 1 to {MAX_MESSAGES} messages.")
+    for message in messages:
+        if message["role"] not in ROLES:
+            raise InvalidRequestError(
+                "A message has a role (system, user, assistant, tool) and a content."
+            )
+        if message.get("tool_calls"):
+            message["tool_calls"] = parse_calls("tool_calls", message["tool_calls"])
+    return messages
 
 
 def render(
@@ -67,7 +59,7 @@ def render(
         opening: list[ChatMessage] = [{"role": "system", "content": instructions}]
         return (opening if instructions else []) + list(messages)
     form = family_of(prompts.family).calls
-    plain = written_out(messages, tools, form)
+    plain = write_tools_as_text(messages, tools, form)
     turns = [_turn(prompts.chat_format, message) for message in plain]
     return "\n".join([*([instructions] if instructions else []), *turns])
 
@@ -78,13 +70,13 @@ def _turn(chat_format: str, message: ChatMessage) -> str:
     return message["content"]
 
 
-def fitting(
+def fit_prompt(
     engine: BaseModelEngine,
     prompts: Prompts,
     messages: Sequence[ChatMessage],
     answer_tokens: int,
     tools: Sequence[Json] = (),
-) -> Fitted:
+) -> FittedPrompt:
     """Render as many of the newest messages as the engine's context has room for.
 
     The oldest are left out first, a tool's result together with its call; the last one always stays,
@@ -102,7 +94,20 @@ def fitting(
         kept = _newest(kept, room, engine.count_tokens)
         while len(kept) > 1 and (length() > room or kept[0]["role"] == "tool"):
             del kept[0]
-    return Fitted(render(prompts, kept, tools), len(messages) - len(kept))
+    return FittedPrompt(render(prompts, kept, tools), len(messages) - len(kept))
+
+
+def count_answer_room(engine: BaseModelEngine, prompt: str | list[ChatMessage], most: int) -> int:
+    """Return how many tokens an answer may have: ``most``, or what the context has room for.
+
+    A server refuses a request for more than it has room for; it is counted only when it may be short.
+    """
+    context = _context_tokens(engine)
+    texts = [prompt] if isinstance(prompt, str) else [message["content"] for message in prompt]
+    size = sum(len(text.encode("utf-8", "replace")) + TEMPLATE_ROOM for text in texts)
+    if not context or size + most <= context:
+        return most
+    return max(min(most, context - _tokens(engine, prompt)), 1)
 
 
 def _is_surely_short(
@@ -135,5 +140,4 @@ def _tokens(engine: BaseModelEngine, prompt: str | list[ChatMessage]) -> int:
 
 def _context_tokens(engine: BaseModelEngine) -> int:
     """Return the engine's context, 0 when it does not say."""
-    info: dict[str, Any] = engine.get_engine_info()
-    return int(info.get("context_length") or 0)
+    return int(engine.get_engine_info().get("context_length") or 0)

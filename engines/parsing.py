@@ -1,0 +1,75 @@
+"""JSON read as typed messages, and a sentence for what is wrong with it."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from engines.exceptions import InvalidRequestError
+
+Message = TypeVar("Message")
+
+UNREADABLE = (ValueError, RecursionError)
+"""What msgspec raises for bytes and values that are not what was expected, or nested without end."""
+MAX_SHOWN_CHARS = 60
+
+_PLACE = re.compile(r"^(?P<what>.*?)(?: - at (?:`key` in )?`\$(?P<place>.*)`)?$", re.DOTALL)
+_OTHER_TYPE = re.compile(r"^Expected `(?P<wanted>[^`]*)`, got `(?P<given>[^`]*)`$")
+_OUT_OF_LIMITS = re.compile(r"^Expected `(?P<wanted>[^`]*)` (?P<limit>.*)$", re.DOTALL)
+_FIELD = re.compile(r"^Object (?P<fault>missing|contains).* field `(?P<name>.*)`$", re.DOTALL)
+_VALUE = re.compile(r"^Invalid (?:enum )?value (?P<value>.*)$", re.DOTALL)
+_WORDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "datetime": "a moment with its time zone",
+    "bytes": "a text in base64",
+}
+
+
+class Fault(NamedTuple):
+    """What is wrong with a message."""
+
+    place: str
+    """Like ``messages[0].role``; empty for the message itself."""
+    why: str
+    """The end of a sentence that begins with the place."""
+
+    def __str__(self) -> str:
+        return f"{self.place or 'it'} {self.why}"
+
+
+def fault_of(error: Exception) -> Fault:
+    """Return what an error of msgspec says, in words of ours."""
+    found = _PLACE.match(str(error))
+    what, place = (found["what"], found["place"] or "") if found else (str(error), "")
+    place = place.removeprefix(".")
+    if other := _OTHER_TYPE.match(what):
+        return Fault(place, f"must be {_kinds(other['wanted'])}, not {_kinds(other['given'])}")
+    if limits := _OUT_OF_LIMITS.match(what):
+        return Fault(place, f"must be {_kinds(limits['wanted'])} {limits['limit']}")
+    if field := _FIELD.match(what):
+        why = "is missing" if field["fault"] == "missing" else "is not known here"
+        return Fault(".".join(part for part in (place, field["name"]) if part), why)
+    if value := _VALUE.match(what):
+        return Fault(place, f"cannot be {value['value']:.{MAX_SHOWN_CHARS}}")
+    return Fault(place, f"is damaged ({what:.{MAX_SHOWN_CHARS}})")
+
+
+def convert_or_refuse(value: object, kind: type[Message]) -> Message:
+    """Return parsed JSON as a typed message; InvalidRequestError names the field at fault."""
+    try:
+        return msgspec.convert(value, kind)
+    except UNREADABLE as error:
+        raise InvalidRequestError(f"{fault_of(error)}.") from None
+
+
+def _kinds(names: str) -> str:
+    """Return msgspec's names of types in words; what may also be null says so only by itself."""
+    kinds = [name for name in names.split(" | ") if name != "null"]
+    return " or ".join(_WORDS.get(name, name) for name in kinds) or "null"

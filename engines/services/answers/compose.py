@@ -1,0 +1,202 @@
+"""A person's request answered by an engine, event by event; the whole answer is their sum."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from itertools import takewhile
+from typing import NamedTuple
+
+from django.contrib.auth.models import User
+from django.db import close_old_connections
+
+from engines.exceptions import InvalidRequestError, SamError
+from engines.models import CatalogModel, ModelCopy, ModelRevision
+from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.text.generation import GenerationOptions
+from engines.services.answers.events import Recipient, answer_events
+from engines.services.answers.lookup import require_person, require_revision
+from engines.services.answers.messages import (
+    AnswerRequest,
+    BeginEvent,
+    CitationsEvent,
+    Event,
+    FittedEvent,
+    StateEvent,
+    TextEvent,
+    WholeAnswer,
+)
+from engines.services.answers.passages import Passage, PassageQuery, add_passages, passages_for
+from engines.services.answers.prompt import (
+    FittedPrompt,
+    count_answer_room,
+    fit_prompt,
+    validate_messages,
+)
+from engines.services.answers.resources import AnswerResources
+from engines.services.people.adapters import adapters_for, adapters_with
+from engines.services.people.bindings import Binding, request_binding
+from engines.services.people.fallbacks import note_incident
+from engines.services.people.preferences import Prompts, prompts_of
+from engines.services.people.snapshot import one_moment
+from engines.specs import AdapterSpec
+
+
+class Answerer(NamedTuple):
+    """Who answers a request: the engine, as the person uses it."""
+
+    engine: CatalogModel
+    revision: ModelRevision
+    adapters: tuple[AdapterSpec, ...]
+    copy: ModelCopy | None
+    """This host's, where it is known."""
+
+
+def compose_whole_answer(request: AnswerRequest, resources: AnswerResources) -> WholeAnswer:
+    """Answer a request as ``compose_answer`` does, and return the whole at its end."""
+    text: list[str] = []
+    left_out = 0
+    begin: BeginEvent | None = None
+    for event in compose_answer(request, resources, threading.Event()):
+        if isinstance(event, BeginEvent):
+            begin = event
+        elif isinstance(event, FittedEvent):
+            left_out = event.left_out
+        elif isinstance(event, TextEvent):
+            text.append(event.text)
+    if begin is None:
+        raise RuntimeError("an answer ended without its beginning")
+    return WholeAnswer(
+        text="".join(text),
+        engine_id=begin.engine_id,
+        revision_id=begin.revision_id,
+        adapters=begin.adapters,
+        left_out=left_out,
+        fallback_for=begin.fallback_for,
+    )
+
+
+def compose_answer(
+    request: AnswerRequest, resources: AnswerResources, abandoned: threading.Event
+) -> Generator[Event]:
+    """Yield the events of an answer with the engine, prompts and adapters that are the person's now.
+
+    Closing the generator stops the engine, and so does ``abandoned`` before it begins.
+    """
+    asked = _asked(request)
+    binding, answerer = _binding(request, resources)
+    passages = _passages(binding, asked, request, resources)
+    yield StateEvent()
+    with _ready_engine(resources, answerer) as engine:
+        yield _begin(answerer, request)
+        fitted, used = _prompt(engine, binding.prompts, asked, passages, request)
+        if fitted.left_out:
+            yield FittedEvent(fitted.left_out)
+        if passages is not None:
+            yield CitationsEvent([passage.citation for passage in used])
+        if not abandoned.is_set():
+            recipient = Recipient(request.user_id, abandoned)
+            options = _bounded_options(engine, fitted, request, resources.max_answer_tokens)
+            yield from answer_events(engine, fitted.prompt, options, recipient)
+
+
+def _asked(request: AnswerRequest) -> str | list[ChatMessage]:
+    if request.prompt is not None:
+        return request.prompt
+    return validate_messages(request.messages or [])
+
+
+def _binding(request: AnswerRequest, resources: AnswerResources) -> tuple[Binding, Answerer]:
+    """Read what a person uses and the adapters that belong to it, all of one moment."""
+    user_id, revision_id = request.user_id, request.revision_id
+    if revision_id is None:
+        binding = request_binding(user_id, resources.host_name)
+        if binding.engine is None or binding.revision is None:
+            raise InvalidRequestError("No engine is chosen yet; choose one in the preferences.")
+        specs = resources.adapter_specs(adapters_with(binding.adapter_ids))
+        return binding, Answerer(binding.engine, binding.revision, specs, binding.copy)
+    with one_moment():
+        revision = require_revision(revision_id)
+        binding = request_binding(user_id)
+        prompts = prompts_of(User.objects.get(pk=user_id), revision.model.model_family)
+        specs = resources.adapter_specs(adapters_for(user_id, revision.pk))
+        return replace(binding, prompts=prompts), Answerer(revision.model, revision, specs, None)
+
+
+def _begin(answerer: Answerer, request: AnswerRequest) -> BeginEvent:
+    """Say who answers, and note it when that is another engine than the active one."""
+    cause = request.fallback_for
+    if cause is not None:
+        note_incident(cause.revision_id, answerer.revision.pk, cause.reason)
+        close_old_connections()
+    return BeginEvent(
+        engine_id=answerer.engine.model_id,
+        revision_id=answerer.revision.pk,
+        adapters=len(answerer.adapters),
+        fallback_for=cause,
+    )
+
+
+@contextmanager
+def _ready_engine(resources: AnswerResources, answerer: Answerer) -> Iterator[BaseModelEngine]:
+    """Lend an engine; an error until it is ready says so, and where."""
+    _, revision, adapters, copy = answerer
+    with ExitStack() as stack:
+        try:
+            engine = stack.enter_context(resources.lend_chat_engine(revision, adapters, copy))
+        except SamError as error:
+            error.at_load, error.host = True, resources.host_name
+            raise
+        yield engine
+
+
+def _passages(
+    binding: Binding,
+    asked: str | list[ChatMessage],
+    request: AnswerRequest,
+    resources: AnswerResources,
+) -> list[Passage] | None:
+    """Return what a person's knowledge says to the last question; None when it is not asked."""
+    if request.knowledge is None:
+        return None
+    question = asked if isinstance(asked, str) else asked[-1]["content"]
+    wanted = PassageQuery(question, request.knowledge, request.knowledge_filter)
+    return passages_for(require_person(request.user_id), binding, wanted, resources)
+
+
+def _prompt(
+    engine: BaseModelEngine,
+    prompts: Prompts,
+    asked: str | list[ChatMessage],
+    passages: list[Passage] | None,
+    request: AnswerRequest,
+) -> tuple[FittedPrompt, list[Passage]]:
+    """Return the engine's prompt and the passages that found room in it; a raw prompt stays as it is."""
+    if isinstance(asked, str):
+        return FittedPrompt(asked), []
+    prompts, messages = _instructed(prompts, asked)
+    prompts, used = add_passages(engine, prompts, passages or [])
+    options = GenerationOptions.parse(request.given_options())
+    return fit_prompt(engine, prompts, messages, options.max_tokens, options.shown_tools), used
+
+
+def _bounded_options(
+    engine: BaseModelEngine, fitted: FittedPrompt, request: AnswerRequest, most: int
+) -> dict[str, object]:
+    """Give an answer an end whose request names none: a small model may repeat itself for ever."""
+    options = request.given_options()
+    if options.get("max_tokens") or not most:
+        return options
+    return {**options, "max_tokens": count_answer_room(engine, fitted.prompt, most)}
+
+
+def _instructed(prompts: Prompts, messages: list[ChatMessage]) -> tuple[Prompts, list[ChatMessage]]:
+    """Join the request's own opening instructions to ours: cutting never reaches them."""
+    opening = list(takewhile(lambda message: message["role"] == "system", messages))
+    if not opening or len(opening) == len(messages):
+        return prompts, messages
+    parts = [prompts.system_prompt, *(message["content"] for message in opening)]
+    text = "\n\n".join(part for part in parts if part)
+    return replace(prompts, system_prompt=text), messages[len(opening) :]

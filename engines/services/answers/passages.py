@@ -1,0 +1,97 @@
+"""Passages of a person's knowledge: found by meaning, given to an engine, cited."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from django.contrib.auth.models import User
+
+from engines.exceptions import InvalidRequestError
+from engines.models import VectorIndex
+from engines.runtimes.base import BaseModelEngine
+from engines.services.answers.messages import Citation
+from engines.services.answers.resources import AnswerResources
+from engines.services.knowledge.fingerprints import spec_of
+from engines.services.knowledge.search import Hit, Vector, readable_bases, search_bases
+from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
+from engines.services.people.bindings import Binding
+from engines.services.people.preferences import Prompts
+
+INSTRUCTION = (
+    "Answer from the numbered passages below, which come from the person's own knowledge. Name the "
+    "passages you used by number, like [1]. Say so when they do not hold the answer."
+)
+MAX_CONTEXT_SHARE = 0.5
+"""Of the engine's context that passages may fill; the rest is for the conversation and the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A hit and the number an answer names it by."""
+
+    number: int
+    hit: Hit
+
+    @property
+    def shown(self) -> str:
+        return f"[{self.number}] {self.hit.title}\n{self.hit.text}"
+
+    @property
+    def citation(self) -> Citation:
+        return Citation.numbered(self.number, self.hit)
+
+
+@dataclass(frozen=True, slots=True)
+class PassageQuery:
+    """What is looked for in a person's knowledge, and where."""
+
+    question: str
+    k: int
+    narrowed: SearchFilter | None = None
+
+
+def find_passages(
+    user: User, binding: Binding, wanted: PassageQuery, resources: AnswerResources
+) -> list[Hit]:
+    """Return the ``k`` passages nearest to a question in what a person may read, best first.
+
+    InvalidRequestError without a question, or for a filter that names what is not the person's to read.
+    """
+    question, narrowed = wanted.question, wanted.narrowed or EVERYTHING
+    if not question.strip():
+        raise InvalidRequestError("Ask with some text.")
+    narrowed.require_readable(readable_bases(user))
+
+    def embed_query(index: VectorIndex) -> Vector:
+        spec = spec_of(index.fingerprint)
+        with resources.lend_embedder(index.fingerprint.revision, spec) as engine:
+            return engine.embed_query(question)
+
+    store, cache = resources.store, resources.index_cache
+    return search_bases(binding.indexes, embed_query, wanted.k, store, cache, narrowed)
+
+
+def passages_for(
+    user: User, binding: Binding, wanted: PassageQuery, resources: AnswerResources
+) -> list[Passage]:
+    """Return numbered passages for a question, from 1."""
+    hits = find_passages(user, binding, wanted, resources)
+    return [Passage(number, hit) for number, hit in enumerate(hits, start=1)]
+
+
+def add_passages(
+    engine: BaseModelEngine, prompts: Prompts, passages: list[Passage]
+) -> tuple[Prompts, list[Passage]]:
+    """Add the best passages that have room to the instructions; return those as well."""
+    room = int(engine.get_engine_info().get("context_length") or 0) * MAX_CONTEXT_SHARE
+    used: list[Passage] = []
+    for passage in passages:
+        room -= engine.count_tokens(passage.shown)
+        if room < 0:
+            break
+        used.append(passage)
+    if not used:
+        return prompts, []
+    parts = [prompts.system_prompt, INSTRUCTION, *(passage.shown for passage in used)]
+    text = "\n\n".join(part for part in parts if part)
+    return replace(prompts, system_prompt=text), used

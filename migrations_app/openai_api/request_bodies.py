@@ -1,0 +1,159 @@
+"""What clients may send to ``/v1``: every field that is accepted, with its type and limits.
+
+Source: the API reference at https://platform.openai.com/docs/api-reference. ``top_k``, ``min_p`` and
+``repeat_penalty`` are llama.cpp's, sent as ``extra_body``; ``knowledge`` and ``input_type`` are SAM's.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_type_hints
+
+from msgspec import Meta, Struct
+
+from engines.runtimes.text.generation import MAX_TOKENS, SamplingOptions
+from engines.runtimes.text.response_format import Choice, Json
+from engines.services.answers.messages import MAX_MESSAGES
+from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
+
+MAX_TEXTS = 2048
+MAX_PASSAGES = 20
+DEFAULT_PASSAGES = 4
+
+Name = Annotated[str, Meta(min_length=1, description="Of an engine, or 'sam' for the active one.")]
+FilledText = Annotated[str, Meta(min_length=1)]
+Limit = Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
+Hint = Annotated[Any, Meta(description="About billing, caches or speed; changes no answer here.")]
+
+
+def only(values: list[object]) -> Meta:
+    """Describe a field of which only these values, or none, can be served."""
+    return Meta(
+        description="Other values cannot be served here.",
+        extra_json_schema={"enum": [*values, None]},
+    )
+
+
+class StreamOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a stream tells beside the answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
+    """What both endpoints for text take."""
+
+    model: Name
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Limit | None = None
+    seed: int | None = None
+
+    user: Hint = None
+    metadata: Hint = None
+    store: Hint = None
+    service_tier: Hint = None
+    safety_identifier: Hint = None
+    prompt_cache_key: Hint = None
+    prompt_cache_retention: Hint = None
+    prediction: Hint = None
+    reasoning_effort: Hint = None
+    verbosity: Hint = None
+
+    n: Annotated[Any, only([1])] = None
+    best_of: Annotated[Any, only([1])] = None
+    echo: Annotated[Any, only([False])] = None
+    suffix: Annotated[Any, only([""])] = None
+    functions: Annotated[Any, only([[]])] = None
+    function_call: Annotated[Any, only(["none", "auto"])] = None
+    logprobs: Annotated[Any, only([False])] = None
+    top_logprobs: Annotated[Any, only([0])] = None
+    logit_bias: Annotated[Any, only([{}])] = None
+    modalities: Annotated[Any, only([["text"]])] = None
+    audio: Annotated[Any, only([])] = None
+    web_search_options: Annotated[Any, only([])] = None
+
+
+class TextPart(Struct, frozen=True):
+    """A part of a message; others than text are not read here."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ChatTurn(Struct, frozen=True, kw_only=True):
+    """One message of a chat."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
+    tool_calls: list[Json] | None = None
+    tool_call_id: str | None = None
+    """Which call a tool's result answers."""
+    function_call: Annotated[Any, only([])] = None
+
+
+class TemplateOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The thinking switch, as vLLM's and llama.cpp's servers take it."""
+
+    enable_thinking: bool | None = None
+
+
+class KnowledgeBody(SearchFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many passages of the person's knowledge are wanted, and of which part of it."""
+
+    k: Annotated[int, Meta(ge=1, le=MAX_PASSAGES)] = DEFAULT_PASSAGES
+
+    def narrowed(self) -> SearchFilter | None:
+        """Return the part of the knowledge that is wanted; None for all of it."""
+        names = SearchFilter.__struct_fields__
+        wanted = SearchFilter(**{name: getattr(self, name) for name in names})
+        return None if wanted == EVERYTHING else wanted
+
+
+class ChatBody(TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The body of ``/v1/chat/completions``."""
+
+    messages: Annotated[list[ChatTurn], Meta(min_length=1, max_length=MAX_MESSAGES)]
+    max_completion_tokens: Limit | None = None
+    response_format: Json | None = None
+    tools: list[Json] | None = None
+    tool_choice: Choice | None = None
+    parallel_tool_calls: bool | None = None
+    knowledge: bool | KnowledgeBody | None = None
+    chat_template_kwargs: TemplateOptions | None = None
+
+
+class CompletionBody(
+    TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``/v1/completions``: one raw prompt."""
+
+    prompt: FilledText | Annotated[list[FilledText], Meta(min_length=1, max_length=1)]
+
+
+class EmbeddingBody(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """The body of ``/v1/embeddings``."""
+
+    model: Name
+    input: FilledText | Annotated[list[FilledText], Meta(min_length=1, max_length=MAX_TEXTS)]
+    input_type: Literal["document", "query"] = "document"
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = None
+    user: Hint = None
+
+
+def _served_values() -> dict[str, list[object]]:
+    """Return the fields of which only some values can be served, with those."""
+    hints = get_type_hints(TextBody, include_extras=True)
+    metas = {
+        name: meta
+        for name, hint in hints.items()
+        for meta in getattr(hint, "__metadata__", ())
+        if isinstance(meta, Meta) and meta.extra_json_schema
+    }
+    return {name: list((meta.extra_json_schema or {})["enum"]) for name, meta in metas.items()}
+
+
+SERVED_VALUES = _served_values()

@@ -1,0 +1,123 @@
+"""How a person leaves: what goes with them at once, and what stays without their name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+from django.conf import settings
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
+
+from engines.exceptions import ConflictError
+from engines.files.artifacts import ArtifactStore
+from engines.models import (
+    HostEvent,
+    HostInvitation,
+    LoraAdapter,
+    VectorIndex,
+)
+from engines.services.hosts import JOINED_WITH
+from engines.services.knowledge.documents import delete_base
+from engines.services.knowledge.erasure import erase_vectors, list_content_hashes
+from engines.services.people.preferences import lock_preference
+from migrations_app.models import Backup, Plan, PlanEvent, Step
+from migrations_app.states import PlanStatus
+
+
+def delete_person(user: User) -> None:
+    """Delete a person with plans, backups, knowledge, adapters, conversations, usage and tokens.
+
+    What they did to others' things stays, under a name that is nobody's. ConflictError while one of
+    their plans runs; then nothing is changed.
+    """
+    with transaction.atomic():
+        # Locks in key order: steps, plans, preference, bases.
+        list(Step.objects.select_for_update().filter(plan__user=user).order_by("pk"))
+        list(Plan.objects.select_for_update(no_key=True).filter(user=user).order_by("pk"))
+        refusal = explain_not_deletable(user)
+        if refusal:
+            raise ConflictError(refusal)
+        lock_preference(user.pk)
+        remains = _Remains.of(user)
+        for base_id in user.knowledge_bases.order_by("pk").values_list("pk", flat=True):
+            delete_base(base_id)
+        _forget_name(user)
+        user.delete()
+        transaction.on_commit(partial(remains.erase, ArtifactStore(settings.SAM_ARTIFACT_STORE)))
+
+
+def explain_not_deletable(user: User) -> str:
+    """Return the sentence why a person cannot be deleted now; empty when they can."""
+    running = Plan.objects.filter(user=user, status=PlanStatus.IN_PROGRESS).first()
+    if running is None:
+        return ""
+    return (
+        f"{user.username} has a plan under way ({running.kind} {running.pk}); wait for its end, or "
+        f"cancel or abandon it first: `manage.py plan status {running.pk}` says which."
+    )
+
+
+def describe_belongings(user: User) -> str:
+    """Say what would go with a person, by number: their content is nobody else's to read."""
+    counts = {
+        "conversations": user.conversations.count(),
+        "knowledge bases": user.knowledge_bases.count(),
+        "adapters": user.lora_adapters.count(),
+        "plans": user.plans.count(),
+        "backups": user.backups.count(),
+    }
+    return f"{user.username}: " + ", ".join(f"{n} {name}" for name, n in counts.items())
+
+
+def make_pseudonym(user_id: int) -> str:
+    """Return the name under which the audit trail keeps what a deleted person did."""
+    return f"deleted person {user_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Remains:
+    """What lies outside the person's rows: files in the store, and vectors of their texts."""
+
+    keys: frozenset[str]
+    hashes: tuple[bytes, ...]
+
+    @classmethod
+    def of(cls, user: User) -> _Remains:
+        bases = list(user.knowledge_bases.values_list("pk", flat=True))
+        files = VectorIndex.objects.filter(base__in=bases).exclude(file_key="")
+        keys = {
+            *LoraAdapter.objects.filter(user=user).values_list("artifact_key", flat=True),
+            *Backup.objects.filter(user=user).values_list("artifact_key", flat=True),
+            *files.values_list("file_key", flat=True),
+        }
+        return cls(frozenset(keys), tuple(list_content_hashes(bases)))
+
+    def erase(self, store: ArtifactStore) -> None:
+        """Remove what nobody else has: files are named by content, so two people may share one."""
+        for key in sorted(self.keys):
+            if not _is_used(key):
+                store.delete(key)
+        erase_vectors(self.hashes)
+
+
+def _is_used(key: str) -> bool:
+    return (
+        LoraAdapter.objects.filter(artifact_key=key).exists()
+        or Backup.objects.filter(artifact_key=key).exists()
+        or VectorIndex.objects.filter(file_key=key).exists()
+    )
+
+
+def _forget_name(user: User) -> None:
+    name = make_pseudonym(user.pk)
+    for model in (PlanEvent, HostEvent, HostInvitation):
+        model.objects.filter(who=user.username).update(who=name)
+    told = HostEvent.objects.filter(why=JOINED_WITH.format(who=user.username))
+    told.update(why=JOINED_WITH.format(who=name))
+    kind = ContentType.objects.get_for_model(User)
+    LogEntry.objects.filter(content_type=kind, object_id=str(user.pk)).update(
+        object_repr=name, change_message=""
+    )

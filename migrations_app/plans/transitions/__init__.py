@@ -1,0 +1,53 @@
+"""The only writer of a status. Every move locks step, then plan; checks the table of moves; leaves an event.
+
+A holder proves itself with a ``Claim``: step, fence and owner. Whoever lost the fence changes nothing.
+"""
+
+from __future__ import annotations
+
+from migrations_app.plans.transitions.claims import (
+    MAX_ATTEMPTS,
+    MAX_FAILURES,
+    CancelAskedError,
+    Claim,
+    LeaseLostError,
+    Outcome,
+    cancel_step,
+    claim_step,
+    fail_step,
+    finish_step,
+    release_step,
+)
+from migrations_app.plans.transitions.moves import is_held, is_switched
+from migrations_app.plans.transitions.requests import (
+    ask_operator,
+    complete_with_warning,
+    mark_rolled_back,
+    move_plan,
+    request_cancel,
+    retry_step,
+    start_plan,
+)
+
+__all__ = [
+    "MAX_ATTEMPTS",
+    "MAX_FAILURES",
+    "CancelAskedError",
+    "Claim",
+    "LeaseLostError",
+    "Outcome",
+    "ask_operator",
+    "cancel_step",
+    "claim_step",
+    "complete_with_warning",
+    "fail_step",
+    "finish_step",
+    "is_held",
+    "is_switched",
+    "mark_rolled_back",
+    "move_plan",
+    "release_step",
+    "request_cancel",
+    "retry_step",
+    "start_plan",
+]

@@ -1,0 +1,224 @@
+"""Whether a new index understands a base's texts: the same questions, asked of the old one and the new one.
+
+A question is the middle of a passage, and it is answered when the passage, or one that says the same, is
+among the first ``HITS``. Two things are kept apart:
+
+* **Soundness**, the whole passage, embedded once more as a document, must find
+  itself with a cosine of 1. That fails for vectors of other texts, however good the embedder is.
+* **Understanding**, which only a comparison can judge: ordinary texts have a recall@1 of 0.75 under a good
+  embedder, so a fixed share of questions says more about the texts than about the embedder. Each question
+  is asked of both indexes; those that both or neither answers say nothing, and of the others a coin would
+  give each index half (McNemar's test, exact and one-sided). The new index is refused when the old one
+  alone answers so many more that a coin would do so in fewer than ``CHANCE`` of all samples. So an
+  equally good embedder is refused in at most that share, whatever the size of the sample, and a small
+  sample (fewer than seven questions) refuses nobody.
+
+A first index has nothing to be compared with and is never refused for what it finds.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.exceptions import TextNotEmbeddableError
+from engines.models import Chunk, VectorIndex
+from engines.services.knowledge.embeddings import Embedder, load_vectors
+from engines.services.knowledge.fingerprints import embedding_spec_of
+from engines.services.knowledge.search import Hit, search_index
+from migrations_app.steps.base import ProbeFailedError, StepContext
+
+SAMPLE = 100
+"""Questions a base is asked at most: enough that a loss of one answer in eight is seen nearly always."""
+SOUND_SAMPLE = 20
+"""Passages embedded once more as a whole: wrong vectors are wrong everywhere."""
+HITS = 5
+"""Passages looked at: an answer is given about that many, and their order hardly matters to it."""
+CHANCE = 0.01
+"""In which share of all samples an equally good embedder may be refused."""
+NEAR_DUPLICATE = 0.95
+"""Cosine in the old space from which two passages say the same: release notes, licences, tables."""
+SCORE_TOLERANCE = 1e-3
+"""Half precision moves a cosine by less than this (4e-5 measured at 384 dimensions)."""
+PASSAGE_CHARS = 160
+
+Answers = Mapping[int, Sequence[Hit]]
+"""Chunk id of a question → what was found for it, best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The middle of one passage, asked as a person would type it."""
+
+    chunk_id: int
+    content_hash: bytes
+    text: str
+    asked: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How many questions each index answered, of those asked of both."""
+
+    asked: int
+    old_found: int
+    new_found: int
+    only_old: int
+    only_new: int
+
+    @property
+    def probability(self) -> float:
+        """Return how often two equally good indexes differ this much to the new one's disadvantage."""
+        return run_sign_test(self.only_old, self.only_new)
+
+    @property
+    def is_worse(self) -> bool:
+        return self.probability < CHANCE
+
+
+def run_sign_test(losses: int, wins: int) -> float:
+    """Return the chance that a fair coin gives at least ``losses`` of all ``losses + wins`` throws."""
+    throws = losses + wins
+    at_least = sum(math.comb(throws, n) for n in range(losses, throws + 1))
+    return float(at_least / 2**throws)
+
+
+def draw_questions(index: VectorIndex, seed: int, *, size: int) -> list[Question]:
+    """Draw passages that the index's file holds and has vectors of; the same seed draws the same ones.
+
+    What was written since is embedded by the switch; a text without a vector may once have crashed
+    this embedder and would do it again.
+    """
+    live = Chunk.objects.filter(
+        base_id=index.base_id, deleted_seq__isnull=True, created_seq__lte=index.base_seq or 0
+    )
+    ids = list(live.order_by("pk").values_list("pk", flat=True))
+    chosen = random.Random(seed).sample(ids, min(size, len(ids)))  # noqa: S311 - a sample
+    # In the order of the draw, so that the first few of them are a sample too.
+    chunks = sorted(live.filter(pk__in=chosen), key=lambda chunk: chosen.index(chunk.pk))
+    known = load_vectors(index.fingerprint_id, [bytes(chunk.content_hash) for chunk in chunks])
+    return [
+        Question(chunk.pk, bytes(chunk.content_hash), chunk.text, cut_middle(chunk.text))
+        for chunk in chunks
+        if bytes(chunk.content_hash) in known
+    ]
+
+
+def cut_middle(text: str) -> str:
+    """Return some 160 characters from the middle, whole words where the text has blanks."""
+    stripped = " ".join(text.split())
+    start = max((len(stripped) - PASSAGE_CHARS) // 2, 0)
+    cut = stripped[start : start + PASSAGE_CHARS]
+    if start and " " in cut:
+        cut = cut.split(" ", 1)[1] or cut
+    is_cut = start + PASSAGE_CHARS < len(stripped)
+    return cut.rsplit(" ", 1)[0] if is_cut and " " in cut else cut
+
+
+def prove_sound(ctx: StepContext, index: VectorIndex, questions: Sequence[Question]) -> None:
+    """Prove that the vectors of an index are those of its texts; ProbeFailedError if not."""
+    with _embedder(ctx, index) as embedder:
+        for question in questions:
+            ctx.checkpoint()
+            own = embedder.embed_documents([question.text])
+            if not own.errors:
+                _require_itself(ctx, index, question, own.vectors[0])
+
+
+def ask(ctx: StepContext, index: VectorIndex, questions: Sequence[Question]) -> Answers:
+    """Ask an index what it has vectors for."""
+    known = load_vectors(index.fingerprint_id, [question.content_hash for question in questions])
+    answers = {}
+    with _embedder(ctx, index) as embedder:
+        for question in questions:
+            ctx.checkpoint()
+            hits = None
+            if question.content_hash in known:
+                hits = _ask(ctx, index, embedder, question)
+            if hits is not None:
+                answers[question.chunk_id] = hits
+    return answers
+
+
+def compare(
+    old: VectorIndex, questions: Sequence[Question], before: Answers, after: Answers
+) -> Comparison:
+    """Count who answered what; which passages say the same is judged in the old, proven space."""
+    shared = [q for q in questions if q.chunk_id in before and q.chunk_id in after]
+    hashes = {q.content_hash for q in shared}
+    for answers in (before, after):
+        hashes |= {hit.content_hash for q in shared for hit in answers[q.chunk_id]}
+    vectors = load_vectors(old.fingerprint_id, list(hashes))
+    pairs = [
+        (
+            is_found(question, before[question.chunk_id], vectors),
+            is_found(question, after[question.chunk_id], vectors),
+        )
+        for question in shared
+    ]
+    return Comparison(
+        asked=len(pairs),
+        old_found=sum(was for was, _ in pairs),
+        new_found=sum(now for _, now in pairs),
+        only_old=sum(was and not now for was, now in pairs),
+        only_new=sum(now and not was for was, now in pairs),
+    )
+
+
+def is_found(
+    question: Question, hits: Sequence[Hit], vectors: Mapping[bytes, NDArray[np.float32]]
+) -> bool:
+    """Whether a hit is the passage, holds the words asked for, or says the same in the old space."""
+    own = vectors.get(question.content_hash)
+    for hit in hits:
+        if hit.content_hash == question.content_hash or question.asked in " ".join(
+            hit.text.split()
+        ):
+            return True
+        other = vectors.get(hit.content_hash)
+        if own is not None and other is not None and compute_cosine(own, other) >= NEAR_DUPLICATE:
+            return True
+    return False
+
+
+def compute_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
+    """Return the cosine of two vectors of one space."""
+    return float(left @ right / (np.linalg.norm(left) * np.linalg.norm(right)))
+
+
+def _embedder(ctx: StepContext, index: VectorIndex) -> AbstractContextManager[Embedder]:
+    revision = index.fingerprint.revision
+    return ctx.embedder(revision, embedding_spec_of(revision.model, revision))
+
+
+def _require_itself(
+    ctx: StepContext, index: VectorIndex, question: Question, own: NDArray[np.float32]
+) -> None:
+    """Raise ProbeFailedError unless the passage's vector is in the index and belongs to its text."""
+    hits = search_index(index, own, k=HITS, store=ctx.store)
+    mine = [hit.score for hit in hits if hit.content_hash == question.content_hash]
+    # So many texts may say exactly the same that this one is not among the first.
+    score = mine[0] if mine else min((hit.score for hit in hits), default=0.0)
+    if abs(1.0 - score) > SCORE_TOLERANCE:
+        raise ProbeFailedError(
+            f"A passage finds itself in the new index with a cosine of {score:.4f} instead of 1: the "
+            "vectors in it are not those of their texts. Nothing was switched. Have the embedder's "
+            "file verified, then plan again."
+        )
+
+
+def _ask(
+    ctx: StepContext, index: VectorIndex, embedder: Embedder, question: Question
+) -> list[Hit] | None:
+    """Return what is found; None when the embedder cannot read the question."""
+    try:
+        vector = np.asarray(embedder.embed_query(question.asked), dtype=np.float32)
+    except TextNotEmbeddableError:
+        return None
+    return search_index(index, vector, k=HITS, store=ctx.store)

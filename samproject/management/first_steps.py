@@ -1,0 +1,69 @@
+"""What `manage.py up` says once something answers: where it is, and what to do next."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from functools import partial
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import OperationalError, connections
+from django.db.models import Q
+
+from engines.models import CatalogModel
+from engines.services.people.roles import ADMINISTRATOR
+from samproject.supervisor.roster import FLOWER_USER
+from samproject.supervisor.supervise import Notice
+
+CONNECT_SECONDS = 0.5
+
+
+def announce_web(host: str, port: int) -> Notice:
+    """Return what to say of the web server at this address once it answers."""
+    return Notice(partial(is_listening, (host, port)), partial(_describe_web, (host, port)))
+
+
+def announce_flower(host: str, port: int) -> Notice:
+    """Return what to say of Flower at this address once it answers."""
+    return Notice(partial(is_listening, (host, port)), partial(_describe_flower, (host, port)))
+
+
+def is_listening(at: tuple[str, int]) -> bool:
+    """Whether a server listens there; it does so once it has loaded all that it answers with."""
+    try:
+        socket.create_connection(at, CONNECT_SECONDS).close()
+    except OSError:
+        return False
+    return True
+
+
+def _describe_web(at: tuple[str, int]) -> Sequence[str]:
+    address = f"http://{at[0]}:{at[1]}"
+    lines = [f"admin {address}/admin/   API {address}/api/docs/"]
+    try:
+        step = find_next_step(address)
+    except OperationalError:
+        # The database is just being started again; the address is right all the same.
+        step = ""
+    finally:
+        connections.close_all()
+    return [*lines, step] if step else lines
+
+
+def _describe_flower(at: tuple[str, int]) -> Sequence[str]:
+    password = settings.SAM_DATA_DIR / "flower-password"
+    return [f"Flower http://{at[0]}:{at[1]}/ (user {FLOWER_USER}, password in {password})"]
+
+
+def find_next_step(address: str) -> str:
+    """Return what a new installation still lacks; empty when people can work."""
+    leads = Q(is_superuser=True) | Q(groups__name=ADMINISTRATOR)
+    if not User.objects.filter(leads, is_active=True).exists():
+        return (
+            "next: make the first administrator in another terminal with `manage.py createsuperuser`, "
+            f"then sign in at {address}/admin/"
+        )
+    if not CatalogModel.objects.exists():
+        return "next: fill the catalog with `manage.py catalog starter`, or in the admin"
+    return ""
