@@ -119,7 +119,7 @@ def test_a_conversation_asks_the_quota_before_anything_is_kept(
         limits.append(payload["max_tokens"])
         add_usage(people.alice.pk, 50, 60)
         connections.close_all()
-        return {"text": "Hello.", "engine_id": revision.model.model_id}
+        return {"text": "Hello.", "engine_id": revision.model.model_id, "revision_id": revision.pk}
 
     with played_host(redis_client, answer):
         client = client_of(people.alice)

@@ -24,6 +24,8 @@ UNCOUNTED_SECONDS = 15.0
 UNDER_WAY_SECONDS = 5
 """When to ask again while other answers hold what is left."""
 CHARACTERS_PER_TOKEN = 2
+FORM_TOKENS = 64
+"""About what the chat template and the prompts of a family add."""
 DEFAULT_ANSWER_TOKENS = 1024
 """What is set aside for an answer without a limit."""
 MAX_DAYS = 3660
@@ -70,7 +72,7 @@ def today() -> date:
 
 def estimate_tokens(characters: int, max_tokens: int) -> int:
     """Return what to set aside for an answer to so much text, with ``max_tokens`` or 0."""
-    return characters // CHARACTERS_PER_TOKEN + (max_tokens or DEFAULT_ANSWER_TOKENS)
+    return FORM_TOKENS + characters // CHARACTERS_PER_TOKEN + (max_tokens or DEFAULT_ANSWER_TOKENS)
 
 
 def add_usage(user_id: int, tokens_in: int, tokens_out: int) -> None:
