@@ -85,7 +85,7 @@ def test_a_streamed_chat_is_the_same_in_pieces(asker: Asker) -> None:
         chunks = list(chunks_of(response.iter_lines()))
 
     assert response.headers["content-type"] == "text/event-stream; charset=utf-8"
-    assert response.headers["cache-control"] == "no-cache"
+    assert response.headers["cache-control"] == "no-store"
     assert chunks[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
     assert text_of(chunks) == whole["choices"][0]["message"]["content"]
     assert chunks[-2]["choices"][0]["finish_reason"] == "length"
