@@ -34,6 +34,7 @@ def test_settings_of_another_installation_do_not_reach_the_demo() -> None:
         "SAM_MEASURE_EMBEDDING": "false",
         "SAM_RATE_USER": "100000/min",
         "SAM_RATE_WORK": "100000/min",
+        "SAM_ALLOWED_PRIVATE_HOSTS": "127.0.0.1",
         "NO_PROXY": "127.0.0.1,localhost",
         "no_proxy": "127.0.0.1,localhost",
         "PYTHONUNBUFFERED": "1",
