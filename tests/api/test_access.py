@@ -33,6 +33,8 @@ STAFF_ONLY = {
     "plan-abandon",
     "plan-move",
 }
+OWN = {"preferences", "prompts", "me", "recommend", "search"}
+"""Pages of the caller: what they show is about nobody else."""
 SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
 UNSAFE = ("post", "put", "patch", "delete")
 
@@ -109,8 +111,12 @@ def test_a_stranger_sees_an_empty_list_or_404(
         problem(answer, 403, "permission_denied")
     elif answer.status_code == 200 and "results" in answer.json() and name not in SHARED:
         assert answer.json()["results"] == []
-    elif "(?P<" in pattern and answer.status_code != 405:
+    elif answer.status_code == 405:
+        assert "GET" not in answer["Allow"]
+    elif "(?P<" in pattern:
         problem(answer, 404, "not_found")
+    else:
+        assert name in OWN | SHARED, answer.content
 
 
 def test_every_view_of_the_router_filters_its_rows() -> None:
