@@ -97,7 +97,7 @@ def finished(plan: Plan) -> Plan:
         plan.refresh_from_db()
         return plan.status not in (PlanStatus.PENDING, PlanStatus.IN_PROGRESS)
 
-    wait_until(ended, f"plan {plan.pk} to end", seconds=120)
+    wait_until(ended, f"plan {plan.pk} to end", seconds=240)
     return plan
 
 
