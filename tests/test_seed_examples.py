@@ -13,7 +13,7 @@ from django.contrib.auth.models import User
 
 from engines.models import EnginePreference, LoraAdapter
 from engines.runtimes.base import ModelStatus
-from engines.services.people.adapters import adapters_invalidate
+from engines.services.people.adapters import invalidate_adapters
 from engines.specs import ModelInfo
 from migrations_app.controller import MigrationController
 from migrations_app.library import ModelLibraryManager
@@ -137,15 +137,14 @@ def test_errors_are_printed_and_not_raised(
     ]
 
 
-def test_a_corrupted_model_is_deleted_and_downloaded_again(
-    switched: Names, engines: Engines
-) -> None:
+def test_a_corrupted_model_is_deleted_and_downloaded_again(engines: Engines) -> None:
     assert engines.new.current_revision is not None
     copy = engines.new.current_revision.copies.create(
         host=engines.host, path="/models/x", status="corrupted"
     )
 
-    left = run(API, "Status Checking", {**switched, "model_id": "qwen-4b"})
+    names = {"library_manager": ModelLibraryManager(), "model_id": "qwen-4b"}
+    left = run(API, "Status Checking", names)
 
     assert left["status"] == "corrupted"
     kinds = Plan.objects.filter(host=copy.host, user=None).values_list("kind", flat=True)
@@ -203,7 +202,7 @@ def test_an_adapter_that_a_migration_left_behind_is_told(
         )
     run(API, "LoRA Adapter Integration", {"user_id": "user123"})
     assert capsys.readouterr().out == ""
-    adapters_invalidate(
+    invalidate_adapters(
         person.pk, keep=engines.new.current_revision, plan_id="plan-7", from_engine="llama-8b"
     )
 

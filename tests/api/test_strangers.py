@@ -57,6 +57,7 @@ ACTS: dict[tuple[str, str], Act] = {
     ("post", f"{PLAN}/abandon"): Act("operator", 403),
     ("post", f"{PLAN}/cancel"): Act("alice", 404),
     ("post", f"{PLAN}/execute"): Act("alice", 404),
+    ("post", f"{PLAN}/move"): Act("operator", 403, {}),
     ("post", f"{PLAN}/retry"): Act("operator", 403),
     ("post", f"{PLAN}/roll-back"): Act("alice", 404),
 }

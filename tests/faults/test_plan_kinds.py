@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from engines.models import ModelCopy
-from engines.services.knowledge.documents import document_add
+from engines.services.knowledge.documents import add_document
 from migrations_app.controller import MigrationController
 from migrations_app.library import ModelLibraryManager
 from migrations_app.models import Plan
@@ -113,7 +113,7 @@ def prepared(kind: PlanKind, person: Person) -> Callable[[], Plan]:
     library = ModelLibraryManager()
     if kind == PlanKind.ROLLBACK:
         migration = finished(migrate(person))
-        document_add(
+        add_document(
             person.bases[0].pk, title="Since", text="Written since.", media_type="text/plain"
         )
         return partial(_roll_back, migration)

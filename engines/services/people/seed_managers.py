@@ -39,7 +39,8 @@ class ConfigManager:
     def get_config(self) -> Config:
         """Read the person's configuration, or the organisation's default."""
         if self._user is None:
-            return Config(EnginePreference(engine=engine_of_group(None)[0]).engine_upgrade)
+            default = EnginePreference(engine=engine_of_group(None)[0])
+            return Config(dict(default.engine_upgrade))
         preference = preference_of(self._user)
         return Config(dict(preference.engine_upgrade), preference.version)
 
