@@ -102,6 +102,12 @@ class GatedRepositoryError(TransferError):
     code = "gated_repository"
 
 
+class AddressRefusedError(TransferError):
+    """An address of this machine or of an inner network that nobody allowed; nothing was sent."""
+
+    code = "address_refused"
+
+
 class UnsafeNameError(SamError):
     """A file name from outside could leave its folder."""
 

@@ -11,10 +11,12 @@ from django.db import IntegrityError, transaction
 
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import KnowledgeBase
-from engines.services.catalog.entries import get_model
+from engines.services.catalog.entries import get_model, is_offered, require_offered
+from engines.services.engine_choice import effective_engine
 from engines.services.hosts import refuse_leaving_host
 from engines.services.people.lookup import person_named
 from engines.services.people.preferences import preference_of
+from engines.services.people.roles import is_curator
 from migrations_app.models import Plan, Step
 from migrations_app.plans.actions import legal_actions, require_legal
 from migrations_app.plans.planning import (
@@ -70,6 +72,8 @@ class MigrationController:
     ) -> str:
         """Make a pending plan that gives one base the embedder of an engine, or of its owner's."""
         chosen = get_model(engine) if engine else None
+        if chosen is not None and not _sees_hidden(base, actor):
+            require_offered(actor, chosen)
         return plan_re_embed(base, chosen, actor=actor).migration_id
 
     def preview_migration(self, migration_id: str | UUID) -> PlanPreview | MovePreview:
@@ -87,6 +91,7 @@ class MigrationController:
         plan = _plan(migration_id)
         if plan.status == PlanStatus.PENDING:
             refuse_leaving_host(plan.host)
+            _check_still_offered(plan)
         _check_still_current(plan)
         try:
             start_plan(plan.pk, who=_who(actor))
@@ -202,3 +207,25 @@ def _check_still_current(plan: Plan) -> None:
         raise ConflictError(
             "The person's engine was changed since this plan was made; make a new one."
         )
+
+
+def _check_still_offered(plan: Plan) -> None:
+    """Raise ConflictError when the engine was withdrawn, or reserved for others, since the plan was made.
+
+    The way back is not asked: what a person had stays theirs.
+    """
+    engine, person = plan.to_engine, plan.user
+    if plan.kind not in (PlanKind.MIGRATE, PlanKind.RE_EMBED) or engine is None or person is None:
+        return
+    own, _ = effective_engine(person)
+    stays = plan.kind == PlanKind.RE_EMBED and own is not None and engine == own.embedder
+    if not stays and not is_offered(person, engine):
+        raise ConflictError(
+            f"{engine.model_id} is not offered to {person.get_username()} any more; make a plan to "
+            "another engine."
+        )
+
+
+def _sees_hidden(base: KnowledgeBase, actor: User) -> bool:
+    """Whether somebody chooses for a group's base by their office, and so also what is not published."""
+    return base.owner_id is None and is_curator(actor)

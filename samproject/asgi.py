@@ -1,4 +1,4 @@
-"""The web application: ``uvicorn samproject.asgi:application --lifespan off``."""
+"""The web application; ``python -m samproject.web`` serves it as it is meant to be served."""
 
 from __future__ import annotations
 

@@ -8,10 +8,12 @@ from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 
+MIN_DIFFERENT_BYTES = 16
+
 
 def register_checks() -> None:
     """Make Django run these checks with ``--deploy``; called once when the apps are ready."""
-    for check in (embedded_services, generated_secrets, debug_pages):
+    for check in (embedded_services, generated_secrets, weak_backup_key, any_host, debug_pages):
         register(check, Tags.security, deploy=True)
 
 
@@ -45,6 +47,34 @@ def generated_secrets(
             id="sam.E002",
         )
         for name in settings.SAM_GENERATED_SECRETS
+    ]
+
+
+def weak_backup_key(
+    *, app_configs: Sequence[AppConfig] | None, **options: object
+) -> list[CheckMessage]:
+    """Refuse a key that nobody drew: of 32 random bytes hardly any is there twice."""
+    if len(set(bytes.fromhex(settings.SAM_BACKUP_KEY))) >= MIN_DIFFERENT_BYTES:
+        return []
+    return [
+        Error(
+            "SAM_BACKUP_KEY is not random: whoever guesses it opens every backup.",
+            hint="Make one with 'openssl rand -hex 32'; backups sealed with the old one need it.",
+            id="sam.E004",
+        )
+    ]
+
+
+def any_host(*, app_configs: Sequence[AppConfig] | None, **options: object) -> list[CheckMessage]:
+    """Refuse a web server that answers to every name: links and redirects would follow a stranger's."""
+    if "*" not in settings.ALLOWED_HOSTS:
+        return []
+    return [
+        Error(
+            "SAM_ALLOWED_HOSTS lets any name in.",
+            hint="Name the hosts under which people reach SAM.",
+            id="sam.E005",
+        )
     ]
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from engines.exceptions import SamError
+from engines.network.guard import AllowedPlace, parse_place, place_of_url
 
 MAX_SECRET_FILE_BYTES = 64 * 1024
 
@@ -64,6 +65,32 @@ def read_bool(name: str, *, default: bool) -> bool:
 def read_list(name: str, default: str = "") -> list[str]:
     """Return the comma-separated parts, without empty ones."""
     return [part.strip() for part in read_str(name, default).split(",") if part.strip()]
+
+
+def read_url(name: str, default: str) -> str:
+    """Return an http or https address without a slash at its end; anything else is an error."""
+    text = read_str(name, default)
+    try:
+        place_of_url(text)
+    except ValueError as error:
+        raise EnvironmentVariableError(f"{name} is no address; write https://host.") from error
+    if not text.startswith(("http://", "https://")):
+        raise EnvironmentVariableError(f"{name} must begin with http:// or https://.")
+    return text.rstrip("/")
+
+
+def read_places(name: str) -> list[AllowedPlace]:
+    """Return the hosts, addresses and networks of a comma-separated list; anything else is an error."""
+    places = []
+    for part in read_list(name):
+        try:
+            places.append(parse_place(part))
+        except ValueError as error:
+            raise EnvironmentVariableError(
+                f"{name} names {part!r}; write hosts, addresses or networks, each may have a port: "
+                "ollama.lan, 127.0.0.1:11434, 10.0.0.0/8."
+            ) from error
+    return places
 
 
 def read_rate(name: str, default: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import django_stubs_ext
 
+from engines.network.guard import place_of_url
 from samproject import env
 from samproject.celery_settings import celery_settings
 from samproject.endpoints import broker_url, database_settings, redis_url
@@ -61,9 +62,14 @@ SAM_EMBEDDING_PACK_TOKENS = env.read_int("SAM_EMBEDDING_PACK_TOKENS", 0, minimum
 SAM_MAX_ANSWER_TOKENS = env.read_int("SAM_MAX_ANSWER_TOKENS", 2048, minimum=0, maximum=1_000_000)
 SAM_RETENTION_DAYS = env.read_int("SAM_RETENTION_DAYS", 14, minimum=0, maximum=3650)
 
-HF_ENDPOINT = env.read_str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+HF_ENDPOINT = env.read_url("HF_ENDPOINT", "https://huggingface.co")
 HF_TOKEN = env.read_secret("HF_TOKEN")
 SAM_ENGINE_KEYS = engine_keys("SAM_ENGINE_KEYS", env.read_secret("SAM_ENGINE_KEYS"))
+SAM_ALLOWED_PLACES = [
+    *env.read_places("SAM_ALLOWED_PRIVATE_HOSTS"),
+    # Addresses that the administrator gave, wherever they lead.
+    *map(place_of_url, (HF_ENDPOINT, *SAM_ENGINE_KEYS)),
+]
 
 CELERY = celery_settings(broker_url(REDIS_URL), SAM_HOST_NAME, SAM_SWEEP_SECONDS)
 
@@ -109,9 +115,13 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = _https
 SECURE_HSTS_PRELOAD = _https
 SESSION_COOKIE_SECURE = _https
 CSRF_COOKIE_SECURE = _https
-if env.read_bool("SAM_BEHIND_PROXY", default=False):
+_is_behind_proxy = env.read_bool("SAM_BEHIND_PROXY", default=False)
+if _is_behind_proxy:
     # Only then: without a proxy that sets it, any client could send this header.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SAM_TRUSTED_PROXIES = env.read_int(
+    "SAM_TRUSTED_PROXIES", int(_is_behind_proxy), minimum=0, maximum=16
+)
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -121,7 +131,6 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "engines",
@@ -131,6 +140,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "samproject.web.headers.AnswerHeaders",
     "migrations_app.openai_api.middleware.ApiDoor",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -156,6 +166,9 @@ TEMPLATES = [
     }
 ]
 
+AUTHENTICATION_BACKENDS = ["migrations_app.limits.sign_in.GuardedBackend"]
+SAM_SIGN_IN_FAILURES = env.read_int("SAM_SIGN_IN_FAILURES", 10, minimum=0, maximum=10_000)
+SAM_TOKEN_DAYS = env.read_int("SAM_TOKEN_DAYS", 365, minimum=0, maximum=3650)
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -165,6 +178,7 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+AUTH_PASSWORD_VALIDATORS.append({"NAME": "engines.services.people.tokens.EndTokensWithPassword"})
 
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "samproject.formats"
@@ -186,16 +200,22 @@ REST_FRAMEWORK = {
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
     "PAGE_SIZE": 50,
     "EXCEPTION_HANDLER": "migrations_app.api.problems.problem_handler",
-    "DEFAULT_THROTTLE_CLASSES": [
-        "rest_framework.throttling.AnonRateThrottle",
-        "rest_framework.throttling.UserRateThrottle",
-        "rest_framework.throttling.ScopedRateThrottle",
-    ],
-    "DEFAULT_THROTTLE_RATES": {
-        "anon": env.read_rate("SAM_RATE_ANONYMOUS", "60/min"),
-        "user": env.read_rate("SAM_RATE_USER", "1200/min"),
-        "work": env.read_rate("SAM_RATE_WORK", "60/min"),
-    },
+    "DEFAULT_THROTTLE_CLASSES": ["migrations_app.api.throttles.RateThrottle"],
+}
+
+SAM_RATES: dict[str, str | None] = {
+    "anon": env.read_rate("SAM_RATE_ANONYMOUS", "60/min"),
+    "user": env.read_rate("SAM_RATE_USER", "1200/min"),
+    "work": env.read_rate("SAM_RATE_WORK", "60/min"),
+}
+SAM_MAX = {
+    "adapters": env.read_int("SAM_MAX_ADAPTERS", 100, minimum=0, maximum=1_000_000),
+    "bases": env.read_int("SAM_MAX_BASES", 1_000, minimum=0, maximum=1_000_000),
+    "documents": env.read_int("SAM_MAX_DOCUMENTS", 100_000, minimum=0, maximum=100_000_000),
+}
+SAM_AT_ONCE = {
+    "answers": env.read_int("SAM_ANSWERS_AT_ONCE", 8, minimum=0, maximum=10_000),
+    "uploads": env.read_int("SAM_UPLOADS_AT_ONCE", 4, minimum=0, maximum=10_000),
 }
 
 SPECTACULAR_SETTINGS = {

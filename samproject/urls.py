@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 from django.urls import include, path, re_path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from migrations_app.api.base import UnknownRoute
 from migrations_app.openai_api.description import description
@@ -18,7 +18,7 @@ urlpatterns = [
     path("v1/", include("migrations_app.openai_api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/schema/openai/", description, name="openai-schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     # Last of the API's: whatever else lies below it is a problem too, not a page.
     re_path(r"^api(/[\s\S]*)?$", UnknownRoute.as_view(), name="unknown-api"),
     path("healthz", healthz, name="healthz"),

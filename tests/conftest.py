@@ -13,11 +13,21 @@ from django.test import TransactionTestCase
 from psycopg import sql
 from redis import Redis
 
+from engines.network.guard import address_guard, allow_places
 from samproject.supervisor.embedded import EmbeddedServices
 
 FLUSHES = 5
 
 pytest_plugins = ["tests.fixtures_models", "tests.world.fixtures"]
+
+
+@pytest.fixture
+def no_inner_addresses() -> Iterator[None]:
+    """As in an installation whose administrator allowed none; the tests' own servers are inner ones."""
+    before = address_guard()
+    allow_places([])
+    yield
+    allow_places(before.allowed)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -57,7 +67,7 @@ def _do_not_wait_for_the_disk() -> None:
     """
     at = settings.DATABASES["default"]
     with psycopg.connect(
-        host=at["HOST"], user=at["USER"], dbname=at["NAME"], autocommit=True
+        host=str(at["HOST"]), user=str(at["USER"]), dbname=str(at["NAME"]), autocommit=True
     ) as connection:
         for name in ("fsync", "full_page_writes"):
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))

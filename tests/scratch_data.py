@@ -26,6 +26,10 @@ def use_scratch_data() -> None:
     os.environ["SAM_DATA_DIR"] = str(folder)
     # Seconds for each model in each run's new folder; what is measured has tests of its own.
     os.environ["SAM_MEASURE_EMBEDDING"] = "false"
+    # One person of a test may do what several do elsewhere; the limits have tests of their own.
+    os.environ["SAM_ANSWERS_AT_ONCE"] = os.environ["SAM_UPLOADS_AT_ONCE"] = "0"
+    # The hubs and servers of the tests; addresses of other inner networks stay refused.
+    os.environ["SAM_ALLOWED_PRIVATE_HOSTS"] = "127.0.0.0/8,localhost"
     # Other programs' weights on this machine are none of a test's business.
     os.environ["HF_HUB_CACHE"] = str(folder / "hf-cache")
     os.environ["OLLAMA_MODELS"] = str(folder / "ollama")

@@ -6,10 +6,6 @@ import tests.scratch_data  # noqa: F401 - sets the environment the next import r
 
 # isort: split
 from samproject.settings import *  # noqa: F403 - every setting, changed below
-from samproject.settings import REST_FRAMEWORK as _REST_FRAMEWORK
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-REST_FRAMEWORK = {
-    **_REST_FRAMEWORK,
-    "DEFAULT_THROTTLE_RATES": dict.fromkeys(("anon", "user", "work")),
-}
+SAM_RATES = dict.fromkeys(("anon", "user", "work"))

@@ -19,6 +19,7 @@ from engines.services.hosts import SEEN_WITHIN, mark_hosts_lost
 from engines.services.knowledge.documents import adopt_index
 from engines.services.knowledge.keep_up import lagging_indexes
 from engines.services.people.fallbacks import end_incidents
+from engines.services.people.tokens import end_dead_tokens
 from migrations_app.models import Plan, Step
 from migrations_app.plans.housekeeping import (
     end_stale_downloads,
@@ -74,6 +75,7 @@ def sweep() -> str:
         release_writers()
         end_stale_downloads()
         end_incidents()
+        end_dead_tokens()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
         f"{freed} stuck plans freed, "

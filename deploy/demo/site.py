@@ -76,6 +76,8 @@ def environment(inherited: Mapping[str, str], data: Path) -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "samproject.settings",
         "SAM_DATA_DIR": str(data),
         "SAM_HOST_NAME": HOST_NAME,
+        # The demo's hub and servers are on this machine.
+        "SAM_ALLOWED_PRIVATE_HOSTS": "127.0.0.1",
         "SAM_LEASE_SECONDS": _LEASE_SECONDS,
         # What a few minutes embed does not win back the seconds of measuring.
         "SAM_MEASURE_EMBEDDING": "false",

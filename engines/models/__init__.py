@@ -30,10 +30,12 @@ from engines.models.preferences import (
     UserPrompts,
 )
 from engines.models.status_changes import StatusChange
-from engines.models.usage import TokenQuota, TokenUsage
+from engines.models.tokens import ApiToken, TokenScope
+from engines.models.usage import TokenQuota, TokenReservation, TokenUsage
 
 __all__ = [
     "AdapterStatus",
+    "ApiToken",
     "CatalogModel",
     "Chunk",
     "Conversation",
@@ -59,6 +61,8 @@ __all__ = [
     "PromptTemplate",
     "StatusChange",
     "TokenQuota",
+    "TokenReservation",
+    "TokenScope",
     "TokenUsage",
     "UserPrompts",
     "VectorIndex",

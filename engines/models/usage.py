@@ -26,6 +26,24 @@ class TokenUsage(models.Model):
         return f"{self.user} {self.day}: {self.tokens_in} in, {self.tokens_out} out"
 
 
+class TokenReservation(models.Model):
+    """Tokens that an answer under way may still use of a person's day; only with a quota."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="token_reservations"
+    )
+    tokens = models.BigIntegerField()
+    expires_at = models.DateTimeField(
+        help_text="Whose process ended without a word counts no longer."
+    )
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.user}: {self.tokens} tokens"
+
+
 class TokenQuota(models.Model):
     """Tokens a day, in and out together: a person's own, or with nobody named everybody's."""
 

@@ -17,6 +17,7 @@ from engines.exceptions import (
     TransferError,
     TransientTransferError,
 )
+from engines.network.transports import GuardedTransport
 from engines.transfer.redirects import next_hop, same_origin
 from engines.transfer.remote_file import DownloadOptions, RemoteFile
 
@@ -59,7 +60,9 @@ def new_client(options: DownloadOptions) -> httpx2.Client:
     # A compressed answer has other offsets, so neither Range nor the digest would fit.
     timeout = httpx2.Timeout(options.read_timeout, connect=options.connect_timeout)
     headers = {"Accept-Encoding": "identity", "User-Agent": "sam-engine-upgrade"}
-    return httpx2.Client(follow_redirects=False, timeout=timeout, headers=headers)
+    return httpx2.Client(
+        follow_redirects=False, timeout=timeout, headers=headers, transport=GuardedTransport()
+    )
 
 
 @contextmanager
@@ -95,7 +98,7 @@ def _follow(
             return response
         response.close()
         # Each hop is checked, and the token is decided anew: storage gets none.
-        url = next_hop(url, response.headers.get("Location", ""), home)
+        url = next_hop(url, response.headers.get("Location", ""))
     raise TransferError(
         f"The server at {home.host} redirects more than {MAX_REDIRECTS} times. Check its address."
     )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 
 import httpx2
-from huggingface_hub import get_session, hf_hub_url, hf_raise_for_status
+from huggingface_hub import constants, hf_hub_url, hf_raise_for_status
 from huggingface_hub.errors import (
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    OfflineModeIsEnabled,
     RemoteEntryNotFoundError,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -24,6 +23,7 @@ from engines.exceptions import (
     TransientTransferError,
 )
 from engines.files.names import check_name
+from engines.network.transports import GuardedTransport
 from engines.transfer.http import MAX_REDIRECTS, refused
 from engines.transfer.redirects import same_origin
 from engines.transfer.remote_file import RemoteFile
@@ -48,14 +48,15 @@ def resolve_file(
     """Ask the Hub at ``endpoint`` what ``filename`` is at ``revision``, and pin the commit.
 
     The token goes to the endpoint's own origin only. Raises InvalidRequestError, UnsafeNameError,
-    GatedRepositoryError, NotFoundError, TransientTransferError (also when offline mode is on),
-    TransferError when the answer cannot be true.
+    GatedRepositoryError, NotFoundError, AddressRefusedError, TransientTransferError (also when
+    offline mode is on), TransferError when the answer cannot be true.
     """
     base = endpoint.rstrip("/")
     url = _question(repo, filename, revision, base)
+    _require_online()
     try:
         response = _head(url, token)
-    except (OfflineModeIsEnabled, httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise _explain(error, repo, filename, revision) from error
     remote = _read_answer(response, repo, filename, base)
     if _COMMIT.fullmatch(revision) and remote.commit != revision:
@@ -96,6 +97,13 @@ def _question(repo: str, filename: str, revision: str, endpoint: str) -> str:
         ) from error
 
 
+def _require_online() -> None:
+    if constants.is_offline_mode():
+        raise TransientTransferError(
+            "Offline mode is on (HF_HUB_OFFLINE), so the Hub cannot be asked. Unset it."
+        )
+
+
 def _head(url: str, token: str | None) -> httpx2.Response:
     """Return the answer that carries the metadata: the last one of the Hub's own origin.
 
@@ -105,18 +113,17 @@ def _head(url: str, token: str | None) -> httpx2.Response:
     authorization = {"Authorization": f"Bearer {token}"} if token else {}
     headers = {"Accept-Encoding": "identity", **authorization}
     current = httpx2.URL(url)
-    for _ in range(MAX_REDIRECTS + 1):
-        response = get_session().head(
-            current, headers=headers, timeout=_TIMEOUT_SECONDS, follow_redirects=False
-        )
-        hf_raise_for_status(response)
-        if not response.has_redirect_location:
-            return response
-        target = current.join(response.headers["Location"])
-        if not same_origin(target, current):
-            # The facts are in this answer's headers; the storage behind it knows neither commit nor digest.
-            return response
-        current = target
+    with httpx2.Client(transport=GuardedTransport(), timeout=_TIMEOUT_SECONDS) as client:
+        for _ in range(MAX_REDIRECTS + 1):
+            response = client.head(current, headers=headers, follow_redirects=False)
+            hf_raise_for_status(response)
+            if not response.has_redirect_location:
+                return response
+            target = current.join(response.headers["Location"])
+            if not same_origin(target, current):
+                # The facts are in this answer; the storage behind it knows neither commit nor digest.
+                return response
+            current = target
     raise TransferError(
         f"The Hub at {current.host} redirects more than {MAX_REDIRECTS} times. Check its address."
     )
@@ -147,10 +154,6 @@ def _published_digest(etag: str) -> str | None:
 
 
 def _explain(error: Exception, repo: str, filename: str, revision: str) -> SamError:
-    if isinstance(error, OfflineModeIsEnabled):
-        return TransientTransferError(
-            "Offline mode is on (HF_HUB_OFFLINE), so the Hub cannot be asked. Unset it."
-        )
     if isinstance(error, HfHubHTTPError):
         return _explain_refusal(error, repo, filename, revision)
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):

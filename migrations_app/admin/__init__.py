@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from rest_framework.authtoken.models import TokenProxy
 
 from migrations_app.admin import (
     catalog,
@@ -13,12 +12,21 @@ from migrations_app.admin import (
     knowledge,
     people,
     plans,
+    tokens,
     usage,
 )
 
-__all__ = ["catalog", "copies", "fallbacks", "hosts", "knowledge", "people", "plans", "usage"]
+__all__ = [
+    "catalog",
+    "copies",
+    "fallbacks",
+    "hosts",
+    "knowledge",
+    "people",
+    "plans",
+    "tokens",
+    "usage",
+]
 
 admin.site.site_header = admin.site.site_title = "SAM"
 admin.site.index_title = "Engines, people and plans"
-# The framework's own page of tokens shows every key.
-admin.site.unregister(TokenProxy)

@@ -15,6 +15,9 @@ from engines.exceptions import ConflictError
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.models import Plan
 
+FILTER_LOOKUPS = ("", "__exact", "__id__exact", "__isnull", "__gte", "__lt")
+"""What the links of the admin's own filters ask; dates ask a span, relations an id."""
+DATE_LOOKUPS = ("__year", "__month", "__day")
 MOST_DELETED = 500
 """Rows of one deletion: its page carries a field for each, and Django reads 1 000 fields."""
 INLINE_STYLE = {"all": ("engines/admin.css",)}
@@ -28,6 +31,20 @@ class RoleAdmin(admin.ModelAdmin[Any]):
 
     def writes(self, user: User | AnonymousUser) -> bool:
         return False
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Whether a list's address may narrow by a lookup: only what the page offers as a filter.
+
+        The framework lets any column be asked letter by letter, shown or not.
+        """
+        offered = {
+            f"{name}{suffix}"
+            for name in map(_filtered_field, self.get_list_filter(request))
+            for suffix in FILTER_LOOKUPS
+        }
+        if self.date_hierarchy:
+            offered |= {f"{self.date_hierarchy}{suffix}" for suffix in DATE_LOOKUPS}
+        return lookup in offered
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Delete many rows only as far as the page that asks "are you sure" can carry them."""
@@ -51,6 +68,11 @@ class RoleAdmin(admin.ModelAdmin[Any]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self.writes(request.user)
+
+
+def _filtered_field(listed: Any) -> str:
+    """Return the field of an entry of ``list_filter``, which may name its filter too."""
+    return listed if isinstance(listed, str) else str(listed[0])
 
 
 def delete_some(owner: RoleAdmin, request: HttpRequest, rows: QuerySet[Any]) -> HttpResponse | None:

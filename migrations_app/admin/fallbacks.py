@@ -9,7 +9,7 @@ from engines.models import (
     EngineFallback,
     FallbackIncident,
 )
-from engines.services.people.roles import is_curator, is_operator
+from engines.services.people.roles import is_operator
 from migrations_app.admin.base import RoleAdmin
 
 
@@ -22,7 +22,7 @@ class EngineFallbackAdmin(RoleAdmin):
     autocomplete_fields = ("engine", "answers")
 
     def writes(self, user: User | AnonymousUser) -> bool:
-        return is_operator(user) or is_curator(user)
+        return is_operator(user)
 
 
 @admin.register(FallbackIncident)

@@ -15,13 +15,13 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from rest_framework.authtoken.models import Token
 
 from engines.exceptions import ConflictError
 from engines.models import (
+    ApiToken,
     EngineDefault,
     EnginePreference,
     PromptTemplate,
@@ -34,7 +34,10 @@ from engines.services.people.roles import (
     is_operator,
     set_roles,
 )
+from engines.services.people.tokens import end_tokens
 from migrations_app.admin.base import RoleAdmin
+from migrations_app.admin.sign_in import GuardedAuthenticationForm
+from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
     delete_person,
     describe_belongings,
@@ -53,6 +56,7 @@ class AdministratorWrites(RoleAdmin):
         return is_administrator(user)
 
 
+admin.site.login_form = GuardedAuthenticationForm
 # The framework's pages ask its own permission table.
 admin.site.unregister([Group, User])
 
@@ -105,11 +109,12 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    actions = ["end_tokens"]
+    actions = ["end_tokens", "unlock"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
-        return rows.prefetch_related("groups").select_related("auth_token")
+        living = ApiToken.objects.filter(user=OuterRef("pk"))
+        return rows.prefetch_related("groups").annotate(token_there=Exists(living))
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         super().save_related(request, form, formsets, change)
@@ -167,12 +172,23 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
 
     @admin.display(description="API token", boolean=True)
     def has_token(self, user: Any) -> bool:
-        return hasattr(user, "auth_token")
+        return bool(user.token_there)
 
-    @admin.action(description="End the API token", permissions=["change"])
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Save a person; who is deactivated loses the tokens, also for a later return."""
+        super().save_model(request, obj, form, change)
+        if not obj.is_active:
+            end_tokens(obj)
+
+    @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        ended, _ = Token.objects.filter(user__in=queryset).delete()
+        ended = sum(end_tokens(user) for user in queryset)
         self.message_user(request, f"{ended} tokens ended.", messages.SUCCESS)
+
+    @admin.action(description="Let sign in again after failed sign-ins", permissions=["change"])
+    def unlock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        unlocked = sum(unlock(user.get_username()) for user in queryset)
+        self.message_user(request, f"{unlocked} people unlocked.", messages.SUCCESS)
 
 
 class DefaultForm(forms.ModelForm[EngineDefault]):

@@ -12,21 +12,31 @@ from rest_framework.authentication import (
     SessionAuthentication,
     TokenAuthentication,
 )
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import (
+    AuthenticationFailed,
+    NotAuthenticated,
+    NotFound,
+    PermissionDenied,
+    ValidationError,
+)
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer, SlugRelatedField
-from rest_framework.throttling import AnonRateThrottle, BaseThrottle, UserRateThrottle
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
+from engines.models import TokenScope
+from engines.services.people.tokens import find_owner
 from migrations_app.api.pagination import CursorPages
-from migrations_app.api.parsers import StrictJSONParser, refuse_large_body
+from migrations_app.api.parsers import StrictJSONParser, refuse_large_body, refuse_unstorable
 from migrations_app.api.problems import PreconditionFailed, PreconditionMissing, problem_handler
 from migrations_app.api.schema import ApiSchema
+from migrations_app.api.throttles import RateThrottle
+from migrations_app.limits.rates import limit_address
 
 Row = TypeVar("Row", bound=Model)
 
@@ -34,18 +44,15 @@ PAGE_PARAMETERS = frozenset({"cursor", "page_size"})
 
 
 class BearerAuthentication(TokenAuthentication):
-    """``Authorization: Bearer <token>``, as OpenAI clients send it."""
+    """``Authorization: Bearer <token>``, as OpenAI clients send it; ``request.auth`` is its scope."""
 
     keyword = "Bearer"
 
-
-class WorkThrottle(UserRateThrottle):
-    """A brake on what starts work; reading is not counted."""
-
-    scope = "work"
-
-    def allow_request(self, request: Request, view: APIView) -> bool:
-        return request.method in SAFE_METHODS or super().allow_request(request, view)
+    def authenticate_credentials(self, key: str) -> tuple[User, TokenScope]:
+        owner: Any = find_owner(key)
+        if owner is None:
+            raise AuthenticationFailed("This token is not known, has expired or was ended.")
+        return owner, TokenScope(owner.token_scope)
 
 
 class ApiView(APIView):
@@ -58,7 +65,7 @@ class ApiView(APIView):
     permission_classes: Sequence[Any] = (IsAuthenticated,)
     renderer_classes = (JSONRenderer,)
     parser_classes: Sequence[type[BaseParser]] = (StrictJSONParser,)
-    throttle_classes: tuple[type[BaseThrottle], ...] = (AnonRateThrottle, UserRateThrottle)
+    throttle_classes: tuple[type[BaseThrottle], ...] = (RateThrottle,)
     schema = ApiSchema()
     max_upload_bytes = 0
     query_parameters: frozenset[str] = frozenset()
@@ -68,10 +75,23 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         refuse_large_body(request, self.max_upload_bytes)
-        super().initial(request, *args, **kwargs)
+        try:
+            super().initial(request, *args, **kwargs)
+        except (NotAuthenticated, AuthenticationFailed):
+            # The framework asks for a token first and counts after that.
+            limit_address(request._request)
+            raise
+        refuse_unstorable(dict(request.query_params.lists()))
         unknown = sorted(set(request.query_params) - self.query_parameters - PAGE_PARAMETERS)
         if unknown:
             raise ValidationError({name: ["This parameter is not known here."] for name in unknown})
+
+    def check_permissions(self, request: Request) -> None:
+        """Refuse what the token's scope leaves out, whatever its person may do."""
+        is_too_much = request.auth == TokenScope.READ and request.method not in SAFE_METHODS
+        if is_too_much or request.auth == TokenScope.ANSWERS:
+            raise PermissionDenied("This token's scope does not reach here; use another token.")
+        super().check_permissions(request)
 
     @property
     def caller(self) -> User:

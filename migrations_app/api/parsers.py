@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,8 +10,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.core.files.uploadedfile import UploadedFile
-from rest_framework.exceptions import ParseError
-from rest_framework.parsers import JSONParser
+from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.parsers import JSONParser, MultiPartParser
 from rest_framework.request import Request
 
 from migrations_app.api.problems import BodyTooLarge, LengthMissing
@@ -22,8 +23,32 @@ MAX_DOCUMENT_UPLOAD_BYTES = 51 * KIBI * KIBI
 MAX_ADAPTER_UPLOAD_BYTES = KIBI**3
 
 
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""What PostgreSQL's text cannot hold and UTF-8 cannot say, but JSON's escapes can."""
+
+
+def refuse_unstorable(content: object, place: str = "") -> None:
+    """Raise ValidationError naming the field that holds a NUL or half a character, however deep.
+
+    Asked once at the door: each field, row and log behind it would have to ask again.
+    """
+    if isinstance(content, str):
+        if _UNSTORABLE.search(content):
+            sentence = "It holds a character that cannot be stored; leave it out."
+            raise ValidationError(
+                {_UNSTORABLE.sub("?", place)[:100] or "non_field_errors": [sentence]}
+            )
+    elif isinstance(content, Mapping):
+        for name, value in content.items():
+            refuse_unstorable(name, place)
+            refuse_unstorable(value, f"{place}.{name}" if place else str(name))
+    elif isinstance(content, list | tuple):
+        for number, value in enumerate(content):
+            refuse_unstorable(value, f"{place}.{number}" if place else str(number))
+
+
 class StrictJSONParser(JSONParser):
-    """JSON whose depth cannot exhaust the interpreter; NaN and broken UTF-8 are refused."""
+    """JSON whose depth cannot exhaust the interpreter; NaN, NUL and broken text are refused."""
 
     def parse(
         self,
@@ -32,9 +57,25 @@ class StrictJSONParser(JSONParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         try:
-            return super().parse(stream, media_type, parser_context)
+            content = super().parse(stream, media_type, parser_context)
+            refuse_unstorable(content)
         except RecursionError as error:
             raise ParseError("The JSON is nested too deeply.") from error
+        return content
+
+
+class StrictFormParser(MultiPartParser):
+    """Forms with files, as strict about their texts."""
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        content = super().parse(stream, media_type, parser_context)
+        refuse_unstorable(dict(content.data.lists()))
+        return content
 
 
 def refuse_large_body(request: Request, max_upload_bytes: int) -> None:

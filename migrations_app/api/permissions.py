@@ -31,5 +31,14 @@ class StaffOnly(BasePermission):
         return is_curator(request.user) or is_operator(request.user)
 
 
+class OperatorWrites(StaffOnly):
+    """The staff read, an operator writes."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if request.method in SAFE_METHODS:
+            return super().has_permission(request, view)
+        return is_operator(request.user)
+
+
 class HostReader(StaffOnly):
     message = "Only a curator or an operator may read about hosts."

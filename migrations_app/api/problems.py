@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.renderers import JSONRenderer
@@ -14,6 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from engines import exceptions as sam
+from engines.services.people.usage import QuotaExceededError
+from migrations_app.limits.rates import TooManyRequestsError
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +42,8 @@ TITLES = {
 }
 
 STATUS_OF: tuple[tuple[type[sam.SamError], int], ...] = (
+    (TooManyRequestsError, status.HTTP_429_TOO_MANY_REQUESTS),
+    (QuotaExceededError, status.HTTP_429_TOO_MANY_REQUESTS),
     (sam.NotFoundError, status.HTTP_404_NOT_FOUND),
     (sam.ConflictError, status.HTTP_409_CONFLICT),
     (sam.InvalidRequestError, status.HTTP_400_BAD_REQUEST),
@@ -47,6 +51,7 @@ STATUS_OF: tuple[tuple[type[sam.SamError], int], ...] = (
     (sam.UnsafeNameError, status.HTTP_400_BAD_REQUEST),
     (sam.AdapterMismatchError, status.HTTP_400_BAD_REQUEST),
     (sam.TextNotEmbeddableError, status.HTTP_400_BAD_REQUEST),
+    (sam.AddressRefusedError, status.HTTP_400_BAD_REQUEST),
     (sam.HostUnavailableError, status.HTTP_503_SERVICE_UNAVAILABLE),
     (sam.EngineError, status.HTTP_502_BAD_GATEWAY),
     (sam.TransferError, status.HTTP_502_BAD_GATEWAY),
@@ -102,6 +107,9 @@ def problem_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
         exc = exceptions.PermissionDenied()
     elif isinstance(exc, RequestDataTooBig):
         exc = BodyTooLarge("The body is larger than what is allowed here.")
+    elif isinstance(exc, SuspiciousOperation):
+        # The framework's own refusals, such as of more than 1 000 parameters.
+        exc = exceptions.ParseError(f"The request is not read: {exc}")
     if isinstance(exc, exceptions.APIException):
         response = _from_drf(exc)
     elif isinstance(exc, sam.SamError):
@@ -137,7 +145,8 @@ def _from_sam(exc: sam.SamError) -> Response:
     status_code = next((code for kind, code in STATUS_OF if isinstance(exc, kind)), 500)
     if status_code == status.HTTP_500_INTERNAL_SERVER_ERROR:
         logger.error("An API request failed.", exc_info=exc)
-    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)} if exc.transient else None
+    wait = getattr(exc, "seconds", RETRY_AFTER_SECONDS if exc.transient else 0)
+    headers = {"Retry-After": str(wait)} if wait else None
     return problem(status_code, exc.code, str(exc), headers=headers)
 
 

@@ -18,9 +18,9 @@ from migrations_app.api.views.people import (
     MeView,
     PreferenceView,
     PromptViews,
-    TokenViews,
 )
 from migrations_app.api.views.plans import PlanViews
+from migrations_app.api.views.tokens import TokenViews
 
 app_name = "api"
 
@@ -37,6 +37,7 @@ router.register("conversations", ConversationViews, basename="conversation")
 router.register(
     r"conversations/(?P<conversation_pk>[0-9]{1,18})/messages", MessageViews, basename="message"
 )
+router.register("tokens", TokenViews, basename="token")
 router.register("hosts", HostViews, basename="host")
 router.register("fallbacks", FallbackViews, basename="fallback")
 router.register("fallback-incidents", FallbackIncidentViews, basename="fallback-incident")
@@ -57,7 +58,6 @@ urlpatterns = [
         name="family-prompts",
     ),
     path("search", SearchView.as_view(), name="search"),
-    path("tokens", TokenViews.as_view(), name="tokens"),
     path("me", MeView.as_view(), name="me"),
     re_path(r"^[\s\S]*$", UnknownRoute.as_view(), name="unknown"),
 ]

@@ -9,40 +9,53 @@ from django.http import HttpRequest
 
 from engines.db.prepared import Parameter, PreparedQuery
 from engines.exceptions import HostUnavailableError
-from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, ModelRole
+from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, ModelRole, TokenScope
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.engine_choice import effective_engine
 from engines.services.knowledge.fingerprints import embedder_of
+from engines.services.people.tokens import hash_token, note_use, with_token
 from engines.services.people.usage import check_quota, today, with_quota
-from migrations_app.openai_api.errors import NOT_FOUND, UNAUTHORIZED, RefusedError
+from migrations_app.limits.rates import limit_address, limit_person
+from migrations_app.openai_api.errors import FORBIDDEN, NOT_FOUND, UNAUTHORIZED, RefusedError
 
 ACTIVE = "sam"
 """The name that stands for whichever engine is the person's active one."""
 
 
 @PreparedQuery
-def _owner(key: Parameter, day: Parameter) -> QuerySet[User]:
-    return with_quota(User.objects.filter(auth_token__key=key, is_active=True), day)
+def _owner(digest: Parameter, day: Parameter) -> QuerySet[User]:
+    return with_quota(with_token(digest), day)
 
 
 def caller(request: HttpRequest) -> User:
     """Return whose token a request carries; RefusedError (401) without a valid one."""
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    # PostgreSQL stores no NUL, so no key has one.
-    knows_key = scheme.lower() == "bearer" and "\x00" not in key
-    user = _owner.first(key.strip(), today()) if knows_key else None
+    is_bearer = scheme.lower() == "bearer"
+    user = _owner.first(hash_token(key.strip()), today()) if is_bearer else None
     if user is None:
+        limit_address(request)
         raise RefusedError(
             "Send a SAM token as the API key (Authorization: Bearer …); `manage.py token` prints it.",
             status=UNAUTHORIZED,
             code="invalid_api_key",
         )
+    note_use(user)
+    limit_person(user.pk)
     return user
 
 
 def spender(request: HttpRequest) -> User:
-    """Return the caller unless the tokens of the day are used up (QuotaExceededError)."""
+    """Return the caller, who may be answered: by the token's scope and the tokens of the day.
+
+    Raises RefusedError (403) or QuotaExceededError.
+    """
     user = caller(request)
+    if getattr(user, "token_scope", None) == TokenScope.READ:
+        raise RefusedError(
+            "This token may only read; use another token.",
+            status=FORBIDDEN,
+            code="insufficient_scope",
+        )
     check_quota(user)
     return user
 

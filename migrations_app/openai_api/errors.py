@@ -10,12 +10,16 @@ from django.http import HttpResponse
 from engines.exceptions import SamError
 from engines.services.people.usage import QuotaExceededError
 from migrations_app.api.problems import RETRY_AFTER_SECONDS, STATUS_OF
+from migrations_app.limits.rates import TooManyRequestsError
 from migrations_app.openai_api.response_bodies import ErrorBody, ErrorDetail, body_response
 
 logger = logging.getLogger(__name__)
 
-UNAUTHORIZED, NOT_FOUND, NOT_ALLOWED, TOO_LARGE, TOO_MANY = 401, 404, 405, 413, 429
+UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ALLOWED = 401, 403, 404, 405
+TOO_LARGE, TOO_MANY = 413, 429
 INTERNAL, UNAVAILABLE = 500, 503
+MAX_WAIT_SECONDS = 60
+"""What a client may be asked to wait for."""
 TYPES = {
     UNAUTHORIZED: "authentication_error",
     TOO_MANY: "insufficient_quota",
@@ -48,6 +52,8 @@ def error_body(error: SamError) -> ErrorBody:
     """Return the body of an error, also sent in a stream that breaks off."""
     status = _status(error)
     kind = TYPES.get(status, "server_error" if status >= INTERNAL else "invalid_request_error")
+    if isinstance(error, TooManyRequestsError):
+        kind = "rate_limit_error"
     param = getattr(error, "param", None)
     return ErrorBody(ErrorDetail(message=str(error), type=kind, param=param, code=error.code))
 
@@ -60,10 +66,11 @@ def error_response(error: SamError) -> HttpResponse:
     response = body_response(error_body(error), status=status)
     if status == UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
-    if isinstance(error, QuotaExceededError):
+    if isinstance(error, QuotaExceededError | TooManyRequestsError):
         response["Retry-After"] = str(error.seconds)
-        # The clients' own header: waiting for tomorrow is not theirs to do.
-        response["x-should-retry"] = "false"
+        if error.seconds > MAX_WAIT_SECONDS:
+            # The clients' own header: waiting for tomorrow is not theirs to do.
+            response["x-should-retry"] = "false"
     elif error.transient:
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return response

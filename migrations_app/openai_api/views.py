@@ -29,6 +29,7 @@ from migrations_app.openai_api.access import (
     named_revision,
     spender,
 )
+from migrations_app.openai_api.admission import Admission, count_characters
 from migrations_app.openai_api.errors import (
     INTERNAL,
     NOT_ALLOWED,
@@ -100,28 +101,41 @@ def _check_method(request: HttpRequest, method: str) -> None:
 @endpoint("POST")
 async def chat_completions(request: HttpRequest) -> HttpResponseBase:
     """Answer messages with the named or the active engine."""
-    admitted = await sync_to_async(_admitted)(request, chat_request)
-    return await _answer(answers.ChatShape(), *admitted)
+    return await _answer(answers.ChatShape(), request, chat_request)
 
 
 @endpoint("POST")
 async def completions(request: HttpRequest) -> HttpResponseBase:
     """Continue a raw prompt with the named or the active engine."""
-    admitted = await sync_to_async(_admitted)(request, completion_request)
-    return await _answer(answers.CompletionShape(), *admitted)
+    return await _answer(answers.CompletionShape(), request, completion_request)
 
 
 def _admitted(
     request: HttpRequest, read: Callable[[Body], AskedText]
-) -> tuple[AskedText, AnswerRequest]:
+) -> tuple[AskedText, AnswerRequest, Admission]:
     """Return what is asked for, and of the worker; a stranger is told so before anything else."""
     user = spender(request)
     asked = read(read_body(request))
-    return asked, asked.request_of(user.pk, named_revision(user, asked.model))
+    question = asked.request_of(user.pk, named_revision(user, asked.model))
+    admission = Admission(user, count_characters(question), question.max_tokens or 0)
+    return asked, admission.bound(question), admission
 
 
 async def _answer(
-    shape: answers.Shape, asked: AskedText, question: AnswerRequest
+    shape: answers.Shape, request: HttpRequest, read: Callable[[Body], AskedText]
+) -> HttpResponseBase:
+    asked, question, admission = await sync_to_async(_admitted)(request, read)
+    response: HttpResponseBase | None = None
+    try:
+        response = await _answer_admitted(shape, asked, question, admission)
+    finally:
+        if not isinstance(response, _EventStream):
+            await sync_to_async(admission.release)()
+    return response
+
+
+async def _answer_admitted(
+    shape: answers.Shape, asked: AskedText, question: AnswerRequest, admission: Admission
 ) -> HttpResponseBase:
     client_left = threading.Event()
     events = stream_answer(question, client_left)
@@ -132,7 +146,7 @@ async def _answer(
         whole = body_response(await answers.whole_answer(shape, opening, rest))
         return _name_fallback(whole, opening)
     body = answers.chunks(shape, opening, rest, include_usage=asked.include_usage)
-    return _name_fallback(_EventStream(body, client_left), opening)
+    return _name_fallback(_EventStream(body, client_left, admission), opening)
 
 
 def _name_fallback(response: HttpResponseBase, opening: answers.Opening) -> HttpResponseBase:
@@ -160,14 +174,29 @@ async def _with_first(first: Event, rest: AsyncGenerator[Event]) -> AsyncGenerat
 class _EventStream(StreamingHttpResponse):
     """Server-sent events whose end, also by a client that leaves, stops the engine."""
 
-    def __init__(self, body: AsyncIterator[bytes], client_left: threading.Event) -> None:
-        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(body, content_type="text/event-stream; charset=utf-8", headers=headers)
+    def __init__(
+        self, body: AsyncIterator[bytes], client_left: threading.Event, admission: Admission
+    ) -> None:
+        headers = {"X-Accel-Buffering": "no"}
+        super().__init__(
+            self._until_end(body),
+            content_type="text/event-stream; charset=utf-8",
+            headers=headers,
+        )
         self._client_left = client_left
+        self._admission = admission
+        # Until its end was read: who leaves is counted by the worker a moment later.
+        admission.is_counted = False
+
+    async def _until_end(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        async for chunk in body:
+            yield chunk
+        self._admission.is_counted = True
 
     def close(self) -> None:
         # Django calls it in any case; the generators behind it may end only when they are collected.
         self._client_left.set()
+        self._admission.release()
         super().close()
 
 
@@ -180,6 +209,14 @@ async def embeddings(request: HttpRequest) -> HttpResponseBase:
 
 
 def _embedded(user: User, asked: AskedVectors) -> EmbeddingList:
+    admission = Admission(user, sum(map(len, asked.texts)), 1)
+    try:
+        return _embedded_admitted(user, asked)
+    finally:
+        admission.release()
+
+
+def _embedded_admitted(user: User, asked: AskedVectors) -> EmbeddingList:
     model, revision = embedder_for(user, asked.model)
     vectors, tokens = _vectors(revision, asked)
     if asked.dimensions not in (None, vectors.shape[1]):

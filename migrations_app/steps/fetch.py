@@ -28,6 +28,7 @@ from engines.services.catalog.copies import (
     remote_file,
     shared_places,
 )
+from engines.services.catalog.hub import hub_token
 from engines.services.catalog.unfetched import verify_folder, verify_server
 from engines.sharing.links import remove_name
 from engines.specs import ModelSource
@@ -139,7 +140,7 @@ def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
         destination,
         progress=report,
         cancelled=_never,
-        token=settings.HF_TOKEN or None,
+        token=hub_token(remote.url),
     )
     mark_downloaded(copy, result.path, result.sha256)
     return Arrival(result.bytes_fetched, _offer_to_neighbours(result.path, revision, remote))

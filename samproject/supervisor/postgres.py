@@ -32,6 +32,15 @@ START_SECONDS = 300
 """Recovery after a crash reads the write-ahead log: 514 MB took 2.4 s on a small machine."""
 
 TAKE_OVER_SECONDS = 60
+_SILENT_LOG = {
+    "log_min_messages": "log",
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_parameter_max_length": "0",
+    "log_parameter_max_length_on_error": "0",
+}
+"""What people wrote stands in statements, their values and the details of errors: who sent a statement
+is told about it, the log is not."""
 _WISHES = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 """PostgreSQL's fast and immediate shutdown, then the end."""
 _ACCESS = "local all {role} peer map=sam\n"
@@ -121,6 +130,7 @@ class EmbeddedPostgres(EmbeddedServer):
             "unix_socket_permissions": "0700",
             "port": str(PORT),
             "max_connections": str(MAX_CONNECTIONS),
+            **_SILENT_LOG,
             "hba_file": str(access / "pg_hba.conf"),
             "ident_file": str(access / "pg_ident.conf"),
         }

@@ -1,4 +1,4 @@
-"""SAM's own Redis: one unix socket, no TCP, an append-only file that may be lost without harm."""
+"""SAM's own Redis: one unix socket, no TCP, nothing on the disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_SOCKET_PATH_BYTES = 107
 """Redis cuts a longer path without a word."""
 
 START_SECONDS = 120
-"""Loading a large append-only file takes time; a process that ends is noticed at once."""
+"""A busy machine takes its time; a process that ends is noticed at once."""
 
 TAKE_OVER_SECONDS = 30
 _WISHES = (signal.SIGTERM, signal.SIGKILL)
@@ -37,7 +37,14 @@ class EmbeddedRedis(EmbeddedServer):
         self._check_path()
         end_left_over(self._locations.redis_data, "redis-server", _WISHES, TAKE_OVER_SECONDS)
         refuse_shared_socket(self._locations.redis_socket)
+        self._remove_files()
         self._launch(self._program(), self._answers, START_SECONDS)
+
+    def _remove_files(self) -> None:
+        """Remove what a SAM left that still wrote them: they hold what people asked."""
+        for pattern in ("*.aof", "*.rdb", "appendonlydir/*"):
+            for path in self._locations.redis_data.glob(pattern):
+                path.unlink()
 
     def _check_path(self) -> None:
         path = self._locations.redis_socket
@@ -50,8 +57,9 @@ class EmbeddedRedis(EmbeddedServer):
             "unixsocket": str(self._locations.redis_socket),
             "unixsocketperm": "700",
             "dir": str(self._locations.redis_data),
-            "appendonly": "yes",
-            "appendfsync": "everysec",
+            # Questions and answers pass through it: what is on no disk is erased with the key. Nothing
+            # needs to be found again: plans are in PostgreSQL, and lost wake-ups are sent again.
+            "appendonly": "no",
             "save": "",
             "maxmemory-policy": "noeviction",
             "daemonize": "no",

@@ -59,10 +59,7 @@ def roster(site: Site, wishes: Wishes) -> list[Program]:
 
 def _web(site: Site, wishes: Wishes) -> Program:
     address = ("--host", wishes.web_host, "--port", str(wishes.web_port))
-    patience = ("--timeout-graceful-shutdown", str(STREAM_SECONDS))
-    manners = ("--lifespan", "off", "--no-server-header", *patience)
-    application = "samproject.asgi:application"
-    return _program(site, "web", (sys.executable, "-m", "uvicorn", application, *address, *manners))
+    return _program(site, "web", (sys.executable, "-m", "samproject.web", *address))
 
 
 def _worker(site: Site, name: str) -> Program:
@@ -81,7 +78,8 @@ def _flower(site: Site, wishes: Wishes) -> Program:
     address = ("--address=127.0.0.1", f"--port={wishes.flower_port}")
     # By environment: a command line can be read by every user of the machine.
     login = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{wishes.flower_password}"}
-    return _program(site, "flower", (*_celery("flower"), *address, "--read-only=True"), login)
+    command = (sys.executable, "-m", "samproject.web.flower", "-A", "samproject", "flower")
+    return _program(site, "flower", (*command, *address, "--read-only=True"), login)
 
 
 def _celery(command: str) -> tuple[str, ...]:

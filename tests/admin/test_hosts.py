@@ -35,18 +35,21 @@ def test_an_operator_drains_takes_back_and_retires(
     assert "Drained, and nothing runs there." in page
 
 
-def test_a_curator_moves_no_host_and_sets_what_answers_instead(
-    curator: Client, engines: Engines
+def test_a_curator_moves_no_host_and_reads_what_answers_instead(
+    curator: Client, operator: Client, engines: Engines
 ) -> None:
     answer = curator.post(HOSTS, {"action": "drain", "_selected_action": [engines.host.pk]})
     assert answer.status_code in (200, 302, 403)
     assert Host.objects.get(pk=engines.host.pk).status == "active"
 
     rule = {"engine": engines.old.pk, "answers": engines.new.pk}
-    assert curator.post("/admin/engines/enginefallback/add/", rule).status_code == 302
+    assert curator.post("/admin/engines/enginefallback/add/", rule).status_code == 403
+    assert not EngineFallback.objects.exists()
+    assert operator.post("/admin/engines/enginefallback/add/", rule).status_code == 302
     same = {"engine": engines.new.pk, "answers": engines.new.pk}
-    assert curator.post("/admin/engines/enginefallback/add/", same).status_code == 200
+    assert operator.post("/admin/engines/enginefallback/add/", same).status_code == 200
     assert EngineFallback.objects.count() == 1
+    assert "llama-8b" in curator.get("/admin/engines/enginefallback/").content.decode()
     failed, other = engines.old.current_revision, engines.new.current_revision
     assert failed is not None
     assert other is not None

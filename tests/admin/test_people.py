@@ -3,16 +3,17 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
-from rest_framework.authtoken.models import Token
 
-from engines.models import EnginePreference
+from engines.models import ApiToken, EnginePreference
 from tests.admin.test_admin import act, engines, people, signed_in
 from tests.api.roles import Engines, People, use_engine
+from tests.tokens import token_for
 
 __all__ = ["engines", "people"]
 
 USERS = "/admin/auth/user/"
 GROUPS = "/admin/auth/group/"
+TOKENS = "/admin/engines/apitoken/"
 PREFERENCES = "/admin/engines/enginepreference/"
 
 
@@ -22,15 +23,14 @@ def administrator(people: People) -> Client:
 
 
 def test_a_token_is_shown_nowhere_and_can_be_ended(administrator: Client, people: People) -> None:
-    keys = [Token.objects.create(user=user).key for user in (people.alice, people.bob)]
+    keys = [token_for(user) for user in (people.alice, people.bob)]
 
-    for page in ("/admin/", USERS, f"{USERS}{people.alice.pk}/change/"):
+    for page in ("/admin/", USERS, TOKENS, f"{USERS}{people.alice.pk}/change/"):
         shown = administrator.get(page).content.decode()
         assert not [key for key in keys if key in shown]
-    assert administrator.get("/admin/authtoken/tokenproxy/").status_code == 404
 
     assert act(administrator, USERS, "end_tokens", [people.alice]) == "1 tokens ended."
-    assert [token.user for token in Token.objects.all()] == [people.bob]
+    assert [token.user for token in ApiToken.objects.all()] == [people.bob]
 
 
 def test_an_administrator_by_group_manages_people_and_groups(

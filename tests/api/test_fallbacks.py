@@ -38,24 +38,39 @@ def test_rules_are_set_changed_read_and_removed(operator: APIClient, engines: En
 
 
 def test_what_cannot_answer_is_refused_and_the_rule_stays(
-    curator: APIClient, engines: Engines
+    operator: APIClient, engines: Engines
 ) -> None:
     own = f"{RULES}/{engines.old.model_id}"
-    put(curator, own, engines.new.model_id)
+    put(operator, own, engines.new.model_id)
     CatalogModel.objects.create(
         model_id="embedder", display_name="E", model_family="e", role=ModelRole.EMBEDDING
     )
 
-    problem(put(curator, own, engines.old.model_id), 400, "invalid_request")
-    problem(put(curator, own, "embedder"), 400, "invalid_request")
-    problem(put(curator, f"{RULES}/embedder", None), 400, "invalid_request")
-    problem(put(curator, own, "unknown"), 404, "not_found")
-    problem(put(curator, f"{RULES}/unknown", None), 404, "not_found")
+    problem(put(operator, own, engines.old.model_id), 400, "invalid_request")
+    problem(put(operator, own, "embedder"), 400, "invalid_request")
+    problem(put(operator, f"{RULES}/embedder", None), 400, "invalid_request")
+    problem(put(operator, own, "unknown"), 404, "not_found")
+    problem(put(operator, f"{RULES}/unknown", None), 404, "not_found")
     for body in ({}, {"answers": ""}, {"answers": None, "engine": "any"}):
-        assert curator.put(own, body, format="json").status_code == 400
+        assert operator.put(own, body, format="json").status_code == 400
 
     rule = EngineFallback.objects.get()
     assert (rule.engine, rule.answers) == (engines.old, engines.new)
+
+
+def test_a_curator_reads_rules_and_writes_none(
+    operator: APIClient, curator: APIClient, engines: Engines
+) -> None:
+    put(operator, ANY, None)
+
+    assert curator.get(RULES).json()["results"] == [{"engine": "any", "answers": None}]
+    problem(put(curator, ANY, engines.new.model_id), 403, "permission_denied")
+    problem(put(curator, f"{RULES}/{engines.old.model_id}", None), 403, "permission_denied")
+    problem(curator.delete(ANY), 403, "permission_denied")
+
+    assert [str(rule) for rule in EngineFallback.objects.all()] == [
+        "any engine: the person's previous engine"
+    ]
 
 
 def test_incidents_are_shown_to_the_staff(

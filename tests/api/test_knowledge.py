@@ -329,3 +329,13 @@ def test_a_stranger_finds_no_conversation(alice: APIClient, bob: APIClient) -> N
     answer = bob.post(f"{conversation}/messages", {"content": "Hello"}, format="json")
     problem(answer, 404, "not_found")
     assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize("name", ["team", "no-such-group", 7, ["team"]])
+def test_a_plain_user_cannot_tell_which_groups_there_are(alice: APIClient, name: Any) -> None:
+    Group.objects.create(name="team")
+
+    answer = alice.post("/api/v1/knowledge-bases", {"name": "x", "group": name}, format="json")
+
+    assert "Only a curator" in problem(answer, 403, "permission_denied")["detail"]
+    assert not KnowledgeBase.objects.exists()

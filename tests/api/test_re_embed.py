@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from django.contrib.auth.models import Group
 from rest_framework.test import APIClient
 
 from engines.models import KnowledgeBase
@@ -46,3 +47,30 @@ def test_an_engine_that_is_none_is_refused_and_nothing_is_planned(
     problem(alice.post(address(base), {"motor": "x"}, format="json"), 400, "invalid_request")
 
     assert not Plan.objects.exists()
+
+
+@pytest.mark.parametrize("kind", ["hidden", "reserved"])
+def test_an_engine_that_is_not_offered_is_as_one_that_is_not_there(
+    alice: APIClient, base: KnowledgeBase, engines: Engines, kind: str
+) -> None:
+    """By its own embedder, which nobody else's engine has."""
+    engine = getattr(engines, kind)
+    engine.embedding_model = None
+    engine.save()
+
+    answer = alice.post(address(base), {"engine": engine.model_id}, format="json")
+    unknown = alice.post(address(base), {"engine": "no-such"}, format="json")
+
+    sentence = problem(answer, 404, "not_found")["detail"]
+    assert sentence.replace(engine.model_id, "no-such") == unknown.json()["detail"]
+    assert not Plan.objects.exists()
+
+
+def test_a_curator_gives_a_groups_base_what_is_not_published_yet(
+    curator: APIClient, engines: Engines
+) -> None:
+    base = KnowledgeBase.objects.create(group=Group.objects.create(name="team"), name="Notes")
+
+    answer = curator.post(address(base), {"engine": engines.hidden.model_id}, format="json")
+
+    assert answer.status_code == 202, answer.content

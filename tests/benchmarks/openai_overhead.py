@@ -20,7 +20,6 @@ from typing import Any
 import openai
 from django.contrib.auth.models import User
 from llama_cpp import Llama
-from rest_framework.authtoken.models import Token
 from rich.console import Console
 from rich.table import Table
 
@@ -28,6 +27,7 @@ from deploy.demo.models.tiny_models import write_llama_chat
 from engines.models import CatalogModel, EnginePreference
 from tests.benchmarks.sam_stack import SamStack
 from tests.benchmarks.steps import embedder_here
+from tests.tokens import token_for
 
 SCALES = (1, 4)
 """Of the tiny model: as the tests use it (0.4 million weights), and with about 8 ms a token."""
@@ -85,7 +85,7 @@ def person_with(path: Path, *, batch_invariant: bool = False) -> str:
     CatalogModel.objects.filter(pk=revision.model_id).update(batch_invariant=batch_invariant)
     user = User.objects.create_user(f"{name}-{time.monotonic_ns()}")
     EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
-    return str(Token.objects.create(user=user).key)
+    return token_for(user)
 
 
 def question(number: int, tokens: int = TOKENS) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from redis import Redis
-from rest_framework.authtoken.models import Token
 
-from engines.models import CatalogModel, Document, EnginePreference, KnowledgeBase
+from engines.models import ApiToken, CatalogModel, Document, EnginePreference, KnowledgeBase
+from engines.services.people.tokens import find_owner
 from migrations_app.management.commands import search
 from migrations_app.models import Plan, Step
 from migrations_app.serving.protocol import SearchReply
@@ -92,7 +92,7 @@ def test_an_unknown_person_is_a_sentence(engines: Engines, command: list[str]) -
         run(*command)
 
     assert not Plan.objects.exists()
-    assert not Token.objects.exists()
+    assert not ApiToken.objects.exists()
 
 
 def test_a_download_is_started_looked_at_and_cancelled(engines: Engines) -> None:
@@ -219,12 +219,26 @@ def test_a_file_that_is_no_text_adds_nothing_at_all(people: People, tmp_path: Pa
     assert not Document.objects.exists()
 
 
-def test_a_token_is_made_once_and_renewed_on_wish(people: People) -> None:
-    first, second = run("token", "alice"), run("token", "alice")
-    third = run("token", "alice", "--renew")
+def test_tokens_are_made_listed_ended_and_renewed(people: People) -> None:
+    first, second = run("token", "alice").strip(), run("token", "alice", "--name", "cron").strip()
+    assert find_owner(first) == find_owner(second) == people.alice
 
-    assert first == second != third
-    assert Token.objects.get().key == third.strip()
+    listed = run("token", "alice", "--list")
+    assert "cron" in listed
+    assert not [key for key in (first, second) if key in listed]
+
+    cron = ApiToken.objects.get(name="cron")
+    with pytest.raises(CommandError, match="bob has no token"):
+        run("token", "bob", "--end", str(cron.pk))
+    run("token", "alice", "--end", str(cron.pk))
+    assert find_owner(second) is None
+
+    third = run("token", "alice", "--renew", "--days", "1").strip()
+    assert [find_owner(key) for key in (first, third)] == [None, people.alice]
+
+
+def test_a_name_without_failures_is_told(people: People) -> None:
+    assert "no failed sign-ins" in run("unlock", "alice")
 
 
 def test_searching_without_a_host_says_so(people: People, redis_client: Redis) -> None:

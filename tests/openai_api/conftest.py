@@ -10,12 +10,12 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from pytest_django.plugin import DjangoDbBlocker
 from redis import Redis
-from rest_framework.authtoken.models import Token
 
 from engines.models import EnginePreference, ModelRevision
 from migrations_app.serving.protocol import LIVE_KINDS
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.openai_api.web import WebProcess
+from tests.tokens import token_for
 from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess
@@ -57,5 +57,5 @@ def asker(transactional_db: None, served: Served, tiny_llama: Path) -> Iterator[
     revision = make_revision(tiny_llama, host)
     user = User.objects.create(username="alan")
     EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
-    with served.web.client(Token.objects.create(user=user).key) as client:
+    with served.web.client(token_for(user)) as client:
         yield Asker(user, revision, client)

@@ -13,7 +13,6 @@ import httpx2
 import numpy as np
 import pytest
 from django.contrib.auth.models import Group, User
-from rest_framework.authtoken.models import Token
 
 from engines.models import CatalogModel, Host, TokenQuota, TokenUsage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
@@ -21,6 +20,7 @@ from engines.runtimes.text.generation import Generation
 from engines.services.catalog.copies import engine_spec
 from tests.openai_api.conftest import Asker, Served
 from tests.openai_api.sse import chunks_of, chunks_of_async, text_of
+from tests.tokens import token_for
 from tests.worker.processes import wait_until
 
 MESSAGES = [{"role": "user", "content": "Say something."}]
@@ -272,7 +272,7 @@ def test_a_quota_of_ones_own_comes_before_everybodys(asker: Asker) -> None:
 
 @pytest.mark.slow
 def test_sixteen_streams_at_once_each_say_what_one_says_alone(asker: Asker, served: Served) -> None:
-    token = Token.objects.get().key
+    token = token_for(asker.user)
     alone = asker.client.post("chat/completions", json=CHAT).json()["choices"][0]["message"]
 
     async def stream(client: Any) -> str:

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx2
 import pytest
 from django.contrib.auth.models import User
-from rest_framework.authtoken.models import Token
 
 from deploy.demo.models.tiny_models import write_llama_chat
 from engines.models import EnginePreference, Host, ModelRevision, TokenUsage
 from tests.openai_api.conftest import Asker, Served
+from tests.tokens import token_for
 from tests.worker.live.test_live import make_revision
 
 
@@ -24,7 +24,7 @@ def long_revision(asker: Asker, tmp_path: Path) -> ModelRevision:
 def chosen(user: User, revision: ModelRevision) -> str:
     engine = {"engine": revision.model, "revision": revision}
     EnginePreference.objects.update_or_create(user=user, defaults=engine)
-    return str(Token.objects.get_or_create(user=user)[0].key)
+    return token_for(user)
 
 
 def test_each_person_goes_on_where_they_were(served: Served, long_revision: ModelRevision) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import openai
 import pytest
-from rest_framework.authtoken.models import Token
 
 from tests.openai_api.conftest import Asker, Served
+from tests.tokens import token_for
 
 MESSAGES: Any = [{"role": "user", "content": "Say something."}]
 COMMON: dict[str, Any] = {"model": "sam", "messages": MESSAGES, "temperature": 0, "max_tokens": 24}
@@ -19,7 +19,7 @@ COMMON: dict[str, Any] = {"model": "sam", "messages": MESSAGES, "temperature": 0
 @pytest.fixture
 def options(asker: Asker, served: Served) -> dict[str, Any]:
     """How a client is set up, as its documentation says."""
-    return {"base_url": f"{served.web.address}/v1", "api_key": Token.objects.get().key}
+    return {"base_url": f"{served.web.address}/v1", "api_key": token_for(asker.user)}
 
 
 def test_the_client_chats_streams_completes_embeds_and_lists(options: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ from typing import Any
 import httpx2
 import openai
 import pytest
-from rest_framework.authtoken.models import Token
 
 from deploy.demo.hub.server import HubServer
 from deploy.demo.models.tiny_models import write_llama_chat, write_qwen_chat
@@ -26,6 +25,7 @@ from migrations_app.states import PlanKind, PlanStatus, task_name
 from tests.faults.harness import finished, migrate
 from tests.openai_api.sse import chunks_of, text_of
 from tests.openai_api.web import WebProcess
+from tests.tokens import token_for
 from tests.world.people import NEW, OLD, Person, hub_folder, sentence
 from tests.world.workers import Workers, wait_until
 
@@ -167,7 +167,7 @@ def _is_switched(plan: Plan) -> bool:
 def test_a_client_talks_through_a_migration_and_the_way_back(
     ada: Person, workers: Workers, web: WebProcess
 ) -> None:
-    token = Token.objects.create(user=ada.user).key
+    token = token_for(ada.user)
     with web.client(token) as client, talking(web, token) as talks:
         wait_until(all_have_heard(talks, OLD), "the first answers")
         point = held_at(workers, PlanKind.MIGRATE, "cut_over")
@@ -191,7 +191,7 @@ def test_a_client_talks_through_a_migration_and_the_way_back(
 def test_an_answer_from_ones_knowledge_cites_it(
     ada: Person, workers: Workers, web: WebProcess
 ) -> None:
-    token = Token.objects.create(user=ada.user).key
+    token = token_for(ada.user)
     messages = [{"role": "user", "content": sentence(7)}]
     asked: dict[str, Any] = {"model": "sam", "messages": messages, "max_tokens": 8}
 

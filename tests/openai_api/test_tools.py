@@ -10,11 +10,11 @@ from typing import Any
 import openai
 import pytest
 from jsonschema import Draft202012Validator
-from rest_framework.authtoken.models import Token
 
 from deploy.demo.models.tiny_models import write_llama_chat
 from engines.models import ModelCopy, PromptTemplate, TokenUsage
 from tests.openai_api.conftest import Asker, Served
+from tests.tokens import token_for
 
 MESSAGES: Any = [{"role": "user", "content": "How will the weather be?"}]
 COMMON: dict[str, Any] = {
@@ -65,7 +65,7 @@ def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def client(asker: Asker, served: Served) -> Iterator[openai.OpenAI]:
-    address, key = f"{served.web.address}/v1", Token.objects.get().key
+    address, key = f"{served.web.address}/v1", token_for(asker.user)
     with openai.OpenAI(base_url=address, api_key=key, max_retries=0) as made:
         yield made
 

@@ -1,4 +1,4 @@
-"""The web process as it runs in production: uvicorn on the application, a process of its own."""
+"""The web process as it runs in production, a process of its own."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class WebProcess:
 
     def __enter__(self) -> WebProcess:
         command = [
-            *(sys.executable, "-m", "uvicorn", "samproject.asgi:application"),
-            *("--host", "127.0.0.1", "--port", "0", "--lifespan", "off", "--no-server-header"),
+            *(sys.executable, "-m", "samproject.web", "--host", "127.0.0.1", "--port", "0"),
         ]
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from pytest_django.plugin import DjangoDbBlocker
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from deploy.demo.hub.server import HubServer
@@ -26,6 +25,7 @@ from tests.openai_api.web import WebProcess
 from tests.runtimes.plugin_package import install_plugin
 from tests.runtimes.servers.ollama_server import OllamaStore, ollama_server
 from tests.runtimes.servers.openai_server import KEY, OpenAIServer, openai_server
+from tests.tokens import token_for
 from tests.world.people import OLD, Person
 from tests.world.state import final_state
 from tests.world.workers import Workers, wait_until
@@ -125,9 +125,9 @@ def start(ada: Person, engine: str) -> Plan:
 
 
 def chat(web: WebProcess, user: User) -> dict[str, Any]:
-    token, _ = Token.objects.get_or_create(user=user)
+    token = token_for(user)
     asked = {"model": "sam", "messages": MESSAGES, "max_tokens": 8, "temperature": 0}
-    with web.client(token.key) as client:
+    with web.client(token) as client:
         response = client.post("chat/completions", json=asked)
     assert response.status_code == 200, response.text
     body: dict[str, Any] = response.json()

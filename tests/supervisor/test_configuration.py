@@ -13,6 +13,7 @@ import pytest
 from celery import current_app
 from django.conf import settings
 from django.core.checks import Error, run_checks
+from django.test import override_settings
 
 from samproject import env
 from samproject.celery import app
@@ -77,6 +78,25 @@ def test_given_a_bad_rate_when_read_then_it_is_refused(
 
     with pytest.raises(EnvironmentVariableError, match="SAM_RATE_USER"):
         env.read_rate("SAM_RATE_USER", "60/min")
+
+
+@pytest.mark.parametrize("text", ["nonsense", "ftp://hub", "https://", "https://hub:port"])
+def test_given_no_address_when_read_then_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("HF_ENDPOINT", text)
+
+    with pytest.raises(EnvironmentVariableError, match="HF_ENDPOINT"):
+        env.read_url("HF_ENDPOINT", "https://huggingface.co")
+
+
+def test_given_a_place_that_is_none_when_read_then_it_is_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SAM_ALLOWED_PRIVATE_HOSTS", "10.0.0.0/8,http://gpu-9")
+
+    with pytest.raises(EnvironmentVariableError, match="SAM_ALLOWED_PRIVATE_HOSTS names 'http"):
+        env.read_places("SAM_ALLOWED_PRIVATE_HOSTS")
 
 
 def test_given_a_secret_file_when_read_then_its_content_is_the_secret(
@@ -219,6 +239,26 @@ def test_when_checked_for_production_then_embedded_services_and_made_secrets_are
         ("sam.E002", "Set SAM_BACKUP_KEY or SAM_BACKUP_KEY_FILE from your own store of secrets."),
         ("sam.E002", "Set SECRET_KEY or SECRET_KEY_FILE from your own store of secrets."),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "id"),
+    [
+        ("SAM_BACKUP_KEY", "0" * 64, "sam.E004"),
+        ("SAM_BACKUP_KEY", "5a" * 32, "sam.E004"),
+        ("ALLOWED_HOSTS", ["sam.example", "*"], "sam.E005"),
+    ],
+)
+def test_when_checked_for_production_then_what_protects_nothing_is_refused(
+    name: str, value: Any, id: str
+) -> None:
+    def errors() -> set[str | None]:
+        found = run_checks(tags=["security"], include_deployment_checks=True)
+        return {error.id for error in found if isinstance(error, Error)}
+
+    assert id not in errors()
+    with override_settings(**{name: value}):
+        assert id in errors()
 
 
 def read_setting(name: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -242,6 +242,9 @@ def test_when_up_runs_then_web_workers_beat_and_flower_answer_and_all_end_with_i
     assert get(f"http://127.0.0.1:{web}/api/docs/")[0] in {200, 401}
     assert get(f"http://127.0.0.1:{web}/static/admin/css/base.css")[0] == 200
     assert get(workers_page)[0] == 401
+    metrics_page = f"http://127.0.0.1:{flower}/metrics"
+    assert get(metrics_page)[0] == 401
+    assert get(metrics_page, f"sam:{password}")[0] == 200
     names = {"control@here", "work@here", "live@here"}
     while set(json.loads(get(workers_page, f"sam:{password}")[1])) != names:
         Event().wait(0.2)

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from engines.exceptions import SamError
+from engines.network.guard import allow_places, place_of_url
 from engines.transfer.download import download
 from engines.transfer.hub import resolve_file
 from tests.transfer.support import NAME, QUICK, REPO, ignore, never
@@ -19,6 +20,7 @@ def main() -> None:
     endpoint, destination, *limit = sys.argv[1:]
     if limit:
         resource.setrlimit(resource.RLIMIT_FSIZE, (int(limit[0]), int(limit[0])))
+    allow_places([place_of_url(endpoint)])
     remote = resolve_file(REPO, NAME, endpoint=endpoint)
     try:
         download(remote, Path(destination), progress=ignore, cancelled=never, options=QUICK)

@@ -23,6 +23,8 @@ from engines.exceptions import (
     InvalidRequestError,
 )
 from engines.gguf.reader import read_header
+from engines.network.guard import address_guard
+from engines.network.transports import OllamaTransport
 from engines.runtimes.base import ChatMessage, Facts
 from engines.runtimes.servers.base import (
     MAX_MODELS_SHOWN,
@@ -124,7 +126,7 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
     def _give_blob(self, client: Client, path: Path, digest: str) -> None:
         blob = f"{self.endpoint}/api/blobs/sha256:{digest}"
         # Asked first: a model has gigabytes, and Ollama may have them from a pull or an earlier time.
-        there = httpx.head(blob, timeout=self.options.read_seconds, headers=self._headers())
+        there = client._client.head(blob)
         if there.status_code != httpx.codes.OK:
             client.create_blob(path)
 
@@ -237,7 +239,9 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
 
     def _new_client(self, seconds: float) -> Client:
         wait = httpx.Timeout(seconds, connect=min(seconds, self.options.connect_seconds))
-        client = Client(self.endpoint, timeout=wait, follow_redirects=False)
+        address_guard().check_url(self.endpoint)
+        transport = OllamaTransport()
+        client = Client(self.endpoint, timeout=wait, follow_redirects=False, transport=transport)
         # The client takes a key from the environment and would send it to any server.
         client._client.headers.pop("authorization", None)
         client._client.headers.update(self._headers())

@@ -22,6 +22,8 @@ from engines.exceptions import (
     HostUnavailableError,
     InvalidRequestError,
 )
+from engines.network.guard import address_guard
+from engines.network.transports import GuardedTransport
 from engines.runtimes.base import ChatMessage, Facts
 from engines.runtimes.servers.base import RemoteEngine, RemoteOptions, ServerEnding, quote_text
 from engines.runtimes.servers.tool_formats import OpenAICalls, openai_form
@@ -70,6 +72,7 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
         }
 
     def _new_client(self) -> OpenAI:
+        address_guard().check_url(self.endpoint)
         wait = Timeout(self.options.read_seconds, connect=self.options.connect_seconds)
         self._client = OpenAI(
             base_url=self.endpoint,
@@ -78,7 +81,9 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             # SAM retries whole steps and falls back to other engines; a client that retries hides that.
             max_retries=0,
             # A redirect could carry the key to another server.
-            http_client=DefaultHttpxClient(follow_redirects=False, timeout=wait),
+            http_client=DefaultHttpxClient(
+                follow_redirects=False, timeout=wait, transport=GuardedTransport()
+            ),
         )
         return self._client
 

@@ -12,6 +12,7 @@ from engines.exceptions import ConflictError, InvalidRequestError, UnsafeModelFi
 from engines.files.names import safe_join
 from engines.gguf.reader import read_header
 from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
+from engines.services.catalog.hub import hub_of
 from engines.sharing.places import SharedPlaces
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec, ModelSource
 from engines.transfer.folders import folder_size
@@ -147,7 +148,7 @@ def remote_file(revision: ModelRevision) -> RemoteFile:
         commit=revision.commit,
         size=revision.file_size,
         sha256=revision.sha256,
-        endpoint=model.hub_endpoint or settings.HF_ENDPOINT,
+        endpoint=hub_of(model),
     )
 
 

@@ -26,6 +26,20 @@ def catalog_visible_to_each(person: OuterRef) -> QuerySet[CatalogModel]:
     return CatalogModel.objects.filter(Exists(staff) | Q(allowed, published=True))
 
 
+def is_offered(user: User, model: CatalogModel) -> bool:
+    """Whether a person may begin to use a model: itself, or as the embedder of an engine offered."""
+    offered = catalog_visible_to(user)
+    return offered.filter(Q(pk=model.pk) | Q(embedding_model=model)).exists()
+
+
+def require_offered(user: User, model: CatalogModel) -> None:
+    """Raise NotFoundError for a model that a person may not begin to use, as for one that is not there."""
+    if not is_offered(user, model):
+        raise NotFoundError(
+            f"No model is called {model.model_id!r}; list the catalog to see the names."
+        )
+
+
 def get_model(model_id: str) -> CatalogModel:
     """Return one catalog entry; NotFoundError names the id and where to look."""
     model = CatalogModel.objects.filter(model_id=model_id).first()

@@ -10,6 +10,7 @@ from engines.gguf.header import GgufHeader
 from engines.gguf.reader import read_header
 from engines.models import CopyStatus, ModelCopy, ModelRevision
 from engines.services.catalog.copies import is_present, remote_file
+from engines.services.catalog.hub import hub_token
 from engines.transfer.model_header import read_remote_header
 
 
@@ -27,4 +28,7 @@ def header_of(revision: ModelRevision) -> GgufHeader:
     Raises UnsafeModelFileError, and what asking the Hub raises.
     """
     here = local_header(revision)
-    return here or read_remote_header(remote_file(revision), token=settings.HF_TOKEN or None)
+    if here is not None:
+        return here
+    remote = remote_file(revision)
+    return read_remote_header(remote, token=hub_token(remote.url))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError
 from engines.models import CatalogModel, ModelRevision
+from engines.services.catalog.hub import hub_of, hub_token
 from engines.services.catalog.shapes import try_to_read_shape
 from engines.specs import ModelSource
 from engines.transfer.hub import resolve_file
@@ -57,12 +57,13 @@ def look_up(model: CatalogModel) -> tuple[RemoteFile, str]:
 
     Raises what ``resolve_model`` raises.
     """
+    endpoint = hub_of(model)
     remote = resolve_file(
         model.huggingface_repo,
         model.filename,
         revision=model.wanted_revision,
-        endpoint=model.hub_endpoint or settings.HF_ENDPOINT,
-        token=settings.HF_TOKEN or None,
+        endpoint=endpoint,
+        token=hub_token(endpoint),
     )
     return remote, _agreed_digest(model, remote.sha256)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
-from django.conf import settings
-
 from engines.exceptions import SamError
 from engines.fit.model_shape import ModelShape
 from engines.models import ModelRevision
+from engines.services.catalog.hub import hub_token
 from engines.transfer.model_header import HEADER_OPTIONS, read_remote_header
 from engines.transfer.remote_file import DownloadOptions, RemoteFile
 
@@ -32,7 +31,7 @@ def read_shape(
 
     Raises UnsafeModelFileError and what asking the Hub raises; then nothing is kept.
     """
-    header = read_remote_header(remote, token=settings.HF_TOKEN or None, options=options)
+    header = read_remote_header(remote, token=hub_token(remote.url), options=options)
     shape = ModelShape.from_header(header)
     ModelRevision.objects.filter(pk=revision.pk).update(shape=shape.as_dict())
     revision.shape = shape.as_dict()

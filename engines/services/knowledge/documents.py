@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django.db.models import QuerySet
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import (
@@ -29,6 +30,7 @@ from engines.services.knowledge.embeddings import embed_texts, missing_hashes
 from engines.services.knowledge.fingerprints import known_fingerprint
 from engines.services.knowledge.hooks import knowledge_changed
 from engines.services.knowledge.indexes import index_for
+from engines.services.people.limits import require_room
 from engines.services.people.preferences import lock_preference
 
 MAX_TEXT_BYTES = 50_000_000
@@ -58,6 +60,7 @@ def create_base(
     with transaction.atomic():
         if owner is not None:
             lock_preference(owner.pk)
+            require_room("bases", KnowledgeBase.objects.filter(owner=owner))
         base = KnowledgeBase.objects.create(owner=owner, group=group, name=name)
         _adopt(base)
     return base
@@ -92,11 +95,12 @@ def add_document(
     """Add a document; it can be searched as soon as its chunks are embedded.
 
     Raises InvalidRequestError (empty, too large, not storable), NotFoundError (no such base) and, only
-    while a switch waits for writers, ConflictError; nothing is stored then.
+    while a switch waits for writers, ConflictError, LimitReachedError; nothing is stored then.
     """
     content = _Content.of(title, text, media_type)
 
     def change(base: KnowledgeBase) -> Document:
+        require_room("documents", _documents_beside(base))
         document = Document.objects.create(base=base, **content.fields())
         _insert_chunks(document, content, _next_seq(base))
         return document
@@ -193,6 +197,13 @@ def _encode_text(text: str) -> bytes:
             f"The text has {len(encoded)} bytes, {MAX_TEXT_BYTES} are allowed; split the document."
         )
     return encoded
+
+
+def _documents_beside(base: KnowledgeBase) -> QuerySet[Document]:
+    """Return what counts together: all documents of a person, or those of a group's base."""
+    if base.owner_id is None:
+        return Document.objects.filter(base=base)
+    return Document.objects.filter(base__owner=base.owner_id)
 
 
 def _check_line(line: str, what: str, limit: int) -> None:

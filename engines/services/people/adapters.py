@@ -20,6 +20,7 @@ from engines.gguf.peft import convert_peft
 from engines.gguf.reader import read_header
 from engines.models import AdapterStatus, CatalogModel, LoraAdapter, ModelRevision
 from engines.services.catalog.headers import header_of, local_header
+from engines.services.people.limits import require_room
 
 NOTES = "migration_notes"
 INVALIDATED = "invalidated_by_migration"
@@ -51,9 +52,9 @@ def store_adapter(
 
     Raises UnsafeModelFileError for a malformed file, AdapterMismatchError when its architecture is
     not the base's or, where the base lies on this host, when it changes no tensor of the base or one
-    of another shape, ConflictError when the name is taken.
+    of another shape, ConflictError when the name is taken, LimitReachedError.
     """
-    _check_wish(name, base_revision)
+    _check_wish(user, name, base_revision)
     _check_kind(path, base_revision)
     artifact = store.put_file(path, kind="adapters")
     try:
@@ -82,16 +83,17 @@ def import_adapter(
     Raises what ``store_adapter`` and ``convert_peft`` raise, and what asking the Hub for the base's
     header raises when this host has no copy of it.
     """
-    _check_wish(name, base_revision)
+    _check_wish(user, name, base_revision)
     with tempfile.TemporaryDirectory(prefix="sam-adapter-") as folder:
         path = Path(folder) / "adapter.gguf"
         convert_peft(peft.config, peft.weights, header_of(base_revision), path)
         return store_adapter(user, name, base_revision, path, store)
 
 
-def _check_wish(name: str, base_revision: ModelRevision) -> None:
+def _check_wish(user: User, name: str, base_revision: ModelRevision) -> None:
     if not NAME.fullmatch(name):
         raise InvalidRequestError("Name an adapter with letters, digits, spaces and . _ - only.")
+    require_room("adapters", LoraAdapter.objects.filter(user=user))
     model = base_revision.model
     if model.runtime != CatalogModel.FILE_RUNTIME:
         raise InvalidRequestError(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, Sum
+from django.db.models.functions import Length
 
 from engines.exceptions import InvalidRequestError, NotFoundError
 from engines.models import CatalogModel, Conversation, Message
@@ -33,6 +34,11 @@ def delete_conversation(conversation: Conversation) -> None:
     with transaction.atomic():
         Conversation.objects.select_for_update().filter(pk=conversation.pk).first()
         Conversation.objects.filter(pk=conversation.pk).delete()
+
+
+def count_characters(conversation: Conversation) -> int:
+    """Return how many characters a conversation has."""
+    return conversation.messages.aggregate(sum=Sum(Length("content")))["sum"] or 0
 
 
 def add_message(

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db import connection
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db import connection, transaction
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 
+from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.db.prepared import Parameter
 from engines.exceptions import InvalidRequestError, SamError
-from engines.models import TokenQuota, TokenUsage
+from engines.models import TokenQuota, TokenReservation, TokenUsage
 
 MAX_QUOTA = 2**63 - 1
+RESERVED_SECONDS = 900.0
+"""How long an answer may take before what it took is free again for others."""
+UNCOUNTED_SECONDS = 15.0
+UNDER_WAY_SECONDS = 5
+"""When to ask again while other answers hold what is left."""
+CHARACTERS_PER_TOKEN = 2
+FORM_TOKENS = 64
+"""About what the chat template and the prompts of a family add."""
+DEFAULT_ANSWER_TOKENS = 1024
+"""What is set aside for an answer without a limit."""
 MAX_DAYS = 3660
 
 # One statement, so that concurrent answers add up; nothing for a person erased meanwhile.
@@ -56,6 +70,11 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
+def estimate_tokens(characters: int, max_tokens: int) -> int:
+    """Return what to set aside for an answer to so much text, with ``max_tokens`` or 0."""
+    return FORM_TOKENS + characters // CHARACTERS_PER_TOKEN + (max_tokens or DEFAULT_ANSWER_TOKENS)
+
+
 def add_usage(user_id: int, tokens_in: int, tokens_out: int) -> None:
     """Add one answered request to the person's day."""
     with connection.cursor() as cursor:
@@ -65,8 +84,7 @@ def add_usage(user_id: int, tokens_in: int, tokens_out: int) -> None:
 def check_quota(user: User) -> None:
     """Raise QuotaExceededError when today's tokens reach the person's quota, if there is one.
 
-    The person was read ``with_quota``. Answers under way are not counted, so a day may end a little
-    above it.
+    The person was read ``with_quota``. Answers under way are looked at by ``reserve_tokens``.
     """
     known: Any = user
     used, allowed = known.tokens_used or 0, known.tokens_allowed
@@ -79,6 +97,69 @@ def check_quota(user: User) -> None:
         "at midnight UTC, or ask an administrator for more.",
         int((midnight - now).total_seconds()) + 1,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Reserved:
+    """Tokens of a person's day that an answer may use; ``pk`` names them until they are settled."""
+
+    pk: int
+    tokens: int
+
+
+def reserve_tokens(user_id: int, wanted: int) -> Reserved | None:
+    """Take up to ``wanted`` tokens of what the day still has; None for a person without a quota.
+
+    Answers side by side take one after the other, so that together they cannot use more than is
+    left. Raises QuotaExceededError when nothing is. Settle what was taken when the answer ended.
+    """
+    with transaction.atomic():
+        # Its own statement: the sums that follow must see what the one before committed.
+        User.objects.select_for_update(no_key=True).get(pk=user_id)
+        person: Any = with_quota(User.objects.filter(pk=user_id), today()).get()
+        check_quota(person)
+        if person.tokens_allowed is None:
+            return None
+        under_way = TokenReservation.objects.filter(user=user_id)
+        under_way.filter(expires_at__lt=ClockTimestamp()).delete()
+        taken = under_way.aggregate(sum=Sum("tokens"))["sum"] or 0
+        left = person.tokens_allowed - (person.tokens_used or 0) - taken
+        if left <= 0:
+            raise QuotaExceededError(
+                f"Your answers under way may use the rest of the {person.tokens_allowed} tokens "
+                "allowed a day; ask again when one of them has ended.",
+                UNDER_WAY_SECONDS,
+            )
+        row = TokenReservation.objects.create(
+            user_id=user_id,
+            tokens=max(1, min(wanted, left)),
+            expires_at=seconds_from_now(RESERVED_SECONDS),
+        )
+    return Reserved(row.pk, row.tokens)
+
+
+def settle_reservation(reserved: Reserved | None, *, is_counted: bool = True) -> None:
+    """Give back what was taken; what an answer used is counted by whoever wrote it.
+
+    Not counted yet (its reader left, so its writer stops within seconds): it stays taken until then.
+    """
+    if reserved is None:
+        return
+    rows = TokenReservation.objects.filter(pk=reserved.pk)
+    if is_counted:
+        rows.delete()
+    else:
+        rows.update(expires_at=seconds_from_now(UNCOUNTED_SECONDS))
+
+
+@contextmanager
+def reserved_tokens(user_id: int, wanted: int) -> Iterator[Reserved | None]:
+    """Hold tokens of the day for as long as the block runs; QuotaExceededError."""
+    reserved = reserve_tokens(user_id, wanted)
+    try:
+        yield reserved
+    finally:
+        settle_reservation(reserved)
 
 
 def usage_rows(days: int) -> QuerySet[TokenUsage]:

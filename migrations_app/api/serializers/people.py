@@ -8,11 +8,13 @@ from django.core.validators import RegexValidator
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from engines.models import LoraAdapter
+from engines.models import ApiToken, LoraAdapter, TokenScope
 from engines.services.people.adapters import retraining_of
+from engines.services.people.tokens import MAX_NAME_CHARS
 from migrations_app.api.base import ClosedSerializer
 
 MAX_PROMPT_CHARS = 20_000
+MAX_TOKEN_DAYS = 36_500
 
 
 class EngineUpgradeSerializer(ClosedSerializer):
@@ -33,6 +35,10 @@ class PreferenceSerializer(ClosedSerializer):
         help_text="The engine that answers: one's own, the group's, or the default.",
     )
     prompt_family = serializers.CharField(allow_blank=True)
+    is_offered = serializers.BooleanField(
+        help_text="False: the engine was withdrawn or reserved since; it goes on answering, but who "
+        "moves away comes back by a rollback only."
+    )
 
 
 class PreferencePatchSerializer(ClosedSerializer):
@@ -139,10 +145,37 @@ class TokenRequestSerializer(ClosedSerializer):
     password = serializers.CharField(
         max_length=4096, trim_whitespace=False, style={"input_type": "password"}
     )
+    name = serializers.CharField(
+        max_length=MAX_NAME_CHARS, default="sign-in", help_text="What the token is for."
+    )
+    scope = serializers.ChoiceField(choices=TokenScope.choices, default=TokenScope.ALL)
+    expires_in_days = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_TOKEN_DAYS,
+        required=False,
+        help_text="0: never; the installation's own number (SAM_TOKEN_DAYS) unless given.",
+    )
 
 
-class TokenSerializer(ClosedSerializer):
-    token = serializers.CharField(help_text="Send it as: Authorization: Bearer <token>.")
+class TokenSerializer(serializers.ModelSerializer[ApiToken]):
+    """A token as it can be shown later: without its key."""
+
+    class Meta:
+        model = ApiToken
+        fields = ["id", "name", "scope", "created_at", "expires_at", "last_used_at"]
+        read_only_fields = fields
+
+
+class NewTokenSerializer(TokenSerializer):
+    """A token just made."""
+
+    token = serializers.CharField(
+        read_only=True, help_text="Told this once; send it as: Authorization: Bearer <token>."
+    )
+
+    class Meta(TokenSerializer.Meta):
+        fields = ["token", *TokenSerializer.Meta.fields]
+        read_only_fields = fields
 
 
 class MeSerializer(ClosedSerializer):

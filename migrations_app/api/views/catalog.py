@@ -16,7 +16,7 @@ from engines.exceptions import ConflictError
 from engines.models import CatalogModel, ModelCopy
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.people.roles import is_curator, is_operator
-from migrations_app.api.base import ApiView, Rows, WorkThrottle, validated
+from migrations_app.api.base import ApiView, Rows, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.permissions import CuratorWrites, OperatorOnly
 from migrations_app.api.schema import LOCATION
@@ -26,6 +26,7 @@ from migrations_app.api.serializers.catalog import (
     ModelStatusSerializer,
 )
 from migrations_app.api.serializers.plans import DownloadCreateSerializer, PlanSerializer
+from migrations_app.api.throttles import WorkThrottle
 from migrations_app.api.views.plans import plan_location, plans_visible_to
 from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan

@@ -13,11 +13,13 @@ from rest_framework.response import Response
 
 from engines.models import Conversation, Message
 from engines.services.people.conversations import (
+    count_characters,
     create_conversation,
     delete_conversation,
     rename_conversation,
 )
-from migrations_app.api.base import ApiView, Rows, WorkThrottle, row_or_404, validated
+from engines.services.people.usage import estimate_tokens, reserved_tokens
+from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
     ConversationCreateSerializer,
@@ -27,6 +29,8 @@ from migrations_app.api.serializers.knowledge import (
     MessageCreateSerializer,
     MessageSerializer,
 )
+from migrations_app.api.throttles import WorkThrottle
+from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.serving.answers import answer_in
 
 
@@ -89,12 +93,20 @@ class MessageViews(mixins.ListModelMixin, Rows[Message]):
         """Say something and wait for the engine's answer; both are kept."""
         conversation = self._conversation()
         asked = validated(MessageCreateSerializer(data=request.data))
-        exchange = answer_in(
-            conversation,
-            asked["content"],
-            max_tokens=asked["max_tokens"],
-            temperature=asked["temperature"],
+        wanted = estimate_tokens(
+            count_characters(conversation) + len(asked["content"]), asked["max_tokens"]
         )
+        with (
+            holding(self.caller.pk, ANSWERS),
+            reserved_tokens(self.caller.pk, wanted) as reserved,
+        ):
+            most = reserved.tokens if reserved else asked["max_tokens"]
+            exchange = answer_in(
+                conversation,
+                asked["content"],
+                max_tokens=min(asked["max_tokens"], most),
+                temperature=asked["temperature"],
+            )
         return Response(ExchangeSerializer(exchange).data, status=status.HTTP_201_CREATED)
 
     def _conversation(self) -> Conversation:

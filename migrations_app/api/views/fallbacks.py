@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from engines.models import CatalogModel, EngineFallback, FallbackIncident
 from engines.services.people.fallbacks import ANY, set_fallback
 from migrations_app.api.base import Rows, row_or_404, validated
-from migrations_app.api.permissions import StaffOnly
+from migrations_app.api.permissions import OperatorWrites, StaffOnly
 from migrations_app.api.serializers.fallbacks import (
     FallbackIncidentSerializer,
     FallbackPutSerializer,
@@ -21,6 +21,7 @@ from migrations_app.api.serializers.fallbacks import (
 from migrations_app.api.views.catalog import CatalogViews
 
 STAFF = (IsAuthenticated, StaffOnly)
+OPERATORS = (IsAuthenticated, OperatorWrites)
 
 
 class FallbackViews(
@@ -32,7 +33,7 @@ class FallbackViews(
     """The rules, each by the engine that fails; ``any`` is the rule for all that have none."""
 
     serializer_class = FallbackSerializer
-    permission_classes = STAFF
+    permission_classes = OPERATORS
     lookup_field = "engine"
     lookup_value_regex = CatalogViews.lookup_value_regex
     page_ordering = ("id",)

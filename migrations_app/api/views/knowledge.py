@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, TypedDict, cast
 
 from django.core.files.uploadedfile import UploadedFile
@@ -11,7 +12,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import PermissionDenied, ValidationError
-from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer as AnySerializer
@@ -29,7 +29,7 @@ from engines.services.knowledge.search_filters import SearchFilter
 from engines.services.people.roles import AnyUser, is_curator
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.idempotency import idempotent
-from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictJSONParser
+from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictFormParser, StrictJSONParser
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
     BaseCreateSerializer,
@@ -47,6 +47,7 @@ from migrations_app.api.serializers.knowledge import (
 from migrations_app.api.serializers.plans import PlanDetailSerializer
 from migrations_app.api.views.plans import plan_location
 from migrations_app.controller import get_migration_controller
+from migrations_app.limits.held import ANSWERS, UPLOADS, holding
 from migrations_app.models import Plan
 from migrations_app.serving.answers import embed_for_writer, search_for
 
@@ -75,6 +76,11 @@ def refuse_reader(user: AnyUser, base: KnowledgeBase) -> None:
         raise PermissionDenied("This base belongs to a group; only a curator may change it.")
 
 
+def is_group_named(body: object) -> bool:
+    """Whether a request to make a base speaks of a group."""
+    return isinstance(body, Mapping) and body.get("group") is not None
+
+
 class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[KnowledgeBase]):
     """One's own bases and those of one's groups."""
 
@@ -96,10 +102,11 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
     )
     def create(self, request: Request) -> Response:
         """Create a base, one's own or a group's."""
+        if is_group_named(request.data) and not is_curator(request.user):
+            # Before the name is looked up: who may not use groups shall not learn which there are.
+            raise PermissionDenied("Only a curator may create a group's base.")
         asked = validated(BaseCreateSerializer(data=request.data))
         group = asked.get("group")
-        if group is not None and not is_curator(request.user):
-            raise PermissionDenied("Only a curator may create a group's base.")
         owner = None if group else self.caller
         base = create_base(owner=owner, group=group, name=asked["name"])
         return Response(
@@ -151,7 +158,7 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
     """The documents of one base; writing works at any moment, also during a migration."""
 
     serializer_class = DocumentDetailSerializer
-    parser_classes = (StrictJSONParser, MultiPartParser)
+    parser_classes = (StrictJSONParser, StrictFormParser)
     max_upload_bytes = MAX_DOCUMENT_UPLOAD_BYTES
     lookup_value_regex = "[0-9]{1,18}"
     page_ordering = ("id",)
@@ -177,8 +184,9 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
     def create(self, request: Request, **lookup: Any) -> Response:
         """Add a document as JSON, or as a text or Markdown file."""
         base = self._writable_base()
-        content = self._content(request)
-        document = add_document(base.pk, embed=embed_for_writer, **content)
+        with holding(self.caller.pk, UPLOADS):
+            content = self._content(request)
+            document = add_document(base.pk, embed=embed_for_writer, **content)
         address = {"base_pk": base.pk, "pk": document.pk}
         return Response(
             DocumentSerializer(document).data,
@@ -208,7 +216,8 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _changed(self, document: Document, changes: DocumentText) -> Response:
-        changed = update_document(document.pk, embed=embed_for_writer, **changes)
+        with holding(self.caller.pk, UPLOADS):
+            changed = update_document(document.pk, embed=embed_for_writer, **changes)
         return Response(DocumentSerializer(changed).data)
 
     def _base(self) -> KnowledgeBase:
@@ -263,5 +272,6 @@ class SearchView(ApiView):
         serializer = SearchSerializer(data=asked)
         content = validated(serializer)
         narrowed = serializer.narrowed()
-        found = search_for(self.caller, content["query"], content["k"], narrowed)
+        with holding(self.caller.pk, ANSWERS):
+            found = search_for(self.caller, content["query"], content["k"], narrowed)
         return Response(SearchAnswerSerializer(found).data)

@@ -1,4 +1,4 @@
-"""One's own preference, prompts, adapters and token."""
+"""One's own preference, prompts and adapters."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import authenticate
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
@@ -16,13 +15,9 @@ from django.db.models import QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
-from rest_framework.authtoken.models import Token
 from rest_framework.exceptions import NotFound
-from rest_framework.parsers import MultiPartParser
-from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import AnonRateThrottle
 
 from engines.files.artifacts import ArtifactStore
 from engines.gguf.peft import MAX_CONFIG_BYTES
@@ -33,7 +28,7 @@ from engines.models import (
     PromptTemplate,
     UserPrompts,
 )
-from engines.services.catalog.entries import catalog_visible_to
+from engines.services.catalog.entries import catalog_visible_to, is_offered
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.engine_choice import effective_engine
 from engines.services.people.adapters import PeftFiles, import_adapter, store_adapter
@@ -47,8 +42,7 @@ from engines.services.people.preferences import (
 )
 from engines.services.people.roles import roles_of
 from migrations_app.api.base import ApiView, Rows, check_if_match, row_or_404, validated
-from migrations_app.api.parsers import MAX_ADAPTER_UPLOAD_BYTES, uploaded_to_disk
-from migrations_app.api.problems import WrongCredentials
+from migrations_app.api.parsers import MAX_ADAPTER_UPLOAD_BYTES, StrictFormParser, uploaded_to_disk
 from migrations_app.api.schema import ETAG, IF_MATCH, LOCATION
 from migrations_app.api.serializers.people import (
     AdapterSerializer,
@@ -58,34 +52,8 @@ from migrations_app.api.serializers.people import (
     PreferenceSerializer,
     PromptsPatchSerializer,
     PromptsSerializer,
-    TokenRequestSerializer,
-    TokenSerializer,
 )
-
-
-class TokenThrottle(AnonRateThrottle):
-    """Passwords cannot be guessed in bulk from one address."""
-
-    scope = "tokens"
-    rate = "20/min"
-
-
-class TokenViews(ApiView):
-    """A person's token for programs."""
-
-    permission_classes = (AllowAny,)
-    authentication_classes = ()
-    throttle_classes = (TokenThrottle,)
-
-    @extend_schema(request=TokenRequestSerializer, responses={201: TokenSerializer}, auth=[])
-    def post(self, request: Request) -> Response:
-        """Exchange user name and password for the person's token."""
-        asked = validated(TokenRequestSerializer(data=request.data))
-        user = authenticate(request, username=asked["username"], password=asked["password"])
-        if user is None:
-            raise WrongCredentials
-        token, _ = Token.objects.get_or_create(user=user)
-        return Response({"token": token.key}, status=status.HTTP_201_CREATED)
+from migrations_app.limits.held import UPLOADS, holding
 
 
 class MeView(ApiView):
@@ -141,6 +109,7 @@ class PreferenceView(ApiView):
             "engine_upgrade": preference.engine_upgrade,
             "effective_engine_id": engine.model_id if engine else None,
             "prompt_family": preference.prompt_family,
+            "is_offered": engine is None or is_offered(self.caller, engine),
         }
         return Response(
             PreferenceSerializer(answer).data, headers={"ETag": _etag(preference.version)}
@@ -189,7 +158,7 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
     """One's own LoRA adapters; a switch invalidates them and notes why, a rollback restores them."""
 
     serializer_class = AdapterSerializer
-    parser_classes = (MultiPartParser,)
+    parser_classes = (StrictFormParser,)
     max_upload_bytes = MAX_ADAPTER_UPLOAD_BYTES
     lookup_value_regex = "[0-9]{1,18}"
     queryset = LoraAdapter.objects.none()
@@ -212,7 +181,10 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
             revision = row_or_404(revisions, commit=commit)
         else:
             revision = pinned_revision(model)
-        with uploaded_to_disk(asked["file"], "adapter") as path:
+        with (
+            holding(self.caller.pk, UPLOADS),
+            uploaded_to_disk(asked["file"], "adapter") as path,
+        ):
             config = asked.get("config")
             adapter = _kept(self.caller, asked["name"], revision, path, config)
         location = reverse("api:adapter-detail", kwargs={"pk": adapter.pk})

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from engines.services.people.roles import AnyUser, is_operator
-from migrations_app.api.base import ApiView, Rows, WorkThrottle, refuse_content, validated
+from migrations_app.api.base import ApiView, Rows, refuse_content, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.permissions import OperatorOnly
 from migrations_app.api.schema import LOCATION
@@ -29,6 +29,7 @@ from migrations_app.api.serializers.plans import (
     PlanSerializer,
     tells_content,
 )
+from migrations_app.api.throttles import WorkThrottle
 from migrations_app.controller import MigrationController, get_migration_controller
 from migrations_app.models import Plan, PlanEvent, Step
 

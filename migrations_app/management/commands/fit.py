@@ -18,6 +18,7 @@ from engines.gguf.reader import read_header
 from engines.machine import Machine, measure
 from engines.services.catalog.entries import get_model
 from engines.services.catalog.fit import machine_of, shape_of
+from engines.services.catalog.hub import hub_token
 from engines.services.hosts import find_host
 from engines.transfer.hub import resolve_file
 from engines.transfer.model_header import read_remote_header
@@ -93,7 +94,7 @@ def _shape(model: str, revision: str) -> ModelShape:
 def _shape_at_the_hub(name: str, revision: str) -> ModelShape:
     owner, _, rest = name.partition("/")
     repository, _, filename = rest.partition("/")
-    token = settings.HF_TOKEN or None
+    token = hub_token(settings.HF_ENDPOINT)
     remote = resolve_file(
         f"{owner}/{repository}",
         filename,

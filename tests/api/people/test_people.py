@@ -37,6 +37,7 @@ def test_the_preference_is_the_seeds_dictionary_with_its_version(
         },
         "effective_engine_id": "llama-8b",
         "prompt_family": "llama",
+        "is_offered": True,
     }
 
 

@@ -1,0 +1,96 @@
+"""Passwords cannot be guessed in bulk: after failures a name waits, and so does an address.
+
+A name is locked first for the address that fails, so that who guesses cannot keep the owner out; only many
+failures from everywhere lock it for all. It opens by itself after a quarter of an hour, or when an
+administrator says so (the admin's page of people, ``manage.py unlock``).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from migrations_app.limits.client_address import client_address
+from migrations_app.limits.counters import add, digest, forget
+from migrations_app.limits.rates import TooManyRequestsError
+
+LOCK_SECONDS = 900
+FROM_ANYWHERE = 10
+"""Times as many failures from all addresses together lock a name for everybody."""
+OF_ONE_ADDRESS = 5
+"""Times as many failures with whatever names lock an address."""
+ALL = "all"
+
+
+class LockedOutError(TooManyRequestsError):
+    """Too many failures; the sentence does not tell whether the name exists."""
+
+    code = "locked_out"
+
+
+def refuse_locked(request: HttpRequest, username: str) -> None:
+    """Raise LockedOutError when a sign-in would not even be tried."""
+    _count(request, username, amount=0)
+
+
+def unlock(username: str) -> bool:
+    """Let a name sign in again from everywhere; returns whether there were failures."""
+    return forget(_name(username))
+
+
+class GuardedBackend(ModelBackend):
+    """Django's own, behind the lock: every door that takes a password asks it."""
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> User | None:
+        """Return the user; PermissionDenied while locked. Without a request nothing is counted."""
+        if request is None or username is None or password is None:
+            return super().authenticate(request, username, password, **kwargs)
+        try:
+            # Counted before the password is looked at: guesses side by side are not free.
+            _count(request, username, amount=1)
+        except LockedOutError as error:
+            raise PermissionDenied(str(error)) from error
+        user: User | None = None
+        # PostgreSQL stores no NUL, so no name has one.
+        if "\x00" not in username:
+            user = super().authenticate(request, username, password, **kwargs)
+        if user is not None:
+            _count(request, username, amount=-1)
+        return user
+
+
+def _count(request: HttpRequest, username: str, *, amount: int) -> None:
+    """Add to the failures of a name and of an address; LockedOutError when there were too many before."""
+    most: int = settings.SAM_SIGN_IN_FAILURES
+    if not most:
+        return
+    here = _address(request)
+    of_name = add(_name(username), (here, ALL), LOCK_SECONDS, amount)
+    of_address = add(here, (ALL,), LOCK_SECONDS, amount)
+    before = [count - amount for count in (*of_name.counts, *of_address.counts)]
+    bounds = (most, most * FROM_ANYWHERE, most * OF_ONE_ADDRESS)
+    if amount >= 0 and any(had >= bound for had, bound in zip(before, bounds, strict=True)):
+        left = max(of_name.seconds_left, of_address.seconds_left)
+        raise LockedOutError(
+            f"Too many failed sign-ins; wait {left} s, or ask an administrator to unlock the name.",
+            left,
+        )
+
+
+def _name(username: str) -> str:
+    return f"sign-in:name:{digest(username)}"
+
+
+def _address(request: HttpRequest) -> str:
+    return f"sign-in:address:{digest(client_address(request))}"

@@ -1,0 +1,134 @@
+"""What one person may ask of ``/v1``: so often, so much at once, as much as the day has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx2
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django.fixtures import Settings
+from redis import Redis
+
+from engines.models import EnginePreference, TokenReservation, TokenScope, TokenUsage
+from engines.services.people.tokens import create_token
+from engines.services.people.usage import set_quota
+from tests.openai_api.conftest import Asker, Served
+from tests.openai_api.web import WebProcess
+from tests.tokens import token_for
+
+CHAT = {"model": "sam", "messages": [{"role": "user", "content": "Say something."}]}
+LONG = {**CHAT, "stream": True, "max_tokens": 100}
+
+
+@pytest.fixture
+def limited(served: Served, asker: Asker, tmp_path: Path) -> Iterator[WebProcess]:
+    """A web process that lets each person have two answers at once."""
+    environment = {**served.worker._environment(), "SAM_ANSWERS_AT_ONCE": "2"}
+    with WebProcess(tmp_path, environment) as web:
+        yield web
+
+
+def test_one_person_takes_no_more_places_than_allowed(limited: WebProcess, asker: Asker) -> None:
+    other = User.objects.create(username="grace")
+    EnginePreference.objects.create(
+        user=other, engine=asker.revision.model, revision=asker.revision
+    )
+    with limited.client(token_for(asker.user)) as mine, limited.client(token_for(other)) as theirs:
+        with mine.stream("POST", "chat/completions", json=LONG) as first:
+            assert first.status_code == 200
+            with mine.stream("POST", "chat/completions", json=LONG) as second:
+                assert second.status_code == 200
+                refused = mine.post("chat/completions", json=CHAT)
+                answered = theirs.post("chat/completions", json={**CHAT, "max_tokens": 4})
+
+        assert refused.status_code == 429
+        assert refused.json()["error"]["code"] == "too_many_at_once"
+        assert refused.json()["error"]["type"] == "rate_limit_error"
+        assert int(refused.headers["Retry-After"]) > 0
+        assert "x-should-retry" not in refused.headers
+        assert answered.status_code == 200
+        assert_answered_again(mine)
+
+
+def assert_answered_again(client: httpx2.Client) -> None:
+    """Whoever left has the place back within moments."""
+    deadline = time.monotonic() + 60
+    while client.post("chat/completions", json={**CHAT, "max_tokens": 4}).status_code == 429:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+
+
+def test_answers_side_by_side_stay_within_the_day(asker: Asker, served: Served) -> None:
+    quota, token = 150, token_for(asker.user)
+    set_quota(asker.user, quota)
+
+    def ask(_: int) -> int:
+        with served.web.client(token) as client:
+            return client.post("chat/completions", json={**CHAT, "max_tokens": 100}).status_code
+
+    with ThreadPoolExecutor(12) as pool:
+        statuses = list(pool.map(ask, range(12)))
+
+    usage = TokenUsage.objects.get()
+    assert set(statuses) == {200, 429}
+    # What a prompt has more than was estimated comes on top, of each answer.
+    assert usage.tokens_in + usage.tokens_out <= quota + usage.tokens_in
+    assert not TokenReservation.objects.exists()
+
+
+def test_who_leaves_a_stream_gives_the_tokens_back_once_they_are_counted(asker: Asker) -> None:
+    set_quota(asker.user, 1000)
+
+    with asker.client.stream("POST", "chat/completions", json=LONG) as response:
+        assert response.status_code == 200
+        assert TokenReservation.objects.count() == 1
+
+    deadline = time.monotonic() + 60
+    while not TokenUsage.objects.filter(user=asker.user).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_embeddings_count_as_well(asker: Asker) -> None:
+    set_quota(asker.user, 1)
+    body = {"model": "sam", "input": ["A sentence that has more than one token."]}
+
+    assert asker.client.post("embeddings", json=body).status_code == 200
+    assert asker.client.post("embeddings", json=body).status_code == 429
+    assert not TokenReservation.objects.exists()
+
+
+def test_the_rate_of_a_person_holds_here_too(
+    db: None, redis_client: Redis, settings: Settings
+) -> None:
+    settings.SAM_RATES = {"anon": "2/min", "user": "3/min", "work": None}
+    ada = User.objects.create(username="ada")
+    headers = {"Authorization": f"Bearer {token_for(ada)}"}
+
+    found = [Client().get("/v1/models", headers=headers).status_code for _ in range(5)]
+    strangers = [Client().get("/v1/models") for _ in range(4)]
+
+    assert found == [200] * 3 + [429] * 2
+    assert [answer.status_code for answer in strangers] == [401, 401, 429, 429]
+    assert strangers[-1].json()["error"]["type"] == "rate_limit_error"
+    assert 0 < int(strangers[-1]["Retry-After"]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("scope", "lists", "asks"),
+    [(TokenScope.READ, 200, 403), (TokenScope.ANSWERS, 200, 400), (TokenScope.ALL, 200, 400)],
+)
+def test_a_tokens_scope_holds_here_too(db: None, scope: TokenScope, lists: int, asks: int) -> None:
+    """What may ask is told that the body is empty."""
+    ada = User.objects.create(username="ada")
+    headers = {"Authorization": f"Bearer {create_token(ada, 'test', scope=scope).key}"}
+
+    assert Client().get("/v1/models", headers=headers).status_code == lists
+    for path in ("chat/completions", "completions", "embeddings"):
+        answer = Client().post(f"/v1/{path}", {}, "application/json", headers=headers)
+        assert answer.status_code == asks, answer.content

@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from samproject.web.access_log import LOGGING, WithoutQuery
+
+
+@pytest.mark.parametrize(
+    ("asked", "logged"),
+    [("/api/v1/search?query=secret", "/api/v1/search"), ("/v1/models", "/v1/models"), ("/?", "/")],
+)
+def test_a_query_is_not_logged(asked: str, logged: str) -> None:
+    arguments = ("127.0.0.1:5", "GET", asked, "1.1", 200)
+    record = logging.LogRecord(
+        "uvicorn.access", 20, "", 1, '%s - "%s %s HTTP/%s" %d', arguments, None
+    )
+
+    assert WithoutQuery().filter(record)
+
+    assert record.getMessage() == f'127.0.0.1:5 - "GET {logged} HTTP/1.1" 200'
+    assert LOGGING["handlers"]["access"]["filters"] == ["without_query"]
