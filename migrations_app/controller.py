@@ -14,6 +14,7 @@ from engines.models import KnowledgeBase
 from engines.services.catalog.entries import get_model, is_offered, require_offered
 from engines.services.engine_choice import effective_engine
 from engines.services.hosts import refuse_leaving_host
+from engines.services.people.lookup import person_named
 from engines.services.people.preferences import preference_of
 from engines.services.people.roles import is_curator
 from migrations_app.models import Plan, Step
@@ -63,7 +64,7 @@ class MigrationController:
         ``user_id`` is a key or a user name; ``from_engine`` may be ``"current"``.
         """
         options = Options(backup_lora, re_embed, update_prompts)
-        plan = plan_migration(_user(user_id), from_engine, to_engine, options, actor=actor)
+        plan = plan_migration(person_named(user_id), from_engine, to_engine, options, actor=actor)
         return plan.migration_id
 
     def create_re_embed_plan(
@@ -168,16 +169,6 @@ class MigrationController:
 def get_migration_controller() -> MigrationController:
     """Return the one controller of this process; it holds no state."""
     return MigrationController()
-
-
-def _user(user_id: int | str) -> User:
-    name = str(user_id)
-    by_key = name.isascii() and name.isdecimal()
-    found = User.objects.filter(pk=int(name)) if by_key else User.objects.filter(username=name)
-    user = found.first()
-    if user is None:
-        raise NotFoundError(f"There is no user {user_id!r}.")
-    return user
 
 
 def _find(migration_id: str | UUID) -> Plan | None:

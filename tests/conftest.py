@@ -67,7 +67,7 @@ def _do_not_wait_for_the_disk() -> None:
     """
     at = settings.DATABASES["default"]
     with psycopg.connect(
-        host=at["HOST"], user=at["USER"], dbname=at["NAME"], autocommit=True
+        host=str(at["HOST"]), user=str(at["USER"]), dbname=str(at["NAME"]), autocommit=True
     ) as connection:
         for name in ("fsync", "full_page_writes"):
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))

@@ -27,7 +27,7 @@ from engines.services.knowledge.indexes import index_for, missing_chunks
 from tests.knowledge.hash_embedder import DIMENSION
 
 T = TypeVar("T")
-WAIT_SECONDS = 60
+WAIT_SECONDS = 120
 
 
 def make_model(name: str, *, dimension: int = DIMENSION, facts: bool = True) -> ModelRevision:

@@ -22,6 +22,7 @@ from migrations_app.plans.revision_needs import (
     needs_of,
     require_unneeded,
 )
+from migrations_app.serving.protocol import RequestKind, UnloadRequest, WarmRequest
 from migrations_app.steps.settle import settle
 from tests.people.uses import CASES, DECIDED, Scene
 from tests.plans.hash_world import all_rows
@@ -132,8 +133,10 @@ class Calls:
     def __init__(self) -> None:
         self.made: list[tuple[str, int]] = []
 
-    def call(self, kind: str, payload: dict[str, int], **_options: object) -> None:
-        self.made.append((kind, payload["revision_id"]))
+    def call(
+        self, kind: RequestKind[Any], request: WarmRequest | UnloadRequest, **_options: object
+    ) -> None:
+        self.made.append((kind.name, request.revision_id))
 
 
 @pytest.mark.parametrize(

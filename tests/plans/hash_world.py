@@ -154,7 +154,7 @@ class HashWorld:
     def answers_for_the_database(self) -> bool:
         """Whether each live index answers for exactly what its base holds."""
         indexes = [live_index(base) for base in KnowledgeBase.objects.filter(owner=self.user)]
-        return all(
+        return indexes != [] and all(
             index_digest(index, self.store) == base_digest(index.base, index.fingerprint_id)
             for index in indexes
         )

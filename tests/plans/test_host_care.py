@@ -124,6 +124,7 @@ def test_a_host_is_retired_once_all_has_ended(host: Host, redis_client: Redis, w
 def test_a_range_of_a_process_holds_its_host_and_no_other_of_a_similar_name(host: Host) -> None:
     """A host embeds ranges of other hosts' plans: only the owner's name tells whose process does it."""
     step = first_step(make_plan(PlanKind.MIGRATE, make_host("other")))
+    assert claim_step(step.pk, "other:1:x/1") is not None
     base = make_base(User.objects.create(username="ada"), make_space("space"))
     held = EmbedRange.objects.create(
         step=step,
@@ -133,6 +134,7 @@ def test_a_range_of_a_process_holds_its_host_and_no_other_of_a_similar_name(host
         last_id=2,
         status="in_progress",
         owner=new_owner(),
+        lease_until=timezone.now() + timedelta(hours=1),
     )
     similar = make_host(f"{host.name}-2")
     for each in (host, similar):

@@ -116,6 +116,7 @@ def two_hosts(transactional_db: None, tmp_path: Path) -> ModelRevision:
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 def test_two_hosts_share_the_requests_and_a_killed_one_leaks_none(
     two_hosts: ModelRevision, tmp_path: Path, redis_client: Redis
 ) -> None:
