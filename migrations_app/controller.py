@@ -90,9 +90,7 @@ class MigrationController:
         """Start a pending plan; True when it runs. ConflictError names a plan in its way."""
         plan = _plan(migration_id)
         if plan.status == PlanStatus.PENDING:
-            refuse_leaving_host(plan.host)
-            _check_still_offered(plan)
-        _check_still_current(plan)
+            _refuse_outdated(plan)
         try:
             start_plan(plan.pk, who=_who(actor))
         except IntegrityError as error:
@@ -200,26 +198,24 @@ def _in_the_way(plan: Plan) -> str:
     return f"Another plan{named} is in progress here; wait for it or cancel it first."
 
 
-def _check_still_current(plan: Plan) -> None:
-    if plan.kind != PlanKind.MIGRATE or plan.status != PlanStatus.PENDING or plan.user is None:
+def _refuse_outdated(plan: Plan) -> None:
+    """Raise ConflictError for a pending plan that the world has overtaken since it was made.
+
+    Its host is leaving, the person's engine was changed, or the new one was withdrawn or reserved for
+    others. The way back is not asked what is offered: what a person had stays theirs.
+    """
+    refuse_leaving_host(plan.host)
+    engine, person = plan.to_engine, plan.user
+    if plan.kind not in (PlanKind.MIGRATE, PlanKind.RE_EMBED) or person is None:
         return
-    if preference_of(plan.user).version != plan.preference_version:
+    migrates = plan.kind == PlanKind.MIGRATE
+    if migrates and preference_of(person).version != plan.preference_version:
         raise ConflictError(
             "The person's engine was changed since this plan was made; make a new one."
         )
-
-
-def _check_still_offered(plan: Plan) -> None:
-    """Raise ConflictError when the engine was withdrawn, or reserved for others, since the plan was made.
-
-    The way back is not asked: what a person had stays theirs.
-    """
-    engine, person = plan.to_engine, plan.user
-    if plan.kind not in (PlanKind.MIGRATE, PlanKind.RE_EMBED) or engine is None or person is None:
-        return
     own, _ = effective_engine(person)
-    stays = plan.kind == PlanKind.RE_EMBED and own is not None and engine == own.embedder
-    if not stays and not is_offered(person, engine):
+    stays = not migrates and own is not None and engine == own.embedder
+    if engine is not None and not stays and not is_offered(person, engine):
         raise ConflictError(
             f"{engine.model_id} is not offered to {person.get_username()} any more; make a plan to "
             "another engine."
