@@ -77,6 +77,10 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     def _check_files(self) -> None:
         """Refuse what cannot be meant, and malformed files, before the child starts."""
 
+    def _readable(self) -> tuple[str, ...]:
+        """Absolute paths of what the child may read."""
+        return (str(Path(self.model_path).absolute()),)
+
     @abc.abstractmethod
     def _load_parameters(self) -> dict[str, Any]:
         """What the child's ``load`` is given."""
@@ -200,6 +204,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
             handler=self.handler,
             threads=self._threads(),
             memory_bytes=self.options.memory_bytes,
+            readable=self._readable(),
             start_seconds=self.options.start_seconds,
             wait_seconds=self.options.wait_seconds,
         )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from jinja2 import TemplateError
 
 from engines.exceptions import EngineError, InvalidRequestError
-from engines.runtimes.child.sandbox import cpu_limit, interrupted_after
+from engines.runtimes.child.cpu_time import cpu_limit, interrupted_after
 from engines.runtimes.text.printable import make_printable
 
 RENDER_SECONDS = 5.0
@@ -49,7 +49,7 @@ def bounded_rendering() -> Iterator[None]:
 
 @contextmanager
 def bounded_compilation() -> Iterator[None]:
-    """Raise EngineError when the template in the block is none; Jinja computes constants here."""
+    """Raise EngineError when the template in the block is none."""
     try:
         with cpu_limit(KILL_SECONDS):
             yield

@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 
+from engines.runtimes.child.cpu_time import cpu_limit
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, Asked, ModelHandler
 from engines.runtimes.child.main import Job
-from engines.runtimes.child.sandbox import cpu_limit
 from engines.runtimes.hugging_face.embedder import Embedder
 from engines.runtimes.hugging_face.generator import Generator
 from engines.runtimes.hugging_face.loading import Loaded, Placement, load

@@ -10,10 +10,10 @@ from typing import Any
 
 from llama_cpp import llama_cpp as api
 
+from engines.runtimes.child.cpu_time import cpu_limit
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, Asked, ModelHandler
 from engines.runtimes.child.main import Job
-from engines.runtimes.child.sandbox import cpu_limit
 from engines.runtimes.llama_cpp.autotune import fastest_layout
 from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout

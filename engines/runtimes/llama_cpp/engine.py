@@ -8,13 +8,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.exceptions import AdapterCrashed, InvalidRequestError, UnsafeModelFileError
+from engines.exceptions import (
+    AdapterCrashed,
+    ArtifactMissingError,
+    EngineNotLoadedError,
+    InvalidRequestError,
+    UnsafeModelFileError,
+)
 from engines.gguf.reader import read_header
 from engines.runtimes.adapters import AdaptableEngine, AdapterGate, Admitted
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.child.engine import ChildEngine, ChildOptions, blamed
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.process import ChildProcess
+from engines.runtimes.llama_cpp.adapter_folder import AdapterFolder
 from engines.runtimes.llama_cpp.batch_settings import BatchSetting, BatchSettings, Measured
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import Generation, Piece
@@ -36,6 +43,8 @@ class LlamaOptions(ChildOptions):
     batch_settings: str = ""
     """Folder that remembers how each model embeds fastest here, found by measuring at its first load;
     empty means never to measure. Lanes or tokens given above are taken as they are."""
+    adapter_folders: str = ""
+    """Folder in which each engine has one with links to its adapters; empty means a temporary one."""
     measure_seconds: float = 120.0
     """Longest wait for that; it takes a few seconds where nothing disturbs it."""
 
@@ -47,6 +56,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     options_kind = LlamaOptions
     _gate: AdapterGate
     """Made with each child."""
+    _adapters: AdapterFolder | None = None
 
     @classmethod
     def list_models(cls, place: str) -> list[str]:
@@ -89,7 +99,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
 
     def _admit(self, child: ChildProcess, adapters: Sequence[AdapterSpec]) -> list[Admitted]:
         """Check adapters; what this child has not seen is loaded apart, so that a crash is theirs."""
-        admitted = self._gate.admit(adapters)
+        admitted = self._placed(self._gate.admit(adapters))
         fresh = {digest for digest, _, _ in admitted} - self._gate.proven
         if fresh:
             with blamed(AdapterCrashed, f"An adapter of {self.engine_id}", "go on without it"):
@@ -102,6 +112,33 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             self._gate.proven |= fresh
             self._info["adapters"] = reply.header["adapters"]
         return admitted
+
+    def _placed(self, admitted: Sequence[Admitted]) -> list[Admitted]:
+        """The same adapters where the child may read them."""
+        if not admitted:
+            return []
+        if self._adapters is None:
+            raise EngineNotLoadedError(f"Engine {self.engine_id} was unloaded meanwhile.")
+        try:
+            return [
+                (digest, self._adapters.add(digest, Path(path)), scale)
+                for digest, path, scale in admitted
+            ]
+        except OSError as error:
+            raise ArtifactMissingError(
+                f"An adapter of {self.engine_id} cannot be read ({error.strerror}); upload it again."
+            ) from error
+
+    def _readable(self) -> tuple[str, ...]:
+        if self._adapters is None:
+            self._adapters = AdapterFolder(self.options.adapter_folders)
+        return (*super()._readable(), str(self._adapters.path))
+
+    def _drop_child(self, patience: float) -> None:
+        super()._drop_child(patience)
+        folder, self._adapters = self._adapters, None
+        if folder is not None:
+            folder.close()
 
     def _load(self, child: ChildProcess) -> Frame:
         reply = super()._load(child)
