@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import logging
 import os
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -32,8 +33,12 @@ from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.vector_rules import batches
 
+logger = logging.getLogger(__name__)
+
 LONGEST_TEXT = 2_000_000
 """Characters; beyond this a text does not fit the pipe to the child."""
+FIRST_QUESTION = "Hello"
+ADVICE = "verify the file or choose another model"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -52,7 +57,8 @@ class ChildOptions:
     load_cpu_seconds: int = 900
     """CPU time that loading may cost, of all threads together; the child is ended beyond it."""
     memory_bytes: int = 0
-    """Memory the child may use besides the weights it maps; 0 means most of the machine's."""
+    """Memory the child may use besides the weights it maps; 0 means what the runtime counts, or most of
+    the machine's where it cannot count."""
 
 
 ChildOptionsT = TypeVar("ChildOptionsT", bound=ChildOptions)
@@ -195,19 +201,44 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
 
     def _load(self, child: ChildProcess) -> Frame:
         name = Path(self.model_path).name
-        with blamed(LoadCrashed, name, "verify the file or choose another model"):
-            return child.request("load", self.options.load_seconds, **self._load_parameters())
+        with blamed(LoadCrashed, name, ADVICE):
+            reply = child.request("load", self.options.load_seconds, **self._load_parameters())
+            self._prove(child)
+        return reply
+
+    def _prove(self, child: ChildProcess) -> None:
+        """Have the model answer once: one that crashes at any question does so now, with nobody waiting.
+
+        That it refuses is no reason not to use it; whoever asks for the same will hear why.
+        """
+        seconds = self.options.load_seconds
+        for operation, parameters in self._proofs():
+            with suppress_refusals():
+                child.request(operation, seconds, **parameters)
+
+    def _proofs(self) -> list[tuple[str, dict[str, Any]]]:
+        """Operations of a first question: through the template, and as it is."""
+        if self.spec.embedding:
+            return [("embed", {"texts": [FIRST_QUESTION], "query": False})]
+        message = ChatMessage(role="user", content=FIRST_QUESTION)
+        options = {"max_tokens": 1, "temperature": 0}
+        prompts: tuple[str | list[ChatMessage], ...] = ([message], FIRST_QUESTION)
+        return [("generate", self._checked_parameters(each, dict(options))) for each in prompts]
 
     def _child_spec(self) -> ChildSpec:
         return ChildSpec(
             name=self.engine_id,
             handler=self.handler,
             threads=self._threads(),
-            memory_bytes=self.options.memory_bytes,
+            memory_bytes=self._memory_bytes(),
             readable=self._readable(),
             start_seconds=self.options.start_seconds,
             wait_seconds=self.options.wait_seconds,
         )
+
+    def _memory_bytes(self) -> int:
+        """Private memory of the child; 0 means most of the machine's."""
+        return self.options.memory_bytes
 
     def _threads(self) -> int:
         return self.spec.threads or len(os.sched_getaffinity(0))
@@ -273,6 +304,17 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         }
         empty = np.empty((0, self._info.get("embedding_length", 0)), np.float32)
         return EmbeddingBatch(np.concatenate([empty, *parts]), errors)
+
+
+@contextmanager
+def suppress_refusals() -> Iterator[None]:
+    """Go on after an error that the child itself reports."""
+    try:
+        yield
+    except EngineCrashed:
+        raise
+    except SamError as error:
+        logger.info("the first question was refused: %s", error)
 
 
 @contextmanager

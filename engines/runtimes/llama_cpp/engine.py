@@ -23,6 +23,7 @@ from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.llama_cpp.adapter_folder import AdapterFolder
 from engines.runtimes.llama_cpp.batch_settings import BatchSetting, BatchSettings, Measured
+from engines.runtimes.llama_cpp.memory_limit import memory_limit
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import Generation, Piece
 from engines.specs import ANSWERS_AT_ONCE, AdapterSpec
@@ -57,6 +58,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     _gate: AdapterGate
     """Made with each child."""
     _adapters: AdapterFolder | None = None
+    _counted_bytes = 0
 
     @classmethod
     def list_models(cls, place: str) -> list[str]:
@@ -86,6 +88,12 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     def load_adapters(self, adapters: Sequence[AdapterSpec]) -> None:
         with self._watched() as child:
             self._admit(child, adapters)
+
+    def _proofs(self) -> list[tuple[str, dict[str, Any]]]:
+        return [
+            (operation, parameters if operation == "embed" else {**parameters, "adapters": []})
+            for operation, parameters in super()._proofs()
+        ]
 
     def _answer(
         self,
@@ -134,6 +142,9 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             self._adapters = AdapterFolder(self.options.adapter_folders)
         return (*super()._readable(), str(self._adapters.path))
 
+    def _memory_bytes(self) -> int:
+        return self.options.memory_bytes or self._counted_bytes
+
     def _drop_child(self, patience: float) -> None:
         super()._drop_child(patience)
         folder, self._adapters = self._adapters, None
@@ -162,6 +173,13 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             raise UnsafeModelFileError(
                 f"{Path(self.model_path).name} is one part of a model; join the parts into one file."
             )
+        self._counted_bytes = memory_limit(
+            self.spec,
+            base,
+            Path(self.model_path).stat().st_size,
+            self._threads(),
+            self.options.pack_tokens,
+        )
         self._gate = AdapterGate(self.spec, base)
         self._gate.admit(self.spec.adapters)
 

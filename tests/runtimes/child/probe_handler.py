@@ -135,7 +135,9 @@ def _connect(path: str) -> None:
 
 def _call(number: int, *arguments: Any) -> int:
     libc = ctypes.CDLL(None, use_errno=True)
-    result = int(libc.syscall(number, *arguments))
+    # A bare int would fill only half of the kernel's argument.
+    wide = [ctypes.c_long(each) if isinstance(each, int) else each for each in arguments]
+    result = int(libc.syscall(ctypes.c_long(number), *wide))
     if result < 0:
         raise OSError(ctypes.get_errno(), f"system call {number}")
     return result

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError
+from engines.fit.process_limit import MARGIN_BYTES
 from engines.runtimes.base import ModelStatus
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.readable import REPOSITORY
@@ -209,3 +210,12 @@ def test_an_engine_that_needs_more_memory_than_allowed_is_a_clear_error(tiny_lla
         engine.load_model()
 
     assert engine.get_status() is ModelStatus.ERROR
+
+
+def test_without_a_limit_given_the_memory_is_what_is_counted_and_a_margin(tiny_llama: Path) -> None:
+    """A file of a megabyte once took four gigabytes: most of the machine was the limit."""
+    with LlamaCppEngine("counted", "Counted", str(tiny_llama)) as engine:
+        engine.load_model()
+        limit = engine.get_engine_info()["sandbox"]["memory_bytes"]
+
+    assert MARGIN_BYTES < limit < 8 * MARGIN_BYTES
