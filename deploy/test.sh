@@ -4,6 +4,7 @@
 #   bash deploy/test.sh all      also the slow ones: the whole fault matrix
 #   bash deploy/test.sh ARGS…    passed to pytest
 set -euo pipefail
+WITH_TESTS=yes
 source "$(dirname "${BASH_SOURCE[0]}")/install.sh"
 if [ "${1:-}" = all ]; then
   shift

@@ -45,9 +45,6 @@ _database_url = env.read_secret("DATABASE_URL")
 _redis_url = env.read_secret("REDIS_URL")
 SAM_EMBEDDED_POSTGRES = not _database_url
 SAM_EMBEDDED_REDIS = not _redis_url
-
-DATABASES = {"default": database_settings(_database_url, SAM_LOCATIONS)}
-REDIS_URL = redis_url(_redis_url, SAM_LOCATIONS)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- how SAM works ----------------------------------------------------------------------------
@@ -64,8 +61,6 @@ SAM_RETENTION_DAYS = env.read_int("SAM_RETENTION_DAYS", 14, minimum=0, maximum=3
 HF_ENDPOINT = env.read_str("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 HF_TOKEN = env.read_secret("HF_TOKEN")
 SAM_ENGINE_KEYS = engine_keys("SAM_ENGINE_KEYS", env.read_secret("SAM_ENGINE_KEYS"))
-
-CELERY = celery_settings(broker_url(REDIS_URL), SAM_HOST_NAME, SAM_SWEEP_SECONDS)
 
 # --- secrets ----------------------------------------------------------------------------------
 
@@ -93,6 +88,24 @@ SAM_GENERATED_SECRETS = [
     name for name in ("SECRET_KEY", "SAM_BACKUP_KEY") if not env.read_secret(name)
 ]
 env.require_hexadecimal("SAM_BACKUP_KEY", SAM_BACKUP_KEY, size=32)
+
+# --- servers ----------------------------------------------------------------------------------
+
+
+def _password(file: Path, *, embedded: bool) -> str:
+    """Read the password of a server that SAM runs itself; others have theirs in their URL."""
+    if not embedded:
+        return ""
+    ensure_data_folder(SAM_DATA_DIR)
+    return generated_secret(file)
+
+
+_database_password = _password(SAM_LOCATIONS.postgres_password, embedded=SAM_EMBEDDED_POSTGRES)
+_redis_password = _password(SAM_LOCATIONS.redis_password, embedded=SAM_EMBEDDED_REDIS)
+DATABASES = {"default": database_settings(_database_url, SAM_LOCATIONS, _database_password)}
+REDIS_URL = redis_url(_redis_url, SAM_LOCATIONS, _redis_password)
+
+CELERY = celery_settings(broker_url(REDIS_URL), SAM_HOST_NAME, SAM_SWEEP_SECONDS)
 
 # --- web --------------------------------------------------------------------------------------
 
