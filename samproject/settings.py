@@ -77,8 +77,14 @@ def _secret(variable: str, file_name: str) -> str:
             f"{variable} is not set; with DATABASE_URL every machine needs the same one. "
             f"Set {variable} or {variable}_FILE."
         )
-    ensure_data_folder(SAM_DATA_DIR)
-    return generated_secret(SAM_DATA_DIR / file_name)
+    return _own_secret(SAM_DATA_DIR / file_name)
+
+
+def _own_secret(file: Path) -> str:
+    """Read a secret, which the supervisor may have made for processes that own nothing else here."""
+    if not file.exists():
+        ensure_data_folder(SAM_DATA_DIR)
+    return generated_secret(file)
 
 
 SECRET_KEY = _secret("SECRET_KEY", "secret-key")
@@ -94,10 +100,7 @@ env.require_hexadecimal("SAM_BACKUP_KEY", SAM_BACKUP_KEY, size=32)
 
 def _password(file: Path, *, embedded: bool) -> str:
     """Read the password of a server that SAM runs itself; others have theirs in their URL."""
-    if not embedded:
-        return ""
-    ensure_data_folder(SAM_DATA_DIR)
-    return generated_secret(file)
+    return _own_secret(file) if embedded else ""
 
 
 _database_password = _password(SAM_LOCATIONS.postgres_password, embedded=SAM_EMBEDDED_POSTGRES)

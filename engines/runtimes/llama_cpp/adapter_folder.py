@@ -11,6 +11,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from engines.files.private import private_folder
+
 PREFIX = "engine-"
 MAX_FILES = 64
 
@@ -21,7 +23,7 @@ class AdapterFolder:
     def __init__(self, parent: str = "") -> None:
         """``parent`` is best on the file system of the adapters; empty means the temporary folder."""
         above = Path(parent or tempfile.gettempdir())
-        above.mkdir(mode=0o700, parents=True, exist_ok=True)
+        private_folder(above)
         _remove_leftovers(above)
         self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=above))
         self._sources: dict[str, Path] = {}
