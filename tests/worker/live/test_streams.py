@@ -194,7 +194,7 @@ Play = Callable[[Redis, str], Awaitable[None]]
 
 async def played(play: Play, request: AnswerRequest) -> list[Event]:
     """Collect an answer whose host the test plays; what came before an error is its note."""
-    redis = Redis.from_url(settings.REDIS_URL, decode_responses=True)
+    redis = admin_redis(decode_responses=True)
     seen: list[Event] = []
 
     async def collect() -> None:
