@@ -1,4 +1,4 @@
-"""Exact points where a test may hold a process and kill it; without SAM_FAULTS they do nothing."""
+"""Points where a test can stop a process and kill it; without SAM_FAULTS they do nothing."""
 
 from __future__ import annotations
 
@@ -22,19 +22,23 @@ def faultpoint(name: str) -> None:
     if _FOLDER is None:
         return
     if not _NAME.fullmatch(name):
-        raise ValueError(f"{name!r} is no name for a fault point: use letters, digits and . : _ -")
+        raise ValueError(
+            f"{name!r} is not a valid name for a fault point: use letters, digits and . : _ -"
+        )
     if _take(Path(_FOLDER), name):
         _wait_for(Path(_FOLDER) / f"{name}.go")
 
 
 def _take(folder: Path, name: str) -> bool:
-    """Take the point if it is armed; of several that arrive together exactly one does."""
+    """Take the point if it is armed; of several processes that arrive together exactly one does."""
+    # rename(2) succeeds for one of them, which makes it the lock.
     claimed = folder / f"{name}.{os.getpid()}.{threading.get_ident()}.claimed"
     try:
         (folder / f"{name}.arm").rename(claimed)
     except FileNotFoundError:
         return False
     claimed.write_text(str(os.getpid()))
+    # Written before it gets the name the test waits for: the test reads the process id out of it.
     claimed.rename(folder / f"{name}.hit")
     return True
 

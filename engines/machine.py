@@ -67,6 +67,7 @@ def measure(models_folder: Path) -> Machine:
 
 def cores() -> int:
     """Return how many cores this process may use."""
+    # Not os.cpu_count(): a container may have been given fewer.
     return len(os.sched_getaffinity(0))
 
 
@@ -77,6 +78,7 @@ def memory_bytes() -> int:
         limit = CGROUP_MEMORY.read_text().strip()
     except OSError:
         return physical
+    # "max" means no limit.
     return min(physical, int(limit)) if limit.isdigit() else physical
 
 
@@ -91,6 +93,7 @@ def _measured_gpus() -> list[Gpu]:
     """Ask the NVIDIA management library, where the package and a driver are installed."""
     if find_spec("pynvml") is None:
         return []
+    # Imported here and not above: only hosts with an NVIDIA driver have any use for it.
     nvml = import_module("pynvml")
     try:
         nvml.nvmlInit()

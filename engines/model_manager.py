@@ -1,4 +1,4 @@
-"""One model at hand, chosen by type, size and domain: what scripts and the command line use.
+"""One model in this process, chosen by type, size and domain, for scripts and the command line.
 
 It needs no database; people's own engines are served by the API.
 """
@@ -20,7 +20,7 @@ from engines.fit.placement import Placement, place
 from engines.fit.qwen3 import QUANTISATION, Qwen3Model, qwen3_model
 from engines.gguf.reader import read_header
 from engines.machine import environment, measure
-from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.base import BaseModelEngine, ChatMessage, Facts
 from engines.runtimes.registry import EngineRegistry
 from engines.runtimes.servers.base import RemoteEngine
 from engines.runtimes.streaming import StreamingEngine
@@ -36,7 +36,7 @@ RUNTIMES = {
     "ollama": "ollama",
     "openai": "openai",
 }
-"""The type a model is asked for by, and the runtime that has it."""
+"""The types a model can be asked for by, and their runtimes."""
 Value = TypeVar("Value")
 
 DEFAULT_CONTEXT = 8192
@@ -109,8 +109,8 @@ class ModelManager:
 
         Raises InvalidRequestError or NotFoundError for a type, size, domain or option there is not.
         """
-        self.runtime = _named("type of model", RUNTIMES, model_type)
-        self.domain: Domain = _named("domain", DOMAINS, domain)
+        self.runtime = _find_named("type of model", RUNTIMES, model_type)
+        self.domain = _find_named("domain", DOMAINS, domain)
         self.options = _options(options)
         self.size = qwen3_model(model_size) if model_size else None
         self._registry = registry or EngineRegistry()
@@ -120,12 +120,14 @@ class ModelManager:
     def generate_response(self, prompt: str, **options: Any) -> str:
         """Return the whole answer; options are those of GenerationOptions."""
         engine = self._engine()
-        return engine.generate(_asked(engine, self.domain, prompt), **self._sampling(options))
+        return engine.generate(
+            _build_prompt(engine, self.domain, prompt), **self._sampling(options)
+        )
 
     def generate_stream(self, prompt: str, **options: Any) -> Iterator[str]:
         """Give the answer in pieces; closing the iterator stops the model."""
         engine = self._engine()
-        return engine.stream(_asked(engine, self.domain, prompt), **self._sampling(options))
+        return engine.stream(_build_prompt(engine, self.domain, prompt), **self._sampling(options))
 
     def generate_embeddings(self, text: str) -> list[float]:
         """Return the vector of one text; TextNotEmbeddableError when it has none."""
@@ -136,7 +138,7 @@ class ModelManager:
         vectors: list[list[float]] = self._engine(embeds=True).embed_many(texts).tolist()
         return vectors
 
-    def get_model_info(self) -> dict[str, object]:
+    def get_model_info(self) -> Facts:
         """Return facts about the model for JSON; loads nothing."""
         engine = self._engines.get(False)
         size = self.size
@@ -202,6 +204,7 @@ class ModelManager:
 
     def close(self) -> None:
         """End what was loaded; safe to call twice."""
+        # Closed outside the lock: a child may take seconds to end.
         with self._lock:
             engines, self._engines = self._engines, {}
         for engine in engines.values():
@@ -221,6 +224,7 @@ class ModelManager:
     def _engine(self, *, embeds: bool = False) -> BaseModelEngine:
         """The engine, loaded; one of its own where another file embeds."""
         own = embeds and self.runtime == "llama_cpp" and bool(self.options.embedding_model_id)
+        # Held while the model loads: a second caller needs the same engine and has nothing else to do.
         with self._lock:
             if own not in self._engines:
                 spec = self._embedder_spec() if own else self._spec()
@@ -283,7 +287,7 @@ class ModelManager:
         return options
 
 
-def _asked(engine: BaseModelEngine, domain: Domain, prompt: str) -> Any:
+def _build_prompt(engine: BaseModelEngine, domain: Domain, prompt: str) -> Any:
     """Messages for an engine with a chat template, text for any other."""
     system: list[ChatMessage] = [{"role": "system", "content": domain.system}]
     messages: list[ChatMessage] = [{"role": "user", "content": prompt}]
@@ -310,7 +314,7 @@ def _find_file(size: Qwen3Model, folder: str) -> Path:
     return found[0]
 
 
-def _named(what: str, known: Mapping[str, Value], name: str) -> Value:
+def _find_named(what: str, known: Mapping[str, Value], name: str) -> Value:
     if name not in known:
         names = ", ".join(sorted(filter(None, known)))
         raise InvalidRequestError(f"There is no {what} {name[:100]!r}; there are {names}.")

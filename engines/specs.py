@@ -18,11 +18,11 @@ class ModelSource(enum.StrEnum):
     FOLDER = "folder"
     """A folder that somebody put among a host's models."""
     SERVER = "server"
-    """A server of its own that runs it."""
+    """A server that runs it."""
 
 
 ANSWERS_AT_ONCE = 16
-"""Answers that an engine of our own writes side by side, in the memory of one context."""
+"""Answers that one of our own engines computes at the same time, in one context's cache."""
 
 
 MAX_GPUS = 16
@@ -147,7 +147,7 @@ class EngineSpec:
 
 
 def fingerprint_digest(runtime: str, weights_sha256: str, embedding: EmbeddingSpec) -> str:
-    """Name the vector space: equal digests mean vectors that may be compared.
+    """Return the vector space's digest: vectors of equal digests may be compared.
 
     The library's build and the batching are left out on purpose: they move a vector by less than
     cosine 1e-5.

@@ -11,8 +11,9 @@ from django.db import IntegrityError, transaction
 
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import KnowledgeBase
-from engines.services.catalog.entries import model_get
+from engines.services.catalog.entries import get_model
 from engines.services.hosts import refuse_leaving_host
+from engines.services.people.lookup import person_named
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
 from migrations_app.plans.actions import legal_actions, require_legal
@@ -28,9 +29,9 @@ from migrations_app.plans.transitions import (
     complete_with_warning,
     is_switched,
     move_plan,
-    plan_start,
     request_cancel,
     retry_step,
+    start_plan,
 )
 from migrations_app.states import PERSON_KINDS, PlanAction, PlanKind, PlanStatus
 
@@ -61,14 +62,14 @@ class MigrationController:
         ``user_id`` is a key or a user name; ``from_engine`` may be ``"current"``.
         """
         options = Options(backup_lora, re_embed, update_prompts)
-        plan = plan_migration(_user(user_id), from_engine, to_engine, options, actor=actor)
+        plan = plan_migration(person_named(user_id), from_engine, to_engine, options, actor=actor)
         return plan.migration_id
 
     def create_re_embed_plan(
         self, base: KnowledgeBase, engine: str | None = None, *, actor: User
     ) -> str:
         """Make a pending plan that gives one base the embedder of an engine, or of its owner's."""
-        chosen = model_get(engine) if engine else None
+        chosen = get_model(engine) if engine else None
         return plan_re_embed(base, chosen, actor=actor).migration_id
 
     def preview_migration(self, migration_id: str | UUID) -> PlanPreview | MovePreview:
@@ -88,7 +89,7 @@ class MigrationController:
             refuse_leaving_host(plan.host)
         _check_still_current(plan)
         try:
-            plan_start(plan.pk, who=_who(actor))
+            start_plan(plan.pk, who=_who(actor))
         except IntegrityError as error:
             raise ConflictError(_in_the_way(plan)) from error
         return True
@@ -121,7 +122,7 @@ class MigrationController:
             original.refresh_from_db()
         running = original.rollbacks.filter(status__in=["pending", "in_progress"]).first()
         plan = running or plan_rollback(original, actor=actor)
-        plan_start(plan.pk, who=_who(actor))
+        start_plan(plan.pk, who=_who(actor))
         return plan.migration_id
 
     def retry_step(self, migration_id: str | UUID, *, actor: User | None = None) -> Step:
@@ -163,16 +164,6 @@ class MigrationController:
 def get_migration_controller() -> MigrationController:
     """Return the one controller of this process; it holds no state."""
     return MigrationController()
-
-
-def _user(user_id: int | str) -> User:
-    name = str(user_id)
-    by_key = name.isascii() and name.isdecimal()
-    found = User.objects.filter(pk=int(name)) if by_key else User.objects.filter(username=name)
-    user = found.first()
-    if user is None:
-        raise NotFoundError(f"There is no user {user_id!r}.")
-    return user
 
 
 def _find(migration_id: str | UUID) -> Plan | None:

@@ -16,7 +16,7 @@ from engines.models import (
     ModelCopy,
     ModelRevision,
 )
-from engines.services.hosts import host_copies_gone, host_lock, host_move
+from engines.services.hosts import lock_host, mark_copies_gone, move_host
 from migrations_app.models import EmbedRange, Step
 from migrations_app.plans.lease_owners import owned_on
 from migrations_app.plans.revision_needs import people_needing
@@ -24,7 +24,7 @@ from migrations_app.serving.load import running_on
 from migrations_app.serving.redis_keys import redis_client
 from migrations_app.states import STEP_FINAL, PlanStatus, StepStatus
 
-MOST_NAMED = 5
+MAX_NAMED = 5
 
 
 class HostNeededError(ConflictError):
@@ -34,7 +34,7 @@ class HostNeededError(ConflictError):
 
 
 @dataclass(frozen=True, slots=True)
-class OnlyHere:
+class SoleHolderImpact:
     """Who would be without engine or search if a host went."""
 
     people: int
@@ -45,65 +45,65 @@ class OnlyHere:
         """Say it with the numbers; empty when nobody depends on the host."""
         if not self.people:
             return ""
-        named = ", ".join(self.engines[:MOST_NAMED])
-        more = len(self.engines) - MOST_NAMED
+        named = ", ".join(self.engines[:MAX_NAMED])
+        more = len(self.engines) - MAX_NAMED
         rest = f" and {more} more" if more > 0 else ""
         return f"{self.people} people need what only this host holds: {named}{rest}."
 
 
-def only_here(host: Host) -> OnlyHere:
+def sole_holder_impact(host: Host) -> SoleHolderImpact:
     """Return the people and engines that no other active host could serve."""
     needed = people_needing(_files_only_on(host))
     names = ModelRevision.objects.filter(pk__in=needed).values_list("model__model_id", flat=True)
-    return OnlyHere(len(set().union(*needed.values())), sorted(names))
+    return SoleHolderImpact(len(set().union(*needed.values())), sorted(names))
 
 
-def host_drain(host: Host, *, who: str, knowing: bool = False) -> Host:
-    """Let a host finish what it does and take nothing new; HostNeededError unless ``knowing``.
+def drain_host(host: Host, *, who: str, force: bool = False) -> Host:
+    """Let a host finish what it does and take nothing new; HostNeededError unless ``force``.
 
     Draining twice is a no-op.
     """
     with transaction.atomic():
-        locked = host_lock(host.name)
+        locked = lock_host(host.name)
         if locked.status == HostStatus.DRAINING:
             return locked
-        needs = only_here(locked).sentence
-        if needs and not knowing:
+        needs = sole_holder_impact(locked).sentence
+        if needs and not force:
             raise HostNeededError(
                 f"{needs} Download it to another host first, or drain it knowing this."
             )
-        return host_move(
+        return move_host(
             locked, HostStatus.DRAINING, who=who, why=needs or "Nobody needs it alone."
         )
 
 
-def host_resume(host: Host, *, who: str) -> Host:
+def resume_host(host: Host, *, who: str) -> Host:
     """Take a draining host back into service; one whose workers are gone is lost again soon."""
     with transaction.atomic():
-        locked = host_lock(host.name)
+        locked = lock_host(host.name)
         if locked.status == HostStatus.ACTIVE:
             return locked
-        return host_move(locked, HostStatus.ACTIVE, who=who, why="Taken back into service.")
+        return move_host(locked, HostStatus.ACTIVE, who=who, why="Taken back into service.")
 
 
-def host_retire(host: Host, *, who: str) -> Host:
+def retire_host(host: Host, *, who: str) -> Host:
     """Let a drained host go for good; its rows stay, its files count as gone.
 
     IllegalMoveError unless it is draining, HostNeededError while people need what it alone holds,
     ConflictError while something runs there. Retiring twice is a no-op.
     """
     with transaction.atomic():
-        locked = host_lock(host.name)
+        locked = lock_host(host.name)
         if locked.status == HostStatus.RETIRED:
             return locked
-        gone = host_move(
+        gone = move_host(
             locked, HostStatus.RETIRED, who=who, why="Drained, and nothing runs there."
         )
-        needs = only_here(locked).sentence
+        needs = sole_holder_impact(locked).sentence
         if needs:
             raise HostNeededError(f"{needs} Download it to another host first.")
         _refuse_while_running(locked)
-        host_copies_gone(locked)
+        mark_copies_gone(locked)
         return gone
 
 

@@ -13,23 +13,23 @@ from django.utils import timezone
 from engines.exceptions import ConflictError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
 from engines.services.catalog.copies import clear_unsafe
-from engines.services.catalog.entries import model_get
+from engines.services.catalog.entries import get_model
 from engines.services.catalog.exchange import (
     CatalogDocument,
     ImportOptions,
     ImportReport,
-    catalog_export,
-    catalog_import,
+    export_catalog,
+    import_catalog,
 )
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.catalog.starter import starter_catalog
-from engines.services.hosts import host_named
+from engines.services.hosts import find_host
 from engines.specs import DownloadedModel, ModelInfo
 from migrations_app.controller import SYSTEM
 from migrations_app.models import Plan
 from migrations_app.plans.planning import choose_host, plan_for_file
 from migrations_app.plans.revision_needs import needs_of, require_unneeded
-from migrations_app.plans.transitions import plan_start, request_cancel
+from migrations_app.plans.transitions import request_cancel, start_plan
 from migrations_app.states import PlanKind, PlanStatus
 
 FOLD_ORDER = (
@@ -66,7 +66,7 @@ class ModelLibraryManager:
 
     def get_model_status(self, model_id: str) -> str:
         """Fold the copies of all hosts: downloaded if any has it verified, and so on down."""
-        model = model_get(model_id)
+        model = get_model(model_id)
         copies = ModelCopy.objects.filter(revision__model=model)
         found = set(copies.values_list("status", flat=True))
         return str(next((s for s in FOLD_ORDER if s in found), CopyStatus.NOT_DOWNLOADED))
@@ -82,13 +82,13 @@ class ModelLibraryManager:
         self, model_id: str, *, host: str | None = None, actor: User | None = None
     ) -> Plan:
         """Start a download and return its plan; an open one for the same file is returned instead."""
-        revision = pinned_revision(model_get(model_id))
+        revision = pinned_revision(get_model(model_id))
         chosen = _host(host) if host else choose_host([revision])
         return _start(PlanKind.DOWNLOAD, revision, chosen, actor)
 
     def get_download_progress(self, model_id: str) -> DownloadProgress | None:
         """Return where the newest open download is, None when there is none."""
-        plan = _open_plans(model_get(model_id), PlanKind.DOWNLOAD).last()
+        plan = _open_plans(get_model(model_id), PlanKind.DOWNLOAD).last()
         if plan is None:
             return None
         step = plan.steps.get()
@@ -102,7 +102,7 @@ class ModelLibraryManager:
 
     def cancel_download(self, model_id: str, *, actor: User | None = None) -> bool:
         """Cancel the open downloads of a model on every host; False when there was none."""
-        plans = list(_open_plans(model_get(model_id), PlanKind.DOWNLOAD))
+        plans = list(_open_plans(get_model(model_id), PlanKind.DOWNLOAD))
         for plan in plans:
             request_cancel(plan.pk, who=actor.username if actor else SYSTEM)
         return bool(plans)
@@ -125,7 +125,7 @@ class ModelLibraryManager:
     def clear_unsafe(self, model_id: str, *, host: str | None = None) -> bool:
         """Let copies that crashed an engine be used again, of one host or all; False if there is none."""
         unsafe = ModelCopy.objects.filter(
-            revision__model=model_get(model_id), status=CopyStatus.UNSAFE
+            revision__model=get_model(model_id), status=CopyStatus.UNSAFE
         ).select_related("revision__model", "host")
         chosen = list(unsafe.filter(host__name=host) if host else unsafe)
         for copy in chosen:
@@ -140,17 +140,17 @@ class ModelLibraryManager:
         An entry that is there stays as its curators made it unless ``overwrite``; what moves the
         vectors of people also has to be ``confirmed``.
         """
-        return catalog_import(document, ImportOptions(overwrite, confirmed))
+        return import_catalog(document, ImportOptions(overwrite, confirmed))
 
     def export_catalog(self) -> CatalogDocument:
         """Return the catalog in the seed's JSON."""
-        return catalog_export()
+        return export_catalog()
 
     def _create_default_catalog(
         self, *, overwrite: bool = False, confirmed: bool = False
     ) -> ImportReport:
         """Write the starter catalog that SAM ships; entries that are there stay unless ``overwrite``."""
-        return catalog_import(starter_catalog(), ImportOptions(overwrite, confirmed))
+        return import_catalog(starter_catalog(), ImportOptions(overwrite, confirmed))
 
 
 @cache
@@ -161,7 +161,7 @@ def get_model_library_manager() -> ModelLibraryManager:
 
 def _copies_there(model_id: str) -> QuerySet[ModelCopy]:
     gone = [CopyStatus.NOT_DOWNLOADED, CopyStatus.DOWNLOADING]
-    there = ModelCopy.objects.filter(revision__model=model_get(model_id))
+    there = ModelCopy.objects.filter(revision__model=get_model(model_id))
     copies = there.exclude(status__in=gone).exclude(host__status=HostStatus.RETIRED)
     return copies.select_related("revision__model", "host")
 
@@ -176,7 +176,7 @@ def _start(kind: PlanKind, revision: ModelRevision, host: Host, actor: User | No
         kind=kind, to_revision=revision, host=host, status__in=OPEN
     ).first()
     plan = running or plan_for_file(kind, revision, host, actor=actor)
-    return plan_start(plan.pk, who=actor.username if actor else SYSTEM)
+    return start_plan(plan.pk, who=actor.username if actor else SYSTEM)
 
 
 def _open_plans(model: CatalogModel, kind: PlanKind) -> QuerySet[Plan]:
@@ -184,7 +184,7 @@ def _open_plans(model: CatalogModel, kind: PlanKind) -> QuerySet[Plan]:
 
 
 def _host(name: str) -> Host:
-    host = host_named(name)
+    host = find_host(name)
     if host.status != HostStatus.ACTIVE:
         raise ConflictError(f"The host {name} is {host.status}; choose an active one.")
     return host

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -18,6 +19,19 @@ from engines.models import (
     VectorIndex,
 )
 from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus, StepStatus
+
+
+class PlanStatusField(models.CharField[PlanStatus | str, PlanStatus]):
+    """Read as the enum, whose ``value`` the seed's examples print; the column is a CharField's."""
+
+    def from_db_value(
+        self, value: str | None, _expression: object, _connection: object
+    ) -> PlanStatus | None:
+        return None if value is None else PlanStatus(value)
+
+    def deconstruct(self) -> Any:
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
 
 
 class Plan(models.Model):
@@ -83,7 +97,7 @@ class Plan(models.Model):
     estimated_duration_minutes = models.PositiveIntegerField(default=0)
     preview = models.JSONField(default=dict, blank=True)
 
-    status = models.CharField(max_length=16, choices=PlanStatus, default=PlanStatus.PENDING)
+    status = PlanStatusField(max_length=16, choices=PlanStatus, default=PlanStatus.PENDING)
     current_step = models.CharField(max_length=64, blank=True)
     progress_percentage = models.FloatField(
         default=0, validators=[MinValueValidator(0), MaxValueValidator(100)]

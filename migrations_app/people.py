@@ -20,9 +20,9 @@ from engines.models import (
     VectorIndex,
 )
 from engines.services.hosts import JOINED_WITH
-from engines.services.knowledge.documents import base_delete
+from engines.services.knowledge.documents import delete_base
 from engines.services.knowledge.erasure import erase_vectors, list_content_hashes
-from engines.services.people.preferences import preference_lock
+from engines.services.people.preferences import lock_preference
 from migrations_app.models import Backup, Plan, PlanEvent, Step
 from migrations_app.states import PlanStatus
 
@@ -40,10 +40,10 @@ def delete_person(user: User) -> None:
         refusal = explain_not_deletable(user)
         if refusal:
             raise ConflictError(refusal)
-        preference_lock(user.pk)
+        lock_preference(user.pk)
         remains = _Remains.of(user)
         for base_id in user.knowledge_bases.order_by("pk").values_list("pk", flat=True):
-            base_delete(base_id)
+            delete_base(base_id)
         _forget_name(user)
         user.delete()
         transaction.on_commit(partial(remains.erase, ArtifactStore(settings.SAM_ARTIFACT_STORE)))

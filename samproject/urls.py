@@ -20,6 +20,6 @@ urlpatterns = [
     path("api/schema/openai/", description, name="openai-schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     # Last of the API's: whatever else lies below it is a problem too, not a page.
-    re_path(r"^api(/.*)?$", UnknownRoute.as_view(), name="unknown-api"),
+    re_path(r"^api(/[\s\S]*)?$", UnknownRoute.as_view(), name="unknown-api"),
     path("healthz", healthz, name="healthz"),
 ]

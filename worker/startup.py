@@ -10,10 +10,10 @@ from celery import signals
 from celery.exceptions import WorkerShutdown
 from django.conf import settings
 
-from engines.services.hosts import BEAT_SECONDS, HostRefusedError
+from engines.services.hosts import HEARTBEAT_SECONDS, HostRefusedError
 from migrations_app.queues import live_queue, work_queue
 from worker.host.engine_pool import engine_pool
-from worker.host.memory import IDLE_SECONDS, host_memory
+from worker.host.memory import KEEP_WARM_SECONDS, host_memory
 from worker.host.registration import register
 from worker.live.requests import PRESENCE_SECONDS, renew_presence
 from worker.process.periodic import PeriodicThread
@@ -41,7 +41,7 @@ def _ready(sender: Any, **_: object) -> None:
     is_host = _is_host(queues)
     _start("sweep", SLOW_SWEEP_SECONDS, sweep)
     if is_host:
-        _start("host-beat", BEAT_SECONDS, lambda: register(queues))
+        _start("host-beat", HEARTBEAT_SECONDS, lambda: register(queues))
         _start("leftovers", SLOW_SWEEP_SECONDS, remove_leftovers)
     host_memory().serves = live_queue(settings.SAM_HOST_NAME) in queues
     if host_memory().serves:
@@ -69,12 +69,12 @@ def _start(name: str, seconds: float, action: Any) -> None:
 
 def _unload_idle_engines() -> None:
     """End what this process, which answers nobody, has not used: it is the live worker's to keep warm."""
-    engine_pool().unload_idle(IDLE_SECONDS)
+    engine_pool().unload_idle(KEEP_WARM_SECONDS)
 
 
 def _share_memory() -> None:
     """Say what this process holds, and end what it can spare when another one asks."""
-    engine_pool().tell()
+    engine_pool().publish()
     spare = host_memory().spare_seconds()
     if spare is not None:
         engine_pool().unload_idle(spare)

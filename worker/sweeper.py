@@ -15,10 +15,10 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError
 from engines.models import KnowledgeBase
-from engines.services.hosts import SEEN_WITHIN, hosts_lose
-from engines.services.knowledge.documents import base_adopt_index
+from engines.services.hosts import SEEN_WITHIN, mark_hosts_lost
+from engines.services.knowledge.documents import adopt_index
 from engines.services.knowledge.keep_up import lagging_indexes
-from engines.services.people.fallbacks import incidents_end
+from engines.services.people.fallbacks import end_incidents
 from migrations_app.models import Plan, Step
 from migrations_app.plans.housekeeping import (
     end_stale_downloads,
@@ -37,9 +37,9 @@ logger = logging.getLogger(__name__)
 WHO = "sweeper"
 LOCK = 0x53414D01
 """Any number that no other advisory lock of this database has."""
-MOST_STEPS = 500
-MOST_INDEXES = 100
-LONGEST_GAP = 300
+MAX_STEPS = 500
+MAX_INDEXES = 100
+MAX_GAP_SECONDS = 300
 LEFTOVER_AGE = timedelta(hours=24)
 
 # Gaps grow with each message, so that steps nobody takes do not fill Redis; a host that is away or does
@@ -66,14 +66,14 @@ def sweep() -> str:
     with _only_one() as mine:
         if not mine:
             return "Another sweep is running."
-        lost = hosts_lose(SEEN_WITHIN.total_seconds(), who=WHO)
+        lost = mark_hosts_lost(SEEN_WITHIN.total_seconds(), who=WHO)
         cancelled = _cancel_asked()
         freed = free_stuck_steps(who=WHO)
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
         release_writers()
         end_stale_downloads()
-        incidents_end()
+        end_incidents()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
         f"{freed} stuck plans freed, "
@@ -119,7 +119,7 @@ def _cancel(plan: Plan) -> bool:
 
 def _send_due_steps() -> int:
     with connection.cursor() as cursor:
-        cursor.execute(_DUE, [LONGEST_GAP, SEEN_WITHIN.total_seconds(), MOST_STEPS])
+        cursor.execute(_DUE, [MAX_GAP_SECONDS, SEEN_WITHIN.total_seconds(), MAX_STEPS])
         ids = [row[0] for row in cursor.fetchall()]
     steps = Step.objects.select_related("plan", "host").in_bulk(ids)
     sent = 0
@@ -132,15 +132,15 @@ def _send_due_steps() -> int:
 
 def _wake_lagging_indexes() -> int:
     _adopt_indexes()
-    lagging = lagging_indexes(retained_index_ids())[:MOST_INDEXES]
+    lagging = lagging_indexes(retained_index_ids())[:MAX_INDEXES]
     return sum(wake_keep_up(index) for index in lagging)
 
 
 def _adopt_indexes() -> None:
     """Give bases that began before their engine's facts were known the index they wait for."""
     waiting = KnowledgeBase.objects.filter(live_index__isnull=True, write_seq__gt=0)
-    for base in waiting.order_by("pk")[:MOST_INDEXES]:
-        base_adopt_index(base.pk)
+    for base in waiting.order_by("pk")[:MAX_INDEXES]:
+        adopt_index(base.pk)
 
 
 def remove_leftovers() -> None:

@@ -41,7 +41,7 @@ def embed_ranges(step_id: int) -> str:
 
 
 @shared_task(name="knowledge.keep_up")
-def keep_up(index_id: int) -> str:
+def catch_index_up(index_id: int) -> str:
     """Let one index catch up with what people wrote."""
     return keep_index_up(index_id)
 

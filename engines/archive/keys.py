@@ -1,7 +1,7 @@
 """Keys of backups: a master key wraps each archive's own key, and the wrapped key is kept elsewhere.
 
 An archive does not hold its key, not even wrapped. So whoever deletes the wrapped key from where it is
-kept has made the archive, and every copy of it, unreadable for ever.
+kept has made the archive and every copy of it unreadable.
 """
 
 from __future__ import annotations
@@ -98,6 +98,7 @@ class MasterKeyRing:
 
 def wrap_key(master: MasterKey, data_key: bytes, header: bytes) -> WrappedKey:
     """Seal an archive's key so that it opens that archive (its header) only."""
+    # Random is enough: a master key wraps far fewer than the 2**32 keys that AES-GCM allows with it.
     nonce = os.urandom(NONCE_BYTES)
     return WrappedKey(master.key_id, nonce + AESGCM(master.key).encrypt(nonce, data_key, header))
 
@@ -120,6 +121,7 @@ def _derive(secret: str) -> MasterKey:
         raise ArchiveError(
             f"A backup secret has {len(secret)} characters; use at least {_MIN_SECRET} random ones."
         )
+    # Derived under another purpose, so that the public name says nothing about the key.
     key_id = _expand(secret, b"sam backup key id", KEY_ID_BYTES).hex()
     return MasterKey(key_id, _expand(secret, b"sam backup master key", KEY_BYTES))
 

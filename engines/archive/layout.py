@@ -1,4 +1,4 @@
-"""How members lie inside the sealed stream, and what an archive may hold.
+"""The layout of members inside the sealed stream, and what an archive may hold.
 
 Per member: a byte 1, name length (u16), size (u64), the name, the content, its SHA-256. At the end: a
 byte 0, the number of members (u32), their bytes together (u64), the SHA-256 over all names and digests.
@@ -59,6 +59,7 @@ class Tally:
     def admit(self, name: str, size: int) -> None:
         """Count a member in; UnsafeNameError or ArchiveError when it may not be there."""
         check_name(name)
+        # Case folded: some file systems would restore both to one file.
         if name.casefold() in self._names:
             raise ArchiveError(f"The backup has the member {name!r} twice; give each its own name.")
         if self.members >= self.limits.members:
@@ -85,6 +86,6 @@ def check_name(name: str) -> None:
     parts = name.split("/")
     if len(name) > MAX_NAME or not all(_NAME_PART.fullmatch(part) for part in parts):
         raise UnsafeNameError(
-            f"{name[:MAX_NAME]!r} is no safe name for a member of a backup: use letters, digits, "
+            f"{name[:MAX_NAME]!r} is not a safe name for a member of a backup: use letters, digits, "
             "'.', '_', '-' and '/', no part that begins with '.' or '-', at most 255 characters."
         )

@@ -25,7 +25,7 @@ from engines.exceptions import ArchiveError
 from engines.files.durable import BLOCK, open_regular
 
 MAX_IN_MEMORY = 64 * 1024 * 1024
-"""Bytes of a member that ``read_all`` accepts unless told otherwise."""
+"""Bytes of a member that ``read_all`` accepts by default."""
 
 
 class MemberStream:
@@ -88,6 +88,7 @@ class ArchiveReader:
         try:
             self._sealed = SealedReader(self._file, wrapped_key, keys)
         except BaseException:
+            # Nobody gets this object, so nobody else can close it.
             self._file.close()
             raise
 
@@ -110,9 +111,11 @@ class ArchiveReader:
         while (mark := self._exactly(1)) == MEMBER:
             member = self._next_member()
             yield member
+            # Reads what the caller left unread: the digest is over the whole member.
             self._check(member)
         if mark != END or self._exactly(TRAILER.size) != self._tally.trailer():
             raise ArchiveError("The backup's members are not those it lists; use another backup.")
+        # Reading to the authenticated end also proves that the last chunk is the last.
         if self._sealed.read(1):
             raise ArchiveError("The backup goes on after its end; use another backup.")
 
@@ -129,6 +132,7 @@ class ArchiveReader:
     def _next_member(self) -> MemberStream:
         name_length, size = MEMBER_HEAD.unpack(self._exactly(MEMBER_HEAD.size))
         name = self._exactly(name_length).decode("ascii", "replace")
+        # Before the content is read: the name decides where a restore would write.
         self._tally.admit(name, size)
         return MemberStream(name, size, self._sealed)
 

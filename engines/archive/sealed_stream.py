@@ -69,6 +69,7 @@ class _ChunkCipher:
 
     def _explain(self, sealed: bytes, *, last: bool) -> ArchiveError:
         part = self.counter + 1
+        # Tried only after a failure: a chunk that opens as a middle one shows that the end is missing.
         if last and self._try_open(sealed, last=False) is not None:
             return ArchiveError(
                 f"The backup is truncated: it ends after part {part}, which is not its last. "
@@ -84,6 +85,7 @@ class _ChunkCipher:
 
     def _step(self) -> None:
         self.counter += 1
+        # AES-GCM is broken by one repeated nonce, so the counter must not wrap.
         if self.counter >= _MAX_CHUNKS:
             raise ArchiveError("A backup cannot hold more than 4 PiB; split it.")
 
@@ -106,6 +108,7 @@ class SealedWriter:
         """Add plain bytes of any length."""
         for start in range(0, len(data), CHUNK_BYTES):
             self._pending += data[start : start + CHUNK_BYTES]
+            # Not at exactly one chunk: it may turn out to be the last, which is sealed with the flag.
             if len(self._pending) > CHUNK_BYTES:
                 self._seal_full_chunk()
 
@@ -139,6 +142,7 @@ class SealedReader:
             raise ArchiveError("This file is not a SAM backup, or not of a version known here.")
         self._cipher = _ChunkCipher.of(unwrap_key(ring, wrapped, header), header)
         self._plain = memoryview(b"")
+        # One chunk ahead: whether a chunk is the last decides how it is opened.
         self._next_sealed = self._take(CHUNK_BYTES + TAG_BYTES)
         self._ended = False
 

@@ -102,6 +102,7 @@ class ArchiveWriter:
         self._check_usable()
         self._tally.admit(name, size)
         encoded = name.encode()
+        # Until the member is complete: after an error in between, the archive must not be closed as whole.
         self._broken = True
         self._sealed.write(MEMBER + MEMBER_HEAD.pack(len(encoded), size) + encoded)
         digest = self._copy(name, size, source)
@@ -115,6 +116,7 @@ class ArchiveWriter:
         while block := source.read(BLOCK):
             copied += len(block)
             if copied > size:
+                # The head with the size is written already, and a file that grows may never end.
                 break
             digest.update(block)
             self._sealed.write(block)

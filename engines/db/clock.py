@@ -1,4 +1,4 @@
-"""The database's clock: leases never trust a worker's own, and ``now()`` stands still in a transaction."""
+"""The database's clock: leases never use a worker's own, and ``now()`` does not advance in a transaction."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cursors that send values beside the statement, where Django's writes them into it."""
+"""Cursors that bind values on the server, where Django's writes them into the statement."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prepared_cursor() -> CursorWrapper:
     good for whatever values. Use it in a ``with``, like Django's own.
     """
     if connection.queries_logged:
-        # Of a prepared statement the log would have no text.
+        # Django's query log would have no text of a prepared statement.
         return connection.cursor()
     connection.ensure_connection()
     cursor: Any = _PreparedCursor(connection.connection)

@@ -115,6 +115,7 @@ class ArtifactStore:
             return Path(self._path(key))
         _sha_of(key)
         cached = cache_dir / key
+        # Hashed at every use: a cache on a local disk is nobody's backup.
         if not (cached.is_file() and _digest_of(cached) == _sha_of(key)):
             self._fetch(key, cached)
         return cached
@@ -134,8 +135,9 @@ class ArtifactStore:
     def _put(self, source: BinaryIO, kind: str) -> Artifact:
         if not _KIND.fullmatch(kind):
             raise UnsafeNameError(
-                f"{kind!r} is no kind of artifact: use small letters, digits and '-', at most 32."
+                f"{kind!r} is not a kind of artifact: use small letters, digits and '-', at most 32."
             )
+        # The digest is known only after the last byte, so the name comes last.
         with self._aside() as aside:
             sha256, size = self._receive(source, aside)
             artifact = Artifact(f"{kind}/{sha256[:2]}/{sha256}", sha256, size)
@@ -145,7 +147,7 @@ class ArtifactStore:
 
     @contextmanager
     def _aside(self) -> Iterator[str]:
-        """Name a place to write to; whatever is still there at the end is removed."""
+        """Give a path to write to; a file that is still there at the end is removed."""
         path = f"{self._root}/{_ASIDE}/{uuid.uuid4().hex}"
         self._make_folder(f"{self._root}/{_ASIDE}")
         try:
@@ -162,7 +164,7 @@ class ArtifactStore:
             return _copy(source, target)
 
     def _holds(self, key: str) -> bool:
-        """Tell whether a sound copy is there; a damaged one is worth replacing."""
+        """Tell whether an undamaged copy is there; a damaged one is replaced."""
         if not self.exists(key):
             return False
         with self.open(key) as file:
@@ -192,6 +194,7 @@ class ArtifactStore:
             self._fs.makedirs(path, exist_ok=True)
 
     def _path(self, key: str) -> str:
+        # Refuses every other key: a key comes out of the database and becomes a path.
         _sha_of(key)
         return f"{self._root}/{key}"
 
@@ -199,7 +202,9 @@ class ArtifactStore:
 def _sha_of(key: str) -> str:
     match = _KEY.fullmatch(key)
     if match is None:
-        raise UnsafeNameError(f"{key[:200]!r} is no key of an artifact; take it from its record.")
+        raise UnsafeNameError(
+            f"{key[:200]!r} is not the key of an artifact; take it from its record."
+        )
     return match["sha"]
 
 

@@ -37,6 +37,7 @@ def durable_file(path: Path, *, mode: int = READ_ONLY) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
+            # Before the rename: after a power cut the name must not stand for an empty file.
             os.fsync(file.fileno())
         rename_durably(aside, path)
     except BaseException:
@@ -47,6 +48,7 @@ def durable_file(path: Path, *, mode: int = READ_ONLY) -> Iterator[BinaryIO]:
 def rename_durably(source: Path, target: Path) -> None:
     """Rename and make the new name survive a power cut."""
     source.replace(target)
+    # The name is an entry of the folder, which has to be synced as well (fsync(2)).
     folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
@@ -56,6 +58,7 @@ def rename_durably(source: Path, target: Path) -> None:
 
 def open_regular(path: Path) -> BinaryIO:
     """Open for reading; OSError when it is a link, a folder, a pipe or anything but a plain file."""
+    # O_NONBLOCK: opening a pipe that nobody writes to would block for ever.
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

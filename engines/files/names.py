@@ -14,12 +14,13 @@ _UNSEEN_CATEGORIES = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
 def safe_join(root: Path, name: str) -> Path:
-    """Return ``root / name``, sure to lie below ``root`` also when links are followed.
+    """Return ``root / name``, which is below ``root`` even when links are followed.
 
     ``name`` may have folders, separated by ``/``. Raises UnsafeNameError and creates nothing.
     """
     check_name(name)
     path = root / name
+    # Resolved, since a folder on the way may be a link.
     if not path.resolve().is_relative_to(root.resolve()):
         raise _unsafe(name, "leads out of its folder through a link")
     return path
@@ -29,6 +30,7 @@ def check_name(name: str) -> None:
     """Raise UnsafeNameError unless ``name`` is a plain relative name on every system."""
     if any(unicodedata.category(character) in _UNSEEN_CATEGORIES for character in name):
         raise _unsafe(name, "has control or direction characters")
+    # A separator on Windows, whose users may unpack what is stored here.
     if "\\" in name:
         raise _unsafe(name, "has a backslash")
     if len(name.encode()) > MAX_NAME_BYTES:
@@ -40,6 +42,7 @@ def check_name(name: str) -> None:
 def _check_part(name: str, part: str) -> None:
     if not part:
         raise _unsafe(name, "is empty, absolute or has an empty folder name")
+    # A dot hides a file or leaves the folder; a dash is an option to the programs people use.
     if part[0] in ".-":
         raise _unsafe(name, "has a part that begins with '.' or '-'")
     if len(part.encode()) > MAX_PART_BYTES:

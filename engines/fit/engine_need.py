@@ -1,4 +1,4 @@
-"""What SAM's own engines take of a host: the context they really get, where it really goes."""
+"""What SAM's own engines take of a host, with the context and the devices they really get."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Need:
     memory: int
     vram: int = 0
     without_gpus: int = 0
-    """Bytes of memory where the engine finds that it has no GPU after all."""
+    """Bytes of memory when the engine finds no GPU it can use."""
 
     @property
     def takes_anything(self) -> bool:
@@ -49,5 +49,6 @@ def need_of(spec: EngineSpec, shape: ModelShape | None, size: int, machine: Mach
     found = place(shape, load_of(spec, shape), usable)
     total = found.estimate.total
     if not found.fits:
+        # Planned for memory: the pool refuses what is larger than the host, with a sentence.
         return Need(total, without_gpus=total)
     return Need(found.memory_bytes, found.gpu_bytes, total)

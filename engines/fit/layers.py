@@ -1,4 +1,4 @@
-"""What each layer of a model remembers, read from its header."""
+"""How much cache and state each layer of a model needs, read from its header."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _checked(key: str, value: object) -> int:
 
 
 def read_layers(header: GgufHeader) -> tuple[LayerMemory, ...]:
-    """Return what each layer that computes remembers; appended prediction layers do not run.
+    """Return the memory of each layer that is computed; appended prediction layers do not run.
 
     Raises UnsafeModelFileError when a number the cache's size depends on cannot be right.
     """
@@ -75,6 +75,7 @@ def read_layers(header: GgufHeader) -> tuple[LayerMemory, ...]:
     count = all_layers - min(values.get("nextn_predict_layers"), all_layers)
     if values.architecture in known.WITHOUT_CACHE:
         return (LayerMemory(),) * count
+    # Hybrid models have either or both, layer by layer; the rules are llama.cpp's, architecture by architecture.
     with_state = _with_state(values, count)
     with_cache = _with_cache(values, count, with_state)
     state = _state_bytes(values)
@@ -180,6 +181,7 @@ def _sliding_rule(values: Hyperparameters, count: int) -> known.Sliding | None:
 
 def _window(values: Hyperparameters, rule: known.Sliding) -> int:
     stated = values.get("attention.sliding_window", rule.window)
+    # llama.cpp ignores the file's number for some architectures.
     return rule.window if stated and rule.forced else stated
 
 

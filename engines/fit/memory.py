@@ -18,7 +18,7 @@ CacheType = Literal["f16", "q8_0", "q4_0"]
 CACHE_TYPES: tuple[CacheType, ...] = ("f16", "q8_0", "q4_0")
 MAX_CONTEXT = 2**26
 MAX_PARALLEL = 256
-"""More sequences than this llama.cpp does not take."""
+"""llama.cpp's limit of sequences in a context."""
 PROCESS_BYTES = 128 * 1024**2
 """An engine's own process: interpreter, libraries, vocabulary."""
 _CELL_STEP = 256
@@ -29,7 +29,7 @@ _FLOAT = 4
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What is asked of a model: tokens of each request, and requests at the same time."""
+    """The load to plan for: tokens of each request, and requests at the same time."""
 
     context_length: int
     parallel: int = 1
@@ -47,7 +47,7 @@ class Load:
         _require("batch", self.batch, MAX_CONTEXT)
         if self.cache_type not in CACHE_TYPES:
             raise InvalidRequestError(
-                f"{self.cache_type!r} is no type of cache; choose {', '.join(CACHE_TYPES)}."
+                f"{self.cache_type!r} is not a cache type; choose {', '.join(CACHE_TYPES)}."
             )
 
     @property
@@ -106,6 +106,7 @@ def compute_bytes(shape: ModelShape, load: Load) -> int:
 
     The tensors of one phase live in the memory that the phase before has left.
     """
+    # The maximum, not the sum: llama.cpp's allocator reuses one phase's memory for the next.
     mask = _mask_bytes(shape, load)
     row = _FLOAT * load.tokens
     scores = 0 if load.flash_attention else shape.heads * load.cells * row

@@ -1,4 +1,4 @@
-"""What of a model's header decides how much memory it needs; small enough to be kept in a row."""
+"""The part of a model's header that decides how much memory it needs; small enough for a row."""
 
 from __future__ import annotations
 
@@ -107,6 +107,7 @@ def _sizes(tensors: Iterable[TensorInfo], layer_count: int) -> _Sizes:
             sizes.table += tensor.byte_count if tensor.name == _TABLE else 0
             sizes.rest += tensor.byte_count if tensor.name != _TABLE else 0
             sizes.has_output |= tensor.name == _OUTPUT
+        # Prediction layers behind the last one are in the file and not loaded.
         elif int(found[1]) < layer_count:
             layers[int(found[1])] += tensor.byte_count
     sizes.layers = tuple(layers)

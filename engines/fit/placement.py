@@ -1,4 +1,4 @@
-"""Whether a model fits a machine, and where its layers would go."""
+"""Decides whether a model fits a machine, and where its layers go."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def room_of(machine: Machine) -> Room:
 
 
 def place(shape: ModelShape, load: Load, machine: Machine, *, taken: int = 0) -> Placement:
-    """Put as many layers as possible on GPUs and the rest into memory.
+    """Place as many layers as possible on GPUs and the rest in memory.
 
     ``taken`` bytes of memory are in use by other engines that must stay.
     """
@@ -80,6 +80,7 @@ def place(shape: ModelShape, load: Load, machine: Machine, *, taken: int = 0) ->
     in_memory = _in_memory(shape, need, layers, moved)
     where = _where(shape, layers) if in_memory + taken <= room.memory else Where.NOWHERE
     if where is Where.NOWHERE:
+        # A part on the GPU does not help when the rest fits nowhere.
         layers = 0
     on_gpu = moved + need.compute * room.gpu_count if layers else 0
     reason = _reason(where, need, room, taken) + _context_note(shape, load)
@@ -96,6 +97,7 @@ def place_together(wanted: Sequence[tuple[ModelShape, Load]], machine: Machine) 
     """Place engines one after the other, each in what those before it have left."""
     placements: list[Placement] = []
     left, taken = machine, 0
+    # In the order given: engines are started one after the other, and none is moved for a later one.
     for shape, load in wanted:
         found = place(shape, load, left, taken=taken)
         placements.append(found)
@@ -121,6 +123,7 @@ def longest_context(shape: ModelShape, load: Load, machine: Machine) -> int:
     """
     limit = shape.context_length or load.context_length
     low, high = 0, max(limit // CONTEXT_STEP, 1)
+    # Memory grows with the context, so the longest that fits is found by bisection.
     while low < high:
         middle = (low + high + 1) // 2
         asked = replace(load, context_length=middle * CONTEXT_STEP)
@@ -134,10 +137,12 @@ def longest_context(shape: ModelShape, load: Load, machine: Machine) -> int:
 def _offloaded(shape: ModelShape, load: Load, room: Room) -> tuple[int, int]:
     """How many layers fit on GPUs, from the last one on, and their bytes; the output comes last."""
     each = _layer_needs(shape, load)
-    # Layers are not cut, so each GPU but one may stay a layer short; each one computes.
+    # A layer is not split, so each GPU but one may have almost a layer's room left over; each of them
+    # needs memory to compute in.
     waste = max(room.gpu_count - 1, 0) * max(each, default=0)
     budget = room.vram - waste - compute_bytes(shape, load) * room.gpu_count
     output = shape.output_bytes + (shape.table_bytes if shape.is_tied else 0)
+    # From the last layer on, as llama.cpp does it.
     layers, moved = 0, 0
     for need in [*reversed(each), output] if room.gpu_count else []:
         if moved + need > budget:

@@ -52,6 +52,7 @@ def recommend(
     candidates: Iterable[Candidate], machine: Machine, load: Load
 ) -> list[Recommendation]:
     """Judge all candidates: recommended ones first, the largest of them at the top."""
+    # The largest that is fast enough is the best answer a machine can give.
     judged = [(_judge(candidate, machine, load), candidate) for candidate in candidates]
     judged.sort(key=lambda pair: (not pair[0].recommended, -pair[1].shape.weights_bytes))
     return [recommendation for recommendation, _ in judged]
@@ -72,7 +73,7 @@ def _judge(candidate: Candidate, machine: Machine, load: Load) -> Recommendation
 
 
 def _has_disk_for(shape: ModelShape, machine: Machine) -> bool:
-    """Whether the file could be fetched; a machine that does not tell its disk is not judged by it."""
+    """Whether the file could be downloaded; a machine whose disk is unknown is not judged by it."""
     return not machine.disk_free_bytes or shape.weights_bytes < machine.disk_free_bytes
 
 
@@ -86,7 +87,7 @@ def _is_slow(shape: ModelShape, found: Placement) -> bool:
 
 
 def _tokens_per_second(shape: ModelShape, found: Placement) -> float:
-    """From memory's bandwidth; the layers on a GPU cost next to nothing beside it."""
+    """Estimate from the memory's bandwidth; layers on a GPU take next to no time beside it."""
     in_memory = 1 - found.gpu_layers / (len(shape.layers) + 1)
     return MEMORY_BANDWIDTH / max(shape.active_bytes * in_memory, 1)
 

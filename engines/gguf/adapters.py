@@ -1,4 +1,4 @@
-"""Whether a LoRA adapter was made for a base model, told from the two headers alone."""
+"""Whether a LoRA adapter fits a base model, judged by the two headers alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Shape = tuple[int, ...]
 
 
 def check_adapter_fits(adapter: GgufHeader, base: GgufHeader) -> int:
-    """How many tensors of the base it changes; AdapterMismatchError names what does not fit.
+    """Return how many tensors of the base it changes; AdapterMismatchError names what does not fit.
 
     The rules are llama.cpp's: same architecture; each pair names a tensor of the base, and its
     product has that tensor's shape. An adapter that touches nothing is refused as well.
@@ -37,11 +37,11 @@ def check_adapter_fits(adapter: GgufHeader, base: GgufHeader) -> int:
 
 def _check_kinds(adapter: GgufHeader, base: GgufHeader) -> None:
     if not adapter.is_adapter or adapter.text("adapter.type") != "lora":
-        _mismatch("the file is no LoRA adapter")
+        _mismatch("the file is not a LoRA adapter")
     if base.is_adapter:
         _mismatch("the base is an adapter itself")
     if _INVOCATION in adapter.metadata:
-        _mismatch("it waits for words that switch it on, and SAM's engines have it on throughout")
+        _mismatch("it is activated by certain words, and SAM's engines apply adapters throughout")
     if adapter.architecture != base.architecture:
         _mismatch(
             f"it is for the architecture {shown(adapter.architecture)} "
@@ -71,7 +71,7 @@ def _base_name(tensor: TensorInfo) -> str:
 
 def _product_fits(name: str, low: Shape, high: Shape, base: Shape) -> bool:
     if name == _TOKEN_EMBEDDING:
-        # The embedding is looked up, not multiplied: A and B change places.
+        # The embedding is looked up, not multiplied, so A and B swap their roles.
         return (high[1], low[1]) == base[:2] and low[0] == high[0]
     return (low[0], high[1]) == base[:2] and low[1] == high[0] and low[2:] == high[2:] == base[2:]
 

@@ -29,6 +29,7 @@ def _check_names(header: GgufHeader) -> None:
 
 
 def _check_places(header: GgufHeader, file_size: int) -> None:
+    # Tensors that share bytes are of no use to anybody but someone who looks for a fault in a loader.
     end = 0
     for tensor in sorted(header.tensors, key=lambda tensor: tensor.offset):
         _check_offset(tensor, header.alignment)
@@ -47,6 +48,7 @@ def _check_offset(tensor: TensorInfo, alignment: int) -> None:
 def _check_end(end: int, alignment: int, file_size: int) -> None:
     if end > file_size:
         refuse(f"its tensors need {end} bytes and the file has {file_size}")
+    # What lies behind the last tensor was checked by nobody.
     if file_size > end + padding(end, alignment):
         refuse(f"its tensors end at byte {end} and the file goes on to {file_size}")
 
@@ -56,6 +58,7 @@ def _check_architecture(header: GgufHeader) -> None:
     if not architecture:
         refuse("general.architecture is missing")
     if header.is_adapter:
+        # An adapter has no layers of its own; adapters.py compares it with its base.
         return
     blocks = header.number(f"{architecture}.block_count")
     if not 1 <= blocks <= limits.MAX_BLOCKS:

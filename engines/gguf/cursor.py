@@ -46,6 +46,7 @@ class Cursor:
 
     def require(self, count: int, field: str) -> None:
         """Refuse when ``count`` more bytes go past the file's end or the header limit."""
+        # Compared as sums, before reading: a hostile length must not make us allocate.
         end = self.position + count
         if end > self.size:
             refuse(f"{field} ends at byte {end} and the file at {self.size}")
@@ -68,9 +69,11 @@ class Cursor:
 
     def texts(self, count: int, limit: int, field: str) -> Iterator[bytes]:
         """The next ``count`` length-prefixed texts of at most ``limit`` bytes each."""
+        # In total, not per array: a header may hold many arrays.
         self._texts_left -= count
         if self._texts_left < 0:
             refuse(f"its arrays hold more than {limits.MAX_ARRAY_TEXTS} texts")
+        # Written out instead of calling ``string``: a vocabulary has hundreds of thousands of texts.
         read, end = self._stream.read, min(self.size, limits.MAX_HEADER_BYTES)
         for _ in range(count):
             head = read(_LENGTH.size)

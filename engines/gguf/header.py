@@ -66,7 +66,7 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class GgufHeader:
-    """A header that kept every limit; weights were never read."""
+    """A header within all limits; the weights are not read."""
 
     version: int
     metadata: dict[str, GgufValue]

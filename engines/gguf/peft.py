@@ -77,6 +77,7 @@ class PeftConfig:
         given = _json_object(text)
         if given.get("peft_type") != "LORA":
             _decline(f"its peft_type is {shown(str(given.get('peft_type')))}, not 'LORA'")
+        # Named and refused rather than ignored: the adapter would load and answer something else.
         used = [name for name in _NOT_CONVERTED if given.get(name)]
         if given.get("bias", "none") != "none":
             used.append("bias")
@@ -88,7 +89,7 @@ class PeftConfig:
 
 
 def convert_peft(config: bytes, weights: Path, base: GgufHeader, target: Path) -> int:
-    """Write ``target``, a GGUF adapter with the same effect on ``base``; how many tensors it changes.
+    """Write ``target``, a GGUF adapter with the same effect on ``base``; return how many tensors it changes.
 
     Raises InvalidRequestError, UnsafeModelFileError, AdapterMismatchError; then there is no target.
     """
@@ -108,6 +109,7 @@ def convert_peft(config: bytes, weights: Path, base: GgufHeader, target: Path) -
         "adapter.lora.alpha": settings.alpha,
     }
     write_gguf(target, metadata, tensors)
+    # Read back through the same gate as an uploaded file: what we wrote is not trusted either.
     try:
         return check_adapter_fits(read_header(target), base)
     except (AdapterMismatchError, UnsafeModelFileError):
@@ -115,19 +117,19 @@ def convert_peft(config: bytes, weights: Path, base: GgufHeader, target: Path) -
         raise
 
 
-def _json_object(text: bytes) -> Mapping[str, Any]:
+def _json_object(text: bytes) -> Mapping[str, object]:
     if len(text) > MAX_CONFIG_BYTES:
         _decline(f"its configuration has {len(text)} bytes")
     try:
         given = json.loads(text)
     except (ValueError, RecursionError):
-        _decline("its configuration is no JSON")
+        _decline("its configuration is not JSON")
     if not isinstance(given, dict):
-        _decline("its configuration is no JSON object")
+        _decline("its configuration is not a JSON object")
     return given
 
 
-def _scaling(given: Mapping[str, Any]) -> tuple[int, float]:
+def _scaling(given: Mapping[str, object]) -> tuple[int, float]:
     rank, alpha = given.get("r"), given.get("lora_alpha")
     if type(rank) is not int or not 0 < rank <= MAX_RANK:
         _decline(f"its rank r is not a whole number from 1 to {MAX_RANK}")
@@ -143,17 +145,18 @@ def _scaling(given: Mapping[str, Any]) -> tuple[int, float]:
 def _target_name(name: str) -> str:
     found = _NAME.fullmatch(name)
     if found is None:
-        _decline(f"it holds {shown(name)}, which is no LoRA pair of a projection")
+        _decline(f"it holds {shown(name)}, which is not a LoRA pair of a projection")
     part = f"blk.{int(found['layer'])}.{_MODULES[found['module']]}" if found["layer"] else "output"
     return f"{part}.weight.lora_{found['side'].lower()}"
 
 
 def _converted(name: str, tensor: StoredTensor, weights: Path, base: GgufHeader) -> Array:
     if len(tensor.shape) != 2:  # noqa: PLR2004 - a matrix
-        _decline(f"{shown(name)} is no matrix")
+        _decline(f"{shown(name)} is not a matrix")
     numbers = load_tensor(weights, tensor)
+    # One NaN would make every answer of this adapter's owner NaN.
     if not np.isfinite(numbers).all():
-        _decline(f"{shown(name)} holds values that are no numbers")
+        _decline(f"{shown(name)} holds values that are not finite numbers")
     facts = base.facts()
     heads = {".q_proj.lora_B.": facts.head_count, ".k_proj.lora_B.": facts.head_count_kv}
     count = next((count for part, count in heads.items() if part in name), 0)

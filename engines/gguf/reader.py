@@ -1,7 +1,7 @@
-"""The first gate for model files: our own GGUF header reader with hard limits.
+"""The gate for model files: our own GGUF header reader with hard limits.
 
-Libraries that read this format abort or hang on some malformed files, so nothing else touches a
-file before it has passed here. Layout: GGUF specification, versions 2 and 3, little endian.
+Libraries that read this format abort or hang on some malformed files, so nothing else opens a file
+before it has passed here. Layout: GGUF specification, versions 2 and 3, little endian.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SHAPES = {count: struct.Struct(f"<{count}Q") for count in range(1, limits.MAX_D
 _KINDS = {int(kind): kind for kind in ValueKind}
 _SCALARS = {kind: struct.Struct(f"<{code}") for kind, code in SCALAR_FORMATS.items()}
 _VERSIONS = (2, 3)
-_LARGEST_VERSION = 0xFFFF
+_HIGHEST_VERSION = 0xFFFF
 
 
 def read_header(source: Path | BinaryIO, *, file_size: int | None = None) -> GgufHeader:
@@ -76,6 +76,7 @@ def _read(stream: BinaryIO, file_size: int | None) -> GgufHeader:
     tensor_count, entry_count = cursor.unpack(_COUNTS, "the counts")
     _check_count("tensors", tensor_count, limits.MAX_TENSORS)
     _check_count("metadata entries", entry_count, limits.MAX_METADATA_ENTRIES)
+    # Both counts are bounded before anything is read: each entry costs memory of ours.
     metadata = _read_metadata(cursor, entry_count)
     alignment = _alignment(metadata)
     tensors = tuple(_read_tensor(cursor) for _ in range(tensor_count))
@@ -93,9 +94,10 @@ def _measure(stream: BinaryIO) -> int:
 
 def _read_version(cursor: Cursor) -> int:
     if cursor.take(len(MAGIC), "the magic number") != MAGIC:
-        refuse("it does not begin with GGUF, so it is no GGUF model")
+        refuse("it does not begin with GGUF, so it is not a GGUF model")
     (version,) = cursor.unpack(_NUMBER, "the version")
-    if version > _LARGEST_VERSION:
+    # The versions are small numbers, so a large one has its bytes in the other order.
+    if version > _HIGHEST_VERSION:
         refuse("it is big endian, and only little-endian files can be used")
     if version not in _VERSIONS:
         refuse(f"its version is {version}, and versions 2 and 3 can be read")
@@ -113,6 +115,7 @@ def _read_metadata(cursor: Cursor, count: int) -> dict[str, GgufValue]:
         key = cursor.string(limits.MAX_KEY_BYTES, "a metadata key")
         if not key:
             refuse("a metadata key is empty")
+        # Another reader may take the first of the two: what was checked would not be what runs.
         if key in metadata:
             refuse(f"the metadata key {shown(key)} appears twice")
         metadata[key] = _read_value(cursor, key)
@@ -150,10 +153,12 @@ def _read_array(cursor: Cursor, key: str) -> GgufArray:
     if kind is ValueKind.ARRAY:
         refuse(f"{field} is an array of arrays, and only flat arrays are allowed")
     if kind is ValueKind.STRING:
+        # Every text has at least its length before it, so an impossible count ends here at once.
         cursor.require(length * _COUNT.size, field)
         return GgufArray(kind, length, read_texts(cursor, key, length))
     layout = _SCALARS[kind]
     if length > limits.KEPT_ARRAY_VALUES:
+        # Scores and types of a vocabulary: nobody asks for them, and they would take most of the memory.
         cursor.skip(length * layout.size, field)
         return GgufArray(kind, length, ())
     data = cursor.take(length * layout.size, field)
@@ -187,6 +192,7 @@ def _byte_count(field: str, shape: tuple[int, ...], kind: int) -> int:
     if kind not in TENSOR_BLOCKS:
         refuse(f"{field} has the unknown type {kind}")
     _, block_elements, block_bytes = TENSOR_BLOCKS[kind]
+    # Python's integers do not overflow; llama.cpp's 64-bit ones would.
     elements = math.prod(shape)
     if not 0 < elements <= limits.MAX_ELEMENTS:
         refuse(f"{field} has a shape whose product is zero or overflows")

@@ -51,7 +51,7 @@ class StoredTensor:
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """The tensors of a file by name; their bytes are not read.
+    """Return the tensors of a file by name; their bytes are not read.
 
     Raises UnsafeModelFileError that names what is malformed or beyond a limit, ArtifactMissingError.
     """
@@ -65,6 +65,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
         if len(start) < _LENGTH.size:
             _refuse("it ends before its header")
         (length,) = _LENGTH.unpack(start)
+        # Before reading: the length is the file's own claim.
         if length > min(MAX_HEADER_BYTES, size - _LENGTH.size):
             _refuse(f"its header would have {length} bytes")
         entries = _parse(stream.read(length))
@@ -75,7 +76,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def load_tensor(path: Path, tensor: StoredTensor) -> NDArray[Any]:
-    """A tensor's numbers as float16 or float32, mapped where they are; bfloat16 becomes float32."""
+    """Return a tensor as float16 or float32, mapped from the file; bfloat16 becomes float32."""
     kind = np.dtype(_LAYOUTS[tensor.kind])
     stored = np.asarray(np.memmap(path, kind, "r", offset=tensor.start, shape=tensor.shape))
     if tensor.kind == "BF16":
@@ -88,9 +89,9 @@ def _parse(text: bytes) -> dict[str, object]:
     try:
         header = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
-        _refuse(f"its header is no JSON ({type(error).__name__})")
+        _refuse(f"its header is not JSON ({type(error).__name__})")
     if not isinstance(header, dict):
-        _refuse("its header is no JSON object")
+        _refuse("its header is not a JSON object")
     header.pop(_METADATA, None)
     if not 0 < len(header) <= MAX_TENSORS:
         _refuse(f"it names {len(header)} tensors")
@@ -98,6 +99,7 @@ def _parse(text: bytes) -> dict[str, object]:
 
 
 def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
+    # json keeps the last of two equal keys; another reader might keep the first.
     found = dict(pairs)
     if len(found) < len(pairs):
         _refuse("its header names something twice")
@@ -129,7 +131,7 @@ def _counts(name: str, value: object) -> tuple[int, ...]:
 
 
 def _check_places(tensors: list[StoredTensor], first: int, size: int) -> None:
-    """One after the other to the file's end: what overlaps or is left over hides something."""
+    """Refuse tensors that overlap or leave bytes unused: such bytes could hide something."""
     at = first
     for tensor in sorted(tensors, key=lambda tensor: tensor.start):
         if tensor.start != at:

@@ -22,6 +22,7 @@ def read_texts(cursor: Cursor, key: str, count: int) -> tuple[str, ...]:
     if key == _TOKENS_KEY:
         if count > limits.MAX_VOCABULARY:
             refuse(f"its vocabulary has {count} tokens and the limit is {limits.MAX_VOCABULARY}")
+        # Kept for the check of duplicates only; the limit above bounds what that takes.
         tokens = list(texts)
         _check_tokens(tokens)
         return _kept(key, tokens)
@@ -33,7 +34,7 @@ def read_texts(cursor: Cursor, key: str, count: int) -> tuple[str, ...]:
 
 
 def _check_tokens(tokens: list[bytes]) -> None:
-    # An empty token is allowed more than once: llama.cpp gives each a name of its own.
+    # Empty tokens may repeat: llama.cpp gives each a name of its own.
     named = set(tokens) - {b""}
     if len(named) != len(tokens) - tokens.count(b""):
         refuse("its vocabulary holds the same token twice")

@@ -39,6 +39,7 @@ def write_gguf(path: Path, metadata: Metadata, tensors: Tensors) -> Path:
     Raises InvalidRequestError for an empty or mixed array and for any other element type.
     """
     header = header_bytes(metadata, tensors)
+    # Renamed at the end, so a reader never sees half a file; the pid keeps two writers apart.
     staged = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         with staged.open("wb") as file:
@@ -52,7 +53,7 @@ def write_gguf(path: Path, metadata: Metadata, tensors: Tensors) -> Path:
 
 
 def header_bytes(metadata: Metadata, tensors: Tensors) -> bytes:
-    """What ``write_gguf`` puts before the weights; only shapes and types of the tensors are read."""
+    """Return what ``write_gguf`` writes before the weights; of the tensors only shapes and types are read."""
     parts = [MAGIC, struct.pack("<IQQ", WRITTEN_VERSION, len(tensors), len(metadata))]
     parts += [_string(key) + _value(key, value) for key, value in metadata.items()]
     parts += _tensor_infos(tensors)

@@ -13,21 +13,27 @@ from engines.exceptions import AdapterMismatchError, ArtifactMissingError
 from engines.gguf.adapters import check_adapter_fits
 from engines.gguf.header import GgufHeader
 from engines.gguf.reader import read_header
-from engines.runtimes.base import BaseModelEngine, ChatMessage, EmbeddingBatch, ModelStatus
+from engines.runtimes.base import (
+    BaseModelEngine,
+    ChatMessage,
+    EmbeddingBatch,
+    Facts,
+    ModelStatus,
+)
 from engines.runtimes.streaming import StreamingEngine
 from engines.runtimes.text.generation import Generation, Piece
 from engines.specs import AdapterSpec, EngineSpec
 
-Admitted = tuple[str, str, float]
+AdapterRef = tuple[str, str, float]
 """An adapter that may be loaded: SHA-256, path and scale."""
 
 
 class AdaptableEngine(StreamingEngine):
-    """An engine that loads its base once and adapters beside it."""
+    """An engine that loads its base once, and adapters in addition."""
 
     @abc.abstractmethod
     def load_adapters(self, adapters: Sequence[AdapterSpec]) -> None:
-        """Have adapters ready for the next request; those that are cost nothing.
+        """Load adapters for the next request; those already loaded cost nothing.
 
         Raises ArtifactMissingError, UnsafeModelFileError, AdapterMismatchError, LoadCrashed.
         """
@@ -41,14 +47,14 @@ class AdaptableEngine(StreamingEngine):
         cancelled: threading.Event | None = None,
         **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
-        """As ``stream_pieces``, with these adapters and no others, loaded when they are not yet."""
+        """As ``stream_pieces``, with exactly these adapters, loaded first where they are not yet."""
 
     def with_adapters(self, adapters: Sequence[AdapterSpec]) -> BaseModelEngine:
         return AdaptedEngine(self, tuple(adapters)) if adapters else self
 
 
 class AdaptedEngine(StreamingEngine):
-    """An engine as the owner of some adapters hears it; loading and unloading are the base's.
+    """An engine with a person's adapters; loading and unloading are the base's.
 
     Its vectors are the base's own: an index is shared by people whose adapters differ.
     """
@@ -59,7 +65,7 @@ class AdaptedEngine(StreamingEngine):
         self._adapters = adapters
 
     def load_model(self) -> bool:
-        """Load what is not loaded yet: the base, the adapters, or neither."""
+        """Load the base and the adapters where they are not loaded yet."""
         self.is_loaded = self._engine.is_available() or self._engine.load_model()
         self._engine.load_adapters(self._adapters)
         self.status = self._engine.get_status()
@@ -99,7 +105,7 @@ class AdaptedEngine(StreamingEngine):
     def is_available(self) -> bool:
         return self._engine.is_available()
 
-    def get_engine_info(self) -> dict[str, Any]:
+    def get_engine_info(self) -> Facts:
         return self._engine.get_engine_info()
 
 
@@ -113,19 +119,20 @@ class AdapterGate:
         self.proven: set[str] = set()
         """SHA-256 of what the child has loaded before."""
 
-    def admit(self, adapters: Sequence[AdapterSpec]) -> list[Admitted]:
-        """What may be loaded of ``adapters``: all of them.
+    def admit(self, adapters: Sequence[AdapterSpec]) -> list[AdapterRef]:
+        """Check all of ``adapters``, and return them as the child takes them.
 
         Raises AdapterMismatchError for one made for another model file, architecture or shape,
         ArtifactMissingError without its file or with another content, UnsafeModelFileError.
         """
         return [self._admit(adapter) for adapter in adapters]
 
-    def _admit(self, adapter: AdapterSpec) -> Admitted:
+    def _admit(self, adapter: AdapterSpec) -> AdapterRef:
         path = Path(adapter.path).absolute()
         self._check_base(adapter)
         key = _identity(path)
-        digest = self._known.get(key) or self._examine(path)
+        # Hashing reads the whole file; a file of the same time and size is not read again.
+        digest = self._known.get(key) or self._read_digest(path)
         if adapter.sha256 and digest != adapter.sha256:
             raise ArtifactMissingError(
                 f"The adapter file {path.name} has SHA-256 {digest}, not the one it was stored "
@@ -135,6 +142,7 @@ class AdapterGate:
         return digest, str(path), adapter.scale
 
     def _check_base(self, adapter: AdapterSpec) -> None:
+        # Equal shapes do not make it the model the adapter was trained on; only the digest says that.
         known = adapter.base_sha256 and self._spec.model_sha256
         if known and adapter.base_sha256 != self._spec.model_sha256:
             raise AdapterMismatchError(
@@ -143,7 +151,8 @@ class AdapterGate:
                 "was made for, or train it again on this one."
             )
 
-    def _examine(self, path: Path) -> str:
+    def _read_digest(self, path: Path) -> str:
+        # Before native code sees it: llama.cpp aborts on some adapters of another shape.
         check_adapter_fits(read_header(path), self._base)
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()

@@ -17,7 +17,10 @@ from engines.exceptions import InvalidRequestError, TextNotEmbeddableError
 from engines.specs import AdapterSpec
 
 BYTES_PER_TOKEN = 4
-"""The usual yield of subword tokenizers on prose; only the default estimate uses it."""
+"""Average of subword tokenizers on prose; only the default estimate uses it."""
+
+Facts = dict[str, Any]
+"""Values for JSON whose keys are each runtime's own, and a plugin's as well."""
 
 
 class ModelStatus(enum.StrEnum):
@@ -29,13 +32,27 @@ class ModelStatus(enum.StrEnum):
     UNAVAILABLE = "unavailable"
 
 
+class CalledFunction(TypedDict):
+    name: str
+    arguments: str
+    """JSON, as the model wrote it."""
+
+
+class MessageToolCall(TypedDict):
+    """A call in a message, as in OpenAI's API."""
+
+    id: str
+    type: str
+    function: CalledFunction
+
+
 class ChatMessage(TypedDict):
     """One turn; ``role`` is system, user, assistant or tool (a tool's result)."""
 
     role: str
     content: str
-    tool_calls: NotRequired[list[dict[str, Any]]]
-    """What an assistant called, as in OpenAI's API."""
+    tool_calls: NotRequired[list[MessageToolCall]]
+    """What an assistant called."""
     tool_call_id: NotRequired[str]
     """Which call a tool's result answers."""
 
@@ -45,7 +62,7 @@ class EmbeddingBatch:
     """Vectors of several texts, and a sentence for each text that has none.
 
     ``vectors`` is (n, d) float32 in the order of the texts; the row of a text in ``errors``
-    is NaN, so that using it by mistake cannot go unseen.
+    is NaN, so that using it by mistake shows.
     """
 
     vectors: NDArray[np.float32]
@@ -122,13 +139,13 @@ class BaseModelEngine(abc.ABC):
         return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
 
     def with_adapters(self, adapters: Sequence[AdapterSpec]) -> BaseModelEngine:
-        """This engine as the owner of some LoRA adapters hears it; its weights are loaded once.
+        """Return this engine as it answers with these LoRA adapters; its weights are loaded once.
 
         Raises InvalidRequestError where the runtime takes none.
         """
         if adapters:
             raise InvalidRequestError(
-                f"The runtime of {self.engine_id} takes no adapters of its own; use the llama_cpp "
+                f"The runtime of {self.engine_id} does not support adapters; use the llama_cpp "
                 "runtime, or answer without them."
             )
         return self
@@ -145,7 +162,7 @@ class BaseModelEngine(abc.ABC):
         """Whether a request now would be answered."""
         return self.is_loaded and self.status is ModelStatus.READY
 
-    def get_engine_info(self) -> dict[str, Any]:
+    def get_engine_info(self) -> Facts:
         """Facts about the engine, ready for JSON."""
         return {
             "engine_id": self.engine_id,

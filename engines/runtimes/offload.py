@@ -1,4 +1,4 @@
-"""Where a model is to be computed, as an entry asks for it; checked before anything starts."""
+"""Where a catalog entry wants a model computed; checked before anything starts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANY_GPU = "gpu"
 
 @dataclass(frozen=True, slots=True)
 class Offload:
-    """The wanted place of a model; see EngineSpec for the meaning of each field."""
+    """Devices and layers asked for; see EngineSpec for the meaning of each field."""
 
     device: str = "auto"
     gpu_layers: int = -1
@@ -25,7 +25,7 @@ class Offload:
 
     @classmethod
     def of(cls, spec: EngineSpec) -> Offload:
-        """What the spec asks for; InvalidRequestError names what cannot be meant."""
+        """Read a spec; InvalidRequestError names the contradiction."""
         wanted = cls(
             device=spec.device.strip().lower() or "auto",
             gpu_layers=spec.gpu_layers,
@@ -55,7 +55,8 @@ class Offload:
             "gpu_layers is a number of layers, or -1 for all.": self.gpu_layers >= -1,
             f"main_gpu is a number from 0 to {MAX_GPUS - 1}.": 0 <= self.main_gpu < MAX_GPUS,
             "tensor_split is a list of shares of 0 or more, not all 0.": self._shares_are_usable(),
-            "The device cpu takes no layers to a GPU.": self.device != "cpu" or self.gpu_layers < 1,
+            "The device cpu cannot have layers on a GPU.": self.device != "cpu"
+            or self.gpu_layers < 1,
             "A GPU was asked for, and none of the layers for it.": not (
                 self.needs_gpu and self.gpu_layers == 0
             ),

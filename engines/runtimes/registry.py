@@ -1,4 +1,4 @@
-"""Which runtimes there are: the built-in ones and those of installed plugins."""
+"""The runtimes: the built-in ones and those of installed plugins."""
 
 from __future__ import annotations
 
@@ -80,9 +80,11 @@ class EngineRegistry:
         self._keys = {parse_endpoint(place): key for place, key in (keys or {}).items()}
         self._kinds: dict[str, Callable[[], type[BaseModelEngine]]] = {}
         self._sources: dict[str, str] = {}
+        # Weak: the pool decides how long an engine lives; a reference here would keep its memory.
         self._made: WeakValueDictionary[str, BaseModelEngine] = WeakValueDictionary()
         self.problems: list[str] = []
         self.register("llama_cpp", LlamaCppEngine, "built in")
+        # Not imported yet: torch alone takes seconds, and most hosts need none of these.
         for name in EXTRAS:
             self._add(name, partial(_load_extra, name), "built in")
         for point in entry_points(group=GROUP):
@@ -98,8 +100,8 @@ class EngineRegistry:
         return [Backend(name, self._sources[name], self._problem(name)) for name in self.runtimes]
 
     def register(self, runtime: str, kind: type[BaseModelEngine], source: str = "code") -> None:
-        """Add a runtime; InvalidRequestError when the name is taken or it is no engine class."""
-        checked = _checked_kind(kind)
+        """Add a runtime; InvalidRequestError when the name is taken or ``kind`` is not an engine class."""
+        checked = _require_engine_class(kind)
         self._add(runtime, lambda: checked, source)
 
     def create(self, spec: EngineSpec) -> BaseModelEngine:
@@ -157,6 +159,7 @@ class EngineRegistry:
 
     def _make(self, kind: type[BaseModelEngine], spec: EngineSpec) -> BaseModelEngine:
         if issubclass(kind, RemoteEngine):
+            # By address and not by entry: a key must never reach a server it was not given for.
             key = self._key_of(spec.endpoint or kind.default_endpoint)
             return kind.from_spec(spec, kind.options_kind(api_key=key))
         if kind is LlamaCppEngine:
@@ -196,7 +199,7 @@ class EngineRegistry:
             )
 
 
-def _checked_kind(kind: object) -> type[BaseModelEngine]:
+def _require_engine_class(kind: object) -> type[BaseModelEngine]:
     if isinstance(kind, type) and issubclass(kind, BaseModelEngine):
         return kind
     raise InvalidRequestError("it is not a subclass of BaseModelEngine")

@@ -1,4 +1,4 @@
-"""What every runtime that streams shares: one method gives the pieces, the others follow from it."""
+"""What every streaming runtime shares: one method gives the pieces, the others use it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def _answer_only(
         pieces.close()
 
 
-def check_thinking(options: GenerationOptions, family: Family) -> None:
+def require_thinking_switch(options: GenerationOptions, family: Family) -> None:
     """InvalidRequestError when the thinking switch is used on a family that has none."""
     if options.thinking is not None and not family.thinking_variable:
         raise InvalidRequestError(
@@ -83,8 +83,8 @@ def check_thinking(options: GenerationOptions, family: Family) -> None:
         )
 
 
-def check_free(options: GenerationOptions, runtime: str) -> None:
-    """InvalidRequestError when an answer's form is asked of a runtime that cannot hold a model to it."""
+def require_free_form(options: GenerationOptions, runtime: str) -> None:
+    """InvalidRequestError when a schema or tool is required of a runtime without grammars."""
     if options.is_constrained:
         raise InvalidRequestError(
             f"The runtime {runtime} cannot hold a model to a schema or to a tool; use an engine of the "
@@ -92,8 +92,8 @@ def check_free(options: GenerationOptions, runtime: str) -> None:
         )
 
 
-def checked_messages(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The messages as a list; InvalidRequestError when there are none or one is not a message."""
+def require_messages(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return the messages as a list; InvalidRequestError for an empty list or a malformed message."""
     for number, message in enumerate(messages):
         if not all(isinstance(message.get(name), str) for name in ("role", "content")):
             raise InvalidRequestError(

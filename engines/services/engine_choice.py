@@ -23,7 +23,7 @@ from django.db.models import BigIntegerField, Exists, F, OuterRef, Q, QuerySet, 
 from django.db.models.functions import Coalesce
 from django_stubs_ext import WithAnnotations
 
-from engines.db.prepared import Composed, Given
+from engines.db.prepared import Parameter, PreparedQuery
 from engines.models import CatalogModel, EngineDefault, ModelRevision
 
 KEY = BigIntegerField()
@@ -87,18 +87,18 @@ def people_using(engines: QuerySet[CatalogModel]) -> QuerySet[WithAnnotations[Us
     return people.filter(chosen_engine__in=engines)
 
 
-@Composed
-def _choice_of(user: Given) -> QuerySet[WithAnnotations[User, Choice]]:
+@PreparedQuery
+def _choice_of(user: Parameter) -> QuerySet[WithAnnotations[User, Choice]]:
     return with_engine_choice(User.objects.filter(pk=user)).only("pk")
 
 
-@Composed
-def _engine(key: Given) -> QuerySet[CatalogModel]:
+@PreparedQuery
+def _engine(key: Parameter) -> QuerySet[CatalogModel]:
     return CatalogModel.objects.filter(pk=key)
 
 
-@Composed
-def _revision(key: Given) -> QuerySet[ModelRevision]:
+@PreparedQuery
+def _revision(key: Parameter) -> QuerySet[ModelRevision]:
     return ModelRevision.objects.filter(pk=key)
 
 

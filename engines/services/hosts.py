@@ -51,7 +51,7 @@ class HostRefusedError(SamError):
     code = "host_refused"
 
 
-def host_named(name: str) -> Host:
+def find_host(name: str) -> Host:
     """Return a host's row; NotFoundError when there is none."""
     host = Host.objects.filter(name=name).first()
     if host is None:
@@ -59,7 +59,7 @@ def host_named(name: str) -> Host:
     return host
 
 
-def host_lock(name: str) -> Host:
+def lock_host(name: str) -> Host:
     """Lock a host's row; inside a transaction."""
     host = Host.objects.select_for_update(no_key=True).filter(name=name).first()
     if host is None:
@@ -67,7 +67,7 @@ def host_lock(name: str) -> Host:
     return host
 
 
-def host_move(host: Host, to: HostStatus, *, who: str, why: str) -> Host:
+def move_host(host: Host, to: HostStatus, *, who: str, why: str) -> Host:
     """Move a locked host to another status and leave an event; IllegalMoveError changes nothing."""
     current = HostStatus(host.status)
     if to not in HOST_MOVES[current]:
@@ -78,7 +78,7 @@ def host_move(host: Host, to: HostStatus, *, who: str, why: str) -> Host:
     return host
 
 
-def host_invite(name: str, *, who: str, hours: int = DEFAULT_HOURS) -> tuple[str, HostInvitation]:
+def invite_host(name: str, *, who: str, hours: int = DEFAULT_HOURS) -> tuple[str, HostInvitation]:
     """Return a token with which one machine may join once under ``name``; it is shown only here.
 
     InvalidRequestError for what is no name of a host or no number of hours.
@@ -99,7 +99,7 @@ def host_invite(name: str, *, who: str, hours: int = DEFAULT_HOURS) -> tuple[str
     return token, invitation
 
 
-def host_join(name: str, token: str) -> Host:
+def join_host(name: str, token: str) -> Host:
     """Return the row of a machine that is known already, or is admitted by its token, which it spends.
 
     HostRefusedError says what is missing; then nothing is changed.
@@ -120,7 +120,7 @@ def host_join(name: str, token: str) -> Host:
         return _enter(name, who=name, why=JOINED_WITH.format(who=invitation.who))
 
 
-def host_admit(name: str, *, who: str, why: str) -> Host:
+def admit_host(name: str, *, who: str, why: str) -> Host:
     """Return the row of a machine that is trusted already, made when there is none.
 
     HostRefusedError when an operator retired it.
@@ -132,18 +132,18 @@ def host_admit(name: str, *, who: str, why: str) -> Host:
         return host or _enter(name, who=who, why=why)
 
 
-def hosts_lose(silent_seconds: float, *, who: str) -> int:
+def mark_hosts_lost(silent_seconds: float, *, who: str) -> int:
     """Mark the active hosts lost that were not seen for so long; returns how many."""
     with transaction.atomic():
         active = Host.objects.select_for_update(no_key=True, skip_locked=True)
         before = seconds_from_now(-silent_seconds)
         silent = list(active.filter(status=HostStatus.ACTIVE, last_seen__lt=before))
         for host in silent:
-            host_move(host, HostStatus.LOST, who=who, why=f"Silent for {silent_seconds:.0f} s.")
+            move_host(host, HostStatus.LOST, who=who, why=f"Silent for {silent_seconds:.0f} s.")
     return len(silent)
 
 
-def host_copies_gone(host: Host) -> int:
+def mark_copies_gone(host: Host) -> int:
     """Say of all files of a retired host that they are not there any more; returns how many."""
     there = ModelCopy.objects.filter(host=host).exclude(status=CopyStatus.NOT_DOWNLOADED)
     return there.update(status=CopyStatus.MISSING, error=GONE)
@@ -160,7 +160,7 @@ def _enter(name: str, *, who: str, why: str) -> Host:
         HostEvent.objects.create(host=host, to_status=host.status, who=who, why=why)
         return host
     if host.status == HostStatus.RETIRED:
-        host_move(host, HostStatus.JOINING, who=who, why=why)
+        move_host(host, HostStatus.JOINING, who=who, why=why)
     return host
 
 
@@ -184,10 +184,10 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-BEAT_SECONDS = 10.0
+HEARTBEAT_SECONDS = 10.0
 """How often a worker writes its host's ``last_seen``."""
 MISSED_BEATS = 5
-SEEN_WITHIN = timedelta(seconds=BEAT_SECONDS * MISSED_BEATS)
+SEEN_WITHIN = timedelta(seconds=HEARTBEAT_SECONDS * MISSED_BEATS)
 """A host that was silent longer is taken for lost."""
 
 

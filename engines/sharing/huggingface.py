@@ -44,12 +44,14 @@ def share_with_cache(file: Path, cache: Path, remote: RemoteFile, *, branch: str
     content = Content(remote.sha256 or "", remote.size)
     blob = folder / "blobs" / content.sha256
     pointer = _pointer(folder / "snapshots" / remote.commit, remote.filename)
+    # Refused before anything is linked: a half-done share would confuse the cache.
     _require_free(pointer, blob)
     present = blob.resolve()
     if present.is_file() and present.is_relative_to(cache.resolve()):
         share_file(present, file, content)
     else:
         share_file(file, blob, content)
+    # Relative, as huggingface_hub writes it: the cache may be moved or mounted elsewhere.
     if not pointer.is_symlink():
         pointer.parent.mkdir(parents=True, exist_ok=True)
         pointer.symlink_to(os.path.relpath(blob, pointer.parent))
@@ -59,12 +61,14 @@ def share_with_cache(file: Path, cache: Path, remote: RemoteFile, *, branch: str
 
 def _repository_folder(cache: Path, repository: str) -> Path:
     if not _REPOSITORY.fullmatch(repository) or "--" in repository or ".." in repository:
-        raise SharingError(f"{repository[:100]!a} is no name of a repository; write owner/name.")
+        raise SharingError(
+            f"{repository[:100]!a} is not the name of a repository; write owner/name."
+        )
     return cache / f"models--{repository.replace('/', '--')}"
 
 
 def _pointer(snapshot: Path, name: str) -> Path:
-    """The pointer's place; it is a link itself, so only its folder must lie inside."""
+    """Return the pointer's path; it is a link itself, so only its folder must be inside."""
     check_name(name)
     parent, _, last = name.rpartition("/")
     return (safe_join(snapshot, parent) if parent else snapshot) / last

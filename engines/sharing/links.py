@@ -1,7 +1,7 @@
 """A second name for verified bytes, and what a file really costs on its disk.
 
 A hard link is a name of an inode, so removing one name never takes the bytes from another
-(link(2)). Where two folders lie on different filesystems there is no such name: a clone that shares
+(link(2)). Two filesystems cannot share an inode: a clone that shares
 blocks (ioctl_ficlone(2)) or a plain copy is made only when asked for.
 """
 
@@ -52,11 +52,11 @@ class FileUse:
 
 
 def _unheard(_progress: Progress) -> None:
-    """Nobody watches."""
+    """Report to nobody."""
 
 
 def _never() -> bool:
-    """Nobody cancels."""
+    """Never cancel."""
     return False
 
 
@@ -77,11 +77,13 @@ def share_file(
     """
     with _open_private(source) as file:
         verify_open_file(file, source, content, progress=progress, cancelled=cancelled)
+        # Verified before: that it is the same file does not say that its bytes are right.
         if _is_same(file, target):
             return SharedBy.LINK
         _make_folder(target.parent)
         if _link(file, target):
             return SharedBy.LINK
+        # Sharing is asked for to save the disk; a silent copy would take it twice.
         if not copy:
             raise SharingError(
                 f"{source} cannot have a second name in {target.parent}: another filesystem, or "
@@ -98,6 +100,7 @@ def file_use(path: Path) -> FileUse:
 
 def disk_bytes(paths: Iterable[Path]) -> int:
     """Bytes of disk that these files take together; several names of one file count once."""
+    # An inode number is unique only within its device.
     uses = {(use.device, use.inode): use.disk_bytes for use in map(file_use, paths)}
     return sum(uses.values())
 
@@ -112,6 +115,8 @@ def remove_name(path: Path) -> int:
         path.unlink()
     except FileNotFoundError:
         return 0
+    # Looked up before the unlink, because afterwards nobody can. A name that another process adds or
+    # removes in between makes this figure wrong, and nothing else.
     return use.disk_bytes if use.names == 1 else 0
 
 
@@ -128,6 +133,7 @@ def _open_private(path: Path) -> BinaryIO:
         file = open_regular(path)
     except OSError as error:
         raise SharingError(f"{path} cannot be shared: {error.strerror}.") from error
+    # On the open file: the path may lead elsewhere a moment later.
     if os.fstat(file.fileno()).st_mode & stat.S_IWOTH:
         file.close()
         raise SharingError(f"{path} cannot be shared: everybody may write to it.")
@@ -143,6 +149,7 @@ def _is_same(file: BinaryIO, target: Path) -> bool:
 
 def _link(file: BinaryIO, target: Path) -> bool:
     """Link the very inode that was verified, aside and then renamed; False where that is refused."""
+    # link(2) does not replace a name; rename(2) does, and whoever has the old file open keeps it.
     aside = target.with_name(f".{uuid.uuid4().hex}.part")
     try:
         _link_descriptor(file.fileno(), aside)
@@ -153,6 +160,7 @@ def _link(file: BinaryIO, target: Path) -> bool:
     try:
         rename_durably(aside, target)
     finally:
+        # rename(2) of two names of one file does nothing and leaves both.
         aside.unlink(missing_ok=True)
     return True
 

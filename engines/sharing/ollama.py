@@ -12,19 +12,20 @@ from pathlib import Path
 from engines.sharing.links import share_file
 from engines.transfer.verify import Content
 
-LARGEST_MANIFEST = 1024 * 1024
+MAX_MANIFEST_BYTES = 1024 * 1024
 PARTS_OF_A_NAME = 4
 """``<registry>/<namespace>/<model>/<tag>``"""
 
 
 def blob_path(store: Path, sha256: str) -> Path:
-    """Where Ollama keeps a digest."""
+    """Return where Ollama keeps the blob of a digest."""
     return store / "blobs" / f"sha256-{sha256}"
 
 
 def find_in_store(store: Path, content: Content) -> list[Path]:
-    """The store's file of this digest, if it has the size; nothing is read."""
+    """Return the store's file of this digest if it has the size; nothing is read."""
     blob = blob_path(store, content.sha256)
+    # A link could lead out of the store, to a file that its owner still changes.
     if blob.is_symlink() or not blob.is_file() or blob.stat().st_size != content.size:
         return []
     return [blob]
@@ -62,7 +63,7 @@ def _uses(path: Path, digest: str) -> bool:
 
 
 def _manifest(path: Path) -> dict[str, object]:
-    if not path.is_file() or path.stat().st_size > LARGEST_MANIFEST:
+    if not path.is_file() or path.stat().st_size > MAX_MANIFEST_BYTES:
         return {}
     try:
         found = json.loads(path.read_bytes())

@@ -1,4 +1,4 @@
-"""The places of a host where other programs keep weights: look there first, and offer what is new."""
+"""The folders where other programs keep weights: searched before a download, offered the result."""
 
 from __future__ import annotations
 
@@ -47,19 +47,21 @@ class SharedPlaces:
         progress: Callable[[Progress], None],
         cancelled: Callable[[], bool],
     ) -> Path | None:
-        """Make ``target`` a name of verified bytes that are here already; None when there are none.
+        """Make ``target`` a name of verified bytes that this host has already; None when there are none.
 
-        What an interrupted download left beside it goes. Raises TransientTransferError when
+        The part of an interrupted download is removed. Raises TransientTransferError when
         another process is fetching this file, TransferCancelledError.
         """
         found = self.find(content)
         if not found:
             return None
+        # The download's own lock: a fetch of the same file must not run meanwhile.
         with claim_part(target, content.sha256, content.size) as part:
             for source in found:
                 try:
                     share_file(source, target, content, progress=progress, cancelled=cancelled)
                 except UNUSABLE as error:
+                    # Another program's damaged file is no reason to fail: the next one, else the network.
                     logger.warning("%s is not used: %s", source, error)
                 else:
                     part.discard()

@@ -1,4 +1,4 @@
-"""Bring one file of a Hub to this disk: resumable, cancellable, and never usable unless it is right."""
+"""Download one file of a Hub: resumable, cancellable, and usable only when its digest is right."""
 
 from __future__ import annotations
 
@@ -51,19 +51,21 @@ def download(
     What an earlier call left in ``.parts`` beside it is hashed again and continued. Any error leaves
     ``destination`` as it was. Raises TransientTransferError (also when another process is at it),
     TransferCancelledError, DiskFullError, DigestMismatchError, GatedRepositoryError, NotFoundError,
-    TransferError. ``cancelled`` is also asked while waiting, but not while a server is silent
+    TransferError. ``cancelled`` is also polled while waiting, but not while a server is silent
     (``options.read_timeout``).
     """
     sha256 = _pinned_digest(remote)
     disk = Disk(destination.parent, options)
     reporter = Reporter(remote.filename, progress, cancelled)
     with disk.guard(lambda: remote.size), claim_part(destination, sha256, remote.size) as part:
+        # Under the part's lock, so two processes cannot both find the file missing and fetch it.
         if _is_there(destination, sha256, remote.size, progress, cancelled):
             part.discard()
             return DownloadResult(destination, sha256, remote.size, bytes_fetched=0)
         transfer = _Transfer(remote, part, reporter, disk, options)
         with disk.guard(lambda: remote.size - part.offset):
             transfer.run(token)
+            # Named only when every byte was hashed: whoever finds the file may use it.
             part.publish(destination)
         return DownloadResult(destination, sha256, remote.size, transfer.bytes_fetched)
 
@@ -89,7 +91,7 @@ def _is_there(
     except (ArtifactMissingError, DigestMismatchError):
         return False
     if path.stat().st_uid == os.geteuid():
-        # A file that is shared with another program may be that program's own.
+        # A file shared with another program may belong to that program's user.
         path.chmod(READ_BY_ALL)
     return True
 
@@ -134,6 +136,7 @@ class _Transfer:
                 try:
                     self._attempt(client, token)
                 except InterruptedTransferError as error:
+                    # Every attempt continues at the part's offset; only time without progress ends them.
                     patience.moved(self._part.offset)
                     self._reporter.wait(patience.next_wait(error))
 
@@ -153,18 +156,21 @@ class _Transfer:
         """Ask for the rest; ``If-Range`` needs a strong validator (RFC 9110, 13.1.5)."""
         if not self._part.offset:
             return {}
+        # A file that changed on the server comes whole (200) instead of as a rest that does not fit.
+        # A weak validator may not be sent; then the digest at the end finds the change.
         strong = self._part.etag.startswith('"')
         condition = {"If-Range": self._part.etag} if strong else {}
         return {"Range": f"bytes={self._part.offset}-", **condition}
 
     def _accept(self, response: httpx2.Response) -> None:
-        """Decide where the body's first byte belongs; raises when it belongs nowhere."""
+        """Decide where the body's first byte goes; raise when it fits nowhere."""
         if response.headers.get("Content-Encoding", "identity") != "identity":
             raise self._wrong("sends the bytes in another encoding than asked for")
         if response.status_code == _PARTIAL:
             self._require_continuation(response)
         else:
             self._start_over(response)
+        # Before the first byte: after a crash the journal must not name an older validator for newer bytes.
         self._part.begin(response.headers.get("ETag", ""))
 
     def _require_continuation(self, response: httpx2.Response) -> None:
@@ -175,10 +181,12 @@ class _Transfer:
         )
         changed = self._part.etag and response.headers.get("ETag", "") != self._part.etag
         if not fits or (self._part.offset and changed):
+            # Bytes of two versions in one part could never have the right digest.
             self._part.restart()
             raise self._interrupted("sent another part of the file than asked for")
 
     def _start_over(self, response: httpx2.Response) -> None:
+        # Not a 206, so the body is the file from its start, or no file at all (416).
         self._part.restart()
         if response.status_code != _OK:
             raise self._interrupted("does not have the rest that was asked for")
@@ -193,6 +201,7 @@ class _Transfer:
             raise self._wrong(f"sends more than the {self._remote.size} bytes announced")
         self._part.append(chunk)
         if self._part.unsynced >= self._options.sync_every:
+            # Bounded loss after a power cut; every chunk would be too slow.
             self._part.sync()
             self._disk.require(self._remote.size - self._part.offset)
         self._reporter.step(Progress("downloading", self._part.offset, self._remote.size))
@@ -200,6 +209,7 @@ class _Transfer:
     def _require_digest(self) -> None:
         found = self._part.sha256()
         if found != self._remote.sha256:
+            # Nothing of it can be trusted, and a resume would only repeat the result.
             self._part.discard()
             raise DigestMismatchError(
                 f"What arrived as {self._remote.filename} has the SHA-256 {found}, but the publisher "

@@ -11,7 +11,7 @@ from engines.transfer.verify import Content
 
 
 def folder_files(folder: Path) -> list[Path]:
-    """Return the files of a model in a stable order; hidden ones are other programs' notes."""
+    """Return the files of a model in a stable order, without hidden ones (other programs' notes)."""
     files = [path for path in folder.rglob("*") if path.is_file()]
     return sorted(path for path in files if not _is_hidden(path.relative_to(folder)))
 
@@ -21,14 +21,14 @@ def _is_hidden(name: Path) -> bool:
 
 
 def folder_size(folder: Path) -> int:
-    """Return the bytes of a model's files; a look, nothing is read."""
+    """Return the bytes of a model's files; nothing is read."""
     return sum(path.stat().st_size for path in folder_files(folder))
 
 
 def folder_content(folder: Path, progress: Callable[[int], None]) -> Content:
     """Return the digest over names and contents, and the bytes in all.
 
-    ``progress`` is told the bytes read so far, and may raise to stop.
+    ``progress`` is called with the bytes read so far, and may raise to stop.
     """
     whole, size = hashlib.sha256(), 0
     for path in folder_files(folder):

@@ -38,7 +38,7 @@ class ContentRange(NamedTuple):
 
 
 class InterruptedTransferError(TransientTransferError):
-    """This attempt failed; the next may not. ``retry_after`` is the server's wish in seconds."""
+    """This attempt failed and the next may succeed; ``retry_after`` is what the server asks for, in seconds."""
 
     def __init__(self, sentence: str, retry_after: float = 0.0) -> None:
         super().__init__(sentence)
@@ -55,7 +55,8 @@ def parse_content_range(value: str | None) -> ContentRange | None:
 
 
 def new_client(options: DownloadOptions) -> httpx2.Client:
-    """Return a client that follows nothing by itself and asks for the bytes as they are."""
+    """Return a client that follows no redirects and asks for unencoded bytes."""
+    # A compressed answer has other offsets, so neither Range nor the digest would fit.
     timeout = httpx2.Timeout(options.read_timeout, connect=options.connect_timeout)
     headers = {"Accept-Encoding": "identity", "User-Agent": "sam-engine-upgrade"}
     return httpx2.Client(follow_redirects=False, timeout=timeout, headers=headers)
@@ -93,6 +94,7 @@ def _follow(
         if response.status_code not in _REDIRECTS:
             return response
         response.close()
+        # Each hop is checked, and the token is decided anew: storage gets none.
         url = next_hop(url, response.headers.get("Location", ""), home)
     raise TransferError(
         f"The server at {home.host} redirects more than {MAX_REDIRECTS} times. Check its address."

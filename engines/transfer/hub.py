@@ -86,13 +86,13 @@ def _question(repo: str, filename: str, revision: str, endpoint: str) -> str:
     check_name(filename)
     if not _REVISION.fullmatch(revision) or ".." in revision:
         raise InvalidRequestError(
-            f"{revision[:100]!a} is no revision. Give a branch, a tag or a commit."
+            f"{revision[:100]!a} is not a revision. Give a branch, a tag or a commit."
         )
     try:
         return hf_hub_url(repo, filename, revision=revision, endpoint=endpoint)
     except HFValidationError as error:
         raise InvalidRequestError(
-            f"{repo[:100]!a} is no repository name. Write it as owner/name."
+            f"{repo[:100]!a} is not a repository name. Write it as owner/name."
         ) from error
 
 
@@ -114,6 +114,7 @@ def _head(url: str, token: str | None) -> httpx2.Response:
             return response
         target = current.join(response.headers["Location"])
         if not same_origin(target, current):
+            # The facts are in this answer's headers; the storage behind it knows neither commit nor digest.
             return response
         current = target
     raise TransferError(

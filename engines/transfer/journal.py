@@ -1,4 +1,4 @@
-"""What the next process must know about the bytes an earlier one left in a part file."""
+"""What the next process must know about the bytes that an earlier one left in a part file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MAX_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Facts beside a part: whole size, the server's validator, bytes sure to be on the disk."""
+    """Facts about a part: whole size, the server's validator, bytes known to be on the disk."""
 
     size: int
     etag: str
@@ -41,10 +41,10 @@ def read_journal(path: Path) -> Journal | None:
             facts: object = json.loads(file.read(_MAX_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
-    return _checked(facts) if isinstance(facts, dict) else None
+    return _parse(facts) if isinstance(facts, dict) else None
 
 
-def _checked(facts: dict[str, object]) -> Journal | None:
+def _parse(facts: dict[str, object]) -> Journal | None:
     """Build a journal from what a file says, unless a value has the wrong type or sign."""
     size, synced = facts.get("size"), facts.get("synced")
     etag, boot = facts.get("etag"), facts.get("boot")
@@ -62,6 +62,7 @@ def write_journal(path: Path, journal: Journal) -> None:
         json.dump(asdict(journal), file)
         file.flush()
         os.fsync(file.fileno())
+    # A torn journal would cost the whole part: it is replaced as one step.
     rename_durably(aside, path)
 
 

@@ -26,6 +26,7 @@ class Disk:
     def require(self, missing: int) -> None:
         """Raise DiskFullError unless ``missing`` bytes and the reserve are free."""
         if self._options.free_bytes(self._folder) < missing + self._options.reserve_bytes:
+            # Before the disk is really full: PostgreSQL may have its data on it.
             raise self._full(missing)
 
     @contextmanager
@@ -51,7 +52,7 @@ class Disk:
 
 
 class RateWatch:
-    """Notices a connection that is alive but brings next to nothing."""
+    """Detects a connection that is alive but delivers next to nothing."""
 
     def __init__(self, options: DownloadOptions) -> None:
         self._options = options
@@ -91,6 +92,7 @@ class Patience:
     def next_wait(self, error: InterruptedTransferError) -> float:
         """Return seconds to wait, with jitter; raises TransientTransferError when out of patience."""
         growing = self._options.first_wait * 2.0 ** min(self._failures, 16)
+        # Jitter: hosts that lost the same server must not come back at the same moment.
         jitter = SystemRandom().uniform(0.5, 1.0)
         seconds = max(min(growing, self._options.longest_wait) * jitter, error.retry_after)
         self._failures += 1

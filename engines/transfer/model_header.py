@@ -1,4 +1,4 @@
-"""A model's GGUF header read over HTTP Range: a file of 40 GB is judged from its first megabytes."""
+"""Reads a model's GGUF header over HTTP Range: a file of 40 GB is judged by its first megabytes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 FIRST_RANGE = 1024 * 1024
-LARGEST_RANGE = 8 * FIRST_RANGE
+MAX_RANGE = 8 * FIRST_RANGE
 HEADER_OPTIONS = DownloadOptions(read_timeout=10.0, stall_window=10.0, give_up_after=30.0)
 """Somebody waits for the answer, so patience is shorter than for a download."""
 _PARTIAL = 206
@@ -97,7 +97,8 @@ class _RangeStream(io.RawIOBase):
         last = min(self._position + self._next_length, self._end) - 1
         self._block = self._fetch_patiently(self._position, last)
         self._block_start = self._position
-        self._next_length = min(2 * self._next_length, LARGEST_RANGE)
+        # Most headers are done after the first block; vocabularies need more, in few requests.
+        self._next_length = min(2 * self._next_length, MAX_RANGE)
 
     def _fetch_patiently(self, start: int, last: int) -> bytes:
         patience = Patience(self._options, start)
@@ -127,6 +128,7 @@ class _RangeStream(io.RawIOBase):
         if found is None or tuple(found) != (start, last, self._remote.size):
             raise self._wrong("sent another part of the file than asked for")
         etag = response.headers.get("ETag", "")
+        # Two blocks of two versions would be a header that no file has.
         if self._etag and etag != self._etag:
             raise self._wrong("changed the file while it was read")
         self._etag = etag
@@ -143,6 +145,6 @@ class _RangeStream(io.RawIOBase):
 
     def _wrong(self, what: str) -> TransferError:
         return TransferError(
-            f"The server {what}, so the header of {self._remote.filename} cannot be read from "
-            "afar. Download the model to judge it, or choose another mirror."
+            f"The server {what}, so the header of {self._remote.filename} cannot be read "
+            "remotely. Download the model to judge it, or choose another mirror."
         )

@@ -1,4 +1,8 @@
-"""The unfinished file: locked by one process, hashed as it grows, usable only after its rename."""
+"""The unfinished file: locked by one process, hashed as it grows, usable only after its rename.
+
+The lock belongs to the open file and not to the name: it ends with the process, and a part that was
+renamed or removed meanwhile is noticed by comparing the two.
+"""
 
 from __future__ import annotations
 
@@ -47,6 +51,7 @@ class PartFile:
         if journal is not None and journal.size == self._size:
             usable = journal.usable_bytes(os.fstat(self._descriptor).st_size)
             self.etag, self._synced = journal.etag, min(journal.synced, usable)
+        # What is beyond may be zeros that the file system never wrote.
         os.ftruncate(self._descriptor, usable)
         while block := os.pread(self._descriptor, BLOCK, self.offset):
             self._digest.update(block)
@@ -69,6 +74,8 @@ class PartFile:
 
     def sync(self) -> None:
         """Bring all bytes to the disk, then say so in the journal."""
+        # In this order: a journal that promised bytes before they are on the disk would be wrong after a
+        # power cut.
         os.fsync(self._descriptor)
         self._synced = self.offset
         self.begin(self.etag)
@@ -86,7 +93,7 @@ class PartFile:
         faultpoint("download.before_rename")
         rename_durably(self._path, destination)
         faultpoint("download.after_rename")
-        # Only now: a part that is read-only could not be reopened by who takes over.
+        # Only now: another process could not reopen a read-only part to continue it.
         os.fchmod(self._descriptor, READ_BY_ALL)
         self._journal_path.unlink(missing_ok=True)
 
@@ -110,13 +117,14 @@ def claim_part(destination: Path, sha256: str, size: int) -> Iterator[PartFile]:
     try:
         yield part
     finally:
+        # An empty part left behind would look like an interrupted download.
         if os.fstat(descriptor).st_size == 0 and _is_at(descriptor, path):
             part.discard()
         os.close(descriptor)
 
 
 def _lock(path: Path) -> int:
-    """Open and lock; again if the name went to another file between the two."""
+    """Open and lock; retry when the name was given to another file in between."""
     while True:
         descriptor = os.open(path, _OPEN_FLAGS, _PRIVATE)
         try:

@@ -1,4 +1,4 @@
-"""Telling progress and hearing a cancellation, often enough for people and rarely enough for speed."""
+"""Reports progress and polls for a cancellation, often enough for people and rarely enough for speed."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Reporter:
         self._name = name
         self._progress = progress
         self._cancelled = cancelled
-        self._told_bytes = 0
-        self._told_at = float("-inf")
+        self._reported_bytes = 0
+        self._reported_at = float("-inf")
 
     def step(self, now: Progress) -> None:
-        """Say where it is; raises TransferCancelledError."""
-        late = time.monotonic() - self._told_at >= _SECONDS_BETWEEN
-        if late or now.done == now.total or abs(now.done - self._told_bytes) >= _BYTES_BETWEEN:
-            self._told_bytes, self._told_at = now.done, time.monotonic()
+        """Report progress; raises TransferCancelledError."""
+        late = time.monotonic() - self._reported_at >= _SECONDS_BETWEEN
+        if late or now.done == now.total or abs(now.done - self._reported_bytes) >= _BYTES_BETWEEN:
+            self._reported_bytes, self._reported_at = now.done, time.monotonic()
             self.check()
             self._progress(now)
 
@@ -41,7 +41,7 @@ class Reporter:
             )
 
     def wait(self, seconds: float) -> None:
-        """Pause, but hear a cancellation; raises TransferCancelledError."""
+        """Wait; raises TransferCancelledError as soon as somebody cancels."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             self.check()

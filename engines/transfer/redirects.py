@@ -29,7 +29,7 @@ def next_hop(current: httpx2.URL, location: str, home: httpx2.URL) -> httpx2.URL
     try:
         target = current.join(location)
     except httpx2.InvalidURL as error:
-        raise _refused(location, "is no address") from error
+        raise _refused(location, "is not an address") from error
     if target.scheme not in _DEFAULT_PORTS or not target.host:
         raise _refused(location, "is not an http or https address")
     if current.scheme == "https" and target.scheme != "https":
@@ -42,6 +42,7 @@ def next_hop(current: httpx2.URL, location: str, home: httpx2.URL) -> httpx2.URL
 def _refuse_inner_address(target: httpx2.URL, home: httpx2.URL) -> None:
     home_is_local = any(address.is_loopback for address in _addresses(home))
     for address in _addresses(target):
+        # 169.254.169.254 and its like hand out a cloud's credentials.
         if address.is_link_local or address.is_unspecified or address.is_multicast:
             raise _refused(str(target), "is an address for this network only")
         if address.is_loopback and not home_is_local:
@@ -55,6 +56,7 @@ def _addresses(url: httpx2.URL) -> list[Address]:
     except (OSError, UnicodeError):
         return []
     parsed = (ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found)
+    # ::ffff:127.0.0.1 is 127.0.0.1, but only as an IPv4 address is it recognised.
     return [getattr(address, "ipv4_mapped", None) or address for address in parsed]
 
 

@@ -1,4 +1,4 @@
-"""What a transfer needs to know and what it tells; a bad fact from a server cannot become a value."""
+"""What a transfer needs and what it reports; impossible facts from a server are refused here."""
 
 from __future__ import annotations
 

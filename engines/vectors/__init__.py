@@ -1,4 +1,4 @@
-"""Exact vector search over immutable, checked, memory-mapped files and a small delta beside them."""
+"""Exact vector search over immutable, checked, memory-mapped files and a small delta."""
 
 from __future__ import annotations
 

@@ -10,9 +10,10 @@ from engines.vectors.read_only_index import ReadOnlyIndex, open_index
 
 
 class IndexCache:
-    """Holds the ``capacity`` indexes used last, by digest; safe to use from many threads.
+    """Holds the ``capacity`` most recently used indexes, by digest; thread-safe.
 
-    One that falls out stays usable for whoever is searching it.
+    An index that is evicted stays usable for searches that already have it. Lock order: a file's opening
+    lock, then the cache's; the cache's is never held while a file is read.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -26,6 +27,8 @@ class IndexCache:
         with self._lock:
             if (index := self._lookup(file)) is not None:
                 return index
+            # One lock for each file: two threads must not hash the same gigabytes, and a search in another
+            # index must not wait for them.
             opening = self._opening.setdefault(file.sha256, threading.Lock())
         with opening:
             return self._open(file)
@@ -52,6 +55,7 @@ class IndexCache:
 
     def _lookup(self, file: IndexFile) -> ReadOnlyIndex | None:
         index = self._indexes.get(file.sha256)
+        # The digest was checked together with the shape: another shape needs another check.
         if index is None or (index.count, index.dimension) != (file.count, file.dimension):
             return None
         self._indexes.move_to_end(file.sha256)

@@ -1,4 +1,4 @@
-"""What a search gives back, scored exactly and ordered alike whatever found it."""
+"""Search results: exact scores and one order, whichever part of the index they come from."""
 
 from __future__ import annotations
 
@@ -71,6 +71,7 @@ def merge_hits(parts: list[Hits], k: int) -> Hits:
     ids = np.concatenate([Hits.none().ids, *(part.ids for part in parts)])
     scores = np.concatenate([Hits.none().scores, *(part.scores for part in parts)])
     ordered = Hits(ids, scores).best(len(ids))
+    # A text may be in the file and in the delta; sorted by score, the first of an id is its better one.
     _, first = np.unique(ordered.ids, return_index=True)
     keep = np.sort(first)[:k]
     return Hits(ordered.ids[keep], ordered.scores[keep])

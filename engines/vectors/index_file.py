@@ -129,6 +129,7 @@ def _write_rows(
         written += len(batch)
         if written > count:
             break
+        # One batch in memory at a time: an index may be larger than the memory.
         out.write(unit_rows(batch).astype("<f4", copy=False).tobytes())
     if written != count:
         raise IndexFileError(

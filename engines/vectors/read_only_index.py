@@ -50,10 +50,13 @@ class ReadOnlyIndex:
         """Built by ``open_index`` only, from a mapping whose checksum and header were checked."""
         self.count = count
         self.dimension = dimension
+        # The arrays keep the mapping alive, and FAISS reads from it without a copy: closing the file is
+        # safe, dropping the mapping would crash the process.
         self._bytes = np.frombuffer(mapped, np.uint8)
         rows = np.frombuffer(mapped, "<f4", count * dimension, VECTORS_AT)
         self._vectors = rows.reshape(count, dimension)
         ids = np.frombuffer(mapped, "<i8", count, ids_at(count, dimension) + 8)
+        # Rows are found by bisection; ids out of order would give other rows without an error.
         if not ids_ascend(ids):
             raise IndexFileError(
                 "The ids in the index file do not ascend, so SAM did not write it; build it again."
@@ -112,6 +115,7 @@ def open_index(path: Path, *, sha256: str, count: int, dimension: int) -> ReadOn
     try:
         with open_regular(path) as file:
             _check_file(file, path.name, sha256, (count, dimension))
+            # The descriptor that was just hashed, not the name: the name may mean another file by now.
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise IndexFileError(
@@ -128,6 +132,7 @@ def _check_file(file: BinaryIO, name: str, sha256: str, shape: tuple[int, int]) 
             f"The index file {name} ({size} bytes) does not hold {count} rows of {dimension} numbers "
             "as its row says; build the index again from its rows."
         )
+    # The header fixes every other number FAISS reads; this one stands behind the vectors.
     file.seek(ids_at(count, dimension))
     stated = int.from_bytes(file.read(8), "little")
     file.seek(0)
@@ -149,6 +154,7 @@ def _digest(file: BinaryIO) -> str:
 def _faiss_view(content: NDArray[np.uint8]) -> Any:
     """Give FAISS the mapped bytes without a copy; they stay mapped as long as the caller holds them."""
     with _DESERIALISING:
+        # FAISS refuses to allocate more than this, which no checked file asks for.
         _FAISS.set_deserialization_vector_byte_limit(content.size)
         reader = _FAISS.ZeroCopyIOReader(_FAISS.swig_ptr(content), content.size)
         try:

@@ -28,7 +28,7 @@ from engines.models.validators import (
     validate_repository,
 )
 from engines.runtimes.text.families import FAMILIES
-from engines.services.catalog.exchange import catalog_export
+from engines.services.catalog.exchange import export_catalog
 from engines.services.catalog.fields import KEPT_BY_SAM, group_curated_fields
 from engines.services.catalog.validation import CONFIRM, validate_entry
 from engines.services.people.roles import is_curator, is_operator
@@ -199,7 +199,7 @@ class CatalogModelAdmin(RoleAdmin):
     @admin.action(description="Export as JSON")
     def export_json(self, request: HttpRequest, queryset: QuerySet[CatalogModel]) -> HttpResponse:
         chosen = set(queryset.values_list("model_id", flat=True))
-        document = catalog_export()
+        document = export_catalog()
         document["models"] = {k: v for k, v in document["models"].items() if k in chosen}
         response = HttpResponse(json.dumps(document, indent=2), content_type="application/json")
         response["Content-Disposition"] = 'attachment; filename="model_catalog.json"'

@@ -17,11 +17,11 @@ from engines.models import (
     HostEvent,
     ModelCopy,
 )
-from engines.services.hosts import host_invite
+from engines.services.hosts import invite_host
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.admin.base import INLINE_STYLE, RoleAdmin
 from migrations_app.admin.reports import report_each
-from migrations_app.hosts import host_drain, host_resume, host_retire
+from migrations_app.hosts import drain_host, resume_host, retire_host
 
 
 class HostEventInline(admin.TabularInline[HostEvent, Host]):
@@ -111,27 +111,27 @@ class HostAdmin(RoleAdmin):
 
     @admin.action(description="Drain", permissions=["operate"])
     def drain(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        self._each(request, queryset, host_drain, "hosts are draining")
+        self._each(request, queryset, drain_host, "hosts are draining")
 
     @admin.action(
         description="Drain although people need what it alone holds", permissions=["operate"]
     )
     def drain_knowing(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        self._each(request, queryset, partial(host_drain, knowing=True), "hosts are draining")
+        self._each(request, queryset, partial(drain_host, force=True), "hosts are draining")
 
     @admin.action(description="Take back into service", permissions=["operate"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        self._each(request, queryset, host_resume, "hosts are active again")
+        self._each(request, queryset, resume_host, "hosts are active again")
 
     @admin.action(description="Retire", permissions=["operate"])
     def retire(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        self._each(request, queryset, host_retire, "hosts are retired")
+        self._each(request, queryset, retire_host, "hosts are retired")
 
     @admin.action(description="Make a token to join again", permissions=["operate"])
     def invite_again(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
         for host in queryset:
             try:
-                token, _ = host_invite(host.name, who=request.user.get_username())
+                token, _ = invite_host(host.name, who=request.user.get_username())
             except SamError as error:
                 self.message_user(request, str(error), messages.ERROR)
             else:

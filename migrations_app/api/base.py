@@ -18,7 +18,7 @@ from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer, Serializer
+from rest_framework.serializers import BaseSerializer, Serializer, SlugRelatedField
 from rest_framework.throttling import AnonRateThrottle, BaseThrottle, UserRateThrottle
 from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
@@ -94,6 +94,15 @@ class ClosedSerializer(Serializer[Any]):
 
     def to_internal_value(self, data: Any) -> Any:
         refuse_unknown_fields(self, data)
+        return super().to_internal_value(data)
+
+
+class NamedField(SlugRelatedField[Row]):
+    """A row by its name; what cannot be one, such as a NUL, is answered as a name nobody has."""
+
+    def to_internal_value(self, data: Any) -> Row:
+        if not isinstance(data, str) or not data.isprintable():
+            self.fail("invalid")
         return super().to_internal_value(data)
 
 

@@ -153,7 +153,11 @@ def _from_drf(exc: exceptions.APIException) -> Response:
         return problem(400, "invalid_request", _sentence(*first), errors=errors, headers=headers)
     codes = exc.get_codes()
     code = codes if isinstance(codes, str) else exc.default_code
-    return problem(exc.status_code, code, str(exc.detail), headers=headers)
+    detail = str(exc.detail)
+    if isinstance(exc, exceptions.ParseError) and not detail.endswith("."):
+        # The parsers hand on the words of json and of the multipart reader, which are no sentence.
+        detail = f"The body cannot be read ({detail}). Correct it and send it again."
+    return problem(exc.status_code, code, detail, headers=headers)
 
 
 def _flattened(detail: Any, path: str = "") -> list[tuple[str, list[str]]]:
@@ -174,7 +178,9 @@ def _flattened(detail: Any, path: str = "") -> list[tuple[str, list[str]]]:
 
 
 def _sentence(path: str, sentences: list[str]) -> str:
-    return sentences[0] if path in ("", "non_field_errors") else f"{path}: {sentences[0]}"
+    # DRF's "No data provided" is the one message of its own without a full stop.
+    text = sentences[0] if sentences[0].endswith((".", "!", "?")) else f"{sentences[0]}."
+    return text if path in ("", "non_field_errors") else f"{path}: {text}"
 
 
 def _rendered_as_problem(response: Response, context: Mapping[str, Any]) -> Response:

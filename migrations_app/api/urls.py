@@ -59,5 +59,5 @@ urlpatterns = [
     path("search", SearchView.as_view(), name="search"),
     path("tokens", TokenViews.as_view(), name="tokens"),
     path("me", MeView.as_view(), name="me"),
-    re_path(r"^.*$", UnknownRoute.as_view(), name="unknown"),
+    re_path(r"^[\s\S]*$", UnknownRoute.as_view(), name="unknown"),
 ]

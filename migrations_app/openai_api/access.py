@@ -7,21 +7,21 @@ from django.db import close_old_connections
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from engines.db.prepared import Composed, Given
+from engines.db.prepared import Parameter, PreparedQuery
 from engines.exceptions import HostUnavailableError
 from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, ModelRole
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.engine_choice import effective_engine
 from engines.services.knowledge.fingerprints import embedder_of
-from engines.services.people.usage import quota_check, today, with_quota
+from engines.services.people.usage import check_quota, today, with_quota
 from migrations_app.openai_api.errors import NOT_FOUND, UNAUTHORIZED, RefusedError
 
 ACTIVE = "sam"
 """The name that stands for whichever engine is the person's active one."""
 
 
-@Composed
-def _owner(key: Given, day: Given) -> QuerySet[User]:
+@PreparedQuery
+def _owner(key: Parameter, day: Parameter) -> QuerySet[User]:
     return with_quota(User.objects.filter(auth_token__key=key, is_active=True), day)
 
 
@@ -43,7 +43,7 @@ def caller(request: HttpRequest) -> User:
 def spender(request: HttpRequest) -> User:
     """Return the caller unless the tokens of the day are used up (QuotaExceededError)."""
     user = caller(request)
-    quota_check(user)
+    check_quota(user)
     return user
 
 

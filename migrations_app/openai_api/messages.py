@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.base import ChatMessage
-from engines.runtimes.text.response_format import Json, checked_calls
+from engines.runtimes.base import ChatMessage, MessageToolCall
+from engines.runtimes.text.response_format import parse_calls
 from migrations_app.openai_api.errors import RefusedError, refuse
 from migrations_app.openai_api.request_bodies import ChatTurn
 
@@ -39,11 +39,11 @@ def _message(place: str, turn: ChatTurn) -> ChatMessage:
     return message
 
 
-def _calls(place: str, turn: ChatTurn) -> list[Json]:
+def _calls(place: str, turn: ChatTurn) -> list[MessageToolCall]:
     if turn.role != "assistant":
         refuse(place, "may only be in a message of the assistant")
     try:
-        return checked_calls(place, turn.tool_calls)
+        return parse_calls(place, turn.tool_calls)
     except InvalidRequestError as error:
         raise RefusedError(str(error), param=place) from None
 

@@ -14,5 +14,5 @@ urlpatterns = [
     path("embeddings", views.embeddings, name="embeddings"),
     path("models", views.model_list, name="models"),
     path("models/<str:name>", views.model_detail, name="model"),
-    re_path(r"^.*$", views.unknown, name="unknown"),
+    re_path(r"^[\s\S]*$", views.unknown, name="unknown"),
 ]

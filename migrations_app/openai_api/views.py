@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from engines.exceptions import SamError
 from engines.models import ModelRevision
 from engines.services.answers.messages import AnswerPart, AnswerRequest, EndEvent, Event
-from engines.services.people.usage import usage_add
+from engines.services.people.usage import add_usage
 from migrations_app.openai_api import responses as answers
 from migrations_app.openai_api.access import (
     ACTIVE,
@@ -187,7 +187,7 @@ def _embedded(user: User, asked: AskedVectors) -> EmbeddingList:
             f"{model.model_id} has {vectors.shape[1]} dimensions; leave dimensions out.",
             param="dimensions",
         )
-    usage_add(user.pk, tokens, 0)
+    add_usage(user.pk, tokens, 0)
     return answers.embeddings(model.model_id, vectors, tokens, packed=asked.base64)
 
 

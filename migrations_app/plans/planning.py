@@ -27,11 +27,11 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
-from engines.services.catalog.entries import catalog_visible_to, model_get
+from engines.services.catalog.entries import catalog_visible_to, get_model
 from engines.services.catalog.fit import fit_side_by_side, machine_of
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.engine_choice import effective_engine
-from engines.services.hosts import host_named, present_hosts
+from engines.services.hosts import find_host, present_hosts
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
 from migrations_app.plans.plan_revisions import list_needed_revisions
@@ -195,7 +195,7 @@ def _named(bases: Sequence[KnowledgeBase]) -> str:
 
 
 def _target(user: User, name: str) -> CatalogModel:
-    target = model_get(name)
+    target = get_model(name)
     if not catalog_visible_to(user).filter(pk=target.pk).exists():
         raise NotFoundError(f"No model is called {name!r}; list the catalog to see the names.")
     if target.role != ModelRole.CHAT:
@@ -245,7 +245,7 @@ def choose_other_host(plan: Plan, name: str | None = None) -> Host:
     if name is None:
         others = Host.objects.exclude(name=plan.host.name) if plan.host else Host.objects.all()
         return choose_host(list_needed_revisions(plan), among=others)
-    host = host_named(name)
+    host = find_host(name)
     if host.pk == plan.host_id:
         raise ConflictError(f"The plan is on {name} already; name another host.")
     if host.status != HostStatus.ACTIVE:

@@ -19,7 +19,7 @@ from engines.services.answers.messages import (
 )
 from engines.services.knowledge.search import readable_bases
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
-from engines.services.people.conversations import message_add
+from engines.services.people.conversations import add_message
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import RemoteEmbedder
 from migrations_app.serving.fallback import FallbackPlan
@@ -59,7 +59,7 @@ def answer_in(
 
     The person's words stay when no engine can answer; HostUnavailableError or EngineError say so.
     """
-    message = message_add(conversation, role=Message.Role.USER, content=content)
+    message = add_message(conversation, role=Message.Role.USER, content=content)
     request = AnswerRequest(
         user_id=conversation.user_id,
         messages=_history(conversation),
@@ -68,7 +68,7 @@ def answer_in(
     )
     reply = _generate(request)
     engine = CatalogModel.objects.filter(model_id=reply.engine_id).first()
-    answer = message_add(
+    answer = add_message(
         conversation, role=Message.Role.ASSISTANT, content=reply.text, engine=engine
     )
     older = max(0, message.position + 1 - MAX_MESSAGES)

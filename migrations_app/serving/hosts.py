@@ -11,7 +11,7 @@ from django.db.models import F, QuerySet, Subquery
 from msgspec import Struct
 from redis import Redis
 
-from engines.db.prepared import Composed, Given
+from engines.db.prepared import Parameter, PreparedQuery
 from engines.exceptions import (
     HostUnavailableError,
     NotFoundError,
@@ -48,20 +48,20 @@ class NeededFile(NamedTuple):
     mark: str
 
 
-@Composed
-def _able(announced: Given) -> QuerySet[Host]:
+@PreparedQuery
+def _able(announced: Parameter) -> QuerySet[Host]:
     return present_hosts().filter(announces__contains=announced).order_by("name").only("name")
 
 
-@Composed
-def _able_with(announced: Given, revision: Given) -> QuerySet[Host]:
+@PreparedQuery
+def _able_with(announced: Parameter, revision: Parameter) -> QuerySet[Host]:
     held = ModelCopy.objects.filter(revision=revision, status=CopyStatus.DOWNLOADED)
     hosts = present_hosts().filter(announces__contains=announced, pk__in=held.values("host"))
     return hosts.order_by("name").only("name")
 
 
-@Composed
-def _active_engine_on(announced: Given, user: Given) -> QuerySet[ModelCopy]:
+@PreparedQuery
+def _active_engine_on(announced: Parameter, user: Parameter) -> QuerySet[ModelCopy]:
     """The copies of the engine that answers a person, on the hosts that can answer."""
     person = with_engine_choice(User.objects.filter(pk=user))
     copies = ModelCopy.objects.filter(

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from engines.exceptions import HostUnavailableError, InvalidRequestError, SamError
 from engines.parsing import UNREADABLE, fault_of
 from engines.runtimes.base import EmbeddingBatch
-from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import (
     AnswerRequest,
     Event,
@@ -131,7 +130,7 @@ class InfoReply(Struct, frozen=True, kw_only=True):
     """A host's name and the facts of each engine that is loaded there."""
 
     host: str | None
-    engines: list[Json]
+    engines: list[dict[str, object]]
 
 
 class ErrorFields(Struct, frozen=True, kw_only=True):

@@ -13,9 +13,9 @@ from migrations_app.steps.re_embed import catch_up, re_embed
 from migrations_app.steps.settle import resettle, settle
 from migrations_app.steps.switch import cut_back, cut_over
 
-Handler = Callable[[StepContext], Outcome]
+StepHandler = Callable[[StepContext], Outcome]
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, StepHandler] = {
     "fetch_engine": fetch_engine,
     "back_up": back_up,
     "re_embed": re_embed,

@@ -14,11 +14,11 @@ from engines.archive import ArchiveSummary, ArchiveWriter, verify_archive
 from engines.exceptions import InvalidRequestError
 from engines.files.artifacts import Artifact
 from engines.files.private import private_folder
-from engines.services.people.adapters import adapters_of
+from engines.services.people.adapters import list_adapters
 from engines.services.people.snapshot import one_moment, person_members
 from migrations_app.models import Backup, Plan
 from migrations_app.plans.transitions import Outcome
-from migrations_app.steps.base import StepContext, half
+from migrations_app.steps.base import StepContext, mark_halfway
 
 FORMAT = "sam-backup-1"
 MEMBERS_BEFORE_HALF = 8
@@ -57,7 +57,7 @@ def _write(ctx: StepContext, path: Path) -> tuple[dict[str, int], ArchiveSummary
             counts[table] = counts.get(table, 0) + len(rows)
             ctx.checkpoint()
             if number == MEMBERS_BEFORE_HALF:
-                half(ctx)
+                mark_halfway(ctx)
         if with_adapters:
             _add_adapter_files(ctx, user, archive)
         summary = archive.close()
@@ -75,7 +75,7 @@ def _json(rows: list[dict[str, Any]]) -> bytes:
 
 
 def _add_adapter_files(ctx: StepContext, user: User, archive: ArchiveWriter) -> None:
-    for adapter in adapters_of(user.pk):
+    for adapter in list_adapters(user.pk):
         local = ctx.store.local_path(adapter.artifact_key, ctx.scratch_dir)
         archive.add_file(f"adapters/{adapter.sha256}.gguf", local)
         ctx.checkpoint()

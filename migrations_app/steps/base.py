@@ -74,7 +74,7 @@ class StepContext(Protocol):
         """Raise LeaseLostError, CancelAskedError or DrainingError when the step must stop."""
 
 
-def half(ctx: StepContext) -> None:
+def mark_halfway(ctx: StepContext) -> None:
     """Mark the middle of a step for the fault tests; nothing in production."""
     faultpoint(f"{task_name(ctx.plan.kind, ctx.step.kind)}:half")
 

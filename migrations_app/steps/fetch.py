@@ -18,18 +18,18 @@ from engines.exceptions import (
 from engines.files.private import private_folder
 from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.copies import (
-    copy_downloaded,
     copy_mark,
     copy_of,
     copy_path,
-    copy_present,
     is_needed_by_another,
     is_present,
+    mark_downloaded,
+    mark_present,
     refuse_unsafe,
     remote_file,
     shared_places,
 )
-from engines.services.catalog.unfetched import folder_verify, server_verify
+from engines.services.catalog.unfetched import verify_folder, verify_server
 from engines.sharing.links import remove_name
 from engines.specs import ModelSource
 from engines.transfer.download import download
@@ -39,7 +39,7 @@ from migrations_app.models import Plan
 from migrations_app.plans.plan_revisions import list_needed_revisions
 from migrations_app.plans.revision_needs import require_unneeded
 from migrations_app.plans.transitions import LeaseLostError, Outcome
-from migrations_app.steps.base import DrainingError, StepContext, half, required_host
+from migrations_app.steps.base import DrainingError, StepContext, mark_halfway, required_host
 
 MIB = 1024 * 1024
 
@@ -80,12 +80,14 @@ def _fetch_all(ctx: StepContext, revisions: list[ModelRevision]) -> Outcome:
     arrivals = {}
     for number, revision in enumerate(revisions):
         if number == len(revisions) // 2:
-            half(ctx)
+            mark_halfway(ctx)
         arrivals[revision.model.model_id] = _fetch(ctx, revision, number / len(revisions))
-    return Outcome(_told(arrivals), {"bytes_fetched": {n: a.fetched for n, a in arrivals.items()}})
+    return Outcome(
+        _summarize(arrivals), {"bytes_fetched": {n: a.fetched for n, a in arrivals.items()}}
+    )
 
 
-def _told(arrivals: dict[str, Arrival]) -> str:
+def _summarize(arrivals: dict[str, Arrival]) -> str:
     moved = sum(arrival.fetched for arrival in arrivals.values())
     came = [name for name, arrival in arrivals.items() if arrival.had_to_come]
     fetched = [f"Fetched {', '.join(came)}: {moved / MIB:.1f} MiB."] if came else []
@@ -131,7 +133,7 @@ def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     content = Content(revision.sha256, revision.file_size)
     source = shared_places().adopt(destination, content, progress=report, cancelled=_never)
     if source is not None:
-        copy_downloaded(copy, destination, revision.sha256)
+        mark_downloaded(copy, destination, revision.sha256)
         return Arrival(0, (f"{revision} is one file with {source}.",))
     result = download(
         remote,
@@ -140,16 +142,16 @@ def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
         cancelled=_never,
         token=settings.HF_TOKEN or None,
     )
-    copy_downloaded(copy, result.path, result.sha256)
-    return Arrival(result.bytes_fetched, _offered(result.path, revision, remote))
+    mark_downloaded(copy, result.path, result.sha256)
+    return Arrival(result.bytes_fetched, _offer_to_neighbours(result.path, revision, remote))
 
 
 def _read_folder(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     def report(done: int) -> None:
         ctx.progress(begun, f"{copy.revision.model.model_id}: {done / MIB:.1f} MiB read")
 
-    folder = folder_verify(copy.revision, ctx.models_dir, report)
-    copy_downloaded(copy, folder, copy.revision.sha256)
+    folder = verify_folder(copy.revision, ctx.models_dir, report)
+    mark_downloaded(copy, folder, copy.revision.sha256)
     return Arrival(
         0, (f"{copy.revision} is the folder {copy.revision.model.folder}.",), had_to_come=False
     )
@@ -158,8 +160,8 @@ def _read_folder(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
 def _meet_server(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     model = copy.revision.model
     ctx.progress(begun, f"Asking {model.endpoint} for {model.remote_name}.")
-    server_verify(copy.revision, ctx.engine)
-    copy_present(copy, model.remote_name, copy.revision.sha256)
+    verify_server(copy.revision, ctx.engine)
+    mark_present(copy, model.remote_name, copy.revision.sha256)
     return Arrival(0, (f"{copy.revision} is served at {model.endpoint}.",), had_to_come=False)
 
 
@@ -170,7 +172,9 @@ BRING: dict[ModelSource, Callable[[StepContext, ModelCopy, float], Arrival]] = {
 }
 
 
-def _offered(path: Path, revision: ModelRevision, remote: RemoteFile) -> tuple[str, ...]:
+def _offer_to_neighbours(
+    path: Path, revision: ModelRevision, remote: RemoteFile
+) -> tuple[str, ...]:
     if not settings.SAM_SHARE_MODELS:
         return ()
     return tuple(shared_places().offer(path, remote, branch=revision.model.wanted_revision))
@@ -188,7 +192,7 @@ def verify_model(ctx: StepContext) -> Outcome:
             f"{copy.revision} is missing on this host; download it again.",
             effects=lambda: copy_mark(copy, CopyStatus.MISSING, error="The file is gone."),
         )
-    half(ctx)
+    mark_halfway(ctx)
     try:
         _verify(ctx, copy)
     except DigestMismatchError as error:
@@ -198,15 +202,15 @@ def verify_model(ctx: StepContext) -> Outcome:
         )
     return Outcome(
         f"{copy.revision} is intact.",
-        effects=lambda: copy_downloaded(copy, path, copy.revision.sha256),
+        effects=lambda: mark_downloaded(copy, path, copy.revision.sha256),
     )
 
 
 def _verify_server(ctx: StepContext, copy: ModelCopy) -> Outcome:
     """Ask it; one that cannot be reached is asked again later, one that says no is not used."""
-    half(ctx)
+    mark_halfway(ctx)
     try:
-        server_verify(copy.revision, ctx.engine)
+        verify_server(copy.revision, ctx.engine)
     except (EngineError, InvalidRequestError) as error:
         sentence = str(error)
         return Outcome(
@@ -215,7 +219,7 @@ def _verify_server(ctx: StepContext, copy: ModelCopy) -> Outcome:
     model = copy.revision.model
     return Outcome(
         f"{copy.revision} is served as before.",
-        effects=lambda: copy_present(copy, model.remote_name, copy.revision.sha256),
+        effects=lambda: mark_present(copy, model.remote_name, copy.revision.sha256),
     )
 
 
@@ -249,7 +253,7 @@ def delete_model(ctx: StepContext) -> Outcome:
     copy = _copy_of_plan(ctx.plan, required_host(ctx))
     require_unneeded(copy.revision)
     path = copy.path
-    half(ctx)
+    mark_halfway(ctx)
     copy_mark(copy, CopyStatus.NOT_DOWNLOADED)
     if not path:
         return Outcome(f"{copy.revision} was not on this host.")

@@ -83,7 +83,7 @@ def _target_index(plan: Plan, base: KnowledgeBase) -> VectorIndex | None:
     return index_for(base, sibling.from_index.fingerprint)
 
 
-def moving(switches: Sequence[IndexSwitch]) -> list[IndexSwitch]:
+def switches_that_move(switches: Sequence[IndexSwitch]) -> list[IndexSwitch]:
     """Leave out the bases whose space stays the same."""
     return [switch for switch in switches if switch.from_index_id != switch.to_index_id]
 
@@ -119,7 +119,7 @@ def drain_tails(ctx: StepContext, indexes: Sequence[VectorIndex]) -> int:
 def ask_writers_to_embed(switches: Sequence[IndexSwitch]) -> None:
     """Make writers of the moving bases bring the new vectors along, until the switch is done."""
     with transaction.atomic():
-        for switch in moving(switches):
+        for switch in switches_that_move(switches):
             KnowledgeBase.objects.filter(pk=switch.base_id).update(
                 embed_on_write_for=switch.to_index
             )

@@ -24,11 +24,15 @@ from migrations_app.steps.base import (
     ProbeFailedError,
     StepContext,
     facts_for_json,
-    half,
+    mark_halfway,
     required_host,
 )
 from migrations_app.steps.fetch import bring_missing
-from migrations_app.steps.index_switches import going_on_without_deleted, moving, switches_of
+from migrations_app.steps.index_switches import (
+    going_on_without_deleted,
+    switches_of,
+    switches_that_move,
+)
 from migrations_app.steps.meaning import (
     CHANCE,
     HITS,
@@ -55,8 +59,8 @@ def probe(ctx: StepContext) -> Outcome:
     """Load the target for real, then prove every new index; raises ProbeFailedError."""
     bring_missing(ctx)
     answer = _probe_engine(ctx, ctx.plan.to_revision) if ctx.plan.kind == PlanKind.MIGRATE else {}
-    half(ctx)
-    switches = moving(switches_of(ctx.plan)) if ctx.plan.re_embed_knowledge else []
+    mark_halfway(ctx)
+    switches = switches_that_move(switches_of(ctx.plan)) if ctx.plan.re_embed_knowledge else []
     # A new sample at each attempt: a plan is not refused for ever by one unlucky draw.
     seed = secrets.randbits(SEED_BITS)
     proofs = []
@@ -78,13 +82,13 @@ def probe_back(ctx: StepContext) -> Outcome:
     """
     bring_missing(ctx)
     answer = _probe_engine(ctx, ctx.plan.to_revision)
-    half(ctx)
-    switches = moving(switches_of(ctx.plan))
+    mark_halfway(ctx)
+    switches = switches_that_move(switches_of(ctx.plan))
     seed = secrets.randbits(SEED_BITS)
     with going_on_without_deleted(switches):
         for number, switch in enumerate(switches):
             ctx.progress(0.5 + 0.5 * number / len(switches), "Proving the old indexes.")
-            _checked_counts(ctx, switch.to_index)
+            _require_counts(ctx, switch.to_index)
             questions = draw_questions(switch.to_index, seed, size=SOUND_SAMPLE)
             prove_sound(ctx, switch.to_index, questions)
     name = ctx.plan.to_revision.model.display_name if ctx.plan.to_revision else "No engine"
@@ -131,7 +135,7 @@ def _require_file(copy: ModelCopy) -> None:
 
 def _probe_index(ctx: StepContext, switch: IndexSwitch, seed: int) -> dict[str, Any]:
     new = switch.to_index
-    counts = _checked_counts(ctx, new)
+    counts = _require_counts(ctx, new)
     questions = draw_questions(new, seed, size=SAMPLE)
     prove_sound(ctx, new, questions[:SOUND_SAMPLE])
     comparison, reason = _compared(ctx, switch.from_index, new, questions)
@@ -158,7 +162,7 @@ def _told(comparison: Comparison | None) -> dict[str, Any]:
     }
 
 
-def _checked_counts(ctx: StepContext, index: VectorIndex) -> IndexCounts:
+def _require_counts(ctx: StepContext, index: VectorIndex) -> IndexCounts:
     counts = index_counts(index, ctx.store)
     if counts.in_file != index.file_count:
         raise ProbeFailedError(

@@ -19,13 +19,13 @@ from migrations_app.plans.embed_ranges import (
     release_range,
 )
 from migrations_app.plans.transitions import Outcome
-from migrations_app.steps.base import StepContext, half, required_host
+from migrations_app.steps.base import StepContext, mark_halfway, required_host
 from migrations_app.steps.fetch import bring_missing
 from migrations_app.steps.index_switches import (
     drain_tails,
     going_on_without_deleted,
-    moving,
     prepare_switches,
+    switches_that_move,
 )
 from migrations_app.wakeups import publish_ranges
 
@@ -40,7 +40,7 @@ def re_embed(ctx: StepContext) -> Outcome:
     if not ctx.plan.re_embed_knowledge:
         return Outcome("Not asked for: the index and its old embedder stay together.")
     switches = prepare_switches(ctx.plan)
-    indexes = [switch.to_index for switch in moving(switches)]
+    indexes = [switch.to_index for switch in switches_that_move(switches)]
     if not indexes:
         return Outcome("Nothing to do: the embedder stays the same.", {"bases": len(switches)})
     bring_missing(ctx)
@@ -55,8 +55,8 @@ def re_embed(ctx: StepContext) -> Outcome:
 def catch_up(ctx: StepContext) -> Outcome:
     """Bring the old indexes up to date with what was written since, before going back."""
     switches = prepare_switches(ctx.plan)
-    indexes = [switch.to_index for switch in moving(switches)]
-    half(ctx)
+    indexes = [switch.to_index for switch in switches_that_move(switches)]
+    mark_halfway(ctx)
     with going_on_without_deleted(switches):
         embedded = drain_tails(ctx, indexes)
         _build_files(ctx, [index for index in indexes if index.base_seq is None])
@@ -81,7 +81,7 @@ class _Embedding:
                 Event().wait(0.5)
             else:
                 self._embed(claim, self.total - open_ranges)
-        self._mark_half()
+        self._mark_halfway()
 
     def _embed(self, claim: RangeClaim, done_ranges: int) -> None:
         span = claim.range.last_id - claim.range.first_id + 1
@@ -98,13 +98,13 @@ class _Embedding:
 
     def tell(self, done_ranges: float, detail: str) -> None:
         if done_ranges / self.total >= 1 / 2:
-            self._mark_half()
+            self._mark_halfway()
         self.ctx.progress(EMBEDDING_SHARE * done_ranges / self.total, detail)
 
-    def _mark_half(self) -> None:
+    def _mark_halfway(self) -> None:
         if not self.half_marked:
             self.half_marked = True
-            half(self.ctx)
+            mark_halfway(self.ctx)
 
 
 def embed_claimed(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -> None:

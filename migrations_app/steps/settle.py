@@ -6,7 +6,7 @@ from engines.models import ModelRevision
 from migrations_app.plans.revision_needs import IN_MEMORY, is_needed
 from migrations_app.plans.transitions import Outcome
 from migrations_app.serving.protocol import UNLOAD, WARM, UnloadRequest, WarmRequest
-from migrations_app.steps.base import StepContext, half, required_host
+from migrations_app.steps.base import StepContext, mark_halfway, required_host
 
 WARM_SECONDS = 300.0
 
@@ -28,7 +28,7 @@ def _settle(ctx: StepContext, *, warm: ModelRevision | None, cool: ModelRevision
     if warm is not None:
         request = WarmRequest(revision_id=warm.pk, user_id=ctx.plan.user_id)
         ctx.live.call(WARM, request, host=host.name, timeout=WARM_SECONDS)
-    half(ctx)
+    mark_halfway(ctx)
     # What this plan itself moves between is needed for its switch, which is over.
     unloaded = (
         cool is not None and cool != warm and not is_needed(cool, IN_MEMORY, apart_from=ctx.plan)

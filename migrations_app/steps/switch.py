@@ -16,8 +16,8 @@ from django.utils import timezone
 
 from engines.models import EnginePreference, KnowledgeBase, PreferenceSnapshot
 from engines.services.knowledge.indexes import is_ready
-from engines.services.people.adapters import adapters_invalidate, adapters_restore
-from engines.services.people.preferences import EngineChoice, preference_lock, preference_write
+from engines.services.people.adapters import invalidate_adapters, restore_adapters
+from engines.services.people.preferences import EngineChoice, lock_preference, write_preference
 from migrations_app.models import Plan, Step
 from migrations_app.plans.transitions import LeaseLostError, Outcome, mark_rolled_back
 from migrations_app.states import PlanKind, StepStatus
@@ -26,16 +26,16 @@ from migrations_app.steps.base import (
     StepContext,
     TryAgainError,
     bases_of,
-    half,
+    mark_halfway,
 )
 from migrations_app.steps.index_switches import (
     ask_writers_to_embed,
     build_missing_files,
     drain_tails,
     going_on_without_deleted,
-    moving,
     prepare_switches,
     switches_of,
+    switches_that_move,
 )
 
 PATIENT_ROUNDS = 3
@@ -46,7 +46,7 @@ def cut_over(ctx: StepContext) -> Outcome:
     """Switch bases, preference, prompts and adapters of the plan's person together."""
     if ctx.plan.re_embed_knowledge:
         _catch_up(ctx)
-    half(ctx)
+    mark_halfway(ctx)
     return Outcome(_sentence(ctx.plan), effects=switch_effects(ctx.plan))
 
 
@@ -58,7 +58,7 @@ def switch_effects(plan: Plan) -> Callable[[], None]:
 def cut_back(ctx: StepContext) -> Outcome:
     """Take a completed migration back: the same transaction the other way."""
     _catch_up(ctx)
-    half(ctx)
+    mark_halfway(ctx)
     effects = partial(_switch_back, ctx.plan, ctx.claim.owner)
     return Outcome("Switched back in one transaction.", effects=effects)
 
@@ -66,7 +66,7 @@ def cut_back(ctx: StepContext) -> Outcome:
 def _catch_up(ctx: StepContext) -> None:
     rounds = _count_round(ctx)
     switches = prepare_switches(ctx.plan)
-    indexes = [switch.to_index for switch in moving(switches)]
+    indexes = [switch.to_index for switch in switches_that_move(switches)]
     with going_on_without_deleted(switches):
         build_missing_files(ctx, indexes)
         if rounds > PATIENT_ROUNDS:
@@ -109,7 +109,7 @@ def _switch(plan: Plan) -> None:
 def _lock_person(plan: Plan) -> EnginePreference | None:
     if plan.user_id is None:
         return None
-    preference = preference_lock(plan.user_id)
+    preference = lock_preference(plan.user_id)
     if plan.kind == PlanKind.MIGRATE and preference.version != plan.preference_version:
         raise ChangedByOthersError(
             "The person's engine was changed by somebody else since this plan was started; "
@@ -162,8 +162,8 @@ def _write_preference(plan: Plan, preference: EnginePreference) -> dict[str, Any
         family = preference.prompt_family or _family_before(plan)
     before = preference.version
     choice = EngineChoice(target, revision, family, _local_path(plan))
-    preference_write(preference, choice, why=f"Plan {plan.pk}")
-    adapters = adapters_invalidate(
+    write_preference(preference, choice, why=f"Plan {plan.pk}")
+    adapters = invalidate_adapters(
         plan.user_id,
         keep=revision,
         plan_id=str(plan.pk),
@@ -219,6 +219,6 @@ def _restore_preference(plan: Plan, original: Plan, preference: EnginePreference
         left.append("The prompts were changed since and are left as they are.")
         family = preference.prompt_family
     choice = EngineChoice(snapshot.engine, snapshot.revision, family, snapshot.local_model_path)
-    preference_write(preference, choice, why=f"Rollback of plan {original.pk}")
-    adapters_restore(written.get("adapters", []), plan_id=str(plan.pk))
+    write_preference(preference, choice, why=f"Rollback of plan {original.pk}")
+    restore_adapters(written.get("adapters", []), plan_id=str(plan.pk))
     return left

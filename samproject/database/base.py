@@ -1,4 +1,4 @@
-"""Django's PostgreSQL backend; a connection closed in good health serves the next who needs one.
+"""Django's PostgreSQL backend; a healthy connection that is closed is reused by the next thread.
 
 Opening one, and its first queries while PostgreSQL fills the new session's caches, took most of the time
 that a request to ``/v1`` needed before its first token (docs/decisions).
@@ -16,34 +16,35 @@ from django.db.backends.postgresql import base
 from psycopg import Connection, IsolationLevel
 from psycopg.pq import TransactionStatus
 
-from samproject.database.idle_connections import IdleConnections, Place
+from samproject.database.idle_connections import ConnectionKey, IdleConnections
 
 ON_REQUEST = sys.maxsize
-"""Prepare the statements that ask for it, and none because it was seen often."""
+"""Prepare only the statements that ask for it, never one because it was seen often."""
 
 _idle = IdleConnections()
 atexit.register(_idle.clear)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Takes a kept connection before it opens one, and keeps it instead of closing it."""
+    """Reuses an idle connection before it opens one, and keeps it instead of closing it."""
 
     def get_new_connection(self, conn_params: dict[str, object]) -> Connection[Any]:
-        """Return a connection that is in no transaction and commits by itself."""
-        kept = _idle.take(self._place())
+        """Return a connection outside any transaction, in autocommit mode."""
+        kept = _idle.take(self._connection_key())
         if kept is None:
             opened: Connection[Any] = super().get_new_connection(conn_params)
             opened.prepare_threshold = ON_REQUEST
             return opened
+        # Django sets these while it opens a connection; the wrapper is new, the session is not.
         self.isolation_level = kept.isolation_level or IsolationLevel.READ_COMMITTED
         return kept
 
     def _close(self) -> None:
         connection = self.connection
-        if connection is None or not (self._is_as_new(connection) and _lets_go(connection)):
+        if connection is None or not (self._is_as_new(connection) and _release_locks(connection)):
             super()._close()  # type: ignore[misc]
         else:
-            _idle.put(self._place(), connection)
+            _idle.put(self._connection_key(), connection)
 
     def _is_as_new(self, connection: Connection[Any]) -> bool:
         return (
@@ -52,17 +53,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
             and connection.info.transaction_status == TransactionStatus.IDLE
         )
 
-    def _place(self) -> Place:
+    def _connection_key(self) -> ConnectionKey:
         at = self.settings_dict
         return at["HOST"], at["PORT"], at["NAME"], at["USER"]
 
     def close_pool(self) -> None:
-        """Close what is kept: Django asks for it before it drops a database."""
+        """Close all idle connections: Django calls this before it drops a database."""
         _idle.clear()
 
 
-def _lets_go(connection: Connection[Any]) -> bool:
-    """Free what a session that ends frees; False when PostgreSQL does not answer."""
+def _release_locks(connection: Connection[Any]) -> bool:
+    """Release advisory locks, as the end of a session would; False when PostgreSQL does not answer."""
+    # A lock that stayed would look like another worker's, and nobody would ever release it.
     with suppress(psycopg.Error):
         connection.execute("SELECT pg_advisory_unlock_all()")
         return True

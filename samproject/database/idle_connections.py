@@ -1,4 +1,4 @@
-"""Idle connections of this process, for whoever needs one next."""
+"""Idle database connections of this process, kept for reuse."""
 
 from __future__ import annotations
 
@@ -13,56 +13,57 @@ from typing import Any
 import psycopg
 
 MAX_KEPT = 8
-"""Of a process; PostgreSQL has a process for each."""
+"""Per process of ours; PostgreSQL has a process for each connection."""
 KEEP_SECONDS = 30.0
-"""One that waited longer is closed: by the next who gives one back, or asks for one."""
+"""A connection idle for longer is closed the next time one is put back or taken."""
 
-Place = tuple[str, str | int, str | None, str]
+ConnectionKey = tuple[str, str | int, str | None, str]
 """Host, port, database and role."""
 Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    place: Place
+    key: ConnectionKey
     connection: Connection
     until: float
 
 
 class IdleConnections:
-    """Connections that are in no transaction; the last one put is the first one taken.
+    """Connections outside any transaction; the last one put is the first one taken.
 
     Not a pool: nobody waits for a connection and nothing connects in the background, so an outage is
-    seen at once, and is over at once, as without it.
+    noticed at once and over at once, as without it.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._kept: deque[_Kept] = deque()
 
-    def take(self, place: Place) -> Connection | None:
-        """Return a connection that is still open; None when there is none for this place."""
-        while (found := self._pop(place)) is not None:
+    def take(self, key: ConnectionKey) -> Connection | None:
+        """Return a connection that is still open; None when there is none for this key."""
+        while (found := self._pop(key)) is not None:
             if time.monotonic() < found.until and _is_open(found.connection):
                 return found.connection
             found.connection.close()
         return None
 
-    def _pop(self, place: Place) -> _Kept | None:
+    def _pop(self, key: ConnectionKey) -> _Kept | None:
         with self._lock:
-            found = next((kept for kept in reversed(self._kept) if kept.place == place), None)
+            found = next((kept for kept in reversed(self._kept) if kept.key == key), None)
             if found is not None:
                 self._kept.remove(found)
             return found
 
-    def put(self, place: Place, connection: Connection) -> None:
-        """Keep a connection; close those that are too many or that nobody took for a while."""
+    def put(self, key: ConnectionKey, connection: Connection) -> None:
+        """Keep a connection; close the oldest where there are too many, and those idle for too long."""
         now = time.monotonic()
         surplus = []
         with self._lock:
-            self._kept.append(_Kept(place, connection, now + KEEP_SECONDS))
+            self._kept.append(_Kept(key, connection, now + KEEP_SECONDS))
             while len(self._kept) > MAX_KEPT or self._kept[0].until < now:
                 surplus.append(self._kept.popleft())
+        # Closed outside the lock: it talks to PostgreSQL.
         for kept in surplus:
             kept.connection.close()
 
@@ -75,15 +76,15 @@ class IdleConnections:
 
 
 def _is_open(connection: Connection) -> bool:
-    """Whether PostgreSQL still is at the other end, without asking it: its end of a session can be read.
+    """Whether PostgreSQL is still connected, without a query: the end of a session makes the socket readable.
 
-    So is anything else it says unasked; then a new connection is cheaper than to find out.
+    Any other unexpected message does too; then a new connection is cheaper than finding out.
     """
     if connection.closed:
         return False
     with suppress(OSError, psycopg.Error):
-        # Not select(), which takes no numbers above 1,023: a web server has as many clients.
-        says = select.poll()
-        says.register(connection.fileno(), select.POLLIN)
-        return not says.poll(0)
+        # Not select(), which fails for descriptors above 1,023: a web server has as many clients.
+        poller = select.poll()
+        poller.register(connection.fileno(), select.POLLIN)
+        return not poller.poll(0)
     return False

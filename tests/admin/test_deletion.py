@@ -23,12 +23,12 @@ from engines.models import (
     LoraAdapter,
     PromptTemplate,
 )
-from engines.services.hosts import host_invite, host_join, host_lock, host_move
+from engines.services.hosts import invite_host, join_host, lock_host, move_host
 from engines.services.knowledge.keep_up import keep_up
 from engines.services.people.roles import ROLES, is_curator, set_roles
 from migrations_app.models import Backup, Plan, PlanEvent
 from migrations_app.people import delete_person, make_pseudonym
-from migrations_app.plans.transitions import plan_start
+from migrations_app.plans.transitions import start_plan
 from migrations_app.states import PlanStatus
 from tests.admin.test_admin import act, engines, people, signed_in
 from tests.api.roles import Engines, People, make_plan, use_engine
@@ -133,7 +133,7 @@ def test_a_person_with_a_running_plan_is_not_deleted_and_the_page_says_what_to_d
     administrator: Client, people: People, engines: Engines, way: str
 ) -> None:
     use_engine(people.alice, engines.old)
-    plan = plan_start(make_plan(people.alice, engines).pk, who="alice")
+    plan = start_plan(make_plan(people.alice, engines).pk, who="alice")
 
     if way == "page":
         answer = administrator.post(f"{USERS}{people.alice.pk}/delete/", {"post": "yes"})
@@ -175,10 +175,10 @@ def test_what_a_person_did_to_others_stays_without_their_name(
     use_engine(people.alice, engines.old)
     plan = make_plan(people.alice, engines)
     Plan.objects.filter(pk=plan.pk).update(created_by=oscar)
-    plan_start(plan.pk, who="oscar")
-    host_move(host_lock("gpu-1"), "draining", who="oscar", why="Old.")  # type: ignore[arg-type]
-    token, _ = host_invite("gpu-2", who="oscar")
-    host_join("gpu-2", token)
+    start_plan(plan.pk, who="oscar")
+    move_host(lock_host("gpu-1"), "draining", who="oscar", why="Old.")  # type: ignore[arg-type]
+    token, _ = invite_host("gpu-2", who="oscar")
+    join_host("gpu-2", token)
     administrator.post(f"{USERS}{oscar.pk}/change/", {"username": "oscar"})
 
     administrator.post(f"{USERS}{oscar.pk}/delete/", {"post": "yes"})

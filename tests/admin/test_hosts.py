@@ -6,8 +6,8 @@ from django.test import Client
 from redis import Redis
 
 from engines.models import EngineFallback, Host
-from engines.services.hosts import host_join
-from engines.services.people.fallbacks import incident_note
+from engines.services.hosts import join_host
+from engines.services.people.fallbacks import note_incident
 from tests.admin.test_admin import act, curator, engines, operator, people
 from tests.api.roles import Engines
 
@@ -29,7 +29,7 @@ def test_an_operator_drains_takes_back_and_retires(
     said = act(operator, HOSTS, "invite_again", hosts)
     token = re.search(r"SAM_JOIN_TOKEN=(\S+)", said)
     assert token is not None
-    assert host_join("gpu-1", token[1]).status == "joining"
+    assert join_host("gpu-1", token[1]).status == "joining"
 
     page = operator.get(f"{HOSTS}{engines.host.pk}/change/").content.decode()
     assert "Drained, and nothing runs there." in page
@@ -50,5 +50,5 @@ def test_a_curator_moves_no_host_and_sets_what_answers_instead(
     failed, other = engines.old.current_revision, engines.new.current_revision
     assert failed is not None
     assert other is not None
-    incident_note(failed.pk, other.pk, "It crashed.")
+    note_incident(failed.pk, other.pk, "It crashed.")
     assert "It crashed." in curator.get("/admin/engines/fallbackincident/").content.decode()

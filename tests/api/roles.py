@@ -126,7 +126,7 @@ def problem(response: Any, status: int, code: str) -> dict[str, Any]:
     assert response["Content-Type"] == "application/problem+json"
     body: dict[str, Any] = response.json()
     assert (body["status"], body["code"]) == (status, code)
-    assert body["detail"].endswith((".", "!", "?")) or body["detail"]
+    assert body["detail"].endswith((".", "!", "?")), body["detail"]
     return body
 
 

@@ -33,6 +33,8 @@ STAFF_ONLY = {
     "plan-abandon",
     "plan-move",
 }
+OWN = {"preferences", "prompts", "me", "recommend", "search"}
+"""Pages of the caller: what they show is about nobody else."""
 SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
 UNSAFE = ("post", "put", "patch", "delete")
 
@@ -109,19 +111,12 @@ def test_a_stranger_sees_an_empty_list_or_404(
         problem(answer, 403, "permission_denied")
     elif answer.status_code == 200 and "results" in answer.json() and name not in SHARED:
         assert answer.json()["results"] == []
-    elif "(?P<" in pattern and answer.status_code != 405:
+    elif answer.status_code == 405:
+        assert "GET" not in answer["Allow"]
+    elif "(?P<" in pattern:
         problem(answer, 404, "not_found")
-
-
-@pytest.mark.parametrize(("name", "pattern"), [r for r in routes() if "(?P<" in r[1]])
-def test_a_stranger_changes_nothing(
-    bob: APIClient, foreign: Callable[[str], dict[str, object]], name: str, pattern: str
-) -> None:
-    url = address(pattern, foreign(name))
-
-    for method in UNSAFE:
-        answer = getattr(bob, method)(url, {}, format="json")
-        assert answer.status_code in (403, 404, 405, 415, 428), (method, answer.content)
+    else:
+        assert name in OWN | SHARED, answer.content
 
 
 def test_every_view_of_the_router_filters_its_rows() -> None:

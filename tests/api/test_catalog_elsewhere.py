@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from engines.models import CatalogModel
 from engines.services.catalog.copies import engine_spec
-from engines.services.catalog.exchange import ImportOptions, catalog_export, catalog_import
+from engines.services.catalog.exchange import ImportOptions, export_catalog, import_catalog
 from engines.services.catalog.resolving import pinned_revision
 from tests.api.roles import Engines, People, make_plan, problem, use_engine
 
@@ -108,7 +108,7 @@ def test_a_curator_adds_an_entry_and_the_engine_is_as_it_says(
         (SPLIT, {"filename": ""}, "filename", "huggingface_repo and filename. Fill it in"),
         (SPLIT, {"gpu_layers": -2}, "gpu_layers", "greater than or equal to -1"),
         (SPLIT, {"tensor_split": [-1, 2]}, "device", "shares of 0 or more"),
-        (SPLIT, {"device": "cpu"}, "device", "cpu takes no layers"),
+        (SPLIT, {"device": "cpu"}, "device", "cpu cannot have layers"),
         (SPLIT, {"main_gpu": 99}, "main_gpu", "less than or equal to 15"),
     ],
 )
@@ -161,16 +161,16 @@ def test_entries_go_out_and_in_again_and_bad_ones_are_told(
 ) -> None:
     for entry in (SERVED, FOLDER, SPLIT):
         curator.post("/api/v1/catalog", entry, format="json")
-    exported = catalog_export()
+    exported = export_catalog()
     CatalogModel.objects.filter(model_id__in=["qwen-served", "smollm-folder", "llama-70b"]).delete()
     bad = {**SERVED, "model_id": "bad", "runtime": ["x"], "tensor_split": None, "gpu_layers": "x"}
 
-    report = catalog_import(exported, ImportOptions())
+    report = import_catalog(exported, ImportOptions())
     other = {**SERVED, "model_id": "b2", "remote_name": ""}
-    refused = catalog_import({"models": [bad, other]}, ImportOptions())
+    refused = import_catalog({"models": [bad, other]}, ImportOptions())
 
     assert (len(report.created), len(report.unchanged), report.refused) == (3, 5, {})
-    assert catalog_export()["models"] == exported["models"]
+    assert export_catalog()["models"] == exported["models"]
     assert list(refused.refused) == ["bad", "b2"]
     assert "a runtime's name, like llama_cpp" in refused.refused["bad"]
     assert CatalogModel.objects.count() == 8

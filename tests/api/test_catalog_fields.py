@@ -19,7 +19,7 @@ from rest_framework.test import APIClient
 
 from engines.models import CatalogModel, ModelRole
 from engines.services.catalog.entry_rules import COMPUTE_FIELDS
-from engines.services.catalog.exchange import ImportOptions, catalog_export, catalog_import
+from engines.services.catalog.exchange import ImportOptions, export_catalog, import_catalog
 from engines.services.catalog.fields import KEPT_BY_SAM, list_curated_fields
 from engines.services.catalog.starter import STARTER_COMPANION
 from engines.specs import ComputeSettings, EngineSpec, ModelInfo, ModelSource
@@ -44,7 +44,7 @@ def test_every_field_of_the_model_is_in_every_place(people: People, engines: Eng
     request = RequestFactory().get("/")
     request.user = people.curator
     page = CatalogModelAdmin(CatalogModel, site)
-    entries = catalog_export()["models"]
+    entries = export_catalog()["models"]
     places = {
         "fields.list_curated_fields": set(list_curated_fields()),
         "the export": set(entries["llama-8b"]),
@@ -155,30 +155,30 @@ def test_every_field_goes_out_and_in_again(curator: APIClient, engines: Engines)
         assert answer.status_code == 201, (SEED, entry, answer.json())
         shown = {**answer.json(), "allowed_groups": sorted(answer.json()["allowed_groups"])}
         assert {name: shown[name] for name in entry} == entry, SEED
-    exported = json.loads(json.dumps(catalog_export()))
+    exported = json.loads(json.dumps(export_catalog()))
     CatalogModel.objects.exclude(pk=engines.embedder.pk).exclude(revisions__isnull=False).delete()
 
-    report = catalog_import(exported, ImportOptions())
+    report = import_catalog(exported, ImportOptions())
 
     assert report.refused == {}, SEED
     assert len(report.created) == ENTRIES
-    assert json.loads(json.dumps(catalog_export()))["models"] == exported["models"], SEED
+    assert json.loads(json.dumps(export_catalog()))["models"] == exported["models"], SEED
     assert {name for entry in made for name in entry} == set(list_curated_fields())
 
 
 def test_a_reserved_model_stays_reserved_or_is_refused(engines: Engines) -> None:
-    exported = catalog_export()
+    exported = export_catalog()
     engines.reserved.revisions.all().delete()
     engines.reserved.delete()
     Group.objects.filter(name="research").update(name="renamed")
 
-    report = catalog_import(exported, ImportOptions())
+    report = import_catalog(exported, ImportOptions())
 
     assert list(report.refused) == ["reserved-8b"]
     assert "there is no such group here" in report.refused["reserved-8b"]
     assert not CatalogModel.objects.filter(model_id="reserved-8b").exists()
     Group.objects.filter(name="renamed").update(name="research")
-    assert catalog_import(exported, ImportOptions()).created == ["reserved-8b"]
+    assert import_catalog(exported, ImportOptions()).created == ["reserved-8b"]
     again = CatalogModel.objects.get(model_id="reserved-8b")
     assert [group.name for group in again.allowed_groups.all()] == ["research"]
 
@@ -186,13 +186,13 @@ def test_a_reserved_model_stays_reserved_or_is_refused(engines: Engines) -> None
 def test_an_import_leaves_what_curators_set_unless_it_is_told_to_overwrite(
     engines: Engines,
 ) -> None:
-    exported = catalog_export()
+    exported = export_catalog()
     research = Group.objects.get(name="research")
     engines.old.embedding_model, engines.old.licence = None, "mit"
     engines.old.save()
     engines.old.allowed_groups.add(research)
 
-    left = catalog_import(exported, ImportOptions())
+    left = import_catalog(exported, ImportOptions())
 
     assert list(left.left) == ["llama-8b"]
     assert "differs in licence, allowed_groups, embedding_model" in left.left["llama-8b"]
@@ -200,14 +200,14 @@ def test_an_import_leaves_what_curators_set_unless_it_is_told_to_overwrite(
     engines.old.refresh_from_db()
     assert (engines.old.embedding_model, engines.old.licence) == (None, "mit")
     partial = {"models": {"llama-8b": {"display_name": "L", "model_family": "llama"}}}
-    catalog_import(partial, ImportOptions(overwrite=True))
+    import_catalog(partial, ImportOptions(overwrite=True))
     engines.old.refresh_from_db()
     assert (engines.old.display_name, engines.old.licence) == ("L", "mit")
 
-    written = catalog_import(exported, ImportOptions(overwrite=True))
+    written = import_catalog(exported, ImportOptions(overwrite=True))
 
     assert list(written.updated) == ["llama-8b"]
-    assert catalog_export()["models"] == exported["models"]
+    assert export_catalog()["models"] == exported["models"]
 
 
 def test_a_second_starter_catalog_keeps_a_curated_companion(engines: Engines) -> None:

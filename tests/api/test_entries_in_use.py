@@ -25,11 +25,11 @@ from engines.models import (
     ModelRole,
 )
 from engines.services.catalog.copies import copy_path, remote_file
-from engines.services.catalog.exchange import ImportOptions, catalog_import
+from engines.services.catalog.exchange import ImportOptions, import_catalog
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.catalog.usage import count_usage
 from engines.services.catalog.validation import validate_entry
-from engines.services.knowledge.documents import base_create
+from engines.services.knowledge.documents import create_base
 from engines.services.knowledge.fingerprints import fingerprint_for
 from engines.services.knowledge.indexes import index_for
 from engines.services.people.defaults import validate_default
@@ -72,7 +72,7 @@ def searched(people: People, engines: Engines) -> CatalogModel:
     facts = {"embedding_length": 8, "context_length": 512}
     ModelRevision.objects.filter(pk=revision.pk).update(facts=facts)
     revision.refresh_from_db()
-    base = base_create(owner=people.alice, name="Notes")
+    base = create_base(owner=people.alice, name="Notes")
     base.live_index = index_for(base, fingerprint_for(engines.embedder, revision))
     base.save()
     return engines.embedder
@@ -175,7 +175,7 @@ def test_an_entry_in_use_keeps_its_id_role_and_runtime_on_every_way(
     document = {"models": {"llama-8b": {**named, "model_id": "llama-8b"}}}
 
     if "model_id" not in change:
-        report = catalog_import(document, ImportOptions(overwrite=True, confirmed=True))
+        report = import_catalog(document, ImportOptions(overwrite=True, confirmed=True))
         assert "1 person uses it." in report.refused["llama-8b"]
     with pytest.raises(ValidationError, match="An entry in use keeps this field"):
         _validate(engines.old, {**change, **served, **places})

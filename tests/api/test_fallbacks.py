@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.test import APIClient
 
 from engines.models import CatalogModel, EngineFallback, ModelRole
-from engines.services.people.fallbacks import incident_note
+from engines.services.people.fallbacks import note_incident
 from tests.api.roles import Engines, problem
 
 RULES = "/api/v1/fallbacks"
@@ -64,7 +64,7 @@ def test_incidents_are_shown_to_the_staff(
     failed, answered = engines.old.current_revision, engines.new.current_revision
     assert failed is not None
     assert answered is not None
-    incident_note(failed.pk, answered.pk, "The file is damaged.")
+    note_incident(failed.pk, answered.pk, "The file is damaged.")
 
     [incident] = operator.get("/api/v1/fallback-incidents").json()["results"]
 

@@ -20,7 +20,7 @@ from engines.models import (
     ModelCopy,
     ModelRevision,
 )
-from engines.services.catalog.resolving import model_resolve
+from engines.services.catalog.resolving import resolve_model
 from engines.specs import ANSWERS_AT_ONCE
 from migrations_app.plans.planning import Options, plan_migration
 from tests.api.roles import GIB, Engines, People, problem, use_engine
@@ -202,7 +202,7 @@ def test_a_host_with_a_gpu_is_chosen_before_one_with_more_memory(
 
 
 def test_resolving_a_model_reads_its_shape(published: CatalogModel) -> None:
-    revision = model_resolve(published)
+    revision = resolve_model(published)
 
     assert ModelRevision.objects.get(pk=revision.pk).shape["architecture"] == "llama"
 
@@ -212,7 +212,7 @@ def test_a_header_that_cannot_be_read_does_not_stop_resolving(
 ) -> None:
     (tmp_path / "org" / "qwen-4b" / "qwen-4b.gguf").write_bytes(b"no model")
 
-    revision = model_resolve(published)
+    revision = resolve_model(published)
     assert (revision.file_size, revision.shape) == (8, {})
 
 

@@ -14,7 +14,7 @@ from engines.models import (
     HostInvitation,
     ModelCopy,
 )
-from engines.services.hosts import host_join
+from engines.services.hosts import join_host
 from tests.api.roles import Engines, People, problem, use_engine
 
 HOST = "/api/v1/hosts/gpu-1"
@@ -49,7 +49,7 @@ def test_an_operator_invites_a_machine_and_the_token_is_shown_once(
 
     assert answer.status_code == 201
     assert (answer.json()["host_name"], answer.json()["who"]) == ("gpu-2", "oscar")
-    host = host_join("gpu-2", answer.json()["token"])
+    host = join_host("gpu-2", answer.json()["token"])
     assert [(e["to_status"], e["who"]) for e in events(operator, host.name)] == [
         ("joining", "gpu-2")
     ]

@@ -153,7 +153,7 @@ def test_an_unsafe_name_is_refused_and_the_archive_goes_on(
 ) -> None:
     path = tmp_path / "b.sam"
     with ArchiveWriter(path, ring.current) as writer:
-        with pytest.raises(UnsafeNameError, match="no safe name"):
+        with pytest.raises(UnsafeNameError, match="not a safe name"):
             writer.add_bytes(name, b"x")
         writer.add_bytes("good", b"y")
 

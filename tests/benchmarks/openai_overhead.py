@@ -115,16 +115,16 @@ def _directly(model: Llama, number: int) -> Streamed:
     model.reset()  # type: ignore[no-untyped-call]
     begun = time.perf_counter()
     answer: Any = model.create_chat_completion(**question(number), stream=True)
-    return _watched(begun, (c["choices"][0]["delta"].get("content") for c in answer))
+    return _watch_child(begun, (c["choices"][0]["delta"].get("content") for c in answer))
 
 
 def _through_sam(client: openai.OpenAI, number: int) -> Streamed:
     begun = time.perf_counter()
     answer: Any = client.chat.completions.create(model="sam", **question(number), stream=True)
-    return _watched(begun, (c.choices[0].delta.content for c in answer if c.choices))
+    return _watch_child(begun, (c.choices[0].delta.content for c in answer if c.choices))
 
 
-def _watched(begun: float, pieces: Iterator[str | None]) -> Streamed:
+def _watch_child(begun: float, pieces: Iterator[str | None]) -> Streamed:
     said: list[str] = []
     seen: list[float] = []
     for piece in pieces:

@@ -21,9 +21,9 @@ from engines.models import (
     ModelRevision,
     VectorIndex,
 )
-from engines.services.catalog.copies import copy_downloaded, copy_of
+from engines.services.catalog.copies import copy_of, mark_downloaded
 from migrations_app.models import Plan, Step
-from migrations_app.plans.transitions import plan_start
+from migrations_app.plans.transitions import start_plan
 from migrations_app.states import PlanKind
 
 INSERT_ROWS = 2_000
@@ -43,7 +43,7 @@ def embedder_here(name: str, path: Path) -> ModelRevision:
     revision = ModelRevision.objects.create(
         model=model, commit=digest[:40], sha256=digest, file_size=len(content)
     )
-    copy_downloaded(copy_of(revision, this_host()), path, digest)
+    mark_downloaded(copy_of(revision, this_host()), path, digest)
     return revision
 
 
@@ -90,5 +90,5 @@ def re_embed_step(base: KnowledgeBase, revision: ModelRevision) -> int:
         embedder_revision=revision,
     )
     step = Step.objects.create(plan=plan, position=0, kind="re_embed", host=host)
-    plan_start(plan.pk, who="bench")
+    start_plan(plan.pk, who="bench")
     return step.pk

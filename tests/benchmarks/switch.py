@@ -22,7 +22,7 @@ from engines.models import (
     ModelRevision,
     VectorIndex,
 )
-from engines.services.people.preferences import EngineChoice, preference_of, preference_write
+from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from migrations_app.models import IndexSwitch, Plan, Step
 from migrations_app.plans.transitions import Claim, Outcome, finish_step
 from migrations_app.states import PlanKind, PlanStatus, StepStatus
@@ -134,7 +134,7 @@ def plan_at_its_switch(user: User, base: KnowledgeBase, target: VectorIndex) -> 
     revision = target.fingerprint.revision
     preference = preference_of(user)
     if preference.revision is None:
-        preference_write(preference, EngineChoice(None, None, ""), why="Benchmark.")
+        write_preference(preference, EngineChoice(None, None, ""), why="Benchmark.")
     host, _ = Host.objects.get_or_create(name="bench")
     plan = Plan.objects.create(
         kind=PlanKind.MIGRATE,

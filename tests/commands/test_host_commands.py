@@ -9,8 +9,8 @@ from django.core.management import CommandError, call_command
 from redis import Redis
 
 from engines.models import CopyStatus, EngineFallback, FallbackIncident, Host, ModelCopy
-from engines.services.hosts import host_join
-from engines.services.people.fallbacks import incident_note
+from engines.services.hosts import join_host
+from engines.services.people.fallbacks import note_incident
 from tests.api.roles import Engines, People, use_engine
 
 
@@ -22,7 +22,7 @@ def run(*command: str) -> str:
 
 def test_a_host_comes_and_goes(people: People, engines: Engines, redis_client: Redis) -> None:
     token = run("host", "invite", "gpu-2").strip()
-    host_join("gpu-2", token)
+    join_host("gpu-2", token)
     use_engine(people.alice, engines.old)
     ModelCopy.objects.create(
         revision=engines.old.current_revision,  # type: ignore[misc]
@@ -73,7 +73,7 @@ def test_an_incident_is_one_row_for_all_its_requests(engines: Engines) -> None:
     assert failed is not None
     assert other is not None
     for reason in ("The file is gone.", "Later it crashed."):
-        incident_note(failed.pk, other.pk, reason)
+        note_incident(failed.pk, other.pk, reason)
 
     assert FallbackIncident.objects.get().reason == "The file is gone."
     assert "The file is gone." in run("fallback", "incidents")

@@ -10,7 +10,7 @@ from django.db import connection
 from django.db.models import F, QuerySet
 from django.test.utils import CaptureQueriesContext
 
-from engines.db.prepared import Composed, Given
+from engines.db.prepared import Parameter, PreparedQuery
 from engines.models import Host
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 composed: list[str] = []
 
 
-def named(name: Given) -> QuerySet[User]:
+def named(name: Parameter) -> QuerySet[User]:
     """Return who has a name."""
     composed.append("once")
     users = User.objects.filter(username=name, is_active=True).annotate(again=F("username"))
@@ -31,7 +31,7 @@ def people() -> list[User]:
 
 
 def test_each_call_has_its_own_arguments(people: list[User]) -> None:
-    find = Composed(named)
+    find = PreparedQuery(named)
     composed.clear()
     for person in people:
         (found,) = find(person.username)
@@ -43,7 +43,7 @@ def test_each_call_has_its_own_arguments(people: list[User]) -> None:
 
 
 def test_one_call_is_one_query(people: list[User]) -> None:
-    find = Composed(named)
+    find = PreparedQuery(named)
     with CaptureQueriesContext(
         connection,
     ) as queries:
@@ -54,8 +54,8 @@ def test_one_call_is_one_query(people: list[User]) -> None:
 def test_values_come_as_the_fields_read_them() -> None:
     Host.objects.create(name="h1", announces=["live.embed"], limits={"memory": 3})
 
-    @Composed
-    def announcing(kinds: Given, least: Given) -> QuerySet[Host]:
+    @PreparedQuery
+    def announcing(kinds: Parameter, least: Parameter) -> QuerySet[Host]:
         return Host.objects.filter(announces__contains=kinds, pk__gte=least)
 
     assert announcing.first('["live.embed"]', 0).limits == {"memory": 3}  # type: ignore[union-attr]
@@ -65,7 +65,7 @@ def test_values_come_as_the_fields_read_them() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_threads_do_not_mix_arguments_up(people: list[User]) -> None:
-    find = Composed(named)
+    find = PreparedQuery(named)
 
     def ask(number: int) -> bool:
         person = people[number % len(people)]

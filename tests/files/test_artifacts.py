@@ -144,7 +144,7 @@ def test_an_unsafe_key_is_refused_by_every_method(
         store.delete,
         lambda unsafe: store.local_path(unsafe, tmp_path / "cache"),
     ):
-        with pytest.raises(UnsafeNameError, match="no key of an artifact"):
+        with pytest.raises(UnsafeNameError, match="not the key of an artifact"):
             ask(key)
 
     assert files() == [KEY]
@@ -155,7 +155,7 @@ def test_an_unsafe_key_is_refused_by_every_method(
 def test_an_unsafe_kind_is_refused(
     store: ArtifactStore, kind: str, files: Callable[[], list[str]]
 ) -> None:
-    with pytest.raises(UnsafeNameError, match="no kind of artifact"):
+    with pytest.raises(UnsafeNameError, match="not a kind of artifact"):
         store.put_bytes(DATA, kind=kind)
 
     assert files() == []

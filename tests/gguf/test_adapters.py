@@ -62,11 +62,11 @@ def test_embedding_and_expert_pairs_follow_the_engines_rules() -> None:
 
 PAIR = (info(f"{QUERY}.lora_a", 128, 4), info(f"{QUERY}.lora_b", 4, 64))
 UNFIT = {
-    "a model as adapter": (BASE, "no LoRA adapter"),
-    "another adapter type": (header(general_type="adapter", adapter_type="ia3"), "no LoRA"),
+    "a model as adapter": (BASE, "not a LoRA adapter"),
+    "another adapter type": (header(general_type="adapter", adapter_type="ia3"), "not a LoRA"),
     "words that switch it on": (
         replace(lora(*PAIR), metadata={**lora().metadata, "adapter.alora.invocation_tokens": "1"}),
-        "waits for words",
+        "activated by certain words",
     ),
     "nothing": (lora(), "changes no tensor"),
     "only norms": (lora(info("blk.0.attn_norm.weight", 128)), "changes no tensor"),

@@ -168,9 +168,9 @@ def test_our_reader_and_the_safetensors_library_see_the_same_tensors(tmp_path: P
 
 
 UNUSABLE = {
-    "no JSON": (b"{", "no JSON"),
-    "a list": (b"[]", "no JSON object"),
-    "nested deeply": (b"[" * 100_000, "no JSON"),
+    "no JSON": (b"{", "not JSON"),
+    "a list": (b"[]", "not a JSON object"),
+    "nested deeply": (b"[" * 100_000, "not JSON"),
     "too large": (b" " * 1_100_000, "1100000 bytes"),
     "another method": (config(peft_type="IA3"), "peft_type is 'IA3'"),
     "no rank": (config(r=None), "rank r"),
@@ -203,7 +203,11 @@ def test_a_configuration_that_cannot_be_kept_is_refused(
 
 F32 = np.float32
 UNFIT: dict[str, tuple[Mapping[str, NDArray[Any]], type[SamError], str]] = {
-    "an unknown name": ({"x": np.ones((4, 4), F32)}, InvalidRequestError, "'x', which is no LoRA"),
+    "an unknown name": (
+        {"x": np.ones((4, 4), F32)},
+        InvalidRequestError,
+        "'x', which is not a LoRA",
+    ),
     "half a pair": ({QUERY_A: pair()[QUERY_A]}, AdapterMismatchError, "half of its change"),
     "a layer too many": (
         {name.replace("layers.0", "layers.99"): rows for name, rows in pair().items()},
@@ -216,11 +220,11 @@ UNFIT: dict[str, tuple[Mapping[str, NDArray[Any]], type[SamError], str]] = {
         AdapterMismatchError,
         "heads",
     ),
-    "no matrix": (pair(**{QUERY_A: np.ones(4, F32)}), InvalidRequestError, "no matrix"),
+    "no matrix": (pair(**{QUERY_A: np.ones(4, F32)}), InvalidRequestError, "not a matrix"),
     "infinite": (
         pair(**{QUERY_B: np.full((128, 4), np.inf, F32)}),
         InvalidRequestError,
-        "no numbers",
+        "not finite numbers",
     ),
 }
 
@@ -274,10 +278,10 @@ HOSTILE = {
     "empty": (b"", "ends before its header"),
     "only a length": (struct.pack("<Q", 2**63), "header would have 9223372036854775808 bytes"),
     "a header beyond the file": (raw(b"{}", length=3), "header would have 3 bytes"),
-    "no JSON": (raw(b"\xff\xfe{}"), "no JSON"),
-    "nested deeply": (raw(b"[" * 200_000), "no JSON"),
-    "an endless number": (raw(b'{"x":' + b"9" * 10_000 + b"}"), "no JSON"),
-    "a list": (raw(b"[]"), "no JSON object"),
+    "no JSON": (raw(b"\xff\xfe{}"), "not JSON"),
+    "nested deeply": (raw(b"[" * 200_000), "not JSON"),
+    "an endless number": (raw(b'{"x":' + b"9" * 10_000 + b"}"), "not JSON"),
+    "a list": (raw(b"[]"), "not a JSON object"),
     "no tensor": (raw(b"{}"), "names 0 tensors"),
     "only metadata": (raw(b'{"__metadata__":{"a":"b"}}'), "names 0 tensors"),
     "a name twice": (raw(TWICE, bytes(4)), "names something twice"),

@@ -16,7 +16,7 @@ from engines.models import (
     PromptTemplate,
     UserPrompts,
 )
-from engines.services.knowledge.documents import base_create
+from engines.services.knowledge.documents import create_base
 from engines.services.knowledge.search import request_binding
 from engines.services.people.preferences import Prompts
 from tests.knowledge.world import live_index, make_base, make_model
@@ -83,9 +83,9 @@ def test_indexes_are_those_of_readable_bases_that_have_one(
 ) -> None:
     group = Group.objects.create(name="a")
     owner.groups.add(group)
-    shared = base_create(group=group, name="Shared")
+    shared = create_base(group=group, name="Shared")
     EngineDefault.objects.create(group=None, engine=space.revision.model)
-    later = base_create(group=group, name="Later")
+    later = create_base(group=group, name="Later")
     make_base(User.objects.create_user("eve"), space)
 
     found = request_binding(owner.pk).indexes

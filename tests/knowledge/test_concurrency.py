@@ -14,16 +14,16 @@ from engines.exceptions import NotFoundError
 from engines.files.artifacts import ArtifactStore
 from engines.models import EnginePreference, Fingerprint, KnowledgeBase, VectorIndex
 from engines.services.knowledge.documents import (
-    base_create,
-    base_delete,
-    document_add,
-    document_delete,
-    document_update,
+    add_document,
+    create_base,
+    delete_base,
+    delete_document,
+    update_document,
 )
 from engines.services.knowledge.indexes import base_digest, build_file, index_digest, is_ready
 from engines.services.knowledge.keep_up import keep_up
 from engines.services.knowledge.search import search_index
-from engines.services.people.preferences import preference_lock
+from engines.services.people.preferences import lock_preference
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import (
     WAIT_SECONDS,
@@ -83,7 +83,7 @@ def test_a_writer_waits_for_the_switch_and_then_sees_what_it_wants(
     with transaction.atomic():
         lock(base)
         writer = threads.start(
-            lambda: document_add(
+            lambda: add_document(
                 base.pk,
                 title="Note",
                 text="late words",
@@ -106,7 +106,7 @@ def test_writers_of_one_base_take_turns_and_each_gets_a_number_of_its_own(
         def write() -> None:
             for number in range(5):
                 document = add(base, f"writer {name} text {number}")
-                document_update(document.pk, text=f"writer {name} text {number} again")
+                update_document(document.pk, text=f"writer {name} text {number} again")
 
         return write
 
@@ -124,7 +124,7 @@ def test_one_document_deleted_twice_at_once_is_deleted_once(
 
     def delete() -> bool:
         try:
-            document_delete(document.pk)
+            delete_document(document.pk)
         except NotFoundError:
             return False
         return True
@@ -138,11 +138,11 @@ def test_creating_and_deleting_bases_waits_for_whoever_holds_the_preference(
 ) -> None:
     EnginePreference.objects.get_or_create(user=owner)
     for change in (
-        lambda: base_create(owner=owner, name="New"),
-        lambda: base_delete(base.pk),
+        lambda: create_base(owner=owner, name="New"),
+        lambda: delete_base(base.pk),
     ):
         with transaction.atomic():
-            preference_lock(owner.pk)
+            lock_preference(owner.pk)
             before = set(KnowledgeBase.objects.values_list("pk", flat=True))
             changing = threads.start(change)
             wait_until_somebody_waits_for_a_lock()
@@ -222,7 +222,7 @@ def test_a_document_that_is_replaced_again_and_again_is_found_at_every_moment(
     def replace() -> None:
         try:
             for number in range(60):
-                document_update(
+                update_document(
                     document.pk,
                     text=versions[number % 2],
                     embed=lambda _space, texts: embedder.embed_documents(texts),
@@ -238,7 +238,7 @@ def test_a_document_that_is_replaced_again_and_again_is_found_at_every_moment(
             asked += 1
         return asked
 
-    document_update(
+    update_document(
         document.pk,
         text=versions[1],
         embed=lambda _space, texts: embedder.embed_documents(texts),

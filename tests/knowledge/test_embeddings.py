@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineCrashed, EngineError, NotFoundError
 from engines.models import Chunk, Embedding, Fingerprint, KnowledgeBase
-from engines.services.knowledge.documents import document_delete
+from engines.services.knowledge.documents import delete_document
 from engines.services.knowledge.embedding_rows import NO_FINITE_VECTOR
 from engines.services.knowledge.embeddings import (
     RangeCounts,
@@ -115,7 +115,7 @@ def test_only_live_chunks_of_the_base_within_the_range_are_embedded(
 ) -> None:
     first, second, gone = (add(base, f"Text {name}.") for name in ("one", "two", "three"))
     add(make_base(owner, space, "Other"), "Text of another base.")
-    document_delete(gone.pk)
+    delete_document(gone.pk)
     only = second.chunks.get().pk
 
     embed_range(base.pk, space.pk, only, LAST, embedder, checkpoint=nothing)

@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from engines.exceptions import ConflictError, IndexFileError, NotFoundError
 from engines.files.artifacts import ArtifactStore
 from engines.models import Chunk, Embedding, Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.knowledge.documents import base_delete, document_delete, document_update
+from engines.services.knowledge.documents import delete_base, delete_document, update_document
 from engines.services.knowledge.index_files import IndexFiles
 from engines.services.knowledge.indexes import (
     COMPACT_AT_LEAST,
@@ -70,7 +70,7 @@ def test_the_file_holds_what_is_live_and_embedded(
     base: KnowledgeBase, store: ArtifactStore, scratch: Path
 ) -> None:
     kept, gone = add(base, "one"), add(base, "two")
-    document_delete(gone.pk)
+    delete_document(gone.pk)
     embed(base, "one", "two")
 
     index = build(base, store, scratch)
@@ -130,7 +130,7 @@ def test_missing_are_live_chunks_with_neither_vector_nor_error_oldest_first(
 ) -> None:
     one, two, three = (add(base, text) for text in ("one", "two", "three"))
     embed(base, "two")
-    document_delete(one.pk)
+    delete_document(one.pk)
     four = add(base, "four")
     index = live_index(base)
 
@@ -253,7 +253,7 @@ def test_a_base_deleted_while_its_file_is_built_is_said_and_leaves_nothing(
     def delete_late() -> None:
         calls.append(1)
         if len(calls) == 3:
-            base_delete(base.pk)
+            delete_base(base.pk)
 
     with pytest.raises(ConflictError, match="nothing was published"):
         build_file(index, store, scratch, checkpoint=delete_late)
@@ -286,7 +286,7 @@ def test_rebuilding_forgets_the_dead_and_the_delta(
 ) -> None:
     old = add(base, "one")
     keep_up(live_index(base).pk, HashEmbedder(), store, scratch, lambda _done: None)
-    document_update(old.pk, text="two")
+    update_document(old.pk, text="two")
     embed(base, "two")
     assert len(delta(live_index(base)).ids) == 1
 
@@ -304,8 +304,8 @@ def test_what_an_index_answers_for_is_what_the_database_holds(
     add(other, "four")
     embed(base, "one", "two", "three", "four", "five", "six")
     index = build(base, store, scratch)
-    document_delete(documents[0].pk)
-    document_update(documents[1].pk, text="five")
+    delete_document(documents[0].pk)
+    update_document(documents[1].pk, text="five")
     add(base, "six")
 
     assert index_content(index, store) == live_pairs(base) == base_content(base, space.pk)

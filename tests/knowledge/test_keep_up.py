@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from engines.exceptions import NotFoundError
 from engines.files.artifacts import ArtifactStore
 from engines.models import Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.knowledge.documents import document_delete
+from engines.services.knowledge.documents import delete_document
 from engines.services.knowledge.indexes import COMPACT_AT_LEAST, index_for, is_ready
 from engines.services.knowledge.keep_up import keep_up, lagging_indexes
 from tests.knowledge.hash_embedder import HashEmbedder
@@ -34,7 +34,7 @@ def test_lagging_are_live_or_needed_indexes_whose_base_was_written_to(
 
     run(live_index(base), HashEmbedder(), store, scratch)
     assert lagging_indexes([old.pk]) == [old]
-    document_delete(document.pk)
+    delete_document(document.pk)
     assert lagging_indexes() == [live_index(base)]
 
 

@@ -19,12 +19,12 @@ from engines.models import (
 from engines.runtimes.base import EmbeddingBatch
 from engines.services.knowledge.documents import (
     MAX_TEXT_BYTES,
-    base_adopt_index,
-    base_create,
-    base_delete,
-    document_add,
-    document_delete,
-    document_update,
+    add_document,
+    adopt_index,
+    create_base,
+    delete_base,
+    delete_document,
+    update_document,
 )
 from engines.services.knowledge.hooks import on_knowledge_changed
 from engines.services.knowledge.indexes import index_for
@@ -57,8 +57,8 @@ def test_each_write_takes_the_next_number_and_old_chunks_become_empty_tombstones
     document = add(base, "First words.")
     other = add(base, "Other words.")
 
-    document_update(document.pk, text="Second words.")
-    document_delete(other.pk)
+    update_document(document.pk, text="Second words.")
+    delete_document(other.pk)
 
     assert rows(base) == [("", 1, 3), ("", 2, 4), ("Second words.", 3, None)]
     assert seq(base) == 4
@@ -69,7 +69,7 @@ def test_each_write_takes_the_next_number_and_old_chunks_become_empty_tombstones
 def test_the_same_text_again_changes_nothing(base: KnowledgeBase) -> None:
     document = add(base, "First words.")
 
-    document_update(document.pk, text="First words.", media_type="text/plain")
+    update_document(document.pk, text="First words.", media_type="text/plain")
 
     assert rows(base) == [("First words.", 1, None)]
     assert seq(base) == 1
@@ -78,7 +78,7 @@ def test_the_same_text_again_changes_nothing(base: KnowledgeBase) -> None:
 def test_a_new_title_changes_no_chunk(base: KnowledgeBase) -> None:
     document = add(base, "First words.")
 
-    changed = document_update(document.pk, title="Better")
+    changed = update_document(document.pk, title="Better")
 
     assert (changed.title, changed.text) == ("Better", "First words.")
     assert (rows(base), seq(base)) == ([("First words.", 1, None)], 1)
@@ -88,7 +88,7 @@ def test_another_kind_cuts_the_text_anew(base: KnowledgeBase) -> None:
     text = f"# A\n{'a ' * 200}\n# B\nb"
     document = add(base, text)
 
-    changed = document_update(document.pk, media_type="text/markdown")
+    changed = update_document(document.pk, media_type="text/markdown")
 
     assert changed.media_type == "text/markdown"
     live = Chunk.objects.filter(base=base, deleted_seq__isnull=True).order_by("position")
@@ -115,9 +115,9 @@ def test_a_document_that_cannot_be_kept_is_refused_and_changes_nothing(
     document = add(base, "First words.")
 
     with pytest.raises(InvalidRequestError, match=sentence):
-        document_add(base.pk, title=title, text=text, media_type=media_type)
+        add_document(base.pk, title=title, text=text, media_type=media_type)
     with pytest.raises(InvalidRequestError, match=sentence):
-        document_update(document.pk, title=title, text=text, media_type=media_type or None)
+        update_document(document.pk, title=title, text=text, media_type=media_type or None)
 
     assert (rows(base), seq(base)) == ([("First words.", 1, None)], 1)
     assert Document.objects.get().title == "Note"
@@ -125,13 +125,13 @@ def test_a_document_that_cannot_be_kept_is_refused_and_changes_nothing(
 
 def test_what_is_not_there_is_said_by_name(base: KnowledgeBase) -> None:
     document = add(base, "First words.")
-    document_delete(document.pk)
+    delete_document(document.pk)
 
     for write in (
-        lambda: document_update(document.pk, text="x"),
-        lambda: document_delete(document.pk),
+        lambda: update_document(document.pk, text="x"),
+        lambda: delete_document(document.pk),
         lambda: add(KnowledgeBase(pk=base.pk + 1), "x"),
-        lambda: base_delete(base.pk + 1),
+        lambda: delete_base(base.pk + 1),
     ):
         with pytest.raises(NotFoundError, match="There is no"):
             write()
@@ -144,14 +144,14 @@ def test_listeners_hear_of_committed_changes_only(
 ) -> None:
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
         document = add(base, "First words.")
-        document_update(document.pk, text="First words.")
-        document_update(document.pk, title="Better")
+        update_document(document.pk, text="First words.")
+        update_document(document.pk, title="Better")
         with pytest.raises(InvalidRequestError):
-            document_update(document.pk, text="")
+            update_document(document.pk, text="")
     assert told == [base.pk]
 
     with django_capture_on_commit_callbacks(execute=True):  # type: ignore[operator]
-        document_delete(document.pk)
+        delete_document(document.pk)
     assert told == [base.pk, base.pk]
 
 
@@ -161,7 +161,7 @@ def test_a_new_base_is_searched_with_the_engine_its_owner_uses(owner: User) -> N
     engine.model.save()
     EnginePreference.objects.create(user=owner, engine=engine.model, revision=engine)
 
-    base = base_create(owner=owner, name="Notes")
+    base = create_base(owner=owner, name="Notes")
 
     assert live_index(base).fingerprint.revision == companion
 
@@ -172,29 +172,29 @@ def test_a_groups_base_is_searched_with_the_groups_default_else_the_organisation
     EngineDefault.objects.create(group=with_default, engine=first.model)
     EngineDefault.objects.create(group=None, engine=second.model)
 
-    assert live_index(base_create(group=with_default, name="A")).fingerprint.revision == first
-    assert live_index(base_create(group=without, name="B")).fingerprint.revision == second
+    assert live_index(create_base(group=with_default, name="A")).fingerprint.revision == first
+    assert live_index(create_base(group=without, name="B")).fingerprint.revision == second
 
 
 def test_a_base_gets_its_index_once_the_engines_file_was_read(owner: User) -> None:
     revision = make_model("late", facts=False)
     EnginePreference.objects.create(user=owner, engine=revision.model, revision=revision)
-    base = base_create(owner=owner, name="Notes")
+    base = create_base(owner=owner, name="Notes")
     assert base.live_index is None
-    assert base_adopt_index(base.pk) is None
+    assert adopt_index(base.pk) is None
 
     revision.facts = {"embedding_length": 32, "context_length": 512}
     revision.save()
 
-    adopted = base_adopt_index(base.pk)
+    adopted = adopt_index(base.pk)
     assert adopted == live_index(base)
-    assert base_adopt_index(base.pk) == adopted
+    assert adopt_index(base.pk) == adopted
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 201, "two\nlines", "nul\0"])
 def test_a_base_without_a_usable_name_is_refused(owner: User, name: str) -> None:
     with pytest.raises(InvalidRequestError, match="The name must be"):
-        base_create(owner=owner, name=name)
+        create_base(owner=owner, name=name)
 
     assert not KnowledgeBase.objects.exists()
 
@@ -204,7 +204,7 @@ def test_a_base_belongs_to_exactly_one_person_or_group(owner: User) -> None:
 
     for owners in ({}, {"owner": owner, "group": group}):
         with pytest.raises(InvalidRequestError, match="one person or to one group"):
-            base_create(name="Notes", **owners)  # type: ignore[arg-type]
+            create_base(name="Notes", **owners)  # type: ignore[arg-type]
 
     assert not KnowledgeBase.objects.exists()
 
@@ -217,7 +217,7 @@ def test_a_deleted_base_takes_its_rows_along_and_leaves_the_others(
         add(target, "Words.")
     KnowledgeBase.objects.filter(pk=base.pk).update(embed_on_write_for=live_index(base))
 
-    base_delete(base.pk)
+    delete_base(base.pk)
 
     assert list(KnowledgeBase.objects.all()) == [other]
     assert list(VectorIndex.objects.all()) == [live_index(other)]
@@ -253,9 +253,9 @@ def test_a_writer_brings_the_vectors_that_a_waiting_switch_wants(base: Knowledge
     writer = Writer()
 
     for text in ("First words.", "unreadable"):
-        document = document_add(base.pk, title="Note", text=text, embed=writer.embed)
+        document = add_document(base.pk, title="Note", text=text, embed=writer.embed)
         assert count_missing(index) == 0
-    document_update(document.pk, text="Second words.", embed=writer.embed)
+    update_document(document.pk, text="Second words.", embed=writer.embed)
 
     assert count_missing(index) == 0
     assert writer.spaces == [index.fingerprint_id] * 3
@@ -266,12 +266,12 @@ def test_a_writer_embeds_nothing_when_no_switch_waits_or_the_vectors_are_there(
     base: KnowledgeBase,
 ) -> None:
     writer = Writer()
-    document_add(base.pk, title="Note", text="Words.", embed=writer.embed)
+    add_document(base.pk, title="Note", text="Words.", embed=writer.embed)
     assert writer.spaces == []
 
     index = want(base, live_index(base).fingerprint)
     for _ in range(2):
-        document_add(base.pk, title="Note", text="Words.", embed=writer.embed)
+        add_document(base.pk, title="Note", text="Words.", embed=writer.embed)
 
     assert writer.spaces == [index.fingerprint_id]
 
@@ -283,7 +283,7 @@ def test_a_writer_without_an_embedder_is_asked_to_come_again(base: KnowledgeBase
     with pytest.raises(ConflictError, match="try again in a moment"):
         add(base, "More words.")
     with pytest.raises(ConflictError, match="try again in a moment"):
-        document_update(document.pk, text="More words.")
+        update_document(document.pk, text="More words.")
 
     assert (rows(base), seq(base)) == ([("Words.", 1, None)], 1)
 
@@ -296,7 +296,7 @@ def test_a_writer_embeds_again_when_another_space_is_wanted_meanwhile(
     writer = Writer()
     writer.meanwhile = lambda: want(base, second)
 
-    document_add(base.pk, title="Note", text="Words.", embed=writer.embed)
+    add_document(base.pk, title="Note", text="Words.", embed=writer.embed)
 
     assert writer.spaces == [first.pk, second.pk]
     assert count_missing(index_for(base, second)) == 0
@@ -312,7 +312,7 @@ def test_a_writer_who_never_catches_up_gives_in_and_has_changed_nothing(
     writer.meanwhile = lambda: want(base, spaces.pop())
 
     with pytest.raises(ConflictError, match="being switched"):
-        document_add(base.pk, title="Note", text="Words.", embed=writer.embed)
+        add_document(base.pk, title="Note", text="Words.", embed=writer.embed)
 
     assert len(writer.spaces) == 5
     assert (rows(base), seq(base)) == ([], 0)
@@ -325,6 +325,6 @@ def test_an_embedder_that_fails_leaves_the_base_as_it_was(base: KnowledgeBase) -
         raise SamError("No host can embed now.")
 
     with pytest.raises(SamError, match="No host"):
-        document_add(base.pk, title="Note", text="Words.", embed=away)
+        add_document(base.pk, title="Note", text="Words.", embed=away)
 
     assert (rows(base), seq(base), Embedding.objects.count()) == ([], 0, 0)

@@ -15,7 +15,7 @@ from django.db import DatabaseError
 from engines.files.artifacts import ArtifactStore
 from engines.models import Document, Fingerprint, KnowledgeBase, VectorIndex
 from engines.runtimes.base import EmbeddingBatch
-from engines.services.knowledge.documents import document_add, document_delete, document_update
+from engines.services.knowledge.documents import add_document, delete_document, update_document
 from engines.services.knowledge.indexes import (
     base_digest,
     build_file,
@@ -67,14 +67,14 @@ class Crowd:
         action = dice.choice(["add", "add", "update", "delete"]) if mine else "add"
         if action == "add":
             base = dice.choice(self.bases)
-            document = document_add(base.pk, title="Note", text=text, embed=self._embed)
+            document = add_document(base.pk, title="Note", text=text, embed=self._embed)
             mine[document.pk] = text
             return
         pk = dice.choice(list(mine))
         if action == "update":
-            document_update(pk, text=text, embed=self._embed)
+            update_document(pk, text=text, embed=self._embed)
         else:
-            document_delete(pk)
+            delete_document(pk)
         self.gone.append(mine.pop(pk))
         if action == "update":
             mine[pk] = text

@@ -11,10 +11,10 @@ from engines.exceptions import IndexFileError
 from engines.files.artifacts import ArtifactStore
 from engines.models import Embedding, Fingerprint, KnowledgeBase, VectorIndex
 from engines.services.knowledge.documents import (
-    base_create,
-    base_delete,
-    document_delete,
-    document_update,
+    create_base,
+    delete_base,
+    delete_document,
+    update_document,
 )
 from engines.services.knowledge.indexes import build_file, is_ready
 from engines.services.knowledge.keep_up import keep_up, lagging_indexes
@@ -107,8 +107,8 @@ def test_deleted_and_replaced_text_is_never_found_though_the_file_holds_it(
     gone, changed, _kept = (add(base, text) for text in ("one", "two", "three"))
     catch_up(base, store, scratch)
 
-    document_delete(gone.pk)
-    document_update(changed.pk, text="new two")
+    delete_document(gone.pk)
+    update_document(changed.pk, text="new two")
 
     assert texts(search(store, "one", base)) == ["three"]
     assert texts(search(store, "two", base)) == ["three"]
@@ -123,7 +123,7 @@ def test_dead_rows_at_the_top_do_not_hide_live_ones(
     survivor = add(base, "something else")
     catch_up(base, store, scratch)
     for copy in copies:
-        document_delete(copy.pk)
+        delete_document(copy.pk)
 
     hits = search(store, "the same words", base, k=1)
 
@@ -192,7 +192,7 @@ def test_a_base_deleted_since_the_bindings_were_read_gives_no_passages(
     add(other, "one")
     catch_up(other, store, scratch)
     bindings = [(each.pk, live_index(each)) for each in (base, other)]
-    base_delete(base.pk)
+    delete_base(base.pk)
 
     hits = search_bases(bindings, lambda _index: HashEmbedder().embed_query("one"), 3, store)
 
@@ -249,9 +249,9 @@ def test_a_question_of_another_dimension_is_an_error(
 def test_one_reads_own_bases_and_those_of_own_groups(owner: User, base: KnowledgeBase) -> None:
     mine, foreign = Group.objects.create(name="a"), Group.objects.create(name="b")
     owner.groups.add(mine)
-    shared = base_create(group=mine, name="Shared")
-    base_create(group=foreign, name="Foreign")
-    base_create(owner=User.objects.create_user("eve"), name="Eve's")
+    shared = create_base(group=mine, name="Shared")
+    create_base(group=foreign, name="Foreign")
+    create_base(owner=User.objects.create_user("eve"), name="Eve's")
 
     assert list(readable_bases(owner)) == [base, shared]
     assert list(readable_bases(AnonymousUser())) == []

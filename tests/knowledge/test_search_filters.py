@@ -93,7 +93,7 @@ def test_a_filter_of_many_passages_still_finds_the_nearest_of_them(
     catch_up(base, store, scratch)
     bulk = Document.objects.get(title="Bulk")
     everything = found(store, [base], k=301)
-    monkeypatch.setattr(search_module, "MOST_CHOSEN", 0)
+    monkeypatch.setattr(search_module, "MAX_CHOSEN_DOCUMENT_CHUNKS", 0)
 
     assert found(store, [base], documents=[wanted.pk]) == ["far away"]
     nearest = [text for text in everything if text != "far away"][:5]

@@ -21,13 +21,13 @@ from engines.models import (
     ModelRole,
     VectorIndex,
 )
-from engines.services.knowledge.documents import base_create, document_add
+from engines.services.knowledge.documents import add_document, create_base
 from engines.services.knowledge.fingerprints import fingerprint_for
 from engines.services.knowledge.indexes import index_for, missing_chunks
 from tests.knowledge.hash_embedder import DIMENSION
 
 T = TypeVar("T")
-WAIT_SECONDS = 60
+WAIT_SECONDS = 120
 
 
 def make_model(name: str, *, dimension: int = DIMENSION, facts: bool = True) -> ModelRevision:
@@ -58,7 +58,7 @@ def make_space(name: str, *, dimension: int = DIMENSION) -> Fingerprint:
 
 def make_base(owner: User, space: Fingerprint, name: str = "Notes") -> KnowledgeBase:
     """A base whose live index is in ``space``."""
-    base = base_create(owner=owner, name=name)
+    base = create_base(owner=owner, name=name)
     base.live_index = index_for(base, space)
     base.save(update_fields=["live_index"])
     return base
@@ -69,7 +69,7 @@ def live_index(base: KnowledgeBase) -> VectorIndex:
 
 
 def add(base: KnowledgeBase, text: str, *, title: str = "Note") -> Document:
-    return document_add(base.pk, title=title, text=text)
+    return add_document(base.pk, title=title, text=text)
 
 
 def live_pairs(base: KnowledgeBase) -> set[tuple[int, bytes]]:

@@ -25,9 +25,9 @@ from engines.models import (
 )
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.services.catalog.copies import clear_unsafe, copy_downloaded, copy_of, engine_spec
-from engines.services.people.fallbacks import fallback_set, fallbacks_for, incidents_end
-from engines.services.people.preferences import EngineChoice, preference_of, preference_write
+from engines.services.catalog.copies import clear_unsafe, copy_of, engine_spec, mark_downloaded
+from engines.services.people.fallbacks import end_incidents, fallbacks_for, set_fallback
+from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from tests.openai_api.conftest import Asker
 from tests.openai_api.sse import chunks_of, text_of
 from tests.runtimes.child.hostile_models import HOSTILE, Model
@@ -85,7 +85,7 @@ def have_it_crash(asker: Asker, folder: Path, source: Path) -> None:
         sha256=digest, file_size=path.stat().st_size
     )
     asker.revision.refresh_from_db()
-    copy_downloaded(copy_of(asker.revision, Host.objects.get()), path, digest)
+    mark_downloaded(copy_of(asker.revision, Host.objects.get()), path, digest)
 
 
 Break = Callable[[Asker, Path, Path], None]
@@ -110,7 +110,7 @@ def test_another_engine_answers_and_each_answer_says_so(
     asker: Asker, other: ModelRevision, tiny_llama: Path, tiny_qwen: Path, tmp_path: Path,
     breaks: Break,
 ) -> None:  # fmt: skip
-    fallback_set(asker.revision.model, other.model)
+    set_fallback(asker.revision.model, other.model)
     breaks(asker, tmp_path, tiny_llama)
 
     whole = asker.client.post("chat/completions", json=CHAT)
@@ -134,7 +134,7 @@ def test_another_engine_answers_and_each_answer_says_so(
 def test_a_message_names_the_engine_that_answered_it(
     asker: Asker, other: ModelRevision, tmp_path: Path
 ) -> None:
-    fallback_set(None, other.model)
+    set_fallback(None, other.model)
     lose_the_file(asker, tmp_path, tmp_path)
     client = APIClient()
     client.force_authenticate(asker.user)
@@ -163,7 +163,7 @@ def test_without_a_rule_the_error_is_as_clear_as_ever(
 def test_who_names_an_engine_gets_it_or_an_error_and_vectors_are_never_another_engines(
     asker: Asker, other: ModelRevision, tmp_path: Path
 ) -> None:
-    fallback_set(None, other.model)
+    set_fallback(None, other.model)
     have_it_unsafe(asker, tmp_path, tmp_path)
 
     named = asker.client.post("chat/completions", json={**CHAT, "model": "tiny-llama"})
@@ -177,7 +177,7 @@ def test_who_names_an_engine_gets_it_or_an_error_and_vectors_are_never_another_e
 def test_when_the_other_engine_fails_too_the_person_hears_about_the_own_one(
     asker: Asker, other: ModelRevision, tmp_path: Path
 ) -> None:
-    fallback_set(asker.revision.model, other.model)
+    set_fallback(asker.revision.model, other.model)
     have_it_unsafe(asker, tmp_path, tmp_path)
     ModelCopy.objects.filter(revision=other).update(path=str(tmp_path / "gone"))
 
@@ -190,10 +190,10 @@ def test_when_the_other_engine_fails_too_the_person_hears_about_the_own_one(
 def test_the_own_engine_answers_again_as_soon_as_it_can_and_the_incident_ends(
     asker: Asker, other: ModelRevision, tmp_path: Path
 ) -> None:
-    fallback_set(asker.revision.model, other.model)
+    set_fallback(asker.revision.model, other.model)
     have_it_unsafe(asker, tmp_path, tmp_path)
     assert asker.client.post("chat/completions", json=CHAT).json()["model"] == QWEN
-    assert incidents_end() == 0
+    assert end_incidents() == 0
     clear_unsafe(ModelCopy.objects.get(revision=asker.revision))
 
     again = asker.client.post("chat/completions", json=CHAT)
@@ -202,7 +202,7 @@ def test_the_own_engine_answers_again_as_soon_as_it_can_and_the_incident_ends(
     assert "X-SAM-Fallback-For" not in again.headers
     seen = timezone.now() - timedelta(hours=1)
     FallbackIncident.objects.update(last_at=seen)
-    assert incidents_end() == 1
+    assert end_incidents() == 1
     assert FallbackIncident.objects.get().ended_at == seen
 
 
@@ -217,12 +217,12 @@ def test_the_own_rule_comes_first_and_the_previous_engine_is_the_persons(
     user = User.objects.create(username="ada")
     for revision in (old, new):
         choice = EngineChoice(revision.model, revision, "llama")
-        preference_write(preference_of(user), choice, why="Chosen.")
+        write_preference(preference_of(user), choice, why="Chosen.")
     assert fallbacks_for(user, new.model) == []
 
-    fallback_set(None, None)
+    set_fallback(None, None)
     assert fallbacks_for(user, new.model) == [old]
-    fallback_set(new.model, third.model)
+    set_fallback(new.model, third.model)
     assert fallbacks_for(user, new.model) == [third, old]
     CatalogModel.objects.filter(pk=third.model.pk).update(published=False)
     assert fallbacks_for(user, new.model) == [old]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import httpx2
+import openai
 import pytest
 from rest_framework.authtoken.models import Token
 
@@ -27,7 +29,7 @@ from tests.openai_api.web import WebProcess
 from tests.world.people import NEW, OLD, Person, hub_folder, sentence
 from tests.world.workers import Workers, wait_until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 CONTEXT = 8192
 LONG = 5000
@@ -54,11 +56,15 @@ def web(workers: Workers, world_folder: Path) -> Iterator[WebProcess]:
         yield running
 
 
+Ask = Callable[[dict[str, Any]], tuple[str, str]]
+"""Asks for an answer, streamed or whole; who answered and what."""
+
+
 @dataclass
 class Talk:
     """A conversation that goes on in a thread until it is told to end."""
 
-    client: httpx2.Client
+    ask: Ask
     models: list[str] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     done: threading.Event = field(default_factory=threading.Event)
@@ -70,8 +76,8 @@ class Talk:
             stream = len(self.models) % 2 == 1
             asked = {"model": "sam", "messages": messages, "max_tokens": 8, "stream": stream}
             try:
-                model, text = (_streamed if stream else _whole)(self.client, asked)
-            except (AssertionError, httpx2.HTTPError, ValueError) as error:
+                model, text = self.ask(asked)
+            except (AssertionError, httpx2.HTTPError, openai.OpenAIError, ValueError) as error:
                 self.failures.append(repr(error))
                 continue
             self.models.append(model)
@@ -81,7 +87,9 @@ class Talk:
         return self.models[-1:] == [model]
 
 
-def _whole(client: httpx2.Client, asked: dict[str, Any]) -> tuple[str, str]:
+def by_http(client: httpx2.Client, asked: dict[str, Any]) -> tuple[str, str]:
+    if asked["stream"]:
+        return _streamed(client, asked)
     response = client.post("chat/completions", json=asked)
     assert response.status_code == 200, response.text
     body = response.json()
@@ -96,16 +104,35 @@ def _streamed(client: httpx2.Client, asked: dict[str, Any]) -> tuple[str, str]:
     return model, text_of(chunks)
 
 
+def by_openai(client: openai.OpenAI, asked: dict[str, Any]) -> tuple[str, str]:
+    """As the unmodified ``openai`` client has it."""
+    answer: Any = client.chat.completions.create(**asked)
+    if not asked["stream"]:
+        return answer.model, answer.choices[0].message.content
+    chunks = list(answer)
+    (model,) = {chunk.model for chunk in chunks}
+    return model, "".join(chunk.choices[0].delta.content or "" for chunk in chunks)
+
+
 @contextmanager
-def talking(client: httpx2.Client) -> Iterator[Talk]:
-    talk = Talk(client)
-    thread = threading.Thread(target=talk.run)
-    thread.start()
-    try:
-        yield talk
-    finally:
-        talk.done.set()
-        thread.join()
+def talking(web: WebProcess, token: str) -> Iterator[list[Talk]]:
+    """The load: one conversation by hand and two with the ``openai`` client, who never retries."""
+    options: Any = {"base_url": f"{web.address}/v1", "api_key": token, "max_retries": 0}
+    with web.client(token) as client, openai.OpenAI(**options) as other:
+        talks = [Talk(partial(by_http, client)), *(Talk(partial(by_openai, other)) for _ in "12")]
+        threads = [threading.Thread(target=talk.run) for talk in talks]
+        for thread in threads:
+            thread.start()
+        try:
+            yield talks
+        finally:
+            for talk, thread in zip(talks, threads, strict=True):
+                talk.done.set()
+                thread.join()
+
+
+def all_have_heard(talks: list[Talk], model: str) -> Callable[[], bool]:
+    return lambda: all(talk.has_heard(model) for talk in talks)
 
 
 def held_at(workers: Workers, kind: PlanKind, step: str) -> Path:
@@ -141,22 +168,23 @@ def test_a_client_talks_through_a_migration_and_the_way_back(
     ada: Person, workers: Workers, web: WebProcess
 ) -> None:
     token = Token.objects.create(user=ada.user).key
-    with web.client(token) as client, web.client(token) as other, talking(other) as talk:
-        wait_until(lambda: talk.has_heard(OLD), "the first answer")
+    with web.client(token) as client, talking(web, token) as talks:
+        wait_until(all_have_heard(talks, OLD), "the first answers")
         point = held_at(workers, PlanKind.MIGRATE, "cut_over")
         plan = migrate(ada)
         first = stream_across(client, workers, point, plan)
-        wait_until(lambda: talk.has_heard(NEW), "an answer of the new engine")
+        wait_until(all_have_heard(talks, NEW), "answers of the new engine")
         assert finished(plan).status == PlanStatus.COMPLETED
 
         point = held_at(workers, PlanKind.ROLLBACK, "cut_back")
         back = Plan.objects.get(pk=MigrationController().roll_back_migration(plan.pk))
         second = stream_across(client, workers, point, back)
-        wait_until(lambda: talk.has_heard(OLD), "an answer of the old engine")
+        wait_until(all_have_heard(talks, OLD), "answers of the old engine")
         assert finished(back).status == PlanStatus.COMPLETED
 
-    assert talk.failures == []
-    assert [model for model, _ in groupby(talk.models)] == [OLD, NEW, OLD]
+    for talk in talks:
+        assert talk.failures == []
+        assert [model for model, _ in groupby(talk.models)] == [OLD, NEW, OLD]
     assert (first, second) == (OLD, NEW)
 
 

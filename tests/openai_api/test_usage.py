@@ -17,11 +17,11 @@ from engines.exceptions import InvalidRequestError
 from engines.models import TokenQuota, TokenUsage
 from engines.services.people.usage import (
     QuotaExceededError,
-    quota_check,
-    quota_remove,
-    quota_set,
+    add_usage,
+    check_quota,
+    remove_quota,
+    set_quota,
     today,
-    usage_add,
     with_quota,
 )
 
@@ -42,7 +42,7 @@ def test_answers_that_end_together_are_all_counted() -> None:
     ada = User.objects.create(username="ada")
 
     def count(number: int) -> None:
-        usage_add(ada.pk, number, 1)
+        add_usage(ada.pk, number, 1)
         connections.close_all()
 
     with ThreadPoolExecutor(8) as pool:
@@ -53,28 +53,28 @@ def test_answers_that_end_together_are_all_counted() -> None:
 
 
 def check(user: User) -> None:
-    quota_check(with_quota(User.objects.filter(pk=user.pk), today()).get())
+    check_quota(with_quota(User.objects.filter(pk=user.pk), today()).get())
 
 
 def test_a_person_erased_meanwhile_is_not_counted(ada: User) -> None:
-    usage_add(ada.pk + 1, 5, 5)
+    add_usage(ada.pk + 1, 5, 5)
 
     assert TokenUsage.objects.count() == 0
 
 
 def test_without_a_quota_nobody_is_limited(ada: User) -> None:
-    usage_add(ada.pk, 10**12, 10**12)
+    add_usage(ada.pk, 10**12, 10**12)
 
     check(ada)
 
 
 def test_yesterday_does_not_count(ada: User) -> None:
-    quota_set(None, 10)
+    set_quota(None, 10)
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     TokenUsage.objects.create(user=ada, day=yesterday, tokens_in=100)
 
     check(ada)
-    usage_add(ada.pk, 4, 6)
+    add_usage(ada.pk, 4, 6)
 
     with pytest.raises(QuotaExceededError, match="You used 10 of the 10 tokens") as caught:
         check(ada)
@@ -82,10 +82,10 @@ def test_yesterday_does_not_count(ada: User) -> None:
 
 
 def test_a_quota_is_set_changed_and_taken_away(ada: User) -> None:
-    quota_set(ada, 0)
-    quota_set(ada, 7)
-    quota_set(None, 3)
-    quota_remove(ada)
+    set_quota(ada, 0)
+    set_quota(ada, 7)
+    set_quota(None, 3)
+    remove_quota(ada)
 
     assert [(q.user, q.tokens_per_day) for q in TokenQuota.objects.all()] == [(None, 3)]
 
@@ -93,7 +93,7 @@ def test_a_quota_is_set_changed_and_taken_away(ada: User) -> None:
 @pytest.mark.parametrize("tokens", [-1, 2**63])
 def test_a_quota_out_of_range_is_refused(ada: User, tokens: int) -> None:
     with pytest.raises(InvalidRequestError, match="whole number from 0"):
-        quota_set(ada, tokens)
+        set_quota(ada, tokens)
 
     assert TokenQuota.objects.count() == 0
 
@@ -106,7 +106,7 @@ def test_there_is_one_quota_for_everybody(db: None) -> None:
 
 
 def test_the_command_shows_and_limits(ada: User) -> None:
-    usage_add(ada.pk, 120, 34)
+    add_usage(ada.pk, 120, 34)
     TokenUsage.objects.create(user=ada, day=datetime.now(UTC).date() - timedelta(days=3))
 
     assert [word for word in command("show", "--days", "1").split() if word.isdigit()] == [
@@ -140,7 +140,7 @@ def test_the_command_refuses_with_a_sentence(ada: User) -> None:
 def test_the_admin_shows_usage_to_operators_and_quotas_are_the_administrators(
     ada: User, role: str, reads: bool, writes: bool
 ) -> None:
-    usage_add(ada.pk, 1, 1)
+    add_usage(ada.pk, 1, 1)
     staff = User.objects.create_user("staff", is_staff=True)
     if role:
         staff.groups.add(Group.objects.get_or_create(name=role)[0])

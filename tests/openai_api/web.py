@@ -13,7 +13,7 @@ import httpx2
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ADDRESS = re.compile(r"running on (http://[0-9.]+:[0-9]+)")
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 class WebProcess:

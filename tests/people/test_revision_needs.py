@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db.models import ForeignKey
 
 from engines.models import CatalogModel, Fingerprint, ModelRevision, VectorIndex
-from migrations_app.hosts import HostNeededError, host_drain
+from migrations_app.hosts import HostNeededError, drain_host
 from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan, Step
 from migrations_app.plans.revision_needs import (
@@ -81,10 +81,10 @@ def test_a_host_is_kept_for_the_people_whom_its_file_serves_today(scene: Scene, 
     case.add(scene)
 
     if not case.people:
-        assert host_drain(scene.host, who="oscar").status == "draining"
+        assert drain_host(scene.host, who="oscar").status == "draining"
         return
     with pytest.raises(HostNeededError, match=f"^{case.people} people need .*: subject"):
-        host_drain(scene.host, who="oscar")
+        drain_host(scene.host, who="oscar")
     scene.host.refresh_from_db()
     assert scene.host.status == "active"
 

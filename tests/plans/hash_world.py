@@ -24,12 +24,12 @@ from engines.models import (
     VectorIndex,
 )
 from engines.runtimes.base import EmbeddingBatch
-from engines.services.catalog.copies import copy_downloaded, copy_of
-from engines.services.knowledge.documents import base_create
+from engines.services.catalog.copies import copy_of, mark_downloaded
+from engines.services.knowledge.documents import create_base
 from engines.services.knowledge.indexes import base_digest, index_digest
 from engines.services.knowledge.keep_up import keep_up
 from engines.services.knowledge.search import search_index
-from engines.services.people.preferences import EngineChoice, preference_of, preference_write
+from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from engines.specs import EmbeddingSpec
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan, Step
@@ -88,17 +88,17 @@ class HashWorld:
         """Put a file of the revision's size where the host keeps it."""
         path = self.folder / f"{revision.sha256}.gguf"
         path.write_bytes(bytes(FILE_SIZE))
-        copy_downloaded(copy_of(revision, self.host), path, revision.sha256)
+        mark_downloaded(copy_of(revision, self.host), path, revision.sha256)
         return ModelRevision.objects.select_related("model").get(pk=revision.pk)
 
     def uses(self, revision: ModelRevision) -> None:
         """Make an engine the person's own, without a plan."""
         choice = EngineChoice(revision.model, revision, revision.model.model_family)
-        preference_write(preference_of(self.user), choice, why="The beginning.")
+        write_preference(preference_of(self.user), choice, why="The beginning.")
 
     def base(self, name: str, *texts: str) -> KnowledgeBase:
         """Make a base in the space of the engine in use, with texts and a file of them."""
-        base = base_create(owner=self.user, name=name)
+        base = create_base(owner=self.user, name=name)
         for text in texts:
             add(base, text)
         self.keep_up(live_index(base))
@@ -154,7 +154,7 @@ class HashWorld:
     def answers_for_the_database(self) -> bool:
         """Whether each live index answers for exactly what its base holds."""
         indexes = [live_index(base) for base in KnowledgeBase.objects.filter(owner=self.user)]
-        return all(
+        return indexes != [] and all(
             index_digest(index, self.store) == base_digest(index.base, index.fingerprint_id)
             for index in indexes
         )

@@ -13,7 +13,7 @@ from migrations_app.library import get_model_library_manager
 from migrations_app.models import Backup, Plan
 from migrations_app.plans.planning import plan_for_file
 from migrations_app.plans.revision_needs import RevisionNeededError
-from migrations_app.plans.transitions import plan_start
+from migrations_app.plans.transitions import start_plan
 from migrations_app.states import PlanKind, PlanStatus
 from tests.plans.hash_world import HashWorld
 from worker.steps.runner import StepFailedError
@@ -50,7 +50,7 @@ def test_the_organisations_default_is_not_deleted_under_those_who_chose_nothing(
 
     with pytest.raises(RevisionNeededError, match="it is the organisation's default engine"):
         get_model_library_manager().delete_model("default")
-    plan_start(plan.pk, who="operator")
+    start_plan(plan.pk, who="operator")
     with pytest.raises(StepFailedError):
         world.run(plan)
 

@@ -19,9 +19,9 @@ from engines.models import (
     ModelCopy,
     ModelRevision,
 )
-from engines.services.hosts import host_join, hosts_lose
+from engines.services.hosts import join_host, mark_hosts_lost
 from migrations_app.controller import get_migration_controller
-from migrations_app.hosts import host_drain, host_retire
+from migrations_app.hosts import drain_host, retire_host
 from migrations_app.library import get_model_library_manager
 from migrations_app.models import EmbedRange, Plan
 from migrations_app.plans.planning import choose_host, plan_rollback
@@ -42,7 +42,7 @@ def host(redis_client: Redis) -> Host:
 
 
 def drained(host: Host) -> Host:
-    return host_drain(host, who="oscar")
+    return drain_host(host, who="oscar")
 
 
 def make_copy(host: Host) -> ModelCopy:
@@ -66,7 +66,7 @@ def test_a_started_plan_goes_on_to_its_end_on_a_draining_host(host: Host) -> Non
     assert sweep().startswith("1 steps sent again")
 
     with pytest.raises(ConflictError, match=f"{host.name} still has 5 steps of running plans"):
-        host_retire(host, who="oscar")
+        retire_host(host, who="oscar")
     host.refresh_from_db()
     assert host.status == "draining"
 
@@ -110,15 +110,15 @@ def test_a_host_is_retired_once_all_has_ended(host: Host, redis_client: Redis, w
     drained(host)
 
     with pytest.raises(ConflictError, match="wait for them, or cancel"):
-        host_retire(host, who="oscar")
+        retire_host(host, who="oscar")
 
     if what == "a request":
         redis_client.flushall()
     else:
         assert claim is not None
         finish_step(claim, Outcome("Done."))
-    assert host_retire(host, who="oscar").status == "retired"
-    assert host_retire(host, who="oscar").events.count() == 2
+    assert retire_host(host, who="oscar").status == "retired"
+    assert retire_host(host, who="oscar").events.count() == 2
 
 
 def test_a_range_of_a_process_holds_its_host_and_no_other_of_a_similar_name(host: Host) -> None:
@@ -138,13 +138,13 @@ def test_a_range_of_a_process_holds_its_host_and_no_other_of_a_similar_name(host
     for each in (host, similar):
         drained(each)
 
-    assert host_retire(similar, who="oscar").status == "retired"
+    assert retire_host(similar, who="oscar").status == "retired"
     with pytest.raises(ConflictError, match=f"{host.name} still has 0 steps .* 1 ranges to embed"):
-        host_retire(host, who="oscar")
+        retire_host(host, who="oscar")
     host.refresh_from_db()
     assert host.status == "draining"
     EmbedRange.objects.filter(pk=held.pk).update(status="completed", owner="")
-    assert host_retire(host, who="oscar").status == "retired"
+    assert retire_host(host, who="oscar").status == "retired"
 
 
 def test_a_cancelled_plan_does_not_hold_a_host(host: Host) -> None:
@@ -152,13 +152,13 @@ def test_a_cancelled_plan_does_not_hold_a_host(host: Host) -> None:
     drained(host)
     request_cancel(plan.pk, who="oscar")
 
-    assert host_retire(host, who="oscar").status == "retired"
+    assert retire_host(host, who="oscar").status == "retired"
 
 
 def test_files_of_a_retired_host_are_neither_offered_nor_deleted(host: Host) -> None:
     make_copy(host)
     drained(host)
-    host_retire(host, who="oscar")
+    retire_host(host, who="oscar")
 
     library = get_model_library_manager()
     assert library.get_model_status("tiny") == "missing"
@@ -171,8 +171,8 @@ def test_only_active_hosts_are_lost_and_each_leaves_an_event(host: Host) -> None
     make_host("draining", status=HostStatus.DRAINING, last_seen=long_ago)
     silent = make_host("silent", last_seen=long_ago)
 
-    assert hosts_lose(50, who="sweeper") == 1
+    assert mark_hosts_lost(50, who="sweeper") == 1
 
     assert list(Host.objects.filter(status="lost")) == [silent]
     assert silent.events.get().why == "Silent for 50 s."
-    assert host_join("silent", "") == silent
+    assert join_host("silent", "") == silent

@@ -25,10 +25,10 @@ import pytest
 from django.db import transaction
 
 from engines.models import KnowledgeBase, VectorIndex
-from engines.services.knowledge.documents import base_create, base_delete, document_add
+from engines.services.knowledge.documents import add_document, create_base, delete_base
 from engines.services.knowledge.fingerprints import fingerprint_for
 from engines.services.knowledge.indexes import build_file, index_for
-from engines.services.people.preferences import EngineChoice, preference_of, preference_write
+from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from migrations_app.models import Plan, Step
 from migrations_app.plans.transitions import (
     Claim,
@@ -112,7 +112,7 @@ def test_1_a_thawed_worker_of_an_older_fence_is_sent_away(zombie: Claim) -> None
 def test_1_a_thawed_worker_that_begins_the_switch_anew_prepares_nothing(
     world: HashWorld, zombie: Claim
 ) -> None:
-    base_create(owner=world.user, name="Created since")
+    create_base(owner=world.user, name="Created since")
     step = Step.objects.select_related("plan", "host").get(pk=zombie.step_id)
     before = all_rows()
 
@@ -216,7 +216,7 @@ def test_4_what_is_done_already_is_success_and_done_once(world: HashWorld) -> No
 
 
 def choose_another_engine(world: HashWorld, _base: KnowledgeBase) -> None:
-    preference_write(preference_of(world.user), EngineChoice(None, None, "mine"), why="By hand.")
+    write_preference(preference_of(world.user), EngineChoice(None, None, "mine"), why="By hand.")
 
 
 def give_another_index(world: HashWorld, base: KnowledgeBase) -> None:
@@ -249,7 +249,7 @@ def test_4_what_somebody_else_changed_ends_the_plan_and_stays(
 def test_4_a_deleted_base_is_left_out_and_the_others_are_switched(world: HashWorld) -> None:
     base, _other = world.base("Notes", *TEXTS), world.base("Other", "other words")
     plan = at_its_switch(world)
-    base_delete(base.pk)
+    delete_base(base.pk)
 
     run_step(step_of(plan, "cut_over").pk)
 
@@ -264,7 +264,7 @@ def test_4_a_base_deleted_while_it_is_embedded_does_not_end_the_plan(world: Hash
 
     def delete_once() -> None:
         if KnowledgeBase.objects.filter(pk=base.pk).exists():
-            base_delete(base.pk)
+            delete_base(base.pk)
 
     embedder.before = delete_once
 
@@ -337,7 +337,7 @@ def test_6_a_base_created_while_the_switch_waits_sends_it_back_for_that_base(
     assert claim is not None
 
     with transaction.atomic():
-        base_create(owner=world.user, name="Late")
+        create_base(owner=world.user, name="Late")
         switch = threads.start(lambda: repeat_the_switch(claim))
         wait_until_somebody_waits_for_a_lock()
 
@@ -357,7 +357,7 @@ def test_6_writers_of_two_bases_and_a_creator_never_deadlock_with_the_switch(
             written = 0
             while not done.wait(0.05):
                 for base in order:
-                    document_add(base.pk, title="T", text=f"text {written}", embed=world.embed)
+                    add_document(base.pk, title="T", text=f"text {written}", embed=world.embed)
                     written += 1
             return written
 
@@ -366,7 +366,7 @@ def test_6_writers_of_two_bases_and_a_creator_never_deadlock_with_the_switch(
     def create() -> int:
         created = 0
         while not done.wait(0.3):
-            base_delete(base_create(owner=world.user, name="Passing").pk)
+            delete_base(create_base(owner=world.user, name="Passing").pk)
             created += 1
         return created
 

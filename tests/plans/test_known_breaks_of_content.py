@@ -9,18 +9,18 @@ from rest_framework.test import APIClient
 
 from engines.exceptions import ConflictError
 from engines.models import AdapterStatus, Chunk, Embedding, KnowledgeBase, LoraAdapter
-from engines.services.knowledge.documents import base_delete, document_delete, document_update
+from engines.services.knowledge.documents import delete_base, delete_document, update_document
 from engines.services.people.preferences import (
     EngineChoice,
+    edit_prompts,
     preference_of,
-    preference_write,
-    prompts_edit,
     prompts_of,
+    write_preference,
 )
 from migrations_app.models import Plan
 from migrations_app.plans.housekeeping import retained_index_ids
 from migrations_app.plans.planning import plan_for_file
-from migrations_app.plans.transitions import plan_start
+from migrations_app.plans.transitions import start_plan
 from migrations_app.states import PlanKind, PlanStatus
 from tests.knowledge.world import add, make_model
 from tests.plans.hash_world import (
@@ -51,8 +51,8 @@ def test_7_deleted_text_does_not_come_back_with_an_index_frozen_before(world: Ha
     first, second = base.documents.order_by("pk")[:2]
     plan = world.migration("new")
     run_kind(plan, "re_embed")
-    document_delete(first.pk)
-    document_update(second.pk, text="other words")
+    delete_document(first.pk)
+    update_document(second.pk, text="other words")
     purge_the_dead()
     left = {"other words", "the third words"}
 
@@ -63,7 +63,7 @@ def test_7_deleted_text_does_not_come_back_with_an_index_frozen_before(world: Ha
     assert set(world.found(base, "the first words")) == left
     assert world.answers_for_the_database()
 
-    document_delete(base.documents.get(text="the third words").pk)
+    delete_document(base.documents.get(text="the third words").pk)
     purge_the_dead()
     world.taken_back(plan)
 
@@ -76,7 +76,7 @@ def test_7_deleted_text_does_not_come_back_with_an_index_frozen_before(world: Ha
 def test_7_the_id_of_a_purged_chunk_is_not_given_again(world: HashWorld) -> None:
     base = world.base("Notes", *TEXTS)
     last = base.chunks.latest("pk").pk
-    document_delete(base.documents.latest("pk").pk)
+    delete_document(base.documents.latest("pk").pk)
     purge_the_dead()
 
     add(base, "words of another meaning")
@@ -97,9 +97,9 @@ def test_8_no_change_of_a_document_touches_what_a_file_knows_a_chunk_by(world: H
     seq = live_index(base).base_seq
     first, second, _third = base.documents.order_by("pk")
 
-    document_update(first.pk, text="changed words")
-    document_update(first.pk, text="the first words")
-    document_delete(second.pk)
+    update_document(first.pk, text="changed words")
+    update_document(first.pk, text="the first words")
+    delete_document(second.pk)
 
     after = {row[0]: row for row in base.chunks.values_list(*facts)}
     assert {pk: after[pk] for pk in before} == before
@@ -220,14 +220,14 @@ def test_9_what_no_clock_keeps_any_more_may_be_deleted(world: HashWorld) -> None
 
 def deletion(world: HashWorld, revision: Any) -> Plan:
     plan = plan_for_file(PlanKind.DELETE, revision, world.host, actor=None)
-    return plan_start(plan.pk, who="operator")
+    return start_plan(plan.pk, who="operator")
 
 
 def test_9_a_base_whose_re_embedding_was_taken_back_can_be_deleted(world: HashWorld) -> None:
     base = world.base("Notes", *TEXTS)
     world.taken_back(re_embedded(world, base, "new"))
 
-    base_delete(base.pk)
+    delete_base(base.pk)
 
     assert not KnowledgeBase.objects.exists()
     assert not Plan.objects.exists()
@@ -238,8 +238,8 @@ def test_9_a_base_whose_re_embedding_was_taken_back_can_be_deleted(world: HashWo
 
 def test_10_prompts_edited_since_the_switch_outlive_the_rollback(world: HashWorld) -> None:
     plan = world.migrated("new")
-    prompts_edit(world.user, "new-family", {"system_prompt": "Written on the new engine."})
-    prompts_edit(world.user, "old-family", {"system_prompt": "Written for the old one."})
+    edit_prompts(world.user, "new-family", {"system_prompt": "Written on the new engine."})
+    edit_prompts(world.user, "old-family", {"system_prompt": "Written for the old one."})
 
     world.taken_back(plan)
 
@@ -254,7 +254,7 @@ def test_10_prompts_chosen_since_the_switch_stay_and_the_rollback_says_so(
     plan = world.migrated("new")
     chosen = preference_of(world.user)
     choice = EngineChoice(chosen.engine, chosen.revision, "mine")
-    preference_write(chosen, choice, why="By hand.")
+    write_preference(chosen, choice, why="By hand.")
 
     back = world.taken_back(plan)
 

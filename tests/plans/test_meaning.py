@@ -23,8 +23,8 @@ from engines.models import (
     ModelRole,
 )
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.services.catalog.copies import copy_downloaded, copy_of
-from engines.services.knowledge.documents import base_create, document_add
+from engines.services.catalog.copies import copy_of, mark_downloaded
+from engines.services.knowledge.documents import add_document, create_base
 from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.controller import MigrationController
@@ -107,14 +107,14 @@ def place(
         companion = make_model(name, dimension=DIMENSION)
         path = tmp_path / f"{name}.gguf"
         path.write_bytes(bytes(companion.file_size))
-        copy_downloaded(copy_of(companion, host), path, companion.sha256)
+        mark_downloaded(copy_of(companion, host), path, companion.sha256)
         chat = make_model(f"chat-{name}")
         chat.file_size = tiny_llama.stat().st_size
         chat.save()
         CatalogModel.objects.filter(pk=chat.model_id).update(
             role=ModelRole.CHAT, embedding_model=companion.model
         )
-        copy_downloaded(copy_of(chat, host), tiny_llama, chat.sha256)
+        mark_downloaded(copy_of(chat, host), tiny_llama, chat.sha256)
 
     return placed
 
@@ -122,9 +122,9 @@ def place(
 def with_topics(name: str, *, count: int = TOPICS) -> User:
     """A person with Python's help topics, as they would be dropped into a base."""
     user = User.objects.create_user(name)
-    base = base_create(owner=user, name="Help")
+    base = create_base(owner=user, name="Help")
     for title in sorted(topics)[:count]:
-        document_add(base.pk, title=title, text=topics[title])
+        add_document(base.pk, title=title, text=topics[title])
     return user
 
 
@@ -247,10 +247,10 @@ def test_passages_that_say_the_same_count_as_found(
     place("good")
     place("twin")
     ada = User.objects.create_user("ada")
-    base = base_create(owner=ada, name="Notes")
+    base = create_base(owner=ada, name="Notes")
     for number in range(40):
         text = f"Release {number} mends small faults and brings the documentation up to date."
-        document_add(base.pk, title=f"Release {number}", text=text)
+        add_document(base.pk, title=f"Release {number}", text=text)
     moved(ada, "good")
 
     (proof,) = proof_of(moved(ada, "twin"))["indexes"]
@@ -275,11 +275,11 @@ def test_a_base_that_gets_its_first_text_meanwhile_is_not_switched_unproved(
 ) -> None:
     place("good")
     ada = User.objects.create_user("ada")
-    base = base_create(owner=ada, name="Help")
+    base = create_base(owner=ada, name="Help")
     plan_id = controller.create_migration_plan("current", "chat-good", ada.pk, re_embed=False)
     leave_out(plan_id, ("fetch_engine", "back_up", "settle"))
     controller.execute_migration(plan_id)
-    document_add(base.pk, title="Late", text="Written after the plan was made.")
+    add_document(base.pk, title="Late", text="Written after the plan was made.")
 
     *before, switch = Plan.objects.get(pk=plan_id).steps.order_by("position")
     for step in before:

@@ -16,7 +16,7 @@ from engines.models import (
     LoraAdapter,
     ModelCopy,
 )
-from engines.services.knowledge.documents import document_add, document_delete
+from engines.services.knowledge.documents import add_document, delete_document
 from engines.services.knowledge.indexes import base_digest, index_digest
 from engines.services.people.preferences import preference_of, prompts_of
 from migrations_app.controller import MigrationController
@@ -97,10 +97,10 @@ def test_rollback_path(ada: Person, store: ArtifactStore, workers: Workers) -> N
     before = preference_of(ada.user).engine_upgrade
     live = list(KnowledgeBase.objects.values_list("live_index_id", flat=True))
     plan = finished(migrate(ada))
-    document_add(
+    add_document(
         ada.bases[0].pk, title="Since", text="Written after the switch.", media_type="text/plain"
     )
-    document_delete(ada.bases[1].documents.order_by("pk")[0].pk)
+    delete_document(ada.bases[1].documents.order_by("pk")[0].pk)
 
     back = finished(Plan.objects.get(pk=controller.roll_back_migration(plan.pk)))
 

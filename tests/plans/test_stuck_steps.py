@@ -10,9 +10,9 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError
 from engines.models import Host, HostStatus
-from engines.services.knowledge.documents import base_create
+from engines.services.knowledge.documents import create_base
 from migrations_app.controller import MigrationController
-from migrations_app.hosts import host_drain, host_retire
+from migrations_app.hosts import drain_host, retire_host
 from migrations_app.models import EmbedRange, Plan, Step
 from migrations_app.plans.actions import legal_actions
 from migrations_app.plans.stuck_steps import PATIENCE, free_stuck_steps
@@ -117,16 +117,16 @@ def test_steps_of_a_lost_host_go_on_at_another_and_the_one_that_comes_back_chang
 def test_a_host_that_dies_while_it_drains_holds_nothing(host: Host) -> None:
     plan = make_plan(PlanKind.MIGRATE, host)
     other = make_host("other")
-    host_drain(host, who="oscar")
+    drain_host(host, who="oscar")
     Host.objects.filter(pk=host.pk).update(last_seen=LONG_AGO)
     with pytest.raises(ConflictError, match=r"still has \d+ steps of running plans"):
-        host_retire(host, who="oscar")
+        retire_host(host, who="oscar")
 
     assert free_stuck_steps(who="sweeper") == 1
 
     plan.refresh_from_db()
     assert plan.host == other
-    assert host_retire(host, who="oscar").status == HostStatus.RETIRED
+    assert retire_host(host, who="oscar").status == HostStatus.RETIRED
 
 
 @pytest.mark.parametrize(("step", "lease"), [("cancelled", "new"), ("in_progress", "old")])
@@ -136,13 +136,13 @@ def test_ranges_that_a_lost_host_left_do_not_hold_it(host: Host, step: str, leas
     later = timezone.now() + timedelta(hours=1)
     Step.objects.filter(pk=owner.pk).update(status=step, fence=1, lease_until=later)
     make_range(owner, host, LONG_AGO if lease == "old" else later)
-    host_drain(host, who="oscar")
+    drain_host(host, who="oscar")
 
-    assert host_retire(host, who="oscar").status == HostStatus.RETIRED
+    assert retire_host(host, who="oscar").status == HostStatus.RETIRED
 
 
 def make_range(step: Step, host: Host, lease_until: datetime) -> None:
-    base = base_create(owner=User.objects.create_user("ada"), name="Notes")
+    base = create_base(owner=User.objects.create_user("ada"), name="Notes")
     EmbedRange.objects.create(
         step=step,
         base=base,

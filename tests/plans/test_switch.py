@@ -9,8 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from engines.exceptions import SamError
 from engines.models import Embedding, KnowledgeBase, VectorIndex
-from engines.services.knowledge.documents import base_delete
-from engines.services.people.preferences import EngineChoice, preference_of, preference_write
+from engines.services.knowledge.documents import delete_base
+from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from migrations_app.models import Plan, PlanEvent
 from migrations_app.plans.transitions import (
     CancelAskedError,
@@ -123,7 +123,7 @@ def test_one_base_that_lags_holds_all_bases_back(plan: Plan, ada: User) -> None:
 
 
 def test_an_engine_chosen_meanwhile_is_not_overwritten(plan: Plan, ada: User) -> None:
-    preference_write(preference_of(ada), EngineChoice(None, None, "other"), why="Somebody else.")
+    write_preference(preference_of(ada), EngineChoice(None, None, "other"), why="Somebody else.")
 
     refused(plan, ada, ChangedByOthersError)
 
@@ -147,7 +147,7 @@ def test_a_base_deleted_meanwhile_is_no_hindrance(plan: Plan, ada: User) -> None
 def test_a_base_that_was_moved_can_be_deleted(plan: Plan, ada: User) -> None:
     switch(plan)
 
-    base_delete(KnowledgeBase.objects.get(owner=ada).pk)
+    delete_base(KnowledgeBase.objects.get(owner=ada).pk)
 
     assert not KnowledgeBase.objects.filter(owner=ada).exists()
     assert not plan.index_switches.exists()

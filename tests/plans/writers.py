@@ -10,7 +10,7 @@ from django.db import connection, connections
 
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import Document
-from engines.services.knowledge.documents import document_add, document_delete, document_update
+from engines.services.knowledge.documents import add_document, delete_document, update_document
 from migrations_app.serving.answers import embed_for_writer
 
 _PAIRS = """
@@ -84,11 +84,11 @@ class Writers:
         kind = chance.choice(("add", "add", "update", "delete"))
         try:
             if kind == "add" or not documents:
-                document_add(base_id, title="T", text=text, embed=embed_for_writer)
+                add_document(base_id, title="T", text=text, embed=embed_for_writer)
             elif kind == "update":
-                document_update(chance.choice(documents), text=text, embed=embed_for_writer)
+                update_document(chance.choice(documents), text=text, embed=embed_for_writer)
             else:
-                document_delete(chance.choice(documents))
+                delete_document(chance.choice(documents))
         except (ConflictError, NotFoundError):
             self.refused += 1
         self.writes += 1

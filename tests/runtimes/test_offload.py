@@ -8,7 +8,7 @@ from llama_cpp import llama_supports_gpu_offload
 
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import ModelStatus
-from engines.runtimes.llama_cpp.devices import Device, _chosen, check_offloaded, devices
+from engines.runtimes.llama_cpp.devices import Device, _choose_gpus, devices, require_offloaded
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.runtimes.offload import Offload
 from engines.specs import EngineSpec
@@ -30,7 +30,7 @@ def _spec(path: str = "/m.gguf", **fields: Any) -> EngineSpec:
         ({"main_gpu": 16}, "main_gpu is a number from 0 to 15"),
         ({"tensor_split": (0.0, 0.0)}, "tensor_split is a list of shares"),
         ({"tensor_split": (float("nan"),)}, "tensor_split is a list of shares"),
-        ({"device": "cpu", "gpu_layers": 3}, "cpu takes no layers to a GPU"),
+        ({"device": "cpu", "gpu_layers": 3}, "cpu cannot have layers on a GPU"),
         ({"device": "gpu", "gpu_layers": 0}, "none of the layers for it"),
     ],
 )
@@ -90,16 +90,16 @@ def test_quantising_a_gguf_file_while_loading_is_refused(tiny_llama: Path) -> No
     ],
 )
 def test_devices_are_chosen_by_name_or_its_beginning(device: str, names: list[str]) -> None:
-    chosen = _chosen(Offload.of(_spec(device=device)), [CPU, *GPUS, VULKAN])
+    chosen = _choose_gpus(Offload.of(_spec(device=device)), [CPU, *GPUS, VULKAN])
 
     assert [gpu.name for gpu in chosen] == names
 
 
 def test_device_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(EngineError, match="no GPU 'cuda7' here; there are CUDA0, CUDA1"):
-        _chosen(Offload.of(_spec(device="CUDA7")), [CPU, *GPUS])
+        _choose_gpus(Offload.of(_spec(device="CUDA7")), [CPU, *GPUS])
     with pytest.raises(EngineError, match=r"llama\.cpp finds none"):
-        _chosen(Offload.of(_spec(device="CUDA7")), [CPU])
+        _choose_gpus(Offload.of(_spec(device="CUDA7")), [CPU])
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_fewer_layers_on_the_gpu_than_asked_for_are_an_error(
 ) -> None:
     offload = Offload.of(_spec(**fields))
     if fits:
-        check_offloaded(offload, offloaded)
+        require_offloaded(offload, offloaded)
         return
     with pytest.raises(EngineError, match="layers are on it; ask for fewer"):
-        check_offloaded(offload, offloaded)
+        require_offloaded(offload, offloaded)

@@ -229,6 +229,7 @@ def as_root_the_servers_run_as_another_user(locations: Locations) -> None:
         for server in services.servers:
             facts = Path(f"/proc/{server.pid}/status").read_text()
             ids = [line.split()[1:] for line in facts.splitlines() if line[:4] in ("Uid:", "Gid:")]
+            assert len(ids) == 2
             assert all("0" not in numbers for numbers in ids)
             assert "Groups:\t \n" in facts
         assert locations.postgres_data.stat().st_uid != 0

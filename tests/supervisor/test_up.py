@@ -160,6 +160,7 @@ def test_when_a_port_is_taken_then_up_names_it_and_starts_nothing(locations: Loc
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 def test_hosts_that_start_together_on_an_empty_database_take_turns(
     locations: Locations, folder: Path, started: list[Up]
 ) -> None:
@@ -177,6 +178,7 @@ def test_hosts_that_start_together_on_an_empty_database_take_turns(
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 def test_a_machine_without_control_plane_needs_a_token(
     locations: Locations, folder: Path, started: list[Up]
 ) -> None:

@@ -16,12 +16,12 @@ REPO = "demo/engine"
 NAME = "model.gguf"
 QUICK = DownloadOptions(
     reserve_bytes=0,
-    connect_timeout=2,
-    read_timeout=2,
+    connect_timeout=30,
+    read_timeout=30,
     sync_every=100_000,
     first_wait=0.01,
     longest_wait=0.05,
-    give_up_after=30,
+    give_up_after=60,
 )
 IMPATIENT = replace(QUICK, read_timeout=0.2, give_up_after=0.3)
 

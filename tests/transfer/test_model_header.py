@@ -170,7 +170,7 @@ def test_a_file_changed_between_two_ranges_is_refused(scene: Scene) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (gguf([], magic=b"GGUX"), "no GGUF model"),
+        (gguf([], magic=b"GGUX"), "not a GGUF model"),
         (gguf([], counts=(2**40, 0)), "declares 1099511627776 tensors"),
         (
             gguf([text(b"general.architecture", b"llama"), array(b"x", 8, 2**60)]),

@@ -121,7 +121,7 @@ def test_what_does_not_exist_is_named(
 
 @pytest.mark.parametrize("repo", ["", "a/b/c", "../x", "a--b", "-rf", "demo/engine.git", "a b"])
 def test_a_repository_name_that_cannot_be_right_is_never_sent(scene: Scene, repo: str) -> None:
-    with pytest.raises(InvalidRequestError, match="no repository name"):
+    with pytest.raises(InvalidRequestError, match="not a repository name"):
         resolve_file(repo, NAME, endpoint=scene.hub.endpoint)
 
     assert scene.hub.log == []
@@ -129,7 +129,7 @@ def test_a_repository_name_that_cannot_be_right_is_never_sent(scene: Scene, repo
 
 @pytest.mark.parametrize("revision", ["", "-rf", "../main", "a..b", "x" * 200, "a\nb"])
 def test_a_revision_that_cannot_be_right_is_never_sent(scene: Scene, revision: str) -> None:
-    with pytest.raises(InvalidRequestError, match="no revision"):
+    with pytest.raises(InvalidRequestError, match="not a revision"):
         resolve_file(REPO, NAME, revision=revision, endpoint=scene.hub.endpoint)
 
     assert scene.hub.log == []

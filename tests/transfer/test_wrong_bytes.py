@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deploy.demo.hub.faults import Fault
 from engines.exceptions import DigestMismatchError, TransferError, TransientTransferError
 from engines.transfer.http import ContentRange, parse_content_range
-from tests.transfer.support import IMPATIENT, QUICK, Scene, content
+from tests.transfer.support import QUICK, Scene, content
 
 SIZE = 400_003
 PERSISTENT = replace(QUICK, give_up_after=0.2)
@@ -172,7 +172,7 @@ def test_a_refusal_while_resuming_is_final_and_keeps_what_arrived(
     scene.hub.faults.add(Fault(cut_after=100_000), Fault(status=status))
 
     with pytest.raises(Exception, match=sentence) as caught:
-        scene.fetch(options=IMPATIENT)
+        scene.fetch()
 
     assert getattr(caught.value, "transient") is False  # noqa: B009 - any of three classes
     assert len(scene.gets()) == 2

@@ -5,10 +5,10 @@ from collections.abc import Callable
 import pytest
 from redis import Redis
 
-from migrations_app.steps import HANDLERS, Handler
+from migrations_app.steps import HANDLERS, StepHandler
 from tests.worker.counted_engine import CountedEngine
 
-Install = Callable[[str, Handler], None]
+Install = Callable[[str, StepHandler], None]
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def empty_redis(redis_client: Redis) -> None:
 def handle(monkeypatch: pytest.MonkeyPatch) -> Install:
     """Have a kind of step done by a handler of the test."""
 
-    def install(kind: str, handler: Handler) -> None:
+    def install(kind: str, handler: StepHandler) -> None:
         monkeypatch.setitem(HANDLERS, kind, handler)
 
     return install

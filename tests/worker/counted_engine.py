@@ -12,7 +12,7 @@ from engines.fit.placement import Room
 from engines.runtimes.base import BaseModelEngine, ModelStatus
 from engines.specs import AdapterSpec, EngineSpec
 from worker.host.engine_pool import EnginePool
-from worker.host.memory import Beside
+from worker.host.memory import OtherPools
 
 
 class CountedEngine(BaseModelEngine):
@@ -66,14 +66,14 @@ def make_pool(
     log: list[str],
     need: Callable[[EngineSpec, int], Need],
     vram: int = 0,
-    beside: Beside | None = None,
+    other_pools: OtherPools | None = None,
 ) -> EnginePool:
     return EnginePool(
         Room(100, vram, int(vram > 0)),
         lambda spec: CountedEngine(spec.engine_id, spec.model_name, spec.model_path),
         lambda path, reason: log.append(f"unsafe {Path(path).name}: {reason}"),
         need,
-        beside,
+        other_pools,
     )
 
 

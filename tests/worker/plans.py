@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from engines.models import Host, HostStatus
 from migrations_app.models import Plan, PlanEvent, Step
-from migrations_app.plans.transitions import plan_start
+from migrations_app.plans.transitions import start_plan
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind
 from migrations_app.steps import HANDLERS
 
@@ -44,7 +44,7 @@ def make_plan(
             kind=step,
             host=None if step in CONTROL_STEPS else where,
         )
-    return plan_start(plan.pk, who=WHO)
+    return start_plan(plan.pk, who=WHO)
 
 
 def first_step(plan: Plan) -> Step:

@@ -12,7 +12,7 @@ from redis import Redis
 
 from migrations_app.models import Plan, Step
 from tests.worker.plans import first_step, make_plan, rows
-from tests.worker.processes import WORK, WorkerProcess, journal, send_raw, wait_until
+from tests.worker.processes import PATIENCE, WORK, WorkerProcess, journal, send_raw, wait_until
 from worker.sweeper import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,6 +24,11 @@ def plan_that(act: str, folder: Path) -> Plan:
 
 def status_of(plan: Plan) -> str:
     return Plan.objects.values_list("status", flat=True).get(pk=plan.pk)
+
+
+def let_lease_end(plan: Plan) -> None:
+    """As if the holder had not renewed for a whole lease."""
+    Step.objects.filter(plan=plan, status="in_progress").update(lease_until=timezone.now())
 
 
 def sweep_until(plan: Plan, status: str) -> None:
@@ -76,6 +81,7 @@ def test_a_step_whose_worker_was_killed_is_taken_over_and_what_redis_lost_is_sen
         begun(tmp_path)
         first.signal(signal.SIGKILL)
         first.process.wait()
+    let_lease_end(plan)
     redis_client.flushall()
     (tmp_path / "go").touch()
 
@@ -93,6 +99,7 @@ def test_a_frozen_worker_that_thaws_after_it_was_overtaken_changes_nothing(tmp_p
         plan = plan_that("wait blindly", tmp_path)
         begun(tmp_path)
         zombie.signal(signal.SIGSTOP)
+        let_lease_end(plan)
         with WorkerProcess(tmp_path, name="heir"):
             (tmp_path / "go").touch()
             sweep_until(plan, "completed")
@@ -114,7 +121,7 @@ def test_a_worker_that_is_told_to_end_gives_its_step_back_and_ends(tmp_path: Pat
         plan = plan_that("wait", tmp_path)
         begun(tmp_path)
         worker.signal(signal.SIGTERM)
-        assert worker.process.wait(15) == 0
+        assert worker.process.wait(PATIENCE) == 0
 
     step = first_step(plan)
     assert (step.status, step.owner, step.failures) == ("pending", "", 0)
@@ -127,8 +134,9 @@ def test_a_step_that_does_not_listen_is_ended_with_its_worker(tmp_path: Path) ->
         plan = plan_that("wait blindly", tmp_path)
         begun(tmp_path)
         worker.signal(signal.SIGTERM)
-        assert worker.process.wait(40) == 75
+        assert worker.process.wait(PATIENCE) == 75
 
+    let_lease_end(plan)
     (tmp_path / "go").touch()
     with WorkerProcess(tmp_path, name="second"):
         sweep_until(plan, "completed")

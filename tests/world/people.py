@@ -20,19 +20,19 @@ from engines.models import (
     PromptTemplate,
 )
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.services.catalog.copies import copy_downloaded, copy_of, copy_path, engine_spec
-from engines.services.catalog.resolving import model_resolve
-from engines.services.knowledge.documents import base_create, document_add
+from engines.services.catalog.copies import copy_of, copy_path, engine_spec, mark_downloaded
+from engines.services.catalog.resolving import resolve_model
+from engines.services.knowledge.documents import add_document, create_base
 from engines.services.knowledge.fingerprints import embedding_spec_of, fingerprint_for
 from engines.services.knowledge.indexes import index_for
 from engines.services.knowledge.keep_up import keep_up
-from engines.services.people.adapters import adapter_add
-from engines.services.people.conversations import conversation_create, message_add
+from engines.services.people.adapters import store_adapter
+from engines.services.people.conversations import add_message, create_conversation
 from engines.services.people.preferences import (
     EngineChoice,
+    edit_prompts,
     preference_of,
-    preference_write,
-    prompts_edit,
+    write_preference,
 )
 from migrations_app.serving.protocol import LIVE_KINDS
 from migrations_app.steps import HANDLERS
@@ -77,7 +77,7 @@ def make_catalog(endpoint: str) -> tuple[ModelRevision, ModelRevision]:
     for family in ("llama", "qwen"):
         PromptTemplate.objects.create(family=family, system_prompt=f"You are a {family}.")
     revisions = [
-        model_resolve(
+        resolve_model(
             CatalogModel.objects.create(
                 model_id=name,
                 display_name=name.title(),
@@ -103,13 +103,13 @@ def make_person(
     owned = [_filled_base(user, number) for number in range(bases)]
     _index(owned, old, path, store, scratch)
     choice = EngineChoice(old.model, old, "llama", str(path))
-    preference_write(preference_of(user), choice, why="The beginning.")
+    write_preference(preference_of(user), choice, why="The beginning.")
     adapter = write_lora_for(scratch / "adapter.gguf", path)
-    adapter_add(user, "ada style", old, adapter, store)
-    prompts_edit(user, "llama", {"system_prompt": "You answer Ada in verse."})
-    conversation = conversation_create(user, title="First")
-    message_add(conversation, role="user", content="Who are you?")
-    message_add(conversation, role="assistant", content="A llama.", engine=old.model)
+    store_adapter(user, "ada style", old, adapter, store)
+    edit_prompts(user, "llama", {"system_prompt": "You answer Ada in verse."})
+    conversation = create_conversation(user, title="First")
+    add_message(conversation, role="user", content="Who are you?")
+    add_message(conversation, role="assistant", content="A llama.", engine=old.model)
     return Person(user, owned, old, new)
 
 
@@ -119,14 +119,14 @@ def _place(revision: ModelRevision, models: Path, scratch: Path) -> Path:
     source = scratch / "hub" / "demo" / revision.model.model_id / "model.gguf"
     if not path.exists():
         copyfile(source, path)
-    copy_downloaded(copy_of(revision, Host.objects.get(name=HOST)), path, revision.sha256)
+    mark_downloaded(copy_of(revision, Host.objects.get(name=HOST)), path, revision.sha256)
     return path
 
 
 def _filled_base(user: User, number: int) -> KnowledgeBase:
-    base = base_create(owner=user, name=f"Notes {number}")
+    base = create_base(owner=user, name=f"Notes {number}")
     for document in range(DOCUMENTS_PER_BASE):
-        document_add(
+        add_document(
             base.pk,
             title=f"Note {document}",
             text=sentence(number * DOCUMENTS_PER_BASE + document),

@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import connection
 
 HOST = "t1"
-LEASE_SECONDS = 3
+LEASE_SECONDS = 5
 SWEEP_SECONDS = 1
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
@@ -39,7 +39,7 @@ class Workers:
             self._process = subprocess.Popen(
                 command, cwd=PROJECT, env=self._environment(), stdout=log, stderr=log
             )
-        wait_until(lambda: len(self.worker_pids()) == 3, "three workers", seconds=60)
+        wait_until(lambda: len(self.worker_pids()) == 3, "three workers")
         return self
 
     def __exit__(
@@ -111,7 +111,7 @@ def kill(pids: list[int]) -> None:
             continue
 
 
-def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = 90) -> None:
+def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = 150) -> None:
     """Wait for something the workers do; fails naming it."""
     deadline = time.monotonic() + seconds
     while not holds():

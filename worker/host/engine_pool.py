@@ -1,4 +1,8 @@
-"""Loaded engines of this process: one child each, kept while there is room, never ended while used."""
+"""The loaded engines of this process: one child each, kept while there is room, never ended while in use.
+
+Locks: ``_changed`` guards the entries and is held for a moment only; ``entry.loading`` is held while a model
+loads, which takes minutes. ``loading`` may be held when ``_changed`` is taken, never the other way round.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from django.conf import settings
 
@@ -30,21 +33,21 @@ from engines.gguf.reader import read_header
 from engines.host_runtimes import engine_registry
 from engines.machine import measure
 from engines.models import CatalogModel
-from engines.runtimes.base import BaseModelEngine
+from engines.runtimes.base import BaseModelEngine, Facts
 from engines.services.catalog.copies import mark_unsafe
 from engines.specs import AdapterSpec, EngineSpec
 from engines.transfer.folders import folder_files
-from worker.host.memory import Beside, host_memory
-from worker.process.database import with_database
+from worker.host.memory import OtherPools, host_memory
+from worker.process.database import retry_database
 
 logger = logging.getLogger(__name__)
 
 ROOM_SECONDS = 120.0
-"""How long a request waits for others to let go of engines."""
+"""How long a request waits for room."""
 ASK_FIRST_SECONDS = 2.5
-"""How long the pools of other processes are asked before idle engines of this one are ended."""
+"""How long other processes have to free memory before idle engines of this one are ended."""
 LOOK_AGAIN_SECONDS = 0.25
-"""Another process does not say when it lets go."""
+"""Another process does not tell when it frees memory, so it is looked for again."""
 
 Key = tuple[EngineSpec, int]
 """An engine without adapters, and when its file was written."""
@@ -59,14 +62,14 @@ class _Entry:
     users: int = 0
     used_at: float = 0.0
     doomed: bool = False
-    """To be ended by its last user."""
+    """To be ended when its last user leaves."""
     loading: threading.Lock = field(default_factory=threading.Lock)
     failures: list[Exception] = field(default_factory=list)
-    """Why it could not be loaded, each time."""
+    """The error of each attempt to load it."""
 
 
 class EnginePool:
-    """Lends loaded engines; those of an equal spec and unchanged files are one."""
+    """Lends loaded engines; equal specs with unchanged files share one."""
 
     def __init__(
         self,
@@ -74,19 +77,18 @@ class EnginePool:
         create: Callable[[EngineSpec], BaseModelEngine],
         on_unsafe: Callable[[str, str], None],
         need: Callable[[EngineSpec, int], Need],
-        beside: Beside | None = None,
+        other_pools: OtherPools | None = None,
     ) -> None:
-        """``room`` is what engines may take together, and ``need`` says what one takes of it.
-
-        It is given the bytes of the engine's files. ``on_unsafe`` is told the path of a model file
-        that crashed its engine while loading, and the sentence of that. ``beside`` are the pools of
-        other processes in the same room.
+        """``room`` is what all engines may take; ``need`` returns what one takes, from the spec and the
+        bytes of its files. ``on_unsafe`` is called with the path of a model file that crashed its engine
+        while loading, and the reason. ``other_pools`` are the pools of
+        other processes on this host.
         """
         self._room = room
         self._create = create
         self._on_unsafe = on_unsafe
         self._need = need
-        self._beside = beside or Beside()
+        self._other_pools = other_pools or OtherPools()
         self._crashed: dict[tuple[Key, Adapters], str] = {}
         self._entries: dict[Key, _Entry] = {}
         self._changed = threading.Condition()
@@ -98,21 +100,23 @@ class EnginePool:
         """Lend an engine, loaded at first use, idle ones ended to make room.
 
         All who use a model share one engine, whatever adapters each brings. ``waiting`` is called
-        again and again while there is no room; what it raises ends the waiting. Raises
+        repeatedly while there is no room; what it raises ends the wait. Raises
         ArtifactMissingError without its file, UnsafeModelFileError for adapters that crashed it,
         AdapterMismatchError for those of another model, EngineError when it is larger than the host,
         HostUnavailableError (transient) when those in use leave no room, and the engine's own errors.
         """
+        # Without the adapters: people with adapters of their own share the base's weights.
         key, size = _key(replace(spec, adapters=()))
+        # Before the engine is claimed: one person's bad adapter must not crash it again for all others.
         self._refuse_crashed(key, spec.adapters)
-        entry = self._enter(key, size, waiting)
+        entry = self._claim_entry(key, size, waiting)
         try:
-            yield self._loaded(entry, spec.adapters)
+            yield self._ready_engine(entry, spec.adapters)
         except LoadCrashed as error:
             self._remember_crash(key, spec.adapters, error)
             raise
         finally:
-            self._leave(key, entry)
+            self._release_entry(key, entry)
 
     def _refuse_crashed(self, key: Key, adapters: Adapters) -> None:
         reason = self._crashed.get((key, adapters))
@@ -123,41 +127,48 @@ class EnginePool:
             )
 
     def _remember_crash(self, key: Key, adapters: Adapters, error: LoadCrashed) -> None:
-        """The model's file is to blame, unless its adapters were: those are one person's own."""
+        """Blame the model's file, unless an adapter crashed it: an adapter is one person's own."""
         logger.error("%s crashed while loading: %s", key[0].engine_id, error)
         if isinstance(error, AdapterCrashed):
             self._crashed[key, adapters] = str(error)
         else:
             self._on_unsafe(key[0].model_path, str(error))
 
-    def _enter(self, key: Key, size: int, waiting: Callable[[], None]) -> _Entry:
+    def _claim_entry(self, key: Key, size: int, waiting: Callable[[], None]) -> _Entry:
         begun = time.monotonic()
         need: Need | None = None
         while True:
             with self._changed:
                 entry = self._entries.get(key)
                 if entry is not None:
+                    # Counted under the lock, so that nobody can choose it as a victim from now on.
                     entry.users += 1
                     return entry
-            # Outside of the lock: it may read a file.
-            need = need or self._checked_need(key[0], size)
+            # Outside the lock: it reads the model's header, and others must not wait for a disk.
+            need = need or self._require_need(key[0], size)
             waited = time.monotonic() - begun
-            others = self._beside.held(waited)
+            others = self._other_pools.held(waited)
             with self._changed:
+                # People's engines that idle here go only when the other processes had time to make room.
                 may_end = not others.takes_anything or waited > ASK_FIRST_SECONDS
+                # Looked up again: another thread may have made the entry while the lock was free. Then the
+                # loop starts over and joins it.
                 is_new = key not in self._entries
-                victims = self._make_room(need, others, may_end=may_end) if is_new else []
+                victims = self._choose_victims(need, others, may_end=may_end) if is_new else []
                 if victims is None:
                     self._wait_for_room(key[0], begun + ROOM_SECONDS)
                 elif is_new:
+                    # Entered before it is loaded: its memory is spoken for, and no second thread loads it.
                     self._entries[key] = _Entry(self._create(key[0]), key[0], need)
             if victims is None:
-                self._beside.ask()
+                self._other_pools.request_room()
                 waiting()
             else:
-                self._end_all(victims)
+                # Outside the lock, since ending a child takes seconds. They are out of the table already,
+                # so nobody can claim them meanwhile.
+                self._unload_all(victims)
 
-    def _checked_need(self, spec: EngineSpec, size: int) -> Need:
+    def _require_need(self, spec: EngineSpec, size: int) -> Need:
         need = self._need(spec, size)
         if need.memory > self._room.memory:
             raise EngineError(
@@ -173,8 +184,8 @@ class EnginePool:
                 f"The engines in use leave no room for {spec.engine_id}; try again later."
             )
 
-    def _make_room(self, need: Need, others: Need, *, may_end: bool) -> list[_Entry] | None:
-        """Take out the idle engines that must go, longest unused first; None if that is not enough."""
+    def _choose_victims(self, need: Need, others: Need, *, may_end: bool) -> list[_Entry] | None:
+        """Remove the idle engines that must go, least recently used first; None if that is not enough."""
         kept = dict(self._entries)
         idle = sorted(
             (key for key, entry in kept.items() if entry.users == 0 and may_end),
@@ -184,34 +195,39 @@ class EnginePool:
         for key in idle:
             if self._have_room(kept.values(), need, others):
                 break
-            if _frees(kept[key].need, need):
+            # One that frees nothing of the wanted kind would be ended for nothing.
+            if _frees_wanted(kept[key].need, need):
                 del kept[key]
                 chosen.append(key)
         if not self._have_room(kept.values(), need, others):
+            # Nothing is ended unless it is enough: the wait goes on, and the engines stay warm.
             return None
         return [self._entries.pop(key) for key in chosen]
 
     def _have_room(self, kept: Iterable[_Entry], need: Need, others: Need) -> bool:
         needs = [need, others, *(entry.need for entry in kept)]
         memory, vram = sum(each.memory for each in needs), sum(each.vram for each in needs)
-        # What takes nothing of one kind never waits for it.
+        # An engine that takes nothing of one kind never waits for it.
         has_memory = not need.memory or memory <= self._room.memory
         return has_memory and (not need.vram or vram <= self._room.vram)
 
-    def _leave(self, key: Key, entry: _Entry) -> None:
+    def _release_entry(self, key: Key, entry: _Entry) -> None:
         with self._changed:
             entry.users -= 1
             entry.used_at = time.monotonic()
+            # An engine that failed to load, or died, holds nothing worth keeping.
             ends = entry.users == 0 and (entry.doomed or not entry.engine.is_loaded)
+            # The key may have a newer entry by now: ``unload`` took this one out.
             if ends and self._entries.get(key) is entry:
                 del self._entries[key]
             self._changed.notify_all()
         if ends:
-            self._end_all([entry])
+            self._unload_all([entry])
 
-    def _loaded(self, entry: _Entry, adapters: Adapters) -> BaseModelEngine:
-        """Load the engine, or what is missing of it; as the owner of ``adapters`` hears it."""
+    def _ready_engine(self, entry: _Entry, adapters: Adapters) -> BaseModelEngine:
+        """Load what is missing; return the engine with these adapters."""
         engine = entry.engine.with_adapters(adapters)
+        # Before the lock: failures that come while this thread waits for it count as its own.
         known = len(entry.failures)
         with entry.loading:
             if not entry.engine.is_available():
@@ -221,7 +237,8 @@ class EnginePool:
         return engine
 
     def _load(self, entry: _Entry, known: int) -> None:
-        """Load the engine; who waited while that failed for another hears the same, and tries no more."""
+        """Load the engine, unless another thread failed to while this one waited: it gets that error."""
+        # Otherwise ten people who wait for a broken file would load it ten times, one after the other.
         if len(entry.failures) > known:
             raise entry.failures[-1]
         try:
@@ -229,68 +246,69 @@ class EnginePool:
         except Exception as error:
             entry.failures.append(error)
             raise
-        self._correct(entry)
+        self._correct_need(entry)
 
-    def _correct(self, entry: _Entry) -> None:
-        """Count an engine in memory that was meant for a GPU and found none it can use."""
+    def _correct_need(self, entry: _Entry) -> None:
+        """Count an engine as one in memory when it was meant for a GPU and found none it can use."""
         if entry.need.vram and not entry.engine.get_engine_info().get("gpus"):
             with self._changed:
                 entry.need = Need(entry.need.without_gpus)
-            self.tell()
+            self.publish()
 
     def unload(self, path: str) -> int:
         """End the engines of a model file, those in use after their last user; return how many."""
         with self._changed:
             chosen = [key for key, entry in self._entries.items() if entry.spec.model_path == path]
             for key in chosen:
+                # In use: whoever has it finishes, and nobody new gets it after that.
                 self._entries[key].doomed = True
             idle = [self._entries.pop(key) for key in chosen if self._entries[key].users == 0]
             self._changed.notify_all()
-        self._end_all(idle)
+        self._unload_all(idle)
         return len(chosen)
 
     def unload_idle(self, seconds: float) -> int:
-        """End the engines that nobody used for so long; return how many."""
+        """End the engines that nobody used for ``seconds``; return how many."""
         before = time.monotonic() - seconds
         with self._changed:
             old = [k for k, e in self._entries.items() if e.users == 0 and e.used_at < before]
             idle = [self._entries.pop(key) for key in old]
             self._changed.notify_all()
-        self._end_all(idle)
+        self._unload_all(idle)
         return len(idle)
 
-    def _end_all(self, entries: Iterable[_Entry]) -> None:
-        """End engines that were taken out, and say what is held then."""
+    def _unload_all(self, entries: Iterable[_Entry]) -> None:
+        """End engines that were removed from the table, and publish what is still held."""
         for entry in entries:
             logger.info("unloading %s", entry.engine.engine_id)
             entry.engine.close()
-        self.tell()
+        self.publish()
 
-    def tell(self) -> None:
-        """Say to the pools of other processes what this one holds."""
+    def publish(self) -> None:
+        """Tell the pools of other processes what this one holds."""
         with self._changed:
             needs = [entry.need for entry in self._entries.values()]
-        self._beside.tell(Need(sum(n.memory for n in needs), sum(n.vram for n in needs)))
+        self._other_pools.publish(Need(sum(n.memory for n in needs), sum(n.vram for n in needs)))
 
     def loaded(self) -> list[EngineSpec]:
         """Return the specs of the engines that need no loading."""
         with self._changed:
             return [entry.spec for entry in self._entries.values() if entry.engine.is_loaded]
 
-    def describe(self) -> list[dict[str, Any]]:
+    def describe(self) -> list[Facts]:
         """Return each engine's facts for JSON, with its present number of users."""
         with self._changed:
             entries = list(self._entries.values())
         return [{**entry.engine.get_engine_info(), "users": entry.users} for entry in entries]
 
 
-def _frees(held: Need, wanted: Need) -> bool:
-    """Whether ending an engine gives anything that is wanted."""
+def _frees_wanted(held: Need, wanted: Need) -> bool:
+    """Whether ending an engine frees any of what is wanted."""
     return bool((held.memory and wanted.memory) or (held.vram and wanted.vram))
 
 
 def _key(spec: EngineSpec) -> tuple[Key, int]:
-    """Return what tells engines apart, and the bytes of their files; a server's cost nothing here."""
+    """Return an engine's key and the bytes of its files; a server's engine costs nothing here."""
     if spec.endpoint:
         return (spec, 0), 0
     path = Path(spec.model_path)
@@ -327,9 +345,9 @@ def _shape(spec: EngineSpec, size: int) -> ModelShape | None:
     try:
         return ModelShape.from_header(read_header(Path(spec.model_path)))
     except SamError:
-        # Loading it says what is wrong, to whoever asked for it.
+        # Loading will report what is wrong to the request that asks for it.
         return None
 
 
 def _mark_unsafe(path: str, reason: str) -> None:
-    with_database(lambda: mark_unsafe(path, settings.SAM_HOST_NAME, reason))
+    retry_database(lambda: mark_unsafe(path, settings.SAM_HOST_NAME, reason))

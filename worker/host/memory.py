@@ -1,8 +1,8 @@
-"""What the worker processes of one host hold in its memory, told to each other through Redis.
+"""How much of a host's memory its worker processes hold, shared through Redis.
 
-Each process has a pool of engines of its own. Who answers people goes first: it asks the others to end
-what they do not use just then, waits a little, and goes on in any case. Who does a plan's work waits for
-room beside all that is held, and has ended only what nobody asked for a while.
+Each process has its own pool of engines. The process that answers people goes first: it asks the others to end
+idle engines, waits a little, and then loads in any case. A process that works on plans waits until there is
+room beside all that is held; for it only engines are ended that nobody used for a while.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from engines.parsing import UNREADABLE, fault_of
 from migrations_app.serving.redis_keys import memory_held_key, memory_wanted_key, redis_client
 from worker.process.identity import process_name
 
-TOLD_SECONDS = 15.0
-"""How long what a process told counts: a killed one holds nothing."""
-WANTED_SECONDS = 5
-IDLE_SECONDS = 300.0
-"""Who answers people keeps an engine so long for the next question, though others want its room."""
-YIELD_SECONDS = 5.0
-"""How long who answers people waits for the others."""
+REPORT_SECONDS = 15.0
+"""How long a process's report counts; a killed process holds nothing."""
+ROOM_REQUEST_SECONDS = 5
+KEEP_WARM_SECONDS = 300.0
+"""How long the process that answers people keeps an idle engine although others want its memory."""
+MAX_YIELD_SECONDS = 5.0
+"""How long the process that answers people waits for the others."""
 NOTHING = Need(0)
 
 logger = logging.getLogger(__name__)
@@ -43,22 +43,22 @@ class HeldMemory(Struct, frozen=True, array_like=True):
     until: float
 
 
-class Beside:
-    """Nobody: for a process that has its host to itself."""
+class OtherPools:
+    """The pools of other processes; this base knows none, for a process that has its host to itself."""
 
     def held(self, waited: float) -> Need:
-        """Return what others hold and must be left to who has waited so many seconds."""
+        """Return what others hold, as far as it counts for a request that waited so many seconds."""
         return NOTHING
 
-    def ask(self) -> None:
+    def request_room(self) -> None:
         """Ask the others for room."""
 
-    def tell(self, held: Need) -> None:
-        """Say what this process holds."""
+    def publish(self, held: Need) -> None:
+        """Report what this process holds."""
 
 
-class HostMemory(Beside):
-    """The other worker processes of a host; without Redis nobody is known."""
+class HostMemory(OtherPools):
+    """The other worker processes of a host; without Redis none are known."""
 
     def __init__(self, redis: Redis, host_name: str, process: str, *, serves: bool = False) -> None:
         """``serves`` says whether this process answers people."""
@@ -69,14 +69,16 @@ class HostMemory(Beside):
         self._wanted_key = memory_wanted_key(host_name)
 
     def held(self, waited: float) -> Need:
-        if self.serves and waited > YIELD_SECONDS:
+        if self.serves and waited > MAX_YIELD_SECONDS:
+            # People's answers must not depend on a plan's work; the system's own reserve has to do.
             return NOTHING
-        told = self._others()
-        return Need(sum(memory for memory, _ in told), sum(vram for _, vram in told))
+        others = self._others()
+        return Need(sum(memory for memory, _ in others), sum(vram for _, vram in others))
 
     def _others(self) -> list[tuple[int, int]]:
-        """Read bytes of memory and of GPUs of each other process; those that ended are forgotten."""
+        """Read what each other process holds of memory and of GPUs; expired reports are removed."""
         now, found = time.time(), []
+        # Without Redis each process knows the host's whole room as its own, as one that is alone does.
         with suppress(RedisError):
             rows = cast("dict[bytes, bytes]", self._redis.hgetall(self._held_key))
             for name, row in rows.items():
@@ -87,15 +89,16 @@ class HostMemory(Beside):
                     found.append((held.memory, held.vram))
         return found
 
-    def ask(self) -> None:
+    def request_room(self) -> None:
         with suppress(RedisError):
-            self._redis.set(self._wanted_key, self._process, ex=WANTED_SECONDS)
+            self._redis.set(self._wanted_key, self._process, ex=ROOM_REQUEST_SECONDS)
 
-    def tell(self, held: Need) -> None:
-        told = json.encode(HeldMemory(held.memory, held.vram, time.time() + TOLD_SECONDS))
+    def publish(self, held: Need) -> None:
+        # The wall clock: all readers are processes of this host.
+        report = json.encode(HeldMemory(held.memory, held.vram, time.time() + REPORT_SECONDS))
         with suppress(RedisError), self._redis.pipeline(transaction=True) as commands:
-            commands.hset(self._held_key, self._process, told)
-            commands.expire(self._held_key, int(TOLD_SECONDS))
+            commands.hset(self._held_key, self._process, report)
+            commands.expire(self._held_key, int(REPORT_SECONDS))
             commands.execute()
 
     def spare_seconds(self) -> float | None:
@@ -103,7 +106,7 @@ class HostMemory(Beside):
         with suppress(RedisError):
             asking = cast("bytes | None", self._redis.get(self._wanted_key))
             if asking is not None and asking != self._process.encode():
-                return IDLE_SECONDS if self.serves else 0.0
+                return KEEP_WARM_SECONDS if self.serves else 0.0
         return None
 
 
@@ -121,6 +124,6 @@ def _parse_held(row: bytes) -> HeldMemory | None:
 
 @cache
 def host_memory() -> HostMemory:
-    """Return this process's; its start says whether it serves."""
+    """Return this process's; ``worker.startup`` sets whether it serves."""
     redis = redis_client(settings.REDIS_URL)
     return HostMemory(redis, settings.SAM_HOST_NAME, process_name())

@@ -1,4 +1,4 @@
-"""This machine's row: what it is, what its workers can do, and that it lives."""
+"""This machine's row: its hardware, what its workers can do, and its heartbeat."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from django.db import transaction
 from engines import machine
 from engines.db.clock import ClockTimestamp
 from engines.models import Host, HostStatus
-from engines.services.hosts import host_admit, host_join, host_lock, host_move
+from engines.services.hosts import admit_host, join_host, lock_host, move_host
 from migrations_app.queues import live_queue, work_queue
 from migrations_app.serving.protocol import LIVE_KINDS, TASK_PREFIX
 from migrations_app.steps import HANDLERS
-from worker.process.database import with_database
+from worker.process.database import retry_database
 
 _admitted = threading.Event()
-"""Set once this process took part; a row that vanishes then is made again without a token."""
+"""Set once this process was admitted; a row that is removed later is created again without a token."""
 
 
 def announcements(queues: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -32,14 +32,14 @@ def announcements(queues: Iterable[str]) -> tuple[list[str], list[str]]:
 def register(queues: Iterable[str]) -> Host | None:
     """Write this host's row for a worker of these queues; None for one of the control plane.
 
-    Said again with every beat, so a row that was removed or restored from a backup heals. An
+    Called with every heartbeat, so a row that was removed or restored from a backup is repaired. An
     operator's ``draining`` stays; joining and lost become active. HostRefusedError for a machine
     that nobody admitted, or that was retired.
     """
     steps, live = announcements(queues)
     if not (steps or live):
         return None
-    host = with_database(lambda: _register(steps, live))
+    host = retry_database(lambda: _register(steps, live))
     _admitted.set()
     return host
 
@@ -48,17 +48,19 @@ def _register(steps: list[str], live: list[str]) -> Host:
     name = settings.SAM_HOST_NAME
     with transaction.atomic():
         if _admitted.is_set():
-            host_admit(name, who=name, why="Its row was gone while its workers ran.")
+            admit_host(name, who=name, why="Its row was gone while its workers ran.")
         else:
-            host_join(name, settings.SAM_JOIN_TOKEN)
-        host = host_lock(name)
+            join_host(name, settings.SAM_JOIN_TOKEN)
+        host = lock_host(name)
+        # A host may have two workers, one for steps and one for live requests: each writes its own half.
         known = [kind for kind in host.announces if kind.startswith(TASK_PREFIX)]
         other = [kind for kind in host.announces if not kind.startswith(TASK_PREFIX)]
         host.announces = [*(steps or other), *(live or known)]
         _measure(host)
         host.save()
         if host.status in (HostStatus.JOINING, HostStatus.LOST):
-            host_move(host, HostStatus.ACTIVE, who=name, why="Its workers are ready.")
+            move_host(host, HostStatus.ACTIVE, who=name, why="Its workers are ready.")
+        # By the database's clock: hosts' own may differ by minutes.
         Host.objects.filter(pk=host.pk).update(last_seen=ClockTimestamp())
     return host
 

@@ -1,4 +1,4 @@
-"""What a step is lent that does not depend on the step: one of each for the process."""
+"""What steps use and share: one of each for the process."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def index_cache() -> IndexCache:
 
 @cache
 def live_client() -> LiveClient:
-    """Return the way to the live workers."""
+    """Return the client of the live workers."""
     return LiveClient(settings.REDIS_URL)
 
 
 def scratch_folder() -> Path:
-    """Return where unfinished files may lie; swept of what was left behind."""
+    """Return the folder for unfinished files; leftovers are removed by the sweeper."""
     folder: Path = settings.SAM_DATA_DIR / "scratch"
     return private_folder(folder)
 
@@ -74,6 +74,7 @@ def lend_embedder(
     ``waiting`` is called while there is no room for it here.
     """
     copy = copy_of(revision, host) if host is not None else None
+    # What follows takes minutes; PostgreSQL has a process for each idle connection.
     close_old_connections()
     if copy is None or not is_present(copy):
         yield RemoteEmbedder(live_client(), revision_id=revision.pk, timeout=REMOTE_SECONDS)

@@ -22,7 +22,7 @@ from worker.host.engine_pool import engine_pool
 from worker.live.answer import stream
 from worker.live.handlers import LIVE_HANDLERS
 from worker.live.stream_writer import Beats, TokenWriter
-from worker.process.errors import guarded
+from worker.process.errors import translate_errors
 from worker.process.identity import process_name
 
 TAKEN_SECONDS = 15
@@ -106,7 +106,9 @@ def loaded_marks() -> set[str]:
 def _reply(kind: str, body: bytes) -> tuple[bytes, str]:
     close_old_connections()
     try:
-        return guarded(lambda: reply_body(LIVE_HANDLERS[kind](body))), f"Answered '{kind}'."
+        return translate_errors(
+            lambda: reply_body(LIVE_HANDLERS[kind](body))
+        ), f"Answered '{kind}'."
     except SamError as error:
         return error_body(_own(error)), f"Refused: {error}"
     finally:
@@ -126,7 +128,7 @@ def _stream(redis: Redis, request_id: str, body: bytes) -> str:
     writer = TokenWriter(redis, request_id)
     try:
         with _beats.include(writer):
-            guarded(lambda: _write_all(writer, STREAM.parse_request(body)))
+            translate_errors(lambda: _write_all(writer, STREAM.parse_request(body)))
     except SamError as error:
         with suppress(RedisError):
             writer.write(ErrorEvent.of(_own(error)))

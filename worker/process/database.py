@@ -1,4 +1,4 @@
-"""Errors of foreign and own code turned into SAM's, and database calls that outlive a restart."""
+"""Transactions of bounded length, and database calls that survive a restart of PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from worker.process.shutdown import is_draining
 logger = logging.getLogger(__name__)
 
 FIRST_WAIT = 0.2
-LONGEST_WAIT = 5.0
+MAX_WAIT = 5.0
 TRIES = 15
 """Waits of 0.2, 0.4 … 5 s: about a minute, in which PostgreSQL restarts and recovers."""
 
 
 @contextmanager
 def bounded_transaction() -> Iterator[None]:
-    """Open a transaction that PostgreSQL ends when this process falls asleep in it for a lease.
+    """Open a transaction that PostgreSQL ends when this process is idle in it for as long as a lease.
 
     Otherwise a frozen worker would keep its rows locked, and nobody could take its step over.
     """
@@ -37,7 +37,7 @@ def bounded_transaction() -> Iterator[None]:
         yield
 
 
-def with_database(call: Callable[[], Result]) -> Result:
+def retry_database(call: Callable[[], Result]) -> Result:
     """Run ``call``, a whole transaction that may be run twice, through a restart of PostgreSQL.
 
     Raises InterruptedServiceError when the database stays away for about a minute, or the worker
@@ -49,14 +49,16 @@ def with_database(call: Callable[[], Result]) -> Result:
             return call()
         except (OperationalError, InterfaceError) as error:
             if connection.in_atomic_block:
+                # An outer transaction is lost as well; only its owner can run all of it again.
                 raise
             logger.warning("database: %s; trying again in %.1f s", first_line(error), wait)
+            # A session that ended stays broken; the next query opens another.
             connection.close()
         if is_draining():
             break
         threading.Event().wait(wait)
-        wait = min(2 * wait, LONGEST_WAIT)
-    raise InterruptedServiceError("PostgreSQL does not answer; the step is taken up again later.")
+        wait = min(2 * wait, MAX_WAIT)
+    raise InterruptedServiceError("PostgreSQL does not answer; the step is retried later.")
 
 
 def in_transaction(call: Callable[[], Result]) -> Result:
@@ -66,4 +68,4 @@ def in_transaction(call: Callable[[], Result]) -> Result:
         with bounded_transaction():
             return call()
 
-    return with_database(bounded)
+    return retry_database(bounded)

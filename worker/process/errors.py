@@ -1,4 +1,4 @@
-"""What becomes of errors at the edge of a task."""
+"""Errors at the edge of a task."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 
 class InterruptedServiceError(SamError):
-    """PostgreSQL or Redis went away in the middle; the work is put back and tried again."""
+    """PostgreSQL or Redis went away in the middle; the work is released and retried."""
 
     code = "service_interrupted"
     transient = True
@@ -30,18 +30,18 @@ class UnexpectedError(SamError):
     code = "unexpected"
 
 
-def guarded(call: Callable[[], Result]) -> Result:
-    """Return what ``call`` returns; every error comes out as a SamError with a sentence."""
+def translate_errors(call: Callable[[], Result]) -> Result:
+    """Return what ``call`` returns; every error becomes a SamError with a sentence."""
     try:
         return call()
     except SamError:
         raise
     except (OperationalError, InterfaceError, RedisError, BrokerError) as error:
         raise InterruptedServiceError(
-            f"PostgreSQL or Redis was interrupted ({first_line(error)}); it is tried again."
+            f"PostgreSQL or Redis was interrupted ({first_line(error)}); this is retried."
         ) from error
     except Exception as error:
-        # The one broad except: a step must end with a sentence, not when its lease runs out.
+        # The one broad except: a step must end with a sentence, not by its lease running out.
         logger.exception("unexpected error")
         raise UnexpectedError(
             f"An unexpected {type(error).__name__} stopped this ({first_line(error)}); the "

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from django.db import connections
 
 from engines.exceptions import SamError
-from worker.process.errors import guarded
+from worker.process.errors import translate_errors
 
 logger = logging.getLogger(__name__)
 
 
 class PeriodicThread:
-    """Calls ``action`` every ``seconds`` in a daemon thread; holds no database connection between."""
+    """Calls ``action`` every ``seconds`` in a daemon thread; holds no database connection in between."""
 
     def __init__(self, name: str, seconds: float, action: Callable[[], object]) -> None:
         self._name = name
@@ -38,9 +38,9 @@ class PeriodicThread:
             pause.wait(self._seconds)
 
     def run_once(self) -> None:
-        """Call the action now; an error is logged and the next time comes."""
+        """Call the action now; an error is logged and the thread goes on."""
         try:
-            guarded(self._action)
+            translate_errors(self._action)
         except SamError as error:
             logger.warning("%s: %s", self._name, error)
         finally:

@@ -1,4 +1,4 @@
-"""The one way a worker ends: it drains, and what has not stopped after 20 s is ended with the process.
+"""The one way a worker ends: it drains, and whatever has not stopped after 20 s ends with the process.
 
 Celery's soft shutdown cannot be used: with the threads pool it fails and never says that it began.
 """

@@ -24,7 +24,7 @@ from worker.host.resources import (
     master_keys,
     scratch_folder,
 )
-from worker.steps.lease import Lease
+from worker.steps.lease import StepLease
 from worker.steps.progress import ProgressReporter
 
 LOOK_SECONDS = 1.0
@@ -39,7 +39,7 @@ class WorkerContext:
     whoever holds it.
     """
 
-    def __init__(self, step: Step, claim: Claim, lease: Lease, host: Host | None) -> None:
+    def __init__(self, step: Step, claim: Claim, lease: StepLease, host: Host | None) -> None:
         self.step = step
         self.plan = step.plan
         self.claim = claim

@@ -20,7 +20,7 @@ from migrations_app.steps.base import DrainingError
 from migrations_app.steps.re_embed import embed_claimed
 from worker.host.resources import artifact_store, lend_embedder, scratch_folder, this_host
 from worker.process.database import in_transaction
-from worker.process.errors import guarded
+from worker.process.errors import translate_errors
 from worker.process.identity import new_owner
 from worker.process.shutdown import is_draining
 from worker.steps.context import WorkerContext
@@ -49,7 +49,7 @@ def _alone(what: str, work: Callable[[], str]) -> str:
     close_old_connections()
     try:
         with _once(what) as free:
-            return guarded(work) if free else "Already at it."
+            return translate_errors(work) if free else "Already at it."
     finally:
         close_old_connections()
 

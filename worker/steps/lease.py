@@ -51,7 +51,7 @@ WHERE status = 'in_progress' AND owner = ANY(%s)
 """
 
 
-class Lease:
+class StepLease:
     """What a piece of work asks before it goes on."""
 
     def __init__(self, owner: str, claim: Claim | None, taken_at: float) -> None:
@@ -87,26 +87,26 @@ class LeaseKeeper:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._leases: dict[str, Lease] = {}
+        self._leases: dict[str, StepLease] = {}
         self._thread: PeriodicThread | None = None
 
     @contextmanager
-    def hold_step(self, claim: Claim, *, taken_at: float) -> Iterator[Lease]:
+    def hold_step(self, claim: Claim, *, taken_at: float) -> Iterator[StepLease]:
         """Keep a claimed step, and the ranges of its owner, for the length of the block.
 
         ``taken_at`` is ``time.monotonic()`` from before the claim.
         """
-        with self._hold(Lease(claim.owner, claim, taken_at)) as lease:
+        with self._hold(StepLease(claim.owner, claim, taken_at)) as lease:
             yield lease
 
     @contextmanager
-    def hold_ranges(self, owner: str) -> Iterator[Lease]:
+    def hold_ranges(self, owner: str) -> Iterator[StepLease]:
         """Keep the ranges that ``owner`` claims inside the block."""
-        with self._hold(Lease(owner, None, time.monotonic())) as lease:
+        with self._hold(StepLease(owner, None, time.monotonic())) as lease:
             yield lease
 
     @contextmanager
-    def _hold(self, lease: Lease) -> Iterator[Lease]:
+    def _hold(self, lease: StepLease) -> Iterator[StepLease]:
         with self._lock:
             self._leases[lease.owner] = lease
         self._ensure_thread()
@@ -141,7 +141,7 @@ class LeaseKeeper:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(milliseconds)])
 
-    def _renew_steps(self, leases: list[Lease], asked_at: float) -> None:
+    def _renew_steps(self, leases: list[StepLease], asked_at: float) -> None:
         held = {lease.claim.step_id: lease for lease in leases if lease.claim is not None}
         fences = [lease.claim.fence for lease in held.values() if lease.claim is not None]
         if not held:
@@ -154,14 +154,14 @@ class LeaseKeeper:
         if len(renewed) < len(held):
             self._tell_losers(held, fences)
 
-    def _tell_losers(self, held: dict[int, Lease], fences: list[int]) -> None:
+    def _tell_losers(self, held: dict[int, StepLease], fences: list[int]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(_STILL_HELD, [list(held), fences])
             still_held = {row[0] for row in cursor.fetchall()}
         for step_id in held.keys() - still_held:
             held[step_id].lose()
 
-    def _renew_ranges(self, leases: list[Lease], asked_at: float) -> None:
+    def _renew_ranges(self, leases: list[StepLease], asked_at: float) -> None:
         owners = [lease.owner for lease in leases]
         with connection.cursor() as cursor:
             cursor.execute(_RENEW_RANGES, [settings.SAM_LEASE_SECONDS, owners])

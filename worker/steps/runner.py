@@ -27,19 +27,19 @@ from migrations_app.states import HOUSEKEEPING, task_name
 from migrations_app.steps import HANDLERS
 from migrations_app.steps.base import DrainingError, TryAgainError
 from worker.host.resources import this_host
-from worker.process.database import in_transaction, with_database
-from worker.process.errors import guarded
+from worker.process.database import in_transaction, retry_database
+from worker.process.errors import translate_errors
 from worker.process.identity import new_owner
 from worker.process.shutdown import is_draining
 from worker.steps.context import WorkerContext
-from worker.steps.lease import Lease, keeper
+from worker.steps.lease import StepLease, keeper
 
-MOST_ROUNDS = 50
+MAX_ROUNDS = 50
 """How often a handler may ask to be called again; each has its own way to come to an end sooner."""
 CRASHES_FORGIVEN = 2
 """An engine's process may be killed by chance; a model that ends it every time is refused."""
 FIRST_DELAY = 1.0
-LONGEST_DELAY = 60.0
+MAX_DELAY = 60.0
 STOPPED = "Another worker holds this step now; stopped and left it alone."
 
 
@@ -57,7 +57,7 @@ def run_step(step_id: object, owner: str | None = None) -> str:
     """
     close_old_connections()
     try:
-        step = with_database(lambda: _load(require_row_id(step_id)))
+        step = retry_database(lambda: _load(require_row_id(step_id)))
         refusal = _refusal(step)
         if step is None or refusal:
             return refusal
@@ -98,16 +98,16 @@ class _Run:
         with keeper.hold_step(claim, taken_at=asked_at) as lease:
             faultpoint(f"{self._name}:claimed")
             try:
-                return guarded(lambda: self._work(claim, lease)).sentence
+                return translate_errors(lambda: self._work(claim, lease)).sentence
             except LeaseLostError:
                 return STOPPED
             except SamError as error:
                 return self._end(claim, error)
 
-    def _work(self, claim: Claim, lease: Lease) -> Outcome:
-        ctx = with_database(lambda: _context(claim, lease))
+    def _work(self, claim: Claim, lease: StepLease) -> Outcome:
+        ctx = retry_database(lambda: _context(claim, lease))
         again: TryAgainError | None = None
-        for _ in range(MOST_ROUNDS):
+        for _ in range(MAX_ROUNDS):
             lease.check()
             try:
                 outcome = HANDLERS[ctx.step.kind](ctx)
@@ -133,7 +133,7 @@ class _Run:
         return end
 
 
-def _context(claim: Claim, lease: Lease) -> WorkerContext:
+def _context(claim: Claim, lease: StepLease) -> WorkerContext:
     step = Step.objects.select_related("plan", "host").get(pk=claim.step_id)
     return WorkerContext(step, claim, lease, step.host or this_host())
 
@@ -148,7 +148,7 @@ def _write_end(claim: Claim, error: SamError) -> str | StepFailedError:
         return "Put back: the worker is ending."
     failures = Step.objects.values_list("failures", flat=True).get(pk=claim.step_id)
     if _is_worth_another_try(error, failures):
-        delay = min(FIRST_DELAY * 2**failures, LONGEST_DELAY)
+        delay = min(FIRST_DELAY * 2**failures, MAX_DELAY)
         release_step(claim, why=str(error), delay=delay, failed=True)
         if failures + 1 >= MAX_FAILURES:
             return StepFailedError(f"Tried {MAX_FAILURES} times; {_what_follows(claim)}: {error}")

@@ -45,7 +45,7 @@ def cpu_limit(seconds: float) -> Iterator[None]:
 
 
 @contextmanager
-def interrupted_after(seconds: float, error: SamError) -> Iterator[None]:
+def interrupt_after(seconds: float, error: SamError) -> Iterator[None]:
     """Raise ``error`` when the block, run by the main thread, costs more CPU time; Python code only."""
 
     def raise_it(_signal: int, _frame: FrameType | None) -> None:

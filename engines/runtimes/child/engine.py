@@ -1,4 +1,4 @@
-"""What runtimes with a child process share: its life, its requests, its death."""
+"""What runtimes with a child process share: its start, its requests, its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import abc
 import logging
 import os
 import threading
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,22 +23,22 @@ from engines.exceptions import (
     SamError,
     TextNotEmbeddableError,
 )
-from engines.runtimes.base import ChatMessage, EmbeddingBatch, ModelStatus
+from engines.runtimes.base import ChatMessage, EmbeddingBatch, Facts, ModelStatus
 from engines.runtimes.child.frames import Frame
-from engines.runtimes.child.process import AGAIN, ChildProcess
+from engines.runtimes.child.messages import GenerateParameters, ReasoningPiece
+from engines.runtimes.child.process import RESTART_HINT, ChildProcess
 from engines.runtimes.child.start import ChildSpec
 from engines.runtimes.specified import SpecifiedEngine
-from engines.runtimes.streaming import check_thinking, checked_messages
+from engines.runtimes.streaming import require_messages, require_thinking_switch
 from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
-from engines.runtimes.vector_rules import batches
+from engines.runtimes.vector_rules import split_batches
 
 logger = logging.getLogger(__name__)
 
-LONGEST_TEXT = 2_000_000
-"""Characters; beyond this a text does not fit the pipe to the child."""
+MAX_EMBED_CHARS = 2_000_000
+"""A longer text does not fit a frame to the child."""
 FIRST_QUESTION = "Hello"
-ADVICE = "verify the file or choose another model"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -51,11 +51,11 @@ class ChildOptions:
     request_seconds: float = 900.0
     """Longest wait for a batch of vectors, or for the next piece of an answer."""
     wait_seconds: float = 600.0
-    """Longest wait for the requests before."""
+    """How long a request may wait behind others before the child begins it."""
     unload_seconds: float = 30.0
     """How long a request in flight may still run when the engine is unloaded."""
     load_cpu_seconds: int = 900
-    """CPU time that loading may cost, of all threads together; the child is ended beyond it."""
+    """CPU time that loading may cost the thread that does it; the child is ended beyond it."""
     memory_bytes: int = 0
     """Memory the child may use besides the weights it maps; 0 means what the runtime counts, or most of
     the machine's where it cannot count."""
@@ -65,10 +65,10 @@ ChildOptionsT = TypeVar("ChildOptionsT", bound=ChildOptions)
 
 
 class ChildEngine(SpecifiedEngine[ChildOptionsT]):
-    """A model in a child process of its own.
+    """A model in its own child process.
 
-    Thread-safe; how many requests go side by side is the runtime's affair. If the child dies, the request in flight raises EngineCrashed and the next one
-    starts and loads a new child. A text is embedded as a document by ``embed``,
+    Thread-safe; the runtime decides how many requests are computed at the same time. If the child dies,
+    the requests in flight raise EngineCrashed and the next one starts and loads a new child. A text is embedded as a document by ``embed``,
     ``embed_documents`` and ``embed_many``, as a question by ``embed_query``; each with the
     prefix its EmbeddingSpec names.
     """
@@ -81,15 +81,15 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
 
     @abc.abstractmethod
     def _check_files(self) -> None:
-        """Refuse what cannot be meant, and malformed files, before the child starts."""
+        """Refuse contradictory settings and malformed files, before the child starts."""
 
     def _readable(self) -> tuple[str, ...]:
         """Absolute paths of what the child may read."""
         return (str(Path(self.model_path).absolute()),)
 
     @abc.abstractmethod
-    def _load_parameters(self) -> dict[str, Any]:
-        """What the child's ``load`` is given."""
+    def _load_parameters(self) -> Mapping[str, Any]:
+        """Parameters of the child's ``load``."""
 
     def load_model(self) -> bool:
         """Check the files, start the child and load; True when ready.
@@ -104,7 +104,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
             return True
 
     def unload_model(self) -> bool:
-        """End the child, which gives all its memory back; a request in flight is let finish."""
+        """End the child, which frees all its memory; requests in flight have ``unload_seconds`` to finish."""
         with self._lifecycle:
             self._wanted = False
             self._drop_child(self.options.unload_seconds)
@@ -119,23 +119,30 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
         """As the contract says; EngineNotLoadedError, EngineCrashed or EngineError may be raised."""
-        return self._stream(self._checked_parameters(prompt, kwargs), cancelled)
+        return self._stream(self._parse_request(prompt, kwargs), cancelled)
 
-    def _checked_parameters(
-        self, prompt: str | Sequence[ChatMessage], given: dict[str, Any]
-    ) -> dict[str, Any]:
-        """What the child's ``generate`` is given; InvalidRequestError for what it cannot be."""
+    def _parse_request(
+        self, prompt: str | Sequence[ChatMessage], given: Mapping[str, Any]
+    ) -> GenerateParameters:
+        """Parse a request into the parameters of ``generate``; InvalidRequestError."""
         options = GenerationOptions.parse(given)
-        check_thinking(options, family_of(self.spec.family))
-        return {**_prompt_parameters(prompt), "options": options.as_parameters()}
+        require_thinking_switch(options, family_of(self.spec.family))
+        text, messages = (
+            (prompt, None) if isinstance(prompt, str) else ("", require_messages(prompt))
+        )
+        return {
+            "prompt": text,
+            "messages": messages,
+            "options": options.as_parameters(),
+        }
 
     def embed(self, text: str) -> list[float]:
         """Vector of ``text`` as a document; TextNotEmbeddableError when it has none."""
-        return _single(self.embed_documents([text]))
+        return _only_vector(self.embed_documents([text]))
 
     def embed_query(self, text: str) -> list[float]:
         """Vector of ``text`` as a question; TextNotEmbeddableError when it has none."""
-        return _single(self._embed([text], query=True))
+        return _only_vector(self._embed([text], query=True))
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
         """Vectors (n, d) float32 and a sentence for each text that has none."""
@@ -148,18 +155,18 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     def count_tokens_many(self, texts: Sequence[str]) -> list[int]:
         """Token counts in the order of the texts."""
         counts: list[int] = []
-        for batch in batches(texts):
+        for batch in split_batches(texts):
             reply = self._request("count", texts=[text for _, text in batch])
             counts += reply.header["counts"]
         return counts
 
     def format_prompt(self, messages: Sequence[ChatMessage]) -> str:
         """Messages through the model's own template, rendered in the child."""
-        reply = self._request("format", messages=checked_messages(messages))
+        reply = self._request("format", messages=require_messages(messages))
         return str(reply.header["prompt"])
 
     def get_status(self) -> ModelStatus:
-        """As seen now: a child that died while idle is an error, though the next request heals it."""
+        """Return the status now: a child that died while idle is an error until the next request."""
         if self.status is ModelStatus.READY and not self._is_running():
             return ModelStatus.ERROR
         return self.status
@@ -168,8 +175,8 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         """Whether a request now would be answered without loading first."""
         return self._is_running() and self.status is ModelStatus.READY
 
-    def get_engine_info(self) -> dict[str, Any]:
-        """Facts for JSON; what the child reported when it loaded, and its memory now."""
+    def get_engine_info(self) -> Facts:
+        """Return what the child reported when it loaded, and its memory now."""
         info = {**super().get_engine_info(), "family": self.spec.family, **self._info}
         child = self._child
         if child is not None and child.is_alive():
@@ -192,6 +199,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
             self._child.wait_ready()
             reply = self._load(self._child)
         except SamError:
+            # Without a loaded model the child is of no use, and it may hold gigabytes.
             self._drop_child(0)
             self.status = ModelStatus.ERROR
             raise
@@ -201,29 +209,34 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
 
     def _load(self, child: ChildProcess) -> Frame:
         name = Path(self.model_path).name
-        with blamed(LoadCrashed, name, ADVICE):
+        with blame_on_load(LoadCrashed, name, "verify the file or choose another model"):
             reply = child.request("load", self.options.load_seconds, **self._load_parameters())
-            self._prove(child)
+            self._ask_first_question(child)
         return reply
 
-    def _prove(self, child: ChildProcess) -> None:
+    def _ask_first_question(self, child: ChildProcess) -> None:
         """Have the model answer once: one that crashes at any question does so now, with nobody waiting.
 
         That it refuses is no reason not to use it; whoever asks for the same will hear why.
         """
-        seconds = self.options.load_seconds
-        for operation, parameters in self._proofs():
-            with suppress_refusals():
-                child.request(operation, seconds, **parameters)
-
-    def _proofs(self) -> list[tuple[str, dict[str, Any]]]:
-        """Operations of a first question: through the template, and as it is."""
         if self.spec.embedding:
-            return [("embed", {"texts": [FIRST_QUESTION], "query": False})]
+            with _log_refusals():
+                child.request(
+                    "embed", self.options.load_seconds, texts=[FIRST_QUESTION], query=False
+                )
+            return
         message = ChatMessage(role="user", content=FIRST_QUESTION)
-        options = {"max_tokens": 1, "temperature": 0}
-        prompts: tuple[str | list[ChatMessage], ...] = ([message], FIRST_QUESTION)
-        return [("generate", self._checked_parameters(each, dict(options))) for each in prompts]
+        # Through the template, and without it.
+        for prompt in ([message], FIRST_QUESTION):
+            parameters = self._parse_request(prompt, {"max_tokens": 1, "temperature": 0})
+            with _log_refusals():
+                child.request(
+                    "generate", self.options.load_seconds, **self._generate_parameters(parameters)
+                )
+
+    def _generate_parameters(self, parameters: GenerateParameters) -> GenerateParameters:
+        """The same with what the runtime adds to each request."""
+        return parameters
 
     def _child_spec(self) -> ChildSpec:
         return ChildSpec(
@@ -250,9 +263,10 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         if child is not None:
             child.stop(patience)
 
-    def _running_child(self) -> ChildProcess:
-        """The loaded child; started again when it died since it was loaded."""
+    def _require_child(self) -> ChildProcess:
+        """Return the loaded child; one that died is started again."""
         with self._lifecycle:
+            # Not ``is_loaded``: a crash clears that, but only unloading ends the wish for the engine.
             if not self._wanted:
                 raise EngineNotLoadedError(
                     f"Engine {self.engine_id} is not loaded; load it before using it."
@@ -264,50 +278,53 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
             return self._child
 
     @contextmanager
-    def _watched(self) -> Iterator[ChildProcess]:
-        child = self._running_child()
+    def _watch_child(self) -> Iterator[ChildProcess]:
+        child = self._require_child()
         try:
             yield child
         except EngineCrashed:
+            # Another request may have started a new child meanwhile; this crash is not that one's.
             if self._child is child:
                 self.status = ModelStatus.ERROR
                 self.is_loaded = False
             raise
 
     def _request(self, operation: str, **parameters: Any) -> Frame:
-        with self._watched() as child:
+        with self._watch_child() as child:
             return child.request(operation, self.options.request_seconds, **parameters)
 
     def _stream(
-        self, parameters: dict[str, Any], cancelled: threading.Event | None = None
+        self, parameters: GenerateParameters, cancelled: threading.Event | None = None
     ) -> Generator[Piece, None, Generation]:
-        with self._watched() as child:
+        with self._watch_child() as child:
             seconds = self.options.request_seconds
             sent = child.stream("generate", seconds, cancelled=cancelled, **parameters)
-            frame = yield from _as_pieces(sent)
+            frame = yield from _read_pieces(sent)
         facts = frame.header["generation"]
         return Generation(**{**facts, "tokens": tuple(facts["tokens"])})
 
     def _embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
         parts: list[NDArray[np.float32]] = []
         errors: dict[int, str] = {}
-        for batch in batches([text if len(text) <= LONGEST_TEXT else "" for text in texts]):
+        for batch in split_batches(
+            [text if len(text) <= MAX_EMBED_CHARS else "" for text in texts]
+        ):
             reply = self._request("embed", texts=[text for _, text in batch], query=query)
             rows = np.frombuffer(reply.payload, np.float32)
             parts.append(rows.reshape(len(batch), reply.header["dimension"]))
             for position, sentence in reply.header["errors"].items():
                 errors[batch[int(position)][0]] = sentence
         errors |= {
-            number: f"The text has {len(text)} characters and the limit is {LONGEST_TEXT}; split it."
+            number: f"The text has {len(text)} characters and the limit is {MAX_EMBED_CHARS}; split it."
             for number, text in enumerate(texts)
-            if len(text) > LONGEST_TEXT
+            if len(text) > MAX_EMBED_CHARS
         }
         empty = np.empty((0, self._info.get("embedding_length", 0)), np.float32)
         return EmbeddingBatch(np.concatenate([empty, *parts]), errors)
 
 
 @contextmanager
-def suppress_refusals() -> Iterator[None]:
+def _log_refusals() -> Iterator[None]:
     """Go on after an error that the child itself reports."""
     try:
         yield
@@ -318,20 +335,23 @@ def suppress_refusals() -> Iterator[None]:
 
 
 @contextmanager
-def blamed(kind: type[LoadCrashed], what: str, advice: str) -> Iterator[None]:
-    """Raise ``kind`` when what is loaded here crashes the child, unless it was ended from outside."""
+def blame_on_load(kind: type[LoadCrashed], what: str, advice: str) -> Iterator[None]:
+    """Turn a crash while loading into ``kind``, unless the child was ended from outside."""
     try:
         yield
     except EngineKilled:
+        # An operator, or the kernel when memory ran out: the file is not to blame.
         raise
     except EngineCrashed as error:
         raise kind(
-            f"{what} could not be loaded: {str(error).removesuffix(AGAIN)} "
-            f"It is not tried again by itself; {advice}."
+            f"{what} could not be loaded: {str(error).removesuffix(RESTART_HINT)} "
+            f"It is not retried automatically; {advice}."
         ) from error
 
 
-def _as_pieces(sent: Generator[Any, None, Frame]) -> Generator[Piece, None, Frame]:
+def _read_pieces(
+    sent: Generator[str | ReasoningPiece, None, Frame],
+) -> Generator[Piece, None, Frame]:
     try:
         while True:
             piece = next(sent)
@@ -346,17 +366,11 @@ def _as_pieces(sent: Generator[Any, None, Frame]) -> Generator[Piece, None, Fram
         sent.close()
 
 
-def _single(batch: EmbeddingBatch) -> list[float]:
+def _only_vector(batch: EmbeddingBatch) -> list[float]:
     if batch.errors:
         raise TextNotEmbeddableError(batch.errors[0])
     vector: list[float] = batch.vectors[0].tolist()
     return vector
-
-
-def _prompt_parameters(prompt: str | Sequence[ChatMessage]) -> dict[str, Any]:
-    if isinstance(prompt, str):
-        return {"prompt": prompt, "messages": None}
-    return {"prompt": "", "messages": checked_messages(prompt)}
 
 
 def _resident_bytes(pid: int) -> int:

@@ -1,4 +1,4 @@
-"""Why an engine's child process ended, in words: its signal or exit code, and what it said last."""
+"""Why an engine's child process ended: its signal or exit code, and its last line of stderr."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from engines.runtimes.text.printable import make_printable
 FROM_OUTSIDE = frozenset(
     {signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT}
 )
-"""Signals that say nothing about what the child was doing; the kernel sends SIGKILL when memory ends."""
+"""Signals that do not blame the child's work; the kernel sends SIGKILL when memory runs out."""
 STDERR_KEPT = 64 * 1024
 STDERR_QUOTED = 300
 FINISH_SECONDS = 5.0
@@ -32,6 +32,7 @@ class StderrTail:
         with pipe:
             while block := pipe.read(4096):
                 self._bytes += block
+                # The end names the reason; a child that logs for days must not fill our memory.
                 del self._bytes[:-STDERR_KEPT]
 
     def finish(self) -> None:
@@ -39,7 +40,7 @@ class StderrTail:
             self._thread.join(FINISH_SECONDS)
 
     def last_line(self) -> str:
-        """`` (last words: …)``, or nothing when the child was silent."""
+        """Return `` (last words: …)``, or nothing when the child was silent."""
         self.finish()
         lines = self._bytes.decode("utf-8", "replace").strip().splitlines()
         if not lines:
@@ -47,8 +48,8 @@ class StderrTail:
         return f" (last words: {make_printable(lines[-1], STDERR_QUOTED)})"
 
 
-def ending(code: int) -> str:
-    """``subprocess``'s return code in words."""
+def describe_exit(code: int) -> str:
+    """Put ``subprocess``'s return code into words."""
     if code >= 0:
         return f"ended with exit code {code}"
     try:

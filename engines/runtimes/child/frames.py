@@ -1,4 +1,4 @@
-"""What travels over the pipe to an engine's child: sized frames, no pickles.
+"""The frames on the pipe to an engine's child: sizes, a JSON header, bytes; no pickles.
 
 A frame is two unsigned 32-bit lengths, a JSON header and raw bytes (vectors as float32).
 """
@@ -9,11 +9,13 @@ import json
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import cast
 
 from engines.exceptions import EngineError, InvalidRequestError
+from engines.runtimes.child.messages import Header
 
 PREFIX = struct.Struct("<II")
+# The longest text an engine takes (2 million characters) needs up to 12 bytes a character in JSON.
 MAX_HEADER = 32 * 1024 * 1024
 MAX_PAYLOAD = 256 * 1024 * 1024
 
@@ -22,7 +24,7 @@ MAX_PAYLOAD = 256 * 1024 * 1024
 class Frame:
     """One message in either direction."""
 
-    header: dict[str, Any]
+    header: Header
     payload: bytes = b""
 
     def encode(self) -> bytes:
@@ -38,13 +40,14 @@ def read_frame(read_exactly: Callable[[int], bytes]) -> Frame:
     ``read_exactly(n)`` returns n bytes or raises.
     """
     header_size, payload_size = PREFIX.unpack(read_exactly(PREFIX.size))
+    # Before a byte is allocated: a child that lost its place in the stream would announce gigabytes.
     _check_sizes(header_size, payload_size)
     header = json.loads(read_exactly(header_size))
     if not isinstance(header, dict):
         raise EngineError(
             "A message on an engine's pipe is not an object; the engine is restarted."
         )
-    return Frame(header, read_exactly(payload_size))
+    return Frame(cast("Header", header), read_exactly(payload_size))
 
 
 def _check_sizes(header: int, payload: int) -> None:

@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engines.exceptions import EngineError
-from engines.runtimes.base import ChatMessage
+from engines.runtimes.base import ChatMessage, EmbeddingBatch
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
+from engines.runtimes.child.messages import (
+    CountParameters,
+    EmbedParameters,
+    FormatParameters,
+    GenerateParameters,
+    Header,
+)
 from engines.runtimes.text.generation import GenerationOptions
 from engines.runtimes.text.response_format import Json
 
@@ -21,8 +25,8 @@ OWN_EMBEDDING_TOKENS = 512
 """Limit of a chat model that is asked for a vector although nothing says how it embeds."""
 
 
-class Formats(Protocol):
-    """A generator, as far as the handler knows it."""
+class PromptFormatter(Protocol):
+    """What the handler needs of a generator."""
 
     def format(
         self,
@@ -33,30 +37,20 @@ class Formats(Protocol):
     ) -> str: ...
 
 
-class Embedded(Protocol):
-    """Vectors (n, d) float32, and a sentence for each text that has none."""
+class TextEmbedder(Protocol):
+    """What the handler needs of an embedder."""
 
-    @property
-    def vectors(self) -> NDArray[np.float32]: ...
-
-    @property
-    def errors(self) -> dict[int, str]: ...
-
-
-class Embeds(Protocol):
-    """An embedder, as far as the handler knows it."""
-
-    def embed(self, texts: Sequence[str], *, query: bool) -> Embedded: ...
+    def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch: ...
 
 
 ModelT = TypeVar("ModelT")
-GeneratorT = TypeVar("GeneratorT", bound=Formats)
-EmbedderT = TypeVar("EmbedderT", bound=Embeds)
+GeneratorT = TypeVar("GeneratorT", bound=PromptFormatter)
+EmbedderT = TypeVar("EmbedderT", bound=TextEmbedder)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What a model shall go on from, and how."""
+class GenerationRequest:
+    """The text a model continues, and how."""
 
     text: str
     options: GenerationOptions
@@ -71,7 +65,7 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
         self._model: ModelT | None = None
         self._generator: GeneratorT | None = None
         self._embedder: EmbedderT | None = None
-        self._operations: dict[str, Callable[[Job, dict[str, Any]], Frame | None]] = {
+        self._operations: dict[str, Callable[[Job, Any], Frame | None]] = {
             "load": self._load,
             "generate": self._generate,
             "embed": self._embed,
@@ -88,15 +82,17 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
         return operation(job, job.request.header["parameters"])
 
     def proceed(self) -> bool:
-        """Nothing goes on between requests, unless a runtime says otherwise."""
+        """Do a little of what was begun; a runtime that answers one request at a time has nothing."""
         return False
 
     @abc.abstractmethod
-    def _load(self, job: Job, given: dict[str, Any]) -> Frame:
+    def _load(self, job: Job, given: Any) -> Frame:
         """Load the files; facts about the model."""
 
     @abc.abstractmethod
-    def _answer(self, job: Job, asked: Asked, given: dict[str, Any]) -> Frame | None:
+    def _answer(
+        self, job: Job, asked: GenerationRequest, given: GenerateParameters
+    ) -> Frame | None:
         """Generate, emitting pieces until the job is cancelled; ``None`` while it goes on."""
 
     @abc.abstractmethod
@@ -107,26 +103,28 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
     def _make_embedder(self, model: ModelT) -> EmbedderT:
         """The embedder of a model that was not loaded for embedding."""
 
-    def _generate(self, job: Job, given: dict[str, Any]) -> Frame | None:
+    def _generate(self, job: Job, given: GenerateParameters) -> Frame | None:
         options = GenerationOptions(**given["options"])
         text, messages = given["prompt"], given["messages"]
         if messages is not None:
             text = self._need_generator().format(
                 messages, thinking=options.template_thinking, tools=options.shown_tools
             )
-        return self._answer(job, Asked(text, options, from_template=messages is not None), given)
+        return self._answer(
+            job, GenerationRequest(text, options, from_template=messages is not None), given
+        )
 
-    def _embed(self, _job: Job, given: dict[str, Any]) -> Frame:
+    def _embed(self, _job: Job, given: EmbedParameters) -> Frame:
         result = self._need_embedder().embed(given["texts"], query=given["query"])
         errors = {str(number): sentence for number, sentence in result.errors.items()}
-        header = {"dimension": result.vectors.shape[1], "errors": errors}
+        header: Header = {"dimension": result.vectors.shape[1], "errors": errors}
         return Frame(header, result.vectors.tobytes())
 
-    def _count(self, _job: Job, given: dict[str, Any]) -> Frame:
+    def _count(self, _job: Job, given: CountParameters) -> Frame:
         model = self._need_model()
         return Frame({"counts": [self._tokens_of(model, text) for text in given["texts"]]})
 
-    def _format(self, _job: Job, given: dict[str, Any]) -> Frame:
+    def _format(self, _job: Job, given: FormatParameters) -> Frame:
         return Frame({"prompt": self._need_generator().format(given["messages"])})
 
     def _need_model(self) -> ModelT:
@@ -140,7 +138,8 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
         return self._generator
 
     def _need_embedder(self) -> EmbedderT:
-        """A chat engine's own embedder is made when it is first asked for a vector."""
+        """Return the embedder; EngineError without a model."""
+        # A chat engine is rarely asked for a vector, and a context for it would take memory at every load.
         if self._embedder is None:
             self._embedder = self._make_embedder(self._need_model())
         return self._embedder

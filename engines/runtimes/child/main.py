@@ -1,7 +1,7 @@
 """Entry point of an engine's child process: limits first, then requests.
 
-The main thread answers; a request that takes long may be begun, and goes on a little at a time
-between the others.
+The main thread answers. A long request may be begun and then proceeds a step at a time, so that new
+requests are taken up between two steps.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import BinaryIO, Protocol
 
 from engines.exceptions import SamError
 from engines.runtimes.child.frames import Frame, read_frame
+from engines.runtimes.child.messages import ReasoningPiece
 from engines.runtimes.child.readable import REPOSITORY, code_of
 from engines.runtimes.child.sandbox import Sandbox, Surroundings, enter
 
@@ -41,10 +42,10 @@ class Job:
         return number
 
     def begin(self) -> None:
-        """Tell the parent that this request waits no more."""
+        """Tell the parent that this request is being worked on."""
         self.send(Frame({"id": self.number, "begun": True}))
 
-    def emit(self, piece: object) -> None:
+    def emit(self, piece: str | ReasoningPiece) -> None:
         """Send a piece of the answer before its end."""
         self.send(Frame({"id": self.number, "piece": piece}))
 
@@ -73,20 +74,20 @@ class Job:
             self.fail(error)
 
 
-class Handler(Protocol):
-    """What a child does; errors it raises go back as sentences."""
+class ChildHandler(Protocol):
+    """What a runtime's child does; errors it raises go back as sentences."""
 
     def handle(self, job: Job) -> Frame | None:
         """Answer one request, or begin it and return ``None``; such a job is finished later."""
 
     def proceed(self) -> bool:
-        """Do a little of what was begun; False when nothing of it is left."""
+        """Compute a step of what was begun; False when nothing is left."""
 
 
 class ChildServer:
     """Reads requests in a thread, so that a cancel or the parent's end is seen while computing."""
 
-    def __init__(self, handler: Handler, source: BinaryIO, sink: BinaryIO) -> None:
+    def __init__(self, handler: ChildHandler, source: BinaryIO, sink: BinaryIO) -> None:
         self._handler = handler
         self._source = source
         self._sink = sink
@@ -95,16 +96,16 @@ class ChildServer:
         self._open: dict[int, Job] = {}
 
     def serve(self) -> None:
-        """Serve until the pipe ends; that ends the process."""
+        """Serve until the pipe ends, which ends the process."""
         threading.Thread(target=self._read, name="requests", daemon=True).start()
         busy = False
         while True:
-            for job in self._arrived(wait=not busy):
+            for job in self._next_jobs(wait=not busy):
                 job.answer(partial(self._handler.handle, job))
             busy = self._handler.proceed()
 
-    def _arrived(self, *, wait: bool) -> Iterator[Job]:
-        """Requests that came meanwhile, or the next one that comes."""
+    def _next_jobs(self, *, wait: bool) -> Iterator[Job]:
+        """Yield the requests that arrived meanwhile, or wait for the next one."""
         if wait:
             yield self._jobs.get()
         while not self._jobs.empty():
@@ -115,12 +116,15 @@ class ChildServer:
             try:
                 frame = read_frame(self._read_exactly)
             except EOFError:
+                # The parent closed the pipe or died. The main thread may be in native code for minutes,
+                # so nothing is waited for.
                 os._exit(0)
             self._take(frame)
 
     def _take(self, frame: Frame) -> None:
         number = frame.header["id"]
         if frame.header["op"] == "cancel":
+            # Here and not in the queue: a cancel must not wait behind the request it cancels.
             job = self._open.get(number)
             if job is not None:
                 job.cancelled.set()
@@ -133,6 +137,7 @@ class ChildServer:
         if frame.header.get("end"):
             self._open.pop(frame.header["id"], None)
         data = frame.encode()
+        # Embeddings are sent by another thread; two frames must not mix.
         with self._writing:
             self._sink.write(data)
             self._sink.flush()
@@ -150,9 +155,10 @@ def main(arguments: list[str]) -> None:
     module, name = target.split(":")
     source, sink = _take_pipes()
     surroundings = _surroundings(module.split(".")[0], options["library_path"])
+    # Before anything is imported or opened that a model file could reach.
     protection = enter(Sandbox(**options["sandbox"]), surroundings)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    handler: Handler = getattr(importlib.import_module(module), name)()
+    handler: ChildHandler = getattr(importlib.import_module(module), name)()
     sink.write(Frame({"id": 0, "end": True, "sandbox": protection, "pid": os.getpid()}).encode())
     sink.flush()
     ChildServer(handler, source, sink).serve()
@@ -166,7 +172,7 @@ def _surroundings(package: str, library_path: str) -> Surroundings:
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:
-    """The pipes under other numbers: native code prints to 1, which must not reach the protocol."""
+    """Move the pipes to other descriptors: native code prints to 1, which must not reach the protocol."""
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

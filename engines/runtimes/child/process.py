@@ -1,7 +1,8 @@
-"""The supervised child that runs native code: many requests at once, a crash is a sentence.
+"""The supervised child that runs native code: many requests at once, a crash becomes a sentence.
 
-The child gets no environment but the variables named in ``child_start``, no network where the kernel
-allows, and dies with this process.
+The child gets no environment but the variables named in ``start``, has no network where the kernel allows
+that, and dies with this process. Locks: ``_changed`` guards the open calls, ``_writing`` the pipe to the
+child; neither is ever taken while the other is held.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import select
 import subprocess
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from typing import IO, Any
 
@@ -25,11 +26,12 @@ from engines.exceptions import (
     SamError,
     TextNotEmbeddableError,
 )
-from engines.runtimes.child.exit_reason import FROM_OUTSIDE, StderrTail, ending
+from engines.runtimes.child.exit_reason import FROM_OUTSIDE, StderrTail, describe_exit
 from engines.runtimes.child.frames import Frame, read_frame
+from engines.runtimes.child.messages import ReasoningPiece, SandboxReport
 from engines.runtimes.child.start import ChildSpec, start
 
-AGAIN = " The next request starts it again."
+RESTART_HINT = " The next request starts it again."
 CANCEL_SECONDS = 10.0
 CANCEL_POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
@@ -47,15 +49,15 @@ class _Call:
         self.frames: queue.SimpleQueue[Frame | None] = queue.SimpleQueue()
         """What the child answers; ``None`` when it is gone."""
         self.begun = False
-        """Whether the child works on it; before that it waits for others."""
+        """Whether the child works on it; before that it waits behind others."""
         self.cancelled = cancelled
-        """Set by whoever wants no more of the answer; ``None`` once the child knows."""
+        """Set by the reader that wants no more; ``None`` once the child was told."""
 
 
 class ChildProcess:
-    """Client of one child; any thread may call, and an answer that is slow holds nobody up here.
+    """Client of one child; any thread may call, and a slow answer does not hold up the others.
 
-    How many requests go side by side is the child's affair; one that it has not begun after
+    The child decides how many requests it computes at the same time; one that it has not begun after
     ``wait_seconds`` fails. A child that died is not restarted here: the engine does that, because it
     knows what to load.
     """
@@ -74,8 +76,8 @@ class ChildProcess:
         self._process = self._start()
         self._reader = threading.Thread(target=self._read, name=f"{spec.name} pipe", daemon=True)
         self._reader.start()
-        self.sandbox: dict[str, Any] = {}
-        """Which limits hold, as the child found them; empty before its greeting."""
+        self.sandbox: SandboxReport = {}
+        """Which limits hold, as the child reports; empty before its greeting."""
 
     def _start(self) -> subprocess.Popen[bytes]:
         try:
@@ -84,7 +86,9 @@ class ChildProcess:
             raise EngineError(
                 f"The process of engine {self._spec.name} could not be started: {error}."
             ) from error
+        # Read from the start: a child that fills the pipe would block in its first line of log.
         self._stderr.follow(process.stderr)
+        # Not blocking, so that a child that stops reading cannot hold a writer beyond its timeout.
         os.set_blocking(_fileno(process.stdin), False)
         return process
 
@@ -98,13 +102,13 @@ class ChildProcess:
     def wait_ready(self) -> None:
         """Wait for the child's greeting; EngineCrashed when it does not come."""
         greeting = self._next(self._greeting, self._spec.start_seconds)
-        self.sandbox = dict(greeting.header["sandbox"])
+        self.sandbox = greeting.header["sandbox"]
 
     def request(self, operation: str, timeout: float, **parameters: Any) -> Frame:
         """Send one request and return its answer.
 
         Raises EngineCrashed when the child dies or does not answer in ``timeout`` seconds after it
-        began (it is then ended, since nobody knows what it is doing), EngineError when it does not
+        began (it is then killed: nothing else stops native code), EngineError when it does not
         begin, or the error the child reports.
         """
         answer = self.stream(operation, timeout, **parameters)
@@ -122,7 +126,7 @@ class ChildProcess:
         *,
         cancelled: threading.Event | None = None,
         **parameters: Any,
-    ) -> Generator[Any, None, Frame]:
+    ) -> Generator[str | ReasoningPiece, None, Frame]:
         """Send one request and yield its pieces; the generator's value is the last frame.
 
         ``timeout`` seconds may pass between two pieces. Setting ``cancelled`` lets the child end the
@@ -132,55 +136,57 @@ class ChildProcess:
         try:
             self._send(call, operation, parameters, timeout)
             while not (frame := self._next(call, timeout)).header.get("end"):
-                yield frame.header.get("piece")
-            return _checked(frame)
+                yield frame.header["piece"]
+            return _require_success(frame)
         finally:
-            self._leave(call)
+            self._forget(call)
 
     def stop(self, patience: float = 0.0) -> None:
-        """End the child after the requests in flight, or without them after ``patience`` seconds."""
+        """End the child when the requests in flight are done, or after ``patience`` seconds."""
         with self._changed:
             is_idle = self._changed.wait_for(lambda: not self._calls, patience)
         if not is_idle:
             self._kill()
         with self._writing:
-            # Closing its input asks a child to end; one that does not is killed.
+            # A closed input is the child's order to end; one that does not obey is killed.
             if self._process.stdin is not None:
                 self._process.stdin.close()
         try:
             self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._kill()
+        # A file must not be closed under a thread that reads it: its number could be another file's.
         self._reader.join(STOP_SECONDS)
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
         self._stderr.finish()
 
     def _kill(self, why: str = "") -> EngineCrashed:
-        """End the child; ``why`` is what all its callers are told unless there was a reason before."""
+        """Kill the child; all its callers get ``why`` as the reason, unless there was one before."""
         if why and self._cause is None:
-            self._cause = EngineCrashed(f"Engine {self._spec.name} {why}.{AGAIN}")
+            self._cause = EngineCrashed(f"Engine {self._spec.name} {why}.{RESTART_HINT}")
         self._process.kill()
         self._process.wait()
-        return self._cause or self._crash()
+        return self._cause or self._explain_crash()
 
     def _open(self, cancelled: threading.Event | None) -> _Call:
         with self._changed:
             self._last_id += 1
             call = _Call(self._last_id, cancelled)
+            # The reader has ended and would never answer this call.
             if self._is_gone:
                 call.frames.put(None)
             else:
                 self._calls[call.number] = call
             return call
 
-    def _leave(self, call: _Call) -> None:
-        """Stop what is not finished: nobody will read it."""
+    def _forget(self, call: _Call) -> None:
+        """Close a call, and cancel it in the child when it is not finished."""
         with self._changed:
             is_open = self._calls.pop(call.number, None) is not None
             self._changed.notify_all()
         if is_open and self.is_alive():
-            # The child's end is told to the next who asks.
+            # A child that died meanwhile is reported to the next request.
             with suppress(EngineError):
                 self._cancel(call)
 
@@ -188,21 +194,22 @@ class ChildProcess:
         self._write(Frame({"id": call.number, "op": "cancel"}), CANCEL_SECONDS)
 
     def _send(
-        self, call: _Call, operation: str, parameters: dict[str, Any], timeout: float
+        self, call: _Call, operation: str, parameters: Mapping[str, Any], timeout: float
     ) -> None:
         self._write(Frame({"id": call.number, "op": operation, "parameters": parameters}), timeout)
 
     def _next(self, call: _Call, timeout: float) -> Frame:
-        """The next frame but the one that says that the request has begun."""
+        """Return the next frame, skipping the one that says that the request has begun."""
         while True:
+            # Nobody is before it, so silence means that the child hangs.
             is_alone = len(self._calls) == 1
             frame = self._frame(
                 call, timeout if call.begun or is_alone else self._spec.wait_seconds
             )
             if frame is None:
-                # Whoever asks again shall not wait.
+                # Kept for a second read of this call, which would otherwise wait for ever.
                 call.frames.put(None)
-                raise self._crash(begun=call.begun)
+                raise self._explain_crash(begun=call.begun)
             if not frame.header.get("begun"):
                 return frame
 
@@ -219,9 +226,9 @@ class ChildProcess:
                 )
             except queue.Empty:
                 if time.monotonic() >= deadline:
-                    raise self._silence(call) from None
+                    raise self._explain_silence(call) from None
 
-    def _silence(self, call: _Call) -> EngineError:
+    def _explain_silence(self, call: _Call) -> EngineError:
         if call.begun or len(self._calls) == 1:
             return self._kill("did not answer in time and its process was ended")
         return EngineError(
@@ -230,14 +237,15 @@ class ChildProcess:
         )
 
     def _read(self) -> None:
-        """Give each answer to whom it belongs; runs in a thread as long as the child lives."""
+        """Deliver each frame to its call; runs in a thread as long as the child lives."""
         try:
             while True:
-                self._give(read_frame(self._read_exactly))
+                self._deliver(read_frame(self._read_exactly))
         except EOFError:
-            self._crash()
+            self._explain_crash()
         except (SamError, ValueError, TypeError) as error:
             self._kill(f"sent a message that cannot be read ({error}); its process was ended")
+        # Under the lock that ``_open`` takes: a call is either woken here or sees that the child is gone.
         with self._changed:
             self._is_gone = True
             for call in self._calls.values():
@@ -245,10 +253,11 @@ class ChildProcess:
             self._calls.clear()
             self._changed.notify_all()
 
-    def _give(self, frame: Frame) -> None:
+    def _deliver(self, frame: Frame) -> None:
         with self._changed:
             call = self._calls.get(frame.header.get("id", -1))
             if call is None:
+                # Its reader left; the child had sent this before it saw the cancel.
                 return
             call.begun = True
             if frame.header.get("end"):
@@ -279,23 +288,24 @@ class ChildProcess:
                 try:
                     view = view[os.write(pipe, view[:PIPE_BLOCK]) :]
                 except BrokenPipeError:
-                    raise self._crash() from None
+                    raise self._explain_crash() from None
 
-    def _crash(self, *, begun: bool = True) -> EngineCrashed:
-        """Why the child is gone; nobody's fault who was still waiting for a turn."""
+    def _explain_crash(self, *, begun: bool = True) -> EngineCrashed:
+        """Say why the child is gone; a request that had not begun is not to blame."""
         try:
+            # The pipe closes a moment before the process can be waited for.
             code = self._process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             code = self._process.wait()
         if self._cause is None:
             kind = EngineKilled if -code in FROM_OUTSIDE else EngineCrashed
-            words = f"{ending(code)}{self._stderr.last_line()}."
-            self._cause = kind(f"The process of engine {self._spec.name} {words}{AGAIN}")
+            words = f"{describe_exit(code)}{self._stderr.last_line()}."
+            self._cause = kind(f"The process of engine {self._spec.name} {words}{RESTART_HINT}")
         return (type(self._cause) if begun else EngineKilled)(str(self._cause))
 
 
-def _checked(frame: Frame) -> Frame:
+def _require_success(frame: Frame) -> Frame:
     """The answer, or the error it carries as an exception."""
     if "error" in frame.header:
         kind = ERRORS.get(frame.header["error"], EngineError)
@@ -305,5 +315,5 @@ def _checked(frame: Frame) -> Frame:
 
 def _fileno(pipe: IO[bytes] | None) -> int:
     if pipe is None or pipe.closed:
-        raise EngineKilled(f"The engine's process was ended.{AGAIN}")
+        raise EngineKilled(f"The engine's process was ended.{RESTART_HINT}")
     return pipe.fileno()

@@ -13,6 +13,7 @@ from typing import Any
 from engines import machine
 from engines.runtimes.child import landlock
 from engines.runtimes.child.call_filter import CALL_TABLES, filter_calls
+from engines.runtimes.child.messages import SandboxReport
 from engines.runtimes.child.privileges import drop_capabilities
 from engines.runtimes.child.readable import SYSTEM, driver_files, gpu_devices, model_files
 
@@ -22,7 +23,7 @@ PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 OPEN_FILES = 1024
-LARGEST_FILE = 64 * 1024 * 1024
+MAX_FILE_BYTES = 64 * 1024 * 1024
 """Bytes; a child writes no files, but GPU drivers keep small buffers in some."""
 MEMORY_SHARE = 0.9
 """Of the machine's memory, when no other limit is asked for."""
@@ -51,14 +52,15 @@ class Surroundings:
     """``LD_LIBRARY_PATH``."""
 
 
-def enter(sandbox: Sandbox, surroundings: Surroundings) -> dict[str, Any]:
+def enter(sandbox: Sandbox, surroundings: Surroundings) -> SandboxReport:
     """Apply all limits; returns which of them hold.
 
     ``network`` is ``isolated`` (a namespace without interfaces), ``filtered`` (only the system
     call filter stands before it) or ``open`` (the system allows neither); ``calls`` is ``filtered`` or
     ``open``. ``files`` is ``model only`` or, without Landlock, ``open``.
-    The death signal comes late because entering a user namespace clears it.
     """
+    # Landlock and seccomp need no_new_privs; a user namespace must come before the filter that would
+    # forbid it, before its capabilities are dropped, and before the death signal that it would clear.
     libc = ctypes.CDLL(None, use_errno=True)
     memory = _set_limits(sandbox.memory_bytes)
     isolated = _leave_network(libc)
@@ -66,7 +68,7 @@ def enter(sandbox: Sandbox, surroundings: Surroundings) -> dict[str, Any]:
     no_new_privileges = libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
     libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != sandbox.parent_pid:
-        # The parent died before the signal was armed: nobody is left to serve.
+        # The parent died before the signal was armed, so nothing else would end this process.
         os._exit(1)
     only_model = landlock.leave_only(libc, _access(sandbox, surroundings))
     filtered = filter_calls(libc)
@@ -111,15 +113,16 @@ def _access(sandbox: Sandbox, surroundings: Surroundings) -> landlock.Access:
 
 
 def _set_limits(memory_bytes: int) -> int:
-    """RLIMIT_DATA counts private writable memory: mapped weights are no part of it (setrlimit(2))."""
-    _lower(resource.RLIMIT_CORE, 0)
-    _lower(resource.RLIMIT_NOFILE, OPEN_FILES)
-    _lower(resource.RLIMIT_FSIZE, LARGEST_FILE)
-    _lower(resource.RLIMIT_DATA, memory_bytes or int(machine.memory_bytes() * MEMORY_SHARE))
+    """Limit files, core dumps and private memory; mapped weights do not count (setrlimit(2))."""
+    # A core file would hold people's prompts, and as many gigabytes as the model.
+    _lower_limit(resource.RLIMIT_CORE, 0)
+    _lower_limit(resource.RLIMIT_NOFILE, OPEN_FILES)
+    _lower_limit(resource.RLIMIT_FSIZE, MAX_FILE_BYTES)
+    _lower_limit(resource.RLIMIT_DATA, memory_bytes or int(machine.memory_bytes() * MEMORY_SHARE))
     return resource.getrlimit(resource.RLIMIT_DATA)[0]
 
 
-def _lower(kind: int, value: int) -> None:
+def _lower_limit(kind: int, value: int) -> None:
     """Soft and hard limit to ``value``, or to the hard limit in force when that is lower."""
     hard = resource.getrlimit(kind)[1]
     limit = value if hard == resource.RLIM_INFINITY else min(value, hard)

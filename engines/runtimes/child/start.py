@@ -1,4 +1,4 @@
-"""How an engine's child process comes to be, and what it is given of its parent: almost nothing.
+"""Starts an engine's child process, and gives it almost nothing of its parent.
 
 It is started from one long-lived thread because the kernel sends the death signal when the *thread*
 that started a child ends, not the process.
@@ -22,13 +22,18 @@ BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from engines.runtimes.child.main import main; main(sys.argv[1:])"
 )
-PASSED_ON = ("CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "LD_LIBRARY_PATH", "GOMP_SPINCOUNT")
-"""Which GPUs to use, where their driver's libraries lie, how threads wait; nothing else reaches the child."""
+PASSED_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",
+    "NVIDIA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH",
+    "GOMP_SPINCOUNT",
+)
+"""Which GPUs to use, where their driver's libraries are, how threads wait. Nothing else is passed on."""
 
-USUAL = {
-    # Turns a thread waits actively for the others: libgomp's 300,000 starve a busy host.
+DEFAULT_ENVIRONMENT = {
+    # How long a thread spins while it waits for the others: libgomp's 300,000 starve a busy host.
     "GOMP_SPINCOUNT": "1000",
-    # Otherwise ggml starts a debugger before it aborts, and its words hide the reason.
+    # Otherwise ggml starts a debugger before it aborts, and its output hides the reason.
     "GGML_NO_BACKTRACE": "1",
 }
 
@@ -48,7 +53,7 @@ class ChildSpec:
     """Absolute paths of the files and folders it may read, besides interpreter and libraries."""
     start_seconds: float = 60.0
     wait_seconds: float = 600.0
-    """How long a request waits for the one before it."""
+    """How long a request may wait behind others."""
 
 
 _Call = tuple[Future[subprocess.Popen[bytes]], ChildSpec]
@@ -69,9 +74,10 @@ class _Starter:
         return future.result()
 
     def _ensure_thread(self) -> None:
-        """A forked process inherits this object but not its thread."""
+        """Start the thread unless it runs; a forked process inherits this object but not its thread."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
+                # A new queue too: after a fork the old one may hold a call of the parent's.
                 self._calls = queue.SimpleQueue()
                 self._thread = threading.Thread(target=self._run, name="starter", daemon=True)
                 self._thread.start()
@@ -98,6 +104,8 @@ def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
     environment = _environment(spec.threads)
     library_path = environment.get("LD_LIBRARY_PATH", "")
     options = json.dumps({"sandbox": sandbox.as_options(), "library_path": library_path})
+    # -I ignores PYTHON* variables and the user's packages, -B writes no bytecode; the repository is put
+    # on the path by BOOT alone.
     command = [sys.executable, "-I", "-B", "-c", BOOT, str(REPOSITORY), spec.handler, options]
     return subprocess.Popen(
         command,
@@ -105,12 +113,14 @@ def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         bufsize=0,
+        # Not a folder of ours: a model file's relative names must lead nowhere.
         cwd="/",
         env=environment,
+        # Ctrl-C at the terminal stops the parent, which ends the child in order.
         start_new_session=True,
     )
 
 
 def _environment(threads: int) -> dict[str, str]:
-    passed = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return {**USUAL, **passed, "OMP_NUM_THREADS": str(threads)}
+    passed = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
+    return {**DEFAULT_ENVIRONMENT, **passed, "OMP_NUM_THREADS": str(threads)}

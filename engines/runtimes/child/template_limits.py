@@ -8,16 +8,16 @@ from contextlib import contextmanager
 from jinja2 import TemplateError
 
 from engines.exceptions import EngineError, InvalidRequestError
-from engines.runtimes.child.cpu_time import cpu_limit, interrupted_after
+from engines.runtimes.child.cpu_time import cpu_limit, interrupt_after
 from engines.runtimes.text.printable import make_printable
 
 RENDER_SECONDS = 5.0
 KILL_SECONDS = 10
-"""CPU time after which the child ends, for a single operation that nothing interrupts."""
-LONGEST_PROMPT = 16 * 1024 * 1024
-"""Characters; well beyond the longest context in use."""
-LONGEST_REASON = 300
-NEXT = "Use another model, or set the chat format of its family."
+"""CPU time after which the child is ended: a long operation inside C code cannot be interrupted."""
+MAX_RENDERED_CHARS = 16 * 1024 * 1024
+"""Characters; far beyond the longest context in use."""
+MAX_REASON_CHARS = 300
+ADVICE = "Use another model, or set the chat format of its family."
 
 _RAISED_BY_TEMPLATES = (
     TemplateError,
@@ -33,13 +33,13 @@ _RAISED_BY_TEMPLATES = (
 
 
 @contextmanager
-def bounded_rendering() -> Iterator[None]:
+def limit_rendering() -> Iterator[None]:
     """Raise InvalidRequestError when the template in the block fails or costs too much CPU time."""
     too_long = InvalidRequestError(
-        f"The model's chat template ran for {RENDER_SECONDS:.0f} s without an end. {NEXT}"
+        f"The model's chat template did not finish within {RENDER_SECONDS:.0f} s. {ADVICE}"
     )
     try:
-        with cpu_limit(KILL_SECONDS), interrupted_after(RENDER_SECONDS, too_long):
+        with cpu_limit(KILL_SECONDS), interrupt_after(RENDER_SECONDS, too_long):
             yield
     except _RAISED_BY_TEMPLATES as error:
         raise InvalidRequestError(
@@ -48,26 +48,26 @@ def bounded_rendering() -> Iterator[None]:
 
 
 @contextmanager
-def bounded_compilation() -> Iterator[None]:
-    """Raise EngineError when the template in the block is none."""
+def limit_compilation() -> Iterator[None]:
+    """Raise EngineError when the template in the block is not valid."""
     try:
         with cpu_limit(KILL_SECONDS):
             yield
     except (*_RAISED_BY_TEMPLATES, SyntaxError) as error:
         raise EngineError(
-            f"The model's chat template is not valid: {_reason(error)}. {NEXT}"
+            f"The model's chat template is not valid: {_reason(error)}. {ADVICE}"
         ) from error
 
 
-def checked_prompt(prompt: str) -> str:
-    """The prompt itself; InvalidRequestError when a template made it absurdly long."""
-    if len(prompt) > LONGEST_PROMPT:
+def require_prompt_size(prompt: str) -> str:
+    """Return the prompt; InvalidRequestError when a template made it absurdly long."""
+    if len(prompt) > MAX_RENDERED_CHARS:
         raise InvalidRequestError(
             f"The model's chat template wrote {len(prompt)} characters and the limit is "
-            f"{LONGEST_PROMPT}. {NEXT}"
+            f"{MAX_RENDERED_CHARS}. {ADVICE}"
         )
     return prompt
 
 
 def _reason(error: BaseException) -> str:
-    return make_printable(error, LONGEST_REASON).rstrip(".") or type(error).__name__
+    return make_printable(error, MAX_REASON_CHARS).rstrip(".") or type(error).__name__

@@ -5,36 +5,42 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
+from engines.runtimes.base import Facts
 from engines.runtimes.child.cpu_time import cpu_limit
 from engines.runtimes.child.frames import Frame
-from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, Asked, ModelHandler
+from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, GenerationRequest, ModelHandler
 from engines.runtimes.child.main import Job
+from engines.runtimes.child.messages import GenerateParameters
 from engines.runtimes.hugging_face.embedder import Embedder
 from engines.runtimes.hugging_face.generator import Generator
-from engines.runtimes.hugging_face.loading import Loaded, Placement, load
+from engines.runtimes.hugging_face.loading import Checkpoint, LoadSettings, load_checkpoint
+from engines.runtimes.hugging_face.parameters import LoadParameters
 from engines.runtimes.text.families import family_of
 from engines.specs import EmbeddingSpec
 
 
-class HuggingFaceHandler(ModelHandler[Loaded, Generator, Embedder]):
-    """transformers'; another model embeds when the entry names one."""
+class HuggingFaceHandler(ModelHandler[Checkpoint, Generator, Embedder]):
+    """transformers' handler; another model embeds when the entry names one."""
+
+    _given: LoadParameters
+    """Set when the model is loaded, which comes first."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._given: dict[str, Any] = {}
         self._seconds = 0.0
 
-    def _load(self, _job: Job, given: dict[str, Any]) -> Frame:
+    def _load(self, _job: Job, given: LoadParameters) -> Frame:
         started = time.monotonic()
+        # torch takes all cores of the machine otherwise, also where a container may use two.
         torch.set_num_threads(given["threads"])
         self._given = given
+        # A hostile file may keep native code busy for ever; SIGXCPU ends even that.
         with cpu_limit(given["cpu_seconds"]):
             generates = given["embedding"] is None or bool(given["embedding_path"])
-            self._model = load(given["path"], self._placement(), generates=generates)
+            self._model = load_checkpoint(given["path"], self._load_settings(), generates=generates)
             if generates:
                 self._generator = Generator(
                     self._model, given["context_length"], family_of(given["family"])
@@ -44,26 +50,26 @@ class HuggingFaceHandler(ModelHandler[Loaded, Generator, Embedder]):
         self._seconds = time.monotonic() - started
         return Frame({"info": self._info(self._model)})
 
-    def _answer(self, job: Job, asked: Asked, _given: dict[str, Any]) -> Frame:
+    def _answer(self, job: Job, request: GenerationRequest, _given: GenerateParameters) -> Frame:
         generator = self._need_generator()
-        tokens = generator.tokens(asked.text, from_template=asked.from_template)
-        opened = generator.opens_reasoning(asked.text)
+        tokens = generator.tokens(request.text, from_template=request.from_template)
+        opened = generator.opens_reasoning(request.text)
         generation = generator.run(
-            tokens, asked.options, job.emit, job.cancelled.is_set, opens_reasoning=opened
+            tokens, request.options, job.emit, job.cancelled.is_set, opens_reasoning=opened
         )
         return Frame({"generation": asdict(generation)})
 
-    def _tokens_of(self, model: Loaded, text: str) -> int:
+    def _tokens_of(self, model: Checkpoint, text: str) -> int:
         return model.count(text)
 
-    def _placement(self) -> Placement:
+    def _load_settings(self) -> LoadSettings:
         given = self._given
-        return Placement(given["device"], given["quantization"], given["flash_attention"])
+        return LoadSettings(given["device"], given["quantization"], given["flash_attention"])
 
-    def _make_embedder(self, model: Loaded) -> Embedder:
+    def _make_embedder(self, model: Checkpoint) -> Embedder:
         path, given = self._given["embedding_path"], self._given["embedding"]
         if path:
-            model = load(path, self._placement(), generates=False)
+            model = load_checkpoint(path, self._load_settings(), generates=False)
         spec = (
             EmbeddingSpec(**given)
             if given
@@ -71,7 +77,7 @@ class HuggingFaceHandler(ModelHandler[Loaded, Generator, Embedder]):
         )
         return Embedder(model, spec)
 
-    def _info(self, model: Loaded) -> dict[str, Any]:
+    def _info(self, model: Checkpoint) -> Facts:
         generator, embedder = self._generator, self._embedder
         return {
             "pid": os.getpid(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -11,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from engines.exceptions import EngineError
-from engines.runtimes.hugging_face.loading import Loaded
-from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, usable_row
+from engines.runtimes.base import EmbeddingBatch
+from engines.runtimes.hugging_face.loading import Checkpoint
+from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
 from engines.specs import EmbeddingSpec
 
 POOLINGS = ("mean", "cls", "last")
@@ -20,21 +20,13 @@ BATCH_TEXTS = 32
 BATCH_TOKENS = 8192
 
 
-@dataclass
-class Embedded:
-    """Rows in the order of the texts; rows of texts in ``errors`` are NaN."""
-
-    vectors: NDArray[np.float32]
-    errors: dict[int, str] = field(default_factory=dict)
-
-
 class Embedder:
     """Pools a model's last hidden states.
 
-    Texts of similar length are computed together, longest first; filling is masked.
+    Texts of similar length are computed together, longest first; padding is masked.
     """
 
-    def __init__(self, model: Loaded, spec: EmbeddingSpec) -> None:
+    def __init__(self, model: Checkpoint, spec: EmbeddingSpec) -> None:
         pooling = "mean" if spec.pooling == "model" else spec.pooling
         if pooling not in POOLINGS:
             raise EngineError(
@@ -51,10 +43,10 @@ class Embedder:
         self.dimension = model.dimension
         self.limit = min(spec.max_tokens, model.context_limit or spec.max_tokens)
 
-    def embed(self, texts: Sequence[str], *, query: bool) -> Embedded:
+    def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
         """Vectors (n, d) of ``texts`` with the prefix of a query or a document."""
         prefix = self._spec.query_prefix if query else self._spec.document_prefix
-        result = Embedded(np.full((len(texts), self._model.dimension), np.nan, np.float32))
+        result = EmbeddingBatch(np.full((len(texts), self._model.dimension), np.nan, np.float32))
         work: list[tuple[int, list[int]]] = []
         for number, text in enumerate(texts):
             tokens = self._tokens(prefix + text) if text.strip() else []
@@ -71,10 +63,10 @@ class Embedder:
         tokens: list[int] = tokenizer(text, truncation=True, max_length=self.limit)["input_ids"]
         return tokens
 
-    def _store(self, batch: Sequence[tuple[int, list[int]]], result: Embedded) -> None:
+    def _store(self, batch: Sequence[tuple[int, list[int]]], result: EmbeddingBatch) -> None:
         rows = self._compute([tokens for _, tokens in batch])
         for (number, _tokens), row in zip(batch, rows, strict=True):
-            usable = usable_row(row, normalise=self._spec.normalise)
+            usable = to_usable_vector(row, normalise=self._spec.normalise)
             if usable is None:
                 result.errors[number] = NO_NUMBERS
             else:
@@ -98,6 +90,7 @@ class Embedder:
         if self._pooling == "cls":
             return states[:, 0]
         if self._pooling == "last":
+            # Padding stands behind the text, so the last token is found by its length.
             return states[torch.arange(len(states)), mask.sum(1) - 1]
         weights = mask.unsqueeze(-1).to(states.dtype)
         return (states * weights).sum(1) / weights.sum(1)
@@ -105,6 +98,7 @@ class Embedder:
 
 def _batches(work: Sequence[tuple[int, list[int]]]) -> Iterator[list[tuple[int, list[int]]]]:
     batch: list[tuple[int, list[int]]] = []
+    # Sorted, so that a batch is padded little; longest first, so that memory runs out at once or never.
     for item in sorted(work, key=lambda item: len(item[1]), reverse=True):
         longest = len(batch[0][1]) if batch else 0
         if batch and (len(batch) == BATCH_TEXTS or longest * (len(batch) + 1) > BATCH_TOKENS):

@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from engines.exceptions import ArtifactMissingError, InvalidRequestError, UnsafeModelFileError
 from engines.runtimes.child.engine import ChildEngine, ChildOptions
+from engines.runtimes.hugging_face.parameters import LoadParameters
+from engines.runtimes.text.response_format import Json
 
 CONFIG = "config.json"
-LARGEST_CONFIG = 1024 * 1024
+MAX_CONFIG_BYTES = 1024 * 1024
 QUANTIZATIONS = ("", "4bit", "8bit")
 DEVICES = ("auto", "cpu", "cuda", "gpu")
 
 
 @dataclass(frozen=True, slots=True)
 class HuggingFaceOptions(ChildOptions):
-    """Also how long the libraries may take to come up."""
+    """The child's options; its libraries take longer to start."""
 
     start_seconds: float = 180.0
     """Importing torch is slow the first time."""
@@ -36,15 +37,15 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
 
     @classmethod
     def list_models(cls, place: str) -> list[str]:
-        """Folders of a folder that hold a model, sorted."""
+        """Return the sub-folders that hold a model, sorted."""
         return sorted(str(path.parent) for path in Path(place).glob(f"*/{CONFIG}"))
 
     def check(self) -> None:
-        """Refuse what cannot be meant, and a folder that is no model; nothing is loaded."""
+        """Refuse contradictory settings and a folder that is not a model; nothing is loaded."""
         self._check_files()
 
     def _check_files(self) -> None:
-        """Refuse what cannot be meant, and folders that are no model or bring code of their own."""
+        """Refuse contradictory settings, folders that are not a model, and models with their own code."""
         for problem in self._problems():
             raise InvalidRequestError(f"{problem} Correct the entry of {self.engine_id}.")
         for folder in filter(None, (self.model_path, self.spec.embedding_model)):
@@ -55,8 +56,8 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
         checks = {
             f"device is one of {', '.join(DEVICES)} for this runtime.": spec.device in DEVICES,
             "quantization is 4bit, 8bit or empty.": spec.quantization in QUANTIZATIONS,
-            "The transformers runtime takes no GGUF adapters.": not spec.adapters,
-            "The transformers runtime takes no number of layers; name a device.": (
+            "The transformers runtime does not support GGUF adapters.": not spec.adapters,
+            "The transformers runtime cannot place single layers; leave gpu_layers at its default and name a device.": (
                 spec.gpu_layers < 1
             ),
         }
@@ -69,7 +70,7 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
             if folder
         )
 
-    def _load_parameters(self) -> dict[str, Any]:
+    def _load_parameters(self) -> LoadParameters:
         spec = self.spec
         other = spec.embedding_model
         return {
@@ -95,6 +96,7 @@ def _check_folder(folder: Path) -> None:
             f"{folder.name} holds no safetensors file; other formats can run code and are never "
             "loaded. Choose a revision with safetensors."
         )
+    # trust_remote_code is off, so such a model would fail later, with a sentence that asks to turn it on.
     if "auto_map" in read_config(config):
         raise UnsafeModelFileError(
             f"{folder.name} needs code of its own, which is never run; choose a model that the "
@@ -102,12 +104,13 @@ def _check_folder(folder: Path) -> None:
         )
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Return a model's ``config.json``; UnsafeModelFileError when it is none."""
+def read_config(path: Path) -> Json:
+    """Return a model's ``config.json``; UnsafeModelFileError when it is not a JSON object."""
+    # Bounded: the file comes from outside, and this runs in the worker, not in the sandbox.
     with path.open("rb") as file:
-        text = file.read(LARGEST_CONFIG + 1)
+        text = file.read(MAX_CONFIG_BYTES + 1)
     try:
-        config = json.loads(text) if len(text) <= LARGEST_CONFIG else None
+        config = json.loads(text) if len(text) <= MAX_CONFIG_BYTES else None
     except (ValueError, RecursionError):
         config = None
     if not isinstance(config, dict):

@@ -12,9 +12,10 @@ from transformers.generation.streamers import BaseStreamer
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.child.template_limits import bounded_rendering, checked_prompt
-from engines.runtimes.hugging_face.loading import Loaded
-from engines.runtimes.streaming import check_free
+from engines.runtimes.child.messages import ReasoningPiece
+from engines.runtimes.child.template_limits import limit_rendering, require_prompt_size
+from engines.runtimes.hugging_face.loading import Checkpoint
+from engines.runtimes.streaming import require_free_form
 from engines.runtimes.text.families import Family
 from engines.runtimes.text.generation import (
     RANDOM_SEED,
@@ -26,24 +27,24 @@ from engines.runtimes.text.generation import (
 from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.stop_words import TextStream
-from engines.runtimes.text.tool_prompts import describes_tools, told
+from engines.runtimes.text.tool_prompts import describes_tools, render_with_tools
 
 REPLACEMENT = "\ufffd"
 
 
 class Generator:
-    """Generates one request at a time; nothing is kept between requests."""
+    """Generates one request at a time; nothing is cached between requests."""
 
-    def __init__(self, model: Loaded, context_length: int, family: Family) -> None:
+    def __init__(self, model: Checkpoint, context_length: int, family: Family) -> None:
         limit = model.context_limit
         self.context_length = min(context_length or limit, limit or context_length)
-        self._loaded = model
+        self._checkpoint = model
         self._family = family
-        self._ends = _end_tokens(model)
+        self._end_tokens = _end_tokens(model)
 
     @property
     def has_template(self) -> bool:
-        return bool(self._loaded.tokenizer.chat_template)
+        return bool(self._checkpoint.tokenizer.chat_template)
 
     def format(
         self,
@@ -54,8 +55,8 @@ class Generator:
     ) -> str:
         """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses."""
         render = partial(self._render, thinking=thinking)
-        has_tools = describes_tools(str(self._loaded.tokenizer.chat_template))
-        return told(render, messages, tools, self._family, has_tools=has_tools)
+        has_tools = describes_tools(str(self._checkpoint.tokenizer.chat_template))
+        return render_with_tools(render, messages, tools, self._family, has_tools=has_tools)
 
     def _render(
         self, messages: Sequence[ChatMessage], tools: Sequence[Json], *, thinking: bool | None
@@ -65,19 +66,19 @@ class Generator:
                 "This model has no chat template; set the chat format of its family."
             )
         variables = self._family.switch(thinking=thinking)
-        with bounded_rendering():
-            prompt = self._loaded.tokenizer.apply_chat_template(
+        with limit_rendering():
+            prompt = self._checkpoint.tokenizer.apply_chat_template(
                 list(messages),
                 tools=[*tools] or None,
                 tokenize=False,
                 add_generation_prompt=True,
                 **variables,
             )
-        return checked_prompt(str(prompt))
+        return require_prompt_size(str(prompt))
 
     def tokens(self, text: str, *, from_template: bool) -> list[int]:
         """Tokens of a prompt; a template writes its own beginning-of-text."""
-        tokenizer = self._loaded.tokenizer
+        tokenizer = self._checkpoint.tokenizer
         tokens: list[int] = tokenizer(text, add_special_tokens=not from_template)["input_ids"]
         return tokens
 
@@ -89,34 +90,35 @@ class Generator:
         self,
         prompt: Sequence[int],
         options: GenerationOptions,
-        emit: Callable[[object], None],
+        emit: Callable[[str | ReasoningPiece], None],
         cancelled: Callable[[], bool],
         *,
         opens_reasoning: bool = False,
     ) -> Generation:
         """Generate; pieces go to ``emit``, their sum and the token ids come back."""
-        check_free(options, "transformers")
+        require_free_form(options, "transformers")
         room = require_answer_room(len(prompt), self.context_length, options.max_tokens)
         splitter = ReasoningSplitter(self._family.reasoning, opened=opens_reasoning)
         answer = _Answer(self._reader(), TextStream(options.stop), splitter, emit)
-        ids = torch.tensor([list(prompt)], device=self._loaded.model.device)
+        ids = torch.tensor([list(prompt)], device=self._checkpoint.model.device)
+        # torch has one generator for the process; requests come one at a time, so it is this answer's.
         if options.seed == RANDOM_SEED:
             torch.seed()
         else:
             torch.manual_seed(options.seed)
-        self._loaded.model.generate(
+        self._checkpoint.model.generate(
             input_ids=ids,
             attention_mask=torch.ones_like(ids),
             generation_config=self._config(options, room),
-            streamer=_Streamer(answer, self._ends),
+            streamer=_Streamer(answer, self._end_tokens),
             stopping_criteria=[_Stop(lambda: answer.stopped or cancelled())],
             logits_processor=[_Penalties(options, len(prompt))],
         )
         return answer.end(len(prompt), was_cancelled=cancelled())
 
     def _config(self, options: GenerationOptions, room: int) -> Any:
-        """Everything is set here: what a model's own file recommends does not apply."""
-        sampling: dict[str, Any] = {"do_sample": options.temperature > 0}
+        """Set every option: what a model's own file recommends must not apply."""
+        sampling: dict[str, object] = {"do_sample": options.temperature > 0}
         if options.temperature > 0:
             sampling |= {
                 "temperature": float(options.temperature),
@@ -126,14 +128,14 @@ class Generator:
             }
         return GenerationConfig(
             max_new_tokens=room,
-            eos_token_id=sorted(self._ends) or None,
-            pad_token_id=min(self._ends, default=0),
+            eos_token_id=sorted(self._end_tokens) or None,
+            pad_token_id=min(self._end_tokens, default=0),
             repetition_penalty=float(options.repeat_penalty),
             **sampling,
         )
 
     def _reader(self) -> TokenReader:
-        tokenizer = self._loaded.tokenizer
+        tokenizer = self._checkpoint.tokenizer
         marks = {token for mark in self._family.marks if (token := _single_token(tokenizer, mark))}
         return TokenReader(tokenizer, set(tokenizer.all_special_ids) - marks)
 
@@ -163,8 +165,10 @@ class TokenReader:
     def _advance(self, *, last: bool) -> str:
         before = self._decode(self._tokens[self._context : self._read])
         now = self._decode(self._tokens[self._context :])
+        # A character of several bytes may span tokens; half of one decodes to the replacement sign.
         if not last and now.endswith(REPLACEMENT):
             return ""
+        # Decoding starts one step back, so that joining spaces come out as in the whole text.
         self._context, self._read = self._read, len(self._tokens)
         return now[len(before) :]
 
@@ -184,7 +188,7 @@ class _Answer:
         reader: TokenReader,
         stream: TextStream,
         splitter: ReasoningSplitter,
-        emit: Callable[[object], None],
+        emit: Callable[[str | ReasoningPiece], None],
     ) -> None:
         self._reader = reader
         self._stream = stream
@@ -232,7 +236,7 @@ class _Streamer(BaseStreamer):  # type: ignore[misc]
 
     def __init__(self, answer: _Answer, ends: frozenset[int]) -> None:
         self._answer = answer
-        self._ends = ends
+        self._end_tokens = ends
         self._has_prompt = False
 
     def put(self, value: Any) -> None:
@@ -240,17 +244,17 @@ class _Streamer(BaseStreamer):  # type: ignore[misc]
             self._has_prompt = True
             return
         for token in value.flatten().tolist():
-            if token in self._ends:
+            if token in self._end_tokens:
                 self._answer.end_token()
             else:
                 self._answer.add(token)
 
     def end(self) -> None:
-        """The answer is ended by who asked for it."""
+        """Nothing to do: ``run`` ends the answer, with what it knows of the cancel."""
 
 
 class _Stop(StoppingCriteria):  # type: ignore[misc]
-    """Ends an answer at a stop word or when its reader is gone."""
+    """Ends an answer at a stop word or when its reader has left."""
 
     def __init__(self, asked: Callable[[], bool]) -> None:
         self._asked = asked
@@ -276,7 +280,7 @@ class _Penalties(LogitsProcessor):  # type: ignore[misc]
         return scores - self._frequency * counts - self._presence * (counts > 0)
 
 
-def _end_tokens(model: Loaded) -> frozenset[int]:
+def _end_tokens(model: Checkpoint) -> frozenset[int]:
     """Every token that ends an answer: models name one or several, in either of two places."""
     found: set[int] = set()
     for source in (model.model.generation_config, model.text_config, model.tokenizer):

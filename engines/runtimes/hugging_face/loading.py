@@ -18,19 +18,20 @@ from transformers import (
 from transformers.utils import is_flash_attn_2_available
 
 from engines.exceptions import EngineError
+from engines.runtimes.base import Facts
 from engines.runtimes.text.printable import make_printable
 
 QUANTIZER = "bitsandbytes"
-UNLOADABLE = (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError)
+LOAD_ERRORS = (OSError, ValueError, LookupError, TypeError, RuntimeError, ImportError)
 """What transformers raises for a folder it cannot make a model of."""
-LONGEST_REASON = 300
-SAFE = {"local_files_only": True, "trust_remote_code": False}
+MAX_REASON_CHARS = 300
+LOCAL_ONLY = {"local_files_only": True, "trust_remote_code": False}
 """Nothing is fetched, and no code of a model is run."""
 
 
 @dataclass(frozen=True, slots=True)
-class Placement:
-    """Where and how a model is wanted; the fields are EngineSpec's."""
+class LoadSettings:
+    """Device and precision asked for; the fields are EngineSpec's."""
 
     device: str
     quantization: str
@@ -38,7 +39,7 @@ class Placement:
 
 
 @dataclass(frozen=True)
-class Loaded:
+class Checkpoint:
     """A model with its tokenizer."""
 
     model: Any
@@ -57,15 +58,15 @@ class Loaded:
 
     @property
     def text_config(self) -> Any:
-        """A model that also sees or hears keeps the facts of its text part apart."""
+        """The text part's configuration; a model that also sees or hears nests it."""
         return self.model.config.get_text_config()
 
     def count(self, text: str) -> int:
         """Tokens of a text, without those that open and close it."""
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def facts(self) -> dict[str, Any]:
-        """What is really in use, for JSON."""
+    def facts(self) -> Facts:
+        """Return what is really in use, for JSON."""
         return {
             "architecture": str(self.model.config.model_type),
             "parameters": int(self.model.num_parameters()),
@@ -81,25 +82,28 @@ class Loaded:
         }
 
 
-def load(path: str, placement: Placement, *, generates: bool) -> Loaded:
+def load_checkpoint(path: str, wanted: LoadSettings, *, generates: bool) -> Checkpoint:
     """Load a folder's model; EngineError when the hardware cannot do what was asked."""
-    device = _device(placement.device)
-    settings = _settings(placement, device)
+    device = _device(wanted.device)
+    settings = _model_arguments(wanted, device)
     kind = AutoModelForCausalLM if generates else AutoModel
     try:
-        config = AutoConfig.from_pretrained(path, **SAFE)
-        tokenizer = AutoTokenizer.from_pretrained(path, **SAFE)
-        model = kind.from_pretrained(path, config=config, use_safetensors=True, **SAFE, **settings)
-    except (*UNLOADABLE, SafetensorError) as error:
+        config = AutoConfig.from_pretrained(path, **LOCAL_ONLY)
+        tokenizer = AutoTokenizer.from_pretrained(path, **LOCAL_ONLY)
+        model = kind.from_pretrained(
+            path, config=config, use_safetensors=True, **LOCAL_ONLY, **settings
+        )
+    except (*LOAD_ERRORS, SafetensorError) as error:
         raise EngineError(
-            f"transformers cannot load this model ({type(error).__name__}: {make_printable(error, LONGEST_REASON)}); "
+            f"transformers cannot load this model ({type(error).__name__}: {make_printable(error, MAX_REASON_CHARS)}); "
             "verify its files or choose another model."
         ) from error
-    if not placement.quantization:
+    # bitsandbytes has placed its own; moving them again is an error there.
+    if not wanted.quantization:
         model = model.to(device)
     _check_place(model, device)
-    attention = settings["attn_implementation"]
-    return Loaded(model.eval(), tokenizer, device, attention, placement.quantization)
+    attention = str(settings["attn_implementation"])
+    return Checkpoint(model.eval(), tokenizer, device, attention, wanted.quantization)
 
 
 def _device(wanted: str) -> str:
@@ -107,31 +111,32 @@ def _device(wanted: str) -> str:
     if wanted in ("cuda", "gpu") and not there:
         raise EngineError(
             "A GPU was asked for, but torch finds none here; ask for the device auto or cpu. "
-            "docs/gpu.md tells what torch needs."
+            "docs/gpu.md says what torch needs."
         )
     return "cuda" if there and wanted != "cpu" else "cpu"
 
 
-def _settings(placement: Placement, device: str) -> dict[str, Any]:
-    """On a CPU float32: half precision is slower there, and further from the published model."""
-    settings: dict[str, Any] = {
-        "attn_implementation": _attention(placement, device),
+def _model_arguments(wanted: LoadSettings, device: str) -> dict[str, object]:
+    """Return what ``from_pretrained`` is given beside the path."""
+    # float32 on a CPU: half precision is slower there, and further from the published model.
+    settings: dict[str, object] = {
+        "attn_implementation": _attention(wanted, device),
         "dtype": "auto" if device == "cuda" else torch.float32,
     }
-    if placement.quantization:
-        _check_quantization(placement.quantization, device)
+    if wanted.quantization:
+        _check_quantization(wanted.quantization, device)
         settings["quantization_config"] = BitsAndBytesConfig(
-            load_in_4bit=placement.quantization == "4bit",
-            load_in_8bit=placement.quantization == "8bit",
+            load_in_4bit=wanted.quantization == "4bit",
+            load_in_8bit=wanted.quantization == "8bit",
             bnb_4bit_compute_dtype=torch.bfloat16,
         )
         settings["device_map"] = {"": device}
     return settings
 
 
-def _attention(placement: Placement, device: str) -> str:
+def _attention(wanted: LoadSettings, device: str) -> str:
     """The flash-attn package where it is installed; else torch's own, which has the same kernel."""
-    if not placement.flash_attention:
+    if not wanted.flash_attention:
         return "eager"
     if device == "cuda" and is_flash_attn_2_available():
         return "flash_attention_2"
@@ -153,7 +158,8 @@ def _check_quantization(quantization: str, device: str) -> None:
 
 
 def _check_place(model: Any, device: str) -> None:
-    """A library that quietly computes elsewhere is an error, not a slow answer."""
+    """EngineError when the model is on another device than asked for."""
+    # A library that falls back silently would answer ten times as slowly, and nobody would know why.
     if model.device.type != device:
         raise EngineError(
             f"The model was to be on {device} and is on {model.device}; its memory may be full."

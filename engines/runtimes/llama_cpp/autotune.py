@@ -1,4 +1,4 @@
-"""Finds out by trying how an embedder is fastest on this host; imported in an engine's child only."""
+"""Measures which layout embeds fastest on this host; imported in an engine's child only."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from resource import RUSAGE_SELF, getrusage
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from engines.runtimes.llama_cpp.embedder import LONGEST_LANE, Embedder, EmbedLayout
+from engines.runtimes.child.messages import TrialSummary
+from engines.runtimes.llama_cpp.embedder import MAX_LANE_TOKENS, Embedder, EmbedLayout
 
 ROUNDS = 3
-PASS_LIMIT = 1.5
-"""Seconds; where a pass takes longer, what is computed outweighs how it is laid out."""
-TIME_LIMIT = 15.0
-"""Seconds after which no further round begins."""
-SURE_GAIN = 1.05
-"""Less than this is noise: the usual layout stays, and nothing may be slower by more."""
-DISTURBANCES = 100
+MAX_PASS_SECONDS = 1.5
+"""Where a pass takes longer, the computing outweighs the layout and nothing is tried."""
+MAX_TUNING_SECONDS = 15.0
+"""After this many seconds no further round begins."""
+MIN_GAIN = 1.05
+"""A smaller gain is noise: the default layout stays. No sample may become slower by more."""
+MAX_WAITS_PER_SECOND = 100
 """Times per second of computing that a thread was made to wait for a core; hardly ever on a quiet host."""
-SAME = 0.99999
+MIN_COSINE = 0.99999
 """The lowest cosine to vectors computed one by one."""
-MORE_LANES = (16, 32)
-"""Tried besides the usual lanes, where there are so many cores; fewer never won on few cores."""
+CPU_LANES = (16, 32)
+"""Tried besides the default, where there are so many cores; fewer lanes never won on few cores."""
 GPU_LANES = (1, 2)
 PACKS = (0, 128, 512)
 GPU_PACKS = (0, 512, 2048, 8192)
-SHORT, LONG = 14, 110
+SHORT_WORDS, LONG_WORDS = 14, 110
 """Words: a question, and a chunk of a document."""
-TEXTS = 8
-"""Of each length; more where more lanes share them."""
+SAMPLE_TEXTS = 8
+"""Of each length; more when more lanes share them."""
 PASSAGE = (
     "The harbour lies behind a long wall of grey stone, and every morning the boats leave it for the "
     "open sea. Fishermen mend their nets on the quay while the market opens; by noon the catch of the "
@@ -46,11 +46,11 @@ PASSAGE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The layout to embed with, and what each tried one gained over the usual one."""
+class TuningResult:
+    """The layout to embed with, and the gain of each trial over the default."""
 
     layout: EmbedLayout
-    trials: list[dict[str, Any]]
+    trials: list[TrialSummary]
     disturbed: bool
 
 
@@ -72,45 +72,46 @@ class Trial:
         return vectors
 
     def gain(self, over: Trial) -> float:
-        """How many times as fast as another, the samples weighing the same."""
+        """How many times as fast as another one."""
+        # The geometric mean: a question and a long text weigh the same.
         ratios = self._ratios(over)
         return math.prod(ratios) ** (1 / len(ratios))
 
     def wins(self, over: Trial) -> bool:
         """Whether it is clearly faster, and for no sample clearly slower."""
-        return self.gain(over) >= SURE_GAIN and min(self._ratios(over)) >= 1 / SURE_GAIN
+        return self.gain(over) >= MIN_GAIN and min(self._ratios(over)) >= 1 / MIN_GAIN
 
     def _ratios(self, over: Trial) -> list[float]:
         return [other / own for other, own in zip(over.seconds, self.seconds, strict=True)]
 
 
-def fastest_layout(embedder: Embedder, *, on_gpu: bool) -> Found:
-    """Try all layouts; the embedder's own stays where none is clearly faster."""
+def find_fastest_layout(embedder: Embedder, *, on_gpu: bool) -> TuningResult:
+    """Time all layouts; the embedder's own stays where none is clearly faster."""
     try:
-        return _found(embedder, _Watch(), on_gpu=on_gpu)
+        return _compare_layouts(embedder, _Watch(), on_gpu=on_gpu)
     except _Disturbed:
-        return Found(embedder.layout, [], disturbed=True)
+        return TuningResult(embedder.layout, [], disturbed=True)
 
 
-def _found(embedder: Embedder, watch: _Watch, *, on_gpu: bool) -> Found:
-    layouts = candidates(embedder.layout, embedder.limit, on_gpu=on_gpu)
+def _compare_layouts(embedder: Embedder, watch: _Watch, *, on_gpu: bool) -> TuningResult:
+    layouts = list_layouts(embedder.layout, embedder.limit, on_gpu=on_gpu)
     lanes = max(layout.lanes for layout in layouts)
     samples = sample_texts(lanes)
     seconds = _pass_seconds(embedder, samples)
     watch.check()
-    if seconds > PASS_LIMIT:
-        return Found(embedder.layout, [], disturbed=False)
-    widest = embedder.widened(lanes, max(layout.pack_tokens for layout in layouts))
-    usual, *others = [Trial(widest.laid_out(layout)) for layout in (embedder.layout, *layouts)]
-    _compete(usual, others, samples, watch)
-    winners = [trial for trial in others if trial.wins(usual)]
-    chosen = max(winners, key=lambda trial: trial.gain(usual), default=usual)
-    told = [_told(trial, usual) for trial in (usual, *others)]
-    return Found(chosen.embedder.layout, told, disturbed=False)
+    if seconds > MAX_PASS_SECONDS:
+        return TuningResult(embedder.layout, [], disturbed=False)
+    widest = embedder.with_room(lanes, max(layout.pack_tokens for layout in layouts))
+    default, *others = [Trial(widest.with_layout(layout)) for layout in (embedder.layout, *layouts)]
+    _compete(default, others, samples, watch)
+    winners = [trial for trial in others if trial.wins(default)]
+    chosen = max(winners, key=lambda trial: trial.gain(default), default=default)
+    trials = [_summarize(trial, default) for trial in (default, *others)]
+    return TuningResult(chosen.embedder.layout, trials, disturbed=False)
 
 
 class _Disturbed(Exception):  # noqa: N818 - no error: these times say nothing
-    """Other work took the cores."""
+    """Other work took the cores meanwhile."""
 
 
 class _Watch:
@@ -120,26 +121,29 @@ class _Watch:
         self._before = getrusage(RUSAGE_SELF)
 
     def check(self) -> None:
+        # The kernel counts how often a thread of ours lost its core to another one.
         now, before = getrusage(RUSAGE_SELF), self._before
         seconds = now.ru_utime + now.ru_stime - before.ru_utime - before.ru_stime
-        if now.ru_nivcsw - before.ru_nivcsw > DISTURBANCES * (1 + seconds):
+        if now.ru_nivcsw - before.ru_nivcsw > MAX_WAITS_PER_SECOND * (1 + seconds):
             raise _Disturbed
 
 
-def candidates(usual: EmbedLayout, limit: int, *, on_gpu: bool) -> list[EmbedLayout]:
-    """Every layout worth a try but the usual one, for a model that reads ``limit`` tokens."""
-    lanes = GPU_LANES if on_gpu else MORE_LANES
-    several = [count for count in lanes if count <= usual.threads and limit <= LONGEST_LANE]
-    counts = sorted({usual.lanes, *several})
+def list_layouts(default: EmbedLayout, limit: int, *, on_gpu: bool) -> list[EmbedLayout]:
+    """Every layout worth a try but the default, for a model that reads ``limit`` tokens."""
+    lanes = GPU_LANES if on_gpu else CPU_LANES
+    several = [count for count in lanes if count <= default.threads and limit <= MAX_LANE_TOKENS]
+    counts = sorted({default.lanes, *several})
     packs = GPU_PACKS if on_gpu else PACKS
-    layouts = [replace(usual, lanes=count, pack_tokens=pack) for count in counts for pack in packs]
-    return [layout for layout in layouts if layout != usual]
+    layouts = [
+        replace(default, lanes=count, pack_tokens=pack) for count in counts for pack in packs
+    ]
+    return [layout for layout in layouts if layout != default]
 
 
 def sample_texts(lanes: int) -> list[list[str]]:
-    """Texts of the lengths that people ask and documents have, enough for all lanes."""
-    count = max(TEXTS, 2 * lanes)
-    return [_cut(SHORT, 4 * count), _cut(LONG, count // 2)]
+    """Texts as long as questions and as chunks of documents, enough for all lanes."""
+    count = max(SAMPLE_TEXTS, 2 * lanes)
+    return [_cut(SHORT_WORDS, 4 * count), _cut(LONG_WORDS, count // 2)]
 
 
 def _cut(length: int, count: int) -> list[str]:
@@ -161,11 +165,11 @@ def _pass_seconds(embedder: Embedder, samples: Sequence[Sequence[str]]) -> float
 
 
 def _compete(
-    usual: Trial, others: Sequence[Trial], samples: Sequence[Sequence[str]], watch: _Watch
+    default: Trial, others: Sequence[Trial], samples: Sequence[Sequence[str]], watch: _Watch
 ) -> None:
-    """Time all in turns; who gives other vectors loses every comparison."""
+    """Time all in turns; a layout whose vectors differ loses every comparison."""
     begun = time.perf_counter()
-    expected = usual.run(samples)
+    expected = default.run(samples)
     running = []
     for trial in others:
         if _agrees(trial.run(samples), expected):
@@ -173,18 +177,19 @@ def _compete(
         else:
             trial.seconds = [math.inf] * len(samples)
         watch.check()
+    # In turns, not one after the other: a host that becomes slower meanwhile slows all of them.
     for _ in range(ROUNDS):
-        if time.perf_counter() - begun > TIME_LIMIT:
+        if time.perf_counter() - begun > MAX_TUNING_SECONDS:
             return
-        for trial in (usual, *running):
+        for trial in (default, *running):
             trial.run(samples)
             watch.check()
 
 
 def _agrees(found: Sequence[NDArray[np.float32]], expected: Sequence[NDArray[np.float32]]) -> bool:
-    """Whether these are the same vectors; one that is not a number never is."""
+    """Whether these are the same vectors; NaN never is."""
     pairs = zip(found, expected, strict=True)
-    return all(bool((_cosines(left, right) >= SAME).all()) for left, right in pairs)
+    return all(bool((_cosines(left, right) >= MIN_COSINE).all()) for left, right in pairs)
 
 
 def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -193,7 +198,7 @@ def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     return cosines
 
 
-def _told(trial: Trial, usual: Trial) -> dict[str, Any]:
+def _summarize(trial: Trial, default: Trial) -> TrialSummary:
     layout = trial.embedder.layout
-    gain = round(trial.gain(usual), 3)
+    gain = round(trial.gain(default), 3)
     return {"lanes": layout.lanes, "pack_tokens": layout.pack_tokens, "gain": gain}

@@ -1,4 +1,4 @@
-"""Remembers how each model embeds fastest on this machine; what is not known is measured once."""
+"""Remembers which layout embeds fastest, per model and machine; measured once."""
 
 from __future__ import annotations
 
@@ -18,34 +18,36 @@ from engines.exceptions import SamError
 from engines.files.durable import durable_file
 from engines.files.private import private_folder
 from engines.machine import cores, cpu_name, gpus
+from engines.runtimes.base import Facts
+from engines.runtimes.child.messages import TrialSummary
 from engines.specs import EngineSpec
 
 logger = logging.getLogger(__name__)
 
 LIBRARY = "llama-cpp-python"
 PRESSURE = Path("/proc/pressure/cpu")
-MOST_WAITING = 10.0
-"""Percent of the last ten seconds in which something waited for a core; beside that, times say nothing."""
-MOST_LOAD = 0.5
-"""Of the cores, in the last minute; where the kernel does not tell who waited."""
+MAX_CPU_PRESSURE = 10.0
+"""Percent of the last ten seconds in which a process waited for a core; above it times say nothing."""
+MAX_CPU_LOAD = 0.5
+"""Load per core in the last minute; used where the kernel has no pressure file."""
 
 
 @dataclass(frozen=True, slots=True)
 class BatchSetting:
-    """How texts are embedded together; 0 means the usual."""
+    """How texts are embedded together; 0 means the default."""
 
     lanes: int = 0
     pack_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class BatchMeasurement:
     """A setting, and what was tried to find it."""
 
     setting: BatchSetting
-    trials: list[dict[str, Any]]
+    trials: list[TrialSummary]
     disturbed: bool = False
-    """Something else took the cores meanwhile; the setting is not to be relied on."""
+    """Other work took the cores meanwhile; the setting must not be stored."""
 
 
 class BatchSettings:
@@ -55,13 +57,13 @@ class BatchSettings:
         self._folder = folder
 
     def setting(
-        self, spec: EngineSpec, threads: int, measure: Callable[[], Measured]
+        self, spec: EngineSpec, threads: int, measure: Callable[[], BatchMeasurement]
     ) -> BatchSetting:
-        """What was found before, else what ``measure`` finds now.
+        """Return the stored setting, else what ``measure`` finds now.
 
-        The usual, until the next time, while the machine is busy or when measuring fails. One
-        measurement at a time runs on a machine, so that none disturbs another, and who waited takes
-        what the other found. Whoever is killed meanwhile has remembered nothing.
+        The default, until the next load, while the machine is busy or when measuring fails. One
+        measurement at a time runs on a machine, so that none disturbs another; a process that waited
+        takes what the other found. A process killed meanwhile has stored nothing.
         """
         facts = _facts(spec, threads)
         path = self._folder / f"{_digest(facts)}.json"
@@ -72,23 +74,26 @@ class BatchSettings:
             return BatchSetting()
 
     def _find(
-        self, path: Path, facts: dict[str, Any], measure: Callable[[], Measured]
+        self, path: Path, facts: Facts, measure: Callable[[], BatchMeasurement]
     ) -> BatchSetting | None:
-        with self._alone():
+        with self._hold_lock():
+            # Again under the lock: another process may have measured while this one waited.
             known = _read(path)
             if known is not None or not is_quiet():
                 return known
             found = measure()
             if found.disturbed:
+                # Stored once, a wrong setting would slow this model down for good.
                 return None
             with durable_file(path) as file:
                 file.write(json.dumps({**asdict(found), "of": facts}, indent=1).encode())
             return found.setting
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _hold_lock(self) -> Iterator[None]:
         private_folder(self._folder)
         with (self._folder / ".lock").open("wb") as lock:
+            # The kernel frees it with the process, so a killed measurement blocks nobody.
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
@@ -96,28 +101,29 @@ class BatchSettings:
 def is_quiet() -> bool:
     """Whether so little else runs that something can be timed."""
     try:
-        told = PRESSURE.read_text().partition("avg10=")[2].split()
-        return float(told[0]) <= MOST_WAITING
+        averages = PRESSURE.read_text().partition("avg10=")[2].split()
+        return float(averages[0]) <= MAX_CPU_PRESSURE
     except (OSError, ValueError, IndexError):
-        return os.getloadavg()[0] <= MOST_LOAD * cores()
+        return os.getloadavg()[0] <= MAX_CPU_LOAD * cores()
 
 
 def _read(path: Path) -> BatchSetting | None:
-    """A remembered setting; None when there is none, or no sense in it."""
+    """Read a stored setting; None when there is none or it makes no sense."""
     try:
         setting = BatchSetting(**json.loads(path.read_bytes())["setting"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
     numbers = (setting.lanes, setting.pack_tokens)
+    # ``type`` and not isinstance: true is an int in Python.
     return setting if all(type(each) is int and each >= 0 for each in numbers) else None
 
 
-def _digest(facts: dict[str, Any]) -> str:
+def _digest(facts: Facts) -> str:
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _facts(spec: EngineSpec, threads: int) -> dict[str, Any]:
-    """Whatever may make another setting the fastest; a disk may move to another machine."""
+def _facts(spec: EngineSpec, threads: int) -> Facts:
+    """Everything that can make another setting the fastest, the machine included: disks are moved."""
     return {
         "model": spec.model_sha256 or _file_identity(Path(spec.model_path)),
         "embedding": asdict(spec.embedding) if spec.embedding else None,

@@ -6,43 +6,46 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
 
 from llama_cpp import llama_cpp as api
 
+from engines.runtimes.base import Facts
 from engines.runtimes.child.cpu_time import cpu_limit
 from engines.runtimes.child.frames import Frame
-from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, Asked, ModelHandler
+from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, GenerationRequest, ModelHandler
 from engines.runtimes.child.main import Job
-from engines.runtimes.llama_cpp.autotune import fastest_layout
+from engines.runtimes.child.messages import BatchSettingFields, GenerateParameters
+from engines.runtimes.llama_cpp.autotune import find_fastest_layout
 from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
 from engines.runtimes.llama_cpp.generator import ContextLayout, Generator
 from engines.runtimes.llama_cpp.native import LoadedModel, load_model
+from engines.runtimes.llama_cpp.parameters import AdaptParameters, LoadParameters
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.families import family_of
 from engines.specs import EmbeddingSpec
 
-MOST_LANES = 8
+MAX_DEFAULT_LANES = 8
 
 
 class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
-    """llama.cpp's; adapters are loaded beside the model and chosen per request."""
+    """llama.cpp's handler; adapters are loaded in addition to the model and chosen per request."""
 
     def __init__(self) -> None:
         super().__init__()
         self._layout = EmbedLayout(threads=1, lanes=1, pack_tokens=0)
         self._gpus: list[str] = []
         self._seconds = 0.0
-        self._beside = ThreadPoolExecutor(1, "embed")
+        self._embed_thread = ThreadPoolExecutor(1, "embed")
         self._operations["adapt"] = self._adapt
         self._operations["measure"] = self._measure
 
-    def _load(self, _job: Job, given: dict[str, Any]) -> Frame:
+    def _load(self, _job: Job, given: LoadParameters) -> Frame:
+        # A hostile file may keep native code busy for ever; SIGXCPU ends even that.
         with cpu_limit(given["cpu_seconds"]):
             return self._load_files(given)
 
-    def _load_files(self, given: dict[str, Any]) -> Frame:
+    def _load_files(self, given: LoadParameters) -> Frame:
         started = time.monotonic()
         self._model = load_model(
             given["path"],
@@ -67,34 +70,40 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
         self._seconds = time.monotonic() - started
         return Frame({"info": self._info(self._model)})
 
-    def _adapt(self, _job: Job, given: dict[str, Any]) -> Frame:
+    def _adapt(self, _job: Job, given: AdaptParameters) -> Frame:
         with cpu_limit(given["cpu_seconds"]):
             self._need_generator().load_adapters(given["adapters"])
         return Frame({"adapters": self._need_generator().adapter_count})
 
-    def _measure(self, _job: Job, _given: dict[str, Any]) -> Frame:
+    def _measure(self, _job: Job, _given: object) -> Frame:
         """Which layout embeds fastest here; this child goes on as it was."""
-        found = fastest_layout(self._need_embedder(), on_gpu=bool(self._gpus))
-        setting = {"lanes": found.layout.lanes, "pack_tokens": found.layout.pack_tokens}
+        found = find_fastest_layout(self._need_embedder(), on_gpu=bool(self._gpus))
+        setting: BatchSettingFields = {
+            "lanes": found.layout.lanes,
+            "pack_tokens": found.layout.pack_tokens,
+        }
         return Frame({"setting": setting, "trials": found.trials, "disturbed": found.disturbed})
 
     def handle(self, job: Job) -> Frame | None:
-        """Vectors are computed beside the answers, in a thread and contexts of their own."""
+        """Handle a request; vectors are computed in another thread, with contexts of their own."""
         operation = job.request.header["op"]
         if operation == "embed":
-            self._beside.submit(job.answer, partial(super().handle, job))
+            self._embed_thread.submit(job.answer, partial(super().handle, job))
             return None
         if operation == "generate":
+            # Not through super(): it would report the request as begun while it waits for a slot.
             return self._generate(job, job.request.header["parameters"])
         return super().handle(job)
 
     def proceed(self) -> bool:
         return self._generator is not None and self._generator.proceed()
 
-    def _answer(self, job: Job, asked: Asked, given: dict[str, Any]) -> None:
+    def _answer(self, job: Job, request: GenerationRequest, given: GenerateParameters) -> None:
         generator = self._need_generator()
-        prompt = generator.read(asked.text, from_template=asked.from_template)
-        generator.begin(job, prompt, asked.options, tuple(map(tuple, given["adapters"])))
+        prompt = generator.read(request.text, from_template=request.from_template)
+        # JSON has no tuples, and slots with equal adapters are found by comparing them.
+        adapters = tuple((digest, path, scale) for digest, path, scale in given["adapters"])
+        generator.begin(job, prompt, request.options, adapters)
 
     def _tokens_of(self, model: LoadedModel, text: str) -> int:
         return len(model.tokenize(text, add_special=False, parse_special=False))
@@ -103,7 +112,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
         spec = EmbeddingSpec(dimension=model.dimension, max_tokens=OWN_EMBEDDING_TOKENS)
         return Embedder(model, spec, self._layout)
 
-    def _info(self, model: LoadedModel) -> dict[str, Any]:
+    def _info(self, model: LoadedModel) -> Facts:
         generator, embedder = self._generator, self._embedder
         return {
             "pid": os.getpid(),
@@ -129,6 +138,6 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
 
 
 def _layout(*, on_gpu: bool, threads: int, lanes: int, pack_tokens: int) -> EmbedLayout:
-    """A GPU is kept busy by one context; cores are by one context each."""
-    usual = 1 if on_gpu else min(threads, MOST_LANES)
-    return EmbedLayout(threads=threads, lanes=lanes or usual, pack_tokens=pack_tokens)
+    """Choose the lanes: one context keeps a GPU busy, cores are kept busy by one context each."""
+    default = 1 if on_gpu else min(threads, MAX_DEFAULT_LANES)
+    return EmbedLayout(threads=threads, lanes=lanes or default, pack_tokens=pack_tokens)

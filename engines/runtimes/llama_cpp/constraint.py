@@ -30,14 +30,14 @@ LIMITS = LLParserLimits(
     max_lexer_states=20_000,
     verbose_errors=False,
 )
-"""No single call takes much more than a second with these, nor 100 MB; with the usual ones some took minutes."""
-SECONDS = 5.0
-"""CPU time that a grammar may cost beyond what is usual; others' answers wait meanwhile."""
-USUAL_SECONDS = 0.005
+"""With these no call takes much more than a second or 100 MB; with llguidance's own some took minutes."""
+EXTRA_CPU_SECONDS = 5.0
+"""CPU time that a grammar may cost beyond what is expected; other answers wait for it."""
+EXPECTED_CPU_SECONDS = 0.005
 """For one token."""
 CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
 """``struct llama_token_data``."""
-LONGEST_REASON = 300
+MAX_REASON_CHARS = 300
 DEAD_END = "NoExtension"
 """How llguidance says that nothing may follow."""
 
@@ -45,19 +45,21 @@ DEAD_END = "NoExtension"
 class Constraint:
     """One answer's grammar as a part of llama.cpp's sampler chain."""
 
+    # llama.cpp keeps plain addresses of the callbacks. Without a reference from here Python would free
+    # them under it.
     _alive: dict[int, Constraint] = {}
-    """By address: native code calls back into these until it has freed them."""
+    """By address of the native sampler, until llama.cpp has freed it."""
 
     def __init__(self, model: LoadedModel, grammar: str) -> None:
         """InvalidRequestError for a grammar that cannot be kept."""
         tokenizer = _tokenizer(model.vocab)
-        self._left = SECONDS
+        self._left = EXTRA_CPU_SECONDS
         self._matcher = LLMatcher(tokenizer, grammar, log_level=0, limits=LIMITS)
         if self._matcher.is_error():
             raise InvalidRequestError(
                 f"The schema cannot be kept: {_reason(self._matcher.get_error())}. Make it simpler."
             )
-        self._ends = np.array(_ends(model.vocab))
+        self._end_tokens = np.array(_end_tokens(model.vocab))
         self._failure = ""
         self._freed = False
         self._interface = api.llama_sampler_i(
@@ -66,7 +68,7 @@ class Constraint:
             free=api.llama_sampler_i_free(self._free),
         )
         self.native = api.llama_sampler_init(ctypes.pointer(self._interface), None)
-        self._keep()
+        self._register()
 
     @classmethod
     def check(cls, address: int) -> None:
@@ -77,8 +79,8 @@ class Constraint:
                 f"The answer could not be held to its schema: {constraint._failure}. Make it simpler."
             )
 
-    def _keep(self) -> None:
-        """Forget those that were freed before: a callback cannot forget itself while it runs."""
+    def _register(self) -> None:
+        """Hold this one, and drop those freed before: a callback cannot free itself while it runs."""
         for address in [at for at, other in self._alive.items() if other._freed]:
             del self._alive[address]
         self._alive[address_of(self.native)] = self
@@ -92,21 +94,25 @@ class Constraint:
 
     def _allowed(self) -> NDArray[np.bool_]:
         """Which tokens may come next; only those that end the answer when nothing else can."""
+        # CPU time of this thread: a busy host must not make a cheap grammar fail.
         started = time.thread_time()
         bits = np.frombuffer(self._matcher.compute_bitmask(), np.uint8)
-        self._left -= time.thread_time() - started - USUAL_SECONDS
+        self._left -= time.thread_time() - started - EXPECTED_CPU_SECONDS
         if self._left < 0:
+            # Noted, not raised: an exception cannot cross llama.cpp's frames.
             self._failure = self._failure or "it takes too long"
         allowed = np.unpackbits(bits, bitorder="little").astype(np.bool_)
         if self._matcher.is_error():
             self._failure = self._failure or _reason(self._matcher.get_error())
         if self._failure or not allowed.any():
+            # Some token must stay possible: the end of the answer is the one that harms nobody.
             allowed[:] = False
-            allowed[self._ends] = True
+            allowed[self._end_tokens] = True
         return allowed
 
     def _accept(self, _sampler: Any, token: int) -> None:
-        if token in self._ends or self._failure:
+        # An ended or failed grammar must not see another token: it would fail again, less clearly.
+        if token in self._end_tokens or self._failure:
             return
         if not self._matcher.consume_token(token):
             self._failure = _reason(self._matcher.get_error())
@@ -120,12 +126,13 @@ def address_of(sampler: Any) -> int:
     return ctypes.addressof(sampler.contents)
 
 
-def mark_namer(model: LoadedModel) -> Callable[[str], str]:
-    """Return how a mark is named in a grammar for this model."""
+def make_mark_namer(model: LoadedModel) -> Callable[[str], str]:
+    """Return the function that writes a mark as a grammar for this model names it."""
 
     def name(mark: str) -> str:
         tokens = model.tokenize(mark, add_special=False, parse_special=True)
         if len(tokens) == 1 and _tokenizer(model.vocab).is_special_token(tokens[0]):
+            # A control token has no text that a grammar could match; llguidance names it by number.
             return f"<[{tokens[0]}]>"
         return json.dumps(mark)
 
@@ -135,10 +142,10 @@ def mark_namer(model: LoadedModel) -> Callable[[str], str]:
 @lru_cache(maxsize=1)
 def _tokenizer(vocab: Any) -> LLTokenizer:
     """The vocabulary as llguidance reads it; takes about two seconds for the largest."""
-    return lltokenizer_from_vocab(vocab, eos_token=_ends(vocab))
+    return lltokenizer_from_vocab(vocab, eos_token=_end_tokens(vocab))
 
 
-def _ends(vocab: Any) -> list[int]:
+def _end_tokens(vocab: Any) -> list[int]:
     """The tokens that end an answer."""
     count = int(api.llama_vocab_n_tokens(vocab))
     return [token for token in range(count) if api.llama_vocab_is_eog(vocab, token)]
@@ -148,4 +155,4 @@ def _reason(error: str) -> str:
     if error.startswith(DEAD_END):
         return "no text fits it"
     first = error.partition("\n<non-verbose")[0]
-    return make_printable(first, LONGEST_REASON).rstrip(".") or "it is too complex"
+    return make_printable(first, MAX_REASON_CHARS).rstrip(".") or "it is too complex"

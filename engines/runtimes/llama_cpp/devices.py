@@ -24,7 +24,7 @@ SPLIT_MODES = {
     "layer": api.LLAMA_SPLIT_MODE_LAYER,
     "row": api.LLAMA_SPLIT_MODE_ROW,
 }
-BUILD = "docs/gpu.md tells how to build llama.cpp for this host's GPU."
+BUILD = "docs/gpu.md says how to build llama.cpp for this host's GPU."
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +44,21 @@ def devices() -> list[Device]:
 
 def gpu_names(offload: Offload) -> list[str]:
     """Names of the GPUs a model with this offload is spread over."""
-    return [gpu.name for gpu in _chosen(offload, devices())]
+    return [gpu.name for gpu in _choose_gpus(offload, devices())]
 
 
-def place(parameters: Any, offload: Offload) -> list[Any]:
+def apply_offload(parameters: Any, offload: Offload) -> list[Any]:
     """Write the offload into llama.cpp's model parameters.
 
     The returned arrays must live until the model is loaded. Raises EngineError when a GPU was
     asked for that is not there.
     """
-    chosen = _chosen(offload, devices())
+    chosen = _choose_gpus(offload, devices())
     layers = offload.gpu_layers if offload.gpu_layers >= 0 else ALL_LAYERS
     parameters.n_gpu_layers = layers if chosen else 0
     parameters.split_mode = SPLIT_MODES[offload.split_mode]
     parameters.main_gpu = offload.main_gpu
+    # llama.cpp reads the list up to its first NULL.
     handles = (ctypes.c_void_p * (len(chosen) + 1))(*(gpu.handle for gpu in chosen), None)
     parameters.devices = ctypes.cast(handles, ctypes.c_void_p)
     shares = (ctypes.c_float * int(api.llama_max_devices()))(*offload.tensor_split)
@@ -66,10 +67,11 @@ def place(parameters: Any, offload: Offload) -> list[Any]:
     return [handles, shares]
 
 
-def check_offloaded(offload: Offload, offloaded: str) -> None:
-    """EngineError when fewer layers than asked for lie on a GPU; ``offloaded`` is ``n/m`` or empty."""
+def require_offloaded(offload: Offload, offloaded: str) -> None:
+    """EngineError when fewer layers than asked for are on a GPU; ``offloaded`` is ``n/m`` or empty."""
     if not offload.needs_gpu:
         return
+    # llama.cpp falls back to the CPU with a line in its log and no error.
     there, _, total = (offloaded or "0/0").partition("/")
     wanted = min(offload.gpu_layers, int(total)) if offload.gpu_layers > 0 else int(total)
     if int(there) < max(wanted, 1):
@@ -79,7 +81,7 @@ def check_offloaded(offload: Offload, offloaded: str) -> None:
         )
 
 
-def _chosen(offload: Offload, found: Sequence[Device]) -> list[Device]:
+def _choose_gpus(offload: Offload, found: Sequence[Device]) -> list[Device]:
     """The GPUs to use, in the order asked for."""
     if offload.device == "cpu" or offload.gpu_layers == 0:
         return []
@@ -90,11 +92,12 @@ def _chosen(offload: Offload, found: Sequence[Device]) -> list[Device]:
             f"{'' if api.llama_supports_gpu_offload() else ' (it was built for the CPU only)'}; "
             f"ask for the device auto or cpu. {BUILD}"
         )
-    chosen = [_named(name, gpus) for name in offload.names] or [gpus]
+    chosen = [_find_gpus(name, gpus) for name in offload.names] or [gpus]
+    # Two names may mean the same GPU.
     return list(dict.fromkeys(gpu for some in chosen for gpu in some))
 
 
-def _named(name: str, gpus: Sequence[Device]) -> list[Device]:
+def _find_gpus(name: str, gpus: Sequence[Device]) -> list[Device]:
     """The GPU of this name, else those whose names begin with it."""
     same = [gpu for gpu in gpus if gpu.name.lower() == name]
     found = same or [gpu for gpu in gpus if gpu.name.lower().startswith(name)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -14,14 +14,15 @@ from llama_cpp import llama_cpp as api
 from numpy.typing import NDArray
 
 from engines.exceptions import EngineError
+from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.llama_cpp.native import POOLINGS, ContextShape, LoadedModel, NativeContext
-from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, usable_row
+from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
 from engines.specs import EmbeddingSpec
 
-SEQUENCES = 64
+MAX_PACK_TEXTS = 64
 """Most texts in one pack."""
-LONGEST_LANE = 2048
-"""Tokens; above this a second context costs more memory than it wins."""
+MAX_LANE_TOKENS = 2048
+"""Above this text limit a second context costs more memory than it wins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,6 @@ class EmbedLayout:
     """Contexts that compute side by side; each gets its share of the threads."""
     pack_tokens: int
     """Short texts are computed together up to this many tokens."""
-
-
-@dataclass
-class Embedded:
-    """Rows in the order of the texts; rows of texts in ``errors`` are NaN."""
-
-    vectors: NDArray[np.float32]
-    errors: dict[int, str] = field(default_factory=dict)
 
 
 class Embedder:
@@ -60,25 +53,25 @@ class Embedder:
         self._contexts = self._make_contexts()
         self._pool = ThreadPoolExecutor(len(self._contexts))
 
-    def widened(self, lanes: int, pack_tokens: int) -> Embedder:
-        """The same model with contexts of its own, that have room for so much."""
+    def with_room(self, lanes: int, pack_tokens: int) -> Embedder:
+        """Return an embedder of the same model whose new contexts have room for this layout."""
         layout = replace(self.layout, lanes=lanes, pack_tokens=pack_tokens)
         return Embedder(self._model, self._spec, layout)
 
-    def laid_out(self, layout: EmbedLayout) -> Embedder:
-        """The same contexts, used in another way that they have room for; not both at once."""
+    def with_layout(self, layout: EmbedLayout) -> Embedder:
+        """Return an embedder that shares these contexts; only one of the two may be used at a time."""
         other = copy(self)
         other.layout = layout
         other._contexts = self._contexts[: max(1, layout.lanes)]
         return other
 
     def _make_contexts(self) -> list[NativeContext]:
-        lanes = self.layout.lanes if self.limit <= LONGEST_LANE else 1
+        lanes = self.layout.lanes if self.limit <= MAX_LANE_TOKENS else 1
         room = max(self.limit, self.layout.pack_tokens)
         shape = ContextShape(
             context=room,
             batch=room,
-            sequences=min(SEQUENCES, room, int(api.llama_max_parallel_sequences())),
+            sequences=min(MAX_PACK_TEXTS, room, int(api.llama_max_parallel_sequences())),
             threads=self.layout.threads,
             pooling=self._spec.pooling,
         )
@@ -89,14 +82,15 @@ class Embedder:
         tokens = self._model.tokenize(text, add_special=True, parse_special=False)
         if len(tokens) <= self.limit:
             return tokens
+        # Models that pool the last token were trained with the closing one there.
         if tokens[-1] in self._ending:
             return [*tokens[: self.limit - 1], tokens[-1]]
         return tokens[: self.limit]
 
-    def embed(self, texts: Sequence[str], *, query: bool) -> Embedded:
+    def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
         """Vectors (n, d) of ``texts`` with the prefix of a query or a document."""
         prefix = self._spec.query_prefix if query else self._spec.document_prefix
-        result = Embedded(np.full((len(texts), self._model.dimension), np.nan, np.float32))
+        result = EmbeddingBatch(np.full((len(texts), self._model.dimension), np.nan, np.float32))
         work: list[tuple[int, list[int]]] = []
         for number, text in enumerate(texts):
             tokens = self.tokens(prefix + text) if text.strip() else []
@@ -122,23 +116,26 @@ class Embedder:
         if pack:
             yield pack
 
-    def _compute(self, packs: Sequence[list[tuple[int, list[int]]]], result: Embedded) -> None:
+    def _compute(
+        self, packs: Sequence[list[tuple[int, list[int]]]], result: EmbeddingBatch
+    ) -> None:
         lanes = min(len(self._contexts), len(packs))
         if not lanes:
             return
+        # Workers take whichever context is free; which one computes a pack does not change its vectors.
         free: SimpleQueue[NativeContext] = SimpleQueue()
         for context in self._contexts[:lanes]:
             context.use_threads(max(1, self.layout.threads // lanes))
             free.put(context)
-        # Longest first: short ones at the end let all lanes finish at about the same time.
+        # Longest first: the short ones at the end let all lanes finish at about the same time.
         ordered = sorted(packs, key=_tokens_in, reverse=True)
-        done = self._pool.map(lambda pack: _run(free, pack), ordered)
+        done = self._pool.map(lambda pack: _encode_pack(free, pack), ordered)
         for pack, rows in zip(ordered, done, strict=True):
             for (number, _tokens), row in zip(pack, rows, strict=True):
                 self._store(number, row, result)
 
-    def _store(self, number: int, row: NDArray[np.float32] | None, result: Embedded) -> None:
-        usable = None if row is None else usable_row(row, normalise=self._spec.normalise)
+    def _store(self, number: int, row: NDArray[np.float32] | None, result: EmbeddingBatch) -> None:
+        usable = None if row is None else to_usable_vector(row, normalise=self._spec.normalise)
         if usable is None:
             result.errors[number] = NO_NUMBERS
         else:
@@ -149,11 +146,12 @@ def _tokens_in(pack: Sequence[tuple[int, list[int]]]) -> int:
     return sum(len(tokens) for _, tokens in pack)
 
 
-def _run(
+def _encode_pack(
     free: SimpleQueue[NativeContext], pack: Sequence[tuple[int, list[int]]]
 ) -> list[NDArray[np.float32] | None]:
     context = free.get()
     try:
+        # Vectors of the texts before must not take part in attention.
         context.clear()
         code = context.encode([tokens for _, tokens in pack])
         if code:
@@ -180,7 +178,7 @@ def _check(model: LoadedModel, spec: EmbeddingSpec) -> None:
 
 
 def _ending_tokens(model: LoadedModel) -> frozenset[int]:
-    """Tokens the tokenizer closes a text with, which pooling relies on."""
+    """Tokens that close a text, which pooling relies on."""
     vocab: Any = model.vocab
     ending = set()
     if api.llama_vocab_get_add_sep(vocab):

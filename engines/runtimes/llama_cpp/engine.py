@@ -16,14 +16,16 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.gguf.reader import read_header
-from engines.runtimes.adapters import AdaptableEngine, AdapterGate, Admitted
+from engines.runtimes.adapters import AdaptableEngine, AdapterGate, AdapterRef
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.child.engine import ChildEngine, ChildOptions, blamed
+from engines.runtimes.child.engine import ChildEngine, ChildOptions, blame_on_load
 from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.messages import GenerateParameters
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.llama_cpp.adapter_folder import AdapterFolder
-from engines.runtimes.llama_cpp.batch_settings import BatchSetting, BatchSettings, Measured
+from engines.runtimes.llama_cpp.batch_settings import BatchMeasurement, BatchSetting, BatchSettings
 from engines.runtimes.llama_cpp.memory_limit import memory_limit
+from engines.runtimes.llama_cpp.parameters import LoadParameters
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import Generation, Piece
 from engines.specs import ANSWERS_AT_ONCE, AdapterSpec
@@ -36,7 +38,7 @@ class LlamaOptions(ChildOptions):
     """Also how requests share the engine, and how texts are embedded."""
 
     parallel: int = ANSWERS_AT_ONCE
-    """Most answers side by side; they share the memory of one context, the youngest waiting if need be."""
+    """Answers computed at the same time; they share one KV cache, and the youngest waits when it is full."""
     embedding_lanes: int = 0
     """Contexts that embed side by side; 0 means one per core without a GPU, at most eight."""
     pack_tokens: int = 0
@@ -83,59 +85,58 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         cancelled: threading.Event | None = None,
         **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
-        return self._answer(adapters, self._checked_parameters(prompt, kwargs), cancelled)
+        return self._answer(adapters, self._parse_request(prompt, kwargs), cancelled)
 
     def load_adapters(self, adapters: Sequence[AdapterSpec]) -> None:
-        with self._watched() as child:
+        with self._watch_child() as child:
             self._admit(child, adapters)
-
-    def _proofs(self) -> list[tuple[str, dict[str, Any]]]:
-        return [
-            (operation, parameters if operation == "embed" else {**parameters, "adapters": []})
-            for operation, parameters in super()._proofs()
-        ]
 
     def _answer(
         self,
         adapters: Sequence[AdapterSpec],
-        parameters: dict[str, Any],
+        parameters: GenerateParameters,
         cancelled: threading.Event | None,
     ) -> Generator[Piece, None, Generation]:
-        with self._watched() as child:
-            admitted = self._admit(child, adapters)
-        return (yield from self._stream({**parameters, "adapters": admitted}, cancelled))
+        with self._watch_child() as child:
+            refs = self._admit(child, adapters)
+        return (yield from self._stream({**parameters, "adapters": refs}, cancelled))
 
-    def _admit(self, child: ChildProcess, adapters: Sequence[AdapterSpec]) -> list[Admitted]:
-        """Check adapters; what this child has not seen is loaded apart, so that a crash is theirs."""
-        admitted = self._placed(self._gate.admit(adapters))
-        fresh = {digest for digest, _, _ in admitted} - self._gate.proven
+    def _admit(self, child: ChildProcess, adapters: Sequence[AdapterSpec]) -> list[AdapterRef]:
+        """Check adapters and load new ones in a request of their own, so that a crash is theirs."""
+        refs = self._place(self._gate.admit(adapters))
+        fresh = {digest for digest, _, _ in refs} - self._gate.proven
         if fresh:
-            with blamed(AdapterCrashed, f"An adapter of {self.engine_id}", "go on without it"):
+            with blame_on_load(
+                AdapterCrashed, f"An adapter of {self.engine_id}", "go on without it"
+            ):
                 reply = child.request(
                     "adapt",
                     self.options.load_seconds,
-                    adapters=admitted,
+                    adapters=refs,
                     cpu_seconds=self.options.load_cpu_seconds,
                 )
             self._gate.proven |= fresh
             self._info["adapters"] = reply.header["adapters"]
-        return admitted
+        return refs
 
-    def _placed(self, admitted: Sequence[Admitted]) -> list[Admitted]:
-        """The same adapters where the child may read them."""
-        if not admitted:
+    def _place(self, refs: Sequence[AdapterRef]) -> list[AdapterRef]:
+        """Put adapters where the child may read them."""
+        if not refs:
             return []
         if self._adapters is None:
             raise EngineNotLoadedError(f"Engine {self.engine_id} was unloaded meanwhile.")
         try:
             return [
                 (digest, self._adapters.add(digest, Path(path)), scale)
-                for digest, path, scale in admitted
+                for digest, path, scale in refs
             ]
         except OSError as error:
             raise ArtifactMissingError(
                 f"An adapter of {self.engine_id} cannot be read ({error.strerror}); upload it again."
             ) from error
+
+    def _generate_parameters(self, parameters: GenerateParameters) -> GenerateParameters:
+        return {**parameters, "adapters": []}
 
     def _readable(self) -> tuple[str, ...]:
         if self._adapters is None:
@@ -157,7 +158,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         return Frame({"info": {"adapters": 0, **reply.header["info"], **self._info}})
 
     def _check_files(self) -> None:
-        """Refuse what cannot be meant, and malformed files before native code sees them."""
+        """Refuse contradictory settings, and malformed files before native code reads them."""
         Offload.of(self.spec)
         if self.spec.quantization:
             raise InvalidRequestError(
@@ -169,7 +170,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
                 f"{Path(self.model_path).name} is an adapter, not a model; choose the base model."
             )
         if base.number("split.count") > 1:
-            # llama.cpp would open the other parts by name, and nothing has checked those.
+            # llama.cpp would open the other parts by name, unchecked.
             raise UnsafeModelFileError(
                 f"{Path(self.model_path).name} is one part of a model; join the parts into one file."
             )
@@ -181,12 +182,13 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             self.options.pack_tokens,
         )
         self._gate = AdapterGate(self.spec, base)
+        # Before the child starts: an adapter that does not fit must not cost a load.
         self._gate.admit(self.spec.adapters)
 
-    def _load_parameters(self) -> dict[str, Any]:
+    def _load_parameters(self) -> LoadParameters:
         return self._parameters_with(self._batch_setting())
 
-    def _parameters_with(self, setting: BatchSetting) -> dict[str, Any]:
+    def _parameters_with(self, setting: BatchSetting) -> LoadParameters:
         embedding = self.spec.embedding
         return {
             "path": str(Path(self.model_path).absolute()),
@@ -198,19 +200,23 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             "parallel": self.options.parallel,
             "batch_invariant": self.spec.batch_invariant,
             "embedding": asdict(embedding) if embedding else None,
-            "layout": {"threads": self._threads(), **asdict(setting)},
+            "layout": {
+                "threads": self._threads(),
+                "lanes": setting.lanes,
+                "pack_tokens": setting.pack_tokens,
+            },
         }
 
     def _batch_setting(self) -> BatchSetting:
-        """As given, else as measured where that is wanted; a chat engine's own vectors are not."""
+        """The setting given, else the measured one; a chat engine's own embedder is never measured."""
         given = BatchSetting(self.options.embedding_lanes, self.options.pack_tokens)
         if given != BatchSetting() or not self.options.batch_settings or not self.spec.embedding:
             return given
         remembered = BatchSettings(Path(self.options.batch_settings))
         return remembered.setting(self.spec, self._threads(), self._measure)
 
-    def _measure(self) -> Measured:
-        """Try in a child of its own: what it leaves behind, or crashes at, goes with it."""
+    def _measure(self) -> BatchMeasurement:
+        """Measure in a child of its own: memory it leaves behind, or a crash, ends with it."""
         child = ChildProcess(self._child_spec())
         try:
             child.wait_ready()
@@ -221,7 +227,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         finally:
             child.stop(0)
         setting = BatchSetting(**found["setting"])
-        return Measured(setting, found["trials"], disturbed=found["disturbed"])
+        return BatchMeasurement(setting, found["trials"], disturbed=found["disturbed"])
 
 
 class LlamaEngine(LlamaCppEngine):

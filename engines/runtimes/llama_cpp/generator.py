@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,30 +14,30 @@ from engines.runtimes.base import ChatMessage
 from engines.runtimes.child.chat_template import ChatTemplate
 from engines.runtimes.child.main import Job
 from engines.runtimes.child.template_limits import (
-    bounded_compilation,
-    bounded_rendering,
-    checked_prompt,
+    limit_compilation,
+    limit_rendering,
+    require_prompt_size,
 )
-from engines.runtimes.llama_cpp.lora import AdapterShelf, Wanted
+from engines.runtimes.llama_cpp.lora import AdapterCache, AdapterRefs
 from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeContext
 from engines.runtimes.llama_cpp.output import Answer
 from engines.runtimes.llama_cpp.sampler import sampler_of
-from engines.runtimes.llama_cpp.scheduler import Lane, Lanes
+from engines.runtimes.llama_cpp.scheduler import Scheduler, Slot
 from engines.runtimes.text.families import UNKNOWN, Family
 from engines.runtimes.text.generation import GenerationOptions, require_answer_room
 from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.stop_words import TextStream
-from engines.runtimes.text.tool_prompts import describes_tools, told
+from engines.runtimes.text.tool_prompts import describes_tools, render_with_tools
 
-PIECE = 128
-"""Tokens of a prompt in one batch: others wait for it, and each has a step of its own between two."""
-GPU_PIECE = 512
+PROMPT_BATCH = 128
+"""Tokens of a prompt in one batch; all other answers wait for it, and get a step between two."""
+GPU_PROMPT_BATCH = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What the model reads before it speaks."""
+    """A tokenized prompt."""
 
     tokens: Sequence[int]
     opens_reasoning: bool = False
@@ -51,17 +51,17 @@ class ContextLayout:
     length: int
     """Tokens; 0 means as many as the model was trained with."""
     parallel: int
-    """Most requests that are answered side by side."""
+    """Requests answered at the same time."""
     on_gpu: bool = False
     apart: bool = False
-    """Whether each request has a context and batches of its own, so that it sees nothing of others."""
+    """Whether each request has a cache and batches of its own, so that others cannot change its bits."""
 
 
 class Generator:
     """Generates with one context for all requests.
 
-    What is kept between requests is kept for their owner alone: one person's prompt leaves no trace
-    for the next.
+    What is cached between requests is reused for their owner alone: one person's prompt leaves no
+    trace for the next.
     """
 
     def __init__(
@@ -70,14 +70,14 @@ class Generator:
         length = min(layout.length or model.context_limit, model.context_limit)
         shape = ContextShape(
             context=length,
-            batch=min(GPU_PIECE if layout.on_gpu else PIECE, length),
+            batch=min(GPU_PROMPT_BATCH if layout.on_gpu else PROMPT_BATCH, length),
             sequences=min(layout.parallel, int(api.llama_max_parallel_sequences())),
             threads=threads,
             apart=layout.apart,
         )
         self._model = model
         self._context = NativeContext(model, shape)
-        self._adapters = AdapterShelf(model, self._context)
+        self._adapters = AdapterCache(model, self._context)
         if not self._context.memory:
             raise EngineError("This model only embeds text; choose a chat model to generate.")
         self.context_length = int(api.llama_n_ctx_seq(self._context.handle))
@@ -85,7 +85,7 @@ class Generator:
         self._has_tools = describes_tools(_template_source(model))
         self._family = family
         self._marks = _mark_tokens(model, family)
-        self._lanes = Lanes(model, self._context, self._adapters, self._piece)
+        self._scheduler = Scheduler(model, self._context, self._adapters, self._piece)
 
     def _piece(self, token: int) -> bytes:
         return self._marks.get(token) or self._model.piece(token)
@@ -96,15 +96,15 @@ class Generator:
 
     @property
     def is_batch_invariant(self) -> bool:
-        """Whether an answer is the same whoever else is answered."""
+        """Whether an answer does not depend on the other answers computed at the time."""
         return self._context.shape.apart
 
     @property
     def adapter_count(self) -> int:
         return len(self._adapters)
 
-    def load_adapters(self, wanted: Wanted) -> None:
-        """Have these adapters ready; AdapterMismatchError for a strange one."""
+    def load_adapters(self, wanted: AdapterRefs) -> None:
+        """Load these adapters; AdapterMismatchError for one that llama.cpp refuses."""
         self._adapters.use(wanted)
 
     def format(
@@ -116,7 +116,7 @@ class Generator:
     ) -> str:
         """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses."""
         render = partial(self._render, thinking=thinking)
-        return told(render, messages, tools, self._family, has_tools=self._has_tools)
+        return render_with_tools(render, messages, tools, self._family, has_tools=self._has_tools)
 
     def _render(
         self, messages: Sequence[ChatMessage], tools: Sequence[Json], *, thinking: bool | None
@@ -127,34 +127,37 @@ class Generator:
             )
         given: list[Any] = list(messages)
         known: list[Any] = list(tools)
-        variables: dict[str, Any] = self._family.switch(thinking=thinking)
-        with bounded_rendering():
+        variables: Mapping[str, Any] = self._family.switch(thinking=thinking)
+        with limit_rendering():
             prompt = self._template.render(given, known or None, **variables)
-        return checked_prompt(prompt)
+        return require_prompt_size(prompt)
 
     def read(self, text: str, *, from_template: bool) -> Prompt:
-        """A prompt's tokens; a template writes its own beginning-of-text, and one is enough."""
+        """Tokenize a prompt; a template writes its own beginning-of-text, any other gets the model's."""
         tokens = self._model.tokenize(text, add_special=False, parse_special=True)
         begin = int(api.llama_vocab_bos(self._model.vocab))
         wanted = not from_template and api.llama_vocab_get_add_bos(self._model.vocab)
+        # A second one in front would move every position and change the answer.
         if wanted and begin >= 0 and tokens[:1] != [begin]:
             tokens = [begin, *tokens]
         mark = self._family.reasoning[0]
         return Prompt(tokens, opens_reasoning=bool(mark) and text.rstrip().endswith(mark))
 
-    def begin(self, job: Job, prompt: Prompt, options: GenerationOptions, adapters: Wanted) -> None:
-        """Take up an answer; its pieces and its end go to ``job`` while ``proceed`` is called."""
+    def begin(
+        self, job: Job, prompt: Prompt, options: GenerationOptions, adapters: AdapterRefs
+    ) -> None:
+        """Queue an answer; its pieces and its end go to ``job`` while ``proceed`` is called."""
         room = require_answer_room(len(prompt.tokens), self.context_length, options.max_tokens)
         splitter = ReasoningSplitter(self._family.reasoning, opened=prompt.opens_reasoning)
         answer = Answer(TextStream(options.stop), splitter, job.emit)
         reasoning = prompt.opens_reasoning
         sampler = sampler_of(self._model, options, self._family, reasoning=reasoning)
-        lane = Lane(job, list(prompt.tokens), room, sampler, answer, adapters, options.owner)
-        self._lanes.add(lane)
+        slot = Slot(job, list(prompt.tokens), room, sampler, answer, adapters, options.owner)
+        self._scheduler.add(slot)
 
     def proceed(self) -> bool:
         """Compute the next tokens of all answers; False when there are none."""
-        return self._lanes.step()
+        return self._scheduler.step()
 
 
 def _mark_tokens(model: LoadedModel, family: Family) -> dict[int, bytes]:
@@ -162,6 +165,7 @@ def _mark_tokens(model: LoadedModel, family: Family) -> dict[int, bytes]:
     tokens = {
         mark: model.tokenize(mark, add_special=False, parse_special=True) for mark in family.marks
     }
+    # A mark of several tokens is ordinary text, which llama.cpp writes by itself.
     return {found[0]: mark.encode() for mark, found in tokens.items() if len(found) == 1}
 
 
@@ -169,7 +173,7 @@ def _chat_template(model: LoadedModel) -> ChatTemplate | None:
     source = _template_source(model)
     if not source:
         return None
-    with bounded_compilation():
+    with limit_compilation():
         return ChatTemplate(
             source,
             eos_token=model.token_text(int(api.llama_vocab_eos(model.vocab))),

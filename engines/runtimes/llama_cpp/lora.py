@@ -1,4 +1,4 @@
-"""Adapters beside a loaded model; imported in an engine's child only."""
+"""The adapters loaded for a model; imported in an engine's child only."""
 
 from __future__ import annotations
 
@@ -13,68 +13,69 @@ from llama_cpp import llama_cpp as api
 from engines.exceptions import AdapterMismatchError
 from engines.runtimes.llama_cpp.native import LoadedModel, NativeContext
 
-MOST_ADAPTERS = 8
-MOST_BYTES = 1024**3
-"""Of adapter files; both limits hold for what the request at hand does not use."""
+MAX_ADAPTERS = 8
+MAX_ADAPTER_BYTES = 1024**3
+"""Of adapter files. Both limits count all loaded adapters; those in use are never freed to keep them."""
 
-Wanted = Sequence[tuple[str, str, float]]
+AdapterRefs = Sequence[tuple[str, str, float]]
 """SHA-256, path and scale of each adapter of a request."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _LoadedAdapter:
     handle: Any
     size: int
 
 
-class AdapterShelf:
-    """Adapters of one model, by SHA-256; the longest unused goes first."""
+class AdapterCache:
+    """Adapters of one model, by SHA-256; the least recently used is freed first."""
 
     def __init__(self, model: LoadedModel, context: NativeContext) -> None:
         """``context`` is the only one that may use them: one in use is never freed."""
         self._model = model
         self._context = context
-        self._kept: OrderedDict[str, _Kept] = OrderedDict()
+        self._loaded: OrderedDict[str, _LoadedAdapter] = OrderedDict()
         self._used: tuple[tuple[str, str, float], ...] = ()
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._loaded)
 
-    def use(self, wanted: Wanted, soon: Iterable[str] = ()) -> None:
-        """Have the context use exactly these from now on; AdapterMismatchError changes nothing.
+    def use(self, wanted: AdapterRefs, needed_soon: Iterable[str] = ()) -> None:
+        """Make the context use exactly these from now on; AdapterMismatchError changes nothing.
 
-        ``soon`` are the SHA-256 of those that others will ask for next.
+        ``needed_soon`` are the SHA-256 of adapters that other running answers use: they are not freed.
         """
         if tuple(wanted) == self._used:
             return
-        chosen = [(self._take(digest, path), scale) for digest, path, scale in wanted]
-        surplus = self._surplus({digest for digest, _, _ in wanted} | set(soon))
+        # All are loaded before anything is freed, so a bad file leaves the context as it was.
+        chosen = [(self._load_once(digest, path), scale) for digest, path, scale in wanted]
+        surplus = self._surplus({digest for digest, _, _ in wanted} | set(needed_soon))
         if surplus:
-            # A freed adapter's address may come back as another's: the context must not know it.
+            # llama.cpp may reuse a freed adapter's address: the context must not refer to it any more.
             self._context.use_adapters(())
             self._used = ()
         for digest in surplus:
-            api.llama_adapter_lora_free(self._kept.pop(digest).handle)
+            api.llama_adapter_lora_free(self._loaded.pop(digest).handle)
         self._context.use_adapters(chosen)
         self._used = tuple(wanted)
 
     def _surplus(self, needed: set[str]) -> list[str]:
-        """What must go, longest unused first."""
-        count, size = len(self._kept), sum(kept.size for kept in self._kept.values())
+        """What must be freed, least recently used first."""
+        count, size = len(self._loaded), sum(kept.size for kept in self._loaded.values())
         surplus = []
-        for digest, kept in self._kept.items():
-            if count <= MOST_ADAPTERS and size <= MOST_BYTES:
+        for digest, kept in self._loaded.items():
+            if count <= MAX_ADAPTERS and size <= MAX_ADAPTER_BYTES:
                 break
             if digest not in needed:
                 surplus.append(digest)
                 count, size = count - 1, size - kept.size
         return surplus
 
-    def _take(self, digest: str, path: str) -> Any:
-        if digest not in self._kept:
-            self._kept[digest] = _Kept(self._load(path), Path(path).stat().st_size)
-        self._kept.move_to_end(digest)
-        return self._kept[digest].handle
+    def _load_once(self, digest: str, path: str) -> Any:
+        if digest not in self._loaded:
+            self._loaded[digest] = _LoadedAdapter(self._load(path), Path(path).stat().st_size)
+        self._loaded.move_to_end(digest)
+        return self._loaded[digest].handle
 
     def _load(self, path: str) -> Any:
         self._model.log.errors.clear()

@@ -21,7 +21,7 @@ from numpy import ctypeslib
 from numpy.typing import NDArray
 
 from engines.exceptions import AdapterMismatchError, EngineError
-from engines.runtimes.llama_cpp.devices import check_offloaded, place
+from engines.runtimes.llama_cpp.devices import apply_offload, require_offloaded
 from engines.runtimes.llama_cpp.wordpiece import WordPieces
 from engines.runtimes.llama_cpp.wordpiece_vocab import word_pieces_of
 from engines.runtimes.offload import Offload
@@ -32,8 +32,8 @@ GGML_ERROR = 4
 """``enum ggml_log_level`` of ggml.h."""
 LAST_ERRORS = 2
 """The first names the cause, the second what could not be done."""
-LONGEST_REASON = 300
-NO_ROOM = 1
+MAX_REASON_CHARS = 300
+CACHE_FULL = 1
 ABORTED = 2
 """What ``llama_decode`` returns besides 0 (llama.h)."""
 FROM_START = TO_END = -1
@@ -49,7 +49,7 @@ POOLINGS = {
 
 @dataclass
 class NativeLog:
-    """What llama.cpp says: warnings go to stderr, two facts are kept."""
+    """llama.cpp's log: warnings go to stderr, two facts are kept."""
 
     errors: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_ERRORS))
     """The last lines at level error."""
@@ -64,10 +64,11 @@ class NativeLog:
 
     def _take(self, level: int, text: bytes, _data: object) -> None:
         line = text.decode("utf-8", "replace")
+        # The only place where llama.cpp reports how many layers went to a GPU.
         if "offloaded " in line and " layers" in line:
             self.offloaded = line.split("offloaded ")[1].split(" layers")[0]
         if level == GGML_ERROR and line.strip():
-            self.errors.append(make_printable(line, LONGEST_REASON))
+            self.errors.append(make_printable(line, MAX_REASON_CHARS))
         if level in (GGML_WARN, GGML_ERROR):
             sys.stderr.write(line)
 
@@ -85,7 +86,7 @@ class LoadedModel:
     vocab: Any
     log: NativeLog
     flash_attention: bool = True
-    """Where the model and the device have it."""
+    """Used where the model and the device support it."""
     words: WordPieces | None = None
     """Reads ordinary text instead of llama.cpp, where the vocabulary is of this kind."""
 
@@ -94,8 +95,8 @@ class LoadedModel:
         return int(api.llama_model_n_ctx_train(self.handle))
 
     @property
-    def forgets(self) -> bool:
-        """Whether a layer keeps less than every token: a window of the last ones, or a state of them all."""
+    def has_partial_cache(self) -> bool:
+        """Whether a layer's cache does not hold every token: a sliding window, or a recurrent state."""
         return bool(
             api.llama_model_n_swa(self.handle)
             or api.llama_model_is_recurrent(self.handle)
@@ -116,6 +117,7 @@ class LoadedModel:
         if self.words is not None and not parse_special:
             return self.words.tokens(text, add_special=add_special)
         data = text.encode("utf-8", "replace")
+        # Rarely more tokens than bytes; where it is more, llama.cpp says how many for the second try.
         room = len(data) + 8
         for _ in range(2):
             tokens = (api.llama_token * room)()
@@ -153,8 +155,8 @@ def load_model(path: str, offload: Offload, *, flash_attention: bool = True) -> 
     api.llama_backend_init()
     parameters = api.llama_model_default_params()
     parameters.load_mode = api.LLAMA_LOAD_MODE_MMAP
-    # Referenced until the model is loaded.
-    arrays = place(parameters, offload)
+    # llama.cpp reads these arrays while it loads; Python must not free them before.
+    arrays = apply_offload(parameters, offload)
     handle = api.llama_model_load_from_file(path.encode(), parameters)
     if not handle:
         raise EngineError(
@@ -162,7 +164,7 @@ def load_model(path: str, offload: Offload, *, flash_attention: bool = True) -> 
             "verify the file or choose another model."
         )
     del arrays
-    check_offloaded(offload, log.offloaded)
+    require_offloaded(offload, log.offloaded)
     vocab = api.llama_model_get_vocab(handle)
     words = word_pieces_of(handle, vocab)
     return LoadedModel(handle, vocab, log, flash_attention=flash_attention, words=words)
@@ -191,7 +193,7 @@ class Part:
     start: int
     """Position of the first of them in the sequence."""
     sequence: int
-    speaks: bool = True
+    wants_output: bool = True
     """Whether the last token's output is wanted."""
 
 
@@ -213,6 +215,7 @@ class NativeContext:
 
     def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
         """Compute with these adapters and their scales only; the same ones again cost nothing."""
+        # An empty list as well: without this call the adapters of the request before stay in force.
         count = len(adapters)
         handles = (api.llama_adapter_lora_p_ctypes * count)(*(handle for handle, _ in adapters))
         scales = (ctypes.c_float * count)(*(scale for _, scale in adapters))
@@ -241,12 +244,13 @@ class NativeContext:
         return int(api.llama_decode(self.handle, self._batch.fill(parts, all_outputs=True)))
 
     def abort_when(self, asked: Callable[[], bool] | None) -> None:
-        """Let a running computation be given up; ``None`` takes the question away again.
+        """Abort a running computation when ``asked`` says so; ``None`` removes the callback.
 
         It is asked once per operation of the graph, so only for a long prompt.
         """
         callback = api.ggml_abort_callback() if asked is None else _abort_callback(asked)
         api.llama_set_abort_callback(self.handle, callback, None)
+        # The one before is freed only after llama.cpp has been given this one.
         self._abort = callback
 
     def vector(self, sequence: int) -> NDArray[np.float32] | None:
@@ -254,6 +258,7 @@ class NativeContext:
         pointer = api.llama_get_embeddings_seq(self.handle, sequence)
         if not pointer:
             return None
+        # llama.cpp overwrites this memory with the next batch, so the row is copied.
         view = ctypeslib.as_array(pointer, shape=(self.model.dimension,))
         return view.astype(np.float32)
 
@@ -274,9 +279,9 @@ def _context_parameters(shape: ContextShape, model: LoadedModel) -> Any:
         else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
     )
     parameters.no_perf = True
-    # No sequence goes back in its past, so a layer with a window needs no cells beyond it.
+    # Models with a window never reuse a prefix, so such a layer needs no cells beyond its window.
     parameters.swa_full = False
-    # Apart, each sequence gets an equal share of the context and no more.
+    # Not unified, each sequence gets an equal share of n_ctx and no more.
     parameters.kv_unified = not shape.apart
     if shape.pooling is not None:
         parameters.embeddings = True
@@ -294,6 +299,7 @@ class _Batch:
         self._count = np.ones(room, np.int32)
         self._output = np.zeros(room, np.int8)
         address = self._sequence.ctypes.data
+        # seq_id is an array of pointers: each points at its own entry of the sequence array.
         self._pointers = (address + 4 * np.arange(room)).astype(np.uintp)
         self._struct = api.llama_batch(
             token=_pointer(self._token, ctypes.c_int32),
@@ -312,7 +318,7 @@ class _Batch:
             self._position[at:end] = np.arange(part.start, part.start + len(part.tokens))
             self._sequence[at:end] = part.sequence
             self._output[at:end] = all_outputs
-            self._output[end - 1] = all_outputs or part.speaks
+            self._output[end - 1] = all_outputs or part.wants_output
             at = end
         self._struct.n_tokens = at
         return self._struct

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from engines.runtimes.child.messages import ReasoningPiece
 from engines.runtimes.text.generation import Generation, Piece
 from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.stop_words import TextStream
@@ -16,7 +17,10 @@ class Answer:
     """
 
     def __init__(
-        self, stream: TextStream, splitter: ReasoningSplitter, emit: Callable[[object], None]
+        self,
+        stream: TextStream,
+        splitter: ReasoningSplitter,
+        emit: Callable[[str | ReasoningPiece], None],
     ) -> None:
         self._stream = stream
         self._splitter = splitter

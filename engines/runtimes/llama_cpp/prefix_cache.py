@@ -1,9 +1,9 @@
-"""The places for answers in one context, and the beginnings of prompts that stay computed in free ones.
+"""The sequences of one context, and the prompt prefixes that stay computed in those nobody uses.
 
-Who goes on with a conversation sends all of it again; what was read of it need not be read again. Only
-whole pieces are kept, as a prompt is read in, so that it goes on behind them as it would have done by itself;
-and only of models that keep every token. One owner's beginnings are never another's: how soon an answer
-begins would tell what somebody else has asked (docs/decisions/what-was-read-is-not-read-again.md).
+A client that continues a conversation sends all of it again, and what was computed of it is reused. Only
+whole batches of a prompt are kept, so that the rest is cut, and therefore rounded, as it would be without
+the cache; and only for models whose cache holds every token. A prefix is reused for its owner alone: the time
+to the first word would tell what somebody else has asked (docs/decisions/what-was-read-is-not-read-again.md).
 """
 
 from __future__ import annotations
@@ -13,79 +13,82 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import NamedTuple
 
-from engines.runtimes.llama_cpp.lora import Wanted
+from engines.runtimes.llama_cpp.lora import AdapterRefs
 from engines.runtimes.llama_cpp.native import NativeContext
 
-LEAST_KEPT = 512
-"""Tokens; less is read again before anybody notices, and leaves the cache to the others."""
+MIN_CACHED_TOKENS = 512
+"""A shorter prefix is computed again before anybody notices; its cells are worth more to others."""
 
 
 @dataclass(frozen=True, slots=True)
-class Beginning:
-    """The first tokens of a prompt, and whose it is."""
+class Prefix:
+    """The first tokens of a prompt, and its owner."""
 
     owner: str
-    """Nothing is kept for nobody."""
-    adapters: Wanted
+    """Empty when nobody is named; nothing is cached then."""
+    adapters: AdapterRefs
     tokens: Sequence[int]
 
 
-class Taken(NamedTuple):
-    """A place for an answer."""
+class SlotGrant(NamedTuple):
+    """A sequence lent to one answer."""
 
     sequence: int
     computed: int
-    """Tokens of its prompt that are there already."""
+    """Tokens of its prompt that are in the cache already."""
 
 
-class Places:
+class PrefixCache:
     """Hands out the sequences of a context and takes them back."""
 
     def __init__(self, context: NativeContext) -> None:
         self._context = context
         self._piece = context.shape.batch
         self._empty = list(reversed(range(context.shape.sequences)))
-        self._kept: dict[int, Beginning] = {}
-        """By sequence, the longest unused first."""
+        self._kept: dict[int, Prefix] = {}
+        """By sequence, least recently used first."""
 
     @property
-    def are_free(self) -> bool:
+    def has_free_slot(self) -> bool:
         return bool(self._empty or self._kept)
 
     @property
-    def kept_cells(self) -> int:
-        """Of the cache, which can be had back."""
-        return sum(len(beginning.tokens) for beginning in self._kept.values())
+    def cached_cells(self) -> int:
+        """Cells of unused prefixes; they can be evicted at any time."""
+        return sum(len(prefix.tokens) for prefix in self._kept.values())
 
-    def take(self, wanted: Beginning) -> Taken:
-        """Give the place where most of a prompt is computed, else an empty one."""
-        found = ((self._common(sequence, wanted), sequence) for sequence in self._kept)
+    def take(self, wanted: Prefix) -> SlotGrant:
+        """Lend the sequence that holds most of this prompt, else an empty one."""
+        found = ((self._common_length(sequence, wanted), sequence) for sequence in self._kept)
         common, sequence = max(found, default=(0, -1))
         if common:
             del self._kept[sequence]
+            # What the kept prompt had behind the common part belongs to another turn of the talk.
             self._context.forget(sequence, common)
-            return Taken(sequence, common)
+            return SlotGrant(sequence, common)
         if not self._empty:
-            self.drop_oldest()
-        return Taken(self._empty.pop(), 0)
+            self.evict_oldest()
+        return SlotGrant(self._empty.pop(), 0)
 
-    def give_back(self, sequence: int, computed: Beginning | None) -> None:
-        """Take a place back; of what is computed there whole pieces are kept."""
-        kept = self._keepable(computed) if computed else None
+    def give_back(self, sequence: int, computed: Prefix | None) -> None:
+        """Take a sequence back, and keep the whole batches of what is computed there."""
+        kept = self._cacheable_part(computed) if computed else None
         if kept is None:
             self._wipe(sequence)
         else:
+            # The answer goes: it was computed token by token, which rounds otherwise than a batch.
             self._context.forget(sequence, len(kept.tokens))
             self._kept[sequence] = kept
 
-    def _keepable(self, computed: Beginning) -> Beginning | None:
+    def _cacheable_part(self, computed: Prefix) -> Prefix | None:
         whole = len(computed.tokens) // self._piece * self._piece
-        if not computed.owner or self._context.model.forgets or whole < LEAST_KEPT:
+        # A layer with a window or a state cannot go back to a position in the middle.
+        if not computed.owner or self._context.model.has_partial_cache or whole < MIN_CACHED_TOKENS:
             return None
         return replace(computed, tokens=computed.tokens[:whole])
 
-    def drop_oldest(self) -> bool:
-        """Forget the beginning that was unused for longest; False when none is kept."""
+    def evict_oldest(self) -> bool:
+        """Evict the least recently used prefix; False when none is kept."""
         if not self._kept:
             return False
         sequence = next(iter(self._kept))
@@ -93,11 +96,12 @@ class Places:
         self._wipe(sequence)
         return True
 
-    def _common(self, sequence: int, wanted: Beginning) -> int:
-        """Tokens of whole pieces that both begin with; one token at least is left to be computed."""
+    def _common_length(self, sequence: int, wanted: Prefix) -> int:
+        """Tokens of the whole batches that both begin with; at least one token is left to compute."""
         kept = self._kept[sequence]
         if (kept.owner, kept.adapters) != (wanted.owner, wanted.adapters):
             return 0
+        # Without a token to compute there would be no output to sample the first word from.
         most = min(len(kept.tokens), len(wanted.tokens) - 1) // self._piece * self._piece
         starts = range(0, most, self._piece)
         ends = range(self._piece, most + 1, self._piece)

@@ -6,7 +6,7 @@ from typing import Any
 
 from llama_cpp import llama_cpp as api
 
-from engines.runtimes.llama_cpp.constraint import Constraint, address_of, mark_namer
+from engines.runtimes.llama_cpp.constraint import Constraint, address_of, make_mark_namer
 from engines.runtimes.llama_cpp.native import LoadedModel
 from engines.runtimes.text.families import UNKNOWN, Family
 from engines.runtimes.text.generation import GenerationOptions
@@ -23,12 +23,14 @@ def sampler_of(
     *,
     reasoning: bool = False,
 ) -> Any:
-    """A chain in llama.cpp's usual order: penalties, then greedy or the filters and a draw; the caller frees it.
+    """A chain in llama.cpp's default order: penalties, then greedy or the filters and a draw; the caller frees it.
 
     First comes the grammar, if the options ask for one; ``reasoning`` says that the prompt has opened a
     reasoning. Raises InvalidRequestError for a schema that cannot be kept.
     """
-    grammar = grammar_of(options, family, mark_namer(model), reasoning=reasoning)
+    grammar = grammar_of(options, family, make_mark_namer(model), reasoning=reasoning)
+    # First, so that penalties and filters choose among tokens the grammar allows; a filter before it
+    # could leave none of them.
     first = [] if grammar is None else [Constraint(model, grammar).native]
     chain = api.llama_sampler_chain_init(api.llama_sampler_chain_default_params())
     for part in (*first, *_penalties(model, options), *_choice(options)):
@@ -36,8 +38,8 @@ def sampler_of(
     return chain
 
 
-def check_kept(chain: Any) -> None:
-    """InvalidRequestError when the answer that a chain has chosen broke off: its schema asks too much."""
+def require_grammar_kept(chain: Any) -> None:
+    """InvalidRequestError when the chain's grammar failed while it chose a token."""
     if api.llama_sampler_chain_n(chain):
         Constraint.check(address_of(api.llama_sampler_chain_get(chain, 0)))
 

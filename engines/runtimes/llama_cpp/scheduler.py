@@ -1,13 +1,13 @@
 """Answers side by side in one context: each step computes a little of all of them.
 
 Iteration-level scheduling with preemption by recomputation (Yu et al., Orca, OSDI 2022; Kwon et al.,
-vLLM, SOSP 2023). All lanes share one cache of the context's length: any of them may grow to all of it
-when it is alone, and when it becomes too small the youngest gives its place up and is computed again
-later; its sampler and what it has said are kept, so its reader sees a pause and nothing else.
+vLLM, SOSP 2023). All slots share one KV cache of the context's length: a slot that is alone may fill
+all of it, and when the cache is too small the youngest slot is preempted and computed again later. Its
+sampler and its answer so far are kept, so its reader sees a pause and nothing else.
 
-llama.cpp rounds a batch by its size and by the cells it uses: two tokens that nearly tie may change
-places beside other answers. Where that must not be, the context keeps its sequences apart: each lane
-then has a cache of that length and batches of its own (docs/decisions/answers-share-one-context.md).
+llama.cpp's rounding depends on the size of a batch and on the cells it uses, so two tokens that nearly
+tie may swap beside other answers. Where that must not happen, the context keeps its sequences apart: each
+slot then has a cache of that length and batches of its own (docs/decisions/answers-share-one-context.md).
 """
 
 from __future__ import annotations
@@ -25,36 +25,36 @@ from llama_cpp import llama_cpp as api
 from engines.exceptions import EngineError, SamError
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
-from engines.runtimes.llama_cpp.lora import AdapterShelf, Wanted
-from engines.runtimes.llama_cpp.native import ABORTED, NO_ROOM, LoadedModel, NativeContext, Part
+from engines.runtimes.llama_cpp.lora import AdapterCache, AdapterRefs
+from engines.runtimes.llama_cpp.native import ABORTED, CACHE_FULL, LoadedModel, NativeContext, Part
 from engines.runtimes.llama_cpp.output import Answer
-from engines.runtimes.llama_cpp.prefix_cache import Beginning, Places
-from engines.runtimes.llama_cpp.sampler import check_kept
+from engines.runtimes.llama_cpp.prefix_cache import Prefix, PrefixCache
+from engines.runtimes.llama_cpp.sampler import require_grammar_kept
 
 logger = logging.getLogger("engine")
 
-GROWTH = 64
-"""Tokens a lane shall be able to add before it may be put off again."""
-STEPS_EACH = 4
-"""Steps of one set of adapters before another's turn: to change them costs a new graph."""
+GROWTH_TOKENS = 64
+"""Tokens a slot must have room for when it is admitted, so that it is not preempted at once."""
+STEPS_PER_TURN = 4
+"""Steps with one set of adapters before the next set: a change makes llama.cpp build a new graph."""
 
 
 @dataclass(eq=False)
-class Lane:
+class Slot:
     """One answer being written."""
 
     job: Job
     tokens: list[int]
-    """Of the prompt and, behind it, of the answer so far."""
+    """The prompt, followed by the answer so far."""
     room: int
-    """Most tokens of the answer."""
+    """Limit of the answer's tokens."""
     sampler: Any
     answer: Answer
-    adapters: Wanted = ()
+    adapters: AdapterRefs = ()
     owner: str = ""
-    """Whose it is: what was computed of the prompt is kept for the next of the same owner."""
+    """Who asked: the computed prompt is reused for later requests of the same owner only."""
     reused: int = 0
-    """Tokens of the prompt that were computed before."""
+    """Prompt tokens found in the prefix cache."""
     prompt: int = field(init=False)
     computed: int = 0
     """Tokens whose keys and values are in the cache."""
@@ -64,211 +64,236 @@ class Lane:
         self.prompt = len(self.tokens)
 
     @property
-    def key(self) -> Wanted:
-        """Lanes of an equal key may be computed in one batch."""
+    def key(self) -> AdapterRefs:
+        """Slots with equal keys may be computed in one batch."""
         return tuple(self.adapters)
 
     @property
     def is_answering(self) -> bool:
-        """Whether the prompt is read."""
+        """Whether the whole prompt is computed."""
         return self.computed >= self.prompt
 
-    def beginning(self, length: int) -> Beginning:
-        """The first tokens of the prompt, at most as many."""
-        return Beginning(self.owner, self.key, self.tokens[: min(length, self.prompt)])
+    def prefix(self, length: int) -> Prefix:
+        """The first ``length`` tokens of the prompt, or all of a shorter one."""
+        return Prefix(self.owner, self.key, self.tokens[: min(length, self.prompt)])
 
     @property
-    def cells(self) -> int:
-        """Of the cache, for what it has and the next of it."""
-        return len(self.tokens) + min(self.room - self.answer.length, GROWTH)
+    def wanted_cells(self) -> int:
+        """Cells for the tokens it has and the next ones it will write."""
+        return len(self.tokens) + min(self.room - self.answer.length, GROWTH_TOKENS)
 
 
-class Lanes:
-    """The answers of one context, at most as many at once as it has sequences; one thread only."""
+class Scheduler:
+    """Computes the answers of one context, one per sequence at most; called from one thread."""
 
     def __init__(
         self,
         model: LoadedModel,
         context: NativeContext,
-        shelf: AdapterShelf,
+        adapters: AdapterCache,
         piece: Callable[[int], bytes],
     ) -> None:
         """``piece`` gives a token's bytes."""
         self._model = model
         self._context = context
-        self._shelf = shelf
+        self._adapters = adapters
         self._piece = piece
         self._cells = int(api.llama_n_ctx(context.handle))
-        self._places = Places(context)
-        self._running: list[Lane] = []
-        """In the order in which they came."""
-        self._waiting: deque[Lane] = deque()
-        self._turn: Wanted = ()
-        self._steps_left = STEPS_EACH
+        self._prefixes = PrefixCache(context)
+        self._running: list[Slot] = []
+        """Oldest first."""
+        self._waiting: deque[Slot] = deque()
+        self._active_adapters: AdapterRefs = ()
+        self._steps_left = STEPS_PER_TURN
 
-    def add(self, lane: Lane) -> None:
-        """Take up an answer; it waits for a free place and is ended through its job."""
-        self._waiting.append(lane)
+    def add(self, slot: Slot) -> None:
+        """Queue an answer; it waits for a free sequence and is ended through its job."""
+        self._waiting.append(slot)
 
     def step(self) -> bool:
         """Compute one batch and sample from it; False when there is nothing left to do."""
-        for lane in [lane for lane in chain(self._running, self._waiting) if _is_cancelled(lane)]:
-            self._end(lane, "cancelled")
-        self._put_off()
+        # Before admission: a reader who left must not hold cells that a waiting answer could have.
+        for slot in [slot for slot in chain(self._running, self._waiting) if _is_cancelled(slot)]:
+            self._end(slot, "cancelled")
+        self._evict_until_fits()
         self._admit()
-        group = self._group()
-        self._blame(group, partial(self._compute, group))
+        group = self._next_group()
+        self._contain_errors(group, partial(self._compute, group))
         return bool(self._running or self._waiting)
 
-    def _blame(self, lanes: Sequence[Lane], work: Callable[[], None]) -> None:
+    def _contain_errors(self, slots: Sequence[Slot], work: Callable[[], None]) -> None:
         """Do ``work``; what it raises ends these answers and no others."""
         try:
             work()
         except SamError as error:
-            self._fail(lanes, error)
+            self._fail(slots, error)
         except Exception as error:
             logger.exception("the request failed")
-            self._fail(lanes, error)
+            self._fail(slots, error)
 
-    def _put_off(self) -> None:
-        """Take the youngest out while the cache is too small for all; the oldest always goes on."""
-        while self._used() > self._cells and self._make_way():
+    def _evict_until_fits(self) -> None:
+        """Evict until the cache holds all running slots; the oldest is never evicted."""
+        # Each answer grew by a token since the last step; a decode that fails costs more than this sum.
+        while self._used_cells() > self._cells and self._evict():
             pass
 
-    def _used(self) -> int:
-        return sum(len(lane.tokens) for lane in self._running) + self._places.kept_cells
+    def _used_cells(self) -> int:
+        return sum(len(slot.tokens) for slot in self._running) + self._prefixes.cached_cells
 
-    def _make_way(self) -> bool:
-        """Free cells: of beginnings that nobody uses now, else of the youngest; False when it is alone."""
-        if self._places.drop_oldest():
+    def _evict(self) -> bool:
+        """Free cells of an unused prefix, else of the youngest slot; False when one slot is left."""
+        # A cached prefix only saves time; a slot that loses its cells has to be computed again.
+        if self._prefixes.evict_oldest():
             return True
         if not self._running[1:]:
+            # The last slot may use the whole cache, and its room was limited to that.
             return False
-        self._preempt()
+        self._preempt_youngest()
         return True
 
-    def _preempt(self) -> None:
-        lane = self._running[-1]
-        self._release(lane, keep=False)
-        self._waiting.appendleft(lane)
+    def _preempt_youngest(self) -> None:
+        # The youngest has the least to compute again, and the oldest is sure to finish.
+        slot = self._running[-1]
+        # Its cells are what is wanted: they must not become a cached prefix.
+        self._release(slot, keep=False)
+        # In front, so that whoever came later does not overtake it.
+        self._waiting.appendleft(slot)
 
     def _admit(self) -> None:
-        while self._waiting and self._places.are_free:
-            lane = self._waiting[0]
-            wanted = lane.cells + sum(other.cells for other in self._running)
+        while self._waiting and self._prefixes.has_free_slot:
+            slot = self._waiting[0]
+            wanted = slot.wanted_cells + sum(other.wanted_cells for other in self._running)
             if self._running and wanted > self._cells:
+                # Strictly in turn: a long prompt would wait for ever if short ones could pass it.
+                # A slot that is alone is admitted whatever it wants.
                 return
             self._waiting.popleft()
-            lane.sequence, lane.computed = self._places.take(lane.beginning(lane.prompt))
-            lane.reused = lane.computed
-            self._running.append(lane)
-            while wanted + self._places.kept_cells > self._cells and self._places.drop_oldest():
+            slot.sequence, slot.computed = self._prefixes.take(slot.prefix(slot.prompt))
+            slot.reused = slot.computed
+            self._running.append(slot)
+            # Only now: the prefix this slot reuses is no longer among those that can be evicted.
+            while (
+                wanted + self._prefixes.cached_cells > self._cells and self._prefixes.evict_oldest()
+            ):
                 pass
-            lane.job.begin()
+            slot.job.begin()
 
-    def _group(self) -> list[Lane]:
-        """The lanes of this step: those of one set of adapters, the sets in turn."""
-        keys = list(dict.fromkeys(lane.key for lane in self._running))
+    def _next_group(self) -> list[Slot]:
+        """The slots of this step: those with one set of adapters, the sets in turn."""
+        # Adapters belong to the context, not to a sequence: one batch computes with one set.
+        keys = list(dict.fromkeys(slot.key for slot in self._running))
         self._steps_left -= 1
-        if keys and (self._turn not in keys or self._steps_left < 0):
-            at = keys.index(self._turn) + 1 if self._turn in keys else 0
-            self._turn, self._steps_left = keys[at % len(keys)], STEPS_EACH
-        return [lane for lane in self._running if lane.key == self._turn]
+        if keys and (self._active_adapters not in keys or self._steps_left < 0):
+            at = keys.index(self._active_adapters) + 1 if self._active_adapters in keys else 0
+            self._active_adapters, self._steps_left = keys[at % len(keys)], STEPS_PER_TURN
+        return [slot for slot in self._running if slot.key == self._active_adapters]
 
-    def _compute(self, group: Sequence[Lane]) -> None:
+    def _compute(self, group: Sequence[Slot]) -> None:
         """The next token of all who answer, then a piece of the oldest prompt.
 
-        A prompt is read in the pieces in which it is read alone: those decide how it is rounded.
+        A prompt is computed in the same pieces as when it is alone: they decide how it is rounded.
         """
         if not group:
             return
-        others = (digest for lane in self._running for digest, _, _ in lane.adapters)
-        self._shelf.use(self._turn, others)
-        answering = [(lane, _piece(lane, 1)) for lane in group if lane.is_answering]
-        reading = [(lane, self._prompt_piece(lane)) for lane in group if not lane.is_answering]
+        # Those that run next must not be unloaded and read again at every turn.
+        others = (digest for slot in self._running for digest, _, _ in slot.adapters)
+        self._adapters.use(self._active_adapters, others)
+        answering = [(slot, _piece(slot, 1)) for slot in group if slot.is_answering]
+        reading = [(slot, self._prompt_piece(slot)) for slot in group if not slot.is_answering]
+        # One prompt piece a step: readers wait for it, and a second one would double their pause.
         for batch in (*self._batches(answering), reading[:1]):
             code = self._decode(batch) if batch else 0
-            if code == NO_ROOM and self._make_way():
+            if code == CACHE_FULL and self._evict():
+                # Nothing of this batch was computed: the next step composes it anew.
                 return
+            # ABORTED: every reader of the batch has left, and the next step ends their slots.
             if code not in (0, ABORTED):
                 raise EngineError(f"llama.cpp could not compute this prompt (code {code}).")
             if code == 0:
-                self._take(batch)
+                self._advance(batch)
 
-    def _batches(self, parts: list[tuple[Lane, Part]]) -> list[list[tuple[Lane, Part]]]:
-        """One for all, because the weights are read once for it; or one for each, as when it is alone."""
+    def _batches(self, parts: list[tuple[Slot, Part]]) -> list[list[tuple[Slot, Part]]]:
+        """One batch for all, which reads the weights once; apart, one for each, as when it is alone."""
         return [[part] for part in parts] if self._context.shape.apart else [parts]
 
-    def _take(self, parts: Sequence[tuple[Lane, Part]]) -> None:
-        """Note what is computed, and have those speak whose next token can be chosen."""
+    def _advance(self, parts: Sequence[tuple[Slot, Part]]) -> None:
+        """Count what is computed, and sample for those whose output was asked for."""
+        # llama.cpp numbers outputs by their token's place in the batch.
         at = -1
-        for lane, part in parts:
+        for slot, part in parts:
             at += len(part.tokens)
-            lane.computed += len(part.tokens)
-            if part.speaks:
-                self._blame([lane], partial(self._speak, lane, at))
+            slot.computed += len(part.tokens)
+            if part.wants_output:
+                self._contain_errors([slot], partial(self._sample, slot, at))
 
-    def _decode(self, parts: Sequence[tuple[Lane, Part]]) -> int:
-        """A batch in which everybody has left is given up, which matters for a long prompt only."""
+    def _decode(self, parts: Sequence[tuple[Slot, Part]]) -> int:
+        """Decode; a prompt piece is given up when all of its readers have left."""
+        # A batch of single tokens is done before the question would be worth asking.
         is_long = any(len(part.tokens) > 1 for _, part in parts)
         if is_long:
-            self._context.abort_when(lambda: all(_is_cancelled(lane) for lane, _ in parts))
+            self._context.abort_when(lambda: all(_is_cancelled(slot) for slot, _ in parts))
         try:
             return self._context.decode([part for _, part in parts])
         finally:
             if is_long:
                 self._context.abort_when(None)
 
-    def _prompt_piece(self, lane: Lane) -> Part:
-        return _piece(lane, min(self._context.shape.batch, lane.prompt - lane.computed))
+    def _prompt_piece(self, slot: Slot) -> Part:
+        return _piece(slot, min(self._context.shape.batch, slot.prompt - slot.computed))
 
-    def _speak(self, lane: Lane, at: int) -> None:
-        """Sample the next token of a lane from the batch's output at this place."""
-        token = int(api.llama_sampler_sample(lane.sampler, self._context.handle, at))
-        check_kept(lane.sampler)
+    def _sample(self, slot: Slot, at: int) -> None:
+        """Sample a slot's next token from the batch's output number ``at``."""
+        token = int(api.llama_sampler_sample(slot.sampler, self._context.handle, at))
+        # A callback cannot raise through native code, so the grammar's failure is asked for here.
+        require_grammar_kept(slot.sampler)
         if api.llama_vocab_is_eog(self._model.vocab, token):
-            self._end(lane, "stop")
+            self._end(slot, "stop")
             return
-        lane.answer.add(token, self._piece(token))
-        if lane.answer.stopped:
-            self._end(lane, "stop")
-        elif lane.answer.length >= lane.room:
-            self._end(lane, "length")
+        slot.answer.add(token, self._piece(token))
+        if slot.answer.stopped:
+            self._end(slot, "stop")
+        elif slot.answer.length >= slot.room:
+            self._end(slot, "length")
         else:
-            lane.tokens.append(token)
+            slot.tokens.append(token)
 
-    def _end(self, lane: Lane, reason: str) -> None:
-        self._drop(lane)
-        generation = lane.answer.end(lane.prompt, reason, reused=lane.reused)
-        lane.job.finish(Frame({"generation": asdict(generation)}))
+    def _end(self, slot: Slot, reason: str) -> None:
+        self._drop(slot)
+        generation = slot.answer.end(slot.prompt, reason, reused=slot.reused)
+        slot.job.finish(Frame({"generation": asdict(generation)}))
 
-    def _fail(self, lanes: Sequence[Lane], error: Exception) -> None:
-        for lane in lanes:
-            if lane in self._running:
-                self._drop(lane)
-                lane.job.fail(error)
+    def _fail(self, slots: Sequence[Slot], error: Exception) -> None:
+        for slot in slots:
+            # One that was preempted or has ended meanwhile is not part of what failed.
+            if slot in self._running:
+                self._drop(slot)
+                slot.job.fail(error)
 
-    def _drop(self, lane: Lane) -> None:
-        if lane in self._running:
-            self._release(lane)
+    def _drop(self, slot: Slot) -> None:
+        if slot in self._running:
+            self._release(slot)
         else:
-            self._waiting.remove(lane)
-        api.llama_sampler_free(lane.sampler)
+            self._waiting.remove(slot)
+        api.llama_sampler_free(slot.sampler)
 
-    def _release(self, lane: Lane, *, keep: bool = True) -> None:
-        """Leave nothing to others: the last one out of a shared cache clears its cells as well."""
-        self._running.remove(lane)
-        self._places.give_back(lane.sequence, lane.beginning(lane.computed) if keep else None)
-        lane.computed, lane.sequence = 0, -1
-        if not (self._running or self._places.kept_cells or self._context.shape.apart):
+    def _release(self, slot: Slot, *, keep: bool = True) -> None:
+        """Give the sequence back, with its computed prompt for the prefix cache if ``keep``."""
+        self._running.remove(slot)
+        self._prefixes.give_back(slot.sequence, slot.prefix(slot.computed) if keep else None)
+        slot.computed, slot.sequence = 0, -1
+        # llama.cpp frees a sequence's cells without wiping them. Nothing of a person is to stay in a
+        # cache that nobody uses.
+        if not (self._running or self._prefixes.cached_cells or self._context.shape.apart):
             self._context.clear()
 
 
-def _piece(lane: Lane, size: int) -> Part:
-    end = lane.computed + size
-    is_last = end == len(lane.tokens)
-    return Part(lane.tokens[lane.computed : end], lane.computed, lane.sequence, speaks=is_last)
+def _piece(slot: Slot, size: int) -> Part:
+    end = slot.computed + size
+    is_last = end == len(slot.tokens)
+    return Part(
+        slot.tokens[slot.computed : end], slot.computed, slot.sequence, wants_output=is_last
+    )
 
 
-def _is_cancelled(lane: Lane) -> bool:
-    return lane.job.cancelled.is_set()
+def _is_cancelled(slot: Slot) -> bool:
+    return slot.job.cancelled.is_set()

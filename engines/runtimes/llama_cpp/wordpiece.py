@@ -1,7 +1,7 @@
 """WordPiece as the reference tokenizer of BERT's family does it, from a GGUF file's vocabulary.
 
-llama.cpp's own drops what a Hangul syllable or an Indic vowel sign says, and spells out words so long
-that the reference calls them unknown; such texts would get other vectors than the model was made for.
+llama.cpp's own drops Hangul syllables and Indic vowel signs, and splits words so long that the
+reference calls them unknown; such texts would get other vectors than the model was trained for.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from functools import lru_cache
 
 WORD_START = "\u2581"
 """Marks a token that begins a word; the others continue one."""
-LONGEST_WORD = 100
+MAX_WORD_CHARS = 100
 """Characters; the reference does not read a longer word."""
-REMEMBERED_WORDS = 16_384
+CACHED_WORDS = 16_384
 _LINE_ENDS = "\t\n\r"
 _NOT_TEXT = "\0\ufffd"
 _IDEOGRAPHS = (
@@ -27,7 +27,7 @@ _IDEOGRAPHS = (
 
 @dataclass(frozen=True, slots=True)
 class Spelling:
-    """How a vocabulary wants text to be written."""
+    """How text is normalized for a vocabulary."""
 
     lowercase: bool = True
     strip_accents: bool = True
@@ -35,7 +35,7 @@ class Spelling:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Tokens that are no part of a word."""
+    """Tokens that are not part of a word."""
 
     opening: int
     closing: int
@@ -58,7 +58,8 @@ class WordPieces:
         self._longest = max(map(len, words.values()), default=0)
         self._marks = marks
         self._characters = _Characters(spelling)
-        self._remembered = lru_cache(REMEMBERED_WORDS)(self._cut)
+        # Per vocabulary and bounded: words come from people's texts.
+        self._cut_cached = lru_cache(CACHED_WORDS)(self._cut)
 
     def tokens(self, text: str, *, add_special: bool) -> list[int]:
         """Token ids; a lone surrogate counts as ``?``, names of special tokens are ordinary text."""
@@ -71,12 +72,12 @@ class WordPieces:
         return [self._marks.opening, *found, self._marks.closing] if add_special else found
 
     def _pieces(self, word: str) -> Sequence[int]:
-        if len(word) > LONGEST_WORD:
+        if len(word) > MAX_WORD_CHARS:
             return (self._marks.unknown,)
-        return self._remembered(word)
+        return self._cut_cached(word)
 
     def _cut(self, word: str) -> tuple[int, ...]:
-        """The longest piece first; a word with a part that is no piece is unknown as a whole."""
+        """Longest piece first; a word with a part that is not a piece is unknown as a whole."""
         found: list[int] = []
         start = 0
         while start < len(word):
@@ -92,17 +93,17 @@ class WordPieces:
 
 
 class _Characters(dict[int, str]):
-    """What becomes of each character, found out at its first use; for ``str.translate``."""
+    """The replacement of each character, computed at its first use; for ``str.translate``."""
 
     def __init__(self, spelling: Spelling) -> None:
         super().__init__()
         self._spelling = spelling
 
     def __missing__(self, code: int) -> str:
-        written = self[code] = self._written(chr(code))
+        written = self[code] = self._rewrite(chr(code))
         return written
 
-    def _written(self, sign: str) -> str:
+    def _rewrite(self, sign: str) -> str:
         kind = unicodedata.category(sign)
         if kind == "Cs":
             return " ? "
@@ -110,17 +111,17 @@ class _Characters(dict[int, str]):
             return " "
         if sign in _NOT_TEXT or kind in {"Cc", "Cf", "Co"}:
             return ""
-        plain = "".join(map(_set_apart, self._respelled(sign)))
+        plain = "".join(map(_isolate, self._normalize(sign)))
         return f" {plain} " if _is_ideograph(sign) else plain
 
-    def _respelled(self, sign: str) -> str:
+    def _normalize(self, sign: str) -> str:
         if self._spelling.strip_accents:
             parts = unicodedata.normalize("NFD", sign)
             sign = "".join(part for part in parts if unicodedata.category(part) != "Mn")
         return sign.lower() if self._spelling.lowercase else sign
 
 
-def _set_apart(sign: str) -> str:
+def _isolate(sign: str) -> str:
     """Punctuation and ASCII symbols are words by themselves."""
     kind = unicodedata.category(sign)[0]
     return f" {sign} " if kind == "P" or (kind == "S" and sign.isascii()) else sign

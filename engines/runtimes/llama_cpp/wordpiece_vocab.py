@@ -9,9 +9,9 @@ from llama_cpp import llama_cpp as api
 
 from engines.runtimes.llama_cpp.wordpiece import Marks, Spelling, WordPieces
 
-USUAL_UNKNOWN = "100"
+DEFAULT_UNKNOWN = "100"
 """The token of an unknown word where the file does not name one; as llama.cpp has it."""
-LONGEST_VALUE = 64
+MAX_VALUE_BYTES = 64
 
 
 def word_pieces_of(model: Any, vocab: Any) -> WordPieces | None:
@@ -32,14 +32,14 @@ def word_pieces_of(model: Any, vocab: Any) -> WordPieces | None:
     marks = Marks(
         opening=int(api.llama_vocab_bos(vocab)),
         closing=int(api.llama_vocab_sep(vocab)),
-        unknown=int(_value(model, "unknown_token_id", USUAL_UNKNOWN)),
+        unknown=int(_value(model, "unknown_token_id", DEFAULT_UNKNOWN)),
     )
     return WordPieces(words, marks, Spelling(lowercase == "true", strips == "true"))
 
 
-def _value(model: Any, name: str, usual: str) -> str:
-    """What the file says about its tokenizer."""
-    buffer = ctypes.create_string_buffer(LONGEST_VALUE)
+def _value(model: Any, name: str, default: str) -> str:
+    """A tokenizer setting of the file, or ``default``."""
+    buffer = ctypes.create_string_buffer(MAX_VALUE_BYTES)
     key = f"tokenizer.ggml.{name}".encode()
     size = api.llama_model_meta_val_str(model, key, buffer, len(buffer))
-    return usual if size < 0 else buffer.value.decode("utf-8", "replace")
+    return default if size < 0 else buffer.value.decode("utf-8", "replace")

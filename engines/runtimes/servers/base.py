@@ -1,4 +1,4 @@
-"""What runtimes behind a server of their own share: its address, checked vectors, plain sentences."""
+"""What runtimes behind a server share: its address, checked vectors, errors as sentences."""
 
 from __future__ import annotations
 
@@ -20,41 +20,41 @@ from engines.exceptions import (
     SamError,
     TextNotEmbeddableError,
 )
-from engines.runtimes.base import ChatMessage, EmbeddingBatch, ModelStatus
+from engines.runtimes.base import ChatMessage, EmbeddingBatch, Facts, ModelStatus
 from engines.runtimes.specified import SpecifiedEngine
-from engines.runtimes.streaming import check_thinking, checked_messages
+from engines.runtimes.streaming import require_messages, require_thinking_switch
 from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.text.printable import make_printable
 from engines.runtimes.text.reasoning import ReasoningSplitter
-from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, batches, usable_row
+from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, split_batches, to_usable_vector
 from engines.specs import EmbeddingSpec
 
-LARGEST_ANSWER = 8_000_000
-"""Characters; a server that goes on beyond this is not answering any more."""
-QUOTED = 300
-MOST_SHOWN = 8
+MAX_ANSWER_CHARS = 8_000_000
+"""A server that sends more is no longer answering a question."""
+MAX_QUOTE_CHARS = 300
+MAX_MODELS_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteOptions:
-    """How a server is spoken to. Times in seconds."""
+    """How a server is used. Times in seconds."""
 
     api_key: str = field(default="", repr=False)
     connect_seconds: float = 10.0
     read_seconds: float = 600.0
     """Longest wait for vectors, or for the next piece of an answer."""
     ping_seconds: float = 2.0
-    """How long a server may take to show that it is there."""
+    """How long a server may take to answer a ping."""
     check_seconds: float = 30.0
-    """How long it may take to list its models."""
+    """How long a server may take to list its models."""
 
 
 RemoteOptionsT = TypeVar("RemoteOptionsT", bound=RemoteOptions)
 
 
 class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
-    """A model that a server runs; thread-safe, and as parallel as the server is.
+    """A model that a server runs; thread-safe, as parallel as the server is.
 
     Nothing the server sends is trusted: sizes are limited, vectors checked, its messages quoted
     in printable characters only. HostUnavailableError (transient) says that it cannot be reached
@@ -76,26 +76,26 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         """Names of the models the server at ``place`` has; HostUnavailableError, EngineError."""
 
     @abc.abstractmethod
-    def _connect(self) -> dict[str, Any]:
-        """Make sure that the server has the model; facts about it for JSON."""
+    def _connect(self) -> Facts:
+        """Make sure that the server has the model; return facts about it for JSON."""
 
     @abc.abstractmethod
     def _disconnect(self) -> None:
-        """Let go of the server; safe to call twice."""
+        """Close the connection; safe to call twice."""
 
     @abc.abstractmethod
     def _ping(self) -> None:
-        """Return when the server answers; raise SamError when it does not."""
+        """Return when the server answers; SamError when it does not."""
 
     @abc.abstractmethod
     def _answer(
         self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
-    ) -> Generator[Piece, None, Ending]:
-        """What the server says; ``given`` names the options that the caller set."""
+    ) -> Generator[Piece, None, ServerEnding]:
+        """Stream the server's answer; ``given`` names the options that the caller set."""
 
     @abc.abstractmethod
     def _vectors(self, texts: list[str]) -> list[Any]:
-        """The server's vectors of one batch, as it sent them."""
+        """Return the server's vectors of one batch, unchecked."""
 
     def check(self) -> None:
         """Return when the server lists the model; HostUnavailableError, EngineError."""
@@ -104,15 +104,15 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
 
     @classmethod
     def served_name(cls, name: str) -> str:
-        """The name by which the server lists a model."""
+        """Return the name by which the server lists a model."""
         return name
 
     def _require_listed(self, names: Collection[str]) -> None:
         for name in filter(None, (self.model_path, self.spec.embedding_model)):
             if self.served_name(name) not in names:
                 raise EngineError(
-                    f"The server at {self.endpoint} has no model {quoted(name)!r}; it has "
-                    f"{quoted(', '.join(sorted(names)[:MOST_SHOWN])) or 'none'}."
+                    f"The server at {self.endpoint} has no model {quote_text(name)!r}; it has "
+                    f"{quote_text(', '.join(sorted(names)[:MAX_MODELS_SHOWN])) or 'none'}."
                 )
 
     def load_model(self) -> bool:
@@ -134,7 +134,7 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
             return True
 
     def unload_model(self) -> bool:
-        """Let go of the server; what it frees is its own business."""
+        """Close the connection; the server decides when it frees its memory."""
         with self._lifecycle:
             self.is_loaded = False
             self.status = ModelStatus.UNAVAILABLE
@@ -149,40 +149,42 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         cancelled: threading.Event | None = None,
         **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
-        """As the contract says; a server stops at its next piece, when its connection is closed."""
+        """As the contract says; a cancelled server stops when it sends its next piece."""
         options = GenerationOptions.parse(kwargs)
         given = frozenset(name for name, value in kwargs.items() if value is not None)
-        check_thinking(options, self._family)
-        checked = prompt if isinstance(prompt, str) else checked_messages(prompt)
+        require_thinking_switch(options, self._family)
+        checked = prompt if isinstance(prompt, str) else require_messages(prompt)
         answer = self._answer(checked, options, given)
-        return self._collect(_until(cancelled, answer))
+        return self._collect(_stop_when(cancelled, answer))
 
     def _collect(
-        self, answer: Generator[Piece, None, Ending]
+        self, answer: Generator[Piece, None, ServerEnding]
     ) -> Generator[Piece, None, Generation]:
         self._need_loaded()
         splitter = ReasoningSplitter(self._family.reasoning)
-        collected = Collected()
+        collector = AnswerCollector()
         try:
             while True:
                 piece = next(answer)
+                # Servers that split off the reasoning send it marked; from others it comes in the text.
                 is_sorted = piece.is_reasoning or piece.tool_call is not None
                 parts = [piece] if is_sorted else splitter.add(piece.text)
-                yield from collected.take(parts)
+                yield from collector.take(parts)
         except StopIteration as end:
-            ending: Ending = end.value
+            ending: ServerEnding = end.value
         finally:
+            # Also when nobody reads on: an open connection keeps the server computing.
             answer.close()
-        yield from collected.take(splitter.finish())
-        return collected.generation(ending)
+        yield from collector.take(splitter.finish())
+        return collector.generation(ending)
 
     def embed(self, text: str) -> list[float]:
         """Vector of ``text`` as a document; TextNotEmbeddableError when it has none."""
-        return _single(self.embed_documents([text]))
+        return _only_vector(self.embed_documents([text]))
 
     def embed_query(self, text: str) -> list[float]:
         """Vector of ``text`` as a question; TextNotEmbeddableError when it has none."""
-        return _single(self._embed([text], self._embedding().query_prefix))
+        return _only_vector(self._embed([text], self._embedding().query_prefix))
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
         """Vectors (n, d) float32 and a sentence for each text that has none."""
@@ -198,8 +200,8 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
             return False
         return True
 
-    def get_engine_info(self) -> dict[str, Any]:
-        """Facts for JSON; what the server told when it was connected."""
+    def get_engine_info(self) -> Facts:
+        """Return the facts that the server gave when it was connected."""
         base = super().get_engine_info()
         return {**base, "family": self.spec.family, "endpoint": self.endpoint, **self._info}
 
@@ -213,7 +215,7 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         self._need_loaded()
         rows: dict[int, NDArray[np.float32]] = {}
         errors = {number: EMPTY for number, text in enumerate(texts) if not text.strip()}
-        for batch in batches([prefix + text for text in texts]):
+        for batch in split_batches([prefix + text for text in texts]):
             wanted = [item for item in batch if item[0] not in errors]
             if wanted:
                 self._embed_batch(wanted, rows, errors)
@@ -225,9 +227,9 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         rows: dict[int, NDArray[np.float32]],
         errors: dict[int, str],
     ) -> None:
-        """A batch the server refuses is asked for one by one: one text may be to blame."""
+        """Embed one batch; a batch the server refuses is retried text by text: one may be to blame."""
         try:
-            vectors = self._checked_vectors([text for _, text in batch])
+            vectors = self._request_vectors([text for _, text in batch])
         except InvalidRequestError as error:
             if len(batch) == 1:
                 errors[batch[0][0]] = str(error)
@@ -236,14 +238,15 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
                 self._embed_batch([item], rows, errors)
             return
         for (number, _text), row in zip(batch, vectors, strict=True):
-            usable = usable_row(row, normalise=self._embedding().normalise)
+            usable = to_usable_vector(row, normalise=self._embedding().normalise)
             if usable is None:
                 errors[number] = NO_NUMBERS
             else:
                 rows[number] = usable
 
-    def _checked_vectors(self, texts: list[str]) -> NDArray[np.float32]:
+    def _request_vectors(self, texts: list[str]) -> NDArray[np.float32]:
         given = self._vectors(texts)
+        # Rows of different lengths, texts, nothing: NumPy says no, and the shape check below says why.
         try:
             vectors = np.asarray(given, dtype=np.float32)
         except (TypeError, ValueError):
@@ -284,16 +287,16 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """What a server tells when an answer is complete."""
+class ServerEnding:
+    """What a server reports when an answer is complete."""
 
     reason: str
     prompt_tokens: int
     answer_tokens: int
 
 
-class Collected:
-    """An answer as it grows."""
+class AnswerCollector:
+    """Collects an answer's pieces."""
 
     def __init__(self) -> None:
         self._texts: dict[bool, list[str]] = {False: [], True: []}
@@ -304,13 +307,13 @@ class Collected:
         for piece in pieces:
             self._size += len(piece.text)
             self._texts[piece.is_reasoning].append(piece.text)
-        if self._size > LARGEST_ANSWER:
+        if self._size > MAX_ANSWER_CHARS:
             raise EngineError(
-                f"The server sent more than {LARGEST_ANSWER} characters; set max_tokens."
+                f"The server sent more than {MAX_ANSWER_CHARS} characters; set max_tokens."
             )
         return pieces
 
-    def generation(self, ending: Ending) -> Generation:
+    def generation(self, ending: ServerEnding) -> Generation:
         return Generation(
             text="".join(self._texts[False]),
             tokens=(),
@@ -321,25 +324,26 @@ class Collected:
         )
 
 
-def _until(
-    cancelled: threading.Event | None, answer: Generator[Piece, None, Ending]
-) -> Generator[Piece, None, Ending]:
+def _stop_when(
+    cancelled: threading.Event | None, answer: Generator[Piece, None, ServerEnding]
+) -> Generator[Piece, None, ServerEnding]:
+    # Asked between two pieces: a client call that waits for the server cannot be interrupted.
     with closing(answer):
         while cancelled is None or not cancelled.is_set():
             try:
                 yield next(answer)
             except StopIteration as end:
-                ending: Ending = end.value
+                ending: ServerEnding = end.value
                 return ending
-    return Ending("cancelled", prompt_tokens=0, answer_tokens=0)
+    return ServerEnding("cancelled", prompt_tokens=0, answer_tokens=0)
 
 
-def quoted(text: object) -> str:
-    """What a server said, fit to be shown: printable, short."""
-    return make_printable(text, QUOTED)
+def quote_text(text: object) -> str:
+    """Quote a server: printable characters only, cut to a sentence's length."""
+    return make_printable(text, MAX_QUOTE_CHARS)
 
 
-def _single(batch: EmbeddingBatch) -> list[float]:
+def _only_vector(batch: EmbeddingBatch) -> list[float]:
     if batch.errors:
         raise TextNotEmbeddableError(batch.errors[0])
     vector: list[float] = batch.vectors[0].tolist()

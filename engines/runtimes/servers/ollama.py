@@ -1,4 +1,4 @@
-"""The runtime of an Ollama server: models it has, pulls, or makes from a file of ours.
+"""The runtime of an Ollama server: models it has, pulls, or creates from a file of this host.
 
 Source: Ollama's API documentation (docs/api.md of its repository).
 """
@@ -23,8 +23,14 @@ from engines.exceptions import (
     InvalidRequestError,
 )
 from engines.gguf.reader import read_header
-from engines.runtimes.base import ChatMessage
-from engines.runtimes.servers.base import MOST_SHOWN, Ending, RemoteEngine, RemoteOptions, quoted
+from engines.runtimes.base import ChatMessage, Facts
+from engines.runtimes.servers.base import (
+    MAX_MODELS_SHOWN,
+    RemoteEngine,
+    RemoteOptions,
+    ServerEnding,
+    quote_text,
+)
 from engines.runtimes.servers.tool_formats import ollama_calls, ollama_form, ollama_messages
 from engines.runtimes.text.generation import GenerationOptions, Piece
 from engines.specs import EngineSpec
@@ -38,7 +44,7 @@ SAME_NAME = (
     "frequency_penalty",
     "presence_penalty",
 )
-"""Options that mean the same there; all are sent, so that its other defaults do not apply."""
+"""Options that mean the same there; all are sent, so that Ollama's different defaults do not apply."""
 FILE = ".gguf"
 NAME_DIGITS = 16
 BUSY = frozenset({408, 429, 502, 503, 504})
@@ -75,57 +81,59 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
         super()._prepare()
         if self.spec.adapters:
             raise InvalidRequestError(
-                "The Ollama runtime takes no adapters of its own; use the llama_cpp runtime."
+                "The Ollama runtime does not support adapters; use the llama_cpp runtime."
             )
 
     @classmethod
     def list_models(cls, place: str, options: OllamaOptions | None = None) -> list[str]:
         spec = EngineSpec("list", "list", "", endpoint=place)
         engine = cls.from_spec(spec, options)
-        with engine._lent_client() as client:
-            return sorted(engine._names(client))
+        with engine._lend_client() as client:
+            return sorted(engine._list_names(client))
 
     @classmethod
     def served_name(cls, name: str) -> str:
-        """The name with its tag; Ollama's default one is ``latest``."""
+        """Return the name with its tag; Ollama's default is ``latest``."""
         return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
 
     def pull(self, model: str, report: Progress | None = None) -> None:
         """Let the server fetch a model; HostUnavailableError or EngineError with its reason."""
-        with self._lent_client() as client:
+        with self._lend_client() as client:
             for state in client.pull(model, stream=True):
                 if report is not None and state.total:
                     report(int(state.completed or 0), int(state.total))
 
     def share(self, path: Path) -> str:
-        """Make the server use a GGUF file's bytes; the model's name there.
+        """Give the server a GGUF file's bytes; return the model's name there.
 
         Raises UnsafeModelFileError or ArtifactMissingError before anything is sent.
         """
         if not path.is_file():
             raise ArtifactMissingError(f"{path.name} is not on this host; download it first.")
+        # The same gate as for our own engines: a malformed file must not reach another program either.
         read_header(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         name = f"sam-{digest[:NAME_DIGITS]}:latest"
-        with self._lent_client() as client:
-            if name not in self._names(client):
+        with self._lend_client() as client:
+            if name not in self._list_names(client):
                 self._give_blob(client, path, digest)
                 client.create(name, files={path.name: f"sha256:{digest}"})
         return name
 
     def _give_blob(self, client: Client, path: Path, digest: str) -> None:
         blob = f"{self.endpoint}/api/blobs/sha256:{digest}"
+        # Asked first: a model has gigabytes, and Ollama may have them from a pull or an earlier time.
         there = httpx.head(blob, timeout=self.options.read_seconds, headers=self._headers())
         if there.status_code != httpx.codes.OK:
             client.create_blob(path)
 
-    def _connect(self) -> dict[str, Any]:
+    def _connect(self) -> Facts:
         self._disconnect()
         path = Path(self.model_path)
         self._name = self.share(path) if path.suffix == FILE else self.served_name(self.model_path)
         self._client = self._new_client(self.options.read_seconds)
-        with self._told():
+        with self._translate_errors():
             self._find_or_pull(self._client, self._name)
             if self.spec.embedding_model:
                 self._find_or_pull(self._client, self.served_name(self.spec.embedding_model))
@@ -133,20 +141,20 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
             return self._facts(self._client)
 
     def _find_or_pull(self, client: Client, name: str) -> None:
-        names = self._names(client)
+        names = self._list_names(client)
         if name in names:
             return
         if self.options.pull:
             self.pull(name)
             return
         raise EngineError(
-            f"The Ollama server at {self.endpoint} has no model {quoted(name)!r}; it has "
-            f"{quoted(', '.join(sorted(names)[:MOST_SHOWN])) or 'none'}. Pull it there, or allow "
+            f"The Ollama server at {self.endpoint} has no model {quote_text(name)!r}; it has "
+            f"{quote_text(', '.join(sorted(names)[:MAX_MODELS_SHOWN])) or 'none'}. Pull it there, or allow "
             "pulling."
         )
 
     def _bring_into_memory(self, client: Client) -> None:
-        """An empty request loads a model there."""
+        """Load the model there: an empty request does that."""
         if self.spec.embedding is None:
             client.generate(
                 self._name,
@@ -162,7 +170,7 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
                 keep_alive=self.options.keep_alive,
             )
 
-    def _facts(self, client: Client) -> dict[str, Any]:
+    def _facts(self, client: Client) -> Facts:
         running = [model for model in client.ps().models if model.model == self._name]
         on_gpu = int(running[0].size_vram or 0) if running else 0
         if self.spec.device not in ("auto", "cpu") and not on_gpu:
@@ -173,8 +181,8 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
         details = client.show(self._name).details
         return {
             "server_name": self._name,
-            "architecture": quoted(details.family if details else ""),
-            "quantization": quoted(details.quantization_level if details else ""),
+            "architecture": quote_text(details.family if details else ""),
+            "quantization": quote_text(details.quantization_level if details else ""),
             "context_length": self.spec.context_length
             or int((running[0].context_length if running else 0) or 0),
             "size_bytes": int(running[0].size or 0) if running else 0,
@@ -182,8 +190,8 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
             "counts_tokens": "by estimate",
         }
 
-    def _load_options(self) -> dict[str, Any]:
-        """Options that make the server load the model anew when they change: always the same."""
+    def _load_options(self) -> dict[str, int]:
+        """Options of loading; the same in every request, since a change makes the server reload."""
         spec = self.spec
         layers = 0 if spec.device == "cpu" else spec.gpu_layers
         wanted = {
@@ -201,36 +209,36 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
             client.close()
 
     def unload_model(self) -> bool:
-        """Ask the server to give the memory back; that it is gone already is no error."""
+        """Ask the server to free the memory; a server that is gone is no error."""
         with self._lifecycle:
             if self._client is not None and self.is_loaded:
-                self._let_go(self._client)
+                self._free_memory(self._client)
             return super().unload_model()
 
-    def _let_go(self, client: Client) -> None:
+    def _free_memory(self, client: Client) -> None:
         try:
-            with self._told():
+            with self._translate_errors():
                 if self.spec.embedding is None:
                     client.generate(self._name, prompt="", keep_alive=0)
                 else:
                     client.embed(self._name, input="", keep_alive=0)
         except (HostUnavailableError, EngineError):
-            # A server that is gone holds no memory, and one that refuses lets go by itself.
+            # A server that is gone holds no memory, and one that refuses frees it after keep_alive.
             return
 
     def _ping(self) -> None:
         client = self._new_client(self.options.ping_seconds)
-        with self._told(), client:
+        with self._translate_errors(), client:
             client.ps()
 
-    def _names(self, client: Client) -> set[str]:
-        with self._told():
+    def _list_names(self, client: Client) -> set[str]:
+        with self._translate_errors():
             return {model.model for model in client.list().models if model.model}
 
     def _new_client(self, seconds: float) -> Client:
         wait = httpx.Timeout(seconds, connect=min(seconds, self.options.connect_seconds))
         client = Client(self.endpoint, timeout=wait, follow_redirects=False)
-        # The client takes a key from the environment, for whatever server it is made.
+        # The client takes a key from the environment and would send it to any server.
         client._client.headers.pop("authorization", None)
         client._client.headers.update(self._headers())
         return client
@@ -240,19 +248,19 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
         return {"authorization": f"Bearer {key}"} if key else {}
 
     @contextmanager
-    def _lent_client(self) -> Iterator[Client]:
-        with self._told(), self._new_client(self.options.read_seconds) as client:
+    def _lend_client(self) -> Iterator[Client]:
+        with self._translate_errors(), self._new_client(self.options.read_seconds) as client:
             yield client
 
-    def _connected(self) -> Client:
+    def _require_client(self) -> Client:
         if self._client is None:
             raise EngineNotLoadedError(f"Engine {self.engine_id} was unloaded meanwhile.")
         return self._client
 
     def _answer(
         self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
-    ) -> Generator[Piece, None, Ending]:
-        with self._told():
+    ) -> Generator[Piece, None, ServerEnding]:
+        with self._translate_errors():
             chunks = self._open(prompt, options, given)
             try:
                 for chunk in chunks:
@@ -269,7 +277,7 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
     def _open(
         self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
     ) -> Generator[Any]:
-        client: Any = self._connected()
+        client: Any = self._require_client()
         shared = {
             "model": self._name,
             "stream": True,
@@ -284,9 +292,9 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
             chunks = client.chat(messages=turns, think=options.thinking, **form, **shared)
         return cast("Generator[Any]", chunks)
 
-    def _sampling(self, options: GenerationOptions, given: frozenset[str]) -> dict[str, Any]:
+    def _sampling(self, options: GenerationOptions, given: frozenset[str]) -> dict[str, object]:
         values = options.as_parameters()
-        # Without a limit the server would shift its context and go on for ever.
+        # Without a limit the server would shift its context and never stop.
         most = options.max_tokens or int(self._info.get("context_length") or 0) or -1
         return {
             **self._load_options(),
@@ -298,8 +306,8 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
 
     def _vectors(self, texts: list[str]) -> list[Any]:
         embedder = self.served_name(self.spec.embedding_model) if self.spec.embedding_model else ""
-        with self._told():
-            reply = self._connected().embed(
+        with self._translate_errors():
+            reply = self._require_client().embed(
                 embedder or self._name,
                 input=texts,
                 truncate=True,
@@ -309,8 +317,8 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
             return list(reply.embeddings)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """The client's errors as sentences."""
+    def _translate_errors(self) -> Iterator[None]:
+        """Turn the client's errors into SAM's, with sentences."""
         try:
             yield
         except (ConnectionError, httpx.TransportError) as error:
@@ -319,11 +327,11 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
                 "answer in time; start it, or correct the entry's address."
             ) from error
         except ResponseError as error:
-            raise _refusal(self.endpoint, error.status_code, error.error) from error
+            raise _error_for_status(self.endpoint, error.status_code, error.error) from error
         except (ValueError, TypeError, AttributeError) as error:
             raise EngineError(
                 f"The server at {self.endpoint} sent something that cannot be understood "
-                f"({quoted(error)}); is it an Ollama server?"
+                f"({quote_text(error)}); is it an Ollama server?"
             ) from error
 
 
@@ -337,16 +345,16 @@ def _pieces_of(chunk: Any) -> Iterator[Piece]:
     yield from ollama_calls(message)
 
 
-def _ending(chunk: Any) -> Ending:
-    return Ending(
+def _ending(chunk: Any) -> ServerEnding:
+    return ServerEnding(
         "length" if chunk.done_reason == "length" else "stop",
         prompt_tokens=int(chunk.prompt_eval_count or 0),
         answer_tokens=int(chunk.eval_count or 0),
     )
 
 
-def _refusal(endpoint: str, status: int, message: str) -> Exception:
-    said = f"The Ollama server at {endpoint} answered: {quoted(message)}"
+def _error_for_status(endpoint: str, status: int, message: str) -> Exception:
+    said = f"The Ollama server at {endpoint} answered: {quote_text(message)}"
     if status in BUSY:
         return HostUnavailableError(f"{said}. Try again later.")
     if status == httpx.codes.BAD_REQUEST:

@@ -22,10 +22,11 @@ from engines.exceptions import (
     HostUnavailableError,
     InvalidRequestError,
 )
-from engines.runtimes.base import ChatMessage
-from engines.runtimes.servers.base import Ending, RemoteEngine, RemoteOptions, quoted
+from engines.runtimes.base import ChatMessage, Facts
+from engines.runtimes.servers.base import RemoteEngine, RemoteOptions, ServerEnding, quote_text
 from engines.runtimes.servers.tool_formats import OpenAICalls, openai_form
 from engines.runtimes.text.generation import GenerationOptions, Piece
+from engines.runtimes.text.response_format import Json
 from engines.specs import EngineSpec
 
 STANDARD = ("temperature", "top_p", "seed", "frequency_penalty", "presence_penalty")
@@ -49,19 +50,19 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
     @classmethod
     def list_models(cls, place: str, options: RemoteOptions | None = None) -> list[str]:
         with cls.from_spec(EngineSpec("list", "list", "", endpoint=place), options) as engine:
-            return engine._names(engine._new_client())
+            return engine._list_names(engine._new_client())
 
     def count_tokens(self, text: str) -> int:
-        """Tokens by the server's tokenizer where it lends it, else an estimate."""
+        """Tokens by the server's tokenizer where it offers one, else an estimate."""
         if self._count is None:
             return super().count_tokens(text)
-        with self._told():
+        with self._translate_errors():
             return self._count(text)
 
-    def _connect(self) -> dict[str, Any]:
+    def _connect(self) -> Facts:
         self._disconnect()
         client = self._new_client()
-        self._require_listed(self._names(client))
+        self._require_listed(self._list_names(client))
         self._count = _token_counter(client, self.endpoint, self.model_path)
         return {
             "context_length": self.spec.context_length,
@@ -74,7 +75,9 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             base_url=self.endpoint,
             api_key=self.options.api_key or NO_KEY,
             timeout=wait,
+            # SAM retries whole steps and falls back to other engines; a client that retries hides that.
             max_retries=0,
+            # A redirect could carry the key to another server.
             http_client=DefaultHttpxClient(follow_redirects=False, timeout=wait),
         )
         return self._client
@@ -86,41 +89,41 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             client.close()
 
     def _ping(self) -> None:
-        client = self._connected().with_options(timeout=self.options.ping_seconds)
-        with self._told():
+        client = self._require_client().with_options(timeout=self.options.ping_seconds)
+        with self._translate_errors():
             client.models.list()
 
-    def _names(self, client: OpenAI) -> list[str]:
-        with self._told():
+    def _list_names(self, client: OpenAI) -> list[str]:
+        with self._translate_errors():
             return [model.id for model in client.models.list().data]
 
-    def _connected(self) -> OpenAI:
+    def _require_client(self) -> OpenAI:
         if self._client is None:
             raise EngineNotLoadedError(f"Engine {self.engine_id} was unloaded meanwhile.")
         return self._client
 
     def _answer(
         self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
-    ) -> Generator[Piece, None, Ending]:
+    ) -> Generator[Piece, None, ServerEnding]:
         parameters = self._parameters(options, given)
         if not isinstance(prompt, str):
             parameters |= openai_form(options, given)
         reader = _Reader()
-        with self._told(), self._open(prompt, parameters) as chunks:
+        with self._translate_errors(), self._open(prompt, parameters) as chunks:
             for chunk in chunks:
                 yield from reader.read(chunk)
         ending = reader.ending(self.endpoint)
         yield from reader.calls.pieces()
         return ending
 
-    def _open(self, prompt: str | list[ChatMessage], parameters: dict[str, Any]) -> Any:
-        client: Any = self._connected()
+    def _open(self, prompt: str | list[ChatMessage], parameters: Json) -> Any:
+        client: Any = self._require_client()
         if isinstance(prompt, str):
             return client.completions.create(prompt=prompt, **parameters)
         return client.chat.completions.create(messages=prompt, **parameters)
 
-    def _parameters(self, options: GenerationOptions, given: frozenset[str]) -> dict[str, Any]:
-        """Only what the caller set: a server refuses what it does not know."""
+    def _parameters(self, options: GenerationOptions, given: frozenset[str]) -> Json:
+        """Return only what the caller set: servers refuse options that they do not know."""
         values = options.as_parameters()
         extra = {
             sent: values[name]
@@ -134,7 +137,7 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             "model": self.model_path,
             "stream": True,
             "stream_options": {"include_usage": True},
-            # Without a number the API's default is 16; null asks for as many as there is room for.
+            # Without a number the API's default is 16; null asks for as many as fit.
             "max_tokens": options.max_tokens or None,
             "extra_body": extra,
             **({"stop": list(options.stop)} if options.stop else {}),
@@ -144,14 +147,14 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
     def _vectors(self, texts: list[str]) -> list[Any]:
         rows = self._ask_vectors(texts)
         if len(texts) > 1 and any(map(_is_per_token, rows)):
-            # llama-cpp-python's server mixes up texts that are embedded together without pooling.
+            # llama-cpp-python's server mixes up the texts of a batch when the model does not pool.
             rows = [row for text in texts for row in self._ask_vectors([text])]
-        return [_pooled(row, self._embedding().pooling) for row in rows]
+        return [_pool(row, self._embedding().pooling) for row in rows]
 
     def _ask_vectors(self, texts: list[str]) -> list[Any]:
-        # Asked for as numbers: not every server knows base64.
-        with self._told():
-            reply = self._connected().embeddings.create(
+        # As numbers: the client's default is base64, which not every server knows.
+        with self._translate_errors():
+            reply = self._require_client().embeddings.create(
                 model=self.spec.embedding_model or self.model_path,
                 input=texts,
                 encoding_format="float",
@@ -159,8 +162,8 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             return [item.embedding for item in sorted(reply.data, key=lambda item: item.index)]
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """The client's errors as sentences."""
+    def _translate_errors(self) -> Iterator[None]:
+        """Turn the client's errors into SAM's, with sentences."""
         try:
             yield
         except APITimeoutError as error:
@@ -173,12 +176,12 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
                 "correct the entry's address."
             ) from error
         except APIStatusError as error:
-            raise _refusal(self.endpoint, error.status_code, error.message) from error
+            raise _error_for_status(self.endpoint, error.status_code, error.message) from error
         except (OpenAIError, ValueError, TypeError, AttributeError) as error:
-            # The client does not check what a server sends: a field of another kind ends here.
+            # The client does not check what a server sends: a field of another type ends here.
             raise EngineError(
                 f"The server at {self.endpoint} sent something that cannot be understood "
-                f"({quoted(error)}); does it speak OpenAI's API?"
+                f"({quote_text(error)}); does it speak OpenAI's API?"
             ) from error
 
 
@@ -200,13 +203,14 @@ class _Reader:
                 self._pieces += 1
                 yield piece
 
-    def ending(self, endpoint: str) -> Ending:
+    def ending(self, endpoint: str) -> ServerEnding:
+        # A finish reason is the only proof that the stream was not cut.
         if not self._reason:
             raise EngineError(
                 f"The server at {endpoint} ended the stream in the middle of the answer; another "
                 "request may have taken its place. Ask again."
             )
-        return Ending(
+        return ServerEnding(
             "length" if self._reason == "length" else "stop",
             prompt_tokens=int(getattr(self._usage, "prompt_tokens", 0) or 0),
             answer_tokens=int(getattr(self._usage, "completion_tokens", 0) or self._pieces),
@@ -230,7 +234,7 @@ def _is_per_token(embedding: Any) -> bool:
     return isinstance(embedding, list) and bool(embedding) and isinstance(embedding[0], list)
 
 
-def _pooled(embedding: Any, pooling: str) -> Any:
+def _pool(embedding: Any, pooling: str) -> Any:
     """One vector per text."""
     if not _is_per_token(embedding):
         return embedding
@@ -242,7 +246,7 @@ def _pooled(embedding: Any, pooling: str) -> Any:
 
 
 def _token_counter(client: OpenAI, endpoint: str, model: str) -> Callable[[str], int] | None:
-    """The server's own tokenizer where it lends it; none of this is in OpenAI's API.
+    """Return a counter that uses the server's tokenizer, if it offers one; OpenAI's API has none.
 
     Sources: the API documentation of vLLM and llama-server (``/tokenize``) and of llama-cpp-python
     (``/extras/tokenize/count``).
@@ -260,9 +264,9 @@ def _token_counter(client: OpenAI, endpoint: str, model: str) -> Callable[[str],
 
 
 class _Counter:
-    """Counts by asking one address; the tokens that open a text are not counted."""
+    """Counts tokens by asking one address; those that open a text are not counted."""
 
-    def __init__(self, client: OpenAI, url: str, body: dict[str, Any], name: str) -> None:
+    def __init__(self, client: OpenAI, url: str, body: dict[str, str], name: str) -> None:
         self._client = client
         self._url = url
         self._body = body
@@ -285,8 +289,8 @@ class _Counter:
         return len(reply["tokens"]) if "count" not in reply else int(reply["count"])
 
 
-def _refusal(endpoint: str, status: int, message: str) -> Exception:
-    said = f"The server at {endpoint} answered with status {status} ({quoted(message)})"
+def _error_for_status(endpoint: str, status: int, message: str) -> Exception:
+    said = f"The server at {endpoint} answered with status {status} ({quote_text(message)})"
     if status in BUSY:
         return HostUnavailableError(f"{said}; try again later.")
     if status in (400, 413, 422):

@@ -1,4 +1,4 @@
-"""What form an answer has, in the words of the servers that are asked for it."""
+"""Translates tools, schemas and calls into the APIs of the servers."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from engines.runtimes.base import ChatMessage
 from engines.runtimes.text.generation import FORM, GenerationOptions, Piece, ToolCall
 from engines.runtimes.text.response_format import Json
 
-LONGEST_CALLS = 1_000_000
+MAX_CALLS_CHARS = 1_000_000
 """Characters of all calls of one answer."""
 
 
 def openai_form(options: GenerationOptions, given: frozenset[str]) -> Json:
-    """Return the options of an answer's form as OpenAI's API has them: only what the caller set."""
+    """Return the options of an answer's form for OpenAI's API: only what the caller set."""
     values = {name: getattr(options, name) for name in FORM if name in given}
     tools = {"tools": [*options.tools]} if "tools" in given else {}
     return {name: value for name, value in {**values, **tools}.items() if value not in (None, [])}
 
 
 def ollama_form(options: GenerationOptions) -> Json:
-    """Return the same for Ollama's API; InvalidRequestError for what it does not have."""
+    """Return the same for Ollama's API; InvalidRequestError for what it cannot do."""
     if options.must_call:
         raise InvalidRequestError(
             "Ollama leaves it to the model whether a tool is called; use tool_choice auto, or an engine "
@@ -35,7 +35,7 @@ def ollama_form(options: GenerationOptions) -> Json:
 
 
 def ollama_messages(messages: Sequence[ChatMessage]) -> list[Json]:
-    """Return messages as Ollama reads them: the arguments of a call are an object there."""
+    """Return messages for Ollama, where the arguments of a call are an object."""
     return [_ollama_message(message) for message in messages]
 
 
@@ -56,32 +56,33 @@ def ollama_calls(message: Any) -> Iterator[Piece]:
 
 
 @dataclass(slots=True)
-class _Growing:
+class _PartialCall:
     name: str = ""
     arguments: str = ""
 
 
 class OpenAICalls:
-    """Puts calls together from the parts in which OpenAI's API streams them."""
+    """Joins the parts in which OpenAI's API streams calls."""
 
     def __init__(self) -> None:
-        self._calls: dict[int, _Growing] = {}
+        self._calls: dict[int, _PartialCall] = {}
         self._size = 0
 
     def take(self, delta: Any) -> None:
-        """Add what one chunk says; EngineError when a server sends more than anybody asked for."""
+        """Add one chunk; EngineError when a server sends absurdly much."""
         for part in getattr(delta, "tool_calls", None) or ():
-            call = self._calls.setdefault(int(part.index or 0), _Growing())
+            # Parts of several calls may come mixed; the index says which call a part belongs to.
+            call = self._calls.setdefault(int(part.index or 0), _PartialCall())
             name, arguments = part.function.name or "", part.function.arguments or ""
             self._size += len(name) + len(arguments)
-            if self._size > LONGEST_CALLS:
+            if self._size > MAX_CALLS_CHARS:
                 raise EngineError(
-                    f"The server sent calls of more than {LONGEST_CALLS} characters; set max_tokens."
+                    f"The server sent calls of more than {MAX_CALLS_CHARS} characters; set max_tokens."
                 )
             call.name += name
             call.arguments += arguments
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield the calls when all of the answer is there."""
+        """Yield the calls; complete only at the end of the answer."""
         for _, call in sorted(self._calls.items()):
             yield Piece("", tool_call=ToolCall(call.name, call.arguments or "{}"))

@@ -1,4 +1,4 @@
-"""What tells one family of models from another: data, read by every runtime.
+"""How the families of models differ: data that every runtime reads.
 
 Source: the chat templates the families' publishers ship with their models.
 """
@@ -26,7 +26,7 @@ class ToolFormat:
     is_list: bool = False
     """Whether all calls are in one JSON list."""
     may_open: str = ""
-    """A mark that some models write before a call all the same."""
+    """A mark that some models write before a call although the format has none."""
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ MISTRAL_CALLS = ToolFormat("[TOOL_CALLS]", "", is_list=True)
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """How models of one family want to be spoken to, and how they answer."""
+    """How models of one family are prompted, and how they mark up their answers."""
 
     name: str
     reasoning: tuple[str, str] = ("", "")
@@ -50,13 +50,13 @@ class Family:
     folds_system: bool = False
     """Some of its templates refuse a system message or two turns of one role in a row."""
     calls: ToolFormat = HERMES_CALLS
-    """How its models call tools, or are asked to when they have not learned a way of their own."""
+    """How its models call tools, or are asked to where they were not trained to."""
     knows_tools: bool = False
     """Whether its own templates describe tools, and answers then call them as in ``calls``."""
 
     @property
     def marks(self) -> tuple[str, ...]:
-        """What is read from an answer although it may be a control token."""
+        """Marks that are read from an answer although they may be control tokens."""
         return (*(mark for mark in self.reasoning if mark), *self.calls.marks)
 
     def switch(self, *, thinking: bool | None) -> dict[str, bool]:
@@ -96,15 +96,15 @@ FAMILIES = {
 
 
 def family_of(name: str) -> Family:
-    """The family whose name the given one begins with (``qwen3`` is of ``qwen``), else UNKNOWN."""
+    """Return the family whose name ``name`` begins with (``qwen3`` is of ``qwen``), else UNKNOWN."""
     given = name.lower()
     return next((family for key, family in FAMILIES.items() if given.startswith(key)), UNKNOWN)
 
 
-def folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The messages without a system turn, and with the roles taking turns.
+def fold_turns(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """Return the messages without a system turn and with alternating roles.
 
-    What a system message says opens the user's message after it; turns of one role become one.
+    A system message is put in front of the user's message after it; turns of one role are joined.
     """
     turns: list[ChatMessage] = []
     for message in messages:
@@ -117,17 +117,18 @@ def folded(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
     return turns
 
 
-def rendered(
+def render_for_family(
     render: Callable[[Sequence[ChatMessage]], str], messages: Sequence[ChatMessage], family: Family
 ) -> str:
-    """What ``render`` makes of the messages; those it refuses are folded where the family needs that.
+    """Render the messages; those that ``render`` refuses are folded where the family needs that.
 
-    Raises InvalidRequestError when it refuses them all the same.
+    Raises InvalidRequestError when it still refuses them.
     """
+    # As they are first: newer templates of such a family accept a system message, and mean it.
     try:
         return render(messages)
     except InvalidRequestError:
-        fold = folded(messages)
+        fold = fold_turns(messages)
         if not family.folds_system or fold == list(messages):
             raise
     return render(fold)

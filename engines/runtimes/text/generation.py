@@ -1,4 +1,4 @@
-"""What a caller may ask of a generation, and what it learns from it."""
+"""The options of a generation, and its result."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from engines.exceptions import InvalidRequestError
 from engines.runtimes.text.response_format import (
     Choice,
     Json,
-    checked_choice,
-    checked_format,
-    checked_tools,
     forced_tools,
+    parse_choice,
+    parse_format,
+    parse_tools,
     schema_of,
 )
 
@@ -92,8 +92,8 @@ class GenerationOptions:
     parallel_tool_calls: bool | None = None
     """Whether an answer may call several tools; ``None`` leaves it to the model."""
     owner: str = ""
-    """Whose answer it is: where the runtime can, what it read of the prompt stays computed for the next
-    of the same owner, for nobody else. Nothing is kept for nobody."""
+    """Who asks: where the runtime can, the computed prompt is reused for the same owner's next request and
+    for nobody else's. Without an owner nothing is cached."""
 
     @property
     def schema(self) -> Json | None:
@@ -112,12 +112,13 @@ class GenerationOptions:
 
     @property
     def shown_tools(self) -> tuple[Json, ...]:
-        """The tools that the model is told of."""
+        """The tools that the prompt describes."""
         return () if self.tool_choice == "none" else tuple(self.tools)
 
     @property
     def template_thinking(self) -> bool | None:
-        """The thinking switch for a template: an answer of a set form is not thought about unasked."""
+        """The thinking switch for a template; off for an answer of a set form, unless asked for."""
+        # A grammar begins with the first token, where such a model would begin to think.
         return False if self.thinking is None and self.is_constrained else self.thinking
 
     @property
@@ -146,7 +147,7 @@ class GenerationOptions:
             _check_number(name, value)
         return cls(stop=stop, thinking=thinking, owner=owner, **form, **values)
 
-    def as_parameters(self) -> dict[str, Any]:
+    def as_parameters(self) -> Json:
         return asdict(self)
 
 
@@ -174,7 +175,7 @@ class Generation:
     reused_tokens: int = 0
     """Tokens of the prompt that were computed for an earlier answer."""
     counted_tokens: int = 0
-    """Tokens by the count of a server that does not tell which ones they were."""
+    """Tokens as a server counted them, where it does not send their ids."""
 
     @property
     def completion_tokens(self) -> int:
@@ -184,23 +185,23 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of what a model says."""
+    """A part of an answer."""
 
     text: str
     is_reasoning: bool = False
-    """Thought, not answered."""
+    """Part of the reasoning, not of the answer."""
     tool_call: ToolCall | None = None
-    """A call that the runtime itself told apart from the text."""
+    """A call that the runtime itself separated from the text."""
 
 
-def _form(values: dict[str, Any]) -> dict[str, Any]:
-    """What is asked of the answer's form, taken out of the values."""
-    tools = checked_tools(values.pop("tools", ()))
+def _form(values: Json) -> Json:
+    """Take the options of the answer's form out of the values, and parse them."""
+    tools = parse_tools(values.pop("tools", ()))
     several = values.pop("parallel_tool_calls", None)
     return {
-        "response_format": checked_format(values.pop("response_format", None)),
+        "response_format": parse_format(values.pop("response_format", None)),
         "tools": tools,
-        "tool_choice": checked_choice(values.pop("tool_choice", "auto"), tools),
+        "tool_choice": parse_choice(values.pop("tool_choice", "auto"), tools),
         "parallel_tool_calls": _switch("parallel_tool_calls", several),
     }
 

@@ -1,4 +1,4 @@
-"""The grammar an answer must keep, in the notation of llguidance.
+"""Writes the grammar of an answer in the notation of llguidance.
 
 Source: docs/syntax.md of https://github.com/guidance-ai/llguidance
 """
@@ -15,10 +15,10 @@ from engines.runtimes.text.response_format import ANY_OBJECT, Json
 Mark = Callable[[str], str]
 """How a mark is named in a grammar: as a text, or as the control token that it is."""
 
-MOST_CALLS = 8
+MAX_CALLS = 8
 """In one answer that must call."""
 WHITE_SPACE = r"( |\n {0,16})?"
-"""Between two parts of JSON: without a limit, a model may go on with white space for ever."""
+"""Between two parts of JSON; without a limit a model may write white space for ever."""
 
 
 def grammar_of(
@@ -35,12 +35,12 @@ def grammar_of(
     if reasoning:
         rules += _thought(mark(family.reasoning[1]))
     if forced:
-        most = 1 if options.parallel_tool_calls is False or len(forced) == 1 else MOST_CALLS
+        most = 1 if options.parallel_tool_calls is False or len(forced) == 1 else MAX_CALLS
         return "\n".join([*rules, "answer: calls", *_calls(forced, family.calls, mark, most)])
     rules.append(f"json: {_json(schema or ANY_OBJECT)}")
     if not options.may_call:
         return "\n".join([*rules, "answer: json"])
-    calls = _calls(options.may_call, family.calls, mark, MOST_CALLS)
+    calls = _calls(options.may_call, family.calls, mark, MAX_CALLS)
     return "\n".join([*rules, "answer: json | calls", *calls])
 
 

@@ -1,4 +1,4 @@
-"""Takes a model's reasoning apart from its answer while both are still coming."""
+"""Separates a model's reasoning from its answer while both are streaming."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ class ReasoningSplitter:
         self._at_start = bool(self._open)
 
     def add(self, text: str) -> list[Piece]:
-        """What may be shown now."""
+        """Return what may be shown now."""
         return self._take(text, last=False)
 
     def finish(self) -> list[Piece]:
-        """What was held back, when no more comes."""
+        """Return what was held back, at the end of the answer."""
         return self._take("", last=True)
 
     def _take(self, text: str, *, last: bool) -> list[Piece]:

@@ -1,6 +1,6 @@
-"""What a caller may ask of an answer's form: JSON by a schema, and calls of tools.
+"""Parses what a caller may ask of an answer's form: JSON by a schema, and calls of tools.
 
-Formats, tools and choices have the shape of OpenAI's API, which servers take as they are.
+Formats, tools and choices have the shape of OpenAI's API, so servers that speak it get them unchanged.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
+from engines.runtimes.base import MessageToolCall
 
 Json = dict[str, Any]
 Choice = str | Json
 
-LARGEST_SCHEMAS = 65_536
+MAX_SCHEMA_CHARS = 65_536
 """Characters of JSON that a schema, or all tools together, may have."""
-DEEPEST = 64
-MOST_TOOLS = 128
+MAX_SCHEMA_DEPTH = 64
+MAX_TOOLS = 128
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 CHOICES = ("auto", "none", "required")
 ANY_OBJECT: Json = {"type": "object"}
 
 
-def checked_format(given: object) -> Json | None:
+def parse_format(given: object) -> Json | None:
     """Return a response format as it came, None for plain text; InvalidRequestError for another."""
     if given is None or given == {"type": "text"}:
         return None
@@ -42,21 +43,19 @@ def checked_format(given: object) -> Json | None:
     return {"type": "json_schema", "json_schema": named}
 
 
-def checked_tools(given: object) -> tuple[Json, ...]:
+def parse_tools(given: object) -> tuple[Json, ...]:
     """Return tools as they came; InvalidRequestError names the one at fault."""
-    if not isinstance(given, (list, tuple)) or len(given) > MOST_TOOLS:
-        raise InvalidRequestError(f"tools must be a list of at most {MOST_TOOLS} tools.")
-    names = [_checked_tool(f"tools[{number}]", tool) for number, tool in enumerate(given)]
+    if not isinstance(given, (list, tuple)) or len(given) > MAX_TOOLS:
+        raise InvalidRequestError(f"tools must be a list of at most {MAX_TOOLS} tools.")
+    names = [_parse_tool(f"tools[{number}]", tool) for number, tool in enumerate(given)]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
-        raise InvalidRequestError(
-            f"tools must have names of their own; {min(twice)} is there twice."
-        )
+        raise InvalidRequestError(f"Each tool needs its own name; {min(twice)} is there twice.")
     _check_size("tools", given)
     return tuple(given)
 
 
-def checked_choice(given: object, tools: tuple[Json, ...]) -> Choice:
+def parse_choice(given: object, tools: tuple[Json, ...]) -> Choice:
     """Return the choice as it came; InvalidRequestError for another, or one that needs tools."""
     if isinstance(given, str) and given in CHOICES:
         if given == "required" and not tools:
@@ -71,11 +70,11 @@ def checked_choice(given: object, tools: tuple[Json, ...]) -> Choice:
     return {"type": "function", "function": {"name": name}}
 
 
-def checked_calls(place: str, given: object) -> list[Json]:
+def parse_calls(place: str, given: object) -> list[MessageToolCall]:
     """Return an assistant's calls in OpenAI's shape; InvalidRequestError names the one at fault."""
-    if not isinstance(given, list) or not 0 < len(given) <= MOST_TOOLS:
-        raise InvalidRequestError(f"{place} must be a list of 1 to {MOST_TOOLS} calls.")
-    return [_checked_call(f"{place}[{number}]", call) for number, call in enumerate(given)]
+    if not isinstance(given, list) or not 0 < len(given) <= MAX_TOOLS:
+        raise InvalidRequestError(f"{place} must be a list of 1 to {MAX_TOOLS} calls.")
+    return [_parse_call(f"{place}[{number}]", call) for number, call in enumerate(given)]
 
 
 def schema_of(response_format: Mapping[str, Any] | None) -> Json | None:
@@ -98,18 +97,18 @@ def forced_tools(tools: tuple[Json, ...], choice: Choice) -> list[Json]:
 
 
 def _chosen_name(given: object) -> str:
-    """The name in a choice of one tool; empty when it is none."""
+    """Return the name in a choice of one tool; empty for any other choice."""
     function = _object(_object(given).get("function"))
     name = function.get("name")
     is_choice = given == {"type": "function", "function": {"name": name}}
     return name if is_choice and isinstance(name, str) else ""
 
 
-def _checked_tool(place: str, tool: object) -> str:
+def _parse_tool(place: str, tool: object) -> str:
     function = _object(_object(tool).get("function"))
     if tool != {"type": "function", "function": function}:
         raise InvalidRequestError(
-            f'{place} must be {{"type": "function", "function": {{…}}}}; others are not served here.'
+            f'{place} must be {{"type": "function", "function": {{…}}}}; other kinds are not supported.'
         )
     known = {"name", "description", "parameters", "strict"}
     _check_named(f"{place}.function", function, known)
@@ -118,7 +117,7 @@ def _checked_tool(place: str, tool: object) -> str:
     return str(function["name"])
 
 
-def _checked_call(place: str, call: object) -> Json:
+def _parse_call(place: str, call: object) -> MessageToolCall:
     key, function = _object(call).get("id"), _object(_object(call).get("function"))
     name, arguments = function.get("name"), function.get("arguments")
     if not isinstance(key, str) or not isinstance(name, str) or not NAME.fullmatch(name):
@@ -127,7 +126,7 @@ def _checked_call(place: str, call: object) -> Json:
         is_object = isinstance(arguments, str) and isinstance(json.loads(arguments), dict)
     except (ValueError, RecursionError):
         is_object = False
-    if not is_object:
+    if not isinstance(arguments, str) or not is_object:
         raise InvalidRequestError(f"{place}.function.arguments must be the text of a JSON object.")
     return {"id": key, "type": "function", "function": {"name": name, "arguments": arguments}}
 
@@ -153,20 +152,22 @@ def _check_schema(place: str, schema: object) -> None:
 
 
 def _check_size(place: str, value: object) -> None:
-    """InvalidRequestError for what is nested too deeply, or too long, to be read safely."""
+    """InvalidRequestError for a value that is nested too deeply or too long to be read safely."""
+    # Level by level, not recursively: hostile nesting must not end in a RecursionError.
     level = [value]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_SCHEMA_DEPTH):
         if not level:
             break
         level = [inner for outer in level for inner in _inside(outer)]
     if level:
         raise InvalidRequestError(
-            f"{place} is nested deeper than {DEEPEST} levels; make it flatter."
+            f"{place} is nested deeper than {MAX_SCHEMA_DEPTH} levels; make it flatter."
         )
+    # Only now: json.dumps is recursive.
     size = len(json.dumps(value))
-    if size > LARGEST_SCHEMAS:
+    if size > MAX_SCHEMA_CHARS:
         raise InvalidRequestError(
-            f"{place} has {size} characters and the limit is {LARGEST_SCHEMAS}; make it smaller."
+            f"{place} has {size} characters and the limit is {MAX_SCHEMA_CHARS}; make it smaller."
         )
 
 

@@ -21,17 +21,18 @@ class TextStream:
         self.stopped = False
 
     def add(self, piece: bytes) -> str:
-        """Text that may be shown now; sets ``stopped`` when a stop word is complete."""
+        """Return the text that may be shown now; sets ``stopped`` when a stop word is complete."""
         return self._release(self._decoder.decode(piece), last=False)
 
     def finish(self) -> str:
-        """What was held back, when no more pieces come."""
+        """Return what was held back, at the end of the answer."""
         return self._release(self._decoder.decode(b"", final=True), last=True)
 
     def _release(self, text: str, *, last: bool) -> str:
         if self.stopped:
             return ""
         self._held += text
+        # The first in the text, not in the list: what stands before it is the answer.
         found = [at for at in map(self._held.find, self._stop) if at >= 0]
         if found:
             self.stopped = True

@@ -1,4 +1,4 @@
-"""Takes a model's calls of tools apart from its answer while both are still coming."""
+"""Separates a model's tool calls from its answer while both are streaming."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from engines.runtimes.text.families import ToolFormat
 from engines.runtimes.text.generation import Piece, ToolCall
 from engines.runtimes.text.marks import split_undecided
 
-LONGEST_CALL = 1_000_000
-"""Characters; what is longer is text."""
+MAX_CALL_CHARS = 1_000_000
+"""What is longer is treated as text."""
 _BETWEEN = re.compile(r"[\s;]*")
 _DECODER = json.JSONDecoder()
 
@@ -35,11 +35,11 @@ class ToolCallReader:
         self._called = False
 
     def add(self, text: str) -> list[Piece]:
-        """What may be shown now."""
+        """Return what may be shown now."""
         return self._take(text, last=False)
 
     def finish(self) -> list[Piece]:
-        """What was held back, when no more comes."""
+        """Return what was held back, at the end of the answer."""
         return self._take("", last=True)
 
     def _take(self, text: str, *, last: bool) -> list[Piece]:
@@ -78,7 +78,7 @@ class ToolCallReader:
         return not self._form.opening and self._at_start and begun[:1] in ("", "{")
 
     def _read_bare(self, *, last: bool) -> tuple[list[Piece], bool]:
-        if not last and len(self._held) <= LONGEST_CALL:
+        if not last and len(self._held) <= MAX_CALL_CHARS:
             return [], False
         self._at_start = False
         text, self._held = self._held, ""
@@ -87,7 +87,7 @@ class ToolCallReader:
     def _read_call(self, *, last: bool) -> tuple[list[Piece], bool]:
         """A call whose end has come."""
         body, closing, after = self._held.partition(self._form.closing or "\0")
-        if not closing and not last and len(self._held) <= LONGEST_CALL:
+        if not closing and not last and len(self._held) <= MAX_CALL_CHARS:
             return [], False
         opening, self._inside = self._inside, ""
         self._held = after if closing else ""
@@ -99,6 +99,7 @@ class ToolCallReader:
             calls = [self._call(value) for value in _values(text)]
         except (ValueError, RecursionError):
             return []
+        # All or nothing: a half-understood text would be answered as if the rest had not been said.
         if not calls or None in calls:
             return []
         self._called, self._at_start = True, False
@@ -108,6 +109,7 @@ class ToolCallReader:
         name = value.get("name") if isinstance(value, dict) else None
         if not isinstance(name, str) or name not in self._names:
             return None
+        # Models mix the two names up, whichever their format has.
         given = value.get(self._form.arguments, value.get("arguments", value.get("parameters", {})))
         if not isinstance(given, dict):
             return None

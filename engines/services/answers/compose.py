@@ -38,7 +38,7 @@ from engines.services.answers.prompt import (
 from engines.services.answers.resources import AnswerResources
 from engines.services.people.adapters import adapters_for, adapters_with
 from engines.services.people.bindings import Binding, request_binding
-from engines.services.people.fallbacks import incident_note
+from engines.services.people.fallbacks import note_incident
 from engines.services.people.preferences import Prompts, prompts_of
 from engines.services.people.snapshot import one_moment
 from engines.specs import AdapterSpec
@@ -129,7 +129,7 @@ def _begin(answerer: Answerer, request: AnswerRequest) -> BeginEvent:
     """Say who answers, and note it when that is another engine than the active one."""
     cause = request.fallback_for
     if cause is not None:
-        incident_note(cause.revision_id, answerer.revision.pk, cause.reason)
+        note_incident(cause.revision_id, answerer.revision.pk, cause.reason)
         close_old_connections()
     return BeginEvent(
         engine_id=answerer.engine.model_id,

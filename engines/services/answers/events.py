@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.streaming import StreamingEngine, check_free
+from engines.runtimes.streaming import StreamingEngine, require_free_form
 from engines.runtimes.text.families import Family, family_of
 from engines.runtimes.text.generation import FORM, Generation, GenerationOptions, Piece, ToolCall
 from engines.runtimes.text.tool_calls import ToolCallReader
-from engines.runtimes.text.tool_prompts import written_out
+from engines.runtimes.text.tool_prompts import write_tools_as_text
 from engines.services.answers.messages import (
     EndEvent,
     Event,
@@ -22,7 +22,7 @@ from engines.services.answers.messages import (
     TextEvent,
     ToolCallEvent,
 )
-from engines.services.people.usage import usage_add
+from engines.services.people.usage import add_usage
 
 Prompt = str | list[ChatMessage]
 Pieces = Generator[Piece, None, Generation | None]
@@ -50,14 +50,14 @@ def answer_events(
         with closing(_pieces(engine, prompt, options, asked, recipient)) as pieces:
             generation = yield from answer.events(pieces)
     except GeneratorExit:
-        usage_add(recipient.user_id, *_estimate(engine, prompt, answer))
+        add_usage(recipient.user_id, *_estimate(engine, prompt, answer))
         raise
     if generation is None or not generation.prompt_tokens:
         counts = _estimate(engine, prompt, answer)
     else:
         counts = (generation.prompt_tokens, generation.completion_tokens)
     reason = generation.finish_reason if generation else "stop"
-    usage_add(recipient.user_id, *counts)
+    add_usage(recipient.user_id, *counts)
     yield EndEvent(
         finish_reason="tool_calls" if answer.calls and reason == "stop" else reason,
         prompt_tokens=counts[0],
@@ -111,7 +111,7 @@ def _pieces(
         owned = {**options, "owner": str(recipient.user_id)}
         pieces: Pieces = engine.stream_pieces(prompt, cancelled=recipient.left, **owned)
     else:
-        check_free(asked, type(engine).__name__)
+        require_free_form(asked, type(engine).__name__)
         text = _as_text(engine, prompt, asked, family)
         others = {name: value for name, value in options.items() if name not in FORM}
         pieces = _plain(engine, text, others)
@@ -154,4 +154,4 @@ def _as_text(
 ) -> str:
     if isinstance(prompt, str):
         return prompt
-    return engine.format_prompt(written_out(prompt, asked.shown_tools, family.calls))
+    return engine.format_prompt(write_tools_as_text(prompt, asked.shown_tools, family.calls))

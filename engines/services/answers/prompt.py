@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.text.families import family_of
-from engines.runtimes.text.response_format import Json, checked_calls
-from engines.runtimes.text.tool_prompts import instructions, written_out
+from engines.runtimes.text.response_format import Json, parse_calls
+from engines.runtimes.text.tool_prompts import instructions, write_tools_as_text
 from engines.services.answers.messages import MAX_MESSAGES
 from engines.services.people.preferences import Prompts
 
@@ -41,7 +41,7 @@ def validate_messages(messages: list[ChatMessage]) -> list[ChatMessage]:
                 "A message has a role (system, user, assistant, tool) and a content."
             )
         if message.get("tool_calls"):
-            message["tool_calls"] = checked_calls("tool_calls", message["tool_calls"])
+            message["tool_calls"] = parse_calls("tool_calls", message["tool_calls"])
     return messages
 
 
@@ -59,7 +59,7 @@ def render(
         opening: list[ChatMessage] = [{"role": "system", "content": instructions}]
         return (opening if instructions else []) + list(messages)
     form = family_of(prompts.family).calls
-    plain = written_out(messages, tools, form)
+    plain = write_tools_as_text(messages, tools, form)
     turns = [_turn(prompts.chat_format, message) for message in plain]
     return "\n".join([*([instructions] if instructions else []), *turns])
 

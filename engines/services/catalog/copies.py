@@ -95,14 +95,14 @@ def clear_unsafe(copy: ModelCopy) -> None:
     copy.refresh_from_db(fields=["status", "error"])
 
 
-def copy_downloaded(copy: ModelCopy, path: Path, sha256: str) -> None:
+def mark_downloaded(copy: ModelCopy, path: Path, sha256: str) -> None:
     """Record a verified file or folder, and what a file's header says; unsafe stays unsafe."""
     if copy.revision.source == ModelSource.FILE:
         _remember_facts(copy.revision, path)
-    copy_present(copy, str(path), sha256)
+    mark_present(copy, str(path), sha256)
 
 
-def copy_present(copy: ModelCopy, path: str, checksum: str) -> None:
+def mark_present(copy: ModelCopy, path: str, checksum: str) -> None:
     """Record what was verified to be there, at a path or by a server's name; unsafe stays unsafe."""
     copy.refresh_from_db(fields=["status", "error"])
     now = timezone.now()

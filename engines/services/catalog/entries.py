@@ -26,7 +26,7 @@ def catalog_visible_to_each(person: OuterRef) -> QuerySet[CatalogModel]:
     return CatalogModel.objects.filter(Exists(staff) | Q(allowed, published=True))
 
 
-def model_get(model_id: str) -> CatalogModel:
+def get_model(model_id: str) -> CatalogModel:
     """Return one catalog entry; NotFoundError names the id and where to look."""
     model = CatalogModel.objects.filter(model_id=model_id).first()
     if model is None:

@@ -76,7 +76,7 @@ class _Draft:
     changed: list[str]
 
 
-def catalog_import(document: Mapping[str, object], options: ImportOptions) -> ImportReport:
+def import_catalog(document: Mapping[str, object], options: ImportOptions) -> ImportReport:
     """Write the entries of the seed's JSON, whose ``models`` is a mapping or a list.
 
     A field that an entry does not name keeps its value. Each entry stands alone: a bad one is
@@ -91,7 +91,7 @@ def catalog_import(document: Mapping[str, object], options: ImportOptions) -> Im
     return report
 
 
-def catalog_export() -> CatalogDocument:
+def export_catalog() -> CatalogDocument:
     """Return the whole catalog in the seed's format, with everything that curators set."""
     rows = CatalogModel.objects.select_related(COMPANION).prefetch_related(GROUPS)
     return {

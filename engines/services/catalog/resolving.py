@@ -19,7 +19,7 @@ from engines.transfer.remote_file import RemoteFile
 COMMIT_DIGITS = 40
 
 
-def model_resolve(model: CatalogModel) -> ModelRevision:
+def resolve_model(model: CatalogModel) -> ModelRevision:
     """Pin the file an entry means now: commit, size and digest as the hub states them.
 
     A folder or a server is asked by the host that uses it, not here. Raises TransferError when the
@@ -55,7 +55,7 @@ def model_resolve(model: CatalogModel) -> ModelRevision:
 def look_up(model: CatalogModel) -> tuple[RemoteFile, str]:
     """Return the file that an entry means at its hub now, and its digest; nothing is written.
 
-    Raises what ``model_resolve`` raises.
+    Raises what ``resolve_model`` raises.
     """
     remote = resolve_file(
         model.huggingface_repo,
@@ -108,9 +108,9 @@ def _agreed_digest(model: CatalogModel, published: str | None) -> str:
 def pinned_revision(model: CatalogModel) -> ModelRevision:
     """Return the revision in force, asking the hub when there is none or the entry was edited since.
 
-    Whoever is pinned to an earlier revision stays there. Raises what ``model_resolve`` raises.
+    Whoever is pinned to an earlier revision stays there. Raises what ``resolve_model`` raises.
     """
-    return find_unedited_revision(model) or model_resolve(model)
+    return find_unedited_revision(model) or resolve_model(model)
 
 
 def find_unedited_revision(model: CatalogModel) -> ModelRevision | None:

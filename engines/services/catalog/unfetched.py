@@ -43,7 +43,7 @@ DIGITS = 6
 Lend = Callable[[EngineSpec], AbstractContextManager[BaseModelEngine]]
 
 
-def server_verify(revision: ModelRevision, lend: Lend) -> None:
+def verify_server(revision: ModelRevision, lend: Lend) -> None:
     """Return when the server is there, lists the model, and embeds as it did at first.
 
     Raises HostUnavailableError (transient), EngineError, InvalidRequestError.
@@ -90,7 +90,7 @@ def _compare(revision: ModelRevision, vectors: NDArray[np.float32]) -> None:
         )
 
 
-def folder_verify(
+def verify_folder(
     revision: ModelRevision, models_dir: Path, progress: Callable[[int], None]
 ) -> Path:
     """Return a model's folder on this host, whose files are those of every host.

@@ -29,7 +29,7 @@ from engines.services.knowledge.embeddings import embed_texts, missing_hashes
 from engines.services.knowledge.fingerprints import known_fingerprint
 from engines.services.knowledge.hooks import knowledge_changed
 from engines.services.knowledge.indexes import index_for
-from engines.services.people.preferences import preference_lock
+from engines.services.people.preferences import lock_preference
 
 MAX_TEXT_BYTES = 50_000_000
 MAX_TITLE_CHARS = 300
@@ -45,25 +45,25 @@ Embed = Callable[[int, Sequence[str]], EmbeddingBatch]
 _Result = TypeVar("_Result")
 
 
-def base_create(
+def create_base(
     *, name: str, owner: User | None = None, group: Group | None = None
 ) -> KnowledgeBase:
     """Create a base of a person or of a group, searched with the engine they use now.
 
-    Its live index stays empty while that engine's file was never read: ``base_adopt_index`` later.
+    Its live index stays empty while that engine's file was never read: ``adopt_index`` later.
     """
     _check_line(name, "name", MAX_NAME_CHARS)
     if (owner is None) == (group is None):
         raise InvalidRequestError("A base belongs to one person or to one group; name one of them.")
     with transaction.atomic():
         if owner is not None:
-            preference_lock(owner.pk)
+            lock_preference(owner.pk)
         base = KnowledgeBase.objects.create(owner=owner, group=group, name=name)
         _adopt(base)
     return base
 
 
-def base_adopt_index(base_id: int) -> VectorIndex | None:
+def adopt_index(base_id: int) -> VectorIndex | None:
     """Give a base without a live index that of the engine in use, once its space is known."""
     with transaction.atomic():
         base = _locked_with_owner(base_id)
@@ -72,7 +72,7 @@ def base_adopt_index(base_id: int) -> VectorIndex | None:
         return base.live_index
 
 
-def base_delete(base_id: int) -> None:
+def delete_base(base_id: int) -> None:
     """Delete a base with all its texts and indexes at once; its index files are collected later."""
     with transaction.atomic():
         base = _locked_with_owner(base_id)
@@ -81,7 +81,7 @@ def base_delete(base_id: int) -> None:
         base.delete()
 
 
-def document_add(
+def add_document(
     base_id: int,
     *,
     title: str,
@@ -104,7 +104,7 @@ def document_add(
     return _write(base_id, content.pieces, embed, change)
 
 
-def document_update(
+def update_document(
     document_id: int,
     *,
     title: str | None = None,
@@ -114,7 +114,7 @@ def document_update(
 ) -> Document:
     """Change what is given of a document; the same text and kind again changes no chunk.
 
-    Raises as ``document_add``; ConflictError also when the text changed while it was cut anew.
+    Raises as ``add_document``; ConflictError also when the text changed while it was cut anew.
     """
     old = _document(document_id)
     content = _Content.of(
@@ -138,7 +138,7 @@ def document_update(
     return _write(old.base_id, content.pieces if is_rewritten else {}, embed, change)
 
 
-def document_delete(document_id: int) -> None:
+def delete_document(document_id: int) -> None:
     """Delete a document: no search returns it from now on, and its text is erased."""
 
     def change(base: KnowledgeBase) -> None:
@@ -166,7 +166,7 @@ class _Content:
         if media_type not in Document.MediaType.values:
             known = ", ".join(Document.MediaType.values)
             raise InvalidRequestError(f"{media_type!r} is not understood; send one of {known}.")
-        encoded = _checked_bytes(text)
+        encoded = _encode_text(text)
         chunks = chunk_text(text, media_type)
         if not chunks:
             raise InvalidRequestError("The document has no text; send some.")
@@ -181,7 +181,7 @@ class _Content:
         return (document.sha256, document.media_type) == (self.sha256, self.media_type)
 
 
-def _checked_bytes(text: str) -> bytes:
+def _encode_text(text: str) -> bytes:
     if "\0" in text:
         raise InvalidRequestError("The text holds a NUL character; send plain text or Markdown.")
     try:
@@ -265,7 +265,7 @@ def _locked(base_id: int) -> KnowledgeBase:
 def _locked_with_owner(base_id: int) -> KnowledgeBase:
     owner_id = _unlocked(base_id).owner_id
     if owner_id is not None:
-        preference_lock(owner_id)
+        lock_preference(owner_id)
     return _locked(base_id)
 
 

@@ -41,7 +41,7 @@ Vector = Sequence[float] | NDArray[np.float32]
 EmbedQuery = Callable[[VectorIndex], Vector]
 """Embeds the question with the embedder of that index, and no other."""
 
-MOST_CHOSEN = 10_000
+MAX_CHOSEN_DOCUMENT_CHUNKS = 10_000
 """Passages of a filter's documents that are compared one by one; of more, the nearest are filtered."""
 SPARE = 16
 GROWTH = 4
@@ -219,9 +219,11 @@ def _chosen(index: VectorIndex, wanted: _Wanted) -> NDArray[np.int64] | None:
         return None
     base_id = index.base_id
     with binary_cursor() as cursor:
-        cursor.execute(_CHOSEN, [base_id, *wanted.documents(base_id), MOST_CHOSEN + 1])
+        cursor.execute(
+            _CHOSEN, [base_id, *wanted.documents(base_id), MAX_CHOSEN_DOCUMENT_CHUNKS + 1]
+        )
         ids = np.array([row[0] for row in cursor], dtype=np.int64)
-    return ids if len(ids) <= MOST_CHOSEN else None
+    return ids if len(ids) <= MAX_CHOSEN_DOCUMENT_CHUNKS else None
 
 
 def _live(

@@ -44,7 +44,7 @@ class Retraining:
     to_engine: str
 
 
-def adapter_add(
+def store_adapter(
     user: User, name: str, base_revision: ModelRevision, path: Path, store: ArtifactStore
 ) -> LoraAdapter:
     """Keep a GGUF adapter of this person for one base model revision.
@@ -70,7 +70,7 @@ def adapter_add(
         raise ConflictError(f"You already have an adapter called {name!r}.") from error
 
 
-def adapter_import(
+def import_adapter(
     user: User,
     name: str,
     base_revision: ModelRevision,
@@ -79,14 +79,14 @@ def adapter_import(
 ) -> LoraAdapter:
     """Convert an adapter that PEFT saved for a base model revision, and keep it.
 
-    Raises what ``adapter_add`` and ``convert_peft`` raise, and what asking the Hub for the base's
+    Raises what ``store_adapter`` and ``convert_peft`` raise, and what asking the Hub for the base's
     header raises when this host has no copy of it.
     """
     _check_wish(name, base_revision)
     with tempfile.TemporaryDirectory(prefix="sam-adapter-") as folder:
         path = Path(folder) / "adapter.gguf"
         convert_peft(peft.config, peft.weights, header_of(base_revision), path)
-        return adapter_add(user, name, base_revision, path, store)
+        return store_adapter(user, name, base_revision, path, store)
 
 
 def _check_wish(name: str, base_revision: ModelRevision) -> None:
@@ -116,7 +116,7 @@ def _check_kind(path: Path, base_revision: ModelRevision) -> None:
         check_adapter_fits(header, base)
 
 
-def adapters_of(user_id: int) -> list[LoraAdapter]:
+def list_adapters(user_id: int) -> list[LoraAdapter]:
     """Return all adapters of a person, valid or not."""
     return list(LoraAdapter.objects.filter(user_id=user_id).order_by("pk"))
 
@@ -149,7 +149,7 @@ def retraining_of(adapter: LoraAdapter) -> Retraining | None:
     return Retraining(*(str(last.get(name, "")) for name in names))
 
 
-def adapters_invalidate(
+def invalidate_adapters(
     user_id: int, *, keep: ModelRevision, plan_id: str, from_engine: str
 ) -> list[int]:
     """Invalidate a person's adapters of other bases, each with one note of this plan.
@@ -167,7 +167,7 @@ def adapters_invalidate(
     return changed
 
 
-def adapters_restore(adapter_ids: Sequence[int], *, plan_id: str) -> list[int]:
+def restore_adapters(adapter_ids: Sequence[int], *, plan_id: str) -> list[int]:
     """Make valid again what a switch invalidated; the notes stay as history."""
     restored = []
     adapters = LoraAdapter.objects.select_for_update(no_key=True).filter(

@@ -13,19 +13,19 @@ MAX_CHARS = 100_000
 GONE = "The conversation was deleted; begin another."
 
 
-def conversation_create(user: User, *, title: str = "") -> Conversation:
+def create_conversation(user: User, *, title: str = "") -> Conversation:
     """Begin a conversation of this person."""
     return Conversation.objects.create(user=user, title=title)
 
 
-def conversation_rename(conversation: Conversation, title: str) -> None:
+def rename_conversation(conversation: Conversation, title: str) -> None:
     """Give a conversation another title; NotFoundError when it is gone."""
     if not Conversation.objects.filter(pk=conversation.pk).update(title=title):
         raise NotFoundError(GONE)
     conversation.title = title
 
 
-def conversation_delete(conversation: Conversation) -> None:
+def delete_conversation(conversation: Conversation) -> None:
     """Delete a conversation with its messages, for good; one that is gone already is no error.
 
     Who is just appending to it comes before or finds it gone.
@@ -35,7 +35,7 @@ def conversation_delete(conversation: Conversation) -> None:
         Conversation.objects.filter(pk=conversation.pk).delete()
 
 
-def message_add(
+def add_message(
     conversation: Conversation, *, role: str, content: str, engine: CatalogModel | None = None
 ) -> Message:
     """Append one message under the conversation's lock; empty or huge text is refused.

@@ -29,7 +29,7 @@ QUIET_SECONDS = 600.0
 """An incident is over when nobody needed the other engine for so long."""
 
 
-def fallback_set(engine: CatalogModel | None, answers: CatalogModel | None) -> EngineFallback:
+def set_fallback(engine: CatalogModel | None, answers: CatalogModel | None) -> EngineFallback:
     """Name what answers for an engine (None: for any); None means each person's previous engine.
 
     InvalidRequestError for an engine that does not chat, or for the same one twice.
@@ -81,7 +81,7 @@ def people_falling_back_to(revisions: Collection[int]) -> QuerySet[User]:
     )
 
 
-def incident_note(revision_id: int, answered_by_id: int, reason: str) -> None:
+def note_incident(revision_id: int, answered_by_id: int, reason: str) -> None:
     """Record that one engine answers for another: one row for all requests until it is over."""
     same = FallbackIncident.objects.filter(
         revision=revision_id, answered_by=answered_by_id, ended_at__isnull=True
@@ -98,7 +98,7 @@ def incident_note(revision_id: int, answered_by_id: int, reason: str) -> None:
     FallbackIncident.objects.bulk_create([row], ignore_conflicts=True)
 
 
-def incidents_end() -> int:
+def end_incidents() -> int:
     """End the incidents that nobody met for a while; returns how many."""
     quiet = FallbackIncident.objects.filter(
         ended_at__isnull=True, last_at__lt=seconds_from_now(-QUIET_SECONDS)

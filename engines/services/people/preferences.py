@@ -48,7 +48,7 @@ def preference_of(user: User) -> EnginePreference:
     return preference
 
 
-def preference_lock(user_id: int) -> EnginePreference:
+def lock_preference(user_id: int) -> EnginePreference:
     """Lock the person's row; inside a transaction, before any of the person's bases."""
     EnginePreference.objects.get_or_create(user_id=user_id)
     return EnginePreference.objects.select_for_update(no_key=True, of=("self",)).get(
@@ -56,7 +56,7 @@ def preference_lock(user_id: int) -> EnginePreference:
     )
 
 
-def preference_write(
+def write_preference(
     preference: EnginePreference, choice: EngineChoice, *, why: str
 ) -> EnginePreference:
     """Write a choice over a locked preference, keeping what it was as a snapshot."""
@@ -80,7 +80,7 @@ def preference_write(
     return preference
 
 
-def preference_choose(
+def choose_preference(
     user: User, engine: CatalogModel, revision: ModelRevision, *, expected_version: int, why: str
 ) -> EnginePreference:
     """Let a person without knowledge or adapters to move choose an engine at once.
@@ -90,7 +90,7 @@ def preference_choose(
     if engine.role != ModelRole.CHAT:
         raise InvalidRequestError(f"{engine.model_id} only embeds; choose an engine that chats.")
     with transaction.atomic():
-        preference = preference_lock(user.pk)
+        preference = lock_preference(user.pk)
         if preference.version != expected_version:
             raise ConflictError(
                 f"The preference is at version {preference.version}, not {expected_version}; "
@@ -98,7 +98,7 @@ def preference_choose(
             )
         _refuse_if_something_would_be_left_behind(user, engine, revision)
         choice = EngineChoice(engine, revision, engine.model_family)
-        return preference_write(preference, choice, why=why)
+        return write_preference(preference, choice, why=why)
 
 
 def _refuse_if_something_would_be_left_behind(
@@ -127,7 +127,7 @@ def prompts_of(user: User, family: str) -> Prompts:
     return Prompts(family, *(text(field) for field in PROMPT_FIELDS))
 
 
-def prompts_edit(user: User, family: str, edits: dict[str, str | None]) -> Prompts:
+def edit_prompts(user: User, family: str, edits: dict[str, str | None]) -> Prompts:
     """Keep a person's edits for one family; None takes an edit back."""
     unknown = sorted(set(edits) - set(PROMPT_FIELDS))
     if unknown:

@@ -9,12 +9,12 @@ from django.contrib.auth.models import User
 from django.db import connection
 from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 
-from engines.db.prepared import Given
+from engines.db.prepared import Parameter
 from engines.exceptions import InvalidRequestError, SamError
 from engines.models import TokenQuota, TokenUsage
 
-LARGEST_QUOTA = 2**63 - 1
-MOST_DAYS = 3660
+MAX_QUOTA = 2**63 - 1
+MAX_DAYS = 3660
 
 # One statement, so that concurrent answers add up; nothing for a person erased meanwhile.
 _ADD = """
@@ -37,8 +37,8 @@ class QuotaExceededError(SamError):
         self.seconds = seconds
 
 
-def with_quota(people: QuerySet[User], day: date | Given) -> QuerySet[User]:
-    """Add to people what ``quota_check`` looks at: the day's tokens and how many are allowed.
+def with_quota(people: QuerySet[User], day: date | Parameter) -> QuerySet[User]:
+    """Add to people what ``check_quota`` looks at: the day's tokens and how many are allowed.
 
     That is the person's own quota, or else everybody's.
     """
@@ -56,13 +56,13 @@ def today() -> date:
     return datetime.now(UTC).date()
 
 
-def usage_add(user_id: int, tokens_in: int, tokens_out: int) -> None:
+def add_usage(user_id: int, tokens_in: int, tokens_out: int) -> None:
     """Add one answered request to the person's day."""
     with connection.cursor() as cursor:
         cursor.execute(_ADD, [tokens_in, tokens_out, user_id])
 
 
-def quota_check(user: User) -> None:
+def check_quota(user: User) -> None:
     """Raise QuotaExceededError when today's tokens reach the person's quota, if there is one.
 
     The person was read ``with_quota``. Answers under way are not counted, so a day may end a little
@@ -83,20 +83,20 @@ def quota_check(user: User) -> None:
 
 def usage_rows(days: int) -> QuerySet[TokenUsage]:
     """Return who used how much on the last days, today (UTC) included, the newest first."""
-    first = today() - timedelta(days=min(max(days, 1), MOST_DAYS) - 1)
+    first = today() - timedelta(days=min(max(days, 1), MAX_DAYS) - 1)
     return TokenUsage.objects.filter(day__gte=first).select_related("user")
 
 
-def quota_set(user: User | None, tokens_per_day: int) -> TokenQuota:
+def set_quota(user: User | None, tokens_per_day: int) -> TokenQuota:
     """Set a person's quota, or without one everybody's; InvalidRequestError below 0."""
-    if not 0 <= tokens_per_day <= LARGEST_QUOTA:
-        raise InvalidRequestError(f"A quota is a whole number from 0 to {LARGEST_QUOTA}.")
+    if not 0 <= tokens_per_day <= MAX_QUOTA:
+        raise InvalidRequestError(f"A quota is a whole number from 0 to {MAX_QUOTA}.")
     quota, _ = TokenQuota.objects.update_or_create(
         user=user, defaults={"tokens_per_day": tokens_per_day}
     )
     return quota
 
 
-def quota_remove(user: User | None) -> None:
+def remove_quota(user: User | None) -> None:
     """Take a person's quota away, or without one everybody's."""
     TokenQuota.objects.filter(user=user).delete()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from copy import copy
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError as ModelValidationError
-from django.db.models import Model
 from rest_framework import serializers
 
 from engines.models import CatalogModel, Host, ModelCopy, ModelRole
@@ -20,20 +19,9 @@ from engines.models.validators import (
 from engines.services.catalog.fields import list_curated_fields
 from engines.services.catalog.validation import CONFIRM, validate_entry
 from engines.specs import MAX_GPUS
-from migrations_app.api.base import ClosedSerializer, refuse_unknown_fields
+from migrations_app.api.base import ClosedSerializer, NamedField, refuse_unknown_fields
 
 MAX_TAGS = 50
-
-Row = TypeVar("Row", bound=Model)
-
-
-class NamedField(serializers.SlugRelatedField[Row]):
-    """A row by its name; what cannot be one, such as a NUL, is answered as a name nobody has."""
-
-    def to_internal_value(self, data: Any) -> Row:
-        if not isinstance(data, str) or not data.isprintable():
-            self.fail("invalid")
-        return super().to_internal_value(data)
 
 
 class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):

@@ -12,7 +12,7 @@ from engines.services.knowledge.search_filters import (
     MAX_DOCUMENTS,
     SearchFilter,
 )
-from migrations_app.api.base import ClosedSerializer
+from migrations_app.api.base import ClosedSerializer, NamedField
 
 MAX_TEXT_CHARS = 50_000_000
 MAX_QUERY_CHARS = 4_000
@@ -35,7 +35,7 @@ class BaseSerializer(serializers.ModelSerializer[KnowledgeBase]):
 
 class BaseCreateSerializer(ClosedSerializer):
     name = serializers.CharField(max_length=200)
-    group = serializers.SlugRelatedField(
+    group = NamedField(
         slug_field="name",
         queryset=Group.objects.all(),
         required=False,

@@ -13,9 +13,9 @@ from rest_framework.response import Response
 
 from engines.models import Conversation, Message
 from engines.services.people.conversations import (
-    conversation_create,
-    conversation_delete,
-    conversation_rename,
+    create_conversation,
+    delete_conversation,
+    rename_conversation,
 )
 from migrations_app.api.base import ApiView, Rows, WorkThrottle, row_or_404, validated
 from migrations_app.api.schema import LOCATION
@@ -48,7 +48,7 @@ class ConversationViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[C
     def create(self, request: Request) -> Response:
         """Begin a conversation."""
         asked = validated(ConversationCreateSerializer(data=request.data))
-        conversation = conversation_create(self.caller, title=asked["title"])
+        conversation = create_conversation(self.caller, title=asked["title"])
         address = reverse("api:conversation-detail", kwargs={"pk": conversation.pk})
         return Response(
             ConversationSerializer(conversation).data,
@@ -61,13 +61,13 @@ class ConversationViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[C
         """Rename a conversation."""
         conversation = self.get_object()
         asked = validated(ConversationRenameSerializer(data=request.data))
-        conversation_rename(conversation, asked["title"])
+        rename_conversation(conversation, asked["title"])
         return Response(ConversationSerializer(conversation).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **lookup: Any) -> Response:
         """Delete a conversation with all its messages, for good."""
-        conversation_delete(self.get_object())
+        delete_conversation(self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engines.models import CatalogModel, EngineFallback, FallbackIncident
-from engines.services.people.fallbacks import ANY, fallback_set
+from engines.services.people.fallbacks import ANY, set_fallback
 from migrations_app.api.base import Rows, row_or_404, validated
 from migrations_app.api.permissions import StaffOnly
 from migrations_app.api.serializers.fallbacks import (
@@ -50,7 +50,7 @@ class FallbackViews(
     def update(self, request: Request, engine: str) -> Response:
         """Name what answers; 400 for an engine that only embeds, or that would answer for itself."""
         answers = validated(FallbackPutSerializer(data=request.data))["answers"]
-        rule = fallback_set(
+        rule = set_fallback(
             None if engine == ANY else _model(engine), _model(answers) if answers else None
         )
         return Response(FallbackSerializer(rule).data)

@@ -20,7 +20,7 @@ from engines.services.catalog.fit import (
     recommend_for_host,
     shape_of,
 )
-from engines.services.hosts import host_named
+from engines.services.hosts import find_host
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.api.base import ApiView, row_or_404, validated
 from migrations_app.api.permissions import HostReader
@@ -91,4 +91,4 @@ def _host(request: Request, name: str | None) -> Host:
         return best_host()
     if not HostReader().has_permission(request, None):
         raise PermissionDenied(HostReader.message)
-    return host_named(name)
+    return find_host(name)

@@ -14,7 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engines.models import Host
-from engines.services.hosts import host_invite
+from engines.services.hosts import invite_host
 from migrations_app.api.base import Rows, refuse_content, validated
 from migrations_app.api.permissions import HostReader, OperatorOnly
 from migrations_app.api.serializers.catalog import HostSerializer
@@ -25,7 +25,7 @@ from migrations_app.api.serializers.hosts import (
     InvitationSerializer,
     InviteSerializer,
 )
-from migrations_app.hosts import host_drain, host_resume, host_retire, only_here
+from migrations_app.hosts import drain_host, resume_host, retire_host, sole_holder_impact
 
 OPERATORS = (IsAuthenticated, OperatorOnly)
 
@@ -48,7 +48,7 @@ class HostViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Host]):
     def invite(self, request: Request, name: str) -> Response:
         """Make a token with which one machine may join once under this name."""
         asked = validated(InviteSerializer(data=request.data))
-        token, invitation = host_invite(name, who=self.caller.username, hours=asked["hours"])
+        token, invitation = invite_host(name, who=self.caller.username, hours=asked["hours"])
         invitation.token = token  # type: ignore[attr-defined]
         return Response(InvitationSerializer(invitation).data, status=status.HTTP_201_CREATED)
 
@@ -56,7 +56,7 @@ class HostViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Host]):
     @action(detail=True, methods=["get"])
     def dependents(self, request: Request, **lookup: Any) -> Response:
         """Tell who needs what only this host holds, before it is drained."""
-        return Response(DependentsSerializer(only_here(self.get_object())).data)
+        return Response(DependentsSerializer(sole_holder_impact(self.get_object())).data)
 
     @extend_schema(responses=HostEventSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None)
@@ -70,20 +70,20 @@ class HostViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Host]):
     def drain(self, request: Request, **lookup: Any) -> Response:
         """Let it finish what it does and take nothing new; 409 names who needs it alone."""
         asked = validated(DrainSerializer(data=request.data))
-        host = host_drain(self.get_object(), who=self.caller.username, knowing=asked["knowing"])
+        host = drain_host(self.get_object(), who=self.caller.username, force=asked["knowing"])
         return Response(HostSerializer(host).data)
 
     @extend_schema(request=None, responses=HostSerializer)
     @action(detail=True, methods=["post"], permission_classes=OPERATORS)
     def resume(self, request: Request, **lookup: Any) -> Response:
         """Take a draining host back into service."""
-        return self._moved(host_resume)
+        return self._moved(resume_host)
 
     @extend_schema(request=None, responses=HostSerializer)
     @action(detail=True, methods=["post"], permission_classes=OPERATORS)
     def retire(self, request: Request, **lookup: Any) -> Response:
         """Let a drained host go for good; it can come back only with a new token."""
-        return self._moved(host_retire)
+        return self._moved(retire_host)
 
     def _moved(self, move: Callable[..., Host]) -> Response:
         refuse_content(self.request)

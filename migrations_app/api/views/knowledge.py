@@ -18,11 +18,11 @@ from rest_framework.serializers import BaseSerializer as AnySerializer
 
 from engines.models import Document, KnowledgeBase
 from engines.services.knowledge.documents import (
-    base_create,
-    base_delete,
-    document_add,
-    document_delete,
-    document_update,
+    add_document,
+    create_base,
+    delete_base,
+    delete_document,
+    update_document,
 )
 from engines.services.knowledge.search import readable_bases
 from engines.services.knowledge.search_filters import SearchFilter
@@ -101,7 +101,7 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
         if group is not None and not is_curator(request.user):
             raise PermissionDenied("Only a curator may create a group's base.")
         owner = None if group else self.caller
-        base = base_create(owner=owner, group=group, name=asked["name"])
+        base = create_base(owner=owner, group=group, name=asked["name"])
         return Response(
             BaseSerializer(self.get_queryset().get(pk=base.pk)).data,
             status=status.HTTP_201_CREATED,
@@ -143,7 +143,7 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
         """Delete a base with its documents; their text is gone at once."""
         base = self.get_object()
         refuse_reader(request.user, base)
-        base_delete(base.pk)
+        delete_base(base.pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -178,7 +178,7 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         """Add a document as JSON, or as a text or Markdown file."""
         base = self._writable_base()
         content = self._content(request)
-        document = document_add(base.pk, embed=embed_for_writer, **content)
+        document = add_document(base.pk, embed=embed_for_writer, **content)
         address = {"base_pk": base.pk, "pk": document.pk}
         return Response(
             DocumentSerializer(document).data,
@@ -204,11 +204,11 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
     def destroy(self, request: Request, **lookup: Any) -> Response:
         """Delete a document; no search returns it from now on."""
         self._writable_base()
-        document_delete(self.get_object().pk)
+        delete_document(self.get_object().pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     def _changed(self, document: Document, changes: DocumentText) -> Response:
-        changed = document_update(document.pk, embed=embed_for_writer, **changes)
+        changed = update_document(document.pk, embed=embed_for_writer, **changes)
         return Response(DocumentSerializer(changed).data)
 
     def _base(self) -> KnowledgeBase:

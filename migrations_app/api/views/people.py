@@ -36,13 +36,13 @@ from engines.models import (
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.engine_choice import effective_engine
-from engines.services.people.adapters import PeftFiles, adapter_add, adapter_import
+from engines.services.people.adapters import PeftFiles, import_adapter, store_adapter
 from engines.services.people.preferences import (
     Prompts,
-    preference_choose,
-    preference_lock,
+    choose_preference,
+    edit_prompts,
+    lock_preference,
     preference_of,
-    prompts_edit,
     prompts_of,
 )
 from engines.services.people.roles import roles_of
@@ -123,9 +123,9 @@ class PreferenceView(ApiView):
         engine = row_or_404(catalog_visible_to(self.caller), model_id=asked["active_engine_id"])
         revision = pinned_revision(engine)
         with transaction.atomic():
-            preference = preference_lock(self.caller.pk)
+            preference = lock_preference(self.caller.pk)
             check_if_match(request, _etag(preference.version))
-            chosen = preference_choose(
+            chosen = choose_preference(
                 self.caller,
                 engine,
                 revision,
@@ -177,9 +177,9 @@ class FamilyPromptsView(ApiView):
         edits = validated(PromptsPatchSerializer(data=request.data))
         _known_family(self.caller, family)
         with transaction.atomic():
-            preference_lock(self.caller.pk)
+            lock_preference(self.caller.pk)
             check_if_match(request, _prompts_etag(prompts_of(self.caller, family)))
-            return self._shown(prompts_edit(self.caller, family, edits))
+            return self._shown(edit_prompts(self.caller, family, edits))
 
     def _shown(self, prompts: Prompts) -> Response:
         return Response(PromptsSerializer(prompts).data, headers={"ETag": _prompts_etag(prompts)})
@@ -228,10 +228,10 @@ def _kept(
 ) -> LoraAdapter:
     store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
     if config is None:
-        return adapter_add(user, name, base, path, store)
+        return store_adapter(user, name, base, path, store)
     # One byte more than is allowed, so that a longer one is refused and not cut.
     text = config.read(MAX_CONFIG_BYTES + 1)
-    return adapter_import(user, name, base, PeftFiles(text, path), store)
+    return import_adapter(user, name, base, PeftFiles(text, path), store)
 
 
 def _known_family(user: User, family: str) -> str:

@@ -11,7 +11,7 @@ from rich.progress import track
 
 from engines.exceptions import SamError
 from engines.models import Document, KnowledgeBase
-from engines.services.knowledge.documents import base_create, document_add, document_delete
+from engines.services.knowledge.documents import add_document, create_base, delete_document
 from migrations_app.management.console import ActionCommand, person
 from migrations_app.serving.answers import embed_for_writer
 
@@ -76,7 +76,7 @@ class Command(ActionCommand):
                 "nothing was deleted."
             )
         for number in sorted(wanted):
-            document_delete(number)
+            delete_document(number)
         self.say(f"{len(wanted)} documents deleted.")
 
     def _texts(self, paths: list[Path]) -> list[tuple[Path, str]]:
@@ -92,12 +92,12 @@ class Command(ActionCommand):
 
 def _add(base: KnowledgeBase, path: Path, text: str) -> None:
     media_type = MEDIA_TYPES[path.suffix.lower()]
-    document_add(base.pk, title=path.name, text=text, media_type=media_type, embed=embed_for_writer)
+    add_document(base.pk, title=path.name, text=text, media_type=media_type, embed=embed_for_writer)
 
 
 def _base(user: User, name: str) -> KnowledgeBase:
     return KnowledgeBase.objects.filter(owner=user, name=name).order_by("pk").first() or (
-        base_create(owner=user, name=name)
+        create_base(owner=user, name=name)
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.core.management.base import CommandError, CommandParser
 
 from engines.models import CatalogModel, EngineFallback, FallbackIncident
-from engines.services.catalog.entries import model_get
-from engines.services.people.fallbacks import ANY, fallback_set
+from engines.services.catalog.entries import get_model
+from engines.services.people.fallbacks import ANY, set_fallback
 from migrations_app.management.console import ActionCommand
 
 SHOWN = 50
@@ -32,8 +32,8 @@ class Command(ActionCommand):
         parser.add_argument("answers", nargs="?", help=what)
 
     def do_set(self, engine: str, answers: str | None) -> None:
-        answering = model_get(answers) if answers else None
-        self.say(f"{fallback_set(_engine(engine), answering)}.")
+        answering = get_model(answers) if answers else None
+        self.say(f"{set_fallback(_engine(engine), answering)}.")
 
     def do_remove(self, engine: str) -> None:
         if not EngineFallback.objects.filter(engine=_engine(engine)).delete()[0]:
@@ -63,4 +63,4 @@ class Command(ActionCommand):
 
 
 def _engine(name: str) -> CatalogModel | None:
-    return None if name == ANY else model_get(name)
+    return None if name == ANY else get_model(name)

@@ -16,9 +16,9 @@ from engines.fit.placement import GIB, Placement, longest_context, place
 from engines.fit.qwen3 import qwen3_model
 from engines.gguf.reader import read_header
 from engines.machine import Machine, measure
-from engines.services.catalog.entries import model_get
+from engines.services.catalog.entries import get_model
 from engines.services.catalog.fit import machine_of, shape_of
-from engines.services.hosts import host_named
+from engines.services.hosts import find_host
 from engines.transfer.hub import resolve_file
 from engines.transfer.model_header import read_remote_header
 from migrations_app.management.console import parse_options
@@ -76,7 +76,7 @@ def machine_named(host: str | None) -> Machine:
     """Return this machine, or a host of SAM by its name; NotFoundError when there is none."""
     if host is None:
         return measure(settings.SAM_MODELS_DIR)
-    return machine_of(host_named(host))
+    return machine_of(find_host(host))
 
 
 def _shape(model: str, revision: str) -> ModelShape:
@@ -87,7 +87,7 @@ def _shape(model: str, revision: str) -> ModelShape:
     try:
         return qwen3_model(model).shape()
     except NotFoundError:
-        return shape_of(model_get(model))
+        return shape_of(get_model(model))
 
 
 def _shape_at_the_hub(name: str, revision: str) -> ModelShape:

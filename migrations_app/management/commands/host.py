@@ -5,9 +5,9 @@ from __future__ import annotations
 from django.core.management.base import CommandParser
 
 from engines.models import Host
-from engines.services.hosts import DEFAULT_HOURS, host_invite, host_named
+from engines.services.hosts import DEFAULT_HOURS, find_host, invite_host
 from migrations_app.controller import SYSTEM
-from migrations_app.hosts import host_drain, host_resume, host_retire, only_here
+from migrations_app.hosts import drain_host, resume_host, retire_host, sole_holder_impact
 from migrations_app.management.console import ActionCommand
 
 
@@ -49,12 +49,12 @@ class Command(ActionCommand):
         )
 
     def do_invite(self, name: str, hours: int) -> None:
-        token, _ = host_invite(name, who=SYSTEM, hours=hours)
+        token, _ = invite_host(name, who=SYSTEM, hours=hours)
         self.say(token)
 
     def do_show(self, name: str) -> None:
-        host = host_named(name)
-        self.say(f"{host.name} is {host.status}. {only_here(host).sentence}".rstrip())
+        host = find_host(name)
+        self.say(f"{host.name} is {host.status}. {sole_holder_impact(host).sentence}".rstrip())
         self.table(
             ["at", "from", "to", "who", "why"],
             [
@@ -64,14 +64,14 @@ class Command(ActionCommand):
         )
 
     def do_drain(self, name: str, *, knowing: bool) -> None:
-        host = host_named(name)
-        host_drain(host, who=SYSTEM, knowing=knowing)
+        host = find_host(name)
+        drain_host(host, who=SYSTEM, force=knowing)
         self.say(f"{host.name} is draining: it ends what it does and takes nothing new.")
 
     def do_resume(self, name: str) -> None:
-        host = host_resume(host_named(name), who=SYSTEM)
+        host = resume_host(find_host(name), who=SYSTEM)
         self.say(f"{host.name} is active again.")
 
     def do_retire(self, name: str) -> None:
-        host = host_retire(host_named(name), who=SYSTEM)
+        host = retire_host(find_host(name), who=SYSTEM)
         self.say(f"{host.name} is retired; stop its workers. A new token lets it join again.")

@@ -14,9 +14,9 @@ from engines.services.catalog.resolving import pinned_revision
 from engines.services.engine_choice import effective_engine
 from engines.services.people.preferences import (
     PROMPT_FIELDS,
-    preference_choose,
+    choose_preference,
+    edit_prompts,
     preference_of,
-    prompts_edit,
     prompts_of,
 )
 from migrations_app.management.console import ActionCommand, person
@@ -58,7 +58,7 @@ class Command(ActionCommand):
         model = catalog_visible_to(user).filter(model_id=engine).first()
         if model is None:
             raise CommandError(f"{user} may use no engine called {engine!r}.")
-        chosen = preference_choose(
+        chosen = choose_preference(
             user,
             model,
             pinned_revision(model),
@@ -71,5 +71,5 @@ class Command(ActionCommand):
         edits: dict[str, str | None] = {
             f: str(options[f]) for f in PROMPT_FIELDS if options[f] is not None
         }
-        prompts = prompts_edit(user, family, edits) if edits else prompts_of(user, family)
+        prompts = edit_prompts(user, family, edits) if edits else prompts_of(user, family)
         self.say(json.dumps(asdict(prompts), indent=2, ensure_ascii=False))

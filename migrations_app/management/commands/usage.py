@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 from django.core.management.base import CommandParser
 
-from engines.services.people.usage import quota_remove, quota_set, usage_rows
+from engines.services.people.usage import remove_quota, set_quota, usage_rows
 from migrations_app.management.console import ActionCommand, person
 
 DAYS = 7
@@ -37,8 +37,8 @@ class Command(ActionCommand):
         )
 
     def do_limit(self, tokens: int, user: User | None) -> None:
-        self.say(f"{quota_set(user, tokens)}.")
+        self.say(f"{set_quota(user, tokens)}.")
 
     def do_unlimit(self, user: User | None) -> None:
-        quota_remove(user)
+        remove_quota(user)
         self.say(f"{user or 'Everybody'}: no quota of their own.")

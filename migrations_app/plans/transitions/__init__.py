@@ -24,9 +24,9 @@ from migrations_app.plans.transitions.requests import (
     complete_with_warning,
     mark_rolled_back,
     move_plan,
-    plan_start,
     request_cancel,
     retry_step,
+    start_plan,
 )
 
 __all__ = [
@@ -46,8 +46,8 @@ __all__ = [
     "is_switched",
     "mark_rolled_back",
     "move_plan",
-    "plan_start",
     "release_step",
     "request_cancel",
     "retry_step",
+    "start_plan",
 ]

@@ -28,7 +28,7 @@ from migrations_app.states import STEP_FINAL, PlanKind, PlanStatus, StepStatus
 from migrations_app.wakeups import publish_step_on_commit
 
 
-def plan_start(plan_id: UUID | str, *, who: str) -> Plan:
+def start_plan(plan_id: UUID | str, *, who: str) -> Plan:
     """Move a pending plan to in_progress and make its first step ready.
 
     Locks steps, then the plan. Starting twice is a no-op. Raises IllegalMoveError; the database

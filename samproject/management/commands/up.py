@@ -13,7 +13,7 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, connection, connections
 
 from engines.runtimes.child.sandbox import missing_parts
-from engines.services.hosts import host_admit, host_join
+from engines.services.hosts import admit_host, join_host
 from migrations_app.management.console import SamCommand, parse_options
 from samproject.generated_secrets import generated_secret
 from samproject.management.first_steps import announce_flower, announce_web
@@ -159,9 +159,9 @@ def _admit(workers: set[str]) -> None:
     try:
         if "control" in workers:
             why = "It runs SAM's control plane."
-            host_admit(settings.SAM_HOST_NAME, who="manage.py up", why=why)
+            admit_host(settings.SAM_HOST_NAME, who="manage.py up", why=why)
         else:
-            host_join(settings.SAM_HOST_NAME, settings.SAM_JOIN_TOKEN)
+            join_host(settings.SAM_HOST_NAME, settings.SAM_JOIN_TOKEN)
     finally:
         connections.close_all()
 

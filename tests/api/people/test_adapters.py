@@ -21,8 +21,8 @@ from deploy.demo.models.tiny_models import write_lora_for
 from engines.files.artifacts import ArtifactStore
 from engines.gguf.reader import read_header
 from engines.models import Host, LoraAdapter, ModelRevision
-from engines.services.catalog.copies import copy_downloaded, copy_of
-from engines.services.people.adapters import adapters_invalidate, adapters_restore
+from engines.services.catalog.copies import copy_of, mark_downloaded
+from engines.services.people.adapters import invalidate_adapters, restore_adapters
 from engines.services.people.seed_managers import get_dpo_model_manager
 from tests.api.roles import Engines, People, problem
 
@@ -47,7 +47,7 @@ def base(engines: Engines, tiny_llama: Path, tmp_path: Path) -> ModelRevision:
     path = tmp_path / "llama-8b.gguf"
     copyfile(tiny_llama, path)
     here, _ = Host.objects.get_or_create(name=settings.SAM_HOST_NAME)
-    copy_downloaded(copy_of(revision, here), path, digest)
+    mark_downloaded(copy_of(revision, here), path, digest)
     return revision
 
 
@@ -117,7 +117,7 @@ def test_a_base_that_is_on_no_host_is_read_at_the_hub(
 
 REFUSED = {
     "no safetensors": (b"GGUF" + bytes(60), CONFIG, "unsafe_model_file", "not read"),
-    "half a configuration": (saved_by_peft(128), b"{", "invalid_request", "no JSON"),
+    "half a configuration": (saved_by_peft(128), b"{", "invalid_request", "not JSON"),
     "a large configuration": (
         saved_by_peft(128),
         b" " * 2**20 + b" ",
@@ -176,7 +176,7 @@ def test_adapters_tell_since_which_migration_they_need_retraining(
     assert engines.new.current_revision is not None
     assert manager.get_models_to_retrain(people.alice.pk) == []
 
-    adapters_invalidate(
+    invalidate_adapters(
         people.alice.pk,
         keep=engines.new.current_revision,
         plan_id="plan-7",
@@ -198,7 +198,7 @@ def test_adapters_tell_since_which_migration_they_need_retraining(
     assert model.retraining.migration_id == "plan-7"
     assert manager.get_models_to_retrain(people.bob.pk) == []
 
-    adapters_restore([adapter.pk], plan_id="plan-7")
+    restore_adapters([adapter.pk], plan_id="plan-7")
 
     assert alice.get(f"{ADAPTERS}/{adapter.pk}").json()["retraining"] is None
     assert manager.get_models_to_retrain(people.alice.pk) == []

@@ -17,11 +17,11 @@ from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import NotFoundError
 from engines.models import Conversation, Message, ModelRevision
 from engines.services.people.conversations import (
-    conversation_create,
-    conversation_delete,
-    message_add,
+    add_message,
+    create_conversation,
+    delete_conversation,
 )
-from engines.services.people.preferences import EngineChoice, preference_of, preference_write
+from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from tests.api.played_host import played_host
 from tests.api.roles import People, problem
 from tests.worker.live.test_live import make_revision
@@ -36,10 +36,10 @@ WORDS = "the harbour and the bridge " * 4
 
 def filled(user: User, turns: int) -> Conversation:
     """A conversation that ends with an answer."""
-    conversation = conversation_create(user, title="Long")
+    conversation = create_conversation(user, title="Long")
     for number in range(turns):
         role = "user" if number % 2 == 0 else "assistant"
-        message_add(conversation, role=role, content=f"Turn {number}: {WORDS}")
+        add_message(conversation, role=role, content=f"Turn {number}: {WORDS}")
     return conversation
 
 
@@ -88,7 +88,7 @@ def test_a_title_that_is_none_is_refused(
 
 def test_messages_and_conversations_come_page_by_page(alice: APIClient, people: People) -> None:
     conversation = filled(people.alice, 5)
-    others = [conversation_create(people.alice, title=str(number)) for number in range(3)]
+    others = [create_conversation(people.alice, title=str(number)) for number in range(3)]
 
     def pages(address: str) -> list[list[Any]]:
         found = []
@@ -109,11 +109,11 @@ def test_messages_and_conversations_come_page_by_page(alice: APIClient, people: 
 
 def test_who_writes_into_a_conversation_that_is_gone_is_told(people: People) -> None:
     conversation = filled(people.alice, 1)
-    conversation_delete(conversation)
+    delete_conversation(conversation)
 
     with pytest.raises(NotFoundError, match="deleted"):
-        message_add(conversation, role="user", content="Still there?")
-    conversation_delete(conversation)
+        add_message(conversation, role="user", content="Still there?")
+    delete_conversation(conversation)
 
     assert not Message.objects.exists()
 
@@ -140,7 +140,7 @@ def test_a_conversation_goes_on_whole_after_an_engine_with_less_room(
 
     def switch(revision: ModelRevision) -> None:
         choice = EngineChoice(revision.model, revision, "llama", "")
-        preference_write(preference_of(people.alice), choice, why="A switch.")
+        write_preference(preference_of(people.alice), choice, why="A switch.")
 
     def say(text: str) -> Any:
         asked = {"content": text, "max_tokens": 4, "temperature": 0}

@@ -13,12 +13,22 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.child.cpu_time import cpu_limit, interrupted_after
+from engines.runtimes.child.cpu_time import cpu_limit, interrupt_after
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
+
+
+def reply(facts: dict[str, Any], payload: bytes = b"") -> Frame:
+    """An answer with keys of this handler's own."""
+    return Frame(cast("Any", facts), payload)
+
+
+def facts(answer: Frame) -> Any:
+    """What such an answer says."""
+    return answer.header
 
 
 class CrashHandler:
@@ -32,14 +42,14 @@ class CrashHandler:
         return False
 
     def do_echo(self, job: Job, given: dict[str, Any]) -> Frame:
-        return Frame({"given": given}, str(given).encode())
+        return reply({"given": given}, str(given).encode())
 
     def do_pieces(self, job: Job, given: dict[str, Any]) -> Frame:
         for number in range(given["count"]):
             if job.cancelled.is_set():
-                return Frame({"sent": number})
-            job.emit(number)
-        return Frame({"sent": given["count"]})
+                return reply({"sent": number})
+            job.emit(str(number))
+        return reply({"sent": given["count"]})
 
     def do_abort(self, job: Job, given: dict[str, Any]) -> Frame:
         sys.stderr.write("noise\n" * given["noise"] + "GGML_ASSERT(block) \x1b[31mfailed\n")
@@ -51,18 +61,18 @@ class CrashHandler:
 
     def do_hang(self, job: Job, given: dict[str, Any]) -> Frame:
         threading.Event().wait()
-        return Frame({})
+        return reply({})
 
     def do_refuse(self, job: Job, given: dict[str, Any]) -> Frame:
         raise InvalidRequestError("This is not possible.")
 
     def do_fail(self, job: Job, given: dict[str, Any]) -> Frame:
-        return Frame({"value": 1 // given["zero"]})
+        return reply({"value": 1 // given["zero"]})
 
     def do_print(self, job: Job, given: dict[str, Any]) -> Frame:
         ctypes.CDLL(None).puts(b"native code prints to stdout")
         ctypes.CDLL(None).fflush(None)
-        return Frame({})
+        return reply({})
 
     def do_limits(self, job: Job, given: dict[str, Any]) -> Frame:
         kinds = {
@@ -72,17 +82,17 @@ class CrashHandler:
             "cpu": resource.RLIMIT_CPU,
         }
         limits = {name: list(resource.getrlimit(kind)) for name, kind in kinds.items()}
-        return Frame({"limits": limits})
+        return reply({"limits": limits})
 
     def do_interfaces(self, job: Job, given: dict[str, Any]) -> Frame:
         """What the kernel shows this process of the network."""
         lines = Path("/proc/self/net/dev").read_text().splitlines()[2:]
-        return Frame({"interfaces": [line.split(":")[0].strip() for line in lines]})
+        return reply({"interfaces": [line.split(":")[0].strip() for line in lines]})
 
     def do_read(self, job: Job, given: dict[str, Any]) -> Frame:
         """The texts of two files; ``None`` for one that cannot be read."""
         folder = Path(given["folder"])
-        return Frame({"texts": {name: _text(folder / name) for name in ("model", "other")}})
+        return reply({"texts": {name: _text(folder / name) for name in ("model", "other")}})
 
     def do_change(self, job: Job, given: dict[str, Any]) -> Frame:
         """Which changes to a folder succeed."""
@@ -93,15 +103,15 @@ class CrashHandler:
             "rename": lambda: file.rename(file.parent / "new" / "other"),
             "remove": lambda: shutil.rmtree(file.parent / "new"),
         }
-        return Frame({"done": [name for name, change in changes.items() if _succeeds(change)]})
+        return reply({"done": [name for name, change in changes.items() if _succeeds(change)]})
 
     def do_reserve(self, job: Job, given: dict[str, Any]) -> Frame:
-        return Frame({"bytes": len(bytearray(given["bytes"]))})
+        return reply({"bytes": len(bytearray(given["bytes"]))})
 
     def do_map(self, job: Job, given: dict[str, Any]) -> Frame:
         with Path(given["path"]).open("rb") as file:
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        return Frame({"bytes": len(mapped), "last": mapped[-1]})
+        return reply({"bytes": len(mapped), "last": mapped[-1]})
 
     def do_compute(self, job: Job, given: dict[str, Any]) -> Frame:
         number = 0
@@ -121,13 +131,13 @@ class CrashHandler:
         with cpu_limit(given["limit"]):
             other.start()
             other.join()
-        return Frame({"beside": used[0]})
+        return reply({"beside": used[0]})
 
     def do_interrupt(self, job: Job, given: dict[str, Any]) -> Frame:
-        with interrupted_after(given["seconds"], InvalidRequestError("This took too long.")):
+        with interrupt_after(given["seconds"], InvalidRequestError("This took too long.")):
             while given["forever"]:
                 continue
-        return Frame({})
+        return reply({})
 
     def do_garbage(self, job: Job, given: dict[str, Any]) -> Frame:
         for number in range(3, 64):
@@ -136,7 +146,7 @@ class CrashHandler:
             except OSError:
                 continue
         signal.pause()
-        return Frame({})
+        return reply({})
 
 
 def _succeeds(change: Callable[[], object]) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from engines.runtimes.child.call_filter import IO_URING_SETUP
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
+from tests.runtimes.child.crash_handler import reply
 
 PTRACE_SEIZE = 0x4206
 PROCESS_VM_READV = {"x86_64": 310, "aarch64": 270}[platform.machine()]
@@ -30,8 +31,8 @@ class ProbeHandler:
         try:
             attempt(given)
         except OSError as error:
-            return Frame({"refusal": errno.errorcode[error.errno or 0]})
-        return Frame({"refusal": None})
+            return reply({"refusal": errno.errorcode[error.errno or 0]})
+        return reply({"refusal": None})
 
     def proceed(self) -> bool:
         return False

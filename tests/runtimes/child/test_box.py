@@ -15,6 +15,7 @@ import pytest
 from engines.runtimes.child import landlock, sandbox, start
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.start import ChildSpec
+from tests.runtimes.child.crash_handler import facts
 
 HANDLER = "tests.runtimes.child.probe_handler:ProbeHandler"
 LONG = 60.0
@@ -108,7 +109,7 @@ def test_an_engines_process_cannot(
         assert any("Landlock" in sentence for sentence in sandbox.missing_parts())
         return
 
-    refusal = boxed.request("attempt", LONG, attempt=attempt, **surroundings).header["refusal"]
+    refusal = facts(boxed.request("attempt", LONG, attempt=attempt, **surroundings))["refusal"]
 
     assert refusal in REFUSED
     assert boxed.is_alive()
@@ -120,7 +121,7 @@ def test_an_engines_process_cannot(
 def test_without_the_box_it_could(
     attempt: str, unboxed: ChildProcess, surroundings: dict[str, Any]
 ) -> None:
-    refusal = unboxed.request("attempt", LONG, attempt=attempt, **surroundings).header["refusal"]
+    refusal = facts(unboxed.request("attempt", LONG, attempt=attempt, **surroundings))["refusal"]
     Path(surroundings["folder"], "made").unlink(missing_ok=True)
     os.chown(surroundings["secret"], os.geteuid(), os.getegid())
 

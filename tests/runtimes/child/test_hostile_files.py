@@ -252,7 +252,7 @@ def test_a_crash_at_loading_says_that_it_is_not_tried_again(
     )
     assert "GGML_ASSERT" in sentence
     assert sentence.endswith(
-        "It is not tried again by itself; verify the file or choose another model."
+        "It is not retried automatically; verify the file or choose another model."
     )
     assert engine.get_status() is ModelStatus.ERROR
 

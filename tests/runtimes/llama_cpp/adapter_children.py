@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
 from engines.runtimes.llama_cpp import lora as llama_lora
 from engines.runtimes.llama_cpp.child import LlamaHandler
+from engines.runtimes.llama_cpp.parameters import AdaptParameters
 
 DEADLY = b"SAM Dead LoRA"
 """In the bytes of an adapter: its name is not its own in a child."""
 
 
 class DiesOfAnAdapter(LlamaHandler):
-    def _adapt(self, job: Job, given: dict[str, Any]) -> Frame:
+    def _adapt(self, job: Job, given: AdaptParameters) -> Frame:
         if any(DEADLY in Path(path).read_bytes() for _, path, _ in given["adapters"]):
             os.abort()
         return super()._adapt(job, given)
@@ -27,4 +27,4 @@ class HasLittleRoom(LlamaHandler):
 
     def __init__(self) -> None:
         super().__init__()
-        llama_lora.MOST_BYTES = 30_000
+        llama_lora.MAX_ADAPTER_BYTES = 30_000

@@ -26,7 +26,7 @@ from engines.exceptions import (
 )
 from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.runtimes.llama_cpp.lora import MOST_ADAPTERS
+from engines.runtimes.llama_cpp.lora import MAX_ADAPTERS
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from tests.runtimes.llama_cpp.adapter_children import DEADLY
 from tests.runtimes.seed_engine import CustomEngine
@@ -134,7 +134,7 @@ def test_the_base_is_in_memory_once_however_many_adapters_there_are(
 def test_more_adapters_than_are_kept_still_answer_as_their_own(
     engine: LlamaCppEngine, tiny_llama: Path, tmp_path: Path
 ) -> None:
-    count = MOST_ADAPTERS + 3
+    count = MAX_ADAPTERS + 3
     loras = [
         write_lora_for(tmp_path / f"{seed}.gguf", tiny_llama, seed=seed) for seed in range(count)
     ]
@@ -142,7 +142,7 @@ def test_more_adapters_than_are_kept_still_answer_as_their_own(
     first = [said(voice) for voice in voices]
 
     assert len(set(first)) == count
-    assert engine.get_engine_info()["adapters"] == MOST_ADAPTERS
+    assert engine.get_engine_info()["adapters"] == MAX_ADAPTERS
     assert [said(voice) for voice in reversed(voices)] == first[::-1]
     assert first[0] == directly(tiny_llama, loras[0])
 
@@ -266,7 +266,7 @@ def test_an_adapter_that_crashes_the_child_is_blamed_and_the_others_go_on(
             engine.with_adapters([AdapterSpec(str(deadly))]).load_model()
         assert said(voice) == expected
 
-    assert str(end.value).endswith("It is not tried again by itself; go on without it.")
+    assert str(end.value).endswith("It is not retried automatically; go on without it.")
 
 
 def test_an_engine_that_embeds_takes_no_adapters(tiny_llama: Path, tiny_lora: Path) -> None:
@@ -281,5 +281,5 @@ def test_a_runtime_without_adapters_says_so() -> None:
     engine = CustomEngine("own", "Own", "/model.gguf")
 
     assert engine.with_adapters([]) is engine
-    with pytest.raises(InvalidRequestError, match="The runtime of own takes no adapters"):
+    with pytest.raises(InvalidRequestError, match="The runtime of own does not support adapters"):
         engine.with_adapters([AdapterSpec("/a.gguf")])

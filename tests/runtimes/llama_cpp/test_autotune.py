@@ -12,9 +12,15 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.llama_cpp import autotune as llama_trials
-from engines.runtimes.llama_cpp.autotune import Found, candidates, fastest_layout, sample_texts
-from engines.runtimes.llama_cpp.embedder import Embedded, Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.autotune import (
+    TuningResult,
+    find_fastest_layout,
+    list_layouts,
+    sample_texts,
+)
+from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
 
 USUAL = EmbedLayout(threads=2, lanes=2, pack_tokens=0)
 Cost = dict[tuple[int, int], float]
@@ -46,23 +52,23 @@ class TimedEmbedder:
 
     limit = 512
 
-    def widened(self, lanes: int, pack_tokens: int) -> TimedEmbedder:
+    def with_room(self, lanes: int, pack_tokens: int) -> TimedEmbedder:
         assert (lanes, pack_tokens) == (2, 512)
         return self
 
-    def laid_out(self, layout: EmbedLayout) -> TimedEmbedder:
+    def with_layout(self, layout: EmbedLayout) -> TimedEmbedder:
         return TimedEmbedder(layout, self._clock, self._costs, turned=self._turned)
 
-    def embed(self, texts: Sequence[str], *, query: bool) -> Embedded:
+    def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
         key = (self.layout.lanes, self.layout.pack_tokens)
         self._clock.now += self._costs.get(key, 0.002) * len(texts)
         vector = np.array([1.0, self._turned.get(key, 0.0)], np.float32)
-        return Embedded(np.tile(vector, (len(texts), 1)))
+        return EmbeddingBatch(np.tile(vector, (len(texts), 1)))
 
 
-def _found(clock: Clock, costs: Cost, **turned: Any) -> Found:
+def _found(clock: Clock, costs: Cost, **turned: Any) -> TuningResult:
     embedder = TimedEmbedder(USUAL, clock, costs, turned=turned.get("turned", {}))
-    return fastest_layout(cast("Embedder", embedder), on_gpu=False)
+    return find_fastest_layout(cast("Embedder", embedder), on_gpu=False)
 
 
 def test_clearly_faster_layout_is_chosen(clock: Clock) -> None:
@@ -109,16 +115,16 @@ def test_model_that_computes_for_long_is_not_tried(clock: Clock) -> None:
 
 
 def test_candidates_fit_the_cores_and_leave_the_usual_out() -> None:
-    lanes = {layout.lanes for layout in candidates(EmbedLayout(6, 6, 0), 512, on_gpu=False)}
-    on_gpu = candidates(EmbedLayout(16, 1, 0), 512, on_gpu=True)
+    lanes = {layout.lanes for layout in list_layouts(EmbedLayout(6, 6, 0), 512, on_gpu=False)}
+    on_gpu = list_layouts(EmbedLayout(16, 1, 0), 512, on_gpu=True)
 
     assert lanes == {6}
-    many = candidates(EmbedLayout(24, 8, 0), 512, on_gpu=False)
+    many = list_layouts(EmbedLayout(24, 8, 0), 512, on_gpu=False)
     assert {layout.lanes for layout in many} == {8, 16}
-    assert USUAL not in candidates(USUAL, 512, on_gpu=False)
+    assert USUAL not in list_layouts(USUAL, 512, on_gpu=False)
     assert max(layout.pack_tokens for layout in on_gpu) == 8192
     assert {layout.lanes for layout in on_gpu} == {1, 2}
-    long = candidates(EmbedLayout(24, 8, 0), 8192, on_gpu=False)
+    long = list_layouts(EmbedLayout(24, 8, 0), 8192, on_gpu=False)
     assert {layout.lanes for layout in long} == {8}
 
 
@@ -132,7 +138,7 @@ def test_times_taken_beside_other_work_are_not_believed(
         lambda _who: SimpleNamespace(ru_utime=0.0, ru_stime=0.0, ru_nivcsw=next(waits)),
     )
 
-    assert _found(clock, {(2, 128): 0.0001}) == Found(USUAL, [], disturbed=True)
+    assert _found(clock, {(2, 128): 0.0001}) == TuningResult(USUAL, [], disturbed=True)
 
 
 @pytest.mark.parametrize("lanes", [1, 2, 16])

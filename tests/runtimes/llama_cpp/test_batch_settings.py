@@ -17,23 +17,25 @@ from pytest_django import Settings
 from engines.exceptions import EngineCrashed
 from engines.host_runtimes import engine_registry
 from engines.runtimes.llama_cpp import batch_settings
-from engines.runtimes.llama_cpp.batch_settings import BatchSetting, BatchSettings, Measured
+from engines.runtimes.llama_cpp.batch_settings import BatchMeasurement, BatchSetting, BatchSettings
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EmbeddingSpec, EngineSpec
 
 SPEC = EngineSpec("e", "E", "e.gguf", embedding=EmbeddingSpec(8, 64), model_sha256="5a" * 32)
-FOUND = Measured(BatchSetting(lanes=2, pack_tokens=128), [{"lanes": 2, "gain": 1.4}])
+FOUND = BatchMeasurement(
+    BatchSetting(lanes=2, pack_tokens=128), [{"lanes": 2, "pack_tokens": 128, "gain": 1.4}]
+)
 USUAL = BatchSetting()
 
 
 class Measurer:
     """Finds what it is told to, and counts."""
 
-    def __init__(self, outcome: Measured | BaseException = FOUND) -> None:
+    def __init__(self, outcome: BatchMeasurement | BaseException = FOUND) -> None:
         self.outcome = outcome
         self.count = 0
 
-    def __call__(self) -> Measured:
+    def __call__(self) -> BatchMeasurement:
         self.count += 1
         if isinstance(self.outcome, BaseException):
             raise self.outcome
@@ -122,7 +124,7 @@ def test_model_without_a_digest_is_known_by_its_file(
     "outcome", [EngineCrashed("it crashed"), OSError("no room"), replace(FOUND, disturbed=True)]
 )
 def test_measurement_that_says_nothing_leaves_the_usual_until_the_next_time(
-    settings_here: BatchSettings, tmp_path: Path, outcome: Measured | BaseException
+    settings_here: BatchSettings, tmp_path: Path, outcome: BatchMeasurement | BaseException
 ) -> None:
     measure = Measurer(outcome)
 
@@ -201,7 +203,7 @@ def test_who_waits_takes_what_the_other_found(settings_here: BatchSettings) -> N
     assert measure.count == 1
 
 
-def _undisturbed(measure: Callable[[LlamaCppEngine], Measured]) -> Any:
+def _undisturbed(measure: Callable[[LlamaCppEngine], BatchMeasurement]) -> Any:
     """Whatever else runs beside this test."""
     return lambda engine: replace(measure(engine), disturbed=False)
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineError, TextNotEmbeddableError
 from engines.gguf.reader import read_header
-from engines.runtimes.child.engine import LONGEST_TEXT
+from engines.runtimes.child.engine import MAX_EMBED_CHARS
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EmbeddingSpec, EngineSpec
 
@@ -156,7 +156,7 @@ def test_empty_text_is_not_embeddable(embedder: LlamaCppEngine, text: str) -> No
 def test_batch_tells_which_texts_have_no_vector_and_embeds_the_others(
     embedder: LlamaCppEngine,
 ) -> None:
-    texts = ["sea", "", "x" * (LONGEST_TEXT + 1), "stone"]
+    texts = ["sea", "", "x" * (MAX_EMBED_CHARS + 1), "stone"]
 
     batch = embedder.embed_documents(texts)
 

@@ -20,7 +20,7 @@ from engines.specs import AdapterSpec, EngineSpec
 from tests.runtimes.llama_cpp.forgetful_model import write_recurrent, write_windowed
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 
-PIECE = 128
+PROMPT_BATCH = 128
 LEAST = 512
 WORDS = ("harbour", "stone", "bread", "market", "water", "light")
 Say = Callable[..., Generation]
@@ -82,7 +82,7 @@ def test_a_conversation_goes_on_where_it_was_and_says_the_same(say: Say) -> None
 
         assert (fresh.reused_tokens, answer.reused_tokens) == (0, before)
         assert (answer.tokens, answer.prompt_tokens) == (fresh.tokens, fresh.prompt_tokens)
-        whole = answer.prompt_tokens // PIECE * PIECE
+        whole = answer.prompt_tokens // PROMPT_BATCH * PROMPT_BATCH
         before = whole if whole >= LEAST else 0
     assert before > LEAST
 
@@ -122,8 +122,8 @@ def test_only_what_begins_alike_is_used_and_one_token_is_always_computed(say: Sa
     half = say(other, owner="ada")
     again = say(other, owner="ada")
 
-    assert 0 < half.reused_tokens < first.prompt_tokens - PIECE
-    assert half.reused_tokens % PIECE == 0
+    assert 0 < half.reused_tokens < first.prompt_tokens - PROMPT_BATCH
+    assert half.reused_tokens % PROMPT_BATCH == 0
     assert half.reused_tokens < again.reused_tokens < again.prompt_tokens
     assert half.tokens == again.tokens == say(other).tokens
 

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from engines.runtimes.llama_cpp.wordpiece import LONGEST_WORD, Marks, Spelling, WordPieces
+from engines.runtimes.llama_cpp.wordpiece import MAX_WORD_CHARS, Marks, Spelling, WordPieces
 
 OPENING, CLOSING, UNKNOWN = 1, 2, 3
 MARKS = Marks(OPENING, CLOSING, UNKNOWN)
@@ -49,7 +49,7 @@ def test_word_with_a_part_that_is_no_piece_is_unknown_as_a_whole() -> None:
 
 
 def test_word_beyond_the_references_limit_is_unknown() -> None:
-    longest = "sea" + "s" * (LONGEST_WORD - 3)
+    longest = "sea" + "s" * (MAX_WORD_CHARS - 3)
 
     assert UNCASED.tokens(longest, add_special=False)[0] == 11
     assert UNCASED.tokens(longest + "s", add_special=False) == [UNKNOWN]

@@ -187,7 +187,7 @@ def test_another_model_embeds_when_the_entry_names_one(
 
 
 def test_adapters_are_refused(store: OllamaStore, tiny_llama: Path) -> None:
-    with pytest.raises(InvalidRequestError, match="takes no adapters"):
+    with pytest.raises(InvalidRequestError, match="does not support adapters"):
         _engine(store, str(tiny_llama), adapters=(AdapterSpec("/a.gguf"),))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from engines.exceptions import EngineError, InvalidRequestError
-from engines.runtimes.base import ChatMessage
+from engines.runtimes.base import ChatMessage, MessageToolCall
 from engines.runtimes.streaming import StreamingEngine
 from engines.runtimes.text.generation import Generation, Piece, ToolCall
 from tests.runtimes.servers.ollama_server import OllamaStore, ollama_server
@@ -21,7 +21,11 @@ SCHEMA: dict[str, Any] = {"type": "object", "properties": {"days": {"type": "int
 FORMAT = {"type": "json_schema", "json_schema": {"name": "s", "schema": SCHEMA, "strict": True}}
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
 CHOICE = {"type": "function", "function": {"name": "weather"}}
-CALL = {"id": "a1", "type": "function", "function": {"name": "weather", "arguments": '{"days": 2}'}}
+CALL: MessageToolCall = {
+    "id": "a1",
+    "type": "function",
+    "function": {"name": "weather", "arguments": '{"days": 2}'},
+}
 CHAT: list[ChatMessage] = [
     {"role": "user", "content": "Rain?"},
     {"role": "assistant", "content": "", "tool_calls": [CALL]},

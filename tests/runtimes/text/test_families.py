@@ -15,7 +15,7 @@ from engines.runtimes.llama_cpp.engine import (
     LlamaEngine,
     QwenEngine,
 )
-from engines.runtimes.text.families import FAMILIES, THINK, family_of, folded
+from engines.runtimes.text.families import FAMILIES, THINK, family_of, fold_turns
 from engines.runtimes.text.generation import Piece
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
@@ -157,7 +157,7 @@ def test_folding_joins_turns_of_one_role() -> None:
         {"role": "user", "content": "Again!"},
     ]
 
-    assert folded(turns) == [
+    assert fold_turns(turns) == [
         {"role": "user", "content": "Be brief.\n\nWhy?\n\nAnd how?"},
         {"role": "assistant", "content": "So."},
         {"role": "user", "content": "In rhyme.\n\nAgain!"},

@@ -8,13 +8,17 @@ from collections.abc import Sequence
 import pytest
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.base import ChatMessage
+from engines.runtimes.base import ChatMessage, MessageToolCall
 from engines.runtimes.text.families import FAMILIES, UNKNOWN, family_of
 from engines.runtimes.text.response_format import Json
-from engines.runtimes.text.tool_prompts import describes_tools, told
+from engines.runtimes.text.tool_prompts import describes_tools, render_with_tools
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-CALL = {"id": "a1", "type": "function", "function": {"name": "weather", "arguments": '{"d": 2}'}}
+CALL: MessageToolCall = {
+    "id": "a1",
+    "type": "function",
+    "function": {"name": "weather", "arguments": '{"d": 2}'},
+}
 CHAT: list[ChatMessage] = [
     {"role": "system", "content": "Be brief."},
     {"role": "user", "content": "Rain?"},
@@ -34,7 +38,7 @@ def without_tools(messages: Sequence[ChatMessage], tools: Sequence[Json]) -> str
 
 
 def test_a_template_that_describes_tools_gets_them_and_arguments_as_objects() -> None:
-    given = json.loads(told(as_json, CHAT, [TOOL], FAMILIES["qwen"], has_tools=True))
+    given = json.loads(render_with_tools(as_json, CHAT, [TOOL], FAMILIES["qwen"], has_tools=True))
 
     assert given["tools"] == [TOOL]
     assert given["messages"][2]["tool_calls"][0]["function"]["arguments"] == {"d": 2}
@@ -51,7 +55,9 @@ def test_a_template_that_describes_tools_gets_them_and_arguments_as_objects() ->
     ],
 )
 def test_every_other_model_reads_them_as_text(name: str, has_tools: bool, opened: str) -> None:
-    given = json.loads(told(as_json, CHAT, [TOOL], family_of(name), has_tools=has_tools))
+    given = json.loads(
+        render_with_tools(as_json, CHAT, [TOOL], family_of(name), has_tools=has_tools)
+    )
     system, user, assistant, result = given["messages"]
 
     assert given["tools"] == []
@@ -62,13 +68,15 @@ def test_every_other_model_reads_them_as_text(name: str, has_tools: bool, opened
 
 
 def test_what_a_template_with_tools_refuses_is_written_out() -> None:
-    given = json.loads(told(without_tools, CHAT, [TOOL], FAMILIES["mistral"], has_tools=True))
+    given = json.loads(
+        render_with_tools(without_tools, CHAT, [TOOL], FAMILIES["mistral"], has_tools=True)
+    )
 
     assert [message["role"] for message in given["messages"]] == ["system", "user", "assistant", "user"]  # fmt: skip
 
 
 def test_messages_without_tools_stay_as_they_are() -> None:
-    given = json.loads(told(without_tools, CHAT[:2], [], UNKNOWN, has_tools=False))
+    given = json.loads(render_with_tools(without_tools, CHAT[:2], [], UNKNOWN, has_tools=False))
 
     assert given["messages"] == CHAT[:2]
 

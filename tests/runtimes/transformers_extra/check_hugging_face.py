@@ -222,8 +222,8 @@ def test_damaged_weights_are_an_error_of_the_engine(llama_folder: Path, tmp_path
     [
         ({"device": "tpu"}, "device is one of auto, cpu, cuda, gpu"),
         ({"quantization": "3bit"}, "quantization is 4bit, 8bit or empty"),
-        ({"gpu_layers": 3}, "takes no number of layers"),
-        ({"adapters": (AdapterSpec("/a.gguf"),)}, "takes no GGUF adapters"),
+        ({"gpu_layers": 3}, "leave gpu_layers at its default"),
+        ({"adapters": (AdapterSpec("/a.gguf"),)}, "does not support GGUF adapters"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_before_anything_starts(

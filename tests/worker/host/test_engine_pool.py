@@ -3,7 +3,9 @@ from __future__ import annotations
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,8 @@ from engines.exceptions import (
 from engines.fit.engine_need import Need
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
 from tests.worker.counted_engine import CountedEngine, make_pool, spec, use
+from tests.worker.processes import PATIENCE, wait_until
+from worker.host import engine_pool
 from worker.host.engine_pool import EnginePool
 
 
@@ -125,6 +129,22 @@ def test_an_engine_that_does_not_load_is_forgotten(pool: EnginePool, tmp_path: P
     assert pool.describe() == []
 
 
+class CountingLock:
+    """A lock that knows how many have asked for it."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._lock, self._counting = threading.Lock(), threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._counting:
+            self.asked += 1
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
 @pytest.mark.parametrize("name", ["broken", "crashing"])
 def test_those_who_wait_while_an_engine_fails_to_load_share_its_failure(
     pool: EnginePool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
@@ -135,17 +155,16 @@ def test_those_who_wait_while_an_engine_fails_to_load_share_its_failure(
 
     def slow_load(engine: CountedEngine) -> bool:
         tries.append(engine.engine_id)
-        all_wait.wait(30)
+        all_wait.wait(PATIENCE)
         return load(engine)
 
     monkeypatch.setattr(CountedEngine, "load_model", slow_load)
+    loading: Any = CountingLock()
+    monkeypatch.setattr(engine_pool, "_Entry", partial(engine_pool._Entry, loading=loading))
     wanted = spec(tmp_path, name)
     with ThreadPoolExecutor(8) as threads:
         calls = [threads.submit(use, pool, wanted) for _ in range(8)]
-        while sum(entry["users"] for entry in pool.describe()) < 8:
-            threading.Event().wait(0.01)
-        # Each is in the pool; a moment later each waits for the first one's attempt.
-        threading.Event().wait(0.2)
+        wait_until(lambda: loading.asked == 8, "all to wait for the first one's attempt")
         all_wait.set()
         errors = [type(call.exception()) for call in calls]
 

@@ -31,10 +31,10 @@ class Side:
 
     def __init__(self, redis: Redis, log: list[str], name: str, *, serves: bool) -> None:
         self.memory = HostMemory(redis, HOST, name, serves=serves)
-        self.pool: EnginePool = make_pool(log, lambda _, size: Need(size), beside=self.memory)
+        self.pool: EnginePool = make_pool(log, lambda _, size: Need(size), other_pools=self.memory)
 
     def share(self) -> None:
-        self.pool.tell()
+        self.pool.publish()
         spare = self.memory.spare_seconds()
         if spare is not None:
             self.pool.unload_idle(spare)
@@ -106,7 +106,7 @@ def test_who_answers_people_has_the_others_end_what_they_do_not_use(
 def test_who_answers_people_does_not_wait_for_long(
     work: Side, serving: Side, log: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(host_memory, "YIELD_SECONDS", 0.5)
+    monkeypatch.setattr(host_memory, "MAX_YIELD_SECONDS", 0.5)
     with sharing(work), work.pool.acquire(spec(tmp_path, "proved", size=80)):
         use(serving.pool, spec(tmp_path, "asked", size=40))
         # Later the one that is idle then makes way.
@@ -116,7 +116,7 @@ def test_who_answers_people_does_not_wait_for_long(
 def test_a_plans_work_gets_what_people_have_not_used_for_a_while(
     work: Side, serving: Side, log: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(host_memory, "IDLE_SECONDS", 0.3)
+    monkeypatch.setattr(host_memory, "KEEP_WARM_SECONDS", 0.3)
     use(serving.pool, spec(tmp_path, "forgotten", size=70))
 
     with sharing(serving):
@@ -145,7 +145,7 @@ def test_what_cannot_be_read_counts_as_nothing_and_is_forgotten(
 ) -> None:
     key = redis_keys.memory_held_key(HOST)
     redis.hset(key, b"\xff", row)
-    serving.memory.tell(Need(70))
+    serving.memory.publish(Need(70))
 
     assert work.memory.held(0) == Need(70)
     assert list(redis.hgetall(key)) == [b"live"]
@@ -153,8 +153,8 @@ def test_what_cannot_be_read_counts_as_nothing_and_is_forgotten(
 
 def test_hosts_and_a_process_itself_are_told_apart(redis: Redis, serving: Side) -> None:
     other_host = HostMemory(redis, "gpu-2", "work")
-    serving.memory.tell(Need(70, 7))
-    serving.memory.ask()
+    serving.memory.publish(Need(70, 7))
+    serving.memory.request_room()
 
     assert serving.memory.held(0) == other_host.held(0) == Need(0)
     assert serving.memory.spare_seconds() is None

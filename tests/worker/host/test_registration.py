@@ -13,7 +13,7 @@ from django.utils import timezone
 from engines import machine
 from engines.exceptions import InvalidRequestError
 from engines.models import Host, HostEvent, HostInvitation, HostStatus
-from engines.services.hosts import HostRefusedError, host_admit, host_invite
+from engines.services.hosts import HostRefusedError, admit_host, invite_host
 from migrations_app.queues import CONTROL_QUEUE
 from migrations_app.steps import HANDLERS
 from tests.worker.plans import first_step, make_host, make_plan
@@ -38,7 +38,7 @@ def fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_host_announces_what_its_two_workers_know_together() -> None:
-    host_admit(settings.SAM_HOST_NAME, who="tester", why="It is ours.")
+    admit_host(settings.SAM_HOST_NAME, who="tester", why="It is ours.")
     register([WORK])
     register([LIVE])
     register([WORK])
@@ -96,7 +96,7 @@ def test_a_token_admits_both_workers_of_one_machine_once(
 ) -> None:
     if status:
         make_host(status=status)
-    token, _ = host_invite(settings.SAM_HOST_NAME, who="oscar")
+    token, _ = invite_host(settings.SAM_HOST_NAME, who="oscar")
     monkeypatch.setattr(settings, "SAM_JOIN_TOKEN", token)
     refused: list[str] = []
 
@@ -133,7 +133,7 @@ def test_a_token_that_does_not_fit_admits_nobody(
     wrong: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = "elsewhere" if wrong == "of another name" else settings.SAM_HOST_NAME
-    token, invitation = host_invite(name, who="oscar")
+    token, invitation = invite_host(name, who="oscar")
     if wrong == "expired":
         HostInvitation.objects.update(expires_at=timezone.now() - timedelta(seconds=1))
     given = "x" * 43 if wrong == "invented" else token
@@ -147,7 +147,7 @@ def test_a_token_that_does_not_fit_admits_nobody(
 
 
 def test_only_the_hash_of_a_token_is_kept() -> None:
-    token, _ = host_invite("gpu-7", who="oscar")
+    token, _ = invite_host("gpu-7", who="oscar")
 
     assert token not in str(list(HostInvitation.objects.values()))
 
@@ -157,13 +157,13 @@ def test_only_the_hash_of_a_token_is_kept() -> None:
 )
 def test_a_token_for_what_is_no_host_is_refused(name: str, hours: int) -> None:
     with pytest.raises(InvalidRequestError):
-        host_invite(name, who="oscar", hours=hours)
+        invite_host(name, who="oscar", hours=hours)
 
     assert HostInvitation.objects.count() == 0
 
 
 def test_a_row_that_vanishes_while_its_workers_run_is_made_again() -> None:
-    host_admit(settings.SAM_HOST_NAME, who="tester", why="It is ours.")
+    admit_host(settings.SAM_HOST_NAME, who="tester", why="It is ours.")
     register([WORK])
     HostEvent.objects.all().delete()
     Host.objects.all().delete()

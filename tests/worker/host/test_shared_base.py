@@ -18,8 +18,8 @@ from engines.files.artifacts import ArtifactStore
 from engines.models import CatalogModel, LoraAdapter, ModelRevision
 from engines.runtimes.base import ChatMessage
 from engines.services.answers.messages import AnswerRequest
-from engines.services.catalog.copies import copy_downloaded, copy_of
-from engines.services.people.adapters import adapter_add, adapters_for
+from engines.services.catalog.copies import copy_of, mark_downloaded
+from engines.services.people.adapters import adapters_for, store_adapter
 from tests.worker.plans import make_host
 from worker.host.engine_pool import engine_pool
 from worker.live.answer import answer_resources
@@ -43,7 +43,7 @@ def revision(tiny_llama: Path, tmp_path: Path) -> Iterator[ModelRevision]:
     revision = ModelRevision.objects.create(
         model=entry, commit="a" * 40, sha256=digest, file_size=path.stat().st_size
     )
-    copy_downloaded(copy_of(revision, make_host()), path, digest)
+    mark_downloaded(copy_of(revision, make_host()), path, digest)
     yield revision
     engine_pool().unload(str(path))
 
@@ -52,7 +52,7 @@ def person_with(revision: ModelRevision, name: str, adapter: Path | None) -> Use
     user = User.objects.create_user(name)
     if adapter is not None:
         store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
-        adapter_add(user, f"{name} style", revision, adapter, store)
+        store_adapter(user, f"{name} style", revision, adapter, store)
     return user
 
 

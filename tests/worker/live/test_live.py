@@ -24,7 +24,7 @@ from engines.models import CatalogModel, EnginePreference, Host, ModelRevision, 
 from engines.runtimes.base import ChatMessage, EmbeddingBatch
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.answers.messages import AnswerRequest
-from engines.services.catalog.copies import copy_downloaded, copy_of, engine_spec
+from engines.services.catalog.copies import copy_of, engine_spec, mark_downloaded
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import RemoteEmbedder
 from migrations_app.serving.hosts import hosts_for
@@ -69,7 +69,7 @@ def make_revision(path: Path, host: Host, name: str = "tiny-llama") -> ModelRevi
     revision = ModelRevision.objects.create(
         model=model, commit="a" * 40, sha256=digest, file_size=size
     )
-    copy_downloaded(copy_of(revision, host), path, digest)
+    mark_downloaded(copy_of(revision, host), path, digest)
     model.current_revision = revision
     model.save()
     return revision
@@ -160,7 +160,7 @@ def test_only_hosts_that_have_the_file_are_asked_the_least_busy_first(
     make_host("h5", announces=ANNOUNCED, status="draining")
     revision = make_revision(tiny_llama, busy)
     for host in (idle, silent):
-        copy_downloaded(copy_of(revision, host), tiny_llama, revision.sha256)
+        mark_downloaded(copy_of(revision, host), tiny_llama, revision.sha256)
     for name, requests in (("h1", 7), ("h2", 2)):
         tell_engines(redis_client, name, ())
         hold(redis_client, name, map(str, range(requests)))

@@ -17,7 +17,7 @@ from engines.exceptions import SamError
 from engines.models import EnginePreference, Host, ModelRevision
 from engines.runtimes.base import ChatMessage
 from engines.services.answers.messages import AnswerRequest
-from engines.services.catalog.copies import copy_downloaded, copy_of
+from engines.services.catalog.copies import copy_of, mark_downloaded
 from migrations_app.queues import live_queue
 from migrations_app.serving import load as live_load
 from migrations_app.serving.client import LiveClient
@@ -109,13 +109,14 @@ def two_hosts(transactional_db: None, tmp_path: Path) -> ModelRevision:
     path = write_llama_chat(tmp_path / "long.gguf", context_length=16_384)
     hosts = [make_host(name, announces=["live.generate", "live.warm"]) for name in ("h1", "h2")]
     revision = make_revision(path, hosts[0])
-    copy_downloaded(copy_of(revision, hosts[1]), path, revision.sha256)
+    mark_downloaded(copy_of(revision, hosts[1]), path, revision.sha256)
     user = User.objects.create(username="ada")
     EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
     return revision
 
 
 @pytest.mark.slow
+@pytest.mark.proof
 def test_two_hosts_share_the_requests_and_a_killed_one_leaks_none(
     two_hosts: ModelRevision, tmp_path: Path, redis_client: Redis
 ) -> None:

@@ -18,7 +18,7 @@ from tests.worker.plans import first_step, make_plan
 from tests.worker.processes import wait_until
 from worker.host.engine_pool import EnginePool
 from worker.steps.context import NO_ROOM, WorkerContext
-from worker.steps.lease import Lease
+from worker.steps.lease import StepLease
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -46,7 +46,7 @@ def claimed() -> tuple[Plan, Claim]:
 
 def context(claim: Claim) -> WorkerContext:
     step = Step.objects.select_related("plan").get(pk=claim.step_id)
-    return WorkerContext(step, claim, Lease(claim.owner, claim, time.monotonic()), None)
+    return WorkerContext(step, claim, StepLease(claim.owner, claim, time.monotonic()), None)
 
 
 def test_a_step_that_waits_for_room_says_so_and_ends_when_it_is_cancelled(

@@ -15,13 +15,16 @@ from engines.models import CatalogModel, Fingerprint, KnowledgeBase, ModelRevisi
 from migrations_app.models import EmbedRange, Plan, Step
 from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError, claim_step
 from tests.worker.plans import first_step, make_plan
+from tests.worker.processes import wait_until
 from worker.steps.lease import LeaseKeeper
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def keeper() -> LeaseKeeper:
+def keeper(monkeypatch: pytest.MonkeyPatch) -> LeaseKeeper:
+    """One that beats when the test says so: its thread would lock the very rows, and a beat skips those."""
+    monkeypatch.setattr("worker.steps.lease.PeriodicThread.ensure_started", lambda _thread: None)
     return LeaseKeeper()
 
 
@@ -93,11 +96,15 @@ def test_one_beat_renews_all_leases_with_one_statement_for_steps_and_one_for_ran
         held.__exit__(None, None, None)
 
 
-def test_what_is_no_longer_held_is_not_renewed(
-    keeper: LeaseKeeper, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The thread renews once when it starts, while it is still held.
-    monkeypatch.setattr("worker.steps.lease.PeriodicThread.ensure_started", lambda _thread: None)
+def test_a_lease_is_renewed_by_a_thread_for_as_long_as_it_is_held() -> None:
+    _, claim = claimed("me/1")
+    let_almost_run_out(claim)
+
+    with LeaseKeeper().hold_step(claim, taken_at=time.monotonic()):
+        wait_until(lambda: seconds_left(claim) > 1, "the thread to renew the lease")
+
+
+def test_what_is_no_longer_held_is_not_renewed(keeper: LeaseKeeper) -> None:
     _, claim = claimed("me/1")
     row = make_range(claim.step_id, "me/1")
     with keeper.hold_step(claim, taken_at=time.monotonic()):

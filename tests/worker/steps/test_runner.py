@@ -141,11 +141,16 @@ def test_a_passing_error_puts_the_step_back_to_be_tried_later(
 
     handle("verify", handler)
     step = first_step(make_plan())
+    begun = timezone.now()
 
     assert run_step(step.pk).startswith("Put back, to be tried again in 1 s: ")
 
     step.refresh_from_db()
     assert (step.status, step.failures, step.owner) == ("pending", 1, "")
+    assert step.ready_at is not None
+    assert step.ready_at >= begun + timedelta(seconds=1)
+    # That second may be over already; what counts is that the time is kept.
+    Step.objects.filter(pk=step.pk).update(ready_at=timezone.now() + timedelta(hours=1))
     assert run_step(step.pk) == NOTHING_TO_DO
 
 

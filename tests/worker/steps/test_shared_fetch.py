@@ -15,7 +15,7 @@ from deploy.demo.hub.server import HubServer
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.catalog.copies import copy_of, copy_path
-from engines.services.catalog.resolving import model_resolve
+from engines.services.catalog.resolving import resolve_model
 from engines.sharing.links import disk_bytes, file_use
 from engines.sharing.ollama import blob_path
 from engines.specs import EngineSpec
@@ -48,7 +48,7 @@ def folders(settings: Settings, tmp_path: Path) -> None:
 
 
 def resolved(hub: HubServer, model_id: str = "tiny-llama") -> ModelRevision:
-    return model_resolve(
+    return resolve_model(
         CatalogModel.objects.create(
             model_id=model_id,
             display_name=model_id,

@@ -22,10 +22,10 @@ from engines.exceptions import (
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.copies import (
     clear_unsafe,
-    copy_downloaded,
     copy_mark,
     copy_of,
     is_present,
+    mark_downloaded,
     mark_unsafe,
 )
 from migrations_app.library import get_model_library_manager
@@ -66,7 +66,7 @@ def placed(source: Path, folder: Path, host: Host, *, change: str = "") -> Model
     )
     CatalogModel.objects.update(current_revision=revision)
     copy = copy_of(revision, host)
-    copy_downloaded(copy, path, digest)
+    mark_downloaded(copy, path, digest)
     return copy
 
 
@@ -223,7 +223,7 @@ def test_a_plan_goes_where_the_file_is_not_unsafe(
 def test_marks_are_of_one_host_and_one_file(tiny_llama: Path, tmp_path: Path, host: Host) -> None:
     copy = placed(tiny_llama, tmp_path, host)
     far = copy_of(copy.revision, make_host("other"))
-    copy_downloaded(far, Path(copy.path), copy.checksum)
+    mark_downloaded(far, Path(copy.path), copy.checksum)
 
     assert mark_unsafe("/elsewhere", host.name, "It crashed.") == 0
     assert mark_unsafe(copy.path, host.name, "It crashed.") == 1
@@ -247,6 +247,6 @@ def test_who_asks_for_an_engine_that_is_unsafe_everywhere_hears_why(
         hosts_for(redis_client, WARM, wanted)
 
     far = copy_of(copy.revision, make_host("other", announces=[]))
-    copy_downloaded(far, Path(copy.path), copy.checksum)
+    mark_downloaded(far, Path(copy.path), copy.checksum)
     with pytest.raises(HostUnavailableError, match="No active host has tiny@aaaaaaaa"):
         hosts_for(redis_client, WARM, wanted)

@@ -1,0 +1,93 @@
+"""What a parent and an engine's child say to each other: the JSON headers of their frames."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NotRequired, TypedDict
+
+from engines.runtimes.base import ChatMessage, Facts
+from engines.runtimes.text.response_format import Json
+
+
+class SandboxReport(TypedDict, total=False):
+    """Which limits hold in a child; see ``sandbox.enter`` for the values."""
+
+    network: str
+    files: str
+    calls: str
+    no_capabilities: bool
+    no_new_privileges: bool
+    memory_bytes: int
+    open_files: int
+
+
+class ReasoningPiece(TypedDict):
+    """A piece of the reasoning; a piece of the answer is a plain text."""
+
+    reasoning: str
+
+
+class BatchSettingFields(TypedDict):
+    """How texts are embedded together; 0 means the default."""
+
+    lanes: int
+    pack_tokens: int
+
+
+class TrialSummary(BatchSettingFields):
+    """One layout that was tried, and how many times as fast as the default it was."""
+
+    gain: float
+
+
+class GenerateParameters(TypedDict):
+    """A prompt or messages, and the fields of GenerationOptions."""
+
+    prompt: str
+    messages: list[ChatMessage] | None
+    options: Json
+    adapters: NotRequired[Sequence[tuple[str, str, float]]]
+    """SHA-256, path and scale of each; only for a runtime that takes adapters."""
+
+
+class EmbedParameters(TypedDict):
+    texts: list[str]
+    query: bool
+
+
+class CountParameters(TypedDict):
+    texts: list[str]
+
+
+class FormatParameters(TypedDict):
+    messages: list[ChatMessage]
+
+
+class Header(TypedDict, total=False):
+    """A frame's header; which keys it has depends on who sends it, and on the operation."""
+
+    id: int
+    op: str
+    """Of a request, with its ``parameters``; ``cancel`` has none."""
+    parameters: Any
+    begun: bool
+    """The request waits no more."""
+    piece: str | ReasoningPiece
+    end: bool
+    """The last frame of an answer, with its result or with ``error`` and ``message``."""
+    error: str
+    message: str
+    sandbox: SandboxReport
+    pid: int
+    info: Facts
+    generation: Json
+    """The fields of Generation."""
+    prompt: str
+    counts: list[int]
+    dimension: int
+    errors: dict[str, str]
+    """By the number of the text; JSON has no numbers as keys."""
+    adapters: int
+    setting: BatchSettingFields
+    trials: list[TrialSummary]
+    disturbed: bool

@@ -1,0 +1,44 @@
+"""When there is no way back any more, and that asking for it changes nothing."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from engines.exceptions import ConflictError
+from migrations_app.controller import MigrationController
+from migrations_app.models import Plan
+from tests.plans.hash_world import HashWorld, all_rows
+
+TEXTS = ("The first text.", "The second text.")
+
+
+@pytest.fixture
+def migrated(world: HashWorld) -> Plan:
+    world.base("Notes", *TEXTS)
+    return world.migrated("new")
+
+
+def test_after_its_retention_has_ended_nothing_is_taken_back(
+    world: HashWorld, migrated: Plan
+) -> None:
+    Plan.objects.filter(pk=migrated.pk).update(
+        retention_until=timezone.now() - timedelta(seconds=1)
+    )
+    before = all_rows()
+
+    with pytest.raises(ConflictError, match="retention ended; migrate instead"):
+        MigrationController().roll_back_migration(migrated.pk)
+
+    assert all_rows() == before
+    assert world.spaces() == ["new"]
+
+
+def test_a_moment_before_it_ends_there_is_a_way_back(world: HashWorld, migrated: Plan) -> None:
+    Plan.objects.filter(pk=migrated.pk).update(retention_until=timezone.now() + timedelta(hours=1))
+
+    world.taken_back(migrated)
+
+    assert world.spaces() == ["old"]
