@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 from engines.files.private import private_folder
@@ -18,7 +19,10 @@ MAX_FILES = 64
 
 
 class AdapterFolder:
-    """A folder that ends with its engine; what a killed process left is removed by the next one."""
+    """A folder that ends with its engine; what a killed process left is removed by the next one.
+
+    Thread-safe.
+    """
 
     def __init__(self, parent: str = "") -> None:
         """``parent`` is best on the file system of the adapters; empty means the temporary folder."""
@@ -27,17 +31,19 @@ class AdapterFolder:
         _remove_leftovers(above)
         self.path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=above))
         self._sources: dict[str, Path] = {}
+        self._lock = threading.Lock()
 
     def add(self, digest: str, source: Path) -> str:
         """Return the path of an adapter in this folder; OSError when it cannot be put there."""
-        self._forget_surplus()
         target = self.path / digest
-        if digest not in self._sources:
-            _link(source, target)
-        else:
-            # Last in the order in which they go.
-            del self._sources[digest]
-        self._sources[digest] = source
+        with self._lock:
+            self._forget_surplus()
+            if digest not in self._sources:
+                _link(source, target)
+            else:
+                # Last in the order in which they go.
+                del self._sources[digest]
+            self._sources[digest] = source
         return str(target)
 
     def close(self) -> None:
