@@ -1,10 +1,15 @@
 # Sets up .venv from the lock; sourced by quickstart.sh and test.sh. Quick when nothing changed.
+#   bash deploy/install.sh         what SAM needs to run
+#   bash deploy/install.sh --dev   also what its tests and checks need
 # Needs Python 3.11 or newer, a C/C++ compiler and a package index; neither root nor a network service.
 
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-LOCK=deploy/requirements.lock
+[ "${BASH_SOURCE[0]}" != "$0" ] || [ "${1:-}" != --dev ] || WITH_TESTS=yes
+RUN_LOCK=deploy/requirements.lock
+TEST_LOCK=deploy/development.lock
+LOCK=$([ "${WITH_TESTS:-}" = yes ] && echo "$TEST_LOCK" || echo "$RUN_LOCK")
 STAMP=.venv/sam-installed
 UV_VERSION=0.13.8
 
@@ -77,20 +82,27 @@ compile_sam() {
     say "Bytecode cannot be written here, so programs start more slowly."
 }
 
-lock_digest() { .venv/bin/python -c "import hashlib; print(hashlib.sha256(open('$LOCK','rb').read()).hexdigest())"; }
+lock_digest() { .venv/bin/python -c "import hashlib; print(hashlib.sha256(open('$1','rb').read()).hexdigest())"; }
+
+# What the tests need holds all that SAM needs, so it is not taken away again.
+is_installed() {
+  local stamp
+  stamp=$(cat "$STAMP" 2>/dev/null) || return 1
+  [ "$stamp" = "$(lock_digest "$LOCK")" ] || [ "$stamp" = "$(lock_digest "$TEST_LOCK")" ]
+}
 
 install_sam() {
   local python
   python=$(find_python)
   make_environment "$python"
   compile_sam
-  [ "$(cat "$STAMP" 2>/dev/null)" = "$(lock_digest)" ] && return
+  is_installed && return
   check_compiler
   borrow_pip_settings
   install_uv
   install_packages
   install_command
-  lock_digest >"$STAMP"
+  lock_digest "$LOCK" >"$STAMP"
 }
 
 install_sam

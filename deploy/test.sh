@@ -6,6 +6,7 @@
 #   bash deploy/test.sh all      everything: the whole fault matrix too
 #   bash deploy/test.sh ARGS…    passed to pytest
 set -euo pipefail
+WITH_TESTS=yes
 source "$(dirname "${BASH_SOURCE[0]}")/install.sh"
 case "${1:-}" in
   proofs) chosen=proof ;;

@@ -2,6 +2,7 @@
 # Runs the tests of the transformers runtime, in an environment of their own: torch has some 3 GB.
 #   bash deploy/test_transformers.sh ARGS…    passed to pytest
 set -euo pipefail
+WITH_TESTS=yes
 source "$(dirname "${BASH_SOURCE[0]}")/install.sh"
 EXTRA_LOCK=deploy/transformers.lock
 EXTRA=.venv/transformers

@@ -118,7 +118,7 @@ def _model(information: Path) -> str:
 
 def disk_bytes(folder: Path) -> tuple[int, int]:
     """Return size and free space of the disk that ``folder`` is on; the folder is created."""
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     usage = shutil.disk_usage(folder)
     return usage.total, usage.free
 

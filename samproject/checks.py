@@ -7,13 +7,25 @@ from collections.abc import Sequence
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as Advice
+
+from engines.runtimes.child.sandbox import missing_parts
+from samproject.supervisor.belongings import reasons_to_stay_root
+from samproject.supervisor.site import site_belongings
 
 MIN_DIFFERENT_BYTES = 16
 
 
 def register_checks() -> None:
     """Make Django run these checks with ``--deploy``; called once when the apps are ready."""
-    for check in (embedded_services, generated_secrets, weak_backup_key, any_host, debug_pages):
+    for check in (
+        embedded_services,
+        generated_secrets,
+        weak_backup_key,
+        any_host,
+        debug_pages,
+        weak_walls,
+    ):
         register(check, Tags.security, deploy=True)
 
 
@@ -85,3 +97,15 @@ def debug_pages(
     if not settings.DEBUG:
         return []
     return [Error("DEBUG is on.", hint="Set DEBUG to false.", id="sam.E003")]
+
+
+def weak_walls(*, app_configs: Sequence[AppConfig] | None, **options: object) -> list[CheckMessage]:
+    """Warn of what this machine does not do to hold an engine, or SAM itself, in its bounds."""
+    reasons = reasons_to_stay_root(settings.SAM_LOCATIONS.postgres_data, site_belongings())
+    return [
+        *(Advice(sentence, id="sam.W001") for sentence in missing_parts()),
+        *(
+            Advice("Started by root, web and workers would run as root.", hint=why, id="sam.W002")
+            for why in reasons
+        ),
+    ]

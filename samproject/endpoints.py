@@ -8,7 +8,8 @@ import dj_database_url
 
 from samproject.env import EnvironmentVariableError
 from samproject.supervisor.locations import Locations
-from samproject.supervisor.postgres import DATABASE, PORT, ROLE
+from samproject.supervisor.postgres import PORT
+from samproject.supervisor.roles import DATABASE, ROLE
 
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 POSTGRES_ENGINE = "django.db.backends.postgresql"
@@ -16,14 +17,16 @@ ENGINE = "samproject.database"
 """Django's own with kept connections."""
 
 
-def database_settings(url: str, locations: Locations) -> dict[str, object]:
+def database_settings(url: str, locations: Locations, password: str) -> dict[str, object]:
     """Return Django's entry for the database at ``url``, or for the embedded one when empty.
+
+    ``password`` is that of the embedded one.
 
     Raises EnvironmentVariableError (never showing the URL, which holds a password) when it is
     not a PostgreSQL URL.
     """
     if not url:
-        return _embedded_database(locations)
+        return _embedded_database(locations, password)
     try:
         entry = dict(dj_database_url.parse(url, conn_max_age=0))
     except ValueError as error:
@@ -33,15 +36,23 @@ def database_settings(url: str, locations: Locations) -> dict[str, object]:
     return {**entry, "ENGINE": ENGINE}
 
 
-def redis_url(url: str, locations: Locations) -> str:
-    """Return the URL for the redis client, that of the embedded server when ``url`` is empty."""
+def redis_url(url: str, locations: Locations, password: str) -> str:
+    """Return the URL for the redis client, that of the embedded server when ``url`` is empty.
+
+    ``password`` is that of the embedded one.
+    """
     if not url:
-        return f"unix://{locations.redis_socket}?db=0"
+        return embedded_redis_url(locations, password)
     if urlsplit(url).scheme not in REDIS_SCHEMES:
         raise EnvironmentVariableError(
             "REDIS_URL is not a Redis URL; use redis://host:6379/0, rediss://… or unix:///path."
         )
     return url
+
+
+def embedded_redis_url(locations: Locations, password: str, user: str = "") -> str:
+    """Return the URL of the embedded server for a user of it; SAM's own is the one without a name."""
+    return f"unix://{user}:{password}@{locations.redis_socket}?db=0"
 
 
 def broker_url(url: str) -> str:
@@ -53,11 +64,12 @@ def broker_url(url: str) -> str:
     return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={number}"
 
 
-def _embedded_database(locations: Locations) -> dict[str, object]:
+def _embedded_database(locations: Locations, password: str) -> dict[str, object]:
     return {
         "ENGINE": ENGINE,
         "NAME": DATABASE,
         "USER": ROLE,
+        "PASSWORD": password,
         "HOST": str(locations.postgres_sockets),
         "PORT": str(PORT),
         "CONN_MAX_AGE": 0,

@@ -46,9 +46,6 @@ _database_url = env.read_secret("DATABASE_URL")
 _redis_url = env.read_secret("REDIS_URL")
 SAM_EMBEDDED_POSTGRES = not _database_url
 SAM_EMBEDDED_REDIS = not _redis_url
-
-DATABASES = {"default": database_settings(_database_url, SAM_LOCATIONS)}
-REDIS_URL = redis_url(_redis_url, SAM_LOCATIONS)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- how SAM works ----------------------------------------------------------------------------
@@ -71,8 +68,6 @@ SAM_ALLOWED_PLACES = [
     *map(place_of_url, (HF_ENDPOINT, *SAM_ENGINE_KEYS)),
 ]
 
-CELERY = celery_settings(broker_url(REDIS_URL), SAM_HOST_NAME, SAM_SWEEP_SECONDS)
-
 # --- secrets ----------------------------------------------------------------------------------
 
 DEBUG = env.read_bool("DEBUG", default=False)
@@ -88,8 +83,14 @@ def _secret(variable: str, file_name: str) -> str:
             f"{variable} is not set; with DATABASE_URL every machine needs the same one. "
             f"Set {variable} or {variable}_FILE."
         )
-    ensure_data_folder(SAM_DATA_DIR)
-    return generated_secret(SAM_DATA_DIR / file_name)
+    return _own_secret(SAM_DATA_DIR / file_name)
+
+
+def _own_secret(file: Path) -> str:
+    """Read a secret, which the supervisor may have made for processes that own nothing else here."""
+    if not file.exists():
+        ensure_data_folder(SAM_DATA_DIR)
+    return generated_secret(file)
 
 
 SECRET_KEY = _secret("SECRET_KEY", "secret-key")
@@ -99,6 +100,21 @@ SAM_GENERATED_SECRETS = [
     name for name in ("SECRET_KEY", "SAM_BACKUP_KEY") if not env.read_secret(name)
 ]
 env.require_hexadecimal("SAM_BACKUP_KEY", SAM_BACKUP_KEY, size=32)
+
+# --- servers ----------------------------------------------------------------------------------
+
+
+def _password(file: Path, *, embedded: bool) -> str:
+    """Read the password of a server that SAM runs itself; others have theirs in their URL."""
+    return _own_secret(file) if embedded else ""
+
+
+_database_password = _password(SAM_LOCATIONS.postgres_password, embedded=SAM_EMBEDDED_POSTGRES)
+_redis_password = _password(SAM_LOCATIONS.redis_password, embedded=SAM_EMBEDDED_REDIS)
+DATABASES = {"default": database_settings(_database_url, SAM_LOCATIONS, _database_password)}
+REDIS_URL = redis_url(_redis_url, SAM_LOCATIONS, _redis_password)
+
+CELERY = celery_settings(broker_url(REDIS_URL), SAM_HOST_NAME, SAM_SWEEP_SECONDS)
 
 # --- web --------------------------------------------------------------------------------------
 

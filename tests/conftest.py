@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 
-import psycopg
 import pytest
 from django.conf import settings
 from django.core.management.base import CommandError
@@ -15,6 +14,9 @@ from redis import Redis
 
 from engines.network.guard import address_guard, allow_places
 from samproject.supervisor.embedded import EmbeddedServices
+from samproject.supervisor.roles import ROLE
+from tests.redis_admin import admin_redis
+from tests.supervisor.sql import owner_connection
 
 FLUSHES = 5
 
@@ -65,10 +67,9 @@ def _do_not_wait_for_the_disk() -> None:
 
     Commits stay synchronous: their last ones would be lost with a killed server, not only with the machine.
     """
-    at = settings.DATABASES["default"]
-    with psycopg.connect(
-        host=str(at["HOST"]), user=str(at["USER"]), dbname=str(at["NAME"]), autocommit=True
-    ) as connection:
+    with owner_connection(settings.SAM_LOCATIONS) as connection:
+        # Only for the tests' own database.
+        connection.execute(sql.SQL("ALTER ROLE {} CREATEDB").format(sql.Identifier(ROLE)))
         for name in ("fsync", "full_page_writes"):
             connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
         connection.execute("SELECT pg_reload_conf()")
@@ -82,6 +83,6 @@ def django_db_modify_db_settings(services: EmbeddedServices) -> None:
 @pytest.fixture
 def redis_client(services: EmbeddedServices) -> Iterator[Redis]:
     """A client of an empty Redis."""
-    with Redis.from_url(settings.REDIS_URL, decode_responses=True) as client:
+    with admin_redis(decode_responses=True) as client:
         client.flushall()
         yield client

@@ -18,6 +18,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from engines.exceptions import ArtifactMissingError, InvalidRequestError, UnsafeNameError
 from engines.files.durable import BLOCK, READ_ONLY, durable_file, open_regular, rename_durably
+from engines.files.private import private_folder
 
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _KEY = re.compile(
@@ -148,7 +149,7 @@ class ArtifactStore:
     def _aside(self) -> Iterator[str]:
         """Give a path to write to; a file that is still there at the end is removed."""
         path = f"{self._root}/{_ASIDE}/{uuid.uuid4().hex}"
-        self._fs.makedirs(f"{self._root}/{_ASIDE}", exist_ok=True)
+        self._make_folder(f"{self._root}/{_ASIDE}")
         try:
             yield path
         finally:
@@ -171,7 +172,7 @@ class ArtifactStore:
 
     def _move_in(self, aside: str, key: str) -> None:
         path = self._path(key)
-        self._fs.makedirs(path.rsplit("/", 1)[0], exist_ok=True)
+        self._make_folder(path.rsplit("/", 1)[0])
         if self._local:
             rename_durably(Path(aside), Path(path))
         else:
@@ -185,6 +186,12 @@ class ArtifactStore:
                     f"The artifact {key} arrived with SHA-256 {sha256}; nothing was kept. Try "
                     "again, and if it stays so, store it again."
                 )
+
+    def _make_folder(self, path: str) -> None:
+        if self._local:
+            private_folder(Path(path))
+        else:
+            self._fs.makedirs(path, exist_ok=True)
 
     def _path(self, key: str) -> str:
         # Refuses every other key: a key comes out of the database and becomes a path.

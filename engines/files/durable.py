@@ -11,10 +11,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from engines.files.private import own_like_folder, private_folder
+
 BLOCK = 1024 * 1024
 """Bytes moved at a time when a file is copied or hashed."""
 
-READ_ONLY = 0o444
+READ_ONLY = 0o400
+"""Of what belongs to people."""
+READ_BY_ALL = 0o444
+"""Of published weights: another program may share the file; the folder of SAM's name is closed anyway."""
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
 
 
@@ -24,10 +29,11 @@ def durable_file(path: Path, *, mode: int = READ_ONLY) -> Iterator[BinaryIO]:
 
     A file already at ``path`` is replaced as one step, so whoever has it open keeps the old bytes.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(path.parent)
     aside = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with _create(aside) as file:
+            own_like_folder(file.fileno(), path.parent)
             yield file
             file.flush()
             os.fchmod(file.fileno(), mode)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engines.exceptions import SharingError
-from engines.files.durable import BLOCK, READ_ONLY, durable_file, open_regular, rename_durably
+from engines.files.durable import BLOCK, READ_BY_ALL, durable_file, open_regular, rename_durably
 from engines.transfer.remote_file import Progress
 from engines.transfer.verify import Content, verify_open_file
 
@@ -177,7 +177,7 @@ def _link_descriptor(descriptor: int, target: Path) -> None:
 
 def _duplicate(file: BinaryIO, target: Path) -> SharedBy:
     file.seek(0)
-    with durable_file(target, mode=READ_ONLY) as copy:
+    with durable_file(target, mode=READ_BY_ALL) as copy:
         try:
             fcntl.ioctl(copy.fileno(), CLONE, file.fileno())
         except OSError as error:

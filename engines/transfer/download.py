@@ -14,7 +14,7 @@ from engines.exceptions import (
     TransferCancelledError,
     TransferError,
 )
-from engines.files.durable import READ_ONLY
+from engines.files.durable import READ_BY_ALL
 from engines.transfer.http import (
     InterruptedTransferError,
     new_client,
@@ -92,7 +92,7 @@ def _is_there(
         return False
     if path.stat().st_uid == os.geteuid():
         # A file shared with another program may belong to that program's user.
-        path.chmod(READ_ONLY)
+        path.chmod(READ_BY_ALL)
     return True
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from engines.exceptions import TransientTransferError
 from engines.faults import faultpoint
-from engines.files.durable import BLOCK, READ_ONLY, rename_durably
+from engines.files.durable import BLOCK, READ_BY_ALL, rename_durably
+from engines.files.private import private_folder
 from engines.transfer.journal import Journal, boot_id, read_journal, write_journal
 
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
@@ -93,7 +94,7 @@ class PartFile:
         rename_durably(self._path, destination)
         faultpoint("download.after_rename")
         # Only now: another process could not reopen a read-only part to continue it.
-        os.fchmod(self._descriptor, READ_ONLY)
+        os.fchmod(self._descriptor, READ_BY_ALL)
         self._journal_path.unlink(missing_ok=True)
 
     def discard(self) -> None:
@@ -109,7 +110,7 @@ def claim_part(destination: Path, sha256: str, size: int) -> Iterator[PartFile]:
     Raises TransientTransferError when another process or thread has it.
     """
     folder = destination.parent / ".parts"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_folder(folder)
     path = folder / f"{sha256}.part"
     descriptor = _lock(path)
     part = PartFile(descriptor, path, size)

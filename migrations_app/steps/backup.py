@@ -13,6 +13,7 @@ from django.utils import timezone
 from engines.archive import ArchiveSummary, ArchiveWriter, verify_archive
 from engines.exceptions import InvalidRequestError
 from engines.files.artifacts import Artifact
+from engines.files.private import private_folder
 from engines.services.people.adapters import list_adapters
 from engines.services.people.snapshot import one_moment, person_members
 from migrations_app.models import Backup, Plan
@@ -27,7 +28,7 @@ def back_up(ctx: StepContext) -> Outcome:
     """Write, verify and store one archive of the person; a backup that is there is enough."""
     if Backup.objects.filter(plan=ctx.plan).exists():
         return Outcome("The backup is already there and verified.")
-    ctx.scratch_dir.mkdir(parents=True, exist_ok=True)
+    private_folder(ctx.scratch_dir)
     path = ctx.scratch_dir / f"backup-{ctx.plan.pk}-{ctx.claim.fence}.sealed"
     try:
         counts, summary = _write(ctx, path)

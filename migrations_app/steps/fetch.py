@@ -15,6 +15,7 @@ from engines.exceptions import (
     InvalidRequestError,
     SamError,
 )
+from engines.files.private import private_folder
 from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.copies import (
     copy_mark,
@@ -122,7 +123,7 @@ def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> Arrival:
 def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     revision = copy.revision
     destination = copy_path(ctx.models_dir, revision)
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    private_folder(destination.parent)
     remote = remote_file(revision)
 
     def report(progress: Progress) -> None:

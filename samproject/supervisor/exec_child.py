@@ -1,6 +1,6 @@
 """Run as a script: become another user, tie this process to its parent's life, become the command.
 
-usage: exec_child.py SIGNAL PARENT_PID UID:GID|- COMMAND [ARGUMENT...]
+usage: exec_child.py SIGNAL PARENT_PID UID:GID[:GROUP...]|- COMMAND [ARGUMENT...]
 
 The kernel sends SIGNAL when the parent's starting thread ends, even by SIGKILL. The order matters:
 changing the user clears that wish, exec keeps it. Standard library only, for a start in 20 ms.
@@ -17,6 +17,8 @@ PR_SET_PDEATHSIG = 1
 
 def main(death_signal: str, parent: str, owner: str, *command: str) -> None:
     """Prepare this process and become ``command``; never returns."""
+    # Whatever the user's own is: logs, vectors and adapters are nobody else's business.
+    os.umask(0o077)
     if owner != "-":
         _become(*(int(part) for part in owner.split(":")))
     if sys.platform == "linux":
@@ -29,11 +31,10 @@ def main(death_signal: str, parent: str, owner: str, *command: str) -> None:
     os.execv(command[0], command)  # noqa: S606 - becoming the given command is the whole purpose
 
 
-def _become(uid: int, gid: int) -> None:
-    os.setgroups([])
+def _become(uid: int, gid: int, *groups: int) -> None:
+    os.setgroups(groups)
     os.setgid(gid)
     os.setuid(uid)
-    os.umask(0o077)
 
 
 if __name__ == "__main__":

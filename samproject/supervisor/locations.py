@@ -44,12 +44,31 @@ class Locations:
         return self.data / "postgres-access"
 
     @property
+    def postgres_password(self) -> Path:
+        """The file with the password of SAM's role."""
+        return self.data / "postgres-password"
+
+    @property
     def postgres_sockets(self) -> Path:
         return self.run / "pg"
 
     @property
     def redis_data(self) -> Path:
         return self.data / "redis"
+
+    @property
+    def redis_access(self) -> Path:
+        return self.data / "redis-access"
+
+    @property
+    def redis_password(self) -> Path:
+        """The file with the password of SAM's processes."""
+        return self.data / "redis-password"
+
+    @property
+    def redis_admin_password(self) -> Path:
+        """The file with the password of the supervisor and of operators."""
+        return self.data / "redis-admin-password"
 
     @property
     def redis_socket(self) -> Path:
@@ -109,7 +128,7 @@ def _prepare_for_servers(locations: Locations, user: ServiceUser | None) -> None
             f"The servers run as user '{user.name}', who may not enter {wall}. "
             "Choose a SAM_DATA_DIR outside of it, such as /var/lib/sam."
         )
-    for folder in (locations.postgres_access, locations.programs):
+    for folder in (locations.postgres_access, locations.redis_access, locations.programs):
         _ensure_own_folder(folder, passage=True)
     sockets = (locations.postgres_sockets, locations.redis_socket.parent)
     for folder in (*sockets, locations.redis_data):

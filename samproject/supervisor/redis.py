@@ -1,13 +1,15 @@
-"""SAM's own Redis: one unix socket, no TCP, nothing on the disk."""
+"""SAM's own Redis (Valkey): one unix socket, no TCP, nothing on the disk but who may log in."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import signal
 
 from redis import Redis
 from redis.exceptions import RedisError
 
+from samproject.generated_secrets import generated_secret
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.processes import Program
 from samproject.supervisor.programs import redis_program
@@ -20,11 +22,20 @@ START_SECONDS = 120
 """A busy machine takes its time; a process that ends is noticed at once."""
 
 TAKE_OVER_SECONDS = 30
+ADMIN = "admin"
+_PROGRAMS = ("valkey-server", "redis-server")
+"""Today's, and the one that an earlier SAM may have left."""
 _WISHES = (signal.SIGTERM, signal.SIGKILL)
+_EVERYTHING = "on ~* &* +@all"
+_OF_SAM = (
+    f"{_EVERYTHING} -@admin -@dangerous -@scripting +info +evalsha +script|load +script|exists"
+)
+"""No administration, nothing that empties or copies the server, and of scripts what SAM, Celery and
+redis-py run by their digest."""
 
 
 class EmbeddedRedis(EmbeddedServer):
-    """One Redis server in the data folder."""
+    """One server that speaks Redis' protocol, in the data folder."""
 
     name = "redis"
 
@@ -35,9 +46,11 @@ class EmbeddedRedis(EmbeddedServer):
         silently take it away), or with the server's last words when it does not come up.
         """
         self._check_path()
-        end_left_over(self._locations.redis_data, "redis-server", _WISHES, TAKE_OVER_SECONDS)
+        for program in _PROGRAMS:
+            end_left_over(self._locations.redis_data, program, _WISHES, TAKE_OVER_SECONDS)
         refuse_shared_socket(self._locations.redis_socket)
         self._remove_files()
+        self._write_users()
         self._launch(self._program(), self._answers, START_SECONDS)
 
     def _remove_files(self) -> None:
@@ -51,11 +64,23 @@ class EmbeddedRedis(EmbeddedServer):
         if len(os.fsencode(path)) > MAX_SOCKET_PATH_BYTES:
             raise SupervisorError(f"The path of Redis' socket is too long: {path}.")
 
+    def _write_users(self) -> None:
+        """The user without a name is SAM's, because Flower gives a password only."""
+        path = self._locations.redis_access / "users.acl"
+        sam = generated_secret(self._locations.redis_password)
+        admin = generated_secret(self._locations.redis_admin_password)
+        path.write_text(
+            f"user default {_OF_SAM} #{_digest(sam)}\nuser {ADMIN} {_EVERYTHING} #{_digest(admin)}\n"
+        )
+        # The server's user reads it; a digest of a long random secret tells nothing.
+        path.chmod(0o644)
+
     def _program(self) -> Program:
         settings = {
             "port": "0",
             "unixsocket": str(self._locations.redis_socket),
             "unixsocketperm": "700",
+            "aclfile": str(self._locations.redis_access / "users.acl"),
             "dir": str(self._locations.redis_data),
             # Questions and answers pass through it: what is on no disk is erased with the key. Nothing
             # needs to be found again: plans are in PostgreSQL, and lost wake-ups are sent again.
@@ -75,10 +100,19 @@ class EmbeddedRedis(EmbeddedServer):
         )
 
     def _answers(self) -> bool:
-        client = Redis(unix_socket_path=str(self._locations.redis_socket), socket_timeout=5)
+        client = Redis(
+            unix_socket_path=str(self._locations.redis_socket),
+            username=ADMIN,
+            password=generated_secret(self._locations.redis_admin_password),
+            socket_timeout=5,
+        )
         try:
             return bool(client.ping())
         except RedisError:
             return False
         finally:
             client.close()
+
+
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from migrations_app.queues import CONTROL_QUEUE, live_queue, work_queue
 from samproject.supervisor.processes import Program
+from samproject.supervisor.users import ServiceUser
 
 WORKERS = ("control", "work", "live")
 THREADS = {"control": 4, "work": 4, "live": 32}
@@ -31,6 +32,10 @@ class Site:
     logs: Path
     host_name: str
     settings_module: str
+    user: ServiceUser | None = None
+    """Whom the processes run as; None for the supervisor's own user."""
+    extra: Mapping[str, str] = field(default_factory=dict)
+    """What changes in their environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,18 +94,23 @@ def _celery(command: str) -> tuple[str, ...]:
 def _program(
     site: Site, name: str, argv: tuple[str, ...], extra: Mapping[str, str] | None = None
 ) -> Program:
-    environment = dict(_inherited())
+    environment = inherited_environment()
+    environment |= site.extra
     environment |= {"DJANGO_SETTINGS_MODULE": site.settings_module, "PYTHONUNBUFFERED": "1"}
     return Program(
         name=name,
         argv=argv,
         log=site.logs / f"{name}.log",
         folder=site.project,
+        user=site.user,
         environment=environment | dict(extra or {}),
         stop_seconds=_DRAIN_SECONDS,
     )
 
 
-def _inherited() -> Iterator[tuple[str, str]]:
+def inherited_environment() -> dict[str, str]:
+    """Return the supervisor's own, as its processes get it."""
     # FLOWER_UNAUTHENTICATED_API and its like would open what the login closes.
-    return (pair for pair in os.environ.items() if not pair[0].startswith(_FLOWER_VARIABLES))
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith(_FLOWER_VARIABLES)
+    }

@@ -21,6 +21,12 @@ class ServiceUser:
     name: str
     uid: int
     gid: int
+    groups: tuple[int, ...] = ()
+    """Further groups of its processes."""
+
+
+DEVICE_GROUPS = ("render", "video")
+"""Who may use a GPU, on machines where not everybody may."""
 
 
 def own_name() -> str:

@@ -179,7 +179,7 @@ def test_a_local_file_with_the_content_is_given_from_either_store(
     path = store.local_path(KEY, tmp_path / "cache")
 
     assert path.read_bytes() == DATA
-    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert store.local_path(KEY, tmp_path / "cache") == path
 
 
@@ -202,7 +202,7 @@ def test_the_local_store_gives_its_own_read_only_file(tmp_path: Path) -> None:
     store.put_bytes(DATA, kind="index")
 
     assert store.local_path(KEY, tmp_path / "cache") == tmp_path / "store" / KEY
-    assert stat.S_IMODE((tmp_path / "store" / KEY).stat().st_mode) == 0o444
+    assert stat.S_IMODE((tmp_path / "store" / KEY).stat().st_mode) == 0o400
     assert not (tmp_path / "cache").exists()
 
 

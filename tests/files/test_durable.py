@@ -17,7 +17,7 @@ def test_a_file_appears_whole_and_read_only(tmp_path: Path) -> None:
         file.write(b" and whole")
 
     assert path.read_bytes() == b"half and whole"
-    assert stat.S_IMODE(path.stat().st_mode) == 0o444
+    assert stat.S_IMODE(path.stat().st_mode) == 0o400
     assert list(path.parent.iterdir()) == [path]
 
 

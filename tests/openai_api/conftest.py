@@ -6,15 +6,14 @@ from typing import NamedTuple
 
 import httpx2
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from pytest_django.plugin import DjangoDbBlocker
-from redis import Redis
 
 from engines.models import EnginePreference, ModelRevision
 from migrations_app.serving.protocol import LIVE_KINDS
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.openai_api.web import WebProcess
+from tests.redis_admin import admin_redis
 from tests.tokens import token_for
 from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
@@ -44,7 +43,7 @@ def served(
     django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("served")
-    Redis.from_url(settings.REDIS_URL).flushall()
+    admin_redis().flushall()
     with django_db_blocker.unblock():
         worker = WorkerProcess(folder, LIVE, SAM_ENGINE_THREADS="1")
         with worker, WebProcess(folder, worker._environment()) as web:

@@ -7,11 +7,11 @@ from typing import Any
 
 import httpx2
 from django.conf import settings
-from redis import Redis
 
 from engines.services.knowledge.documents import create_base
 from engines.services.people.conversations import create_conversation
 from tests.openai_api.conftest import Asker, Served
+from tests.redis_admin import admin_redis
 from tests.tokens import token_for
 
 MARK = "marked-5c1d7e"
@@ -77,7 +77,7 @@ def test_what_waits_in_redis_ends_by_itself(asker: Asker, served: Served) -> Non
     chat = {"model": "sam", "messages": [{"role": "user", "content": MARK}], "max_tokens": 4}
     asker.client.post("chat/completions", json=chat)
 
-    with Redis.from_url(settings.REDIS_URL, decode_responses=True) as client:
+    with admin_redis(decode_responses=True) as client:
         keys = [key for key in client.keys("sam:*") if "live" in key or "stream" in key]
         assert not [key for key in keys if client.ttl(key) == -1 and holds_mark(client, key)]
 

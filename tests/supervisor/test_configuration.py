@@ -165,12 +165,12 @@ def test_given_an_unusable_secret_file_when_read_then_it_is_refused_unchanged(
 )
 def test_given_a_url_of_no_postgresql_then_it_is_refused_without_being_shown(url: str) -> None:
     with pytest.raises(EnvironmentVariableError, match="DATABASE_URL is not") as caught:
-        database_settings(url, HERE)
+        database_settings(url, HERE, "")
     assert "hush" not in str(caught.value)
 
 
 def test_given_a_database_url_then_its_parts_are_used_and_no_connection_is_kept() -> None:
-    entry = database_settings("postgres://u:p%40s@db:5433/sam?sslmode=require", HERE)
+    entry = database_settings("postgres://u:p%40s@db:5433/sam?sslmode=require", HERE, "unused")
 
     assert (entry["USER"], entry["PASSWORD"], entry["HOST"]) == ("u", "p@s", "db")
     assert (entry["PORT"], entry["NAME"], entry["CONN_MAX_AGE"]) == (5433, "sam", 0)
@@ -178,25 +178,28 @@ def test_given_a_database_url_then_its_parts_are_used_and_no_connection_is_kept(
 
 
 def test_without_urls_then_the_embedded_sockets_are_used() -> None:
-    assert database_settings("", HERE)["HOST"] == "/srv/sam/run/pg"
-    assert redis_url("", HERE) == "unix:///srv/sam/run/redis/redis.sock?db=0"
+    database = database_settings("", HERE, "hush")
+
+    assert (database["HOST"], database["PASSWORD"]) == ("/srv/sam/run/pg", "hush")
+    assert redis_url("", HERE, "hush") == "unix://:hush@/srv/sam/run/redis/redis.sock?db=0"
 
 
 @pytest.mark.parametrize(
     ("url", "broker"),
     [
         ("unix:///a/b.sock?db=2", "redis+socket:///a/b.sock?virtual_host=2"),
+        ("unix://:p@/a/b.sock?db=0", "redis+socket://:p@/a/b.sock?virtual_host=0"),
         ("unix:///a/b.sock", "redis+socket:///a/b.sock?virtual_host=0"),
         ("rediss://u:p@h:6380/1", "rediss://u:p@h:6380/1"),
     ],
 )
 def test_given_a_redis_url_then_celery_gets_the_same_server(url: str, broker: str) -> None:
-    assert broker_url(redis_url(url, HERE)) == broker
+    assert broker_url(redis_url(url, HERE, "")) == broker
 
 
 def test_given_another_scheme_for_redis_then_it_is_refused() -> None:
     with pytest.raises(EnvironmentVariableError, match="REDIS_URL is not a Redis URL"):
-        redis_url("amqp://h", HERE)
+        redis_url("amqp://h", HERE, "")
 
 
 @pytest.mark.parametrize("name", ["GPU 1", "a.b", "-a", "a" * 64, "../x"])

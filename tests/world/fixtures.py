@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from pytest_django.plugin import DjangoDbBlocker
-from redis import Redis
 
 from deploy.demo.hub.server import HubServer
 from engines.files.artifacts import ArtifactStore
 from samproject.supervisor.embedded import EmbeddedServices
+from tests.redis_admin import admin_redis
 from tests.world.people import Person, hub_folder, make_person
 from tests.world.workers import Workers
 
@@ -56,6 +56,6 @@ def ada(
     world_folder: Path,
 ) -> Person:
     """Ada before her migration, with an idle world around her: no file of the target, no message."""
-    Redis.from_url(settings.REDIS_URL).flushall()
+    admin_redis().flushall()
     shutil.rmtree(workers.models, ignore_errors=True)
     return make_person(hub.endpoint, workers.models, store, world_folder)

@@ -56,10 +56,11 @@ class Workers:
         name = connection.settings_dict["NAME"]
         host = connection.settings_dict["HOST"]
         user = connection.settings_dict["USER"]
+        password = connection.settings_dict["PASSWORD"]
         return {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "samproject.settings",
-            "DATABASE_URL": f"postgresql://{user}@{quote(host, safe='')}/{name}",
+            "DATABASE_URL": f"postgresql://{user}:{password}@{quote(host, safe='')}/{name}",
             "REDIS_URL": settings.REDIS_URL,
             "SECRET_KEY": settings.SECRET_KEY,
             "SAM_BACKUP_KEY": settings.SAM_BACKUP_KEY,

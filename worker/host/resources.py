@@ -12,6 +12,7 @@ from django.db import close_old_connections
 
 from engines.archive import MasterKeyRing
 from engines.files.artifacts import ArtifactStore
+from engines.files.private import private_folder
 from engines.models import Host, ModelRevision
 from engines.services.catalog.copies import copy_of, engine_spec, is_present
 from engines.services.knowledge.embeddings import Embedder
@@ -53,8 +54,7 @@ def live_client() -> LiveClient:
 def scratch_folder() -> Path:
     """Return the folder for unfinished files; leftovers are removed by the sweeper."""
     folder: Path = settings.SAM_DATA_DIR / "scratch"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return private_folder(folder)
 
 
 def this_host() -> Host | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import logging
 import os
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -33,8 +34,11 @@ from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.vector_rules import split_batches
 
+logger = logging.getLogger(__name__)
+
 MAX_EMBED_CHARS = 2_000_000
 """A longer text does not fit a frame to the child."""
+FIRST_QUESTION = "Hello"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -51,9 +55,10 @@ class ChildOptions:
     unload_seconds: float = 30.0
     """How long a request in flight may still run when the engine is unloaded."""
     load_cpu_seconds: int = 900
-    """CPU time that loading may cost, of all threads together; the child is ended beyond it."""
+    """CPU time that loading may cost the thread that does it; the child is ended beyond it."""
     memory_bytes: int = 0
-    """Memory the child may use besides the weights it maps; 0 means most of the machine's."""
+    """Memory the child may use besides the weights it maps; 0 means what the runtime counts, or most of
+    the machine's where it cannot count."""
 
 
 ChildOptionsT = TypeVar("ChildOptionsT", bound=ChildOptions)
@@ -77,6 +82,10 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     @abc.abstractmethod
     def _check_files(self) -> None:
         """Refuse contradictory settings and malformed files, before the child starts."""
+
+    def _readable(self) -> tuple[str, ...]:
+        """Absolute paths of what the child may read."""
+        return (str(Path(self.model_path).absolute()),)
 
     @abc.abstractmethod
     def _load_parameters(self) -> Mapping[str, Any]:
@@ -201,17 +210,48 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     def _load(self, child: ChildProcess) -> Frame:
         name = Path(self.model_path).name
         with blame_on_load(LoadCrashed, name, "verify the file or choose another model"):
-            return child.request("load", self.options.load_seconds, **self._load_parameters())
+            reply = child.request("load", self.options.load_seconds, **self._load_parameters())
+            self._ask_first_question(child)
+        return reply
+
+    def _ask_first_question(self, child: ChildProcess) -> None:
+        """Have the model answer once: one that crashes at any question does so now, with nobody waiting.
+
+        That it refuses is no reason not to use it; whoever asks for the same will hear why.
+        """
+        if self.spec.embedding:
+            with _log_refusals():
+                child.request(
+                    "embed", self.options.load_seconds, texts=[FIRST_QUESTION], query=False
+                )
+            return
+        message = ChatMessage(role="user", content=FIRST_QUESTION)
+        # Through the template, and without it.
+        for prompt in ([message], FIRST_QUESTION):
+            parameters = self._parse_request(prompt, {"max_tokens": 1, "temperature": 0})
+            with _log_refusals():
+                child.request(
+                    "generate", self.options.load_seconds, **self._generate_parameters(parameters)
+                )
+
+    def _generate_parameters(self, parameters: GenerateParameters) -> GenerateParameters:
+        """The same with what the runtime adds to each request."""
+        return parameters
 
     def _child_spec(self) -> ChildSpec:
         return ChildSpec(
             name=self.engine_id,
             handler=self.handler,
             threads=self._threads(),
-            memory_bytes=self.options.memory_bytes,
+            memory_bytes=self._memory_bytes(),
+            readable=self._readable(),
             start_seconds=self.options.start_seconds,
             wait_seconds=self.options.wait_seconds,
         )
+
+    def _memory_bytes(self) -> int:
+        """Private memory of the child; 0 means most of the machine's."""
+        return self.options.memory_bytes
 
     def _threads(self) -> int:
         return self.spec.threads or len(os.sched_getaffinity(0))
@@ -281,6 +321,17 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         }
         empty = np.empty((0, self._info.get("embedding_length", 0)), np.float32)
         return EmbeddingBatch(np.concatenate([empty, *parts]), errors)
+
+
+@contextmanager
+def _log_refusals() -> Iterator[None]:
+    """Go on after an error that the child itself reports."""
+    try:
+        yield
+    except EngineCrashed:
+        raise
+    except SamError as error:
+        logger.info("the first question was refused: %s", error)
 
 
 @contextmanager

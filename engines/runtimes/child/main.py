@@ -21,7 +21,8 @@ from typing import BinaryIO, Protocol
 from engines.exceptions import SamError
 from engines.runtimes.child.frames import Frame, read_frame
 from engines.runtimes.child.messages import ReasoningPiece
-from engines.runtimes.child.sandbox import Sandbox, enter
+from engines.runtimes.child.readable import REPOSITORY, code_of
+from engines.runtimes.child.sandbox import Sandbox, Surroundings, enter
 
 logger = logging.getLogger("engine")
 
@@ -151,15 +152,23 @@ class ChildServer:
 def main(arguments: list[str]) -> None:
     """Run one child: ``arguments`` are the handler's ``module:name`` and options as JSON."""
     target, options = arguments[0], json.loads(arguments[1])
-    # Before anything is imported or opened that a model file could reach.
-    source, sink = _take_pipes()
-    protection = enter(Sandbox(**options["sandbox"]))
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     module, name = target.split(":")
+    source, sink = _take_pipes()
+    surroundings = _surroundings(module.split(".")[0], options["library_path"])
+    # Before anything is imported or opened that a model file could reach.
+    protection = enter(Sandbox(**options["sandbox"]), surroundings)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     handler: ChildHandler = getattr(importlib.import_module(module), name)()
     sink.write(Frame({"id": 0, "end": True, "sandbox": protection, "pid": os.getpid()}).encode())
     sink.flush()
     ChildServer(handler, source, sink).serve()
+
+
+def _surroundings(package: str, library_path: str) -> Surroundings:
+    """What is read later; from then on the folder of SAM's packages cannot be listed any more."""
+    if (REPOSITORY / package).is_dir():
+        importlib.import_module(package)
+    return Surroundings(tuple(code_of(package)), library_path)
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

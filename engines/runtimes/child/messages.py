@@ -14,6 +14,8 @@ class SandboxReport(TypedDict, total=False):
 
     network: str
     files: str
+    calls: str
+    no_capabilities: bool
     no_new_privileges: bool
     memory_bytes: int
     open_files: int

@@ -1,29 +1,30 @@
-"""Limits an engine's child puts on itself before it touches a model file (Linux)."""
+"""The box that an engine's child puts itself into before it touches a model file (Linux)."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import platform
 import resource
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from types import FrameType
+from typing import Any
 
 from engines import machine
-from engines.exceptions import SamError
-from engines.runtimes.child.landlock import forbid_writing
+from engines.runtimes.child import landlock
+from engines.runtimes.child.call_filter import CALL_TABLES, filter_calls
 from engines.runtimes.child.messages import SandboxReport
-from engines.runtimes.child.socket_filter import refuse_sockets
+from engines.runtimes.child.privileges import drop_capabilities
+from engines.runtimes.child.readable import SYSTEM, driver_files, gpu_devices, model_files
 
 PR_SET_PDEATHSIG = 1
+PR_GET_SECCOMP = 21
 PR_SET_NO_NEW_PRIVS = 38
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNET = 0x40000000
 OPEN_FILES = 1024
 MAX_FILE_BYTES = 64 * 1024 * 1024
-"""Bytes; a child writes no files, but GPU drivers keep small caches."""
+"""Bytes; a child writes no files, but GPU drivers keep small buffers in some."""
 MEMORY_SHARE = 0.9
 """Of the machine's memory, when no other limit is asked for."""
 
@@ -35,37 +36,80 @@ class Sandbox:
     parent_pid: int
     memory_bytes: int = 0
     """Private memory, without the weights it maps; 0 means most of the machine's."""
+    readable: tuple[str, ...] = ()
+    """Files and folders of the model."""
 
-    def as_options(self) -> dict[str, int]:
+    def as_options(self) -> dict[str, Any]:
         return asdict(self)
 
 
-def enter(sandbox: Sandbox) -> SandboxReport:
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the child needs of this machine besides its model."""
+
+    code: tuple[str, ...]
+    library_path: str = ""
+    """``LD_LIBRARY_PATH``."""
+
+
+def enter(sandbox: Sandbox, surroundings: Surroundings) -> SandboxReport:
     """Apply all limits; returns which of them hold.
 
     ``network`` is ``isolated`` (a namespace without interfaces), ``filtered`` (only the system
-    call filter forbids sockets) or ``open`` (the system allows neither). ``files`` is ``read only``
-    or, without Landlock, ``open``.
-    The death signal comes last because entering a user namespace clears it.
+    call filter stands before it) or ``open`` (the system allows neither); ``calls`` is ``filtered`` or
+    ``open``. ``files`` is ``model only`` or, without Landlock, ``open``.
     """
-    # The order matters: Landlock and seccomp need no_new_privs, a user namespace must come before the
-    # filter that would forbid it, and before the death signal that it would clear.
+    # Landlock and seccomp need no_new_privs; a user namespace must come before the filter that would
+    # forbid it, before its capabilities are dropped, and before the death signal that it would clear.
     libc = ctypes.CDLL(None, use_errno=True)
     memory = _set_limits(sandbox.memory_bytes)
+    isolated = _leave_network(libc)
+    no_capabilities = drop_capabilities(libc)
     no_new_privileges = libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0
-    network = _leave_network(libc)
-    files = "read only" if forbid_writing(libc) else "open"
     libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
     if os.getppid() != sandbox.parent_pid:
         # The parent died before the signal was armed, so nothing else would end this process.
         os._exit(1)
+    only_model = landlock.leave_only(libc, _access(sandbox, surroundings))
+    filtered = filter_calls(libc)
     return {
-        "network": network,
-        "files": files,
+        "network": "isolated" if isolated else "filtered" if filtered else "open",
+        "files": "model only" if only_model else "open",
+        "calls": "filtered" if filtered else "open",
+        "no_capabilities": no_capabilities,
         "no_new_privileges": no_new_privileges,
         "memory_bytes": memory,
         "open_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0],
     }
+
+
+def missing_parts() -> list[str]:
+    """Return a sentence for each part of the box that this kernel lacks; empty when it is whole."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    found = []
+    if landlock.version(libc) < 1:
+        found.append(
+            "The kernel has no Landlock: an engine's process may read what its user may read. "
+            "Use Linux 5.13 or later and have 'landlock' in the boot parameter lsm=."
+        )
+    has_filter = hasattr(libc, "prctl") and libc.prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
+    if platform.machine() not in CALL_TABLES or not has_filter:
+        found.append(
+            "This machine has no system call filter that SAM knows: an engine's process may open "
+            "sockets. Use Linux with seccomp on x86_64 or aarch64."
+        )
+    return found
+
+
+def _access(sandbox: Sandbox, surroundings: Surroundings) -> landlock.Access:
+    devices = gpu_devices()
+    drivers = driver_files(surroundings.library_path, devices)
+    # CUDA names its threads through /proc, and does not start where it cannot.
+    threads = ["/proc/self"] if devices else []
+    return landlock.Access(
+        read=[*SYSTEM, *surroundings.code, *drivers, *model_files(sandbox.readable)],
+        write=["/dev/null", *devices, *threads],
+    )
 
 
 def _set_limits(memory_bytes: int) -> int:
@@ -79,49 +123,14 @@ def _set_limits(memory_bytes: int) -> int:
 
 
 def _lower_limit(kind: int, value: int) -> None:
-    """Set soft and hard limit to ``value``, or to the hard limit in force when that is lower."""
+    """Soft and hard limit to ``value``, or to the hard limit in force when that is lower."""
     hard = resource.getrlimit(kind)[1]
     limit = value if hard == resource.RLIM_INFINITY else min(value, hard)
     resource.setrlimit(kind, (limit, limit))
 
 
-def _leave_network(libc: ctypes.CDLL) -> str:
-    """An empty network namespace where the kernel allows it, and no way to open a socket."""
-    # unshare(2): the first needs privileges, the second none; a container may forbid both.
+def _leave_network(libc: ctypes.CDLL) -> bool:
+    """Enter an empty network namespace, where the kernel allows it."""
+    # unshare(2): the second way needs no privileges; a container may forbid both.
     ways = (CLONE_NEWNET, CLONE_NEWUSER | CLONE_NEWNET)
-    isolated = any(libc.unshare(flags) == 0 for flags in ways)
-    filtered = refuse_sockets(libc)
-    if isolated:
-        return "isolated"
-    return "filtered" if filtered else "open"
-
-
-@contextmanager
-def cpu_limit(seconds: int) -> Iterator[None]:
-    """End this process by SIGXCPU when the block costs more CPU time, of all threads together."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    limit = int(used.ru_utime + used.ru_stime) + seconds
-    # A limit that is in force already and stricter stays.
-    known = [value for value in (soft, hard) if value != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_CPU, (min([limit, *known]), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
-
-
-@contextmanager
-def interrupt_after(seconds: float, error: SamError) -> Iterator[None]:
-    """Raise ``error`` in the main thread when the block costs more CPU time; reaches Python code only."""
-
-    def raise_it(_signal: int, _frame: FrameType | None) -> None:
-        raise error
-
-    before = signal.signal(signal.SIGVTALRM, raise_it)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
+    return any(libc.unshare(flags) == 0 for flags in ways)

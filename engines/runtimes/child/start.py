@@ -14,11 +14,10 @@ import sys
 import threading
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 
+from engines.runtimes.child.readable import REPOSITORY
 from engines.runtimes.child.sandbox import Sandbox
 
-REPOSITORY = Path(__file__).resolve().parents[3]
 BOOT = (
     "import sys; sys.path.insert(0, sys.argv.pop(1)); "
     "from engines.runtimes.child.main import main; main(sys.argv[1:])"
@@ -50,6 +49,8 @@ class ChildSpec:
     threads: int = 1
     memory_bytes: int = 0
     """Private memory, without mapped weights; 0 means most of the machine's."""
+    readable: tuple[str, ...] = ()
+    """Absolute paths of the files and folders it may read, besides interpreter and libraries."""
     start_seconds: float = 60.0
     wait_seconds: float = 600.0
     """How long a request may wait behind others."""
@@ -99,8 +100,10 @@ def start(spec: ChildSpec) -> subprocess.Popen[bytes]:
 
 
 def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
-    sandbox = Sandbox(parent_pid=os.getpid(), memory_bytes=spec.memory_bytes)
-    options = json.dumps({"sandbox": sandbox.as_options()})
+    sandbox = Sandbox(os.getpid(), spec.memory_bytes, spec.readable)
+    environment = _environment(spec.threads)
+    library_path = environment.get("LD_LIBRARY_PATH", "")
+    options = json.dumps({"sandbox": sandbox.as_options(), "library_path": library_path})
     # -I ignores PYTHON* variables and the user's packages, -B writes no bytecode; the repository is put
     # on the path by BOOT alone.
     command = [sys.executable, "-I", "-B", "-c", BOOT, str(REPOSITORY), spec.handler, options]
@@ -112,7 +115,7 @@ def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
         bufsize=0,
         # Not a folder of ours: a model file's relative names must lead nowhere.
         cwd="/",
-        env=_environment(spec.threads),
+        env=environment,
         # Ctrl-C at the terminal stops the parent, which ends the child in order.
         start_new_session=True,
     )

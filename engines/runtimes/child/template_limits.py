@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from jinja2 import TemplateError
 
 from engines.exceptions import EngineError, InvalidRequestError
-from engines.runtimes.child.sandbox import cpu_limit, interrupt_after
+from engines.runtimes.child.cpu_time import cpu_limit, interrupt_after
 from engines.runtimes.text.printable import make_printable
 
 RENDER_SECONDS = 5.0
@@ -49,7 +49,7 @@ def limit_rendering() -> Iterator[None]:
 
 @contextmanager
 def limit_compilation() -> Iterator[None]:
-    """Raise EngineError when the template in the block is not valid; compiling evaluates constants."""
+    """Raise EngineError when the template in the block is not valid."""
     try:
         with cpu_limit(KILL_SECONDS):
             yield

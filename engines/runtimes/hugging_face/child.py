@@ -9,11 +9,11 @@ from dataclasses import asdict
 import torch
 
 from engines.runtimes.base import Facts
+from engines.runtimes.child.cpu_time import cpu_limit
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, GenerationRequest, ModelHandler
 from engines.runtimes.child.main import Job
 from engines.runtimes.child.messages import GenerateParameters
-from engines.runtimes.child.sandbox import cpu_limit
 from engines.runtimes.hugging_face.embedder import Embedder
 from engines.runtimes.hugging_face.generator import Generator
 from engines.runtimes.hugging_face.loading import Checkpoint, LoadSettings, load_checkpoint

@@ -63,6 +63,13 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
         }
         return [sentence for sentence, holds in checks.items() if not holds]
 
+    def _readable(self) -> tuple[str, ...]:
+        return tuple(
+            str(Path(folder).absolute())
+            for folder in (self.model_path, self.spec.embedding_model)
+            if folder
+        )
+
     def _load_parameters(self) -> LoadParameters:
         spec = self.spec
         other = spec.embedding_model

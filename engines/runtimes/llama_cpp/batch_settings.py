@@ -16,6 +16,7 @@ from typing import Any
 
 from engines.exceptions import SamError
 from engines.files.durable import durable_file
+from engines.files.private import private_folder
 from engines.machine import cores, cpu_name, gpus
 from engines.runtimes.base import Facts
 from engines.runtimes.child.messages import TrialSummary
@@ -90,7 +91,7 @@ class BatchSettings:
 
     @contextmanager
     def _hold_lock(self) -> Iterator[None]:
-        self._folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self._folder)
         with (self._folder / ".lock").open("wb") as lock:
             # The kernel frees it with the process, so a killed measurement blocks nobody.
             fcntl.flock(lock, fcntl.LOCK_EX)

@@ -10,11 +10,11 @@ from functools import partial
 from llama_cpp import llama_cpp as api
 
 from engines.runtimes.base import Facts
+from engines.runtimes.child.cpu_time import cpu_limit
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, GenerationRequest, ModelHandler
 from engines.runtimes.child.main import Job
 from engines.runtimes.child.messages import BatchSettingFields, GenerateParameters
-from engines.runtimes.child.sandbox import cpu_limit
 from engines.runtimes.llama_cpp.autotune import find_fastest_layout
 from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout

@@ -8,7 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from engines.exceptions import AdapterCrashed, InvalidRequestError, UnsafeModelFileError
+from engines.exceptions import (
+    AdapterCrashed,
+    ArtifactMissingError,
+    EngineNotLoadedError,
+    InvalidRequestError,
+    UnsafeModelFileError,
+)
 from engines.gguf.reader import read_header
 from engines.runtimes.adapters import AdaptableEngine, AdapterGate, AdapterRef
 from engines.runtimes.base import ChatMessage
@@ -16,7 +22,9 @@ from engines.runtimes.child.engine import ChildEngine, ChildOptions, blame_on_lo
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.messages import GenerateParameters
 from engines.runtimes.child.process import ChildProcess
+from engines.runtimes.llama_cpp.adapter_folder import AdapterFolder
 from engines.runtimes.llama_cpp.batch_settings import BatchMeasurement, BatchSetting, BatchSettings
+from engines.runtimes.llama_cpp.memory_limit import memory_limit
 from engines.runtimes.llama_cpp.parameters import LoadParameters
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import Generation, Piece
@@ -38,6 +46,8 @@ class LlamaOptions(ChildOptions):
     batch_settings: str = ""
     """Folder that remembers how each model embeds fastest here, found by measuring at its first load;
     empty means never to measure. Lanes or tokens given above are taken as they are."""
+    adapter_folders: str = ""
+    """Folder in which each engine has one with links to its adapters; empty means a temporary one."""
     measure_seconds: float = 120.0
     """Longest wait for that; it takes a few seconds where nothing disturbs it."""
 
@@ -49,6 +59,8 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     options_kind = LlamaOptions
     _gate: AdapterGate
     """Made with each child."""
+    _adapters: AdapterFolder | None = None
+    _counted_bytes = 0
 
     @classmethod
     def list_models(cls, place: str) -> list[str]:
@@ -91,7 +103,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
 
     def _admit(self, child: ChildProcess, adapters: Sequence[AdapterSpec]) -> list[AdapterRef]:
         """Check adapters and load new ones in a request of their own, so that a crash is theirs."""
-        refs = self._gate.admit(adapters)
+        refs = self._place(self._gate.admit(adapters))
         fresh = {digest for digest, _, _ in refs} - self._gate.proven
         if fresh:
             with blame_on_load(
@@ -106,6 +118,39 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             self._gate.proven |= fresh
             self._info["adapters"] = reply.header["adapters"]
         return refs
+
+    def _place(self, refs: Sequence[AdapterRef]) -> list[AdapterRef]:
+        """Put adapters where the child may read them."""
+        if not refs:
+            return []
+        if self._adapters is None:
+            raise EngineNotLoadedError(f"Engine {self.engine_id} was unloaded meanwhile.")
+        try:
+            return [
+                (digest, self._adapters.add(digest, Path(path)), scale)
+                for digest, path, scale in refs
+            ]
+        except OSError as error:
+            raise ArtifactMissingError(
+                f"An adapter of {self.engine_id} cannot be read ({error.strerror}); upload it again."
+            ) from error
+
+    def _generate_parameters(self, parameters: GenerateParameters) -> GenerateParameters:
+        return {**parameters, "adapters": []}
+
+    def _readable(self) -> tuple[str, ...]:
+        if self._adapters is None:
+            self._adapters = AdapterFolder(self.options.adapter_folders)
+        return (*super()._readable(), str(self._adapters.path))
+
+    def _memory_bytes(self) -> int:
+        return self.options.memory_bytes or self._counted_bytes
+
+    def _drop_child(self, patience: float) -> None:
+        super()._drop_child(patience)
+        folder, self._adapters = self._adapters, None
+        if folder is not None:
+            folder.close()
 
     def _load(self, child: ChildProcess) -> Frame:
         reply = super()._load(child)
@@ -129,6 +174,13 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             raise UnsafeModelFileError(
                 f"{Path(self.model_path).name} is one part of a model; join the parts into one file."
             )
+        self._counted_bytes = memory_limit(
+            self.spec,
+            base,
+            Path(self.model_path).stat().st_size,
+            self._threads(),
+            self.options.pack_tokens,
+        )
         self._gate = AdapterGate(self.spec, base)
         # Before the child starts: an adapter that does not fit must not cost a load.
         self._gate.admit(self.spec.adapters)

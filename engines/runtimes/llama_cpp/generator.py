@@ -8,10 +8,10 @@ from functools import partial
 from typing import Any
 
 from llama_cpp import llama_cpp as api
-from llama_cpp.llama_chat_format import Jinja2ChatFormatter
 
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import ChatMessage
+from engines.runtimes.child.chat_template import ChatTemplate
 from engines.runtimes.child.main import Job
 from engines.runtimes.child.template_limits import (
     limit_compilation,
@@ -129,7 +129,7 @@ class Generator:
         known: list[Any] = list(tools)
         variables: Mapping[str, Any] = self._family.switch(thinking=thinking)
         with limit_rendering():
-            prompt = str(self._template(messages=given, tools=known or None, **variables).prompt)
+            prompt = self._template.render(given, known or None, **variables)
         return require_prompt_size(prompt)
 
     def read(self, text: str, *, from_template: bool) -> Prompt:
@@ -169,13 +169,13 @@ def _mark_tokens(model: LoadedModel, family: Family) -> dict[int, bytes]:
     return {found[0]: mark.encode() for mark, found in tokens.items() if len(found) == 1}
 
 
-def _chat_template(model: LoadedModel) -> Jinja2ChatFormatter | None:
+def _chat_template(model: LoadedModel) -> ChatTemplate | None:
     source = _template_source(model)
     if not source:
         return None
     with limit_compilation():
-        return Jinja2ChatFormatter(
-            template=source,
+        return ChatTemplate(
+            source,
             eos_token=model.token_text(int(api.llama_vocab_eos(model.vocab))),
             bos_token=model.token_text(int(api.llama_vocab_bos(model.vocab))),
         )

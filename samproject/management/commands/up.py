@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,15 +12,24 @@ from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
 from django.db import OperationalError, connection, connections
 
+from engines.runtimes.child.sandbox import missing_parts
 from engines.services.hosts import admit_host, join_host
 from migrations_app.management.console import SamCommand, parse_options
 from samproject.generated_secrets import generated_secret
 from samproject.management.first_steps import announce_flower, announce_web
+from samproject.supervisor.belongings import (
+    environment_for,
+    process_user,
+    reasons_to_stay_root,
+    take_possession,
+)
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.processes import Child
-from samproject.supervisor.roster import WORKERS, Site, Wishes, roster
+from samproject.supervisor.roster import WORKERS, Site, Wishes, inherited_environment, roster
+from samproject.supervisor.site import site_belongings
 from samproject.supervisor.supervise import Notice, Supervisor
+from samproject.supervisor.users import ServiceUser
 
 FLOWER_HOST = "127.0.0.1"
 MIGRATION_LOCK = 0x53414D02
@@ -73,6 +83,8 @@ class Command(SamCommand):
         asked = parse_options(UpOptions, options)
         supervisor = Supervisor(self.say)
         supervisor.listen_to_signals()
+        # Logs are written by the supervisor itself.
+        os.umask(0o077)
         services = EmbeddedServices(
             settings.SAM_LOCATIONS,
             postgres=settings.SAM_EMBEDDED_POSTGRES,
@@ -91,9 +103,24 @@ class Command(SamCommand):
         _check_ports(asked)
         self._migrate()
         _admit(set(asked.workers))
-        children = [Child(program) for program in roster(_site(), _wishes(asked))]
+        site = _site(self._hand_over(asked))
+        children = [Child(program) for program in roster(site, _wishes(asked))]
         self.say("starting; the addresses follow when they answer")
         return children
+
+    def _hand_over(self, asked: UpOptions) -> ServiceUser | None:
+        """Give SAM's processes what is theirs; say what protects this machine less than it could."""
+        belongings = site_belongings(asked.port, serves=asked.web)
+        postgres_data = settings.SAM_LOCATIONS.postgres_data
+        for sentence in missing_parts():
+            self.say(f"warning: {sentence}")
+        for sentence in reasons_to_stay_root(postgres_data, belongings):
+            self.say(f"warning: web and workers run as root. {sentence}")
+        user = process_user(postgres_data, belongings)
+        take_possession(belongings, user)
+        if user is not None:
+            self.say(f"web and workers run as user {user.name}")
+        return user
 
     def _migrate(self) -> None:
         try:
@@ -163,8 +190,11 @@ def _check_port(host: str, port: int, option: str) -> None:
         ) from error
 
 
-def _site() -> Site:
+def _site(user: ServiceUser | None) -> Site:
+    home = settings.SAM_DATA_DIR
     return Site(
+        user=user,
+        extra=environment_for(user, home, inherited_environment()) if user is not None else {},
         project=settings.BASE_DIR,
         logs=settings.SAM_LOCATIONS.logs,
         host_name=settings.SAM_HOST_NAME,

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import mmap
 import os
 import resource
 import shutil
 import signal
-import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
 from engines.exceptions import InvalidRequestError
+from engines.runtimes.child.cpu_time import cpu_limit, interrupt_after
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
-from engines.runtimes.child.sandbox import cpu_limit, interrupt_after
-from engines.runtimes.child.socket_filter import IO_URING_SETUP
 
 
 def reply(facts: dict[str, Any], payload: bytes = b"") -> Frame:
@@ -86,17 +84,15 @@ class CrashHandler:
         limits = {name: list(resource.getrlimit(kind)) for name, kind in kinds.items()}
         return reply({"limits": limits})
 
-    def do_sockets(self, job: Job, given: dict[str, Any]) -> Frame:
-        """What the child sees of the network, and which kinds of socket it gets."""
+    def do_interfaces(self, job: Job, given: dict[str, Any]) -> Frame:
+        """What the kernel shows this process of the network."""
         lines = Path("/proc/self/net/dev").read_text().splitlines()[2:]
-        families = (socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK, socket.AF_UNIX)
-        return reply(
-            {
-                "interfaces": [line.split(":")[0].strip() for line in lines],
-                "sockets": {family.name: _refusal(family) for family in families},
-                "io_uring": _io_uring_refusal(),
-            }
-        )
+        return reply({"interfaces": [line.split(":")[0].strip() for line in lines]})
+
+    def do_read(self, job: Job, given: dict[str, Any]) -> Frame:
+        """The texts of two files; ``None`` for one that cannot be read."""
+        folder = Path(given["folder"])
+        return reply({"texts": {name: _text(folder / name) for name in ("model", "other")}})
 
     def do_change(self, job: Job, given: dict[str, Any]) -> Frame:
         """Which changes to a folder succeed."""
@@ -108,14 +104,6 @@ class CrashHandler:
             "remove": lambda: shutil.rmtree(file.parent / "new"),
         }
         return reply({"done": [name for name, change in changes.items() if _succeeds(change)]})
-
-    def do_signal(self, job: Job, given: dict[str, Any]) -> Frame:
-        """Signal 0 asks for the permission only."""
-        try:
-            os.kill(given["pid"], 0)
-        except OSError as error:
-            return reply({"refusal": errno.errorcode[error.errno or 0]})
-        return reply({"refusal": None})
 
     def do_reserve(self, job: Job, given: dict[str, Any]) -> Frame:
         return reply({"bytes": len(bytearray(given["bytes"]))})
@@ -130,7 +118,20 @@ class CrashHandler:
         with cpu_limit(given["limit"]):
             while given["forever"] or number < 1000:
                 number += 1
-        return reply({"limit": list(resource.getrlimit(resource.RLIMIT_CPU))})
+        return Frame({})
+
+    def do_burn(self, job: Job, given: dict[str, Any]) -> Frame:
+        _burn(given["seconds"])
+        return Frame({})
+
+    def do_compute_while(self, job: Job, given: dict[str, Any]) -> Frame:
+        """Wait within the limit while another thread computes."""
+        used: list[float] = []
+        other = threading.Thread(target=lambda: used.append(_burn(given["beside"])))
+        with cpu_limit(given["limit"]):
+            other.start()
+            other.join()
+        return reply({"beside": used[0]})
 
     def do_interrupt(self, job: Job, given: dict[str, Any]) -> Frame:
         with interrupt_after(given["seconds"], InvalidRequestError("This took too long.")):
@@ -156,15 +157,16 @@ def _succeeds(change: Callable[[], object]) -> bool:
     return True
 
 
-def _refusal(family: socket.AddressFamily) -> str | None:
+def _text(path: Path) -> str | None:
     try:
-        socket.socket(family, socket.SOCK_DGRAM).close()
-    except OSError as error:
-        return errno.errorcode[error.errno or 0]
-    return None
+        return path.read_text()
+    except OSError:
+        return None
 
 
-def _io_uring_refusal() -> str:
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.syscall(IO_URING_SETUP, 1, None)
-    return errno.errorcode[ctypes.get_errno()]
+def _burn(seconds: float) -> float:
+    """Use CPU time in this thread; how much it was."""
+    start = time.thread_time()
+    while time.thread_time() - start < seconds:
+        continue
+    return time.thread_time() - start

@@ -13,7 +13,8 @@ import pytest
 
 from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError
 from engines.runtimes.child.process import ChildProcess
-from engines.runtimes.child.start import REPOSITORY, ChildSpec
+from engines.runtimes.child.readable import REPOSITORY
+from engines.runtimes.child.start import ChildSpec
 from tests.runtimes.child.crash_handler import facts
 
 HANDLER = "tests.runtimes.child.crash_handler:CrashHandler"

@@ -45,11 +45,11 @@ CRASH_AT_LOAD = {
     "2^31 experts",
     "more experts used than there",
     "a token with NUL",
-    "template of a power",
+    # Its first answer ends it.
+    "epsilon NaN",
     # A family's marks are cut into tokens while loading.
     "tokenizer llama without scores",
 }
-CRASH_AT_WORK = {"epsilon NaN"}
 NO_ANSWER = {"tokenizer rwkv"}
 """Loads, and says that it cannot compute."""
 ANSWERS = {
@@ -92,6 +92,7 @@ CHAT_REFUSED = {
     "template that changes messages",
     "template that is silent",
     "template of 100 KB",
+    "template of a power",
 }
 """Loads and answers a plain prompt; the template is refused."""
 QUICK = {
@@ -167,7 +168,7 @@ def test_a_file_cut_at_any_64_kib_is_refused(tmp_path: Path, tiny_llama: Path) -
 
 
 def test_every_outcome_is_listed_once() -> None:
-    lists = [GATE, CRASH_AT_LOAD, CRASH_AT_WORK, NO_ANSWER, ANSWERS, CHAT_REFUSED]
+    lists = [GATE, CRASH_AT_LOAD, NO_ANSWER, ANSWERS, CHAT_REFUSED]
     named = [name for names in lists for name in names]
 
     assert len(named) == len(set(named))
@@ -203,7 +204,6 @@ def expected_of(name: str) -> str:
     lists = {
         "gate": GATE,
         "crash at load": CRASH_AT_LOAD,
-        "crash at work": CRASH_AT_WORK,
         "no answer": NO_ANSWER,
         "answers": ANSWERS,
         "chat refused": CHAT_REFUSED,

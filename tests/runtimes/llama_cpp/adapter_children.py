@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
@@ -10,10 +11,13 @@ from engines.runtimes.llama_cpp import lora as llama_lora
 from engines.runtimes.llama_cpp.child import LlamaHandler
 from engines.runtimes.llama_cpp.parameters import AdaptParameters
 
+DEADLY = b"SAM Dead LoRA"
+"""In the bytes of an adapter: its name is not its own in a child."""
+
 
 class DiesOfAnAdapter(LlamaHandler):
     def _adapt(self, job: Job, given: AdaptParameters) -> Frame:
-        if any(path.endswith("deadly.gguf") for _, path, _ in given["adapters"]):
+        if any(DEADLY in Path(path).read_bytes() for _, path, _ in given["adapters"]):
             os.abort()
         return super()._adapt(job, given)
 

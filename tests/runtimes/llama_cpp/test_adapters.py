@@ -28,6 +28,7 @@ from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.runtimes.llama_cpp.lora import MAX_ADAPTERS
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec
+from tests.runtimes.llama_cpp.adapter_children import DEADLY
 from tests.runtimes.seed_engine import CustomEngine
 
 PROMPT = "The harbour at night"
@@ -255,6 +256,8 @@ def test_an_adapter_that_crashes_the_child_is_blamed_and_the_others_go_on(
     tiny_llama: Path, tiny_lora: Path, tmp_path: Path
 ) -> None:
     deadly = write_lora_for(tmp_path / "deadly.gguf", tiny_llama, seed=5)
+    deadly.chmod(0o600)
+    deadly.write_bytes(deadly.read_bytes().replace(b"SAM Tiny LoRA", DEADLY))
     with MortalEngine("mortal", "Mortal", str(tiny_llama)) as engine:
         engine.load_model()
         voice = engine.with_adapters([AdapterSpec(str(tiny_lora))])

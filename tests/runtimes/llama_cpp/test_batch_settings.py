@@ -264,5 +264,6 @@ def test_engines_of_a_host_are_run_as_its_settings_say(
     assert engine.options == LlamaOptions(
         embedding_lanes=3,
         pack_tokens=256,
+        adapter_folders=str(settings.SAM_DATA_DIR / "engine-adapters"),
         batch_settings=str(settings.SAM_DATA_DIR / "batch-settings") if measures else "",
     )

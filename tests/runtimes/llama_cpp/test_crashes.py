@@ -120,7 +120,7 @@ def test_malformed_file_that_aborts_native_code_costs_only_the_child(
     data[start : start + 4] = struct.pack("<I", 100_000)
     broken = tmp_path / "aborts.gguf"
     broken.write_bytes(data)
-    child = ChildProcess(ChildSpec("hostile", HANDLER))
+    child = ChildProcess(ChildSpec("hostile", HANDLER, readable=(str(broken),)))
     child.wait_ready()
 
     with pytest.raises(EngineCrashed, match="engine hostile was ended by signal SIGABRT"):

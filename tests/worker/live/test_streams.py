@@ -38,6 +38,7 @@ from migrations_app.serving.stream import (
 from migrations_app.serving.stream_client import EngineLoadingError, stream_answer
 from migrations_app.serving.stream_reader import StreamReader
 from samproject.supervisor.embedded import EmbeddedServices
+from tests.redis_admin import admin_redis
 from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, PATIENCE, WorkerProcess, wait_until
@@ -174,7 +175,7 @@ def test_an_error_of_the_engine_is_the_callers(ada: User, tmp_path: Path) -> Non
 def test_a_host_that_dies_before_the_first_token_is_replaced(ada: User, tmp_path: Path) -> None:
     async def begin_with_a_frozen_worker() -> list[Event]:
         reading = asyncio.create_task(events_of(asked(ada)))
-        while not Redis.from_url(settings.REDIS_URL).keys("sam:live:*:taken"):
+        while not admin_redis().keys("sam:live:*:taken"):
             await asyncio.sleep(0.01)
         frozen.signal(signal.SIGKILL)
         frozen.process.wait()
@@ -193,7 +194,7 @@ Play = Callable[[Redis, str], Awaitable[None]]
 
 async def played(play: Play, request: AnswerRequest) -> list[Event]:
     """Collect an answer whose host the test plays; what came before an error is its note."""
-    redis = Redis.from_url(settings.REDIS_URL, decode_responses=True)
+    redis = admin_redis(decode_responses=True)
     seen: list[Event] = []
 
     async def collect() -> None:
