@@ -54,6 +54,7 @@ def reference() -> Reference:
     return Reference()
 
 
+@pytest.mark.proof
 def test_an_undisturbed_migration_completes(
     ada: Person, workers: Workers, reference: Reference
 ) -> None:
@@ -66,6 +67,7 @@ def test_an_undisturbed_migration_completes(
     assert terminal_events(plan) == dict.fromkeys(STEPS, 1)
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("case", quick_selection(), ids=str)
 def test_a_kill_changes_nothing(
     case: Case, ada: Person, workers: Workers, services: EmbeddedServices, reference: Reference
