@@ -12,6 +12,7 @@ from django.core import serializers
 from drf_spectacular.generators import SchemaGenerator
 
 from engines.models import (
+    ApiToken,
     Conversation,
     Document,
     EngineFallback,
@@ -19,6 +20,7 @@ from engines.models import (
     LoraAdapter,
     Message,
 )
+from engines.services.people.tokens import create_token
 from tests.api.roles import Engines, People, client_of, make_plan, problem, use_engine
 
 UNSAFE = ("post", "put", "patch", "delete")
@@ -60,6 +62,7 @@ ACTS: dict[tuple[str, str], Act] = {
     ("post", f"{PLAN}/move"): Act("operator", 403, {}),
     ("post", f"{PLAN}/retry"): Act("operator", 403),
     ("post", f"{PLAN}/roll-back"): Act("alice", 404),
+    ("delete", "tokens/{id}"): Act("alice", 404),
 }
 OWN = {("patch", "prompts/{family}")}
 """Addresses with a variable that lead to the caller's own row, whoever asks."""
@@ -85,6 +88,7 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
     )
     assert engines.new.current_revision is not None
     EngineFallback.objects.create(engine=engines.old, answers=engines.new)
+    create_token(people.alice, "secret")
     return {
         "plans": {"id": make_plan(people.alice, engines).pk},
         "knowledge-bases": {"base_pk": base.pk, "id": base.pk},
@@ -92,6 +96,7 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
         "conversations": {"conversation_pk": conversation.pk, "id": conversation.pk},
         "hosts": {"name": engines.host.name},
         "catalog": {"model_id": engines.old.model_id},
+        "tokens": {"id": ApiToken.objects.get(user=people.alice).pk},
         "fallbacks": {"engine": engines.old.model_id},
     }
 
