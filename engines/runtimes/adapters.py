@@ -63,6 +63,7 @@ class AdaptedEngine(StreamingEngine):
         super().__init__(engine.engine_id, engine.model_name, engine.model_path)
         self._engine = engine
         self._adapters = adapters
+        self.reads_literals = engine.reads_literals
 
     def load_model(self) -> bool:
         """Load the base and the adapters where they are not loaded yet."""
@@ -95,6 +96,9 @@ class AdaptedEngine(StreamingEngine):
 
     def count_tokens(self, text: str) -> int:
         return self._engine.count_tokens(text)
+
+    def count_prompt_tokens(self, prompt: str | Sequence[ChatMessage]) -> int:
+        return self._engine.count_prompt_tokens(prompt)
 
     def format_prompt(self, messages: Sequence[ChatMessage]) -> str:
         return self._engine.format_prompt(messages)

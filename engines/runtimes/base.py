@@ -76,6 +76,9 @@ class BaseModelEngine(abc.ABC):
     methods; everything else has a default built on them.
     """
 
+    reads_literals: bool = False
+    """Whether ``make_literal`` may enclose texts in a prompt; they are then read without control tokens."""
+
     def __init__(self, engine_id: str, model_name: str, model_path: str) -> None:
         self.engine_id = engine_id
         self.model_name = model_name
@@ -137,6 +140,10 @@ class BaseModelEngine(abc.ABC):
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text``; an estimate unless the runtime has a tokenizer."""
         return math.ceil(len(text.encode("utf-8", "replace")) / BYTES_PER_TOKEN)
+
+    def count_prompt_tokens(self, prompt: str | Sequence[ChatMessage]) -> int:
+        """Tokens of a prompt as the engine reads it; an estimate where ``count_tokens`` is one."""
+        return self.count_tokens(prompt if isinstance(prompt, str) else self.format_prompt(prompt))
 
     def with_adapters(self, adapters: Sequence[AdapterSpec]) -> BaseModelEngine:
         """Return this engine as it answers with these LoRA adapters; its weights are loaded once.

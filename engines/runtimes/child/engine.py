@@ -73,6 +73,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     prefix its EmbeddingSpec names.
     """
 
+    reads_literals = True
     handler: ClassVar[str]
     """``module:callable`` of what the child does."""
 
@@ -159,6 +160,13 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
             reply = self._request("count", texts=[text for _, text in batch])
             counts += reply.header["counts"]
         return counts
+
+    def count_prompt_tokens(self, prompt: str | Sequence[ChatMessage]) -> int:
+        """Tokens that a request with this prompt computes, those of the template included."""
+        is_text = isinstance(prompt, str)
+        text, messages = (prompt, None) if is_text else ("", require_messages(prompt))
+        reply = self._request("count_prompt", prompt=text, messages=messages)
+        return int(reply.header["counts"][0])
 
     def format_prompt(self, messages: Sequence[ChatMessage]) -> str:
         """Messages through the model's own template, rendered in the child."""

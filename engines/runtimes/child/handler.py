@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from engines.exceptions import EngineError
@@ -17,7 +18,9 @@ from engines.runtimes.child.messages import (
     FormatParameters,
     GenerateParameters,
     Header,
+    PromptParameters,
 )
+from engines.runtimes.text.control_marks import strip_enclosures
 from engines.runtimes.text.generation import GenerationOptions
 from engines.runtimes.text.response_format import Json
 
@@ -34,7 +37,11 @@ class PromptFormatter(Protocol):
         *,
         thinking: bool | None = None,
         tools: Sequence[Json] = (),
-    ) -> str: ...
+    ) -> str:
+        """Messages as a prompt in which the marks that people wrote are enclosed."""
+
+    def count(self, text: str, *, from_template: bool) -> int:
+        """Tokens of a prompt as it is read."""
 
 
 class TextEmbedder(Protocol):
@@ -70,6 +77,7 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
             "generate": self._generate,
             "embed": self._embed,
             "count": self._count,
+            "count_prompt": self._count_prompt,
             "format": self._format,
         }
 
@@ -120,12 +128,27 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
         header: Header = {"dimension": result.vectors.shape[1], "errors": errors}
         return Frame(header, result.vectors.tobytes())
 
-    def _count(self, _job: Job, given: CountParameters) -> Frame:
-        model = self._need_model()
-        return Frame({"counts": [self._tokens_of(model, text) for text in given["texts"]]})
+    def _count(self, job: Job, given: CountParameters) -> Frame | None:
+        model, texts = self._need_model(), given["texts"]
+        return self._read_apart(
+            job,
+            sum(map(len, texts)),
+            lambda: Frame({"counts": [self._tokens_of(model, text) for text in texts]}),
+        )
+
+    def _read_apart(self, _job: Job, _chars: int, work: Callable[[], Frame | None]) -> Frame | None:
+        """Do what tokenizes so many characters; a runtime that answers several requests, in a thread."""
+        return work()
 
     def _format(self, _job: Job, given: FormatParameters) -> Frame:
-        return Frame({"prompt": self._need_generator().format(given["messages"])})
+        prompt = self._need_generator().format(given["messages"])
+        return Frame({"prompt": strip_enclosures(prompt)})
+
+    def _count_prompt(self, job: Job, given: PromptParameters) -> Frame | None:
+        generator, messages = self._need_generator(), given["messages"]
+        text = given["prompt"] if messages is None else generator.format(messages)
+        count = partial(generator.count, text, from_template=messages is not None)
+        return self._read_apart(job, len(text), lambda: Frame({"counts": [count()]}))
 
     def _need_model(self) -> ModelT:
         if self._model is None:

@@ -34,6 +34,10 @@ class Job:
     request: Frame
     send: Callable[[Frame], None]
     """To the parent, whole."""
+    queue: Callable[[Job], None]
+    """To the main thread, behind the requests that wait there."""
+    next_work: Callable[[], Frame | None] | None = None
+    """What the main thread does with it next; None for a new request."""
     cancelled: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -60,6 +64,11 @@ class Job:
         else:
             words = f"{type(error).__name__}: {error}"
             self.finish(Frame({"error": "engine_error", "message": words}))
+
+    def continue_with(self, work: Callable[[], Frame | None]) -> None:
+        """Have the main thread do ``work``; called by another thread."""
+        self.next_work = work
+        self.queue(self)
 
     def answer(self, work: Callable[[], Frame | None]) -> None:
         """Finish with what ``work`` returns or raises; ``None`` is finished by somebody else."""
@@ -101,7 +110,7 @@ class ChildServer:
         busy = False
         while True:
             for job in self._next_jobs(wait=not busy):
-                job.answer(partial(self._handler.handle, job))
+                job.answer(job.next_work or partial(self._handler.handle, job))
             busy = self._handler.proceed()
 
     def _next_jobs(self, *, wait: bool) -> Iterator[Job]:
@@ -129,7 +138,7 @@ class ChildServer:
             if job is not None:
                 job.cancelled.set()
             return
-        job = Job(frame, self._send)
+        job = Job(frame, self._send, self._jobs.put)
         self._open[number] = job
         self._jobs.put(job)
 

@@ -59,6 +59,13 @@ class CountParameters(TypedDict):
     texts: list[str]
 
 
+class PromptParameters(TypedDict):
+    """A raw prompt, or messages for the model's template."""
+
+    prompt: str
+    messages: list[ChatMessage] | None
+
+
 class FormatParameters(TypedDict):
     messages: list[ChatMessage]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -18,14 +19,19 @@ from engines.runtimes.child.messages import BatchSettingFields, GenerateParamete
 from engines.runtimes.llama_cpp.autotune import find_fastest_layout
 from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
-from engines.runtimes.llama_cpp.generator import ContextLayout, Generator
+from engines.runtimes.llama_cpp.generator import ContextLayout, Generator, Prompt
 from engines.runtimes.llama_cpp.native import LoadedModel, load_model
 from engines.runtimes.llama_cpp.parameters import AdaptParameters, LoadParameters
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.families import family_of
+from engines.runtimes.text.generation import GenerationOptions
 from engines.specs import EmbeddingSpec
 
 MAX_DEFAULT_LANES = 8
+READ_THREADS = 4
+"""Long texts that are tokenized at the same time; another one waits for them, short ones do not."""
+READ_AT_ONCE_CHARS = 32 * 1024
+"""A longer text is tokenized in a thread: some take llama.cpp half a minute for each megabyte."""
 
 
 class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
@@ -37,6 +43,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
         self._gpus: list[str] = []
         self._seconds = 0.0
         self._embed_thread = ThreadPoolExecutor(1, "embed")
+        self._read_threads = ThreadPoolExecutor(READ_THREADS, "read")
         self._operations["adapt"] = self._adapt
         self._operations["measure"] = self._measure
 
@@ -100,10 +107,27 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
 
     def _answer(self, job: Job, request: GenerationRequest, given: GenerateParameters) -> None:
         generator = self._need_generator()
-        prompt = generator.read(request.text, from_template=request.from_template)
+        begin = partial(self._begin, job, request.options, given)
+        read = partial(generator.read, request.text, from_template=request.from_template)
+        if len(request.text) <= READ_AT_ONCE_CHARS:
+            begin(read())
+            return
+        # The scheduler belongs to the main thread.
+        self._read_apart(job, len(request.text), lambda: job.continue_with(partial(begin, read())))
+
+    def _begin(
+        self, job: Job, options: GenerationOptions, given: GenerateParameters, prompt: Prompt
+    ) -> None:
         # JSON has no tuples, and slots with equal adapters are found by comparing them.
         adapters = tuple((digest, path, scale) for digest, path, scale in given["adapters"])
-        generator.begin(job, prompt, request.options, adapters)
+        self._need_generator().begin(job, prompt, options, adapters)
+
+    def _read_apart(self, job: Job, chars: int, work: Callable[[], Frame | None]) -> Frame | None:
+        """Tokenize a long text in a thread; ctypes lets the others go on meanwhile."""
+        if chars <= READ_AT_ONCE_CHARS:
+            return work()
+        self._read_threads.submit(job.answer, work)
+        return None
 
     def _tokens_of(self, model: LoadedModel, text: str) -> int:
         return len(model.tokenize(text, add_special=False, parse_special=False))

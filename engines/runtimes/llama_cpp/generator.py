@@ -21,6 +21,7 @@ from engines.runtimes.child.template_limits import (
 from engines.runtimes.llama_cpp.lora import AdapterCache, AdapterRefs
 from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeContext
 from engines.runtimes.llama_cpp.output import Answer
+from engines.runtimes.llama_cpp.prompt_reader import PromptReader
 from engines.runtimes.llama_cpp.sampler import sampler_of
 from engines.runtimes.llama_cpp.scheduler import Scheduler, Slot
 from engines.runtimes.text.families import UNKNOWN, Family
@@ -85,6 +86,7 @@ class Generator:
         self._has_tools = describes_tools(_template_source(model))
         self._family = family
         self._marks = _mark_tokens(model, family)
+        self._reader = PromptReader(model)
         self._scheduler = Scheduler(model, self._context, self._adapters, self._piece)
 
     def _piece(self, token: int) -> bytes:
@@ -114,9 +116,19 @@ class Generator:
         thinking: bool | None = None,
         tools: Sequence[Json] = (),
     ) -> str:
-        """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses."""
-        render = partial(self._render, thinking=thinking)
-        return render_with_tools(render, messages, tools, self._family, has_tools=self._has_tools)
+        """Messages through the model's own template (sandboxed), for ``read``.
+
+        Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
+        """
+        marks = self._reader.marks
+        prompt = render_with_tools(
+            partial(self._render, thinking=thinking),
+            marks.enclose(messages),
+            marks.enclose_tools(tools),
+            self._family,
+            has_tools=self._has_tools,
+        )
+        return marks.join_escaped(prompt)
 
     def _render(
         self, messages: Sequence[ChatMessage], tools: Sequence[Json], *, thinking: bool | None
@@ -133,8 +145,19 @@ class Generator:
         return require_prompt_size(prompt)
 
     def read(self, text: str, *, from_template: bool) -> Prompt:
-        """Tokenize a prompt; a template writes its own beginning-of-text, any other gets the model's."""
-        tokens = self._model.tokenize(text, add_special=False, parse_special=True)
+        """Tokenize a prompt; a template writes its own beginning-of-text, any other gets the model's.
+
+        Any thread may call it. InvalidRequestError for a text that is too long for the context.
+        """
+        self._reader.require_may_fit(text, self.context_length)
+        return self._read(text, from_template=from_template)
+
+    def count(self, text: str, *, from_template: bool) -> int:
+        """Tokens of a prompt as ``read`` reads it, also of one that does not fit."""
+        return len(self._read(text, from_template=from_template).tokens)
+
+    def _read(self, text: str, *, from_template: bool) -> Prompt:
+        tokens = self._reader.tokens(text)
         begin = int(api.llama_vocab_bos(self._model.vocab))
         wanted = not from_template and api.llama_vocab_get_add_bos(self._model.vocab)
         # A second one in front would move every position and change the answer.

@@ -15,6 +15,7 @@ from django.db import close_old_connections
 from engines.exceptions import InvalidRequestError, SamError
 from engines.models import CatalogModel, ModelCopy, ModelRevision
 from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.text.control_marks import make_literal
 from engines.runtimes.text.generation import GenerationOptions
 from engines.services.answers.events import Recipient, answer_events
 from engines.services.answers.lookup import require_person, require_revision
@@ -197,6 +198,9 @@ def _instructed(prompts: Prompts, messages: list[ChatMessage]) -> tuple[Prompts,
     opening = list(takewhile(lambda message: message["role"] == "system", messages))
     if not opening or len(opening) == len(messages):
         return prompts, messages
-    parts = [prompts.system_prompt, *(message["content"] for message in opening)]
+    contents = [message["content"] for message in opening]
+    if prompts.chat_format:
+        contents = [make_literal(text) for text in contents]
+    parts = [prompts.system_prompt, *contents]
     text = "\n\n".join(part for part in parts if part)
     return replace(prompts, system_prompt=text), messages[len(opening) :]

@@ -145,8 +145,7 @@ def _sorted(pieces: Pieces, reader: ToolCallReader) -> Pieces:
 
 def _estimate(engine: BaseModelEngine, prompt: Prompt, answer: AnswerSoFar) -> tuple[int, int]:
     """Count tokens where nobody told them: within one or two of what the engine computed."""
-    text = prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
-    return engine.count_tokens(text), engine.count_tokens("".join(answer.texts))
+    return engine.count_prompt_tokens(prompt), engine.count_tokens("".join(answer.texts))
 
 
 def _as_text(

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from engines.exceptions import InvalidRequestError
 from engines.models import VectorIndex
 from engines.runtimes.base import BaseModelEngine
+from engines.runtimes.text.control_marks import make_literal
 from engines.services.answers.messages import Citation
 from engines.services.answers.resources import AnswerResources
 from engines.services.knowledge.fingerprints import spec_of
@@ -92,6 +93,10 @@ def add_passages(
         used.append(passage)
     if not used:
         return prompts, []
-    parts = [prompts.system_prompt, INSTRUCTION, *(passage.shown for passage in used)]
+    shown = [passage.shown for passage in used]
+    if prompts.chat_format:
+        # There the instructions are a part of the format, whose marks are control tokens.
+        shown = [make_literal(text) for text in shown]
+    parts = [prompts.system_prompt, INSTRUCTION, *shown]
     text = "\n\n".join(part for part in parts if part)
     return replace(prompts, system_prompt=text), used

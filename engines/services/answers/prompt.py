@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.text.control_marks import make_literal, strip_enclosures
 from engines.runtimes.text.families import family_of
 from engines.runtimes.text.response_format import Json, parse_calls
 from engines.runtimes.text.tool_prompts import instructions, write_tools_as_text
@@ -50,7 +51,8 @@ def render(
 ) -> str | list[ChatMessage]:
     """Return what the engine is given: its own template's messages, or the person's chat format.
 
-    A chat format knows nothing of tools: they are written out in it.
+    A chat format knows nothing of tools: they are written out in it. Its own text alone makes control
+    tokens; ``make_literal`` encloses what is put into it.
     """
     instructions = "\n\n".join(
         text for text in (prompts.system_prompt, prompts.reasoning_prompt) if text
@@ -65,9 +67,10 @@ def render(
 
 
 def _turn(chat_format: str, message: ChatMessage) -> str:
+    content = make_literal(message["content"])
     if message["role"] == "user" and PLACEHOLDER in chat_format:
-        return chat_format.replace(PLACEHOLDER, message["content"])
-    return message["content"]
+        return chat_format.replace(PLACEHOLDER, content)
+    return content
 
 
 def fit_prompt(
@@ -87,14 +90,19 @@ def fit_prompt(
         room -= engine.count_tokens(instructions(tools, family_of(prompts.family).calls))
     kept = list(messages)
 
+    def rendered() -> str | list[ChatMessage]:
+        prompt = render(prompts, kept, tools)
+        reads_it = engine.reads_literals or not isinstance(prompt, str)
+        return prompt if reads_it else strip_enclosures(prompt)
+
     def length() -> int:
-        return _tokens(engine, render(prompts, kept, tools))
+        return engine.count_prompt_tokens(rendered())
 
     if room > 0 and not _is_surely_short(prompts, kept, tools, room) and length() > room:
         kept = _newest(kept, room, engine.count_tokens)
         while len(kept) > 1 and (length() > room or kept[0]["role"] == "tool"):
             del kept[0]
-    return FittedPrompt(render(prompts, kept, tools), len(messages) - len(kept))
+    return FittedPrompt(rendered(), len(messages) - len(kept))
 
 
 def count_answer_room(engine: BaseModelEngine, prompt: str | list[ChatMessage], most: int) -> int:
@@ -107,7 +115,7 @@ def count_answer_room(engine: BaseModelEngine, prompt: str | list[ChatMessage], 
     size = sum(len(text.encode("utf-8", "replace")) + TEMPLATE_ROOM for text in texts)
     if not context or size + most <= context:
         return most
-    return max(min(most, context - _tokens(engine, prompt)), 1)
+    return max(min(most, context - engine.count_prompt_tokens(prompt)), 1)
 
 
 def _is_surely_short(
@@ -131,11 +139,6 @@ def _newest(
             break
         kept.insert(0, message)
     return kept
-
-
-def _tokens(engine: BaseModelEngine, prompt: str | list[ChatMessage]) -> int:
-    text = prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
-    return engine.count_tokens(text)
 
 
 def _context_tokens(engine: BaseModelEngine) -> int:
