@@ -8,6 +8,7 @@ from engines.exceptions import InvalidRequestError
 from engines.parsing import convert_or_refuse
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.text.control_marks import make_literal, strip_enclosures
 from engines.services.answers.messages import AnswerRequest
 from engines.services.answers.prompt import fit_prompt, render, validate_messages
 from engines.services.people.preferences import Prompts
@@ -58,7 +59,13 @@ def test_a_chat_format_wraps_what_the_person_says() -> None:
         message("user", "{user_input}?"),
     ]
 
-    assert render(OWN_FORMAT, turns) == (
+    prompt = render(OWN_FORMAT, turns)
+
+    assert prompt == (
+        f"Be brief.\n<|user|>{make_literal('Hi')}<|assistant|>\n{make_literal('Hello.')}\n"
+        f"<|user|>{make_literal('{user_input}?')}<|assistant|>"
+    )
+    assert strip_enclosures(prompt) == (
         "Be brief.\n<|user|>Hi<|assistant|>\nHello.\n<|user|>{user_input}?<|assistant|>"
     )
 
@@ -78,7 +85,7 @@ def test_a_conversation_longer_than_the_context_loses_its_oldest_messages(
         fitted = fit_prompt(engine, prompts, turns, 32)
         prompt = fitted.prompt
         text = prompt if isinstance(prompt, str) else engine.format_prompt(prompt)
-        used = engine.count_tokens(text)
+        used = engine.count_prompt_tokens(prompt)
         short = fit_prompt(engine, prompts, turns[-1:], 32)
 
     assert used <= 256 - 32

@@ -163,8 +163,9 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
 
     def count_prompt_tokens(self, prompt: str | Sequence[ChatMessage]) -> int:
         """Tokens that a request with this prompt computes, those of the template included."""
-        is_text = isinstance(prompt, str)
-        text, messages = (prompt, None) if is_text else ("", require_messages(prompt))
+        text, messages = (
+            (prompt, None) if isinstance(prompt, str) else ("", require_messages(prompt))
+        )
         reply = self._request("count_prompt", prompt=text, messages=messages)
         return int(reply.header["counts"][0])
 

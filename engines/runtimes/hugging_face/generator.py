@@ -16,6 +16,7 @@ from engines.runtimes.child.messages import ReasoningPiece
 from engines.runtimes.child.template_limits import limit_rendering, require_prompt_size
 from engines.runtimes.hugging_face.loading import Checkpoint
 from engines.runtimes.streaming import require_free_form
+from engines.runtimes.text.control_marks import ControlMarks, looks_like_a_mark, strip_enclosures
 from engines.runtimes.text.families import Family
 from engines.runtimes.text.generation import (
     RANDOM_SEED,
@@ -41,6 +42,7 @@ class Generator:
         self._checkpoint = model
         self._family = family
         self._end_tokens = _end_tokens(model)
+        self._marks = _marks_of(model.tokenizer)
 
     @property
     def has_template(self) -> bool:
@@ -53,10 +55,18 @@ class Generator:
         thinking: bool | None = None,
         tools: Sequence[Json] = (),
     ) -> str:
-        """Messages through the model's own template (sandboxed); InvalidRequestError if it refuses."""
-        render = partial(self._render, thinking=thinking)
-        has_tools = describes_tools(str(self._checkpoint.tokenizer.chat_template))
-        return render_with_tools(render, messages, tools, self._family, has_tools=has_tools)
+        """Messages through the model's own template (sandboxed), for ``tokens``.
+
+        Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
+        """
+        prompt = render_with_tools(
+            partial(self._render, thinking=thinking),
+            self._marks.enclose(messages),
+            self._marks.enclose_tools(tools),
+            self._family,
+            has_tools=describes_tools(str(self._checkpoint.tokenizer.chat_template)),
+        )
+        return self._marks.join_escaped(prompt)
 
     def _render(
         self, messages: Sequence[ChatMessage], tools: Sequence[Json], *, thinking: bool | None
@@ -78,9 +88,33 @@ class Generator:
 
     def tokens(self, text: str, *, from_template: bool) -> list[int]:
         """Tokens of a prompt; a template writes its own beginning-of-text."""
+        if strip_enclosures(text) == text:
+            return self._parse(text, opened=not from_template)
+        tokens = [] if from_template else self._opening()
+        parsed: list[str] = []
+        for fragment in self._marks.split(text):
+            if fragment.is_mark or not self._marks.is_in(fragment.text):
+                parsed.append(fragment.text)
+                continue
+            # Cut inside its marks, a text holds none: no tokenizer has to be asked to leave them alone.
+            for part in ("".join(parsed), *self._marks.break_apart(fragment.text)):
+                tokens += self._parse(part)
+            parsed.clear()
+        return tokens + self._parse("".join(parsed))
+
+    def count(self, text: str, *, from_template: bool) -> int:
+        """Tokens of a prompt as ``tokens`` reads it."""
+        return len(self.tokens(text, from_template=from_template))
+
+    def _parse(self, text: str, *, opened: bool = False) -> list[int]:
         tokenizer = self._checkpoint.tokenizer
-        tokens: list[int] = tokenizer(text, add_special_tokens=not from_template)["input_ids"]
+        tokens: list[int] = tokenizer(text, add_special_tokens=opened)["input_ids"]
         return tokens
+
+    def _opening(self) -> list[int]:
+        """The beginning-of-text that the tokenizer puts in front of a text, where it does."""
+        begin = self._checkpoint.tokenizer.bos_token_id
+        return [begin] if begin in self._parse("", opened=True) else []
 
     def opens_reasoning(self, prompt: str) -> bool:
         mark = self._family.reasoning[0]
@@ -278,6 +312,15 @@ class _Penalties(LogitsProcessor):  # type: ignore[misc]
         said = input_ids[:, self._prompt :]
         counts.scatter_add_(1, said, torch.ones_like(said, dtype=scores.dtype))
         return scores - self._frequency * counts - self._presence * (counts > 0)
+
+
+def _marks_of(tokenizer: Any) -> ControlMarks:
+    """The marks that a tokenizer parses in every text."""
+    added = tokenizer.added_tokens_decoder.values()
+    control = {str(token) for token in added if token.special} | {*tokenizer.all_special_tokens}
+    return ControlMarks(
+        control, {str(token) for token in added if looks_like_a_mark(str(token))} - control
+    )
 
 
 def _end_tokens(model: Checkpoint) -> frozenset[int]:

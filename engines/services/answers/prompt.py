@@ -92,8 +92,9 @@ def fit_prompt(
 
     def rendered() -> str | list[ChatMessage]:
         prompt = render(prompts, kept, tools)
-        reads_it = engine.reads_literals or not isinstance(prompt, str)
-        return prompt if reads_it else strip_enclosures(prompt)
+        if isinstance(prompt, str) and not engine.reads_literals:
+            return strip_enclosures(prompt)
+        return prompt
 
     def length() -> int:
         return engine.count_prompt_tokens(rendered())

@@ -24,6 +24,8 @@ from engines.gguf.writer import write_gguf
 START = "Ċ"
 """The line feed that ends the template: what the script begins after."""
 END = "<|eot_id|>"
+USER_DEFINED_TOKEN = 4
+"""llama.cpp's type of an added token."""
 MOST_STEPS = 60
 
 
@@ -40,14 +42,23 @@ def write_scripted(
     *,
     template: str | None = None,
     marks: Sequence[str] = (),
+    added: Sequence[str] = (),
     context: int = 512,
 ) -> Path:
-    """Write a model that says ``script``, texts of one token each, and ends its turn."""
-    vocabulary = learn_vocabulary(_LLAMA.merge_count, (*_LLAMA.control, *marks))
+    """Write a model that says ``script``, texts of one token each, and ends its turn.
+
+    ``marks`` are control tokens beside the family's, ``added`` user-defined ones.
+    """
+    vocabulary = learn_vocabulary(_LLAMA.merge_count, (*_LLAMA.control, *marks, *added))
     metadata = {
         **_architecture_metadata(_LLAMA, context, len(vocabulary.tokens)),
         **_tokenizer_metadata(_LLAMA, vocabulary),
     }
+    plain = len(vocabulary.tokens) - len(added)
+    metadata["tokenizer.ggml.token_type"] = [
+        *vocabulary.types[:plain],
+        *[USER_DEFINED_TOKEN] * len(added),
+    ]
     if template is not None:
         metadata["tokenizer.chat_template"] = template
     weights = _weights(_LLAMA, vocabulary, 1)
