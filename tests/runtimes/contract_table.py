@@ -51,6 +51,7 @@ def measured(engine: BaseModelEngine) -> dict[str, str]:
         "embed_many": _yes(engine.embed_many([TEXT]).shape[0] == 1),
         "embed_documents": "names what has no vector" if batch.errors else "yes",
         "count_tokens": "estimate" if _is_estimate(engine) else "exact",
+        "count_prompt_tokens": _prompt_count(engine),
         "format_prompt": "the model's template" if _has_marks(engine) else "plain",
         "get_status": str(engine.get_status()),
         "is_available": _yes(engine.is_available()),
@@ -72,6 +73,12 @@ def _answers_messages(engine: Any) -> bool:
 def _is_estimate(engine: BaseModelEngine) -> bool:
     texts = ("a", TEXT, "e" * 64)
     return all(engine.count_tokens(t) == BaseModelEngine.count_tokens(engine, t) for t in texts)
+
+
+def _prompt_count(engine: BaseModelEngine) -> str:
+    """Whether a prompt is counted as the engine reads it, or as any text."""
+    plain = engine.count_tokens(engine.format_prompt(CHAT))
+    return "that of its text" if engine.count_prompt_tokens(CHAT) == plain else "as it is read"
 
 
 def _has_marks(engine: BaseModelEngine) -> bool:
