@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from engines.exceptions import AdapterMismatchError, EngineError
 from engines.runtimes.llama_cpp.devices import apply_offload, require_offloaded
-from engines.runtimes.llama_cpp.wordpiece import WordPieces
 from engines.runtimes.llama_cpp.wordpiece_vocab import word_pieces_of
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.printable import make_printable
+from engines.runtimes.text.wordpiece import WordPieces
 
 GGML_WARN = 3
 GGML_ERROR = 4

@@ -7,7 +7,7 @@ from typing import Any
 
 from llama_cpp import llama_cpp as api
 
-from engines.runtimes.llama_cpp.wordpiece import Marks, Spelling, WordPieces
+from engines.runtimes.text.wordpiece import Marks, Spelling, WordPieces
 
 DEFAULT_UNKNOWN = "100"
 """The token of an unknown word where the file does not name one; as llama.cpp has it."""

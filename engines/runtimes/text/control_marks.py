@@ -64,7 +64,8 @@ class ControlMarks:
             f"{LITERAL_OPEN}(?P<literal>[^{LITERAL_CLOSE}]*){LITERAL_CLOSE}"
             f"|{OPEN}(?P<enclosed>{mark}){CLOSE}|(?P<mark>{mark})|[{OPEN}-{LITERAL_CLOSE}]"
         )
-        self._escaped = re.compile(rf"\\ufdd0({mark})\\ufdd1")
+        written = {json.dumps(mark)[1:-1] for mark in (*control, *added)}
+        self._escaped = re.compile(rf"\\ufdd0({mark}|{_pattern(written).pattern})\\ufdd1")
 
     def enclose(self, messages: Collection[ChatMessage]) -> list[ChatMessage]:
         """Return messages whose marks are enclosed; an assistant's keep those of its own answers."""

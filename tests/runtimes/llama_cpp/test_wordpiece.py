@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from engines.runtimes.llama_cpp.wordpiece import MAX_WORD_CHARS, Marks, Spelling, WordPieces
+from engines.runtimes.text.wordpiece import MAX_WORD_CHARS, Marks, Spelling, WordPieces
 
 OPENING, CLOSING, UNKNOWN = 1, 2, 3
 MARKS = Marks(OPENING, CLOSING, UNKNOWN)
