@@ -51,7 +51,7 @@ def test_a_limit_is_never_more_than_the_context_has_room_for(tiny_llama: Path) -
         engine.load_model()
         context = int(engine.get_engine_info()["context_length"])
         prompt = "A bridge. " * 20
-        tokens = engine.count_tokens(prompt)
+        tokens = engine.complete(prompt, max_tokens=1).prompt_tokens
 
         assert count_answer_room(engine, "Hi", 16) == 16
         assert count_answer_room(engine, prompt, context) == context - tokens
