@@ -231,11 +231,12 @@ def _limits() -> dict[str, NumberLimits]:
     return found
 
 
-_LIMITS = _limits()
+NUMBER_LIMITS = _limits()
+"""Of each numeric option; a face that describes or checks them reads them here."""
 
 
 def _check_number(name: str, value: object) -> None:
-    is_whole, low, high = _LIMITS[name]
+    is_whole, low, high = NUMBER_LIMITS[name]
     kinds = (int,) if is_whole else (int, float)
     fits = isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
     if not fits:

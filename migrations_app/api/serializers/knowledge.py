@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from engines.db.keys import MAX_ROW_ID
 from engines.models import Conversation, Document, KnowledgeBase, Message
+from engines.runtimes.text.generation import NUMBER_LIMITS, GenerationOptions
 from engines.services.knowledge.search_filters import (
     MAX_BASES,
     MAX_DOCUMENTS,
@@ -174,10 +175,14 @@ class MessageSerializer(serializers.ModelSerializer[Message]):
 
 
 class MessageCreateSerializer(ClosedSerializer):
-    # Narrower than SamplingOptions: a person waits for the whole answer.
     content = serializers.CharField(max_length=MAX_MESSAGE_CHARS)
+    # Fewer than an answer may have elsewhere: a person waits here until it is whole.
     max_tokens = serializers.IntegerField(min_value=1, max_value=4096, default=256)
-    temperature = serializers.FloatField(min_value=0.0, max_value=2.0, default=0.7)
+    temperature = serializers.FloatField(
+        min_value=NUMBER_LIMITS["temperature"].low,
+        max_value=NUMBER_LIMITS["temperature"].high,
+        default=GenerationOptions().temperature,
+    )
 
 
 class FallbackForSerializer(ClosedSerializer):
