@@ -17,8 +17,11 @@ PROJECT = Path(__file__).resolve().parents[2]
 PROBE = """
 import importlib, pathlib, sys
 import django
+import django_stubs_ext
 from django.conf import settings
 
+# As SAM's settings do: fields that name their types are subscripted.
+django_stubs_ext.monkeypatch()
 apps = ["django.contrib.contenttypes", "django.contrib.auth", "engines", "migrations_app"]
 settings.configure(INSTALLED_APPS=apps)
 django.setup()
