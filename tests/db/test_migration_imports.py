@@ -23,7 +23,7 @@ from django.conf import settings
 # As SAM's settings do: fields that name their types are subscripted.
 django_stubs_ext.monkeypatch()
 apps = ["django.contrib.contenttypes", "django.contrib.auth", "engines", "migrations_app"]
-settings.configure(INSTALLED_APPS=apps)
+settings.configure(INSTALLED_APPS=apps, SAM_ALLOWED_PLACES=())
 django.setup()
 names = [
     f"{app}.migrations.{path.stem}"

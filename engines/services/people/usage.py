@@ -116,13 +116,15 @@ def reserve_tokens(user_id: int, wanted: int) -> Reserved | None:
     with transaction.atomic():
         # Its own statement: the sums that follow must see what the one before committed.
         User.objects.select_for_update(no_key=True).get(pk=user_id)
+        under_way = TokenReservation.objects.filter(user=user_id)
+        under_way.filter(expires_at__lt=ClockTimestamp()).delete()
+        # Before the usage: an answer that ends between the two is then counted twice for a moment; the
+        # other way round it would be counted by neither, and the quota passed.
+        taken = under_way.aggregate(sum=Sum("tokens"))["sum"] or 0
         person: Any = with_quota(User.objects.filter(pk=user_id), today()).get()
         check_quota(person)
         if person.tokens_allowed is None:
             return None
-        under_way = TokenReservation.objects.filter(user=user_id)
-        under_way.filter(expires_at__lt=ClockTimestamp()).delete()
-        taken = under_way.aggregate(sum=Sum("tokens"))["sum"] or 0
         left = person.tokens_allowed - (person.tokens_used or 0) - taken
         if left <= 0:
             raise QuotaExceededError(
