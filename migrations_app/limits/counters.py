@@ -17,7 +17,7 @@ from django.conf import settings
 from redis import Redis
 from redis.exceptions import RedisError
 
-from migrations_app.serving.redis_keys import redis_client
+from migrations_app.serving.redis_keys import count_key, redis_client
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,9 @@ class Counted(NamedTuple):
 def add(name: str, fields: Sequence[str], seconds: int, amount: int = 1) -> Counted:
     """Add to fields of a name that live ``seconds`` from the first one on, all of them together."""
     try:
-        return _add_shared(redis_client(settings.REDIS_URL), _key(name), fields, seconds, amount)
+        return _add_shared(
+            redis_client(settings.REDIS_URL), count_key(name), fields, seconds, amount
+        )
     except RedisError as error:
         logger.warning("Redis is away, this process counts by itself: %s", error)
         return _local.add(name, fields, seconds, amount)
@@ -45,7 +47,7 @@ def forget(name: str) -> bool:
     """Begin a name's counts anew; returns whether there were any."""
     known = _local.forget(name)
     try:
-        return bool(redis_client(settings.REDIS_URL).delete(_key(name))) or known
+        return bool(redis_client(settings.REDIS_URL).delete(count_key(name))) or known
     except RedisError as error:
         logger.warning("Redis is away, only this process begins anew: %s", error)
         return known
@@ -54,10 +56,6 @@ def forget(name: str) -> bool:
 def digest(text: str) -> str:
     """Return a short name for something that shall not be read in Redis."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _key(name: str) -> str:
-    return f"sam:count:{name}"
 
 
 def _add_shared(

@@ -17,7 +17,7 @@ from django.conf import settings
 from redis.exceptions import RedisError
 
 from migrations_app.limits.rates import TooManyRequestsError
-from migrations_app.serving.redis_keys import redis_client
+from migrations_app.serving.redis_keys import held_key, redis_client
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def hold(user_id: int, kind: str) -> Held | None:
     most: int = settings.SAM_AT_ONCE[kind]
     if not most:
         return None
-    held = Held(f"sam:held:{kind}:{user_id}", uuid.uuid4().hex)
+    held = Held(held_key(kind, user_id), uuid.uuid4().hex)
     now = time.time()
     try:
         with redis_client(settings.REDIS_URL).pipeline(transaction=True) as pipeline:

@@ -73,6 +73,19 @@ def memory_wanted_key(host_name: str) -> str:
     return f"sam:engine-memory-wanted:{host_name}"
 
 
+# A person.
+
+
+def count_key(name: str) -> str:
+    """Name the hash of how often a person or an address did something in a span of time."""
+    return f"sam:count:{name}"
+
+
+def held_key(kind: str, user_id: int) -> str:
+    """Name the sorted set of what a person has under way, each with the time until which it counts."""
+    return f"sam:held:{kind}:{user_id}"
+
+
 # A plan.
 
 

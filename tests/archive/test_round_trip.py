@@ -75,7 +75,7 @@ def test_the_summary_says_what_the_file_is(seal: Callable[..., Sealed]) -> None:
     assert sealed.summary.size == len(raw)
     assert sealed.summary.members == 2
     assert sealed.summary.content_bytes == sum(map(len, sealed.contents.values()))
-    assert stat.S_IMODE(sealed.path.stat().st_mode) == 0o444
+    assert stat.S_IMODE(sealed.path.stat().st_mode) == 0o400
 
 
 def test_a_file_and_json_are_members_too(tmp_path: Path, ring: MasterKeyRing) -> None:

@@ -41,7 +41,7 @@ def test_what_was_written_is_described_and_read_only(build: Callable[..., Built]
 
     assert built.file.sha256 == hashlib.sha256(built.file.path.read_bytes()).hexdigest()
     assert (built.file.count, built.file.dimension) == (50, 16)
-    assert stat.S_IMODE(built.file.path.stat().st_mode) == 0o444
+    assert stat.S_IMODE(built.file.path.stat().st_mode) == 0o400
 
 
 def test_ids_and_unit_rows_come_back_and_cannot_be_changed(build: Callable[..., Built]) -> None:
