@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -190,19 +189,3 @@ def test_a_data_folder_whose_sam_was_superuser_is_mended_and_stays_usable(
 
     assert sorted(roles) == [("sam", False), ("sam_owner", True)]
     assert not Path("/tmp/sam-was-here").exists()
-
-
-def test_what_an_earlier_redis_wrote_is_read_or_set_aside(locations: Locations) -> None:
-    """Redis 6 kept one append-only file, which its successors take over."""
-    with EmbeddedServices(locations, postgres=False):
-        pass
-    shutil.rmtree(locations.redis_data / "appendonlydir")
-    old = locations.redis_data / "appendonly.aof"
-    old.write_bytes(
-        b"*2\r\n$6\r\nSELECT\r\n$1\r\n0\r\n*3\r\n$3\r\nSET\r\n$4\r\nsam:\r\n$1\r\n7\r\n"
-    )
-    facts = locations.redis_data.stat()
-    os.chown(old, facts.st_uid, facts.st_gid)
-
-    with EmbeddedServices(locations, postgres=False), redis_of(locations) as client:
-        assert client.get("sam:") == b"7"

@@ -10,7 +10,7 @@ from redis import Redis
 
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.locations import Locations
-from tests.supervisor.sql import run
+from tests.supervisor.sql import redis_admin_url, run
 
 MARK = "marked-7f3a91"
 
@@ -60,7 +60,7 @@ def test_redis_keeps_nothing_and_removes_what_an_earlier_one_kept(locations: Loc
 
     with (
         EmbeddedServices(locations, postgres=False),
-        Redis(unix_socket_path=str(locations.redis_socket)) as client,
+        Redis.from_url(redis_admin_url(locations)) as client,
     ):
         client.set("question", MARK)
         assert client.config_get("appendonly") == {"appendonly": "no"}
@@ -68,6 +68,6 @@ def test_redis_keeps_nothing_and_removes_what_an_earlier_one_kept(locations: Loc
     assert files_with_mark(locations.data) == []
     with (
         EmbeddedServices(locations, postgres=False),
-        Redis(unix_socket_path=str(locations.redis_socket)) as client,
+        Redis.from_url(redis_admin_url(locations)) as client,
     ):
         assert client.get("question") is None
