@@ -26,8 +26,9 @@ NOT_COMPARED: dict[str, frozenset[str]] = {
     "catalogmodel": frozenset({"hub_endpoint"}),
     # the notes name the plan and the time; they are counted apart
     "loraadapter": frozenset({"training_stats"}),
-    # a file's name is the digest of its content, which holds chunk ids
-    "vectorindex": frozenset({"file_key", "file_sha256"}),
+    # a file's name is the digest of its content, which holds chunk ids; how far upkeep has looked is a
+    # hint that it leaves whenever it comes by, also beside a plan
+    "vectorindex": frozenset({"file_key", "file_sha256", "covered_seq"}),
     # sealed with a fresh key each time
     "backup": frozenset({"artifact_key", "sha256", "wrapped_key", "file_size", "verified_at"}),
     # the switch's note holds keys and versions of rows; the preview holds the disk's free bytes
