@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -77,6 +78,18 @@ class Scene:
 
     def gets(self) -> list[LogEntry]:
         return [entry for entry in self.hub.log if entry.method == "GET"]
+
+    def sent(self, wanted: int) -> int:
+        """Return how much was sent, once it is at least ``wanted`` or a minute has passed.
+
+        The hub counts a piece after it is sent: its reader may be ahead.
+        """
+        pause = threading.Event()
+        for _ in range(600):
+            if sum(entry.bytes_sent for entry in self.gets()) >= wanted:
+                break
+            pause.wait(0.1)
+        return sum(entry.bytes_sent for entry in self.gets())
 
     def left_behind(self) -> list[str]:
         """Every file below the models folder, finished or not."""
