@@ -23,7 +23,7 @@ Row = TypeVar("Row", bound=Model)
 
 
 class Parameter(RawSQL):
-    """A placeholder in a queryset for an argument of each call."""
+    """An argument of each call, where the queryset that is prepared uses it."""
 
     def __init__(self, number: int) -> None:
         super().__init__("%s", (_Position(number),))
