@@ -1,6 +1,6 @@
 """HTTP that connects to the very address that was checked, so that a name cannot lead elsewhere after.
 
-The two HTTP libraries are twins: the Hub's and OpenAI's clients stand on one, Ollama's on the other.
+The Hub's and OpenAI's clients stand on httpx2; Ollama's, an extra, on its twin httpx (``ollama_transport``).
 """
 
 from __future__ import annotations
@@ -9,15 +9,13 @@ import urllib.request
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
-import httpcore
 import httpcore2
-import httpx
 import httpx2
 
 from engines.network.guard import address_guard
 
 
-class _CheckedAddresses:
+class CheckedAddresses:
     """Connects to one of the addresses that the guard returns, in their order."""
 
     failures: ClassVar[tuple[type[Exception], ...]]
@@ -33,12 +31,8 @@ class _CheckedAddresses:
         raise failed
 
 
-class _Backend(_CheckedAddresses, httpcore2.SyncBackend):
+class _Backend(CheckedAddresses, httpcore2.SyncBackend):
     failures = (httpcore2.ConnectError, httpcore2.ConnectTimeout)
-
-
-class _OllamaBackend(_CheckedAddresses, httpcore.SyncBackend):
-    failures = (httpcore.ConnectError, httpcore.ConnectTimeout)
 
 
 class _Direct(httpx2.HTTPTransport):
@@ -48,14 +42,7 @@ class _Direct(httpx2.HTTPTransport):
         self._pool = httpcore2.ConnectionPool(ssl_context=context, network_backend=_Backend())
 
 
-class _OllamaDirect(httpx.HTTPTransport):
-    def __init__(self) -> None:
-        context = httpx.create_ssl_context()
-        super().__init__(verify=context)
-        self._pool = httpcore.ConnectionPool(ssl_context=context, network_backend=_OllamaBackend())
-
-
-class _CheckedRoutes:
+class CheckedRoutes:
     """Asks directly, or through the proxy that the environment names."""
 
     direct: ClassVar[type[Any]]
@@ -80,18 +67,11 @@ class _CheckedRoutes:
             transport.close()
 
 
-class GuardedTransport(_CheckedRoutes, httpx2.BaseTransport):
+class GuardedTransport(CheckedRoutes, httpx2.BaseTransport):
     """For clients of httpx2."""
 
     direct = _Direct
     proxied = httpx2.HTTPTransport
-
-
-class OllamaTransport(_CheckedRoutes, httpx.BaseTransport):
-    """For Ollama's client, which stands on httpx."""
-
-    direct = _OllamaDirect
-    proxied = httpx.HTTPTransport
 
 
 def _proxy_for(url: str) -> str:

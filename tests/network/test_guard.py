@@ -16,7 +16,8 @@ from engines.network.guard import (
     parse_place,
     place_of_url,
 )
-from engines.network.transports import GuardedTransport, OllamaTransport
+from engines.network.ollama_transport import OllamaTransport
+from engines.network.transports import GuardedTransport
 
 PUBLIC = "93.184.216.34"
 INNER = (

@@ -24,7 +24,7 @@ from engines.exceptions import (
 )
 from engines.gguf.reader import read_header
 from engines.network.guard import address_guard
-from engines.network.transports import OllamaTransport
+from engines.network.ollama_transport import OllamaTransport
 from engines.runtimes.base import ChatMessage, Facts
 from engines.runtimes.servers.base import (
     MAX_MODELS_SHOWN,
