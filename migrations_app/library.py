@@ -7,7 +7,8 @@ from functools import cache
 from typing import TypedDict
 
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db import transaction
+from django.db.models import ProtectedError, QuerySet
 from django.utils import timezone
 
 from engines.exceptions import ConflictError
@@ -23,6 +24,7 @@ from engines.services.catalog.exchange import (
 )
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.catalog.starter import starter_catalog
+from engines.services.catalog.usage import count_usage
 from engines.services.hosts import find_host
 from engines.specs import DownloadedModel, ModelInfo
 from migrations_app.controller import SYSTEM
@@ -131,6 +133,23 @@ class ModelLibraryManager:
         for copy in chosen:
             clear_unsafe(copy)
         return bool(chosen)
+
+    def delete_entry(self, model_id: str) -> None:
+        """Delete an entry that was never used: no file of it, no plan, nobody's engine, no index.
+
+        ConflictError says who or what stands on it; it can be unpublished instead.
+        """
+        model = get_model(model_id)
+        try:
+            with transaction.atomic():
+                model.revisions.filter(copies__isnull=True).delete()
+                model.delete()
+        except ProtectedError as error:
+            kinds = sorted({str(row._meta.verbose_name_plural) for row in error.protected_objects})
+            raise ConflictError(
+                f"{model_id} cannot be deleted: {count_usage(model).sentence} It stands in "
+                f"{', '.join(kinds)}. Unpublish it, so that nobody can move to it any more."
+            ) from error
 
     def import_catalog(
         self, document: Mapping[str, object], *, overwrite: bool = False, confirmed: bool = False

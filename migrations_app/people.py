@@ -49,6 +49,15 @@ def delete_person(user: User) -> None:
         transaction.on_commit(partial(remains.erase, ArtifactStore(settings.SAM_ARTIFACT_STORE)))
 
 
+def delete_adapter(adapter_id: int) -> None:
+    """Delete an adapter, and its file unless another adapter or a backup has the same."""
+    with transaction.atomic():
+        adapter = LoraAdapter.objects.select_for_update().get(pk=adapter_id)
+        remains = _Remains(frozenset({adapter.artifact_key}), ())
+        adapter.delete()
+        transaction.on_commit(partial(remains.erase, ArtifactStore(settings.SAM_ARTIFACT_STORE)))
+
+
 def explain_not_deletable(user: User) -> str:
     """Return the sentence why a person cannot be deleted now; empty when they can."""
     running = Plan.objects.filter(user=user, status=PlanStatus.IN_PROGRESS).first()

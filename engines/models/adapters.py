@@ -11,6 +11,8 @@ from engines.models.catalog import ModelRevision
 class AdapterStatus(models.TextChoices):
     ACTIVE = "active", "Active"
     INVALIDATED = "invalidated", "Invalidated"
+    DISABLED = "disabled", "Disabled"
+    """By its owner: no plan touches it, and nothing loads it."""
 
 
 class LoraAdapter(models.Model):

@@ -7,7 +7,7 @@ from typing import Any
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from engines.services.people.roles import is_curator, is_operator
+from engines.services.people.roles import is_administrator, is_curator, is_operator
 
 
 class CuratorWrites(BasePermission):
@@ -15,6 +15,24 @@ class CuratorWrites(BasePermission):
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return request.method in SAFE_METHODS or is_curator(request.user)
+
+
+class CuratorOnly(BasePermission):
+    message = "Only a curator may do this."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return is_curator(request.user)
+
+
+class AdministratorWrites(BasePermission):
+    """Operators read, an administrator writes."""
+
+    message = "Only an administrator may change this, and only an operator may read it."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if request.method in SAFE_METHODS:
+            return is_operator(request.user)
+        return is_administrator(request.user)
 
 
 class OperatorOnly(BasePermission):

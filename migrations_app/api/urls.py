@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 from migrations_app.api.base import UnknownRoute
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
+from migrations_app.api.views.curation import CatalogFileView, PromptTemplateViews
 from migrations_app.api.views.fallbacks import FallbackIncidentViews, FallbackViews
 from migrations_app.api.views.fit import FitView, RecommendView
 from migrations_app.api.views.hosts import HostViews
@@ -21,6 +22,7 @@ from migrations_app.api.views.people import (
 )
 from migrations_app.api.views.plans import PlanViews
 from migrations_app.api.views.tokens import TokenViews
+from migrations_app.api.views.usage import QuotaViews, UsageViews
 
 app_name = "api"
 
@@ -41,9 +43,13 @@ router.register("tokens", TokenViews, basename="token")
 router.register("hosts", HostViews, basename="host")
 router.register("fallbacks", FallbackViews, basename="fallback")
 router.register("fallback-incidents", FallbackIncidentViews, basename="fallback-incident")
+router.register("prompt-templates", PromptTemplateViews, basename="prompt-template")
+router.register("usage", UsageViews, basename="usage")
+router.register("quotas", QuotaViews, basename="quota")
 
 urlpatterns = [
     *router.urls,
+    path("catalog-file", CatalogFileView.as_view(), name="catalog-file"),
     re_path(
         rf"^catalog/(?P<model_id>{CatalogViews.lookup_value_regex})/fit$",
         FitView.as_view(),

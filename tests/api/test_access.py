@@ -18,7 +18,11 @@ OPEN = {"unknown"}
 SIGN_IN = ("token-list", "post")
 """Takes a password instead of a token."""
 STAFF_ONLY = {
+    "catalog-cancel-download",
     "catalog-clear-unsafe",
+    "catalog-delete-files",
+    "catalog-file",
+    "catalog-verify",
     "download-list",
     "fallback-list",
     "fallback-detail",
@@ -34,6 +38,10 @@ STAFF_ONLY = {
     "plan-retry",
     "plan-abandon",
     "plan-move",
+    "prompt-template-detail",
+    "prompt-template-list",
+    "quota-detail",
+    "quota-list",
 }
 OWN = {"preferences", "prompts", "me", "recommend", "search"}
 """Pages of the caller: what they show is about nobody else."""
@@ -86,6 +94,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
             "name": "gpu-1",
             "engine": "any",
             "family": "martian",
+            "person": "alice",
         }
 
     return values

@@ -19,8 +19,10 @@ from engines.models import (
     KnowledgeBase,
     LoraAdapter,
     Message,
+    PromptTemplate,
 )
 from engines.services.people.tokens import create_token
+from engines.services.people.usage import set_quota
 from tests.api.roles import Engines, People, client_of, make_plan, problem, use_engine
 
 UNSAFE = ("post", "put", "patch", "delete")
@@ -39,7 +41,17 @@ class Act:
 
 ACTS: dict[tuple[str, str], Act] = {
     ("patch", ENGINE): Act("curator", 403, {"description": "Changed."}),
+    ("delete", ENGINE): Act("curator", 403),
+    ("post", f"{ENGINE}/cancel-download"): Act("operator", 403),
     ("post", f"{ENGINE}/clear-unsafe"): Act("operator", 403, {}),
+    ("post", f"{ENGINE}/delete-files"): Act("operator", 403),
+    ("post", f"{ENGINE}/verify"): Act("operator", 403),
+    ("patch", "adapters/{id}"): Act("alice", 404, {"enabled": False}),
+    ("delete", "adapters/{id}"): Act("alice", 404),
+    ("put", "prompt-templates/{family}"): Act("curator", 403, {"system_prompt": "Changed."}),
+    ("delete", "prompt-templates/{family}"): Act("curator", 403),
+    ("put", "quotas/{person}"): Act("administrator", 403, {"tokens_per_day": 1}),
+    ("delete", "quotas/{person}"): Act("administrator", 403),
     ("post", "conversations/{conversation_pk}/messages"): Act("alice", 404, {"content": "Hi."}),
     ("patch", CONVERSATION): Act("alice", 404, {"title": "Changed"}),
     ("delete", CONVERSATION): Act("alice", 404),
@@ -78,7 +90,7 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
     document = Document.objects.create(base=base, title="Secret", text="secret", sha256="0" * 64)
     conversation = Conversation.objects.create(user=people.alice, title="Secret")
     Message.objects.create(conversation=conversation, position=0, role="user", content="secret")
-    LoraAdapter.objects.create(
+    adapter = LoraAdapter.objects.create(
         user=people.alice,
         name="secret",
         base_revision=revision,
@@ -89,7 +101,12 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
     assert engines.new.current_revision is not None
     EngineFallback.objects.create(engine=engines.old, answers=engines.new)
     create_token(people.alice, "secret")
+    PromptTemplate.objects.create(family="qwen")
+    set_quota(people.alice, 1000)
     return {
+        "adapters": {"id": adapter.pk},
+        "prompt-templates": {"family": "qwen"},
+        "quotas": {"person": "alice"},
         "plans": {"id": make_plan(people.alice, engines).pk},
         "knowledge-bases": {"base_pk": base.pk, "id": base.pk},
         "documents": {"base_pk": base.pk, "id": document.pk},

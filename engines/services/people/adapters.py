@@ -139,6 +139,23 @@ def adapters_with(adapter_ids: Sequence[int]) -> list[LoraAdapter]:
     return list(rows.select_related("base_revision").order_by("pk"))
 
 
+def set_enabled(adapter_id: int, *, enabled: bool) -> LoraAdapter:
+    """Let an adapter be loaded or not; its file stays.
+
+    ConflictError for one that a migration invalidated: only the way back makes it valid again.
+    """
+    with transaction.atomic():
+        adapter = LoraAdapter.objects.select_for_update(no_key=True).get(pk=adapter_id)
+        if adapter.status == AdapterStatus.INVALIDATED:
+            raise ConflictError(
+                f"{adapter.name} was trained on another engine than the one in use; retrain it for "
+                "this engine, or take the migration back."
+            )
+        adapter.status = AdapterStatus.ACTIVE if enabled else AdapterStatus.DISABLED
+        adapter.save(update_fields=["status"])
+    return adapter
+
+
 def retraining_of(adapter: LoraAdapter) -> Retraining | None:
     """Return the migration that left an adapter behind; None while it is valid."""
     if adapter.status != AdapterStatus.INVALIDATED:

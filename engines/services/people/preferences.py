@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -125,6 +126,15 @@ def prompts_of(user: User, family: str) -> Prompts:
         return str(getattr(template, field)) if edited is None else edited
 
     return Prompts(family, *(text(field) for field in PROMPT_FIELDS))
+
+
+def set_template(family: str, texts: Mapping[str, str]) -> PromptTemplate:
+    """Write what a family of engines is told, by the names of its prompts; people's edits stay."""
+    unknown = sorted(set(texts) - set(PROMPT_FIELDS))
+    if unknown:
+        raise InvalidRequestError(f"Not a prompt: {', '.join(unknown)}.")
+    template, _ = PromptTemplate.objects.update_or_create(family=family, defaults=dict(texts))
+    return template
 
 
 def edit_prompts(user: User, family: str, edits: dict[str, str | None]) -> Prompts:

@@ -140,6 +140,10 @@ class AdapterUploadSerializer(ClosedSerializer):
     )
 
 
+class AdapterPatchSerializer(ClosedSerializer):
+    enabled = serializers.BooleanField(help_text="Whether it is loaded with its engine.")
+
+
 class TokenRequestSerializer(ClosedSerializer):
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
@@ -16,7 +17,7 @@ from engines.exceptions import ConflictError
 from engines.models import CatalogModel, ModelCopy
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.people.roles import is_curator, is_operator
-from migrations_app.api.base import ApiView, Rows, validated
+from migrations_app.api.base import ApiView, Rows, refuse_content, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.permissions import CuratorWrites, OperatorOnly
 from migrations_app.api.schema import LOCATION
@@ -28,9 +29,22 @@ from migrations_app.api.serializers.catalog import (
 from migrations_app.api.serializers.plans import DownloadCreateSerializer, PlanSerializer
 from migrations_app.api.throttles import WorkThrottle
 from migrations_app.api.views.plans import plan_location, plans_visible_to
-from migrations_app.library import get_model_library_manager
+from migrations_app.library import ModelLibraryManager, get_model_library_manager
 from migrations_app.models import Plan
 from migrations_app.states import PlanKind
+
+OPERATORS = (IsAuthenticated, OperatorOnly)
+OK = status.HTTP_200_OK
+ACCEPTED = status.HTTP_202_ACCEPTED
+NO_CONTENT = status.HTTP_204_NO_CONTENT
+
+
+class LibraryAction(Protocol):
+    """What the library does with every host's copy of a model; False when there is none."""
+
+    def __call__(
+        self, library: ModelLibraryManager, model_id: str, /, *, actor: User | None
+    ) -> bool: ...
 
 
 class CatalogViews(
@@ -44,7 +58,7 @@ class CatalogViews(
 
     serializer_class = CatalogModelSerializer
     permission_classes = (IsAuthenticated, CuratorWrites)
-    http_method_names = ["get", "head", "options", "post", "patch"]
+    http_method_names = ["get", "head", "options", "post", "patch", "delete"]
     lookup_field = "model_id"
     lookup_value_regex = "[a-z0-9][a-z0-9._:-]{0,127}"
     page_ordering = ("model_id",)
@@ -68,7 +82,7 @@ class CatalogViews(
         detail=True,
         methods=["post"],
         url_path="clear-unsafe",
-        permission_classes=(IsAuthenticated, OperatorOnly),
+        permission_classes=OPERATORS,
     )
     def clear_unsafe(self, request: Request, **lookup: Any) -> Response:
         """Let copies that crashed an engine be used again."""
@@ -78,7 +92,38 @@ class CatalogViews(
             raise ConflictError(f"{model.model_id} is not marked unsafe there.")
         return self._status_of(request, model)
 
-    def _status_of(self, request: Request, model: CatalogModel) -> Response:
+    @extend_schema(request=None, responses={202: ModelStatusSerializer})
+    @action(detail=True, methods=["post"], permission_classes=OPERATORS)
+    def verify(self, request: Request, **lookup: Any) -> Response:
+        """Hash every host's copy again; each is a plan."""
+        return self._started(request, ModelLibraryManager.verify_model)
+
+    @extend_schema(request=None, responses={202: ModelStatusSerializer})
+    @action(detail=True, methods=["post"], url_path="delete-files", permission_classes=OPERATORS)
+    def delete_files(self, request: Request, **lookup: Any) -> Response:
+        """Delete every host's copy of what nobody needs; the entry stays."""
+        return self._started(request, ModelLibraryManager.delete_model)
+
+    @extend_schema(request=None, responses={202: ModelStatusSerializer})
+    @action(detail=True, methods=["post"], url_path="cancel-download", permission_classes=OPERATORS)
+    def cancel_download(self, request: Request, **lookup: Any) -> Response:
+        """Cancel the open downloads on every host."""
+        return self._started(request, ModelLibraryManager.cancel_download)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **lookup: Any) -> Response:
+        """Delete an entry that nothing stands on; 409 names who uses it."""
+        get_model_library_manager().delete_entry(self.get_object().model_id)
+        return Response(status=NO_CONTENT)
+
+    def _started(self, request: Request, act: LibraryAction) -> Response:
+        refuse_content(request)
+        model = self.get_object()
+        if not act(get_model_library_manager(), model.model_id, actor=self.caller):
+            raise ConflictError("There is nothing to do this to on any host.")
+        return self._status_of(request, model, ACCEPTED)
+
+    def _status_of(self, request: Request, model: CatalogModel, code: int = OK) -> Response:
         library = get_model_library_manager()
         copies = ModelCopy.objects.filter(revision__model=model).select_related("host")
         answer = {
@@ -87,14 +132,14 @@ class CatalogViews(
             "progress": library.get_download_progress(model.model_id),
             "copies": copies.order_by("host__name") if is_operator(request.user) else [],
         }
-        return Response(ModelStatusSerializer(answer).data)
+        return Response(ModelStatusSerializer(answer).data, status=code)
 
 
 class DownloadViews(mixins.ListModelMixin, Rows[Plan]):
     """Downloads are plans: their address is the plan's."""
 
     serializer_class = PlanSerializer
-    permission_classes = (IsAuthenticated, OperatorOnly)
+    permission_classes = OPERATORS
     throttle_classes = (*ApiView.throttle_classes, WorkThrottle)
     page_ordering = ("-created_at", "id")
     queryset = Plan.objects.none()

@@ -31,7 +31,12 @@ from engines.models import (
 from engines.services.catalog.entries import catalog_visible_to, is_offered
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.engine_choice import effective_engine
-from engines.services.people.adapters import PeftFiles, import_adapter, store_adapter
+from engines.services.people.adapters import (
+    PeftFiles,
+    import_adapter,
+    set_enabled,
+    store_adapter,
+)
 from engines.services.people.preferences import (
     Prompts,
     choose_preference,
@@ -42,9 +47,15 @@ from engines.services.people.preferences import (
 )
 from engines.services.people.roles import roles_of
 from migrations_app.api.base import ApiView, Rows, check_if_match, row_or_404, validated
-from migrations_app.api.parsers import MAX_ADAPTER_UPLOAD_BYTES, StrictFormParser, uploaded_to_disk
+from migrations_app.api.parsers import (
+    MAX_ADAPTER_UPLOAD_BYTES,
+    StrictFormParser,
+    StrictJSONParser,
+    uploaded_to_disk,
+)
 from migrations_app.api.schema import ETAG, IF_MATCH, LOCATION
 from migrations_app.api.serializers.people import (
+    AdapterPatchSerializer,
     AdapterSerializer,
     AdapterUploadSerializer,
     MeSerializer,
@@ -54,6 +65,7 @@ from migrations_app.api.serializers.people import (
     PromptsSerializer,
 )
 from migrations_app.limits.held import UPLOADS, holding
+from migrations_app.people import delete_adapter
 
 
 class MeView(ApiView):
@@ -158,7 +170,7 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
     """One's own LoRA adapters; a switch invalidates them and notes why, a rollback restores them."""
 
     serializer_class = AdapterSerializer
-    parser_classes = (StrictFormParser,)
+    parser_classes = (StrictFormParser, StrictJSONParser)
     max_upload_bytes = MAX_ADAPTER_UPLOAD_BYTES
     lookup_value_regex = "[0-9]{1,18}"
     queryset = LoraAdapter.objects.none()
@@ -193,6 +205,19 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
             status=status.HTTP_201_CREATED,
             headers={"Location": location},
         )
+
+    @extend_schema(request=AdapterPatchSerializer, responses=AdapterSerializer)
+    def partial_update(self, request: Request, **lookup: Any) -> Response:
+        """Let an adapter be loaded with its engine, or not."""
+        asked = validated(AdapterPatchSerializer(data=request.data))
+        adapter = set_enabled(self.get_object().pk, enabled=asked["enabled"])
+        return Response(AdapterSerializer(adapter).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **lookup: Any) -> Response:
+        """Delete an adapter with its file."""
+        delete_adapter(self.get_object().pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 def _kept(

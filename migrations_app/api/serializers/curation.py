@@ -1,0 +1,102 @@
+"""What curators and administrators write besides entries: catalog files, prompts of families, quotas."""
+
+from __future__ import annotations
+
+from rest_framework import serializers
+
+from engines.models import PromptTemplate, TokenQuota, TokenUsage
+from engines.services.people.usage import MAX_QUOTA
+from migrations_app.api.base import ClosedSerializer
+from migrations_app.api.serializers.people import MAX_PROMPT_CHARS
+
+EVERYBODY = "*"
+"""In an address: whoever has no quota of their own; no user name has a star."""
+
+
+class CatalogFileSerializer(ClosedSerializer):
+    """A catalog in the seed's JSON; without ``models`` the starter catalog that SAM ships."""
+
+    version = serializers.CharField(max_length=32, required=False)
+    updated_at = serializers.CharField(max_length=64, required=False)
+    models = serializers.JSONField(
+        required=False, help_text="Entries by model_id, or a list of entries that name theirs."
+    )
+    overwrite = serializers.BooleanField(
+        default=False, help_text="Take the file's values; without it curated entries stay."
+    )
+    confirm = serializers.BooleanField(
+        default=False, help_text="Also write what moves the vectors of people who use an entry."
+    )
+
+
+class ImportReportSerializer(ClosedSerializer):
+    """What became of each entry; the sentences say why one was left or refused."""
+
+    created = serializers.ListField(child=serializers.CharField())
+    updated = serializers.DictField(
+        child=serializers.CharField(), help_text="Which fields changed, by model_id."
+    )
+    unchanged = serializers.ListField(child=serializers.CharField())
+    left = serializers.DictField(child=serializers.CharField())
+    refused = serializers.DictField(child=serializers.CharField())
+
+
+class CatalogDocumentSerializer(ClosedSerializer):
+    """The whole catalog in the seed's JSON."""
+
+    version = serializers.CharField()
+    updated_at = serializers.CharField()
+    models = serializers.DictField(child=serializers.JSONField())
+
+
+class PromptTemplateSerializer(serializers.ModelSerializer[PromptTemplate]):
+    """A family's prompts, before anybody's edits."""
+
+    class Meta:
+        model = PromptTemplate
+        fields = ["family", "system_prompt", "reasoning_prompt", "chat_format"]
+        read_only_fields = ["family"]
+
+
+class PromptTemplatePutSerializer(ClosedSerializer):
+    system_prompt = serializers.CharField(
+        allow_blank=True, default="", max_length=MAX_PROMPT_CHARS, trim_whitespace=False
+    )
+    reasoning_prompt = serializers.CharField(
+        allow_blank=True, default="", max_length=MAX_PROMPT_CHARS, trim_whitespace=False
+    )
+    chat_format = serializers.CharField(
+        allow_blank=True,
+        default="",
+        max_length=MAX_PROMPT_CHARS,
+        trim_whitespace=False,
+        help_text="Empty: the model's own template.",
+    )
+
+
+class UsageSerializer(serializers.ModelSerializer[TokenUsage]):
+    """One day (UTC) of one person."""
+
+    person = serializers.CharField(source="user.username", read_only=True)
+
+    class Meta:
+        model = TokenUsage
+        fields = ["id", "day", "person", "tokens_in", "tokens_out", "requests"]
+        read_only_fields = fields
+
+
+class QuotaSerializer(serializers.ModelSerializer[TokenQuota]):
+    """Tokens a day, in and out together, of one person or of everybody without a quota."""
+
+    person = serializers.SerializerMethodField(help_text=f"{EVERYBODY}: who has no quota.")
+
+    class Meta:
+        model = TokenQuota
+        fields = ["person", "tokens_per_day"]
+
+    def get_person(self, quota: TokenQuota) -> str:
+        return quota.user.get_username() if quota.user else EVERYBODY
+
+
+class QuotaPutSerializer(ClosedSerializer):
+    tokens_per_day = serializers.IntegerField(min_value=0, max_value=MAX_QUOTA)

@@ -1,0 +1,76 @@
+"""The catalog as one file, and the prompts of families."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins
+from rest_framework.permissions import IsAuthenticated
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from engines.models import PromptTemplate
+from engines.services.people.preferences import set_template
+from migrations_app.api.base import ApiView, Rows, validated
+from migrations_app.api.permissions import CuratorOnly, CuratorWrites, StaffOnly
+from migrations_app.api.serializers.curation import (
+    CatalogDocumentSerializer,
+    CatalogFileSerializer,
+    ImportReportSerializer,
+    PromptTemplatePutSerializer,
+    PromptTemplateSerializer,
+)
+from migrations_app.library import get_model_library_manager
+
+FAMILY = "[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+
+
+class CatalogFileView(ApiView):
+    """The whole catalog in the seed's JSON: what an export gives, an import takes."""
+
+    permission_classes = (IsAuthenticated, CuratorOnly)
+
+    @extend_schema(responses=CatalogDocumentSerializer)
+    def get(self, request: Request) -> Response:
+        """Export the catalog with everything that curators set."""
+        return Response(get_model_library_manager().export_catalog())
+
+    @extend_schema(request=CatalogFileSerializer, responses=ImportReportSerializer)
+    def post(self, request: Request) -> Response:
+        """Import a catalog, or the starter one; each bad entry is reported and changes nothing."""
+        asked = validated(CatalogFileSerializer(data=request.data))
+        library = get_model_library_manager()
+        options = {"overwrite": asked["overwrite"], "confirmed": asked["confirm"]}
+        if "models" in asked:
+            report = library.import_catalog({"models": asked["models"]}, **options)
+        else:
+            report = library._create_default_catalog(**options)
+        return Response(ImportReportSerializer(asdict(report)).data)
+
+
+class PromptTemplateViews(
+    mixins.ListModelMixin,
+    mixins.RetrieveModelMixin,
+    mixins.DestroyModelMixin,
+    Rows[PromptTemplate],
+):
+    """What each family of engines is told; people's own edits are laid over it and stay theirs."""
+
+    serializer_class = PromptTemplateSerializer
+    permission_classes = (IsAuthenticated, StaffOnly, CuratorWrites)
+    lookup_field = "family"
+    lookup_value_regex = FAMILY
+    page_ordering = ("family",)
+    queryset = PromptTemplate.objects.none()
+
+    def get_queryset(self) -> QuerySet[PromptTemplate]:
+        return PromptTemplate.objects.all()
+
+    @extend_schema(request=PromptTemplatePutSerializer, responses=PromptTemplateSerializer)
+    def update(self, request: Request, family: str, **lookup: Any) -> Response:
+        """Write a family's prompts; whoever edited theirs keeps the edit."""
+        texts = validated(PromptTemplatePutSerializer(data=request.data))
+        return Response(PromptTemplateSerializer(set_template(family, texts)).data)
