@@ -68,7 +68,8 @@ def test_a_bad_entry_is_reported_and_a_bad_file_refused(
 
     report = curator.post(FILE, {"models": {"bad": {"runtime": "x"}}}, format="json").json()
     assert list(report["refused"]) == ["bad"]
-    for models in (7, "text", None, [[]]):
+    strange: tuple[object, ...] = (7, "text", None, [[]])
+    for models in strange:
         answer = curator.post(FILE, {"models": models}, format="json")
         assert answer.status_code in (200, 400)
         assert answer.status_code == 400 or list(answer.json()["refused"])
