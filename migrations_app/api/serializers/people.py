@@ -144,11 +144,9 @@ class AdapterPatchSerializer(ClosedSerializer):
     enabled = serializers.BooleanField(help_text="Whether it is loaded with its engine.")
 
 
-class TokenRequestSerializer(ClosedSerializer):
-    username = serializers.CharField(max_length=150)
-    password = serializers.CharField(
-        max_length=4096, trim_whitespace=False, style={"input_type": "password"}
-    )
+class NamedTokenSerializer(ClosedSerializer):
+    """What a token is for, what it reaches and how long."""
+
     name = serializers.CharField(
         max_length=MAX_NAME_CHARS, default="sign-in", help_text="What the token is for."
     )
@@ -158,6 +156,15 @@ class TokenRequestSerializer(ClosedSerializer):
         max_value=MAX_TOKEN_DAYS,
         required=False,
         help_text="0: never; the installation's own number (SAM_TOKEN_DAYS) unless given.",
+    )
+
+
+class TokenRequestSerializer(NamedTokenSerializer):
+    """The same, asked for with a password."""
+
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(
+        max_length=4096, trim_whitespace=False, style={"input_type": "password"}
     )
 
 

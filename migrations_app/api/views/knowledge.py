@@ -136,7 +136,7 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
         asked = validated(ReEmbedSerializer(data=request.data))
         controller = get_migration_controller()
         plan_id = controller.create_re_embed_plan(base, asked.get("engine"), actor=self.caller)
-        controller.execute_migration(plan_id, actor=self.caller)
+        controller.execute_migration(plan_id, actor=self.actor)
         plan = Plan.objects.prefetch_related("steps", "events").get(pk=plan_id)
         shown = PlanDetailSerializer(plan, context=self.get_serializer_context())
         return Response(
