@@ -146,6 +146,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_htmx",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
@@ -166,6 +167,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
 ]
 
 TEMPLATES = [
@@ -177,11 +179,16 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "migrations_app.pages.context.shell",
             ]
         },
     }
 ]
 
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "account_login"
+CSRF_FAILURE_VIEW = "migrations_app.pages.errors.form_refused"
 AUTHENTICATION_BACKENDS = ["migrations_app.limits.sign_in.GuardedBackend"]
 SAM_SIGN_IN_FAILURES = env.read_int("SAM_SIGN_IN_FAILURES", 10, minimum=0, maximum=10_000)
 SAM_TOKEN_DAYS = env.read_int("SAM_TOKEN_DAYS", 365, minimum=0, maximum=3650)

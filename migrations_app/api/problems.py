@@ -141,8 +141,13 @@ def problem(
     return Response(body, status=status_code, headers=headers, content_type=PROBLEM_TYPE)
 
 
+def status_of(exc: sam.SamError) -> int:
+    """Return the HTTP status that says what kind of refusal an error is."""
+    return next((code for kind, code in STATUS_OF if isinstance(exc, kind)), 500)
+
+
 def _from_sam(exc: sam.SamError) -> Response:
-    status_code = next((code for kind, code in STATUS_OF if isinstance(exc, kind)), 500)
+    status_code = status_of(exc)
     if status_code == status.HTTP_500_INTERNAL_SERVER_ERROR:
         logger.error("An API request failed.", exc_info=exc)
     wait = getattr(exc, "seconds", RETRY_AFTER_SECONDS if exc.transient else 0)
