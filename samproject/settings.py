@@ -140,7 +140,10 @@ SAM_TRUSTED_PROXIES = env.read_int(
 )
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    # Its templates come before those of Unfold, and Unfold's before those of Django's admin.
+    "migrations_app",
+    "unfold.apps.BasicAppConfig",
+    "samproject.apps.SamAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -151,7 +154,6 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "engines",
-    "migrations_app",
     "worker",
     "samproject",
 ]

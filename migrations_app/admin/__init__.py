@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
-
 from migrations_app.admin import (
     catalog,
     copies,
@@ -27,6 +25,3 @@ __all__ = [
     "tokens",
     "usage",
 ]
-
-admin.site.site_header = admin.site.site_title = "SAM"
-admin.site.index_title = "Engines, people and plans"

@@ -10,7 +10,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
@@ -18,6 +17,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from engines.exceptions import ConflictError
 from engines.models import (
@@ -36,6 +36,11 @@ from engines.services.people.roles import (
 )
 from engines.services.people.tokens import end_tokens
 from migrations_app.admin.base import RoleAdmin
+from migrations_app.admin.dress import (
+    AdminPasswordChangeForm,
+    AdminUserCreationForm,
+    UserChangeForm,
+)
 from migrations_app.admin.sign_in import GuardedAuthenticationForm
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
@@ -81,7 +86,7 @@ class PersonForm(UserChangeForm[User]):
 
     roles = forms.MultipleChoiceField(
         choices=[(role, role.capitalize()) for role in sorted(ROLES)],
-        widget=forms.CheckboxSelectMultiple,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
         required=False,
         help_text="Who is to enter the admin also needs staff status.",
     )
@@ -99,6 +104,9 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     """People; their API tokens are ended here and shown nowhere."""
 
     form = PersonForm
+    add_form = AdminUserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    add_fieldsets = UserAdmin.add_fieldsets
     list_display = ("username", "email", "roles_and_groups", "is_staff", "is_active", "has_token")
     fieldsets = (
         (None, {"fields": ("username", "password")}),

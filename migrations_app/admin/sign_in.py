@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.admin.forms import AdminAuthenticationForm
 from django.core.exceptions import ValidationError
+from unfold.forms import AuthenticationForm
 
 from migrations_app.limits.sign_in import LockedOutError, refuse_locked
 
 
-class GuardedAuthenticationForm(AdminAuthenticationForm):
+class GuardedAuthenticationForm(AuthenticationForm):
     """Refuses before a password is looked at, as the API does."""
 
     def clean(self) -> dict[str, Any]:
