@@ -11,6 +11,7 @@ from migrations_app.openai_api.description import description
 from samproject.health import healthz
 
 urlpatterns = [
+    path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("migrations_app.api.urls")),
     path("v1/", include("migrations_app.openai_api.urls")),

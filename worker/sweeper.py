@@ -19,6 +19,8 @@ from engines.services.hosts import SEEN_WITHIN, mark_hosts_lost
 from engines.services.knowledge.documents import adopt_index
 from engines.services.knowledge.keep_up import lagging_indexes
 from engines.services.people.fallbacks import end_incidents
+from engines.services.people.notices import forget_old_notices
+from engines.services.people.outbox import has_due_mail
 from engines.services.people.tokens import end_dead_tokens
 from migrations_app.models import Plan, Step
 from migrations_app.plans.housekeeping import (
@@ -30,7 +32,7 @@ from migrations_app.plans.housekeeping import (
 from migrations_app.plans.stuck_steps import free_stuck_steps
 from migrations_app.plans.transitions import claim_step, request_cancel
 from migrations_app.states import PlanStatus, StepStatus
-from migrations_app.wakeups import publish_step
+from migrations_app.wakeups import call_mail_sender, publish_step
 from worker.host.resources import artifact_store, scratch_folder
 
 logger = logging.getLogger(__name__)
@@ -76,6 +78,9 @@ def sweep() -> str:
         end_stale_downloads()
         end_incidents()
         end_dead_tokens()
+        forget_old_notices()
+        if has_due_mail():
+            call_mail_sender()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
         f"{freed} stuck plans freed, "

@@ -15,6 +15,7 @@ from rest_framework.views import set_rollback
 
 from engines import exceptions as sam
 from engines.services.people.usage import QuotaExceededError
+from migrations_app.accounts.second_factor import SecondFactorError
 from migrations_app.limits.rates import TooManyRequestsError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ TITLES = {
 
 STATUS_OF: tuple[tuple[type[sam.SamError], int], ...] = (
     (TooManyRequestsError, status.HTTP_429_TOO_MANY_REQUESTS),
+    (SecondFactorError, status.HTTP_401_UNAUTHORIZED),
     (QuotaExceededError, status.HTTP_429_TOO_MANY_REQUESTS),
     (sam.NotFoundError, status.HTTP_404_NOT_FOUND),
     (sam.ConflictError, status.HTTP_409_CONFLICT),

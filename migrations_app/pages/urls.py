@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from migrations_app.pages.home import HomeView
-from migrations_app.pages.sign_in import SignInView
 from migrations_app.pages.styleguide import StyleguideView
 from migrations_app.pages.theme import choose_theme
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
-    path("accounts/login/", SignInView.as_view(), name="account_login"),
-    path("accounts/logout/", LogoutView.as_view(), name="account_logout"),
     path("theme/", choose_theme, name="theme"),
     path("styleguide/", StyleguideView.as_view(), name="styleguide"),
 ]

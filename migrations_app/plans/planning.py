@@ -34,6 +34,7 @@ from engines.services.engine_choice import effective_engine
 from engines.services.hosts import find_host, present_hosts
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
+from migrations_app.plans.notices import notify_of_plan_made
 from migrations_app.plans.plan_revisions import list_needed_revisions
 from migrations_app.plans.preview import preview_of
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
@@ -57,6 +58,8 @@ def plan_migration(
 
     Raises NotFoundError, InvalidRequestError, HostUnavailableError or what resolving at the hub raises.
     """
+    if not user.is_active:
+        raise ConflictError(f"{user.username} is deactivated; reactivate the account first.")
     source, source_revision = _source(user, from_engine)
     target = _target(user, to_engine)
     revision = pinned_revision(target)
@@ -159,6 +162,7 @@ def _save(plan: Plan) -> Plan:
             )
             for position, kind in enumerate(STEPS_OF[PlanKind(plan.kind)])
         )
+        notify_of_plan_made(plan)
     return plan
 
 

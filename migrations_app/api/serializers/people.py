@@ -145,9 +145,16 @@ class AdapterPatchSerializer(ClosedSerializer):
 
 
 class TokenRequestSerializer(ClosedSerializer):
-    username = serializers.CharField(max_length=150)
+    username = serializers.CharField(
+        max_length=254, help_text="The user name, or the e-mail address."
+    )
     password = serializers.CharField(
         max_length=4096, trim_whitespace=False, style={"input_type": "password"}
+    )
+    code = serializers.CharField(
+        max_length=32,
+        required=False,
+        help_text="Of the second factor, or a recovery code; only for who has one.",
     )
     name = serializers.CharField(
         max_length=MAX_NAME_CHARS, default="sign-in", help_text="What the token is for."

@@ -18,6 +18,7 @@ from rest_framework.response import Response
 
 from engines.models import ApiToken, TokenScope
 from engines.services.people.tokens import create_token
+from migrations_app.accounts.second_factor import require_second_factor
 from migrations_app.api.base import Rows, validated
 from migrations_app.api.problems import WrongCredentials
 from migrations_app.api.schema import LOCATION
@@ -56,7 +57,10 @@ class TokenViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[ApiToken
         auth=[],
     )
     def create(self, request: Request) -> Response:
-        """Exchange user name and password for a new token, whose key is told this once."""
+        """Exchange user name or e-mail address and password for a new token, told this once.
+
+        Who has a second factor sends its code too.
+        """
         asked = validated(TokenRequestSerializer(data=request.data))
         refuse_locked(request._request, asked["username"])
         user = authenticate(
@@ -64,6 +68,7 @@ class TokenViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[ApiToken
         )
         if not isinstance(user, User):
             raise WrongCredentials
+        require_second_factor(request._request, user, asked.get("code", ""))
         days = asked.get("expires_in_days", settings.SAM_TOKEN_DAYS)
         made = create_token(user, asked["name"], scope=TokenScope(asked["scope"]), days=days)
         answer = {"token": made.key, **TokenSerializer(made.token).data}
