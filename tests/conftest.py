@@ -20,7 +20,7 @@ from tests.supervisor.sql import owner_connection
 
 FLUSHES = 5
 
-pytest_plugins = ["tests.fixtures_models", "tests.world.fixtures"]
+pytest_plugins = ["tests.fixtures_models", "tests.world.fixtures", "tests.attacks.plugin"]
 
 
 @pytest.fixture
