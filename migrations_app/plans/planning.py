@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from engines.exceptions import (
     ConflictError,
@@ -39,15 +41,18 @@ from migrations_app.plans.preview import preview_of
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
 
 CURRENT = "current"
+MAX_WAIT = timedelta(days=366)
+"""How far ahead a start may lie: what a plan was made against does not stay for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The seed's options of a migration."""
+    """The seed's options of a migration, and when it starts once it is confirmed; None is at once."""
 
     backup_lora: bool = True
     re_embed: bool = True
     update_prompts: bool = True
+    not_before: datetime | None = None
 
 
 def plan_migration(
@@ -57,6 +62,7 @@ def plan_migration(
 
     Raises NotFoundError, InvalidRequestError, HostUnavailableError or what resolving at the hub raises.
     """
+    require_start_ahead(options.not_before)
     source, source_revision = _source(user, from_engine)
     target = _target(user, to_engine)
     revision = pinned_revision(target)
@@ -76,11 +82,25 @@ def plan_migration(
         backup_lora_adapters=options.backup_lora,
         re_embed_knowledge=options.re_embed,
         update_prompt_templates=options.update_prompts,
+        not_before=options.not_before,
         preference_version=preference_of(user).version,
     )
     if not options.re_embed:
-        _refuse_without_index(user)
+        refuse_without_index(user)
     return _save(plan)
+
+
+def require_start_ahead(moment: datetime | None) -> None:
+    """Raise InvalidRequestError for a start that has passed already, or lies too far ahead."""
+    if moment is None:
+        return
+    now = timezone.now()
+    if moment <= now:
+        raise InvalidRequestError(
+            f"{moment:%F %H:%M} has passed; choose a time to come, or none to start at once."
+        )
+    if moment > now + MAX_WAIT:
+        raise InvalidRequestError("A start lies at most a year ahead; choose an earlier one.")
 
 
 def plan_re_embed(base: KnowledgeBase, engine: CatalogModel | None, *, actor: User) -> Plan:
@@ -172,7 +192,7 @@ def _source(user: User, name: str) -> tuple[CatalogModel | None, ModelRevision |
     return engine, revision
 
 
-def _refuse_without_index(user: User) -> None:
+def refuse_without_index(user: User) -> None:
     """Raise InvalidRequestError when there is text that no old embedder searches: none would remain."""
     bare = list_bases_without_index(user.pk)
     if bare:
