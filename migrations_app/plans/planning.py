@@ -30,14 +30,14 @@ from engines.models import (
     ModelRole,
 )
 from engines.services.catalog.entries import catalog_visible_to, get_model
-from engines.services.catalog.fit import fit_side_by_side, machine_of
+from engines.services.catalog.fit import fit_side_by_side, judge_alone, machine_of
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.engine_choice import effective_engine
 from engines.services.hosts import find_host, present_hosts
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
 from migrations_app.plans.plan_revisions import list_needed_revisions
-from migrations_app.plans.preview import preview_of
+from migrations_app.plans.preview import GIB, preview_of
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
 
 CURRENT = "current"
@@ -68,6 +68,7 @@ def plan_migration(
     revision = pinned_revision(target)
     if source_revision is not None and source_revision == revision:
         raise InvalidRequestError(f"{target.display_name} is already the active engine.")
+    refuse_what_fits_nowhere(target, revision)
     embedder = pinned_revision(target.embedder) if target.embedder != target else revision
     plan = Plan(
         kind=PlanKind.MIGRATE,
@@ -88,6 +89,19 @@ def plan_migration(
     if not options.re_embed:
         refuse_without_index(user)
     return _save(plan)
+
+
+def refuse_what_fits_nowhere(model: CatalogModel, revision: ModelRevision) -> None:
+    """Raise InvalidRequestError for an engine that needs more than any active host has for one alone."""
+    active = Host.objects.filter(status=HostStatus.ACTIVE)
+    found = [judge_alone(model, revision, machine_of(host)) for host in active]
+    if not found or any(one.fits is not False for one in found):
+        return
+    largest = max(found, key=lambda one: one.has_bytes)
+    raise InvalidRequestError(
+        f"{model.display_name} needs {largest.needs_bytes / GIB:.1f} GiB and fits on no host: the "
+        f"largest has {largest.has_bytes / GIB:.1f} GiB for engines. Choose a smaller one."
+    )
 
 
 def require_start_ahead(moment: datetime | None) -> None:
