@@ -22,6 +22,7 @@ from engines.services.people.fallbacks import end_incidents
 from engines.services.people.notices import forget_old_notices
 from engines.services.people.outbox import has_due_mail
 from engines.services.people.tokens import end_dead_tokens
+from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan, Step
 from migrations_app.plans.housekeeping import (
     end_stale_downloads,
@@ -72,6 +73,7 @@ def sweep() -> str:
         lost = mark_hosts_lost(SEEN_WITHIN.total_seconds(), who=WHO)
         cancelled = _cancel_asked()
         freed = free_stuck_steps(who=WHO)
+        started = get_migration_controller().start_due_migrations()
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
         release_writers()
@@ -83,7 +85,7 @@ def sweep() -> str:
             call_mail_sender()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
-        f"{freed} stuck plans freed, "
+        f"{freed} stuck plans freed, {started} plans started at their time, "
         f"{indexes} indexes called to keep up."
     )
 
