@@ -19,7 +19,7 @@ NEW = "a brand new password"
 
 def ask(email: str, **headers: str) -> str:
     client = Client()
-    answer = client.post(RESET, {"email": email}, headers=headers, follow=True)  # type: ignore[arg-type]
+    answer = client.post(RESET, {"email": email}, headers=headers, follow=True)
     assert answer.status_code == 200
     return shown(answer)
 

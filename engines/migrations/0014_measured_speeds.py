@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engines', '0012_disabled_adapters'),
+        ('engines', '0013_people_come_and_are_told'),
     ]
 
     operations = [
