@@ -8,6 +8,21 @@
 set -euo pipefail
 WITH_TESTS=yes
 source "$(dirname "${BASH_SOURCE[0]}")/install.sh"
+# Pages are tested in Debian's Chromium. Where it may not be installed, those tests say so, by count.
+find_chromium() {
+  [ -n "${SAM_CHROMIUM:-}" ] || command -v chromium chromium-browser google-chrome chrome >/dev/null
+}
+install_chromium() {
+  find_chromium && return
+  if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    say "No Chromium is here, and it may not be installed (that needs root and apt-get): tests of pages are skipped."
+    return
+  fi
+  say "Installing Chromium for the tests of pages."
+  apt-get install --yes --quiet --no-install-recommends chromium >.venv/chromium.log 2>&1 ||
+    say "Chromium could not be installed (see .venv/chromium.log; \`apt-get update\` may help): tests of pages are skipped."
+}
+install_chromium
 case "${1:-}" in
   proofs) chosen=proof ;;
   change) chosen="not slow or proof" ;;

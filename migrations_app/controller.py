@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from datetime import datetime
 from functools import cache
 from typing import cast
 from uuid import UUID
@@ -9,11 +11,17 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from engines.exceptions import ConflictError, NotFoundError
+from engines.exceptions import (
+    ConflictError,
+    HostUnavailableError,
+    InvalidRequestError,
+    NotFoundError,
+    SamError,
+)
 from engines.models import KnowledgeBase
 from engines.services.catalog.entries import get_model, is_offered, require_offered
 from engines.services.engine_choice import effective_engine
-from engines.services.hosts import refuse_leaving_host
+from engines.services.hosts import LEAVING, refuse_leaving_host
 from engines.services.people.lookup import person_named
 from engines.services.people.preferences import preference_of
 from engines.services.people.roles import is_curator
@@ -25,17 +33,26 @@ from migrations_app.plans.planning import (
     plan_migration,
     plan_re_embed,
     plan_rollback,
+    refuse_without_index,
+    require_start_ahead,
 )
 from migrations_app.plans.preview import MovePreview, PlanPreview, preview_of
+from migrations_app.plans.schedule import list_due_plans
 from migrations_app.plans.transitions import (
+    PlanChange,
+    change_plan,
     complete_with_warning,
+    confirm_plan,
     is_switched,
     move_plan,
     request_cancel,
     retry_step,
     start_plan,
+    withdraw_confirmation,
 )
 from migrations_app.states import PERSON_KINDS, PlanAction, PlanKind, PlanStatus
+
+logger = logging.getLogger(__name__)
 
 SYSTEM = "system"
 LEFT_FOR_WAY_BACK = "What follows the switch was left out: the plan is taken back."
@@ -43,6 +60,10 @@ ABANDONED = (
     "What follows the switch was abandoned: the engine is loaded when it is first asked, and the one "
     "before it leaves memory when room is needed."
 )
+
+
+class PlanInTheWayError(ConflictError):
+    """Another plan of the same person or base is in progress; the same call may succeed after it."""
 
 
 class MigrationController:
@@ -57,13 +78,14 @@ class MigrationController:
         re_embed: bool = True,  # noqa: FBT001, FBT002
         update_prompts: bool = True,  # noqa: FBT001, FBT002
         *,
+        not_before: datetime | None = None,
         actor: User | None = None,
     ) -> str:
         """Make a pending plan for one person and return its id; nothing is changed yet.
 
         ``user_id`` is a key or a user name; ``from_engine`` may be ``"current"``.
         """
-        options = Options(backup_lora, re_embed, update_prompts)
+        options = Options(backup_lora, re_embed, update_prompts, not_before)
         plan = plan_migration(person_named(user_id), from_engine, to_engine, options, actor=actor)
         return plan.migration_id
 
@@ -86,16 +108,56 @@ class MigrationController:
         plan.save(update_fields=["preview"])
         return preview
 
+    def change_migration(
+        self, migration_id: str | UUID, change: PlanChange, *, actor: User | None = None
+    ) -> Plan:
+        """Give a pending plan other options or another time, and count again what it would touch.
+
+        It has to be confirmed (again) after that. Raises InvalidRequestError for options that this
+        plan does not have, IllegalMoveError when it has started or ended.
+        """
+        plan = _plan(migration_id)
+        if change.options and plan.kind != PlanKind.MIGRATE:
+            raise InvalidRequestError("Only a migration has these options; change its time alone.")
+        require_start_ahead(change.not_before)
+        if change.re_embed is False and plan.user is not None:
+            refuse_without_index(plan.user)
+        changed = change_plan(plan.pk, change, who=_who(actor))
+        self.preview_migration(changed.pk)
+        return changed
+
     def execute_migration(self, migration_id: str | UUID, *, actor: User | None = None) -> bool:
-        """Start a pending plan; True when it runs. ConflictError names a plan in its way."""
+        """Start a pending plan; True when it runs, or will by itself at its time.
+
+        ConflictError names a plan in its way, or what has changed since it was made.
+        """
         plan = _plan(migration_id)
         if plan.status == PlanStatus.PENDING:
             _refuse_outdated(plan)
         try:
-            start_plan(plan.pk, who=_who(actor))
+            confirm_plan(plan.pk, who=_who(actor))
         except IntegrityError as error:
-            raise ConflictError(_in_the_way(plan)) from error
+            raise PlanInTheWayError(_in_the_way(plan)) from error
         return True
+
+    def start_due_migrations(self) -> int:
+        """Start the confirmed plans whose time has come; returns how many.
+
+        One that cannot start any more is shown to be confirmed again, with the reason; one that only
+        waits for another plan or a host stays as it is.
+        """
+        return sum(self._start_due(plan) for plan in list_due_plans())
+
+    def _start_due(self, plan: Plan) -> bool:
+        try:
+            if plan.host is not None and plan.host.status in LEAVING:
+                self.move_migration(plan.pk)
+            return self.execute_migration(plan.pk)
+        except (PlanInTheWayError, HostUnavailableError) as error:
+            logger.info("plan %s is due and waits: %s", plan.pk, error)
+        except SamError as error:
+            withdraw_confirmation(plan.pk, who=SYSTEM, why=str(error))
+        return False
 
     def get_migration_status(self, migration_id: str | UUID) -> Plan | None:
         """Return the plan, or None when there is none of this id."""
@@ -117,7 +179,7 @@ class MigrationController:
             with transaction.atomic():
                 return self._start_way_back(original, actor)
         except IntegrityError as error:
-            raise ConflictError(_in_the_way(original)) from error
+            raise PlanInTheWayError(_in_the_way(original)) from error
 
     def _start_way_back(self, original: Plan, actor: User | None) -> str:
         if original.status == PlanStatus.IN_PROGRESS:

@@ -106,6 +106,16 @@ class Plan(models.Model):
     warning = models.TextField(
         blank=True, help_text="What was left out after the switch; people are served all the same."
     )
+    not_before = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When a confirmed plan starts by itself; empty means at once.",
+    )
+    confirmed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When somebody agreed that it starts at its time; any change takes that back.",
+    )
     cancel_requested_at = models.DateTimeField(null=True, blank=True)
     switched = models.JSONField(
         default=dict, blank=True, help_text="What the switch wrote, so that only that is undone."
@@ -118,6 +128,13 @@ class Plan(models.Model):
 
     class Meta:
         ordering = ["-created_at"]
+        indexes = [
+            models.Index(
+                fields=["not_before"],
+                condition=models.Q(status=PlanStatus.PENDING, confirmed_at__isnull=False),
+                name="scheduled_plans",
+            )
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["user"],

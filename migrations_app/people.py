@@ -1,7 +1,8 @@
-"""How a person leaves: what goes with them at once, and what stays without their name."""
+"""How a person leaves, for a while or for good: what ends at once, and what stays without their name."""
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,6 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
+from django.db.models import Q
 
 from engines.exceptions import ConflictError
 from engines.files.artifacts import ArtifactStore
@@ -23,8 +25,54 @@ from engines.services.hosts import JOINED_WITH
 from engines.services.knowledge.documents import delete_base
 from engines.services.knowledge.erasure import erase_vectors, list_content_hashes
 from engines.services.people.preferences import lock_preference
+from engines.services.people.roles import ADMINISTRATOR, is_administrator
+from engines.services.people.sessions import end_sessions
+from engines.services.people.tokens import end_tokens
 from migrations_app.models import Backup, Plan, PlanEvent, Step
+from migrations_app.plans.transitions import request_cancel
 from migrations_app.states import PlanStatus
+
+_LEADS = Q(is_superuser=True) | Q(groups__name=ADMINISTRATOR)
+
+
+def deactivate_person(user: User, *, who: str) -> None:
+    """Let a person in nowhere any more: tokens, sessions and links end, open plans are cancelled.
+
+    A plan whose switch is committed settles by itself. Everything of theirs stays, for a return.
+    ConflictError for the last administrator; then nothing is changed.
+    """
+    with transaction.atomic():
+        _lock_plans(user)
+        # One after the other: two administrators that deactivate each other do not leave none.
+        leads = User.objects.select_for_update(no_key=True, of=("self",)).filter(_LEADS)
+        list(leads.order_by("pk"))
+        others = User.objects.filter(_LEADS, is_active=True).exclude(pk=user.pk)
+        if is_administrator(user) and not others.exists():
+            raise ConflictError(
+                f"{user.username} is the only administrator; make another one first."
+            )
+        User.objects.filter(pk=user.pk).update(is_active=False)
+        user.is_active = False
+        end_tokens(user)
+        end_sessions(user)
+        _cancel_plans(user, who=who)
+
+
+def reactivate_person(user: User) -> None:
+    """Let a person in again, with the password they had; what ended stays ended."""
+    User.objects.filter(pk=user.pk).update(is_active=True)
+    user.is_active = True
+
+
+def _cancel_plans(user: User, *, who: str) -> None:
+    """Cancel what has not switched; a worker that holds a step undoes it within moments."""
+    open_plans = Plan.objects.filter(
+        user=user, status__in=[PlanStatus.PENDING, PlanStatus.IN_PROGRESS]
+    )
+    for plan in open_plans.order_by("pk"):
+        # Asked under the plan's lock: what it was a moment ago does not matter.
+        with suppress(ConflictError):
+            request_cancel(plan.pk, who=who)
 
 
 def delete_person(user: User) -> None:
@@ -34,9 +82,7 @@ def delete_person(user: User) -> None:
     their plans runs; then nothing is changed.
     """
     with transaction.atomic():
-        # Locks in key order: steps, plans, preference, bases.
-        list(Step.objects.select_for_update().filter(plan__user=user).order_by("pk"))
-        list(Plan.objects.select_for_update(no_key=True).filter(user=user).order_by("pk"))
+        _lock_plans(user)
         refusal = explain_not_deletable(user)
         if refusal:
             raise ConflictError(refusal)
@@ -56,6 +102,12 @@ def delete_adapter(adapter_id: int) -> None:
         remains = _Remains(frozenset({adapter.artifact_key}), ())
         adapter.delete()
         transaction.on_commit(partial(remains.erase, ArtifactStore(settings.SAM_ARTIFACT_STORE)))
+
+
+def _lock_plans(user: User) -> None:
+    """Lock in key order: steps, plans; then come preference and bases."""
+    list(Step.objects.select_for_update().filter(plan__user=user).order_by("pk"))
+    list(Plan.objects.select_for_update(no_key=True).filter(user=user).order_by("pk"))
 
 
 def explain_not_deletable(user: User) -> str:

@@ -23,15 +23,17 @@ from migrations_app.states import task_name
 
 logger = logging.getLogger(__name__)
 
+MAIL_TASK = "control.mail"
 
-def send(name: str, argument: int | str, *, queue: str, expires: float | None = None) -> bool:
+
+def send(name: str, *arguments: int | str, queue: str, expires: float | None = None) -> bool:
     """Send one message now; False when the broker is away."""
     # A Queue object, not a name: names of other hosts are not declared here and would be refused.
     route: Any = Queue(queue, routing_key=queue)
     try:
-        current_app.send_task(name, args=[argument], queue=route, expires=expires)
+        current_app.send_task(name, args=list(arguments), queue=route, expires=expires)
     except OperationalError as error:
-        logger.warning("Redis did not take the wake-up %s(%s): %s", name, argument, error)
+        logger.warning("Redis did not take the wake-up %s%s: %s", name, arguments, error)
         return False
     return True
 
@@ -66,3 +68,8 @@ def publish_ranges(step_id: int, busy: Host) -> None:
 def publish_keep_up(index_id: int, host: Host) -> bool:
     """Ask a host to embed what an index lacks."""
     return send("knowledge.keep_up", index_id, queue=work_queue(host.name), expires=60)
+
+
+def call_mail_sender() -> bool:
+    """Have the mails sent that are due."""
+    return send(MAIL_TASK, queue=CONTROL_QUEUE, expires=60)

@@ -14,6 +14,8 @@ from samproject.endpoints import broker_url, database_settings, redis_url
 from samproject.engine_keys import engine_keys
 from samproject.generated_secrets import generated_secret
 from samproject.host_name import host_name
+from samproject.mail_settings import mail_settings
+from samproject.sign_in_settings import sign_in_settings
 from samproject.supervisor.locations import ensure_data_folder, locate
 
 # Lets the admin's and views' classes carry their model's type, as mypy --strict wants.
@@ -140,17 +142,26 @@ SAM_TRUSTED_PROXIES = env.read_int(
 )
 
 INSTALLED_APPS = [
-    "django.contrib.admin",
+    # Its templates come before those of allauth and Unfold, and Unfold's before those of Django's admin.
+    "migrations_app",
+    "unfold.apps.BasicAppConfig",
+    "samproject.apps.SamAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "engines",
-    "migrations_app",
     "worker",
     "samproject",
 ]
@@ -166,6 +177,9 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "migrations_app.accounts.middleware.RequireSecondFactor",
 ]
 
 TEMPLATES = [
@@ -177,12 +191,24 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "migrations_app.pages.context.shell",
             ]
         },
     }
 ]
 
+LOGOUT_REDIRECT_URL = "account_login"
+CSRF_FAILURE_VIEW = "migrations_app.pages.errors.form_refused"
 AUTHENTICATION_BACKENDS = ["migrations_app.limits.sign_in.GuardedBackend"]
+SAM_ORIGIN = env.read_url("SAM_ORIGIN", "http://127.0.0.1:8000")
+"""Where people find SAM: links in mails begin with it, whatever a request's Host says."""
+SAM_OIDC_SIGN_UP = env.read_bool("SAM_OIDC_SIGN_UP", default=False)
+SAM_REQUIRE_SECOND_FACTOR = env.read_str(
+    "SAM_REQUIRE_SECOND_FACTOR", "nobody", choices=("nobody", "staff", "everybody")
+)
+globals().update(sign_in_settings())
+globals().update(mail_settings())
+CACHES = {"default": {"BACKEND": "migrations_app.limits.shared_cache.SharedCache"}}
 SAM_SIGN_IN_FAILURES = env.read_int("SAM_SIGN_IN_FAILURES", 10, minimum=0, maximum=10_000)
 SAM_TOKEN_DAYS = env.read_int("SAM_TOKEN_DAYS", 365, minimum=0, maximum=3650)
 AUTH_PASSWORD_VALIDATORS = [

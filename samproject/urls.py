@@ -1,10 +1,9 @@
-"""Addresses: admin, REST, its description, health."""
+"""Addresses: people's pages, admin, REST, its description, health."""
 
 from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path, re_path
-from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from migrations_app.api.base import UnknownRoute
@@ -12,7 +11,7 @@ from migrations_app.openai_api.description import description
 from samproject.health import healthz
 
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="admin:index"), name="home"),
+    path("accounts/", include("allauth.urls")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("migrations_app.api.urls")),
     path("v1/", include("migrations_app.openai_api.urls")),
@@ -22,4 +21,10 @@ urlpatterns = [
     # Last of the API's: whatever else lies below it is a problem too, not a page.
     re_path(r"^api(/[\s\S]*)?$", UnknownRoute.as_view(), name="unknown-api"),
     path("healthz", healthz, name="healthz"),
+    path("", include("migrations_app.pages.urls")),
 ]
+
+handler400 = "migrations_app.pages.errors.bad_request"
+handler403 = "migrations_app.pages.errors.permission_denied"
+handler404 = "migrations_app.pages.errors.page_not_found"
+handler500 = "migrations_app.pages.errors.server_error"

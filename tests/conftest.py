@@ -20,7 +20,12 @@ from tests.supervisor.sql import owner_connection
 
 FLUSHES = 5
 
-pytest_plugins = ["tests.fixtures_models", "tests.world.fixtures"]
+pytest_plugins = [
+    "tests.fixtures_models",
+    "tests.world.fixtures",
+    "tests.pages.fixtures",
+    "tests.attacks.plugin",
+]
 
 
 @pytest.fixture

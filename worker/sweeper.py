@@ -19,7 +19,10 @@ from engines.services.hosts import SEEN_WITHIN, mark_hosts_lost
 from engines.services.knowledge.documents import adopt_index
 from engines.services.knowledge.keep_up import lagging_indexes
 from engines.services.people.fallbacks import end_incidents
+from engines.services.people.notices import forget_old_notices
+from engines.services.people.outbox import has_due_mail
 from engines.services.people.tokens import end_dead_tokens
+from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan, Step
 from migrations_app.plans.housekeeping import (
     end_stale_downloads,
@@ -30,7 +33,7 @@ from migrations_app.plans.housekeeping import (
 from migrations_app.plans.stuck_steps import free_stuck_steps
 from migrations_app.plans.transitions import claim_step, request_cancel
 from migrations_app.states import PlanStatus, StepStatus
-from migrations_app.wakeups import publish_step
+from migrations_app.wakeups import call_mail_sender, publish_step
 from worker.host.resources import artifact_store, scratch_folder
 
 logger = logging.getLogger(__name__)
@@ -70,15 +73,19 @@ def sweep() -> str:
         lost = mark_hosts_lost(SEEN_WITHIN.total_seconds(), who=WHO)
         cancelled = _cancel_asked()
         freed = free_stuck_steps(who=WHO)
+        started = get_migration_controller().start_due_migrations()
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
         release_writers()
         end_stale_downloads()
         end_incidents()
         end_dead_tokens()
+        forget_old_notices()
+        if has_due_mail():
+            call_mail_sender()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
-        f"{freed} stuck plans freed, "
+        f"{freed} stuck plans freed, {started} plans started at their time, "
         f"{indexes} indexes called to keep up."
     )
 

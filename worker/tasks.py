@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from engines.services.people.outbox import send_due_mails
 from migrations_app.serving.protocol import LIVE_KINDS, TASK_PREFIX
 from migrations_app.states import ALL_TASKS
+from migrations_app.wakeups import MAIL_TASK
 from worker import startup
 from worker.live.requests import answer
 from worker.steps.embedding import help_embedding, keep_index_up
@@ -50,3 +52,9 @@ def catch_index_up(index_id: int) -> str:
 def control_sweep() -> str:
     """Look for what was forgotten."""
     return sweep()
+
+
+@shared_task(name=MAIL_TASK)
+def control_mail() -> str:
+    """Send what people are told by e-mail."""
+    return send_due_mails()

@@ -60,7 +60,7 @@ def recommend(
 
 def _judge(candidate: Candidate, machine: Machine, load: Load) -> Recommendation:
     found = place(candidate.shape, load, machine)
-    slow = found.fits and _is_slow(candidate.shape, found)
+    slow = found.fits and is_slow(candidate.shape, found)
     stored = candidate.is_stored or _has_disk_for(candidate.shape, machine)
     reason = found.reason + (_slowness(candidate.shape) if slow else "")
     return Recommendation(
@@ -82,7 +82,8 @@ def _shortage(shape: ModelShape, machine: Machine) -> str:
     return f" Its file has {needed:.1f} GiB and the disk {free:.1f} GiB free."
 
 
-def _is_slow(shape: ModelShape, found: Placement) -> bool:
+def is_slow(shape: ModelShape, found: Placement) -> bool:
+    """Whether an engine that fits is expected to write more slowly than people read."""
     return found.where is not Where.GPU and _tokens_per_second(shape, found) < COMFORTABLE_TOKENS
 
 

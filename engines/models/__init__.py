@@ -14,6 +14,7 @@ from engines.models.hosts import (
     HostStatus,
     ModelCopy,
 )
+from engines.models.invitations import Invitation
 from engines.models.knowledge import (
     Chunk,
     Document,
@@ -22,6 +23,7 @@ from engines.models.knowledge import (
     KnowledgeBase,
     VectorIndex,
 )
+from engines.models.notices import Notice, NoticeChoice, NoticeKind, OutgoingMail
 from engines.models.preferences import (
     EngineDefault,
     EnginePreference,
@@ -51,12 +53,17 @@ __all__ = [
     "HostEvent",
     "HostInvitation",
     "HostStatus",
+    "Invitation",
     "KnowledgeBase",
     "LoraAdapter",
     "Message",
     "ModelCopy",
     "ModelRevision",
     "ModelRole",
+    "Notice",
+    "NoticeChoice",
+    "NoticeKind",
+    "OutgoingMail",
     "PreferenceSnapshot",
     "PromptTemplate",
     "StatusChange",

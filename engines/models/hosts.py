@@ -87,6 +87,12 @@ class ModelCopy(models.Model):
     downloaded_at = models.DateTimeField(null=True, blank=True)
     verified_at = models.DateTimeField(null=True, blank=True)
     error = models.TextField(blank=True)
+    tokens_per_second = models.FloatField(
+        null=True, blank=True, help_text="Of one answer, as it was last measured here."
+    )
+    texts_per_second = models.FloatField(
+        null=True, blank=True, help_text="Embedded, as it was last measured here."
+    )
 
     class Meta:
         ordering = ["revision", "host"]

@@ -9,18 +9,21 @@ from migrations_app.admin import (
     copies,
     fallbacks,
     hosts,
+    invitations,
     knowledge,
     people,
     plans,
     tokens,
     usage,
 )
+from migrations_app.admin.sign_in import close_own_login
 
 __all__ = [
     "catalog",
     "copies",
     "fallbacks",
     "hosts",
+    "invitations",
     "knowledge",
     "people",
     "plans",
@@ -28,5 +31,4 @@ __all__ = [
     "usage",
 ]
 
-admin.site.site_header = admin.site.site_title = "SAM"
-admin.site.index_title = "Engines, people and plans"
+close_own_login(admin.site)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import messages
 from django.contrib.admin.actions import delete_selected
 from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 
 from engines.exceptions import ConflictError
 from engines.services.people.roles import is_curator, is_operator
+from migrations_app.admin.dress import ModelAdmin, TabularInline
 from migrations_app.models import Plan
 
 FILTER_LOOKUPS = ("", "__exact", "__id__exact", "__isnull", "__gte", "__lt")
@@ -20,10 +21,9 @@ FILTER_LOOKUPS = ("", "__exact", "__id__exact", "__isnull", "__gte", "__lt")
 DATE_LOOKUPS = ("__year", "__month", "__day")
 MOST_DELETED = 500
 """Rows of one deletion: its page carries a field for each, and Django reads 1 000 fields."""
-INLINE_STYLE = {"all": ("engines/admin.css",)}
 
 
-class RoleAdmin(admin.ModelAdmin[Any]):
+class RoleAdmin(ModelAdmin[Any]):
     """Who reads and writes is decided by role, as in the API, not by Django's permission table."""
 
     def reads(self, user: User | AnonymousUser) -> bool:
@@ -91,13 +91,11 @@ def delete_some(owner: RoleAdmin, request: HttpRequest, rows: QuerySet[Any]) -> 
     return answer
 
 
-class ReadOnlyInline(admin.TabularInline[Any, Plan]):
+class ReadOnlyInline(TabularInline[Any, Plan]):
     extra = 0
     can_delete = False
     show_change_link = False
-
-    class Media:
-        css = INLINE_STYLE
+    hide_title = True
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_operator(request.user)

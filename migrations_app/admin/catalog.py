@@ -7,12 +7,19 @@ from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ActionForm
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
+from unfold.forms import ActionForm
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldAdminURLInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from engines.host_runtimes import engine_registry
 from engines.models import (
@@ -59,7 +66,7 @@ class PrefixField(forms.CharField):
             required=False,
             strip=False,
             max_length=MAX_PREFIX_LENGTH,
-            widget=forms.Textarea(attrs={"rows": 2, "cols": 40}),
+            widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
             help_text=help_text,
         )
 
@@ -74,17 +81,20 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
     runtime = forms.ChoiceField(
         choices=lambda: [(name, name) for name in engine_registry().runtimes],
         initial=CatalogModel.FILE_RUNTIME,
+        widget=UnfoldAdminSelectWidget,
         help_text="What runs the model: llama_cpp a GGUF file, transformers a folder, ollama and "
         "openai a server; or an installed plugin.",
     )
     pooling = forms.ChoiceField(
         choices=[("", "The model's own"), *((name, name) for name in POOLINGS)],
         required=False,
+        widget=UnfoldAdminSelectWidget,
     )
     filename = forms.CharField(
         required=False,
         max_length=255,
         validators=[validate_model_filename],
+        widget=UnfoldAdminTextInputWidget,
         help_text="One GGUF file of the repository, like Qwen3-0.6B.Q4_K_M.gguf.",
     )
     huggingface_repo = forms.CharField(
@@ -92,11 +102,13 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
         label="Hugging Face repository",
         max_length=193,
         validators=[validate_repository],
+        widget=UnfoldAdminTextInputWidget,
         help_text="As the Hub writes it: organisation/name.",
     )
     hub_endpoint = forms.URLField(
         required=False,
         assume_scheme="https",
+        widget=UnfoldAdminURLInputWidget,
         help_text="Only for a mirror or a private hub; empty means the configured one.",
     )
     query_prefix = PrefixField(help_text=CATALOG_HELP["query_prefix"])
@@ -116,7 +128,7 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
             )
         except ValidationError as error:
             if CONFIRM in error.message_dict:
-                self.fields[CONFIRM].widget = forms.CheckboxInput()
+                self.fields[CONFIRM].widget = UnfoldBooleanSwitchWidget()
             self.add_error(None, error)
 
 
@@ -126,6 +138,8 @@ class DownloadForm(ActionForm):
     host = forms.ModelChoiceField(
         Host.objects.filter(status=HostStatus.ACTIVE),
         required=False,
+        label="",
+        widget=UnfoldAdminSelectWidget({"aria-label": "Host for downloads"}),
         to_field_name="name",
         empty_label="any host",
     )

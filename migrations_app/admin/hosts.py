@@ -19,20 +19,19 @@ from engines.models import (
 )
 from engines.services.hosts import invite_host
 from engines.services.people.roles import is_curator, is_operator
-from migrations_app.admin.base import INLINE_STYLE, RoleAdmin
+from migrations_app.admin.base import RoleAdmin
+from migrations_app.admin.dress import TabularInline
 from migrations_app.admin.reports import report_each
 from migrations_app.hosts import drain_host, resume_host, retire_host
 
 
-class HostEventInline(admin.TabularInline[HostEvent, Host]):
+class HostEventInline(TabularInline[HostEvent, Host]):
     model = HostEvent
     fields = ("at", "from_status", "to_status", "who", "why")
     readonly_fields = fields
     extra = 0
     can_delete = False
-
-    class Media:
-        css = INLINE_STYLE
+    hide_title = True
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return is_operator(request.user) or is_curator(request.user)
@@ -41,15 +40,13 @@ class HostEventInline(admin.TabularInline[HostEvent, Host]):
         return False
 
 
-class CopyInline(admin.TabularInline[ModelCopy, Host]):
+class CopyInline(TabularInline[ModelCopy, Host]):
     model = ModelCopy
     fields = ("revision", "status", "size", "downloaded_at", "verified_at", "error")
     readonly_fields = fields
     extra = 0
     can_delete = False
-
-    class Media:
-        css = INLINE_STYLE
+    hide_title = True
 
     def size(self, copy: ModelCopy) -> str:
         return filesizeformat(copy.file_size)

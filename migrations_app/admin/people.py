@@ -10,7 +10,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin
-from django.contrib.auth.forms import UserChangeForm
 from django.contrib.auth.models import AnonymousUser, Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import ValidationError
@@ -18,6 +17,7 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from engines.exceptions import ConflictError
 from engines.models import (
@@ -35,14 +35,21 @@ from engines.services.people.roles import (
     set_roles,
 )
 from engines.services.people.tokens import end_tokens
+from migrations_app.accounts.second_factor import remove_factors
 from migrations_app.admin.base import RoleAdmin
-from migrations_app.admin.sign_in import GuardedAuthenticationForm
+from migrations_app.admin.dress import (
+    AdminPasswordChangeForm,
+    AdminUserCreationForm,
+    UserChangeForm,
+)
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
+    deactivate_person,
     delete_person,
     describe_belongings,
     explain_not_deletable,
     make_pseudonym,
+    reactivate_person,
 )
 
 
@@ -56,7 +63,6 @@ class AdministratorWrites(RoleAdmin):
         return is_administrator(user)
 
 
-admin.site.login_form = GuardedAuthenticationForm
 # The framework's pages ask its own permission table.
 admin.site.unregister([Group, User])
 
@@ -81,7 +87,7 @@ class PersonForm(UserChangeForm[User]):
 
     roles = forms.MultipleChoiceField(
         choices=[(role, role.capitalize()) for role in sorted(ROLES)],
-        widget=forms.CheckboxSelectMultiple,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
         required=False,
         help_text="Who is to enter the admin also needs staff status.",
     )
@@ -99,6 +105,9 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     """People; their API tokens are ended here and shown nowhere."""
 
     form = PersonForm
+    add_form = AdminUserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    add_fieldsets = UserAdmin.add_fieldsets
     list_display = ("username", "email", "roles_and_groups", "is_staff", "is_active", "has_token")
     fieldsets = (
         (None, {"fields": ("username", "password")}),
@@ -109,7 +118,7 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    actions = ["end_tokens", "unlock"]
+    actions = ["deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
@@ -175,10 +184,37 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         return bool(user.token_there)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Save a person; who is deactivated loses the tokens, also for a later return."""
+        """Save a person; who is deactivated here leaves by the same door as everywhere."""
+        leaves = change and not obj.is_active and "is_active" in form.changed_data
+        obj.is_active = obj.is_active or leaves
         super().save_model(request, obj, form, change)
-        if not obj.is_active:
-            end_tokens(obj)
+        if leaves:
+            deactivate_person(obj, who=request.user.get_username())
+
+    @admin.action(description="Deactivate: end tokens, sessions and plans", permissions=["change"])
+    def deactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset.filter(is_active=True).order_by("pk"):
+            try:
+                deactivate_person(user, who=request.user.get_username())
+            except ConflictError as error:
+                self.message_user(request, str(error), messages.ERROR)
+                continue
+            self.log_change(request, user, "Deactivated.")
+            self.message_user(request, f"{user.username} is deactivated.", messages.SUCCESS)
+
+    @admin.action(description="Reactivate", permissions=["change"])
+    def reactivate(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset.filter(is_active=False).order_by("pk"):
+            reactivate_person(user)
+            self.log_change(request, user, "Reactivated.")
+            self.message_user(request, f"{user.username} may sign in again.", messages.SUCCESS)
+
+    @admin.action(description="Remove the second factor", permissions=["change"])
+    def remove_factors(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        for user in queryset.order_by("pk"):
+            if remove_factors(user):
+                self.log_change(request, user, "Second factor removed.")
+                self.message_user(request, f"{user.username} has no second factor any more.")
 
     @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:

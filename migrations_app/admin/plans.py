@@ -76,6 +76,7 @@ class PlanAdmin(RoleAdmin):
         "error_message",
         "warning",
         "may_be_asked",
+        ("not_before", "confirmed_at"),
         ("rolls_back", "cancel_requested_at", "retention_until"),
         ("created_at", "started_at", "finished_at"),
     )

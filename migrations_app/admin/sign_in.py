@@ -1,23 +1,11 @@
-"""The admin's login: it tells who is locked out how long to wait."""
+"""The admin's own login is closed: it knows no second factor, so the pages' sign-in stands before it."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from django.contrib.admin.forms import AdminAuthenticationForm
-from django.core.exceptions import ValidationError
-
-from migrations_app.limits.sign_in import LockedOutError, refuse_locked
+from allauth.account.decorators import secure_admin_login
+from django.contrib.admin import AdminSite
 
 
-class GuardedAuthenticationForm(AdminAuthenticationForm):
-    """Refuses before a password is looked at, as the API does."""
-
-    def clean(self) -> dict[str, Any]:
-        username = self.cleaned_data.get("username")
-        if username and self.request is not None:
-            try:
-                refuse_locked(self.request, username)
-            except LockedOutError as error:
-                raise ValidationError(str(error), code=error.code) from error
-        return super().clean()
+def close_own_login(site: AdminSite) -> None:
+    """Send who is not signed in to the sign-in of everybody, and back; others are refused."""
+    site.login = secure_admin_login(site.login)  # type: ignore[method-assign, no-untyped-call]

@@ -42,6 +42,13 @@ class OperatorOnly(BasePermission):
         return is_operator(request.user)
 
 
+class AdministratorOnly(BasePermission):
+    message = "Only an administrator may do this."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return is_administrator(request.user)
+
+
 class StaffOnly(BasePermission):
     message = "Only a curator or an operator may do this."
 

@@ -15,6 +15,7 @@ from rest_framework.views import set_rollback
 
 from engines import exceptions as sam
 from engines.services.people.usage import QuotaExceededError
+from migrations_app.accounts.second_factor import SecondFactorError
 from migrations_app.limits.rates import TooManyRequestsError
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ TITLES = {
 
 STATUS_OF: tuple[tuple[type[sam.SamError], int], ...] = (
     (TooManyRequestsError, status.HTTP_429_TOO_MANY_REQUESTS),
+    (SecondFactorError, status.HTTP_401_UNAUTHORIZED),
     (QuotaExceededError, status.HTTP_429_TOO_MANY_REQUESTS),
     (sam.NotFoundError, status.HTTP_404_NOT_FOUND),
     (sam.ConflictError, status.HTTP_409_CONFLICT),
@@ -141,8 +143,13 @@ def problem(
     return Response(body, status=status_code, headers=headers, content_type=PROBLEM_TYPE)
 
 
+def status_of(exc: sam.SamError) -> int:
+    """Return the HTTP status that says what kind of refusal an error is."""
+    return next((code for kind, code in STATUS_OF if isinstance(exc, kind)), 500)
+
+
 def _from_sam(exc: sam.SamError) -> Response:
-    status_code = next((code for kind, code in STATUS_OF if isinstance(exc, kind)), 500)
+    status_code = status_of(exc)
     if status_code == status.HTTP_500_INTERNAL_SERVER_ERROR:
         logger.error("An API request failed.", exc_info=exc)
     wait = getattr(exc, "seconds", RETRY_AFTER_SECONDS if exc.transient else 0)

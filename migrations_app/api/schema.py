@@ -19,6 +19,9 @@ API_PREFIX = "/api/v1"
 OpenApiObject = dict[str, Any]
 """A part of the document, which drf-spectacular makes of plain values."""
 
+BLANK: OpenApiObject = {"type": "string", "maxLength": 0}
+"""How drf-spectacular says that a text may be empty, beside what else it may be."""
+
 LOCATION = OpenApiParameter(
     "Location",
     OpenApiTypes.URI_REF,
@@ -92,7 +95,7 @@ class ApiSchema(AutoSchema):
         return body
 
     def _problem_statuses(self) -> list[int]:
-        statuses = [400, 401, 403, 404, 429, 503]
+        statuses = [400, 401, 403, 404, 429, 502, 503]
         if self.method not in SAFE_METHODS:
             statuses += [409, 413, 415]
         if self._is_idempotent():
@@ -115,7 +118,15 @@ class ApiSchema(AutoSchema):
         )
         if "properties" in described:
             described["additionalProperties"] = False
+            for field in described["properties"].values():
+                _allow_either(field)
         return described
+
+
+def _allow_either(field: OpenApiObject) -> None:
+    """Say of a text that may be empty that it fits its pattern or is empty, or both."""
+    if BLANK in field.get("oneOf", ()):
+        field["anyOf"] = field.pop("oneOf")
 
 
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]

@@ -6,6 +6,12 @@ from django.urls import path, re_path
 from rest_framework.routers import SimpleRouter
 
 from migrations_app.api.base import UnknownRoute
+from migrations_app.api.views.accounts import (
+    InvitationViews,
+    PersonViews,
+    SessionsView,
+    SessionView,
+)
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
 from migrations_app.api.views.curation import CatalogFileView, PromptTemplateViews
@@ -13,6 +19,7 @@ from migrations_app.api.views.fallbacks import FallbackIncidentViews, FallbackVi
 from migrations_app.api.views.fit import FitView, RecommendView
 from migrations_app.api.views.hosts import HostViews
 from migrations_app.api.views.knowledge import BaseViews, DocumentViews, SearchView
+from migrations_app.api.views.notices import NoticeChoicesView, NoticeViews
 from migrations_app.api.views.people import (
     AdapterViews,
     FamilyPromptsView,
@@ -40,6 +47,9 @@ router.register(
     r"conversations/(?P<conversation_pk>[0-9]{1,18})/messages", MessageViews, basename="message"
 )
 router.register("tokens", TokenViews, basename="token")
+router.register("people", PersonViews, basename="person")
+router.register("invitations", InvitationViews, basename="invitation")
+router.register("notices", NoticeViews, basename="notice")
 router.register("hosts", HostViews, basename="host")
 router.register("fallbacks", FallbackViews, basename="fallback")
 router.register("fallback-incidents", FallbackIncidentViews, basename="fallback-incident")
@@ -65,5 +75,8 @@ urlpatterns = [
     ),
     path("search", SearchView.as_view(), name="search"),
     path("me", MeView.as_view(), name="me"),
+    path("sessions", SessionsView.as_view(), name="sessions"),
+    re_path(r"^sessions/(?P<pk>[0-9]{1,18})$", SessionView.as_view(), name="session"),
+    path("notice-choices", NoticeChoicesView.as_view(), name="notice-choices"),
     re_path(r"^[\s\S]*$", UnknownRoute.as_view(), name="unknown"),
 ]

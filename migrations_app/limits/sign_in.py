@@ -33,14 +33,37 @@ class LockedOutError(TooManyRequestsError):
     code = "locked_out"
 
 
-def refuse_locked(request: HttpRequest, username: str) -> None:
+def refuse_locked(request: HttpRequest, login: str) -> None:
     """Raise LockedOutError when a sign-in would not even be tried."""
-    _count(request, username, amount=0)
+    _count(request, _counted_name(login), amount=0)
+
+
+def count_attempt(request: HttpRequest, username: str) -> None:
+    """Count a password or code before it is looked at; LockedOutError while the name is locked."""
+    _count(request, username, amount=1)
+
+
+def forgive_attempt(request: HttpRequest, username: str) -> None:
+    """Take back what ``count_attempt`` counted: it was the right one."""
+    _count(request, username, amount=-1)
 
 
 def unlock(username: str) -> bool:
     """Let a name sign in again from everywhere; returns whether there were failures."""
     return forget(_name(username))
+
+
+def find_person(login: str) -> User | None:
+    """Return who signs in with a user name or an e-mail address; an address of several is nobody's."""
+    # PostgreSQL stores no NUL, so no name has one.
+    if "\x00" in login:
+        return None
+    user = User.objects.filter(username=login).first()
+    if user is not None or "@" not in login:
+        return user
+    verified = User.objects.filter(emailaddress__email__iexact=login, emailaddress__verified=True)
+    found = list(verified[:2]) or list(User.objects.filter(email__iexact=login)[:2])
+    return found[0] if len(found) == 1 else None
 
 
 class GuardedBackend(ModelBackend):
@@ -51,23 +74,33 @@ class GuardedBackend(ModelBackend):
         request: HttpRequest | None,
         username: str | None = None,
         password: str | None = None,
+        email: str | None = None,
         **kwargs: Any,
     ) -> User | None:
         """Return the user; PermissionDenied while locked. Without a request nothing is counted."""
-        if request is None or username is None or password is None:
+        login = username or email
+        if login is None or password is None:
             return super().authenticate(request, username, password, **kwargs)
+        known = find_person(login)
+        name = known.username if known else login
         try:
             # Counted before the password is looked at: guesses side by side are not free.
-            _count(request, username, amount=1)
+            if request is not None:
+                count_attempt(request, name)
         except LockedOutError as error:
             raise PermissionDenied(str(error)) from error
         user: User | None = None
-        # PostgreSQL stores no NUL, so no name has one.
-        if "\x00" not in username:
-            user = super().authenticate(request, username, password, **kwargs)
-        if user is not None:
-            _count(request, username, amount=-1)
+        if "\x00" not in login:
+            user = super().authenticate(request, name, password, **kwargs)
+        if user is not None and request is not None:
+            forgive_attempt(request, name)
         return user
+
+
+def _counted_name(login: str) -> str:
+    """Return the one name of a person's, so that their address is no second count."""
+    person = find_person(login)
+    return person.username if person else login
 
 
 def _count(request: HttpRequest, username: str, *, amount: int) -> None:

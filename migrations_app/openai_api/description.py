@@ -25,6 +25,7 @@ REFERENCE = "#/components/schemas/{name}"
 ERRORS = {
     "400": "A field is wrong; param names it.",
     "401": "No valid token.",
+    "403": "The token may not be used for this.",
     "404": "No such engine is offered to the caller.",
     "413": "The body is too large.",
     "429": "The tokens of the day are used up.",

@@ -43,6 +43,14 @@ class RefusedError(SamError):
         self.code = code
 
 
+class WrongMethodError(RefusedError):
+    """A request of a method that an address does not know; ``allowed`` is the one it knows."""
+
+    def __init__(self, allowed: str) -> None:
+        super().__init__(f"Use {allowed} here.", status=NOT_ALLOWED, code="method_not_allowed")
+        self.allowed = allowed
+
+
 def refuse(param: str, why: str) -> NoReturn:
     """Raise RefusedError that names a field and what is wrong with it."""
     raise RefusedError(f"{param} {why}.", param=param)
@@ -64,6 +72,8 @@ def error_response(error: SamError) -> HttpResponse:
     if status == INTERNAL:
         logger.error("A request to /v1 failed.", exc_info=error)
     response = body_response(error_body(error), status=status)
+    if isinstance(error, WrongMethodError):
+        response["Allow"] = error.allowed
     if status == UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     if isinstance(error, QuotaExceededError | TooManyRequestsError):

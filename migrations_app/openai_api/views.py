@@ -32,9 +32,9 @@ from migrations_app.openai_api.access import (
 from migrations_app.openai_api.admission import Admission, count_characters
 from migrations_app.openai_api.errors import (
     INTERNAL,
-    NOT_ALLOWED,
     NOT_FOUND,
     RefusedError,
+    WrongMethodError,
     error_response,
 )
 from migrations_app.openai_api.requests import (
@@ -95,7 +95,7 @@ def endpoint(method: str) -> Callable[[View], View]:
 
 def _check_method(request: HttpRequest, method: str) -> None:
     if request.method != method:
-        raise RefusedError(f"Use {method} here.", status=NOT_ALLOWED, code="method_not_allowed")
+        raise WrongMethodError(method)
 
 
 @endpoint("POST")

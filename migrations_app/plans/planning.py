@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
 
 from engines.exceptions import (
     ConflictError,
@@ -28,26 +30,30 @@ from engines.models import (
     ModelRole,
 )
 from engines.services.catalog.entries import catalog_visible_to, get_model
-from engines.services.catalog.fit import fit_side_by_side, machine_of
+from engines.services.catalog.fit import fit_side_by_side, judge_alone, machine_of
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.engine_choice import effective_engine
 from engines.services.hosts import find_host, present_hosts
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
+from migrations_app.plans.notices import notify_of_plan_made
 from migrations_app.plans.plan_revisions import list_needed_revisions
-from migrations_app.plans.preview import preview_of
+from migrations_app.plans.preview import GIB, preview_of
 from migrations_app.states import CONTROL_STEPS, STEPS_OF, PlanKind, StepStatus
 
 CURRENT = "current"
+MAX_WAIT = timedelta(days=366)
+"""How far ahead a start may lie: what a plan was made against does not stay for ever."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The seed's options of a migration."""
+    """The seed's options of a migration, and when it starts once it is confirmed; None is at once."""
 
     backup_lora: bool = True
     re_embed: bool = True
     update_prompts: bool = True
+    not_before: datetime | None = None
 
 
 def plan_migration(
@@ -57,11 +63,15 @@ def plan_migration(
 
     Raises NotFoundError, InvalidRequestError, HostUnavailableError or what resolving at the hub raises.
     """
+    if not user.is_active:
+        raise ConflictError(f"{user.username} is deactivated; reactivate the account first.")
+    require_start_ahead(options.not_before)
     source, source_revision = _source(user, from_engine)
     target = _target(user, to_engine)
     revision = pinned_revision(target)
     if source_revision is not None and source_revision == revision:
         raise InvalidRequestError(f"{target.display_name} is already the active engine.")
+    refuse_what_fits_nowhere(target, revision)
     embedder = pinned_revision(target.embedder) if target.embedder != target else revision
     plan = Plan(
         kind=PlanKind.MIGRATE,
@@ -76,11 +86,38 @@ def plan_migration(
         backup_lora_adapters=options.backup_lora,
         re_embed_knowledge=options.re_embed,
         update_prompt_templates=options.update_prompts,
+        not_before=options.not_before,
         preference_version=preference_of(user).version,
     )
     if not options.re_embed:
-        _refuse_without_index(user)
+        refuse_without_index(user)
     return _save(plan)
+
+
+def refuse_what_fits_nowhere(model: CatalogModel, revision: ModelRevision) -> None:
+    """Raise InvalidRequestError for an engine that needs more than any active host has for one alone."""
+    active = Host.objects.filter(status=HostStatus.ACTIVE)
+    found = [judge_alone(model, revision, machine_of(host)) for host in active]
+    if not found or any(one.fits is not False for one in found):
+        return
+    largest = max(found, key=lambda one: one.has_bytes)
+    raise InvalidRequestError(
+        f"{model.display_name} needs {largest.needs_bytes / GIB:.1f} GiB and fits on no host: the "
+        f"largest has {largest.has_bytes / GIB:.1f} GiB for engines. Choose a smaller one."
+    )
+
+
+def require_start_ahead(moment: datetime | None) -> None:
+    """Raise InvalidRequestError for a start that has passed already, or lies too far ahead."""
+    if moment is None:
+        return
+    now = timezone.now()
+    if moment <= now:
+        raise InvalidRequestError(
+            f"{moment:%F %H:%M} has passed; choose a time to come, or none to start at once."
+        )
+    if moment > now + MAX_WAIT:
+        raise InvalidRequestError("A start lies at most a year ahead; choose an earlier one.")
 
 
 def plan_re_embed(base: KnowledgeBase, engine: CatalogModel | None, *, actor: User) -> Plan:
@@ -159,6 +196,7 @@ def _save(plan: Plan) -> Plan:
             )
             for position, kind in enumerate(STEPS_OF[PlanKind(plan.kind)])
         )
+        notify_of_plan_made(plan)
     return plan
 
 
@@ -172,7 +210,7 @@ def _source(user: User, name: str) -> tuple[CatalogModel | None, ModelRevision |
     return engine, revision
 
 
-def _refuse_without_index(user: User) -> None:
+def refuse_without_index(user: User) -> None:
     """Raise InvalidRequestError when there is text that no old embedder searches: none would remain."""
     bare = list_bases_without_index(user.pk)
     if bare:

@@ -5,9 +5,6 @@ from __future__ import annotations
 import math
 from typing import TypedDict
 
-from django.db.models import Sum
-from django.db.models.functions import Length
-
 from engines.machine import Machine
 from engines.models import (
     AdapterStatus,
@@ -17,21 +14,17 @@ from engines.models import (
     Fingerprint,
     KnowledgeBase,
     LoraAdapter,
-    Message,
     ModelCopy,
-    ModelRevision,
 )
 from engines.services.catalog.fit import EngineNeed, fit_side_by_side, machine_of
 from engines.specs import ModelSource
 from migrations_app.models import Plan
+from migrations_app.plans.effects import Effects, effects_of
 from migrations_app.states import PlanKind
 
-TEXTS_PER_SECOND = 12.0
-"""What a small embedder does on two CPU cores, until this host has measured its own."""
 BYTES_PER_SECOND = 10 * 1024 * 1024
 FIXED_MINUTES = 1
 DISK_RESERVE = 1024**3
-CHARS_PER_TOKEN = 4
 BACKUP_BYTES_PER_CHUNK = 2048
 
 
@@ -75,7 +68,7 @@ class MemoryNeed(TypedDict):
     """None when the host has not told its memory."""
 
 
-class MoveCounts(ChunkCounts, DiskNeed, MemoryNeed):
+class MoveCounts(ChunkCounts, DiskNeed, MemoryNeed, Effects):
     """What moving a person or a base touches."""
 
     from_engine: str | None
@@ -98,6 +91,7 @@ def preview_of(plan: Plan) -> PlanPreview | MovePreview:
     adapters = _affected_adapters(plan)
     counts = _chunk_counts(plan, bases)
     disk = _disk(plan, counts["chunks"])
+    effects = effects_of(plan, bases)
     preview: MoveCounts = {
         "from_engine": plan.from_engine.model_id if plan.from_engine else None,
         "to_engine": plan.to_engine.model_id if plan.to_engine else None,
@@ -107,7 +101,10 @@ def preview_of(plan: Plan) -> PlanPreview | MovePreview:
         **counts,
         **disk,
         **count_memory_need(plan),
-        "estimated_minutes": _minutes(counts["to_embed"], disk["bytes_to_fetch"]),
+        **effects,
+        "estimated_minutes": _minutes(
+            counts["to_embed"] / effects["texts_per_second"], disk["bytes_to_fetch"]
+        ),
     }
     return {**preview, "warnings": _warnings(plan, preview)}
 
@@ -154,8 +151,8 @@ def _disk(plan: Plan, chunks: int) -> DiskNeed:
     return {"bytes_to_fetch": fetch, "disk_needed_bytes": fetch + own, "disk_free_bytes": free}
 
 
-def _minutes(to_embed: int, bytes_to_fetch: int) -> int:
-    seconds = to_embed / TEXTS_PER_SECOND + bytes_to_fetch / BYTES_PER_SECOND
+def _minutes(embedding_seconds: float, bytes_to_fetch: int) -> int:
+    seconds = embedding_seconds + bytes_to_fetch / BYTES_PER_SECOND
     return FIXED_MINUTES + math.ceil(seconds / 60)
 
 
@@ -169,7 +166,7 @@ def _warnings(plan: Plan, preview: MoveCounts) -> list[str]:
         warnings.append("The LoRA adapters named here will not work with the new engine.")
     warnings += _server_warnings(plan)
     if plan.kind == PlanKind.MIGRATE:
-        warnings += _context_warnings(plan)
+        warnings += _context_warnings(preview)
         if not plan.backup_lora_adapters and preview["adapters"]:
             warnings.append(
                 "The adapters are left out of the backup; their files stay in the store."
@@ -191,26 +188,13 @@ def _server_warnings(plan: Plan) -> list[str]:
     ]
 
 
-def _context_warnings(plan: Plan) -> list[str]:
-    old = _context(plan.from_revision)
-    new = _context(plan.to_revision)
-    if not (old and new and new < old):
+def _context_warnings(preview: MoveCounts) -> list[str]:
+    change = preview["context"]
+    if change is None or not 0 < change["after"] < change["before"]:
         return []
-    chars = (
-        Message.objects.filter(conversation__user=plan.user)
-        .values("conversation")
-        .annotate(chars=Sum(Length("content")))
-        .filter(chars__gt=new * CHARS_PER_TOKEN)
-        .count()
-    )
-    sentence = f"The new context has {new} tokens, the old one {old}."
-    return [f"{sentence} About {chars} conversations will be cut at their beginning."]
-
-
-def _context(revision: ModelRevision | None) -> int:
-    if revision is None:
-        return 0
-    return int(revision.facts.get("context_length") or revision.model.context_length or 0)
+    sentence = f"The new context has {change['after']} tokens, the old one {change['before']}."
+    cut = change["conversations_cut"]
+    return [f"{sentence} About {cut} conversations will be cut at their beginning."]
 
 
 GIB = 1024**3

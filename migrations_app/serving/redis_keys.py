@@ -86,6 +86,11 @@ def held_key(kind: str, user_id: int) -> str:
     return f"sam:held:{kind}:{user_id}"
 
 
+def cached_key(name: str) -> str:
+    """Name the key of what a sign-in remembers for a while."""
+    return f"sam:cache:{name}"
+
+
 # A plan.
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -16,6 +17,7 @@ from engines.services.catalog.copies import (
     mark_unsafe,
     refuse_unsafe,
 )
+from engines.services.catalog.speeds import note_answer_speed
 from engines.services.knowledge.indexes import IndexCounts, index_counts
 from migrations_app.models import IndexSwitch
 from migrations_app.plans.transitions import Outcome
@@ -104,10 +106,14 @@ def _probe_engine(ctx: StepContext, revision: ModelRevision | None) -> dict[str,
     with _marked_when_it_crashes(copy), ctx.engine(engine_spec(revision, copy.path)) as engine:
         prompt = engine.format_prompt([{"role": "user", "content": "Say one word."}])
         tokens = engine.count_tokens(prompt)
+        started = time.monotonic()
         text = engine.generate(prompt, max_tokens=PROBE_TOKENS, temperature=0.0)
+        seconds = time.monotonic() - started
+        answered = engine.count_tokens(text)
         info = engine.get_engine_info()
     if tokens < 1:
         raise ProbeFailedError(f"{revision} counts no tokens in a prompt; its tokenizer is broken.")
+    note_answer_speed(revision, copy.host, tokens=answered, seconds=seconds)
     keys = ("n_ctx", "n_ctx_train", "gpu_layers", "gpu_offload", "load_seconds", "rss_bytes")
     known = {key: info[key] for key in keys if key in info}
     return facts_for_json(prompt_tokens=tokens, characters=len(text), **known)

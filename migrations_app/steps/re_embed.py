@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from threading import Event
 
 from engines.models import VectorIndex
+from engines.services.catalog.speeds import note_embedding_speed
 from engines.services.knowledge.embeddings import embed_range
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.indexes import build_file
@@ -113,6 +115,7 @@ def embed_claimed(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -
     revision = row.fingerprint.revision
     spec = embedding_spec_of(revision.model, revision)
     with ctx.embedder(revision, spec) as embedder:
+        started = time.monotonic()
         counts = embed_range(
             row.base_id,
             row.fingerprint_id,
@@ -122,6 +125,9 @@ def embed_claimed(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -
             checkpoint=checkpoint,
             batch_size=BATCH,
         )
+        seconds = time.monotonic() - started
+    if ctx.host is not None:
+        note_embedding_speed(revision, ctx.host, texts=counts.embedded, seconds=seconds)
     finish_range(claim, embedded=counts.embedded, failed=counts.failed)
 
 

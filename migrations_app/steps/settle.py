@@ -25,7 +25,10 @@ def resettle(ctx: StepContext) -> Outcome:
 
 def _settle(ctx: StepContext, *, warm: ModelRevision | None, cool: ModelRevision | None) -> Outcome:
     host = required_host(ctx)
-    if warm is not None:
+    person = ctx.plan.user
+    # Who was deactivated since the switch asks nothing: no engine is loaded for them.
+    asks = person is None or person.is_active
+    if warm is not None and asks:
         request = WarmRequest(revision_id=warm.pk, user_id=ctx.plan.user_id)
         ctx.live.call(WARM, request, host=host.name, timeout=WARM_SECONDS)
     mark_halfway(ctx)
@@ -36,5 +39,6 @@ def _settle(ctx: StepContext, *, warm: ModelRevision | None, cool: ModelRevision
     if unloaded and cool is not None:
         ctx.live.call(UNLOAD, UnloadRequest(revision_id=cool.pk), host=host.name)
     name = warm.model.display_name if warm else "The engine"
+    state = "is warm" if asks else "is not loaded, its person is deactivated"
     ending = "the old one is unloaded." if unloaded else "the old one stays for others."
-    return Outcome(f"{name} is warm; {ending}")
+    return Outcome(f"{name} {state}; {ending}")

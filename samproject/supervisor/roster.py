@@ -36,6 +36,8 @@ class Site:
     """Whom the processes run as; None for the supervisor's own user."""
     extra: Mapping[str, str] = field(default_factory=dict)
     """What changes in their environment."""
+    origin: str = ""
+    """Where its web server is found, unless the environment names another address."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ def _program(
     environment = inherited_environment()
     environment |= site.extra
     environment |= {"DJANGO_SETTINGS_MODULE": site.settings_module, "PYTHONUNBUFFERED": "1"}
+    if site.origin:
+        environment.setdefault("SAM_ORIGIN", site.origin)
     return Program(
         name=name,
         argv=argv,

@@ -1,15 +1,19 @@
-"""The log of requests: who asked for which path, never what stands behind the question mark."""
+"""The log of requests: who asked for which path, never a query, nor a key of a mail's link."""
 
 from __future__ import annotations
 
 import copy
 import logging
+import re
 from typing import Any
 
 from uvicorn.config import LOGGING_CONFIG
 
 PATH = 2
 """Where the path stands among the arguments of a record: address, method, path, version, status."""
+
+_KEYS = re.compile(r"(/accounts/(?:password/reset/key|confirm-email))/.+")
+"""Who reads such a path may become the person, until the link is used or old."""
 
 
 class WithoutQuery(logging.Filter):
@@ -19,7 +23,8 @@ class WithoutQuery(logging.Filter):
         """Keep the record without its query."""
         if isinstance(record.args, tuple) and len(record.args) > PATH:
             arguments = list(record.args)
-            arguments[PATH] = str(arguments[PATH]).partition("?")[0]
+            path = str(arguments[PATH]).partition("?")[0]
+            arguments[PATH] = _KEYS.sub(r"\1/...", path)
             record.args = tuple(arguments)
         return True
 

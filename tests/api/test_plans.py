@@ -282,13 +282,22 @@ def test_a_command_takes_no_content(alice: APIClient, plan: Plan) -> None:
     assert plan.status == PlanStatus.PENDING
 
 
-@pytest.mark.parametrize("method", ["put", "patch", "delete"])
-def test_a_plan_is_never_written_directly(alice: APIClient, plan: Plan, method: str) -> None:
+@pytest.mark.parametrize(
+    ("method", "status", "code"),
+    [
+        ("put", 405, "method_not_allowed"),
+        ("patch", 400, "invalid_request"),
+        ("delete", 405, "method_not_allowed"),
+    ],
+)
+def test_a_status_is_never_written_directly(
+    alice: APIClient, plan: Plan, method: str, status: int, code: str
+) -> None:
     send = getattr(alice, method)
 
     answer = send(f"{URL}/{plan.pk}", {"status": "completed"}, format="json")
 
-    problem(answer, 405, "method_not_allowed")
+    problem(answer, status, code)
     plan.refresh_from_db()
     assert plan.status == PlanStatus.PENDING
 

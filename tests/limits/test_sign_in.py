@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -15,12 +16,13 @@ from redis import Redis
 from rest_framework.test import APIClient
 
 from engines.models import ApiToken
+from migrations_app.accounts.adapters import WRONG
 from migrations_app.limits import counters
 from migrations_app.limits.sign_in import unlock
 from tests.admin.test_admin import act, signed_in
 from tests.api.roles import PASSWORD, People, problem
 
-TOKENS, LOGIN = "/api/v1/tokens", "/admin/login/"
+TOKENS, LOGIN = "/api/v1/tokens", "/accounts/login/"
 HERE, THERE = "203.0.113.7", "198.51.100.9"
 FAILURES = 10
 
@@ -153,20 +155,39 @@ def test_a_success_does_not_forget_the_failures_of_others(people: People) -> Non
     problem(try_password(PASSWORD), 429, "locked_out")
 
 
-def test_the_admins_login_is_guarded_too(people: People) -> None:
-    User.objects.filter(username="alice").update(is_staff=True)
+def test_the_page_and_the_api_share_one_count(people: People) -> None:
     client = Client(REMOTE_ADDR=HERE)
-    wrong = {"username": "alice", "password": "wrong"}
+    wrong = {"login": "alice", "password": "wrong"}
     for _ in range(FAILURES):
-        assert "correct username and password" in client.post(LOGIN, wrong).content.decode()
+        assert WRONG in html.unescape(client.post(LOGIN, wrong).content.decode())
 
-    answer = client.post(LOGIN, {"username": "alice", "password": PASSWORD})
+    answer = client.post(LOGIN, {"login": "alice", "password": PASSWORD})
 
     assert "Too many failed sign-ins" in answer.content.decode()
     assert "_auth_user_id" not in client.session
     problem(try_password(PASSWORD), 429, "locked_out")
     assert unlock("alice")
-    assert client.post(LOGIN, {"username": "alice", "password": PASSWORD}).status_code == 302
+    assert client.post(LOGIN, {"login": "alice", "password": PASSWORD}).status_code == 302
+
+
+def test_an_address_is_no_second_count(people: People) -> None:
+    User.objects.filter(username="alice").update(email="Alice@example.org")
+    fail(FAILURES // 2)
+    fail(FAILURES // 2, name="alice@example.org")
+
+    problem(try_password(PASSWORD), 429, "locked_out")
+    problem(try_password(PASSWORD, name="alice@example.org"), 429, "locked_out")
+    assert not ApiToken.objects.exists()
+
+
+def test_the_admins_own_login_is_closed(people: People) -> None:
+    User.objects.filter(username="alice").update(is_staff=True)
+    client = Client(REMOTE_ADDR=HERE)
+
+    answer = client.post("/admin/login/?next=/admin/", {"username": "alice", "password": PASSWORD})
+
+    assert answer.headers["Location"] == "/accounts/login/?next=%2Fadmin%2F"
+    assert "_auth_user_id" not in client.session
 
 
 def test_no_name_is_written_into_redis(people: People, redis_client: Redis) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+import psutil
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 ADDRESS = re.compile(r"running on (http://[0-9.]+:[0-9]+)")
@@ -45,6 +46,11 @@ class WebProcess:
         assert self._process is not None
         self._process.kill()
         self._process.wait(PATIENCE)
+
+    @property
+    def process(self) -> psutil.Process:
+        assert self._process is not None
+        return psutil.Process(self._process.pid)
 
     def client(self, token: str, **options: Any) -> httpx2.Client:
         """A client with a token, as an AI client is set up: a base address and a key."""

@@ -58,7 +58,9 @@ def test_happy_path(ada: Person, store: ArtifactStore, workers: Workers) -> None
     assert adapter_of(ada).status == AdapterStatus.INVALIDATED
     notes = adapter_of(ada).training_stats["migration_notes"]
     assert [note["action"] for note in notes] == ["invalidated_by_migration"]
-    assert ModelCopy.objects.get(revision=ada.new).status == CopyStatus.DOWNLOADED
+    copy = ModelCopy.objects.get(revision=ada.new)
+    assert copy.status == CopyStatus.DOWNLOADED
+    assert (copy.texts_per_second or 0) > 0
     assert Backup.objects.get(plan=plan).contents["chunks"] == plan.knowledge_base_size
     assert indexes_answer_for_the_database(ada, store)
     assert ada.user.conversations.get().messages.count() == 2

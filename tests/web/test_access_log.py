@@ -9,7 +9,14 @@ from samproject.web.access_log import LOGGING, WithoutQuery
 
 @pytest.mark.parametrize(
     ("asked", "logged"),
-    [("/api/v1/search?query=secret", "/api/v1/search"), ("/v1/models", "/v1/models"), ("/?", "/")],
+    [
+        ("/api/v1/search?query=secret", "/api/v1/search"),
+        ("/v1/models", "/v1/models"),
+        ("/?", "/"),
+        ("/join/?key=secret", "/join/"),
+        ("/accounts/password/reset/key/1-secret/", "/accounts/password/reset/key/..."),
+        ("/accounts/confirm-email/secret/", "/accounts/confirm-email/..."),
+    ],
 )
 def test_a_query_is_not_logged(asked: str, logged: str) -> None:
     arguments = ("127.0.0.1:5", "GET", asked, "1.1", 200)

@@ -22,7 +22,9 @@ NOT_COMPARED: dict[str, frozenset[str]] = {
     "enginepreference": frozenset({"last_upgrade", "local_model_path"}),
     "preferencesnapshot": frozenset({"last_upgrade", "replaced_at", "local_model_path", "why"}),
     "modelrevision": frozenset({"resolved_at"}),
-    "modelcopy": frozenset({"downloaded_at", "verified_at", "path"}),
+    "modelcopy": frozenset(
+        {"downloaded_at", "verified_at", "path", "tokens_per_second", "texts_per_second"}
+    ),
     "catalogmodel": frozenset({"hub_endpoint"}),
     # the notes name the plan and the time; they are counted apart
     "loraadapter": frozenset({"training_stats"}),

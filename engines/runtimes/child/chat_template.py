@@ -51,8 +51,11 @@ class _Environment(ImmutableSandboxedEnvironment):
 class ChatTemplate:
     """Turns messages into a prompt; whoever calls it sets limits of time."""
 
-    def __init__(self, source: str, *, bos_token: str, eos_token: str) -> None:
-        """Compile ``source``; raises what Jinja raises where it is no template."""
+    def __init__(self, source: str, **tokens: str) -> None:
+        """Compile ``source``; ``tokens`` are those that it may write, such as ``bos_token``.
+
+        Raises what Jinja raises where it is no template.
+        """
         environment = _Environment(
             trim_blocks=True,
             lstrip_blocks=True,
@@ -63,7 +66,7 @@ class ChatTemplate:
         )
         environment.filters["tojson"] = _to_json
         environment.globals |= {"raise_exception": _refuse, "strftime_now": _now}
-        self._tokens = {"bos_token": bos_token, "eos_token": eos_token}
+        self._tokens = tokens
         self._template = environment.from_string(source)
 
     def render(self, messages: Sequence[Any], tools: Sequence[Any] | None, **variables: Any) -> str:

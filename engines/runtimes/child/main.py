@@ -6,6 +6,7 @@ requests are taken up between two steps.
 
 from __future__ import annotations
 
+import ctypes.util
 import importlib
 import json
 import logging
@@ -166,6 +167,8 @@ def main(arguments: list[str]) -> None:
     surroundings = _surroundings(module.split(".")[0], options["library_path"])
     # Before anything is imported or opened that a model file could reach.
     protection = enter(Sandbox(**options["sandbox"]), surroundings)
+    # Starts a compiler and ldconfig, which the box forbids; who calls it has a name to fall back to.
+    ctypes.util.find_library = _find_no_library  # type: ignore[assignment]
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     handler: ChildHandler = getattr(importlib.import_module(module), name)()
     sink.write(Frame({"id": 0, "end": True, "sandbox": protection, "pid": os.getpid()}).encode())
@@ -178,6 +181,10 @@ def _surroundings(package: str, library_path: str) -> Surroundings:
     if (REPOSITORY / package).is_dir():
         importlib.import_module(package)
     return Surroundings(tuple(code_of(package)), library_path)
+
+
+def _find_no_library(_name: str) -> None:
+    return None
 
 
 def _take_pipes() -> tuple[BinaryIO, BinaryIO]:

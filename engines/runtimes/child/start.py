@@ -35,6 +35,8 @@ DEFAULT_ENVIRONMENT = {
     "GOMP_SPINCOUNT": "1000",
     # Otherwise ggml starts a debugger before it aborts, and its output hides the reason.
     "GGML_NO_BACKTRACE": "1",
+    # Otherwise torch makes a folder for compiled code while it is imported, and the box has none to write to.
+    "TORCHINDUCTOR_CACHE_DIR": "/",
 }
 
 

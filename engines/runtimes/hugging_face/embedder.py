@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from engines.exceptions import EngineError
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.hugging_face.loading import Checkpoint
+from engines.runtimes.hugging_face.parameters import BATCH_TOKENS
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
 from engines.specs import EmbeddingSpec
 
 POOLINGS = ("mean", "cls", "last")
 BATCH_TEXTS = 32
-BATCH_TOKENS = 8192
 
 
 class Embedder:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from engines.exceptions import ArtifactMissingError, InvalidRequestError, UnsafeModelFileError
 from engines.runtimes.child.engine import ChildEngine, ChildOptions
+from engines.runtimes.hugging_face.memory_limit import memory_limit
 from engines.runtimes.hugging_face.parameters import LoadParameters
 from engines.runtimes.text.response_format import Json
 
@@ -34,6 +35,7 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
 
     handler = "engines.runtimes.hugging_face.child:HuggingFaceHandler"
     options_kind = HuggingFaceOptions
+    _counted_bytes = 0
 
     @classmethod
     def list_models(cls, place: str) -> list[str]:
@@ -48,8 +50,11 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
         """Refuse contradictory settings, folders that are not a model, and models with their own code."""
         for problem in self._problems():
             raise InvalidRequestError(f"{problem} Correct the entry of {self.engine_id}.")
-        for folder in filter(None, (self.model_path, self.spec.embedding_model)):
-            _check_folder(Path(folder))
+        folders = [
+            Path(folder) for folder in (self.model_path, self.spec.embedding_model) if folder
+        ]
+        configs = [(folder, _checked_config(folder)) for folder in folders]
+        self._counted_bytes = memory_limit(self.spec, configs, self._threads())
 
     def _problems(self) -> list[str]:
         spec = self.spec
@@ -70,6 +75,9 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
             if folder
         )
 
+    def _memory_bytes(self) -> int:
+        return self.options.memory_bytes or self._counted_bytes
+
     def _load_parameters(self) -> LoadParameters:
         spec = self.spec
         other = spec.embedding_model
@@ -87,7 +95,8 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
         }
 
 
-def _check_folder(folder: Path) -> None:
+def _checked_config(folder: Path) -> Json:
+    """Return the configuration of a folder that holds a model and nothing that runs."""
     config = folder / CONFIG
     if not config.is_file():
         raise ArtifactMissingError(f"{folder.name} holds no {CONFIG}; download the whole model.")
@@ -97,11 +106,13 @@ def _check_folder(folder: Path) -> None:
             "loaded. Choose a revision with safetensors."
         )
     # trust_remote_code is off, so such a model would fail later, with a sentence that asks to turn it on.
-    if "auto_map" in read_config(config):
+    found = read_config(config)
+    if "auto_map" in found:
         raise UnsafeModelFileError(
             f"{folder.name} needs code of its own, which is never run; choose a model that the "
             "transformers library knows."
         )
+    return found
 
 
 def read_config(path: Path) -> Json:

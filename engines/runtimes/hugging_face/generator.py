@@ -10,11 +10,10 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
-from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.child.messages import ReasoningPiece
-from engines.runtimes.child.template_limits import limit_rendering, require_prompt_size
 from engines.runtimes.hugging_face.loading import Checkpoint
+from engines.runtimes.hugging_face.templates import ChatTemplates
 from engines.runtimes.streaming import require_free_form
 from engines.runtimes.text.control_marks import ControlMarks, looks_like_a_mark, strip_enclosures
 from engines.runtimes.text.families import Family
@@ -28,7 +27,7 @@ from engines.runtimes.text.generation import (
 from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.stop_words import TextStream
-from engines.runtimes.text.tool_prompts import describes_tools, render_with_tools
+from engines.runtimes.text.tool_prompts import render_with_tools
 
 REPLACEMENT = "\ufffd"
 
@@ -41,12 +40,13 @@ class Generator:
         self.context_length = min(context_length or limit, limit or context_length)
         self._checkpoint = model
         self._family = family
+        self._templates = ChatTemplates(model.tokenizer)
         self._end_tokens = _end_tokens(model)
         self._marks = _marks_of(model.tokenizer)
 
     @property
     def has_template(self) -> bool:
-        return bool(self._checkpoint.tokenizer.chat_template)
+        return bool(self._templates)
 
     def format(
         self,
@@ -64,27 +64,15 @@ class Generator:
             self._marks.enclose(messages),
             self._marks.enclose_tools(tools),
             self._family,
-            has_tools=describes_tools(str(self._checkpoint.tokenizer.chat_template)),
+            has_tools=self._templates.describes_tools,
         )
         return self._marks.join_escaped(prompt)
 
     def _render(
         self, messages: Sequence[ChatMessage], tools: Sequence[Json], *, thinking: bool | None
     ) -> str:
-        if not self.has_template:
-            raise InvalidRequestError(
-                "This model has no chat template; set the chat format of its family."
-            )
         variables = self._family.switch(thinking=thinking)
-        with limit_rendering():
-            prompt = self._checkpoint.tokenizer.apply_chat_template(
-                list(messages),
-                tools=[*tools] or None,
-                tokenize=False,
-                add_generation_prompt=True,
-                **variables,
-            )
-        return require_prompt_size(str(prompt))
+        return self._templates.render(messages, tools, **variables)
 
     def tokens(self, text: str, *, from_template: bool) -> list[int]:
         """Tokens of a prompt; a template writes its own beginning-of-text."""

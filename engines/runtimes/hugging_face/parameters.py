@@ -6,6 +6,9 @@ from typing import TypedDict
 
 from engines.runtimes.text.response_format import Json
 
+BATCH_TOKENS = 8192
+"""Of the texts that are embedded together, padding included."""
+
 
 class LoadParameters(TypedDict):
     path: str

@@ -11,8 +11,15 @@ from engines.exceptions import HostUnavailableError, InvalidRequestError, SamErr
 from engines.fit.engine_need import GUESS_FACTOR, SHORTEST_CONTEXT, load_of
 from engines.fit.memory import CacheType, Load
 from engines.fit.model_shape import ModelShape
-from engines.fit.placement import Placement, Where, longest_context, place, place_together
-from engines.fit.recommend import Candidate, Recommendation, recommend
+from engines.fit.placement import (
+    Placement,
+    Where,
+    longest_context,
+    place,
+    place_together,
+    room_of,
+)
+from engines.fit.recommend import Candidate, Recommendation, is_slow, recommend
 from engines.machine import Gpu, Machine
 from engines.models import (
     CatalogModel,
@@ -157,11 +164,50 @@ class EngineNeed(TypedDict):
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """One engine alone on one host; ``fits`` is None when either has not told what it needs or has."""
+
+    fits: bool | None
+    where: str
+    """A ``Where``; empty for what a server runs."""
+    needs_bytes: int
+    has_bytes: int
+    """Of memory and GPUs, for engines."""
+    is_slow: bool = False
+    """Whether each token is expected to take longer than people read."""
+    is_guessed: bool = False
+    """Whether the need was guessed from the file's size: nobody has read its header."""
+
+
+@dataclass(frozen=True, slots=True)
 class SideBySide:
     """Engines side by side on one host; ``fits`` is None when it has not told its memory."""
 
     needs: list[EngineNeed]
     fits: bool | None
+
+
+def judge_alone(model: CatalogModel, revision: ModelRevision | None, machine: Machine) -> Judgement:
+    """Judge an engine for a machine on which nothing else runs; ``revision`` None is not resolved yet."""
+    room = room_of(machine)
+    has = room.memory + room.vram
+    if model.source == ModelSource.SERVER:
+        return Judgement(fits=True, where="", needs_bytes=0, has_bytes=has)
+    shape = known_shape(revision)
+    if revision is None or shape is None:
+        size = revision.file_size if revision is not None else model.file_size
+        needs = int(size * GUESS_FACTOR)
+        known = bool(needs and machine.memory_bytes)
+        fits = needs <= room.memory + room.vram if known else None
+        return Judgement(fits, str(Where.MEMORY), needs, has, is_guessed=True)
+    found = place(shape, _load(revision, shape), machine)
+    return Judgement(
+        found.fits if machine.memory_bytes else None,
+        str(found.where),
+        found.estimate.total,
+        has,
+        is_slow=found.fits and is_slow(shape, found),
+    )
 
 
 def fit_side_by_side(wanted: Iterable[ModelRevision], machine: Machine) -> SideBySide:

@@ -11,6 +11,7 @@ from migrations_app.plans.actions import legal_actions
 from migrations_app.states import PlanAction
 
 ID_LENGTH = 128
+NOT_BEFORE_HELP = "When it starts by itself once it is executed; null starts it then."
 FOR_OPERATORS = frozenset({PlanAction.RETRY, PlanAction.ABANDON, PlanAction.MOVE})
 
 
@@ -28,6 +29,18 @@ class PlanCreateSerializer(ClosedSerializer):
     backup_lora = serializers.BooleanField(default=True)
     re_embed = serializers.BooleanField(default=True)
     update_prompts = serializers.BooleanField(default=True)
+    not_before = serializers.DateTimeField(default=None, allow_null=True, help_text=NOT_BEFORE_HELP)
+
+
+class PlanChangeSerializer(ClosedSerializer):
+    """What shall be other in a plan that has not started; what is left out stays."""
+
+    backup_lora = serializers.BooleanField(required=False)
+    re_embed = serializers.BooleanField(required=False)
+    update_prompts = serializers.BooleanField(required=False)
+    not_before = serializers.DateTimeField(
+        required=False, allow_null=True, help_text=NOT_BEFORE_HELP
+    )
 
 
 class DownloadCreateSerializer(ClosedSerializer):
@@ -82,6 +95,8 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
             "progress_percentage",
             "error_message",
             "warning",
+            "not_before",
+            "confirmed_at",
             "cancel_requested_at",
             "retention_until",
             "created_at",

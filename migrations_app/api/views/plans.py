@@ -23,6 +23,7 @@ from migrations_app.api.idempotency import idempotent
 from migrations_app.api.permissions import OperatorOnly
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.plans import (
+    PlanChangeSerializer,
     PlanCreateSerializer,
     PlanDetailSerializer,
     PlanMoveSerializer,
@@ -32,6 +33,7 @@ from migrations_app.api.serializers.plans import (
 from migrations_app.api.throttles import WorkThrottle
 from migrations_app.controller import MigrationController, get_migration_controller
 from migrations_app.models import Plan, PlanEvent, Step
+from migrations_app.plans.transitions import PlanChange
 
 CONTENT_KEYS = frozenset({"adapters", "bases"})
 """Parts of a preview that name what a person has."""
@@ -90,9 +92,27 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
             backup_lora=asked["backup_lora"],
             re_embed=asked["re_embed"],
             update_prompts=asked["update_prompts"],
+<<<<<<< HEAD
             actor=self.actor,
+=======
+            not_before=asked["not_before"],
+            actor=self.caller,
+>>>>>>> main
         )
         return self._plan(plan_id, status.HTTP_201_CREATED)
+
+    @extend_schema(request=PlanChangeSerializer, responses=PlanDetailSerializer)
+    def partial_update(self, request: Request, **lookup: Any) -> Response:
+        """Give a plan that has not started other options or another time.
+
+        It is to be executed again after that.
+        """
+        plan = self.get_object()
+        asked = validated(PlanChangeSerializer(data=request.data))
+        at_once = "not_before" in asked and asked["not_before"] is None
+        change = PlanChange(**asked, at_once=at_once)
+        self.controller.change_migration(plan.pk, change, actor=self.caller)
+        return self._plan(str(plan.pk), status.HTTP_200_OK)
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
     @action(detail=True, methods=["get"])
@@ -108,7 +128,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     @action(detail=True, methods=["post"])
     @idempotent
     def execute(self, request: Request, **lookup: Any) -> Response:
-        """Start the plan; the old engine serves until the new one is proven."""
+        """Start the plan, or have it start at its time; the old engine serves until the new one is proven."""
         plan_id = self._asked()
         self.controller.execute_migration(plan_id, actor=self.actor)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)

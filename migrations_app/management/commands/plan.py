@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError, BooleanOptionalAction
+from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 
 from engines.models import KnowledgeBase
 from migrations_app.controller import get_migration_controller
-from migrations_app.management.console import ActionCommand, person
+from migrations_app.management.console import ActionCommand, parse_options, person
 from migrations_app.models import Plan
+from migrations_app.plans.planning import Options
+from migrations_app.plans.transitions import PlanChange
+from migrations_app.states import PlanStatus
 
 SHOWN = 50
+TIME_HELP = "When it starts by itself once it is executed, like 2026-12-24T03:00+01:00."
+
+
+def moment(text: str) -> datetime:
+    """Return a point in time, for ``add_argument(type=moment)``; one without a zone is UTC."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ArgumentTypeError(f"{text!r} is no time; write it like 2026-12-24T03:00.") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _when(plan: Plan) -> str:
+    return f"at {plan.not_before:%F %H:%M} UTC" if plan.not_before else "when it is executed"
 
 
 class Command(ActionCommand):
@@ -20,6 +40,7 @@ class Command(ActionCommand):
     actions_help = {
         "create": "Plan the migration of a person to another engine; nothing starts yet.",
         "re-embed": "Plan another embedder for one knowledge base; nothing starts yet.",
+        "change": "Give a plan that has not started other options or another time.",
         "preview": "Tell what a plan would do.",
         "execute": "Start a plan.",
         "cancel": "Stop a plan before its switch.",
@@ -38,6 +59,15 @@ class Command(ActionCommand):
         for part in ("backup-lora", "re-embed", "update-prompts"):
             dest = part.replace("-", "_")
             parser.add_argument(f"--no-{part}", dest=dest, action="store_false")
+        parser.add_argument("--not-before", type=moment, metavar="TIME", help=TIME_HELP)
+
+    def arguments_change(self, parser: CommandParser) -> None:
+        parser.add_argument("plan")
+        for part in ("backup-lora", "re-embed", "update-prompts"):
+            parser.add_argument(f"--{part}", action=BooleanOptionalAction)
+        when = parser.add_mutually_exclusive_group()
+        when.add_argument("--not-before", type=moment, metavar="TIME", help=TIME_HELP)
+        when.add_argument("--at-once", action="store_true", help="It starts when it is executed.")
 
     def arguments_re_embed(self, parser: CommandParser) -> None:
         parser.add_argument("base", type=int, help="The base's number, as the API shows it.")
@@ -59,24 +89,24 @@ class Command(ActionCommand):
     arguments_execute = arguments_roll_back = _plan_id_and_wait
 
     def do_create(
-        self,
-        to_engine: str,
-        user: User,
-        from_engine: str,
-        *,
-        backup_lora: bool,
-        re_embed: bool,
-        update_prompts: bool,
+        self, to_engine: str, user: User, from_engine: str, options: Mapping[str, object]
     ) -> None:
+        chosen = parse_options(Options, options)
         plan_id = get_migration_controller().create_migration_plan(
             from_engine,
             to_engine,
             user.pk,
-            backup_lora=backup_lora,
-            re_embed=re_embed,
-            update_prompts=update_prompts,
+            backup_lora=chosen.backup_lora,
+            re_embed=chosen.re_embed,
+            update_prompts=chosen.update_prompts,
+            not_before=chosen.not_before,
         )
         self.say(plan_id)
+
+    def do_change(self, plan: str, options: Mapping[str, object]) -> None:
+        change = parse_options(PlanChange, options)
+        changed = get_migration_controller().change_migration(plan, change)
+        self.say(f"It starts {_when(changed)}. Execute it when you agree.")
 
     def do_re_embed(self, base: int, engine: str | None, user: User) -> None:
         found = KnowledgeBase.objects.filter(pk=base).first()
@@ -91,7 +121,9 @@ class Command(ActionCommand):
 
     def do_execute(self, plan: str, *, wait: bool) -> None:
         get_migration_controller().execute_migration(plan)
-        self.say("Started.")
+        confirmed = get_migration_controller().get_migration_status(plan)
+        is_later = confirmed is not None and confirmed.status == PlanStatus.PENDING
+        self.say(f"It starts {_when(confirmed)}." if confirmed and is_later else "Started.")
         if wait:
             done = self.follow(plan)
             self.say(f"Completed, with a warning: {done.warning}" if done.warning else "Completed.")
@@ -132,6 +164,9 @@ class Command(ActionCommand):
             raise CommandError(f"There is no plan {plan}.")
         progress = f"{found.status}, {found.progress_percentage:.0f} %"
         self.say(f"{found}: {progress}. {found.error_message}")
+        if found.status == PlanStatus.PENDING:
+            agreed = "confirmed" if found.confirmed_at else "not confirmed yet"
+            self.say(f"It starts {_when(found)}; {agreed}.")
         if found.warning:
             self.say(f"Warning: {found.warning}")
         legal = get_migration_controller().legal_actions(found.pk)

@@ -19,6 +19,12 @@ from migrations_app.plans.transitions.claims import (
     release_step,
 )
 from migrations_app.plans.transitions.moves import is_held, is_switched
+from migrations_app.plans.transitions.pending import (
+    PlanChange,
+    change_plan,
+    confirm_plan,
+    withdraw_confirmation,
+)
 from migrations_app.plans.transitions.requests import (
     ask_operator,
     complete_with_warning,
@@ -36,10 +42,13 @@ __all__ = [
     "Claim",
     "LeaseLostError",
     "Outcome",
+    "PlanChange",
     "ask_operator",
     "cancel_step",
+    "change_plan",
     "claim_step",
     "complete_with_warning",
+    "confirm_plan",
     "fail_step",
     "finish_step",
     "is_held",
@@ -50,4 +59,5 @@ __all__ = [
     "request_cancel",
     "retry_step",
     "start_plan",
+    "withdraw_confirmation",
 ]

@@ -9,6 +9,7 @@ from django.utils import timezone
 from engines.db.clock import ClockTimestamp
 from engines.exceptions import IllegalMoveError, NotFoundError
 from migrations_app.models import Plan, PlanEvent, Step
+from migrations_app.plans.notices import notify_of_plan, notify_of_waiting_step
 from migrations_app.states import (
     HOUSEKEEPING,
     PLAN_MOVES,
@@ -59,6 +60,7 @@ def move_plan_status(plan: Plan, to: PlanStatus, *, who: str, why: str) -> None:
         plan.finished_at = timezone.now()
     plan.save(update_fields=["status", "started_at", "finished_at", "error_message", "warning"])
     record(plan, None, current, to, who=who, why=why)
+    notify_of_plan(plan, to, who=who)
 
 
 def record(plan: Plan, step: Step | None, old: str, new: str, *, who: str, why: str) -> None:
@@ -109,6 +111,7 @@ def give_up(step: Step, *, who: str, error: str) -> None:
     step.lease_until, step.owner = None, ""
     if step.kind not in HOUSEKEEPING:
         move_step_status(step, StepStatus.NEEDS_OPERATOR, who=who, why=error)
+        notify_of_waiting_step(step)
         return
     plan = lock_plan_row(step.plan_id)
     running = step.status == StepStatus.IN_PROGRESS

@@ -38,6 +38,7 @@ def start_plan(plan_id: UUID | str, *, who: str) -> Plan:
         plan = lock_plan_and_steps(plan_id)
         if plan.status == PlanStatus.IN_PROGRESS:
             return plan
+        plan.error_message = ""
         move_plan_status(plan, PlanStatus.IN_PROGRESS, who=who, why="Started.")
         make_ready(plan, after=-1)
         return plan

@@ -103,7 +103,7 @@ class Command(SamCommand):
         _check_ports(asked)
         self._migrate()
         _admit(set(asked.workers))
-        site = _site(self._hand_over(asked))
+        site = _site(self._hand_over(asked), asked)
         children = [Child(program) for program in roster(site, _wishes(asked))]
         self.say("starting; the addresses follow when they answer")
         return children
@@ -190,7 +190,7 @@ def _check_port(host: str, port: int, option: str) -> None:
         ) from error
 
 
-def _site(user: ServiceUser | None) -> Site:
+def _site(user: ServiceUser | None, asked: UpOptions) -> Site:
     home = settings.SAM_DATA_DIR
     return Site(
         user=user,
@@ -199,6 +199,7 @@ def _site(user: ServiceUser | None) -> Site:
         logs=settings.SAM_LOCATIONS.logs,
         host_name=settings.SAM_HOST_NAME,
         settings_module=settings.SETTINGS_MODULE,
+        origin=f"http://{asked.host}:{asked.port}" if asked.web else "",
     )
 
 

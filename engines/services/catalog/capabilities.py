@@ -1,0 +1,95 @@
+"""What an engine can do besides answering: from its family, its runtime and its file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from engines.models import CatalogModel, ModelRevision
+from engines.runtimes.text.families import family_of
+
+SERVERS = frozenset({"ollama", "openai"})
+"""Runtimes whose server decides what is done with tools and forms."""
+
+
+class ToolUse(StrEnum):
+    """How an engine is told of tools."""
+
+    TRAINED = "trained"
+    """Its own template describes them, and it was trained to call them."""
+    WRITTEN = "written"
+    """They are written into the system text; it was not trained for that notation."""
+    SERVER = "server"
+    """They are sent to the server that runs it."""
+
+
+class JsonUse(StrEnum):
+    """Whether an answer can be held to a JSON schema."""
+
+    HELD = "held"
+    SERVER = "server"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do; ``context`` in tokens, 0 while it is not known."""
+
+    tools: ToolUse
+    json: JsonUse
+    thinks: bool
+    """Whether it may reason before it answers."""
+    can_switch_thinking: bool
+    context: int
+
+
+def capabilities_of(model: CatalogModel, revision: ModelRevision | None = None) -> Capabilities:
+    """Return what a chat engine can do; ``revision`` is the one meant, else the current one."""
+    family = family_of(model.model_family)
+    pinned = revision or model.current_revision
+    return Capabilities(
+        tools=_tools(model.runtime, is_trained=family.knows_tools),
+        json=_json(model.runtime),
+        thinks=family.reasons,
+        can_switch_thinking=bool(family.thinking_variable),
+        context=context_of(model, pinned),
+    )
+
+
+def context_of(model: CatalogModel, revision: ModelRevision | None) -> int:
+    """Return the tokens of an engine's context: the model's own, or fewer where a curator said so."""
+    facts, shape = (revision.facts, revision.shape) if revision is not None else ({}, {})
+    own = int(facts.get("context_length") or shape.get("context_length") or 0)
+    return min(filter(None, (model.context_length, own)), default=0)
+
+
+def lost_capabilities(old: Capabilities, new: Capabilities) -> list[str]:
+    """Return a sentence for each thing that the old engine can do and the new one cannot."""
+    lost = []
+    if old.tools == ToolUse.TRAINED and new.tools == ToolUse.WRITTEN:
+        lost.append(
+            "It was not trained to call tools: SAM describes them to it in words, and calls may fail."
+        )
+    if old.json == JsonUse.HELD and new.json != JsonUse.HELD:
+        lost.append(
+            "Its answers cannot be held to a JSON schema: such requests are refused."
+            if new.json == JsonUse.NONE
+            else "Whether an answer keeps to a JSON schema is up to the server that runs it."
+        )
+    if old.thinks and not new.thinks:
+        lost.append("It does not reason before it answers.")
+    elif old.can_switch_thinking and new.thinks and not new.can_switch_thinking:
+        lost.append("Its reasoning cannot be switched off.")
+    return lost
+
+
+def _tools(runtime: str, *, is_trained: bool) -> ToolUse:
+    if runtime in SERVERS:
+        return ToolUse.SERVER
+    return ToolUse.TRAINED if is_trained else ToolUse.WRITTEN
+
+
+def _json(runtime: str) -> JsonUse:
+    if runtime in SERVERS:
+        return JsonUse.SERVER
+    return JsonUse.HELD if runtime == CatalogModel.FILE_RUNTIME else JsonUse.NONE

@@ -1,0 +1,43 @@
+"""The one mail that is sent at once: an invitation holds a key that is kept nowhere, so it cannot wait."""
+
+from __future__ import annotations
+
+import logging
+from smtplib import SMTPException
+from urllib.parse import urlencode
+
+from django.core.mail import EmailMessage
+from django.urls import reverse
+
+from engines.services.people.invitations import NewInvitation
+from migrations_app.accounts.links import absolute_link
+
+logger = logging.getLogger(__name__)
+
+_TEXT = """{who} invites you to SAM.
+
+Choose your user name and password here:
+
+{link}
+
+The link works once, until {until:%Y-%m-%d %H:%M} UTC. If you do not know what this is about, leave it.
+"""
+
+
+def invitation_link(invited: NewInvitation) -> str:
+    """Return the address that accepts an invitation; behind the question mark, which no log keeps."""
+    return absolute_link(f"{reverse('join')}?{urlencode({'key': invited.key})}")
+
+
+def send_invitation(invited: NewInvitation) -> bool:
+    """Send the link to whom it is for; False when the mail server did not take it."""
+    row = invited.invitation
+    text = _TEXT.format(who=row.who, link=invitation_link(invited), until=row.expires_at)
+    message = EmailMessage("SAM: you are invited", text, to=[row.email])
+    try:
+        message.send()
+    except (OSError, SMTPException, ValueError) as error:
+        # Its words may hold the address.
+        logger.error("An invitation was not sent by e-mail: %s", type(error).__name__)  # noqa: TRY400
+        return False
+    return True

@@ -1,0 +1,29 @@
+"""Where a person can go: one line for each subject."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.urls import reverse
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A subject of the navigation; ``section`` is what its pages name as theirs."""
+
+    section: str
+    label: str
+    icon: str
+    url_name: str
+
+    @property
+    def href(self) -> str:
+        """Return its address."""
+        return reverse(self.url_name)
+
+
+PLACES: tuple[Place, ...] = (Place("home", "Home", "home", "home"),)
+"""In the order of the header, and of the bar at the bottom of a phone: at most five."""
+
+ACCOUNT_PLACES: tuple[Place, ...] = ()
+"""In the menu of the account."""

@@ -1,0 +1,15 @@
+"""Addresses of people's pages: one line for each subject."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from migrations_app.pages.home import HomeView
+from migrations_app.pages.styleguide import StyleguideView
+from migrations_app.pages.theme import choose_theme
+
+urlpatterns = [
+    path("", HomeView.as_view(), name="home"),
+    path("theme/", choose_theme, name="theme"),
+    path("styleguide/", StyleguideView.as_view(), name="styleguide"),
+]

@@ -1,0 +1,83 @@
+"""The admin's site: Unfold's, with SAM's rooms as navigation and its colours from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypedDict
+
+from django.http import HttpRequest
+from django.urls import reverse
+from unfold.sites import UnfoldAdminSite
+
+NAVIGATION: Mapping[str, tuple[tuple[str, str, str], ...]] = {
+    "": (("index", "Overview", "space_dashboard"),),
+    "People": (
+        ("auth_user", "People", "person"),
+        ("auth_group", "Groups and roles", "group"),
+        ("engines_enginepreference", "Who uses which engine", "swap_horiz"),
+        ("engines_tokenusage", "Usage", "bar_chart"),
+        ("engines_tokenquota", "Quotas", "speed"),
+    ),
+    "Engines": (
+        ("engines_catalogmodel", "Catalog", "inventory_2"),
+        ("engines_enginedefault", "Defaults", "star"),
+        ("engines_enginefallback", "Fallbacks", "call_split"),
+        ("engines_fallbackincident", "Fallbacks that happened", "history"),
+        ("engines_prompttemplate", "Prompt templates", "description"),
+    ),
+    "Plans": (("migrations_app_plan", "Plans", "task_alt"),),
+    "Hosts": (
+        ("engines_host", "Hosts", "dns"),
+        ("engines_modelcopy", "Model files", "hard_drive"),
+    ),
+    "Knowledge": (("engines_knowledgebase", "Knowledge bases", "library_books"),),
+    "Access": (("engines_apitoken", "API tokens", "key"),),
+}
+"""Groups of the sidebar: the page's name in the admin, its title, its icon."""
+
+
+class NavigationItem(TypedDict):
+    """One line of the sidebar, as Unfold's template reads it."""
+
+    title: str
+    link: str
+    icon: str
+    has_permission: bool
+    active: bool
+
+
+class SamAdminSite(UnfoldAdminSite):
+    """Django's admin site in Unfold's dress; who may see what is decided by the pages themselves."""
+
+    site_header = site_title = "SAM"
+    index_title = "Overview"
+
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Leave the colours to the style sheet: the policy forbids styles inside a page."""
+        return {**super().each_context(request), "colors": None, "border_radius": None}
+
+    def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """Return what this person may open, by room."""
+        opened = {
+            f"{model._meta.app_label}_{model._meta.model_name}"
+            for model, page in self._registry.items()
+            if page.has_view_permission(request)
+        }
+        return [
+            {"title": title, "items": [_item(*entry, request, opened) for entry in entries]}
+            for title, entries in NAVIGATION.items()
+        ]
+
+
+def _item(
+    name: str, title: str, icon: str, request: HttpRequest, opened: set[str]
+) -> NavigationItem:
+    link = reverse("admin:index") if name == "index" else reverse(f"admin:{name}_changelist")
+    exact = name == "index"
+    return {
+        "title": title,
+        "link": link,
+        "icon": icon,
+        "has_permission": exact or name in opened,
+        "active": request.path == link if exact else request.path.startswith(link),
+    }

@@ -1,0 +1,116 @@
+"""Requests that schemathesis makes from the OpenAPI documents, by five roles, to a server that runs."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from tests.attacks.plugin import AttackSize, Tally
+from tests.attacks.served import Target
+from tests.attacks.world import ROLES, World
+from tests.tokens import token_for
+
+pytestmark = [pytest.mark.attack, pytest.mark.timeout(1800)]
+
+DOCUMENTS = {"/api/v1": "/api/schema/?format=json", "/v1": "/api/schema/openai/"}
+CHECKS = (
+    *("status_code_conformance", "content_type_conformance", "unsupported_method"),
+    *("response_headers_conformance", "response_schema_conformance"),
+)
+ERRORS_OF_OTHERS = {"502", "503"}
+"""A Hub that cannot be reached, an engine that no host has: described, and nothing that broke."""
+OPERATIONS_OF_A_PART = 3
+ENDS_OWN_TOKEN = "tokens_destroy"
+"""The attacker would go on without a token; the walk tries it."""
+PART = {("user", "/v1"), ("administrator", "/api/v1")}
+SECONDS_OF_A_REQUEST = "120"
+ACCESS = re.compile(r'"[A-Z]+ \S+ HTTP/[\d.]+" (\d{3})')
+
+
+def statuses_since(log: Path, start: int) -> Counter[str]:
+    """How often the web process answered with each status, by its own log."""
+    with log.open("rb") as file:
+        file.seek(start)
+        return Counter(ACCESS.findall(file.read().decode(errors="replace")))
+
+
+def run_schemathesis(
+    document: Path, address: str, token: str, size: AttackSize, folder: Path
+) -> dict[str, Any]:
+    """Let it try everything; returns its report."""
+    report = folder / "report.json"
+    phases = "examples,coverage,fuzzing,stateful" if size.is_whole else "coverage,fuzzing"
+    command = [
+        *(str(Path(sys.executable).parent / "schemathesis"), "run", str(document)),
+        *("--url", address, "--phases", phases, "--checks", ",".join(CHECKS)),
+        *("--max-examples", str(size.choose(part=1, whole=12)), "--seed", str(size.seed)),
+        *("--continue-on-failure", "--no-shrink", "--generation-database", "none"),
+        *("--request-timeout", SECONDS_OF_A_REQUEST, "--suppress-health-check", "all"),
+        *("--warnings", "off", "--output-sanitize", "false", "--no-color", "--workers", "2"),
+        *("--report", "json", "--report-json-path", str(report)),
+        *("--exclude-operation-id", ENDS_OWN_TOKEN),
+    ]
+    if not size.is_whole:
+        for path, method in _drawn(json.loads(document.read_text()), size.seed):
+            command += ["--include-name", f"{method.upper()} {path}"]
+    if token:
+        command += ["--header", f"Authorization: Bearer {token}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert report.exists(), done.stdout[-4000:] + done.stderr[-4000:]
+    (folder / "said.txt").write_text(done.stdout)
+    assert done.returncode == 0, done.stdout[-12_000:] + done.stderr[-2_000:]
+    found: dict[str, Any] = json.loads(report.read_text())
+    return found
+
+
+def _drawn(document: dict[str, Any], seed: int) -> list[tuple[str, str]]:
+    operations = [
+        (path, method)
+        for path, methods in sorted(document["paths"].items())
+        for method, operation in methods.items()
+        if operation["operationId"] != ENDS_OWN_TOKEN
+    ]
+    few = min(OPERATIONS_OF_A_PART, len(operations))
+    return Random(seed).sample(operations, few)  # noqa: S311 - repeatable on purpose
+
+
+def run_of(role: str, prefix: str) -> Any:
+    is_part = (role, prefix) in PART
+    return pytest.param(role, prefix, marks=[] if is_part else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("role", "prefix"), [run_of(r, p) for r in ROLES for p in DOCUMENTS])
+def test_no_request_made_from_the_description_finds_an_error_of_ours(
+    role: str,
+    prefix: str,
+    target: Target,
+    attacked: World,
+    attack_size: AttackSize,
+    tally: Tally,
+    tmp_path: Path,
+) -> None:
+    person = attacked.person(role)
+    token = token_for(person) if person else ""
+    document = tmp_path / "openapi.json"
+    with target.web.client(token) as client:
+        document.write_bytes(client.get(f"{target.web.address}{DOCUMENTS[prefix]}").content)
+    before, start = target.held(), target.web.log.stat().st_size
+
+    run_schemathesis(document, target.web.address, token, attack_size, tmp_path)
+
+    statuses = statuses_since(target.web.log, start)
+    tally.add(f"requests made from {prefix}'s description", sum(statuses.values()))
+    assert not [status for status in statuses if status >= "500" and status not in ERRORS_OF_OTHERS]
+    if person:
+        with target.web.client(token) as client:
+            assert client.get(f"{target.web.address}/api/v1/me").status_code == 200
+    target.require_nothing_left(before)
+    target.require_alive()
