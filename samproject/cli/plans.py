@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -16,34 +17,62 @@ Wait = Annotated[bool, typer.Option("--wait", help="Show the progress to the end
 SHOWN = 50
 
 
+BACKUP = typer.Option("--backup-lora/--no-backup-lora", help="Adapters into the archive.")
+RE_EMBED = typer.Option("--re-embed/--no-re-embed", help="Move the knowledge along.")
+PROMPTS = typer.Option("--update-prompts/--no-update-prompts", help="Take the family's prompts.")
+Backup = Annotated[bool, BACKUP]
+ReEmbed = Annotated[bool, RE_EMBED]
+Prompts = Annotated[bool, PROMPTS]
+Time = Annotated[
+    datetime | None,
+    typer.Option(
+        metavar="TIME",
+        formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"],
+        help="When it starts by itself once it is executed, like 2026-12-24T03:00+01:00.",
+    ),
+]
+
+
 @command(app)
-def create(
+def create(  # noqa: PLR0913 - a parameter is an option
     session: Session,
     to_engine: Annotated[str, typer.Argument(help="The engine to move to.")],
     from_engine: Annotated[str, typer.Option(help="The engine to move from.")] = "current",
-    backup_lora: Annotated[
-        bool, typer.Option("--backup-lora/--no-backup-lora", help="Adapters into the archive.")
-    ] = True,
-    re_embed: Annotated[
-        bool, typer.Option("--re-embed/--no-re-embed", help="Move the knowledge along.")
-    ] = True,
-    update_prompts: Annotated[
-        bool,
-        typer.Option("--update-prompts/--no-update-prompts", help="Take the family's prompts."),
-    ] = True,
+    backup_lora: Backup = True,
+    re_embed: ReEmbed = True,
+    update_prompts: Prompts = True,
+    not_before: Time = None,
 ) -> None:
     """Plan a migration to another engine; nothing starts yet. Prints the plan's id."""
-    plan = session.api.post(
-        "/plans",
-        {
-            "from_engine": from_engine,
-            "to_engine": to_engine,
-            "backup_lora": backup_lora,
-            "re_embed": re_embed,
-            "update_prompts": update_prompts,
-        },
-    )
+    asked = {
+        "from_engine": from_engine,
+        "to_engine": to_engine,
+        "backup_lora": backup_lora,
+        "re_embed": re_embed,
+        "update_prompts": update_prompts,
+        "not_before": _moment(not_before),
+    }
+    plan = session.api.post("/plans", asked)
     session.show(plan, plan["id"])
+
+
+@command(app)
+def change(  # noqa: PLR0913 - a parameter is an option
+    session: Session,
+    plan: PlanId,
+    backup_lora: Annotated[bool | None, BACKUP] = None,
+    re_embed: Annotated[bool | None, RE_EMBED] = None,
+    update_prompts: Annotated[bool | None, PROMPTS] = None,
+    not_before: Time = None,
+    at_once: Annotated[bool, typer.Option("--at-once", help="Starts when it is executed.")] = False,
+) -> None:
+    """Give a plan that has not started other options or another time; execute it again then."""
+    wanted = {"backup_lora": backup_lora, "re_embed": re_embed, "update_prompts": update_prompts}
+    body: dict[str, Any] = {name: on for name, on in wanted.items() if on is not None}
+    if not_before is not None or at_once:
+        body["not_before"] = None if at_once else _moment(not_before)
+    changed = session.api.patch(f"/plans/{plan}", body)
+    session.show(changed, f"It starts {_describe_start(changed)}. Execute it when you agree.")
 
 
 @command(app, "re-embed")
@@ -74,10 +103,12 @@ def preview(session: Session, plan: PlanId) -> None:
 def execute(session: Session, plan: PlanId, wait: Wait = False) -> None:
     """Start a plan."""
     started = session.api.post(f"/plans/{plan}/execute")
+    is_later = started["status"] == "pending"
+    sentence = f"It starts {_describe_start(started)}." if is_later else "Started."
     if not wait:
-        session.show(started, "Started.")
+        session.show(started, sentence)
         return
-    session.say("Started.")
+    session.say(sentence)
     done = follow_plan(session, plan)
     warning = done.get("warning")
     session.show(done, f"Completed, with a warning: {warning}" if warning else "Completed.")
@@ -145,6 +176,9 @@ def status(session: Session, plan: PlanId) -> None:
         return
     progress = f"{found['progress_percentage']:.0f} %"
     session.say(f"{found['kind']} {found['id']}: {found['status']}, {progress}.")
+    if found["status"] == "pending":
+        agreed = "confirmed" if found["confirmed_at"] else "not confirmed yet"
+        session.say(f"It starts {_describe_start(found)}; {agreed}.")
     for told in filter(None, (found.get("error_message"), found.get("warning"))):
         session.say(str(told))
     offers = ", ".join(str(action).replace("_", "-") for action in found["actions"])
@@ -163,3 +197,14 @@ def status(session: Session, plan: PlanId) -> None:
             for e in found["events"]
         ],
     )
+
+
+def _moment(time: datetime | None) -> str | None:
+    """Return a time as the API takes it; one without a zone is UTC."""
+    if time is None:
+        return None
+    return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
+
+
+def _describe_start(plan: dict[str, Any]) -> str:
+    return f"at {plan['not_before']}" if plan["not_before"] else "when it is executed"

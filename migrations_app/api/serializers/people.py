@@ -144,24 +144,9 @@ class AdapterPatchSerializer(ClosedSerializer):
     enabled = serializers.BooleanField(help_text="Whether it is loaded with its engine.")
 
 
-<<<<<<< HEAD
 class NamedTokenSerializer(ClosedSerializer):
     """What a token is for, what it reaches and how long."""
 
-=======
-class TokenRequestSerializer(ClosedSerializer):
-    username = serializers.CharField(
-        max_length=254, help_text="The user name, or the e-mail address."
-    )
-    password = serializers.CharField(
-        max_length=4096, trim_whitespace=False, style={"input_type": "password"}
-    )
-    code = serializers.CharField(
-        max_length=32,
-        required=False,
-        help_text="Of the second factor, or a recovery code; only for who has one.",
-    )
->>>>>>> main
     name = serializers.CharField(
         max_length=MAX_NAME_CHARS, default="sign-in", help_text="What the token is for."
     )
@@ -177,9 +162,16 @@ class TokenRequestSerializer(ClosedSerializer):
 class TokenRequestSerializer(NamedTokenSerializer):
     """The same, asked for with a password."""
 
-    username = serializers.CharField(max_length=150)
+    username = serializers.CharField(
+        max_length=254, help_text="The user name, or the e-mail address."
+    )
     password = serializers.CharField(
         max_length=4096, trim_whitespace=False, style={"input_type": "password"}
+    )
+    code = serializers.CharField(
+        max_length=32,
+        required=False,
+        help_text="Of the second factor, or a recovery code; only for who has one.",
     )
 
 

@@ -92,12 +92,8 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
             backup_lora=asked["backup_lora"],
             re_embed=asked["re_embed"],
             update_prompts=asked["update_prompts"],
-<<<<<<< HEAD
-            actor=self.actor,
-=======
             not_before=asked["not_before"],
-            actor=self.caller,
->>>>>>> main
+            actor=self.actor,
         )
         return self._plan(plan_id, status.HTTP_201_CREATED)
 
@@ -111,7 +107,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
         asked = validated(PlanChangeSerializer(data=request.data))
         at_once = "not_before" in asked and asked["not_before"] is None
         change = PlanChange(**asked, at_once=at_once)
-        self.controller.change_migration(plan.pk, change, actor=self.caller)
+        self.controller.change_migration(plan.pk, change, actor=self.actor)
         return self._plan(str(plan.pk), status.HTTP_200_OK)
 
     @extend_schema(responses=OpenApiTypes.OBJECT)

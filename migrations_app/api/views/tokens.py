@@ -59,27 +59,15 @@ class TokenViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[ApiToken
         auth=[],
     )
     def create(self, request: Request) -> Response:
-<<<<<<< HEAD
-        """Exchange user name and password for a new token, whose key is told this once."""
-        if request.user.is_authenticated:
-            asked, user = validated(NamedTokenSerializer(data=request.data)), self.caller
-        else:
-            asked = validated(TokenRequestSerializer(data=request.data))
-            user = _signed_in(request, asked["username"], asked["password"])
-=======
         """Exchange user name or e-mail address and password for a new token, told this once.
 
         Who has a second factor sends its code too.
         """
-        asked = validated(TokenRequestSerializer(data=request.data))
-        refuse_locked(request._request, asked["username"])
-        user = authenticate(
-            request._request, username=asked["username"], password=asked["password"]
-        )
-        if not isinstance(user, User):
-            raise WrongCredentials
-        require_second_factor(request._request, user, asked.get("code", ""))
->>>>>>> main
+        if request.user.is_authenticated:
+            asked, user = validated(NamedTokenSerializer(data=request.data)), self.caller
+        else:
+            asked = validated(TokenRequestSerializer(data=request.data))
+            user = _signed_in(request, asked)
         days = asked.get("expires_in_days", settings.SAM_TOKEN_DAYS)
         made = create_token(user, asked["name"], scope=TokenScope(asked["scope"]), days=days)
         answer = {"token": made.key, **TokenSerializer(made.token).data}
@@ -96,9 +84,10 @@ class TokenViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[ApiToken
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def _signed_in(request: Request, username: str, password: str) -> User:
-    refuse_locked(request._request, username)
-    user = authenticate(request._request, username=username, password=password)
+def _signed_in(request: Request, asked: dict[str, Any]) -> User:
+    refuse_locked(request._request, asked["username"])
+    user = authenticate(request._request, username=asked["username"], password=asked["password"])
     if not isinstance(user, User):
         raise WrongCredentials
+    require_second_factor(request._request, user, asked.get("code", ""))
     return user
