@@ -60,8 +60,8 @@ class ApiView(APIView):
     """A view whose errors are problems and whose bodies are bounded; self-contained on purpose."""
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (
-        LocalAuthentication,
         BearerAuthentication,
+        LocalAuthentication,
         SessionAuthentication,
     )
     permission_classes: Sequence[Any] = (IsAuthenticated,)

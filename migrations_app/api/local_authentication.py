@@ -19,7 +19,8 @@ class LocalAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, TokenScope] | None:
         """Return who is meant, None for a request of a web server; AuthenticationFailed."""
-        scope: Any = getattr(request._request, "scope", {})
+        # Without ASGI it is in the environment, where a client's headers all begin with HTTP_.
+        scope: Any = getattr(request._request, "scope", request._request.META)
         caller = scope.get(SCOPE_KEY)
         if not isinstance(caller, LocalCaller):
             return None

@@ -95,21 +95,56 @@ def export_catalog(
 
 
 @command(catalog)
-def add(
+def add(  # noqa: PLR0913 - a parameter is an option
     session: Session,
     model_id: Annotated[str, typer.Argument(help="What programs call it.")],
+    display_name: Annotated[str | None, typer.Option("--name", help="What people read.")] = None,
+    model_family: Annotated[str | None, typer.Option("--family", help="Such as qwen.")] = None,
+    huggingface_repo: Annotated[
+        str | None, typer.Option("--repo", help="organisation/repository on the Hub")
+    ] = None,
+    filename: Annotated[str | None, typer.Option("--file", help="The GGUF file in it.")] = None,
+    runtime: Annotated[str | None, typer.Option(help="llama_cpp unless given.")] = None,
+    folder: Annotated[str | None, typer.Option(help="Of a runtime of folders.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Of a server that runs the model.")] = None,
+    remote_name: Annotated[str | None, typer.Option(help="What that server calls it.")] = None,
+    context_length: Annotated[int | None, typer.Option(help="Tokens; 0: not known.")] = None,
+    role: Annotated[str | None, typer.Option(help="chat or embedding")] = None,
+    embedding_model: Annotated[
+        str | None, typer.Option(help="The companion that embeds for it.")
+    ] = None,
+    wanted_revision: Annotated[
+        str | None, typer.Option("--revision", help="main unless given.")
+    ] = None,
+    sha256: Annotated[str | None, typer.Option(help="What the file must have.")] = None,
     fields: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="FIELD=VALUE…",
-            help="As `sam catalog show` names them: display_name=… model_family=… "
-            "huggingface_repo=owner/name filename=model.gguf embedding_model=…",
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Any other field of `sam catalog show`; repeatable.",
         ),
-    ],
+    ] = None,
     confirm: Confirm = False,
 ) -> None:
     """Add one entry, or change the named fields of one that is there."""
-    entry = {"model_id": model_id, **dict(map(_field, fields))}
+    named = {
+        "display_name": display_name,
+        "model_family": model_family,
+        "huggingface_repo": huggingface_repo,
+        "filename": filename,
+        "runtime": runtime,
+        "folder": folder,
+        "endpoint": endpoint,
+        "remote_name": remote_name,
+        "context_length": context_length,
+        "role": role,
+        "embedding_model": embedding_model,
+        "wanted_revision": wanted_revision,
+        "sha256": sha256,
+    }
+    given = {name: value for name, value in named.items() if value is not None}
+    entry = {"model_id": model_id, **given, **dict(map(_field, fields or ()))}
     asked = {"models": [entry], "overwrite": True, "confirm": confirm}
     _report(session, session.api.post("/catalog-file", asked))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import httpx2
 
@@ -14,7 +14,8 @@ from samproject.cli.errors import CommandError
 API = "/api/v1"
 TIMEOUT = httpx2.Timeout(10.0, read=120.0)
 PAGE_SIZE = 200
-CONFLICT = 409
+NOT_FOUND = "Not found."
+"""The API tells no more, so that a stranger learns nothing."""
 
 
 class Client:
@@ -112,6 +113,9 @@ def _sentence(response: httpx2.Response) -> str:
         return (
             f"{response.url.host} answered {response.status_code}; is it a SAM? Check the address."
         )
+    if detail == NOT_FOUND:
+        named = response.url.path.removeprefix(f"{API}/")
+        return f"There is no {unquote(named)}, or it is not yours to see."
     fields = [
         f"{name}: {' '.join(map(str, said))}"
         for name, said in problem.get("errors", {}).items()

@@ -17,6 +17,7 @@ fallback = make_group(
 Name = Annotated[str, typer.Argument(help="The host's name.")]
 Engine = Annotated[str, typer.Argument(help="The engine that fails; any means each one.")]
 DEFAULT_HOURS = 24
+ANY = "any"
 
 
 @command(host, "list")
@@ -91,7 +92,7 @@ def set_fallback(
 ) -> None:
     """Name what answers for an engine, or for any."""
     rule = session.api.put(f"/fallbacks/{name_in_path(engine)}", {"answers": answers})
-    session.show(rule, f"{rule['engine']}: {rule['answers'] or 'the one used before'}.")
+    session.show(rule, f"{': '.join(_describe_rule(rule))}.")
 
 
 @command(fallback)
@@ -105,8 +106,7 @@ def remove(session: Session, engine: Engine) -> None:
 def list_rules(session: Session) -> None:
     """Show the rules."""
     rules = session.api.rows("/fallbacks")
-    rows = [(rule["engine"], rule["answers"] or "the one used before") for rule in rules]
-    session.table(["engine", "answered by"], rows, rules)
+    session.table(["engine", "answered by"], map(_describe_rule, rules), rules)
 
 
 @command(fallback)
@@ -121,3 +121,8 @@ def incidents(session: Session) -> None:
         ],
         found,
     )
+
+
+def _describe_rule(rule: dict[str, str | None]) -> tuple[str, str]:
+    engine = "any engine" if rule["engine"] == ANY else str(rule["engine"])
+    return engine, rule["answers"] or "the person's previous engine"

@@ -14,7 +14,7 @@ import django
 import httpx2
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from migrations_app.local_caller import SCOPE_KEY, LocalCaller
 from samproject.cli.client import TIMEOUT, Client
@@ -30,13 +30,20 @@ Message = dict[str, Any]
 def connect(person: str | None) -> Client:
     """Return a client that acts as a person of this SAM, or without a name as the system itself.
 
-    CommandError for settings that cannot be used.
+    CommandError for settings that cannot be used, or without a database.
     """
     settle_settings_module()
     try:
         django.setup()
+        connection.ensure_connection()
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error
+    except OperationalError as error:
+        raise CommandError(
+            f"The database does not answer: {' '.join(str(error).split())} Start `manage.py up` "
+            "with the same SAM_DATA_DIR, check DATABASE_URL, or `sam login` to a SAM elsewhere."
+        ) from error
+    connection.close()
     # What is refused is told by the command itself.
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
     caller = LocalCaller(person or "", machine_user())
@@ -71,7 +78,7 @@ class AppTransport(httpx2.BaseTransport):
         )
         start = exchange.next_message()
         if start is None:
-            return self._raise(task.exception())
+            raise task.exception() or RuntimeError("The application answered nothing.")
         return httpx2.Response(
             start["status"],
             headers=start.get("headers", []),
@@ -83,14 +90,6 @@ class AppTransport(httpx2.BaseTransport):
             await self._app(scope, exchange.receive, exchange.send)
         finally:
             exchange.end()
-
-    def _raise(self, error: BaseException | None) -> httpx2.Response:
-        if isinstance(error, OperationalError):
-            raise CommandError(
-                f"The database does not answer: {' '.join(str(error).split())} Start `manage.py up` "
-                "with the same SAM_DATA_DIR, check DATABASE_URL, or `sam login` to a SAM elsewhere."
-            ) from error
-        raise error or RuntimeError("The application answered nothing.")
 
     def _scope(self, request: httpx2.Request, body: bytes) -> Message:
         headers = [

@@ -147,7 +147,7 @@ def show_usage(
 @command(usage)
 def limit(
     session: Session,
-    tokens: Annotated[int, typer.Argument(help="Tokens a day, in and out together.")],
+    tokens: Annotated[int, typer.Argument(min=0, help="Tokens a day, in and out together.")],
 ) -> None:
     """Set the tokens a day, of the --user or of everybody without a quota."""
     address = _address(session)
@@ -159,9 +159,10 @@ def limit(
 @command(usage)
 def unlimit(session: Session) -> None:
     """Take the quota of the --user away, or everybody's."""
+    who = session.person or "Everybody"
     address = _address(session)
     session.api.delete(address)
-    session.say("Removed.")
+    session.say(f"{who}: no quota of their own.")
 
 
 def _given(*texts: str | None) -> dict[str, Any]:

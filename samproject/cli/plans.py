@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from samproject.cli.errors import CommandError
 from samproject.cli.session import Cell, Session, command, make_group, pick
 from samproject.cli.waiting import follow_plan
 
@@ -24,10 +25,9 @@ Backup = Annotated[bool, BACKUP]
 ReEmbed = Annotated[bool, RE_EMBED]
 Prompts = Annotated[bool, PROMPTS]
 Time = Annotated[
-    datetime | None,
+    str | None,
     typer.Option(
         metavar="TIME",
-        formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M%z", "%Y-%m-%dT%H:%M:%S%z"],
         help="When it starts by itself once it is executed, like 2026-12-24T03:00+01:00.",
     ),
 ]
@@ -69,6 +69,8 @@ def change(  # noqa: PLR0913 - a parameter is an option
     """Give a plan that has not started other options or another time; execute it again then."""
     wanted = {"backup_lora": backup_lora, "re_embed": re_embed, "update_prompts": update_prompts}
     body: dict[str, Any] = {name: on for name, on in wanted.items() if on is not None}
+    if not_before is not None and at_once:
+        raise CommandError("--at-once and --not-before exclude each other; give one of them.")
     if not_before is not None or at_once:
         body["not_before"] = None if at_once else _moment(not_before)
     changed = session.api.patch(f"/plans/{plan}", body)
@@ -199,10 +201,14 @@ def status(session: Session, plan: PlanId) -> None:
     )
 
 
-def _moment(time: datetime | None) -> str | None:
+def _moment(text: str | None) -> str | None:
     """Return a time as the API takes it; one without a zone is UTC."""
-    if time is None:
+    if text is None:
         return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise CommandError(f"{text!r} is no time; write it like 2026-12-24T03:00.") from error
     return (time if time.tzinfo else time.replace(tzinfo=UTC)).isoformat()
 
 
