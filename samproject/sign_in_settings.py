@@ -37,11 +37,16 @@ def _account() -> dict[str, object]:
         "ACCOUNT_CHANGE_EMAIL": True,
         "ACCOUNT_EMAIL_SUBJECT_PREFIX": "SAM: ",
         "ACCOUNT_EMAIL_NOTIFICATIONS": True,
+        # Whoever finds an open browser must not take the account by another address.
+        "ACCOUNT_REAUTHENTICATION_REQUIRED": True,
         "ACCOUNT_REAUTHENTICATION_TIMEOUT": REAUTHENTICATION_SECONDS,
         "ACCOUNT_LOGIN_TIMEOUT": LOGIN_SECONDS,
         "ACCOUNT_SESSION_REMEMBER": True,
         "ACCOUNT_LOGOUT_REDIRECT_URL": "account_login",
-        "ACCOUNT_FORMS": {"change_password": "migrations_app.accounts.forms.PasswordChangeForm"},
+        "ACCOUNT_FORMS": {
+            "login": "migrations_app.accounts.forms.SignInForm",
+            "change_password": "migrations_app.accounts.forms.PasswordChangeForm",
+        },
         # Failed passwords and codes are counted by migrations_app.limits.sign_in, for every door.
         "ACCOUNT_RATE_LIMITS": {"login_failed": None, "login": None},
     }

@@ -25,5 +25,8 @@ class Place:
 PLACES: tuple[Place, ...] = (Place("home", "Home", "home", "home"),)
 """In the order of the header, and of the bar at the bottom of a phone: at most five."""
 
-ACCOUNT_PLACES: tuple[Place, ...] = ()
+ACCOUNT_PLACES: tuple[Place, ...] = (
+    Place("settings", "Settings", "settings", "settings-account"),
+    Place("notices", "Notices", "bell", "notices"),
+)
 """In the menu of the account."""
