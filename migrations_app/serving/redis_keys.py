@@ -1,6 +1,6 @@
 """Everything that lies in Redis by name, and the client for it.
 
-Celery's own keys stand beside these, under the prefix of ``samproject.celery_settings``; the names of the
+Celery's own keys stand beside these, under the prefix of ``samproject.configuration.celery``; the names of the
 queues are in ``migrations_app.wakeups``.
 """
 

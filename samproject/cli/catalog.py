@@ -105,7 +105,6 @@ def add(  # noqa: PLR0913 - a parameter is an option
     ] = None,
     filename: Annotated[str | None, typer.Option("--file", help="The GGUF file in it.")] = None,
     runtime: Annotated[str | None, typer.Option(help="llama_cpp unless given.")] = None,
-    folder: Annotated[str | None, typer.Option(help="Of a runtime of folders.")] = None,
     endpoint: Annotated[str | None, typer.Option(help="Of a server that runs the model.")] = None,
     remote_name: Annotated[str | None, typer.Option(help="What that server calls it.")] = None,
     context_length: Annotated[int | None, typer.Option(help="Tokens; 0: not known.")] = None,
@@ -116,13 +115,12 @@ def add(  # noqa: PLR0913 - a parameter is an option
     wanted_revision: Annotated[
         str | None, typer.Option("--revision", help="main unless given.")
     ] = None,
-    sha256: Annotated[str | None, typer.Option(help="What the file must have.")] = None,
     fields: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="FIELD=VALUE",
-            help="Any other field of `sam catalog show`; repeatable.",
+            help="Any other field of `sam catalog show`, like sha256; repeatable.",
         ),
     ] = None,
     confirm: Confirm = False,
@@ -134,14 +132,12 @@ def add(  # noqa: PLR0913 - a parameter is an option
         "huggingface_repo": huggingface_repo,
         "filename": filename,
         "runtime": runtime,
-        "folder": folder,
         "endpoint": endpoint,
         "remote_name": remote_name,
         "context_length": context_length,
         "role": role,
         "embedding_model": embedding_model,
         "wanted_revision": wanted_revision,
-        "sha256": sha256,
     }
     given = {name: value for name, value in named.items() if value is not None}
     entry = {"model_id": model_id, **given, **dict(map(_field, fields or ()))}

@@ -18,7 +18,7 @@ from pytest_django.fixtures import Settings
 
 from engines.services.people.invitations import invite_person
 from migrations_app.people import deactivate_person
-from samproject.sign_in_settings import OIDC_ID, sign_in_settings
+from samproject.configuration.sign_in import OIDC_ID, sign_in_settings
 from tests.accounts.browser import LOGIN, Browser, shown
 from tests.accounts.oidc_provider import CLIENT, SECRET, Provider, running_provider
 from tests.api.roles import People
