@@ -112,6 +112,8 @@ class Command(ActionCommand):
             self.say(f"{name}: {why}")
         for name, why in report.refused.items():
             self.stderr.write(f"{name}: {why}")
+        if report.prompts:
+            self.say(f"Prompts written for {', '.join(report.prompts)}.")
         self.say(
             f"{len(report.created)} entries created, {len(report.updated)} updated, "
             f"{len(report.unchanged)} unchanged, {len(report.left)} left as curated."
