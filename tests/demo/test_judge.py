@@ -29,14 +29,25 @@ def answered_by_sam(model: Path, adapters: Sequence[Path] = ()) -> str:
         return engine.generate(prompt, max_tokens=TOKENS, temperature=0.0)
 
 
-def test_greedy_answers_of_both_families_are_those_of_the_library_itself(
-    tiny_llama: Path, tiny_qwen: Path
+def test_greedy_answers_of_all_families_are_those_of_the_library_itself(
+    tiny_llama: Path, tiny_qwen: Path, smollm2: Path
 ) -> None:
-    for model in (tiny_llama, tiny_qwen):
+    for model in (tiny_llama, tiny_qwen, smollm2):
         direct = direct_answers(model, [MESSAGES], TOKENS)[0]
 
         assert answered_by_sam(model) == direct["text"]
         assert len(direct["tokens"]) == TOKENS
+
+
+def test_an_answer_does_not_depend_on_what_was_answered_before_it(smollm2: Path) -> None:
+    salad = (
+        " o l at w keeps power to opens power Adapters opens to questions into page baker li like"
+    )
+    longer = [*MESSAGES, {"role": "assistant", "content": salad}, MESSAGES[-1]]
+
+    after_another = direct_answers(smollm2, [MESSAGES, longer], 2 * TOKENS)[1]
+
+    assert after_another == direct_answers(smollm2, [longer], 2 * TOKENS)[0]
 
 
 def test_an_adapter_changes_the_answer_for_both_alike(tiny_llama: Path, tiny_lora: Path) -> None:
