@@ -18,6 +18,12 @@ MESSAGES = [
 ]
 
 
+SALAD = (
+    " o l at w keeps power to opens power Adapters opens to questions into page baker li like like "
+    "listens learned power power train"
+)
+
+
 def answered_by_sam(model: Path, adapters: Sequence[Path] = ()) -> str:
     """The way of a live worker: the prompt is formatted first, then generated from."""
     specs = tuple(AdapterSpec(str(path)) for path in adapters)
@@ -40,12 +46,12 @@ def test_greedy_answers_of_all_families_are_those_of_the_library_itself(
 
 
 def test_an_answer_does_not_depend_on_what_was_answered_before_it(smollm2: Path) -> None:
-    salad = (
-        " o l at w keeps power to opens power Adapters opens to questions into page baker li like"
-    )
-    longer = [*MESSAGES, {"role": "assistant", "content": salad}, MESSAGES[-1]]
+    """After such words many tokens are nearly as good, and rounding decides between them."""
+    system = "You are a helpful assistant. Answer in one or two short sentences."
+    opening = [{"role": "system", "content": system}, MESSAGES[-1]]
+    longer = [*opening, {"role": "assistant", "content": SALAD}, MESSAGES[-1]]
 
-    after_another = direct_answers(smollm2, [MESSAGES, longer], 2 * TOKENS)[1]
+    after_another = direct_answers(smollm2, [opening, longer], 2 * TOKENS)[1]
 
     assert after_another == direct_answers(smollm2, [longer], 2 * TOKENS)[0]
 
