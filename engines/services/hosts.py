@@ -198,10 +198,9 @@ def present_hosts() -> QuerySet[Host]:
     )
 
 
-def refuse_leaving_host(host: Host | None) -> None:
-    """Raise ConflictError when new work is meant for a host that takes none."""
+def refuse_leaving_host(host: Host | None, *, way_out: str) -> None:
+    """Raise ConflictError, which ends with ``way_out``, when new work is meant for a host that takes none."""
     if host is not None and host.status in LEAVING:
         raise ConflictError(
-            f"The host {host.name} is {host.status} and takes no new work; make the plan again, "
-            "and another host is chosen."
+            f"The host {host.name} is {host.status} and takes no new work; {way_out}"
         )

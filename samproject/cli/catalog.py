@@ -236,6 +236,8 @@ def _report(session: Session, report: dict[str, Any]) -> None:
         session.say(f"{name}: {why}")
     for name, why in report["refused"].items():
         typer.echo(f"{name}: {why}", file=sys.stderr)
+    if report["prompts"]:
+        session.say(f"Prompts written for {', '.join(report['prompts'])}.")
     session.say(
         f"{len(report['created'])} entries created, {len(report['updated'])} updated, "
         f"{len(report['unchanged'])} unchanged, {len(report['left'])} left as curated."

@@ -35,8 +35,8 @@ from migrations_app.controller import MigrationController, get_migration_control
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions import PlanChange
 
-CONTENT_KEYS = frozenset({"adapters", "bases"})
-"""Parts of a preview that name what a person has."""
+CONTENT_KEYS = frozenset({"adapters", "bases", "prompts"})
+"""Parts of a preview that tell what a person has or wrote."""
 
 
 def plans_visible_to(user: AnyUser) -> QuerySet[Plan]:
