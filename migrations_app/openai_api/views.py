@@ -218,7 +218,7 @@ def _embedded(user: User, asked: AskedVectors) -> EmbeddingList:
 
 def _embedded_admitted(user: User, asked: AskedVectors) -> EmbeddingList:
     model, revision = embedder_for(user, asked.model)
-    vectors, tokens = _vectors(revision, asked)
+    vectors, tokens = _vectors(user, revision, asked)
     if asked.dimensions not in (None, vectors.shape[1]):
         raise RefusedError(
             f"{model.model_id} has {vectors.shape[1]} dimensions; leave dimensions out.",
@@ -228,14 +228,20 @@ def _embedded_admitted(user: User, asked: AskedVectors) -> EmbeddingList:
     return answers.embeddings(model.model_id, vectors, tokens, packed=asked.base64)
 
 
-def _vectors(revision: ModelRevision, asked: AskedVectors) -> tuple[NDArray[np.float32], int]:
+def _vectors(
+    user: User, revision: ModelRevision, asked: AskedVectors
+) -> tuple[NDArray[np.float32], int]:
     """Return vectors (n, d) and the texts' tokens; RefusedError names a text without a vector."""
     live = LiveClient(settings.REDIS_URL)
     parts: list[NDArray[np.float32]] = []
     tokens = 0
     for texts in batched_texts(asked.texts):
         request = EmbedRequest(
-            revision_id=revision.pk, texts=list(texts), role=asked.role, count=True
+            revision_id=revision.pk,
+            texts=list(texts),
+            role=asked.role,
+            count=True,
+            user_id=user.pk,
         )
         reply = live.call(EMBED, request, timeout=EMBED_SECONDS)
         batch = reply.batch(len(texts))
