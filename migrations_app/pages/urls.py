@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
+from migrations_app.pages.badge import keyed_badge, own_badge
 from migrations_app.pages.home import HomeView
+from migrations_app.pages.plans import PlanPage
 from migrations_app.pages.styleguide import StyleguideView
 from migrations_app.pages.theme import choose_theme
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
+    path("migrate/<uuid:plan_id>/", PlanPage.as_view(), name="plan"),
+    path("badge/engine.svg", own_badge, name="own-badge"),
+    path("badge/<str:key>/engine.svg", keyed_badge, name="badge"),
     path("theme/", choose_theme, name="theme"),
     path("styleguide/", StyleguideView.as_view(), name="styleguide"),
 ]
