@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from migrations_app.pages.badge import keyed_badge, own_badge
+from migrations_app.pages.badge import keyed_badge, own_badge, show_mark
 from migrations_app.pages.home import HomeView
 from migrations_app.pages.plans import PlanPage
 from migrations_app.pages.styleguide import StyleguideView
@@ -15,6 +15,7 @@ urlpatterns = [
     path("migrate/<uuid:plan_id>/", PlanPage.as_view(), name="plan"),
     path("badge/engine.svg", own_badge, name="own-badge"),
     path("badge/<str:key>/engine.svg", keyed_badge, name="badge"),
+    path("favicon.ico", show_mark, name="favicon"),
     path("theme/", choose_theme, name="theme"),
     path("styleguide/", StyleguideView.as_view(), name="styleguide"),
 ]
