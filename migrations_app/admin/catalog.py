@@ -40,7 +40,7 @@ from engines.services.catalog.fields import KEPT_BY_SAM, group_curated_fields
 from engines.services.catalog.validation import CONFIRM, validate_entry
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.admin.base import RoleAdmin
-from migrations_app.admin.reports import report_each
+from migrations_app.admin.reports import count_rows, report_each
 from migrations_app.library import get_model_library_manager
 
 CATALOG_HELP = {
@@ -231,7 +231,7 @@ class CatalogModelAdmin(RoleAdmin):
         def start(model: Any) -> None:
             library.start_download(model.model_id, host=host, actor=actor)
 
-        report_each(self, request, queryset, start, done="downloads started")
+        report_each(self, request, queryset, start, done=("download started", "downloads started"))
 
     def _set_published(
         self, request: HttpRequest, queryset: QuerySet[CatalogModel], *, published: bool
@@ -245,4 +245,5 @@ class CatalogModelAdmin(RoleAdmin):
             chosen = chosen.exclude(pk__in=EngineDefault.objects.values("engine"))
         changed = chosen.update(published=published)
         word = "published" if published else "unpublished"
-        self.message_user(request, f"{changed} models are now {word}.", messages.SUCCESS)
+        sentence = count_rows(changed, f"model is now {word}.", f"models are now {word}.")
+        self.message_user(request, sentence, messages.SUCCESS)
