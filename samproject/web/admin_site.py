@@ -70,7 +70,8 @@ class SamAdminSite(UnfoldAdminSite):
         Those of packages ask Django's permission table, and show what nobody should read: seeds of
         second factors, secrets of providers.
         """
-        models = [model_or_iterable] if isinstance(model_or_iterable, type) else model_or_iterable
+        single = isinstance(model_or_iterable, type)
+        models: list[Any] = [model_or_iterable] if single else list(model_or_iterable)
         own = [model for model in models if model._meta.app_label in OWN_PAGES]
         super().register(own, admin_class, **options)
 
