@@ -91,10 +91,10 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
         for title, rows in group_curated_fields().items():
             shown = [tuple(name for name in row if name not in unused) for row in rows]
             if any(shown):
-                groups.append((title or None, {"fields": [row for row in shown if row]}))
+                groups.append(_group(title, [row for row in shown if row]))
         if obj is not None and self.has_change_permission(request, obj):
             groups.insert(0, (None, {"fields": (CONFIRM,)}))
-        return [*groups, ("Kept by SAM", {"fields": (KEPT_BY_SAM,)})]
+        return [*groups, _group("Kept by SAM", [KEPT_BY_SAM])]
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, *args: Any, **kwargs: Any
@@ -212,6 +212,11 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
         word = "published" if published else "unpublished"
         sentence = count_rows(changed, f"model is now {word}.", f"models are now {word}.")
         self.message_user(request, sentence, messages.SUCCESS)
+
+
+def _group(title: str, rows: list[tuple[str, ...]]) -> tuple[str | None, dict[str, Any]]:
+    """Return a group of fields; one with a title is a tab."""
+    return title or None, {"fields": rows, "classes": ["tab"] if title else []}
 
 
 def _require_files(started: bool, model_id: str) -> None:  # noqa: FBT001 - what the manager answers

@@ -137,6 +137,10 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
         shown = {CONFIRM, *(self._meta.fields or self.fields)}
         for name in set(self.fields) - shown:
             del self.fields[name]
+        for field in {"tags", "tensor_split"} & set(self.fields):
+            self.fields[field].widget = UnfoldAdminTextInputWidget()
+        if "description" in self.fields:
+            self.fields["description"].widget.attrs["rows"] = 3
         for field, known in (("model_family", tuple(FAMILIES)), ("licence", LICENCES)):
             if field in self.fields:
                 self.fields[field].widget = SuggestingInput(field, known)

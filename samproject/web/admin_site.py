@@ -63,6 +63,7 @@ class SamAdminSite(UnfoldAdminSite):
 
     site_header = site_title = "SAM"
     index_title = "Overview"
+    index_template = "admin/overview/page.html"
 
     def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
         """Take pages of our own only.
