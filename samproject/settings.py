@@ -222,6 +222,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTH_PASSWORD_VALIDATORS.append({"NAME": "engines.services.people.tokens.EndTokensWithPassword"})
 
+UNFOLD = {"DASHBOARD_CALLBACK": "migrations_app.admin.overview.add_overview"}
+
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "samproject.formats"
 TIME_ZONE = "UTC"

@@ -24,6 +24,7 @@ from engines.models import (
     Host,
     HostEvent,
     HostInvitation,
+    HostSample,
     HostStatus,
     ModelCopy,
 )
@@ -182,6 +183,29 @@ def _refusal(name: str, token: str) -> str:
 
 def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+SAMPLE_EVERY = timedelta(minutes=5)
+SAMPLES_KEPT = timedelta(days=1)
+
+
+def note_sample(host: Host, *, load: float, memory_used_bytes: int) -> bool:
+    """Keep how busy a host is, at most every five minutes, and forget what is older than a day.
+
+    Called with the host's row locked.
+    """
+    now = timezone.now()
+    samples = HostSample.objects.filter(host=host)
+    if samples.filter(at__gt=now - SAMPLE_EVERY).exists():
+        return False
+    samples.filter(at__lt=now - SAMPLES_KEPT).delete()
+    HostSample.objects.create(
+        host=host,
+        load=round(load, 2),
+        memory_used_bytes=memory_used_bytes,
+        disk_free_bytes=host.disk_free_bytes,
+    )
+    return True
 
 
 HEARTBEAT_SECONDS = 10.0
