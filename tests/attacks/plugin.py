@@ -76,7 +76,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if not tried:
         return
     seed = terminalreporter.config.getoption("--attack-seed")
-    terminalreporter.section(f"attacks, seed {seed}")
+    terminalreporter.section(f"attacks; seed {seed}, mutants {seed}, {seed + 1}, …")
     width = max(map(len, tried))
     for what, count in sorted(tried.items()):
         told = f"{broken[what]} tests FAILED" if broken[what] else "held"
