@@ -112,6 +112,23 @@ STEPS_OF: dict[PlanKind, tuple[str, ...]] = {
     PlanKind.VERIFY: ("verify",),
 }
 
+STEP_TITLES: dict[str, str] = {
+    "fetch_engine": "Fetch the engine",
+    "back_up": "Back up",
+    "re_embed": "Re-embed the knowledge",
+    "probe": "Prove the new engine",
+    "cut_over": "Switch",
+    "settle": "Settle",
+    "catch_up": "Bring the old index up to date",
+    "probe_back": "Prove the old engine",
+    "cut_back": "Switch back",
+    "resettle": "Settle again",
+    "download": "Download the file",
+    "delete": "Delete the file",
+    "verify": "Verify the file",
+}
+"""Each step in the words of people; its kind stays the name in logs and in the API."""
+
 TASK_PREFIX: dict[PlanKind, str] = {
     PlanKind.MIGRATE: "migrate",
     PlanKind.ROLLBACK: "rollback",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +26,27 @@ class Link:
     icon: str = ""
     is_current: bool = False
     count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One page of a guided way through several; without an address it cannot be gone to now."""
+
+    label: str
+    href: str = ""
+    is_done: bool = False
+    is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing to know, with its sign; ``items`` are its particulars, each a line."""
+
+    title: str
+    text: str = ""
+    icon: str = "info"
+    tone: Tone = Tone.NEUTRAL
+    items: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

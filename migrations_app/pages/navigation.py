@@ -22,7 +22,10 @@ class Place:
         return reverse(self.url_name)
 
 
-PLACES: tuple[Place, ...] = (Place("home", "Home", "home", "home"),)
+PLACES: tuple[Place, ...] = (
+    Place("home", "Home", "home", "home"),
+    Place("migrate", "Move", "migrate", "migrate"),
+)
 """In the order of the header, and of the bar at the bottom of a phone: at most five."""
 
 ACCOUNT_PLACES: tuple[Place, ...] = ()

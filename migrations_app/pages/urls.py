@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import include, path
 
 from migrations_app.pages.home import HomeView
 from migrations_app.pages.styleguide import StyleguideView
 from migrations_app.pages.theme import choose_theme
+from migrations_app.pages.wizard.history import HistoryView
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
+    path("migrate/", include("migrations_app.pages.wizard.urls")),
+    path("plans/", HistoryView.as_view(), name="plans"),
     path("theme/", choose_theme, name="theme"),
     path("styleguide/", StyleguideView.as_view(), name="styleguide"),
 ]

@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
-from migrations_app.pages.components import Link, StepLine
+from migrations_app.pages.components import Link, Point, Stage, StepLine
 from migrations_app.signs import Tone, look_of
 
 register = template.Library()
@@ -172,6 +172,27 @@ def steps(lines: Sequence[StepLine]) -> StepsContext:
     return {"steps": lines}
 
 
+class StagesContext(TypedDict):
+    stages: Sequence[Stage]
+    label: str
+
+
+@register.inclusion_tag("components/stages.html")
+def stages(lines: Sequence[Stage], label: str) -> StagesContext:
+    """Show where one is on a way through several pages, and lead back to those before."""
+    return {"stages": lines, "label": label}
+
+
+class PointsContext(TypedDict):
+    points: Sequence[Point]
+
+
+@register.inclusion_tag("components/points.html")
+def points(lines: Sequence[Point]) -> PointsContext:
+    """List what there is to know, each with its sign and particulars."""
+    return {"points": lines}
+
+
 class StatContext(TypedDict):
     label: str
     value: str
@@ -252,6 +273,12 @@ def field(bound: BoundField) -> SafeString:
 def wordlist(words: str) -> list[str]:
     """Split words at blanks, to loop over them."""
     return words.split()
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """Write a whole number with its thousands apart."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 @register.filter
