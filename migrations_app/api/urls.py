@@ -18,6 +18,7 @@ from migrations_app.api.views.curation import CatalogFileView, PromptTemplateVie
 from migrations_app.api.views.fallbacks import FallbackIncidentViews, FallbackViews
 from migrations_app.api.views.fit import FitView, RecommendView
 from migrations_app.api.views.hosts import HostViews
+from migrations_app.api.views.indicator import IndicatorView
 from migrations_app.api.views.knowledge import BaseViews, DocumentViews, SearchView
 from migrations_app.api.views.notices import NoticeChoicesView, NoticeViews
 from migrations_app.api.views.people import (
@@ -78,5 +79,6 @@ urlpatterns = [
     path("sessions", SessionsView.as_view(), name="sessions"),
     re_path(r"^sessions/(?P<pk>[0-9]{1,18})$", SessionView.as_view(), name="session"),
     path("notice-choices", NoticeChoicesView.as_view(), name="notice-choices"),
+    path("me/engine", IndicatorView.as_view(), name="me-engine"),
     re_path(r"^[\s\S]*$", UnknownRoute.as_view(), name="unknown"),
 ]

@@ -15,6 +15,8 @@ class Place:
     label: str
     icon: str
     url_name: str
+    invitation: str = ""
+    """What the home page offers it for, such as "Ask a question"; empty: it does not."""
 
     @property
     def href(self) -> str:
@@ -30,3 +32,8 @@ PLACES: tuple[Place, ...] = (
 
 ACCOUNT_PLACES: tuple[Place, ...] = ()
 """In the menu of the account."""
+
+
+def find_place(section: str) -> Place | None:
+    """Return a subject's place; None where this installation's pages have none."""
+    return next((place for place in PLACES if place.section == section), None)

@@ -7,16 +7,24 @@ from datetime import datetime
 from typing import TypedDict
 
 from django import template
+from django.contrib.auth.models import User
 from django.core.paginator import Page
 from django.db.models import Model
 from django.forms import BoundField
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.urls import reverse
 from django.utils.dateformat import format as format_date
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
+from migrations_app.indicator import (
+    AdapterWarning,
+    EngineIndicator,
+    adapter_warning_of,
+    indicator_of,
+)
 from migrations_app.pages.components import Link, Point, Stage, StepLine
 from migrations_app.signs import Tone, look_of
 
@@ -261,6 +269,37 @@ class PagesContext(TypedDict):
 def pages(context: template.Context, page: Page[Model]) -> PagesContext:
     """Say which rows of a list are shown, and lead to the others; other parameters are kept."""
     return {"page": page, "request": context["request"]}
+
+
+class IndicatorContext(TypedDict):
+    indicator: EngineIndicator | None
+    href: str
+
+
+@register.inclusion_tag("components/engine_indicator.html", takes_context=True)
+def engine_indicator(context: template.Context) -> IndicatorContext:
+    """Draw which engine answers who is signed in, and how that stands; a view may bring ``indicator``."""
+    return {"indicator": _indicator(context), "href": reverse("home")}
+
+
+class WarningContext(TypedDict):
+    warning: AdapterWarning | None
+
+
+@register.inclusion_tag("components/adapter_warning.html", takes_context=True)
+def adapter_warning(context: template.Context) -> WarningContext:
+    """Say which adapters a switch left behind; nothing when all are valid."""
+    indicator, user = _indicator(context), context.get("user")
+    if indicator is None or not isinstance(user, User):
+        return {"warning": None}
+    return {"warning": adapter_warning_of(indicator, user)}
+
+
+def _indicator(context: template.Context) -> EngineIndicator | None:
+    brought, user = context.get("indicator"), context.get("user")
+    if isinstance(brought, EngineIndicator):
+        return brought
+    return indicator_of(user) if isinstance(user, User) else None
 
 
 @register.simple_tag

@@ -43,7 +43,7 @@ STAFF_ONLY = {
     "quota-detail",
     "quota-list",
 }
-OWN = {"preferences", "prompts", "me", "recommend", "search"}
+OWN = {"preferences", "prompts", "me", "me-engine", "recommend", "search"}
 """Pages of the caller: what they show is about nobody else."""
 SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
 UNSAFE = ("post", "put", "patch", "delete")

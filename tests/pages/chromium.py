@@ -69,9 +69,10 @@ def assert_fits(page: Page) -> None:
 
 
 def save_screenshot(folder: Path, page: Page, name: str) -> None:
-    """Keep a picture of the whole page."""
+    """Keep a picture of the whole page; of a phone what is on its screen, for its bar lies over the page."""
     folder.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=folder / f"{name}.png", full_page=True)
+    is_phone = page.evaluate("innerWidth") == PHONE_WIDTH
+    page.screenshot(path=folder / f"{name}.png", full_page=not is_phone)
 
 
 def close_context(context: BrowserContext, complaints: Complaints) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
+from django.http.response import HttpResponseBase
 from django.urls import reverse
 
 from engines.exceptions import SamError
@@ -18,6 +19,7 @@ from migrations_app.controller import MigrationController, get_migration_control
 from migrations_app.models import Plan
 from migrations_app.pages.base import PageView
 from migrations_app.pages.components import Link, Stage
+from migrations_app.pages.plans import PlanPage as PlanCardPage
 from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus
 
 CHOOSE = "migrate"
@@ -154,9 +156,12 @@ def _find(reader: Any, plan_id: UUID) -> Plan:
     return plan
 
 
-class ContinueView(PlanPage):
-    """The plan's own address: leads to where it goes on."""
+class ContinueView(PageView):
+    """The plan's own address: leads to where it goes on; one about a file has one page for all."""
 
-    def get(self, request: Any, plan_id: UUID) -> HttpResponse:
+    def get(self, request: Any, plan_id: UUID) -> HttpResponseBase:
         """Go there."""
-        return self.go(continues_at(self.plan), plan_id=plan_id)
+        plan = plans_for(self.person).filter(pk=plan_id).first()
+        if plan is None:
+            return PlanCardPage.as_view()(request, plan_id=plan_id)
+        return self.go(continues_at(plan), plan_id=plan_id)

@@ -13,7 +13,7 @@ from migrations_app.api.views.plans import plans_visible_to
 from migrations_app.models import Plan
 from migrations_app.pages.base import PageView
 from migrations_app.pages.components import Link, paginate
-from migrations_app.pages.wizard.wording import title_of
+from migrations_app.pages.plans import title_for
 from migrations_app.states import PERSON_KINDS
 
 PER_PAGE = 25
@@ -28,9 +28,10 @@ class PlanRow:
     href: str
 
 
-def _row(plan: Plan) -> PlanRow:
-    href = reverse("plan", args=[plan.pk]) if plan.kind in PERSON_KINDS else ""
-    return PlanRow(plan, title_of(plan), href)
+def _row(plan: Plan, reader_id: int) -> PlanRow:
+    opens = plan.kind in PERSON_KINDS or plan.created_by_id == reader_id
+    href = reverse("plan", args=[plan.pk]) if opens else ""
+    return PlanRow(plan, title_for(plan, reader_id), href)
 
 
 class HistoryView(PageView):
@@ -56,7 +57,7 @@ class HistoryView(PageView):
         ]
         context = {
             "page": page,
-            "rows": [_row(plan) for plan in page],
+            "rows": [_row(plan, self.person.pk) for plan in page],
             "tabs": tabs if sees_all else [],
             "shows_all": shows_all,
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -13,47 +12,16 @@ from engines.exceptions import SamError
 from engines.services.people.roles import is_operator
 from migrations_app.api.serializers.plans import FOR_OPERATORS
 from migrations_app.models import Plan, Step
-from migrations_app.pages.components import StepLine
+from migrations_app.pages.plans import line_of
 from migrations_app.pages.wizard.base import PROGRESS, PlanPage, continues_at
 from migrations_app.pages.wizard.comparison import can_compare
 from migrations_app.pages.wizard.wording import engine_name, old_name
 from migrations_app.states import STEP_TITLES, PlanAction, PlanKind, PlanStatus, StepStatus
 
-MINUTE, HOUR = 60, 3600
-
 
 def list_steps(plan: Plan) -> list[Step]:
     """Return a plan's steps in their order."""
     return list(plan.steps.select_related("host").order_by("position"))
-
-
-def line_of(step: Step) -> StepLine:
-    """Return a step as it is shown."""
-    is_running = step.status == StepStatus.IN_PROGRESS
-    shows_error = step.status in (StepStatus.FAILED, StepStatus.NEEDS_OPERATOR)
-    return StepLine(
-        name=STEP_TITLES.get(step.kind, step.kind),
-        status=step.status,
-        percent=100 * step.progress if step.progress else None,
-        note=step.detail if is_running else _took(step),
-        error=step.error if shows_error else "",
-    )
-
-
-def _took(step: Step) -> str:
-    if step.status != StepStatus.COMPLETED or not (step.started_at and step.finished_at):
-        return ""
-    return describe(step.finished_at - step.started_at)
-
-
-def describe(span: timedelta) -> str:
-    """Write a span of time in at most two units."""
-    seconds = round(span.total_seconds())
-    if seconds < MINUTE:
-        return f"{seconds} s"
-    if seconds < HOUR:
-        return f"{seconds // MINUTE} min {seconds % MINUTE} s"
-    return f"{seconds // HOUR} h {seconds % HOUR // MINUTE} min"
 
 
 class ProgressView(PlanPage):

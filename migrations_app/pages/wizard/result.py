@@ -13,9 +13,10 @@ from engines.exceptions import SamError
 from engines.models import AdapterStatus, LoraAdapter
 from engines.services.catalog.capabilities import context_of
 from migrations_app.models import Plan, Step
+from migrations_app.pages.plans import describe_duration, line_of
 from migrations_app.pages.wizard.base import PROGRESS, RESULT, PlanPage
 from migrations_app.pages.wizard.comparison import can_compare
-from migrations_app.pages.wizard.progress import describe, line_of, list_steps
+from migrations_app.pages.wizard.progress import list_steps
 from migrations_app.pages.wizard.wording import counted, engine_name, old_name, spaced
 from migrations_app.signs import Tone
 from migrations_app.states import PlanAction, PlanKind, PlanStatus
@@ -73,7 +74,7 @@ class ResultView(PlanPage):
                 "old_engine": old_name(plan),
                 "compared": list(_compare(plan, steps)) if _has_switched(plan) else [],
                 "lines": [line_of(step) for step in steps],
-                "took": describe(plan.finished_at - plan.started_at)
+                "took": describe_duration(plan.finished_at - plan.started_at)
                 if plan.finished_at and plan.started_at
                 else "",
                 "back": back,

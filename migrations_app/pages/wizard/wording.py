@@ -52,20 +52,6 @@ def old_name(plan: Plan) -> str:
     return plan.from_engine.display_name if plan.from_engine else "no engine"
 
 
-def title_of(plan: Plan) -> str:
-    """Say in a few words what a plan does."""
-    engine = engine_name(plan)
-    match PlanKind(plan.kind):
-        case PlanKind.MIGRATE:
-            return f"Move to {engine}"
-        case PlanKind.ROLLBACK:
-            return f"Go back to {engine}"
-        case PlanKind.RE_EMBED:
-            return f"Re-embed {plan.base.name if plan.base else 'the knowledge'} with {engine}"
-        case kind:
-            return f"{kind.label} {engine}"
-
-
 def duration(preview: Preview) -> str:
     """Return about how long it takes."""
     minutes = int(preview.get("estimated_minutes", 0))
