@@ -25,13 +25,13 @@ from migrations_app.live.access import Permit, refusals
 from migrations_app.live.beginning import read_beginning
 from migrations_app.live.cursor import Cursor
 from migrations_app.live.listener import Listener
-from migrations_app.live.messages import End, Mode, Notice, PlanState, ProgressOf
+from migrations_app.live.messages import End, Mode, PlanState, ProgressOf
+from migrations_app.live.notices import NoticeTail
 from migrations_app.live.states import PersonState, person_states, plan_states, running_progress
 from migrations_app.live.tail import ChangeRow, Owned, Tail
 from migrations_app.models import Plan
 from migrations_app.serving.news import (
     News,
-    NoticeNews,
     PersonNews,
     PlanNews,
     ProgressNews,
@@ -90,6 +90,7 @@ class LiveHub:
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
         self._tail = Tail()
+        self._notices = NoticeTail()
         self._mode = LIVE
         self._has_redis = self._has_database = True
         self._last_news: str | None = None
@@ -159,6 +160,7 @@ class LiveHub:
         while self._listeners:
             try:
                 await _in_thread(self._tail.begin)
+                await _in_thread(self._notices.begin)
             except DATABASE_ERRORS as error:
                 logger.warning("live streams wait for the database: %s", error)
                 await asyncio.sleep(AWAY_SECONDS)
@@ -213,8 +215,6 @@ class LiveHub:
         for news in many:
             if isinstance(news, ProgressNews):
                 self._take_progress(Owned(news.plan, news.user, news.created_by), news.progress)
-            elif isinstance(news, NoticeNews):
-                self._take_notice(news)
             elif isinstance(news, PersonNews):
                 self._people.add(news.user)
                 is_woken = True
@@ -228,13 +228,6 @@ class LiveHub:
         event = ProgressOf(plan=owned.plan, now=progress)
         for listener in self._listeners_of(owned):
             listener.push_progress(event)
-
-    def _take_notice(self, news: NoticeNews) -> None:
-        notice = Notice(id=news.id, kind=news.kind, title=news.title, text=news.text, url=news.url)
-        for listener in self._listeners:
-            scope = listener.permit.scope
-            if scope.hears_person and scope.user_id == news.user:
-                listener.push(notice)
 
     async def _look(self) -> None:
         """Ask the database what changed, and while Redis is away also how far work is."""
@@ -250,6 +243,7 @@ class LiveHub:
             listener.settle(self._tail.settled)
         if heard:
             await self._tell_states(heard)
+        await self._tell_notices()
         if self._people:
             await self._tell_people()
         if not self._has_redis:
@@ -269,9 +263,18 @@ class LiveHub:
                 if is_final and listener.permit.scope.plan:
                     listener.push(PLAN_ENDED)
 
+    async def _tell_notices(self) -> None:
+        listeners = self._hearing_persons()
+        users = {listener.permit.scope.user_id for listener in listeners}
+        for user_id, notice in await _in_thread(lambda: self._notices.read(users)):
+            self._people.add(user_id)
+            for listener in listeners:
+                if listener.permit.scope.user_id == user_id:
+                    listener.push(notice)
+
     async def _tell_people(self) -> None:
         people, self._people = self._people, set()
-        listeners = [one for one in self._listeners if one.permit.scope.hears_person]
+        listeners = self._hearing_persons()
         wanted = people & {one.permit.scope.user_id for one in listeners}
         if not wanted:
             return
@@ -306,14 +309,17 @@ class LiveHub:
         for listener in self._listeners:
             listener.push_state(self._mode)
 
+    def _hearing_persons(self) -> list[Listener]:
+        return [one for one in self._listeners if one.permit.scope.hears_person]
+
     def _listeners_of(self, owned: Owned) -> list[Listener]:
         return [one for one in self._listeners if one.permit.scope.includes(owned)]
 
 
 def _push_person(listener: Listener, state: PersonState | None) -> None:
     if state is not None:
-        listener.push_state(state.engine)
-        listener.push_state(state.adapters)
+        for event in (state.engine, state.adapters, state.unread):
+            listener.push_state(event)
 
 
 def _is_final(states: Iterable[PlanState]) -> bool:

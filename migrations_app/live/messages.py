@@ -8,7 +8,8 @@ plan       ``PlanState``            at the beginning, and after changes: the pla
 progress   ``ProgressOf``           at most twice a second while a step works
 engine     ``EngineState``          one's own stream: who answers, at the beginning and when it changes
 adapters   ``AdapterStates``        one's own stream: as ``engine``
-notice     ``Notice``               one's own stream: something to read
+unread     ``Unread``               one's own stream: how many notices are not read, as ``engine``
+notice     ``Told``                 one's own stream: a notice that was just written
 mode       ``Mode``                 whether the stream is as quick as it should be
 reset      ``Reset``                more was missed than is told: read what is shown again
 end        ``End``                  nothing will follow; ``again`` says whether to connect again
@@ -115,8 +116,16 @@ class AdapterStates(LiveEvent, frozen=True, kw_only=True):
     adapters: list[AdapterState]
 
 
-class Notice(LiveEvent, frozen=True, kw_only=True):
-    """A notice as it is shown."""
+class Unread(LiveEvent, frozen=True, kw_only=True):
+    """How many notices a person has not read."""
+
+    event: ClassVar[str] = "unread"
+
+    count: int
+
+
+class Told(LiveEvent, frozen=True, kw_only=True):
+    """A notice as it is shown; ``link`` is a path of ours."""
 
     event: ClassVar[str] = "notice"
 
@@ -124,7 +133,7 @@ class Notice(LiveEvent, frozen=True, kw_only=True):
     kind: str
     title: str
     text: str
-    url: str
+    link: str
 
 
 class Mode(LiveEvent, frozen=True, kw_only=True):

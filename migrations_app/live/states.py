@@ -11,10 +11,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
 from redis.exceptions import RedisError
 
-from engines.models import CatalogModel, EnginePreference, Host, HostStatus, LoraAdapter
+from engines.models import CatalogModel, EnginePreference, Host, HostStatus, LoraAdapter, Notice
 from engines.services.engine_choice import with_engine_choice
 from migrations_app.live.messages import (
     AdapterState,
@@ -22,6 +22,7 @@ from migrations_app.live.messages import (
     EngineState,
     PlanState,
     StepState,
+    Unread,
 )
 from migrations_app.live.tail import Owned
 from migrations_app.models import Plan, Step
@@ -112,6 +113,7 @@ class PersonState:
 
     engine: EngineState
     adapters: AdapterStates
+    unread: Unread
 
 
 def person_states(user_ids: Iterable[int]) -> dict[int, PersonState]:
@@ -128,10 +130,12 @@ def person_states(user_ids: Iterable[int]) -> dict[int, PersonState]:
     for row in LoraAdapter.objects.filter(user__in=ids).order_by("name"):
         adapters[row.user_id].append(AdapterState(id=row.pk, name=row.name, status=row.status))
     loaded = _loaded(engines.values())
+    unread = _count_unread(ids)
     return {
         person.pk: PersonState(
             _engine_state(engines.get(person.chosen_engine), person, since.get(person.pk), loaded),
             AdapterStates(adapters=adapters[person.pk]),
+            Unread(count=unread.get(person.pk, 0)),
         )
         for person in people
     }
@@ -149,6 +153,11 @@ def _engine_state(
         since=since,
         is_loaded=engine.model_id in loaded,
     )
+
+
+def _count_unread(user_ids: Collection[int]) -> dict[int, int]:
+    rows = Notice.objects.filter(user__in=user_ids, read_at=None).order_by().values("user")
+    return {row["user"]: row["count"] for row in rows.annotate(count=Count("pk"))}
 
 
 def _loaded(engines: Iterable[CatalogModel]) -> set[str]:

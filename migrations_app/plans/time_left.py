@@ -14,6 +14,10 @@ from typing import Literal
 
 Unit = Literal["bytes", "texts"]
 
+MB = 1e6
+MINUTE, HOUR = 60, 3600
+SHORT_SECONDS = 57.5
+"""Below it seconds are told, five by five."""
 WINDOW_SHARE = 0.25
 """Of the time worked so far, over which the rate is measured."""
 MIN_WINDOW_SECONDS, MAX_WINDOW_SECONDS = 20.0, 300.0
@@ -45,6 +49,13 @@ class Pace:
 
     rate: float | None = None
     seconds_left: float | None = None
+
+    def in_words(self, unit: Unit) -> str:
+        """Return both as people read them; empty while they are not known."""
+        if self.rate is None or self.seconds_left is None:
+            return ""
+        speed = f"{self.rate / MB:.1f} MB/s" if unit == "bytes" else f"{self.rate:.3g} texts/s"
+        return f"{speed}, {say_time_left(self.seconds_left)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +132,10 @@ def _is_other(last: Amount, amount: Amount) -> bool:
     return not same or amount.done < last.done
 
 
-def say_time_left(seconds: float | None) -> str:
-    """Return the time left in words, as exact as it is known; empty when it is not."""
-    if seconds is None:
-        return ""
-    minute = 60
-    if seconds < minute:
+def say_time_left(seconds: float) -> str:
+    """Return a time left in words, no more exact than it is known."""
+    if seconds < SHORT_SECONDS:
         return f"about {max(5 * round(seconds / 5), 5)} s left"
-    minutes = round(seconds / minute)
-    if minutes < minute:
-        return f"about {minutes} min left"
-    return f"about {minutes / minute:.1f} h left"
+    if seconds < HOUR:
+        return f"about {round(seconds / MINUTE)} min left"
+    return f"about {seconds / HOUR:.1f} h left"

@@ -49,25 +49,12 @@ class ProgressNews(
 
 
 class PersonNews(Struct, frozen=True, kw_only=True, tag_field="type", tag="person"):
-    """A person's engine or adapters changed; what there is to say is in the database."""
+    """Something else of a person changed; what there is to say is in the database."""
 
     user: int
 
 
-class NoticeNews(
-    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", tag="notice"
-):
-    """A notice for one person, as it is shown in a page that is open."""
-
-    user: int
-    id: int
-    kind: str
-    title: str
-    text: str = ""
-    url: str = ""
-
-
-News = PlanNews | ProgressNews | PersonNews | NoticeNews
+News = PlanNews | ProgressNews | PersonNews
 
 _NEWS: json.Decoder[News] = json.Decoder(News)
 

@@ -37,6 +37,8 @@ class PlanProgress(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Units a second; None while it is not known."""
     seconds_left: float | None = None
     """Of the step; None while it is not known."""
+    pace: str = ""
+    """Both in words, as people read them; empty while they are not known."""
 
 
 _PROGRESS = json.Decoder(PlanProgress)
@@ -44,7 +46,7 @@ _PROGRESS = json.Decoder(PlanProgress)
 
 def without_pace(progress: PlanProgress) -> PlanProgress:
     """Return what is still known when nothing was told for a while."""
-    return structs.replace(progress, rate=None, seconds_left=None)
+    return structs.replace(progress, rate=None, seconds_left=None, pace="")
 
 
 def read_progress(plan_ids: Iterable[UUID | str]) -> dict[str, PlanProgress]:

@@ -13,11 +13,12 @@ from django.contrib.auth.models import User
 from django.db import connection
 from redis import Redis
 
-from engines.models import ApiToken, EnginePreference
+from engines.models import ApiToken, EnginePreference, NoticeKind
+from engines.services.people.notices import Message, notify
 from engines.services.people.tokens import end_tokens
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions import claim_step, release_step
-from migrations_app.serving.news import NoticeNews, PersonNews, tell
+from migrations_app.serving.news import PersonNews, tell
 from tests.live.conftest import Owner, Work, plan_of
 from tests.live.sse_client import Listening
 from tests.openai_api.web import WebProcess
@@ -79,15 +80,17 @@ def test_a_person_hears_of_their_own_plans_engine_adapters_and_notices_and_of_no
         assert listening.first("adapters")["adapters"] == []
         foreign, mine = plan_of(stranger), plan_of(owner.user)
         Work(foreign).finish()
-        tell(NoticeNews(user=stranger.pk, id=1, kind="plan_done", title="Not for you"))
-        tell(NoticeNews(user=owner.user.pk, id=2, kind="plan_done", title="For you"))
+        notify([stranger], Message(NoticeKind.PLAN_DONE, "Not for you"))
+        notify([owner.user], Message(NoticeKind.PLAN_DONE, "For you", link="/migrate/"))
         Work(mine).finish()
         listening.wait_for(lambda plan: plan["status"] == "completed", "plan")
         notice = listening.first("notice")
+        listening.wait_for(lambda unread: unread["count"] == 1, "unread")
 
     assert {data["plan"] for data in listening.named("change")} == {str(mine.pk)}
     assert {data["id"] for data in listening.named("plan")} == {str(mine.pk)}
     assert (len(listening.named("notice")), notice["title"]) == (1, "For you")
+    assert notice["link"] == "/migrate/"
 
 
 def test_an_engine_that_is_chosen_is_told_once(
@@ -296,7 +299,7 @@ def test_listeners_hold_no_connection_to_the_database(web: WebProcess, owner: Ow
                 "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
                 "AND pid <> pg_backend_pid()"
             )
-            (connections,) = cursor.fetchone() or (None,)
+            (connections,) = cursor.fetchone() or (99,)
     finally:
         for listening in listeners:
             listening.__exit__()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from migrations_app.plans.time_left import Amount, PaceMeter, say_time_left
+from migrations_app.plans.time_left import Amount, Pace, PaceMeter, Unit
 
 Trace = list[tuple[float, float]]
 TOTAL = 2000.0
@@ -129,14 +129,14 @@ def test_nothing_is_said_before_there_is_something_to_measure() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"),
+    ("pace", "unit", "words"),
     [
-        (None, ""),
-        (2, "about 5 s left"),
-        (43, "about 45 s left"),
-        (150, "about 2 min left"),
-        (9000, "about 2.5 h left"),
+        (Pace(), "texts", ""),
+        (Pace(12.34, 2), "texts", "12.3 texts/s, about 5 s left"),
+        (Pace(1.64e6, 43), "bytes", "1.6 MB/s, about 45 s left"),
+        (Pace(100, 58), "texts", "100 texts/s, about 1 min left"),
+        (Pace(0.5, 9000), "texts", "0.5 texts/s, about 2.5 h left"),
     ],
 )
-def test_the_time_left_in_words(seconds: float | None, words: str) -> None:
-    assert say_time_left(seconds) == words
+def test_a_pace_in_words(pace: Pace, unit: Unit, words: str) -> None:
+    assert pace.in_words(unit) == words

@@ -73,6 +73,7 @@ class ProgressReporter:
             unit=amount.unit,
             rate=None if pace.rate is None else round(pace.rate, 2),
             seconds_left=None if pace.seconds_left is None else round(pace.seconds_left, 1),
+            pace=pace.in_words(amount.unit),
         )
 
     def _tell_database(self, fraction: float, detail: str) -> None:

@@ -21,6 +21,7 @@ class ProgressSerializer(serializers.Serializer[Any]):
     seconds_left = serializers.FloatField(
         required=False, help_text="Of the step; left out while it cannot be told."
     )
+    pace = serializers.CharField(required=False, help_text="Rate and time left in words.")
 
 
 class StepStateSerializer(serializers.Serializer[Any]):

@@ -31,7 +31,7 @@ ALL = "all"
 EVENT_STREAM = OpenApiResponse(
     OpenApiTypes.STR,
     description="Events `change` (a status, with the id to resume after), `plan`, `progress`, "
-    "`engine`, `adapters`, `notice`, `mode` (whether it is live), `reset` and `end`; each carries JSON.",
+    "`engine`, `adapters`, `unread`, `notice`, `mode` (whether it is live), `reset` and `end`; each carries JSON.",
 )
 LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID",
