@@ -58,6 +58,13 @@ class StepLine:
     percent: float | None = None
     note: str = ""
     error: str = ""
+    kind: str = ""
+    """Of the step, so that a page that is kept up finds it; empty for a sample."""
+
+    @property
+    def fraction(self) -> float | None:
+        """Return how far it is, from 0 to 1; None while that is not known."""
+        return None if self.percent is None else self.percent / 100
 
     @property
     def is_running(self) -> bool:

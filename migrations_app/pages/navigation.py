@@ -26,11 +26,11 @@ class Place:
 
 PLACES: tuple[Place, ...] = (
     Place("home", "Home", "home", "home"),
-    Place("migrate", "Move", "migrate", "migrate"),
+    Place("migrate", "Move", "migrate", "migrate", "Move to another engine"),
 )
 """In the order of the header, and of the bar at the bottom of a phone: at most five."""
 
-ACCOUNT_PLACES: tuple[Place, ...] = ()
+ACCOUNT_PLACES: tuple[Place, ...] = (Place("plans", "Plans", "clock", "plans"),)
 """In the menu of the account."""
 
 

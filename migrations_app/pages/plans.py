@@ -98,7 +98,8 @@ def line_of(step: Step) -> StepLine:
     percent = 100 * step.progress if step.progress else None
     note = step.detail if step.status == StepStatus.IN_PROGRESS else _took(step)
     error = step.error if step.status in (StepStatus.FAILED, StepStatus.NEEDS_OPERATOR) else ""
-    return StepLine(STEP_TITLES.get(step.kind, step.kind), step.status, percent, note, error)
+    title = STEP_TITLES.get(step.kind, step.kind)
+    return StepLine(title, step.status, percent, note, error, step.kind)
 
 
 def _took(step: Step) -> str:

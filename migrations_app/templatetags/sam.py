@@ -161,13 +161,19 @@ class ProgressContext(TypedDict):
     label: str
     note: str
     tone: str
+    live: bool
 
 
 @register.inclusion_tag("components/progress.html")
-def progress(percent: float | None, label: str, note: str = "", tone: str = "") -> ProgressContext:
-    """Draw a bar from 0 to 100; None runs without an end. The label is what goes on, the note e.g. the rate."""
+def progress(
+    percent: float | None, label: str, note: str = "", tone: str = "", *, live: bool = False
+) -> ProgressContext:
+    """Draw a bar from 0 to 100; None runs without an end. The label is what goes on, the note e.g. the rate.
+
+    A live one follows its plan, in a section that names it.
+    """
     held = None if percent is None else max(0.0, min(float(FULL), percent))
-    return {"percent": held, "label": label, "note": note, "tone": tone}
+    return {"percent": held, "label": label, "note": note, "tone": tone, "live": live}
 
 
 class StepsContext(TypedDict):

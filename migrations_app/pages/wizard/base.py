@@ -14,12 +14,12 @@ from django.urls import reverse
 from engines.exceptions import SamError
 from migrations_app.api.problems import status_of
 from migrations_app.api.serializers.plans import tells_content
-from migrations_app.api.views.plans import plans_visible_to
 from migrations_app.controller import MigrationController, get_migration_controller
 from migrations_app.models import Plan
 from migrations_app.pages.base import PageView
 from migrations_app.pages.components import Link, Stage
 from migrations_app.pages.plans import PlanPage as PlanCardPage
+from migrations_app.plans.visibility import plans_visible_to
 from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus
 
 CHOOSE = "migrate"

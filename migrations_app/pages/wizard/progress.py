@@ -16,6 +16,7 @@ from migrations_app.pages.plans import line_of
 from migrations_app.pages.wizard.base import PROGRESS, PlanPage, continues_at
 from migrations_app.pages.wizard.comparison import can_compare
 from migrations_app.pages.wizard.wording import engine_name, old_name
+from migrations_app.serving.progress import read_progress
 from migrations_app.states import STEP_TITLES, PlanAction, PlanKind, PlanStatus, StepStatus
 
 
@@ -71,7 +72,9 @@ class ProgressView(PlanPage):
         waiting = next((s for s in steps if s.status == StepStatus.NEEDS_OPERATOR), None)
         legal = self.controller.legal_actions(self.plan.pk)
         hidden = frozenset() if is_operator(self.person) else FOR_OPERATORS
+        told = read_progress([self.plan.pk]).get(self.plan.migration_id)
         context = {
+            "pace": told.pace if told else "",
             "title": _title(self.plan),
             "engine": engine_name(self.plan),
             "old_engine": old_name(self.plan),
