@@ -260,6 +260,7 @@ SAM_MAX = {
 SAM_AT_ONCE = {
     "answers": env.read_int("SAM_ANSWERS_AT_ONCE", 8, minimum=0, maximum=10_000),
     "uploads": env.read_int("SAM_UPLOADS_AT_ONCE", 4, minimum=0, maximum=10_000),
+    "listeners": env.read_int("SAM_LISTENERS_AT_ONCE", 20, minimum=0, maximum=10_000),
 }
 
 SPECTACULAR_SETTINGS = {

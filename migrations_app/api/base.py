@@ -21,7 +21,7 @@ from rest_framework.exceptions import (
 )
 from rest_framework.parsers import BaseParser
 from rest_framework.permissions import SAFE_METHODS, AllowAny, IsAuthenticated
-from rest_framework.renderers import JSONRenderer
+from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer, Serializer, SlugRelatedField
@@ -65,7 +65,7 @@ class ApiView(APIView):
         SessionAuthentication,
     )
     permission_classes: Sequence[Any] = (IsAuthenticated,)
-    renderer_classes = (JSONRenderer,)
+    renderer_classes: Sequence[type[BaseRenderer]] = (JSONRenderer,)
     parser_classes: Sequence[type[BaseParser]] = (StrictJSONParser,)
     throttle_classes: tuple[type[BaseThrottle], ...] = (RateThrottle,)
     schema = ApiSchema()

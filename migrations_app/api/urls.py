@@ -15,6 +15,12 @@ from migrations_app.api.views.accounts import (
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
 from migrations_app.api.views.curation import CatalogFileView, PromptTemplateViews
+from migrations_app.api.views.events import (
+    EventsView,
+    PlanEventsView,
+    PlanProgressView,
+    ProgressView,
+)
 from migrations_app.api.views.fallbacks import FallbackIncidentViews, FallbackViews
 from migrations_app.api.views.fit import FitView, RecommendView
 from migrations_app.api.views.hosts import HostViews
@@ -33,6 +39,7 @@ from migrations_app.api.views.tokens import TokenViews
 from migrations_app.api.views.usage import QuotaViews, UsageViews
 
 app_name = "api"
+PLAN_ID = PlanViews.lookup_value_regex
 
 router = SimpleRouter(trailing_slash=False)
 router.register("catalog", CatalogViews, basename="catalog")
@@ -75,6 +82,12 @@ urlpatterns = [
         name="family-prompts",
     ),
     path("search", SearchView.as_view(), name="search"),
+    path("events", EventsView.as_view(), name="events"),
+    path("progress", ProgressView.as_view(), name="progress"),
+    re_path(rf"^plans/(?P<id>{PLAN_ID})/events$", PlanEventsView.as_view(), name="plan-events"),
+    re_path(
+        rf"^plans/(?P<id>{PLAN_ID})/progress$", PlanProgressView.as_view(), name="plan-progress"
+    ),
     path("me", MeView.as_view(), name="me"),
     path("sessions", SessionsView.as_view(), name="sessions"),
     re_path(r"^sessions/(?P<pk>[0-9]{1,18})$", SessionView.as_view(), name="session"),

@@ -21,7 +21,7 @@ from migrations_app.serving.redis_keys import held_key, redis_client
 
 logger = logging.getLogger(__name__)
 
-ANSWERS, UPLOADS = "answers", "uploads"
+ANSWERS, UPLOADS, LISTENERS = "answers", "uploads", "listeners"
 LEASE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
 RETRY_SECONDS = 2

@@ -19,6 +19,7 @@ from rich.table import Table
 
 from engines.exceptions import SamError
 from migrations_app.models import Plan
+from migrations_app.serving.progress import read_progress
 from migrations_app.states import PLAN_FINAL, PlanStatus, StepStatus
 
 POLL_SECONDS = 0.5
@@ -61,16 +62,19 @@ class SamCommand(BaseCommand, abc.ABC):
             TextColumn("{task.description}"),
             BarColumn(),
             TaskProgressColumn(),
+            TextColumn("{task.fields[pace]}"),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self.console()) as progress:
-            bar = progress.add_task("waiting", total=100.0)
+            bar = progress.add_task("waiting", total=100.0, pace="")
             plan = Plan.objects.get(pk=plan_id)
             while not is_at_rest(plan):
                 Event().wait(POLL_SECONDS)
                 plan.refresh_from_db()
                 done, what = position(plan)
-                progress.update(bar, completed=done, description=what)
+                told = read_progress([plan.pk]).get(str(plan.pk))
+                pace = told.pace if told and told.step == plan.current_step else ""
+                progress.update(bar, completed=done, description=what, pace=pace)
         return require_finished(plan)
 
 

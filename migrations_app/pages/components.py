@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -28,6 +29,27 @@ class Link:
 
 
 @dataclass(frozen=True, slots=True)
+class Stage:
+    """One page of a guided way through several; without an address it cannot be gone to now."""
+
+    label: str
+    href: str = ""
+    is_done: bool = False
+    is_current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One thing to know, with its sign; ``items`` are its particulars, each a line."""
+
+    title: str
+    text: str = ""
+    icon: str = "info"
+    tone: Tone = Tone.NEUTRAL
+    items: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StepLine:
     """One step of a plan as a person reads it; ``percent`` is 0 to 100, None while it is not known."""
 
@@ -36,6 +58,13 @@ class StepLine:
     percent: float | None = None
     note: str = ""
     error: str = ""
+    kind: str = ""
+    """Of the step, so that a page that is kept up finds it; empty for a sample."""
+
+    @property
+    def fraction(self) -> float | None:
+        """Return how far it is, from 0 to 1; None while that is not known."""
+        return None if self.percent is None else self.percent / 100
 
     @property
     def is_running(self) -> bool:

@@ -24,12 +24,16 @@ class Place:
         return reverse(self.url_name)
 
 
-PLACES: tuple[Place, ...] = (Place("home", "Home", "home", "home"),)
+PLACES: tuple[Place, ...] = (
+    Place("home", "Home", "home", "home"),
+    Place("migrate", "Move", "migrate", "migrate", "Move to another engine"),
+)
 """In the order of the header, and of the bar at the bottom of a phone: at most five."""
 
 ACCOUNT_PLACES: tuple[Place, ...] = (
-    Place("settings", "Settings", "settings", "settings-account"),
+    Place("plans", "Plans", "clock", "plans"),
     Place("notices", "Notices", "bell", "notices"),
+    Place("settings", "Settings", "settings", "settings-account"),
 )
 """In the menu of the account."""
 

@@ -17,7 +17,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 
 from migrations_app.pages.base import PageView
-from migrations_app.pages.components import Link, StepLine
+from migrations_app.pages.components import Link, Point, Stage, StepLine
 from migrations_app.pages.forms import ChoiceCards, PageForm
 from migrations_app.signs import LOOKS, Tone
 from migrations_app.states import StepStatus
@@ -88,6 +88,28 @@ STOPPED_STEPS = (
     StepLine("Back up", StepStatus.FAILED, error="The disk is full; free 2 GB and try again."),
     StepLine("Settle", StepStatus.CANCELLED),
 )
+STAGES = (
+    Stage("Choose", "#progress", is_done=True),
+    Stage("What it means", "#progress", is_done=True),
+    Stage("Options", "#progress", is_current=True),
+    Stage("Confirm", "#progress"),
+    Stage("Move"),
+)
+POINTS = (
+    Point(
+        "Two adapters stop working",
+        "They were trained for Llama 3.1 8B and come back when you do.",
+        "adapter",
+        Tone.WARNING,
+        ("legal style", "short answers"),
+    ),
+    Point(
+        "Nothing is re-embedded",
+        "Both engines search with the same model.",
+        "success",
+        Tone.SUCCESS,
+    ),
+)
 TABS = (
     Link("Library", "#tabs", is_current=True, count=26),
     Link("Downloads", "#tabs", count=1),
@@ -119,6 +141,8 @@ class StyleguideView(PageView):
                 "engines": ENGINES,
                 "steps": STEPS,
                 "stopped_steps": STOPPED_STEPS,
+                "stages": STAGES,
+                "points": POINTS,
                 "tabs": TABS,
                 "crumbs": CRUMBS,
                 "page": Paginator(people, 1).get_page(1),

@@ -8,9 +8,9 @@ from migrations_app.pages.badge import keyed_badge, own_badge, show_mark
 from migrations_app.pages.home import HomeView
 from migrations_app.pages.join import JoinView
 from migrations_app.pages.notices import NoticesView, NoticeView
-from migrations_app.pages.plans import PlanPage
 from migrations_app.pages.styleguide import StyleguideView
 from migrations_app.pages.theme import choose_theme
+from migrations_app.pages.wizard.history import HistoryView
 
 urlpatterns = [
     path("", HomeView.as_view(), name="home"),
@@ -18,7 +18,8 @@ urlpatterns = [
     path("notices/", NoticesView.as_view(), name="notices"),
     path("notices/<int:notice_id>/", NoticeView.as_view(), name="notice"),
     path("settings/", include("migrations_app.pages.settings.urls")),
-    path("migrate/<uuid:plan_id>/", PlanPage.as_view(), name="plan"),
+    path("migrate/", include("migrations_app.pages.wizard.urls")),
+    path("plans/", HistoryView.as_view(), name="plans"),
     path("badge/engine.svg", own_badge, name="own-badge"),
     path("badge/<str:key>/engine.svg", keyed_badge, name="badge"),
     path("favicon.ico", show_mark, name="favicon"),

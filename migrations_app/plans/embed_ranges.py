@@ -102,6 +102,21 @@ def release_range(claim: RangeClaim) -> None:
     ).update(status=StepStatus.PENDING, lease_until=None, owner="")
 
 
-def ranges_open(step_id: int) -> int:
-    """Count the ranges that nobody has completed."""
-    return EmbedRange.objects.filter(step_id=step_id).exclude(status=StepStatus.COMPLETED).count()
+def ranges_open(step_id: int) -> list[int]:
+    """Return the keys of the ranges that nobody has completed."""
+    rows = EmbedRange.objects.filter(step_id=step_id).exclude(status=StepStatus.COMPLETED)
+    return list(rows.values_list("pk", flat=True))
+
+
+def count_texts(step_id: int) -> dict[int, int]:
+    """Return about how many texts each range of a step has, by its key.
+
+    A base's ranges are of one size but for the last one; to count each alone would read them all.
+    """
+    rows = list(EmbedRange.objects.filter(step_id=step_id).order_by("pk"))
+    sizes = dict.fromkeys((row.pk for row in rows), RANGE_CHUNKS)
+    last_of = {(row.base_id, row.fingerprint_id): row for row in rows}
+    for last in last_of.values():
+        chunks = Chunk.objects.filter(base_id=last.base_id, deleted_seq__isnull=True)
+        sizes[last.pk] = chunks.filter(pk__gte=last.first_id, pk__lte=last.last_id).count()
+    return sizes

@@ -126,3 +126,14 @@ def tell_engines(redis: Redis, host_name: str, marks: Iterable[str]) -> None:
 def running_on(redis: Redis, host_name: str) -> int:
     """Return how many requests count for a host now."""
     return int(hold(redis, host_name, ()))
+
+
+def are_loaded(redis: Redis, names: Sequence[str], marks: Sequence[str]) -> list[bool]:
+    """Return of each engine whether one of these hosts has said that it has it in memory."""
+    with redis.pipeline(transaction=False) as commands:
+        for mark in marks:
+            for name in names:
+                commands.sismember(engines_key(name), mark)
+        found = commands.execute()
+    width = len(names)
+    return [any(found[number * width : (number + 1) * width]) for number in range(len(marks))]

@@ -91,11 +91,17 @@ def cached_key(name: str) -> str:
     return f"sam:cache:{name}"
 
 
+# What pages that are open are told.
+
+NEWS_KEY = "sam:news"
+"""The Redis stream of news, which every web process reads."""
+
+
 # A plan.
 
 
 def progress_key(plan_id: object) -> str:
-    """Name the key of a running plan's progress: JSON with step, progress (0 to 1), percentage, detail."""
+    """Name the key of a running plan's progress: JSON of ``progress.PlanProgress``."""
     return f"sam:progress:{plan_id}"
 
 

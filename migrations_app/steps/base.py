@@ -15,6 +15,7 @@ from engines.runtimes.base import BaseModelEngine
 from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Plan, Step
+from migrations_app.plans.time_left import Amount
 from migrations_app.plans.transitions import Claim
 from migrations_app.serving.client import LiveClient
 from migrations_app.states import task_name
@@ -67,8 +68,11 @@ class StepContext(Protocol):
     def engine(self, spec: EngineSpec) -> AbstractContextManager[BaseModelEngine]:
         """Lend a loaded engine; hosts only."""
 
-    def progress(self, fraction: float, detail: str) -> None:
-        """Tell people how far it is (0 to 1), then do what ``checkpoint`` does."""
+    def progress(self, fraction: float, detail: str, amount: Amount | None = None) -> None:
+        """Tell people how far it is (0 to 1), then do what ``checkpoint`` does.
+
+        With ``amount`` people are also told how fast it goes and how long it still takes.
+        """
 
     def checkpoint(self) -> None:
         """Raise LeaseLostError, CancelAskedError or DrainingError when the step must stop."""

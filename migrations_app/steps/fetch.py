@@ -39,6 +39,7 @@ from engines.transfer.verify import Content, verify_file
 from migrations_app.models import Plan
 from migrations_app.plans.plan_revisions import list_needed_revisions
 from migrations_app.plans.revision_needs import require_unneeded
+from migrations_app.plans.time_left import Amount
 from migrations_app.plans.transitions import LeaseLostError, Outcome
 from migrations_app.steps.base import DrainingError, StepContext, mark_halfway, required_host
 
@@ -55,6 +56,18 @@ class Arrival:
     """False for what was there already, as a server and a folder are."""
 
 
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Which part of the step's bytes one model is: those before it, and all of them."""
+
+    before: int = 0
+    total: int = 0
+
+    def fraction(self, done: int = 0) -> float:
+        """Return how far the step is when so many bytes of the model are here."""
+        return min((self.before + done) / max(self.total, 1), 1.0)
+
+
 def fetch_engine(ctx: StepContext) -> Outcome:
     """Bring the target and its embedder to this host; what is there and verified is left alone.
 
@@ -67,8 +80,8 @@ def bring_missing(ctx: StepContext) -> None:
     """Bring what the plan needs and this host lacks: the plan was moved here, or a file was removed."""
     host = required_host(ctx)
     absent = [r for r in list_needed_revisions(ctx.plan) if not is_present(copy_of(r, host))]
-    for revision in absent:
-        _fetch(ctx, revision, 0.0)
+    for revision, share in _shares(ctx, absent):
+        _fetch(ctx, revision, share)
 
 
 def download_model(ctx: StepContext) -> Outcome:
@@ -79,13 +92,29 @@ def download_model(ctx: StepContext) -> Outcome:
 
 def _fetch_all(ctx: StepContext, revisions: list[ModelRevision]) -> Outcome:
     arrivals = {}
-    for number, revision in enumerate(revisions):
+    for number, (revision, share) in enumerate(_shares(ctx, revisions)):
         if number == len(revisions) // 2:
             mark_halfway(ctx)
-        arrivals[revision.model.model_id] = _fetch(ctx, revision, number / len(revisions))
+        arrivals[revision.model.model_id] = _fetch(ctx, revision, share)
     return Outcome(
         _summarize(arrivals), {"bytes_fetched": {n: a.fetched for n, a in arrivals.items()}}
     )
+
+
+def _shares(ctx: StepContext, revisions: list[ModelRevision]) -> list[tuple[ModelRevision, Share]]:
+    """Return each model with its part of the bytes that have to come."""
+    host = required_host(ctx)
+    sizes = [_bytes_to_fetch(revision, host) for revision in revisions]
+    return [
+        (revision, Share(sum(sizes[:number]), sum(sizes)))
+        for number, revision in enumerate(revisions)
+    ]
+
+
+def _bytes_to_fetch(revision: ModelRevision, host: Host) -> int:
+    if revision.source != ModelSource.FILE or is_present(copy_of(revision, host)):
+        return 0
+    return revision.file_size
 
 
 def _summarize(arrivals: dict[str, Arrival]) -> str:
@@ -98,7 +127,7 @@ def _summarize(arrivals: dict[str, Arrival]) -> str:
     return " ".join([*fetched, *notes]) or f"{', '.join(arrivals)} already here and verified."
 
 
-def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> Arrival:
+def _fetch(ctx: StepContext, revision: ModelRevision, share: Share) -> Arrival:
     copy = copy_of(revision, required_host(ctx))
     refuse_unsafe(copy)
     was_present = is_present(copy)
@@ -107,7 +136,7 @@ def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> Arrival:
     if not was_present:
         copy_mark(copy, CopyStatus.DOWNLOADING)
     try:
-        return BRING[ModelSource(revision.source)](ctx, copy, begun)
+        return BRING[ModelSource(revision.source)](ctx, copy, share)
     except DigestMismatchError as error:
         copy_mark(copy, CopyStatus.CORRUPTED, error=str(error))
         raise
@@ -120,16 +149,17 @@ def _fetch(ctx: StepContext, revision: ModelRevision, begun: float) -> Arrival:
         raise
 
 
-def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
+def _transfer(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
     revision = copy.revision
     destination = copy_path(ctx.models_dir, revision)
     private_folder(destination.parent)
     remote = remote_file(revision)
 
     def report(progress: Progress) -> None:
-        fraction = begun + 0.5 * progress.done / max(progress.total, 1)
         detail = f"{revision.model.model_id}: {progress.done / MIB:.1f} of {progress.total / MIB:.1f} MiB"
-        ctx.progress(min(fraction, 1.0), detail)
+        done = share.before + progress.done
+        amount = Amount(done, share.total, "bytes", progress.phase)
+        ctx.progress(share.fraction(progress.done), detail, amount)
 
     content = Content(revision.sha256, revision.file_size)
     source = shared_places().adopt(destination, content, progress=report, cancelled=_never)
@@ -147,9 +177,9 @@ def _transfer(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     return Arrival(result.bytes_fetched, _offer_to_neighbours(result.path, revision, remote))
 
 
-def _read_folder(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
+def _read_folder(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
     def report(done: int) -> None:
-        ctx.progress(begun, f"{copy.revision.model.model_id}: {done / MIB:.1f} MiB read")
+        ctx.progress(share.fraction(), f"{copy.revision.model.model_id}: {done / MIB:.1f} MiB read")
 
     folder = verify_folder(copy.revision, ctx.models_dir, report)
     mark_downloaded(copy, folder, copy.revision.sha256)
@@ -158,15 +188,15 @@ def _read_folder(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
     )
 
 
-def _meet_server(ctx: StepContext, copy: ModelCopy, begun: float) -> Arrival:
+def _meet_server(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
     model = copy.revision.model
-    ctx.progress(begun, f"Asking {model.endpoint} for {model.remote_name}.")
+    ctx.progress(share.fraction(), f"Asking {model.endpoint} for {model.remote_name}.")
     verify_server(copy.revision, ctx.engine)
     mark_present(copy, model.remote_name, copy.revision.sha256)
     return Arrival(0, (f"{copy.revision} is served at {model.endpoint}.",), had_to_come=False)
 
 
-BRING: dict[ModelSource, Callable[[StepContext, ModelCopy, float], Arrival]] = {
+BRING: dict[ModelSource, Callable[[StepContext, ModelCopy, Share], Arrival]] = {
     ModelSource.FILE: _transfer,
     ModelSource.FOLDER: _read_folder,
     ModelSource.SERVER: _meet_server,
@@ -226,11 +256,13 @@ def _verify_server(ctx: StepContext, copy: ModelCopy) -> Outcome:
 
 def _verify(ctx: StepContext, copy: ModelCopy) -> None:
     if copy.revision.source == ModelSource.FOLDER:
-        _read_folder(ctx, copy, 0.0)
+        _read_folder(ctx, copy, Share())
         return
 
     def report(progress: Progress) -> None:
-        ctx.progress(progress.done / max(progress.total, 1), f"Hashing {copy.revision}.")
+        amount = Amount(progress.done, progress.total, "bytes", progress.phase)
+        fraction = progress.done / max(progress.total, 1)
+        ctx.progress(fraction, f"Hashing {copy.revision}.", amount)
 
     verify_file(
         Path(copy.path),

@@ -15,11 +15,13 @@ from migrations_app.models import EmbedRange
 from migrations_app.plans.embed_ranges import (
     RangeClaim,
     claim_range,
+    count_texts,
     create_ranges,
     finish_range,
     ranges_open,
     release_range,
 )
+from migrations_app.plans.time_left import Amount
 from migrations_app.plans.transitions import Outcome
 from migrations_app.steps.base import StepContext, mark_halfway, required_host
 from migrations_app.steps.fetch import bring_missing
@@ -70,27 +72,29 @@ class _Embedding:
 
     def __init__(self, ctx: StepContext) -> None:
         self.ctx = ctx
-        self.total = max(ctx.step.ranges.count(), 1)
+        self.sizes = count_texts(ctx.step.pk)
+        self.total = max(sum(self.sizes.values()), 1)
         self.half_marked = False
 
     def run(self) -> None:
         """Embed ranges until none is open, whoever completes them."""
         host = required_host(self.ctx)
         while open_ranges := ranges_open(self.ctx.step.pk):
+            done = self.total - sum(self.sizes.get(pk, 0) for pk in open_ranges)
             claim = claim_range(self.ctx.step.pk, self.ctx.claim.owner, host)
             if claim is None:
-                self.tell(self.total - open_ranges, "Waiting for ranges that other hosts embed.")
+                self.tell(done, "Waiting for ranges that other hosts embed.")
                 Event().wait(0.5)
             else:
-                self._embed(claim, self.total - open_ranges)
+                place = f"range {len(self.sizes) - len(open_ranges) + 1} of {len(self.sizes)}"
+                self._embed(claim, done, place)
         self._mark_halfway()
 
-    def _embed(self, claim: RangeClaim, done_ranges: int) -> None:
-        span = claim.range.last_id - claim.range.first_id + 1
+    def _embed(self, claim: RangeClaim, done_before: int, place: str) -> None:
+        size = self.sizes.get(claim.range.pk, 0)
 
         def checkpoint(done: int) -> None:
-            place = f"range {done_ranges + 1} of {self.total}"
-            self.tell(done_ranges + min(done / span, 1.0), f"Embedding {place}: {done} texts.")
+            self.tell(done_before + min(done, size), f"Embedding {place}: {done} texts.")
 
         try:
             embed_claimed(self.ctx, claim, checkpoint)
@@ -98,10 +102,11 @@ class _Embedding:
             release_range(claim)
             raise
 
-    def tell(self, done_ranges: float, detail: str) -> None:
-        if done_ranges / self.total >= 1 / 2:
+    def tell(self, done: int, detail: str) -> None:
+        fraction = done / self.total
+        if fraction >= 1 / 2:
             self._mark_halfway()
-        self.ctx.progress(EMBEDDING_SHARE * done_ranges / self.total, detail)
+        self.ctx.progress(EMBEDDING_SHARE * fraction, detail, Amount(done, self.total, "texts"))
 
     def _mark_halfway(self) -> None:
         if not self.half_marked:

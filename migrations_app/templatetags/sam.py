@@ -25,7 +25,7 @@ from migrations_app.indicator import (
     adapter_warning_of,
     indicator_of,
 )
-from migrations_app.pages.components import Link, StepLine
+from migrations_app.pages.components import Link, Point, Stage, StepLine
 from migrations_app.signs import Tone, look_of
 
 register = template.Library()
@@ -161,13 +161,19 @@ class ProgressContext(TypedDict):
     label: str
     note: str
     tone: str
+    live: bool
 
 
 @register.inclusion_tag("components/progress.html")
-def progress(percent: float | None, label: str, note: str = "", tone: str = "") -> ProgressContext:
-    """Draw a bar from 0 to 100; None runs without an end. The label is what goes on, the note e.g. the rate."""
+def progress(
+    percent: float | None, label: str, note: str = "", tone: str = "", *, live: bool = False
+) -> ProgressContext:
+    """Draw a bar from 0 to 100; None runs without an end. The label is what goes on, the note e.g. the rate.
+
+    A live one follows its plan, in a section that names it.
+    """
     held = None if percent is None else max(0.0, min(float(FULL), percent))
-    return {"percent": held, "label": label, "note": note, "tone": tone}
+    return {"percent": held, "label": label, "note": note, "tone": tone, "live": live}
 
 
 class StepsContext(TypedDict):
@@ -178,6 +184,27 @@ class StepsContext(TypedDict):
 def steps(lines: Sequence[StepLine]) -> StepsContext:
     """List a plan's steps with their signs, bars and notes."""
     return {"steps": lines}
+
+
+class StagesContext(TypedDict):
+    stages: Sequence[Stage]
+    label: str
+
+
+@register.inclusion_tag("components/stages.html")
+def stages(lines: Sequence[Stage], label: str) -> StagesContext:
+    """Show where one is on a way through several pages, and lead back to those before."""
+    return {"stages": lines, "label": label}
+
+
+class PointsContext(TypedDict):
+    points: Sequence[Point]
+
+
+@register.inclusion_tag("components/points.html")
+def points(lines: Sequence[Point]) -> PointsContext:
+    """List what there is to know, each with its sign and particulars."""
+    return {"points": lines}
 
 
 class StatContext(TypedDict):
@@ -291,6 +318,12 @@ def field(bound: BoundField) -> SafeString:
 def wordlist(words: str) -> list[str]:
     """Split words at blanks, to loop over them."""
     return words.split()
+
+
+@register.filter
+def thousands(number: int) -> str:
+    """Write a whole number with its thousands apart."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 @register.filter

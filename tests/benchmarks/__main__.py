@@ -12,7 +12,7 @@ from rich.console import Console
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 django.setup()
 
-NAMES = ("switch", "re_embed", "memory", "batch_setting", "openai_overhead")
+NAMES = ("switch", "re_embed", "memory", "batch_setting", "openai_overhead", "live_progress")
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from engines.runtimes.base import BaseModelEngine
 from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Step
+from migrations_app.plans.time_left import Amount
 from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError
 from migrations_app.states import StepStatus
 from worker.host.engine_pool import engine_pool
@@ -65,10 +66,10 @@ class WorkerContext:
         close_old_connections()
         return engine_pool().acquire(spec, self._wait_for_room)
 
-    def progress(self, fraction: float, detail: str) -> None:
+    def progress(self, fraction: float, detail: str, amount: Amount | None = None) -> None:
         """Tell people, then do what ``checkpoint`` does."""
         self._fraction = fraction
-        self._reporter.tell(fraction, detail)
+        self._reporter.tell(fraction, detail, amount)
         self.checkpoint()
 
     def checkpoint(self) -> None:

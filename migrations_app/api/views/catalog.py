@@ -28,9 +28,10 @@ from migrations_app.api.serializers.catalog import (
 )
 from migrations_app.api.serializers.plans import DownloadCreateSerializer, PlanSerializer
 from migrations_app.api.throttles import WorkThrottle
-from migrations_app.api.views.plans import plan_location, plans_visible_to
+from migrations_app.api.views.plans import plan_location
 from migrations_app.library import ModelLibraryManager, get_model_library_manager
 from migrations_app.models import Plan
+from migrations_app.plans.visibility import plans_visible_to
 from migrations_app.states import PlanKind
 
 OPERATORS = (IsAuthenticated, OperatorOnly)

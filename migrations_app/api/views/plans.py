@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Prefetch, Q, QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
-from engines.services.people.roles import AnyUser, is_operator
+from engines.services.people.roles import is_operator
 from migrations_app.api.base import ApiView, Rows, refuse_content, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.permissions import OperatorOnly
@@ -34,17 +34,10 @@ from migrations_app.api.throttles import WorkThrottle
 from migrations_app.controller import MigrationController, get_migration_controller
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions import PlanChange
+from migrations_app.plans.visibility import plans_visible_to
 
 CONTENT_KEYS = frozenset({"adapters", "bases", "prompts"})
 """Parts of a preview that tell what a person has or wrote."""
-
-
-def plans_visible_to(user: AnyUser) -> QuerySet[Plan]:
-    """Return one's own plans and those one created for nobody; an operator's view is all of them."""
-    rows = Plan.objects.select_related("user", "host", "from_engine", "to_engine", "to_revision")
-    if is_operator(user):
-        return rows
-    return rows.filter(Q(user=user.pk) | Q(user__isnull=True, created_by=user.pk))
 
 
 def plan_location(plan_id: object) -> str:

@@ -10,6 +10,7 @@ from engines.db.clock import ClockTimestamp
 from engines.exceptions import IllegalMoveError, NotFoundError
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.notices import notify_of_plan, notify_of_waiting_step
+from migrations_app.serving.news import PlanNews, tell_on_commit
 from migrations_app.states import (
     HOUSEKEEPING,
     PLAN_MOVES,
@@ -64,8 +65,9 @@ def move_plan_status(plan: Plan, to: PlanStatus, *, who: str, why: str) -> None:
 
 
 def record(plan: Plan, step: Step | None, old: str, new: str, *, who: str, why: str) -> None:
-    """Leave an event."""
+    """Leave an event, and have it told to pages that are open."""
     PlanEvent.objects.create(plan=plan, step=step, from_status=old, to_status=new, who=who, why=why)
+    tell_on_commit(PlanNews(plan=str(plan.pk)))
 
 
 def make_ready(plan: Plan, *, after: int) -> Step | None:

@@ -1,0 +1,54 @@
+"""What somebody has begun to plan: a pending plan that nobody has confirmed yet."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models import QuerySet
+
+from engines.services.people.preferences import lock_preference, preference_of
+from migrations_app.controller import get_migration_controller
+from migrations_app.models import Plan
+from migrations_app.plans.transitions import request_cancel
+from migrations_app.states import PlanKind, PlanStatus
+
+MAX_SHOWN = 5
+
+
+def drafts_of(whom: User, actor: User) -> QuerySet[Plan]:
+    """Return the moves that somebody has begun to plan for a person, the newest first."""
+    rows = Plan.objects.filter(
+        kind=PlanKind.MIGRATE,
+        user=whom,
+        created_by=actor,
+        status=PlanStatus.PENDING,
+        confirmed_at=None,
+    )
+    return rows.select_related("to_engine").order_by("-created_at", "pk")
+
+
+def begin_draft(whom: User, engine: str, *, actor: User) -> str:
+    """Return the plan of a move to an engine: the one begun before, as long as it still holds, or a new one.
+
+    So a form that is sent twice, in one tab or in two, makes one plan. Raises what planning raises.
+    """
+    begun = _begun(whom, engine, actor).first()
+    if begun is not None:
+        return begun.migration_id
+    plan_id = get_migration_controller().create_migration_plan(
+        "current", engine, whom.pk, actor=actor
+    )
+    # Making a plan may ask the Hub, so no lock is held meanwhile; of two made at once the first stays.
+    with transaction.atomic():
+        lock_preference(whom.pk)
+        first = _begun(whom, engine, actor).order_by("created_at", "pk").first()
+        if first is None or first.migration_id == plan_id:
+            return plan_id
+        request_cancel(plan_id, who=actor.username)
+        return first.migration_id
+
+
+def _begun(whom: User, engine: str, actor: User) -> QuerySet[Plan]:
+    version = preference_of(whom).version
+    same = drafts_of(whom, actor).filter(to_engine__model_id=engine, preference_version=version)
+    return same.filter(error_message="")

@@ -1,0 +1,224 @@
+// What happens, as it happens. A page marks what is to be kept up:
+//
+//   <section data-live-plan="ID">          one plan; in it, by data-live:
+//     data-live="status|step|detail|pace|percentage|error"   text
+//     data-live="bar"                       a <progress max="100">
+//     data-live="announce"                  with aria-live="polite": told at changes of a step only
+//     <li data-live-step="re_embed" data-label="Embedding your knowledge">  in it, by data-live:
+//       step-status, step-detail (text), step-bar (<progress max="1">)
+//   <body data-live-person>                 all that is the reader's, plans of theirs included
+//   data-live="mode"                        a sentence while it is not live; hidden else
+//
+// data-status of a section and of its steps is the status itself, for style sheets. Every event is sent on as
+// a CustomEvent "sam:live:NAME" that bubbles from its section (a person's from the body), with the event's JSON
+// as detail; NAME is of the table in migrations_app/live/messages.py. Without a stream, plans are polled.
+
+const WORDS = {
+  pending: "Waiting", in_progress: "Running", completed: "Done", failed: "Failed",
+  cancelled: "Stopped", needs_operator: "Waits for an operator", rolled_back: "Taken back",
+};
+const NAMES = ["change", "plan", "progress", "engine", "adapters", "unread", "notice", "mode", "reset", "end"];
+const FINAL = new Set(["completed", "failed", "cancelled", "rolled_back"]);
+const FIRST_PAUSE = 1000;
+const LONGEST_PAUSE = 30000;
+const POLL_PAUSE = 3000;
+const HIDDEN_PAUSE = 30000;
+const SILENCE = 120000;
+
+function send(root, name, detail) {
+  root.dispatchEvent(new CustomEvent(`sam:live:${name}`, { bubbles: true, detail }));
+}
+
+function set(root, what, text) {
+  root.querySelectorAll(`[data-live="${what}"]`).forEach((place) => {
+    if (place.textContent !== text) place.textContent = text;
+  });
+}
+
+function setBar(root, what, value) {
+  root.querySelectorAll(`[data-live="${what}"]`).forEach((bar) => { bar.value = value; });
+}
+
+function showStep(row, step) {
+  row.dataset.status = step.status;
+  set(row, "step-status", WORDS[step.status] ?? step.status);
+  set(row, "step-detail", step.error || step.detail || "");
+  setBar(row, "step-bar", step.status === "completed" ? 1 : step.progress);
+}
+
+function showNow(root, now) {
+  set(root, "detail", now?.detail ?? "");
+  set(root, "pace", now?.pace ?? "");
+  if (!now) return;
+  setBar(root, "bar", now.percentage);
+  set(root, "percentage", `${Math.floor(now.percentage)} %`);
+  const row = root.querySelector(`[data-live-step="${now.step}"]`);
+  if (row) {
+    setBar(row, "step-bar", now.progress);
+    set(row, "step-detail", now.detail);
+  }
+}
+
+function labelOf(root, kind) {
+  return root.querySelector(`[data-live-step="${kind}"]`)?.dataset.label ?? kind.replaceAll("_", " ");
+}
+
+function announce(root, plan) {
+  const running = plan.steps.find((step) => step.status === "in_progress" || step.status === "needs_operator");
+  const words = running ? `${labelOf(root, running.kind)}: ${WORDS[running.status]}` : WORDS[plan.status];
+  set(root, "announce", words ?? plan.status);
+}
+
+function showPlan(root, plan) {
+  root.dataset.status = plan.status;
+  set(root, "status", WORDS[plan.status] ?? plan.status);
+  set(root, "step", plan.current_step ? labelOf(root, plan.current_step) : "");
+  set(root, "error", plan.error || plan.warning || "");
+  plan.steps.forEach((step) => {
+    const row = root.querySelector(`[data-live-step="${step.kind}"]`);
+    if (row) showStep(row, step);
+  });
+  showNow(root, plan.now);
+  setBar(root, "bar", plan.percentage);
+  set(root, "percentage", `${Math.floor(plan.percentage)} %`);
+  announce(root, plan);
+}
+
+function sectionsOf(id) {
+  return document.querySelectorAll(`[data-live-plan="${CSS.escape(id)}"]`);
+}
+
+function take(root, name, data) {
+  if (name === "plan") sectionsOf(data.id).forEach((section) => showPlan(section, data));
+  if (name === "progress") sectionsOf(data.plan).forEach((section) => showNow(section, data.now));
+  if (name === "mode") {
+    document.querySelectorAll('[data-live="mode"]').forEach((place) => {
+      place.textContent = data.live ? "" : data.reason;
+      place.hidden = data.live;
+    });
+  }
+  const sections = data.plan ?? (name === "plan" ? data.id : null);
+  const targets = sections ? [...sectionsOf(sections)] : [];
+  (targets.length ? targets : [root]).forEach((target) => send(target, name, data));
+}
+
+// One stream, kept open: again after errors, later each time; closed while nobody sees the page.
+class Stream {
+  constructor(root, events, progress) {
+    this.root = root;
+    this.events = events;
+    this.progress = progress;
+    this.lastId = "";
+    this.etag = "";
+    this.pause = FIRST_PAUSE;
+    this.source = null;
+    this.timer = 0;
+    this.watch = 0;
+    this.isOver = false;
+    document.addEventListener("visibilitychange", () => this.follow());
+    window.addEventListener("pagehide", () => this.close());
+    this.open();
+  }
+
+  follow() {
+    clearTimeout(this.timer);
+    if (this.isOver) return;
+    if (document.hidden) this.timer = setTimeout(() => this.close(), HIDDEN_PAUSE);
+    else if (!this.source) this.open();
+  }
+
+  open() {
+    clearTimeout(this.timer);
+    const address = new URL(this.events, location.href);
+    if (this.lastId) address.searchParams.set("last_event_id", this.lastId);
+    this.source = new EventSource(address);
+    NAMES.forEach((name) => this.source.addEventListener(name, (event) => this.hear(name, event)));
+    this.source.onopen = () => { this.pause = FIRST_PAUSE; this.expect(); };
+    this.source.onerror = () => this.fail();
+    this.expect();
+  }
+
+  // A connection that died without a word is noticed by its silence; comments are not seen here, so a stream
+  // that tells nothing is opened anew now and then, which costs one request.
+  expect() {
+    clearTimeout(this.watch);
+    this.watch = setTimeout(() => { if (!this.isOver && !document.hidden) { this.close(); this.open(); } }, SILENCE);
+  }
+
+  hear(name, event) {
+    this.expect();
+    if (event.lastEventId) this.lastId = event.lastEventId;
+    const data = JSON.parse(event.data);
+    take(this.root, name, data);
+    if (name !== "end") return;
+    this.close();
+    this.isOver = !data.again;
+    if (data.again) this.later();
+  }
+
+  close() {
+    clearTimeout(this.watch);
+    this.source?.close();
+    this.source = null;
+  }
+
+  fail() {
+    this.close();
+    this.poll().then((goesOn) => { if (goesOn) this.later(); else this.isOver = true; });
+  }
+
+  later() {
+    clearTimeout(this.timer);
+    const spread = this.pause * (0.75 + Math.random() / 2);
+    this.pause = Math.min(this.pause * 2, LONGEST_PAUSE);
+    const openAt = Date.now() + spread;
+    const turn = () => {
+      if (document.hidden) return;
+      if (Date.now() >= openAt) this.open();
+      else this.poll().then((goesOn) => { if (goesOn) this.timer = setTimeout(turn, wait()); });
+    };
+    const wait = () => Math.max(Math.min(openAt - Date.now(), POLL_PAUSE), 0);
+    this.timer = setTimeout(turn, wait());
+  }
+
+  // What a stream would tell now; false when there is nothing more to ask for.
+  async poll() {
+    const headers = this.etag ? { "If-None-Match": this.etag } : {};
+    try {
+      const answer = await fetch(this.progress, { headers, cache: "no-store", credentials: "same-origin" });
+      if (answer.status === 401 || answer.status === 403 || answer.status === 404) return false;
+      if (answer.status !== 200) return true;
+      this.etag = answer.headers.get("ETag") ?? "";
+      const body = await answer.json();
+      const plans = body.plans ?? [body];
+      plans.forEach((plan) => take(this.root, "plan", plan));
+      return Boolean(body.plans) || !FINAL.has(body.status);
+    } catch {
+      return true;
+    }
+  }
+}
+
+const API = "/api/v1";
+const started = new WeakSet();
+
+// Starts what the page marks; to be called again when a part of the page was exchanged.
+export function startLive(root = document) {
+  const person = document.querySelector("[data-live-person]");
+  if (person && !started.has(person)) {
+    started.add(person);
+    const scope = person.dataset.livePerson === "all" ? "?scope=all" : "";
+    new Stream(person, `${API}/events${scope}`, `${API}/progress${scope}`);
+  }
+  root.querySelectorAll("[data-live-plan]").forEach((section) => {
+    // The reader's own plans come with their stream: browsers open only a few connections.
+    if (started.has(section) || (person && section.dataset.liveOwn !== "false")) return;
+    started.add(section);
+    if (FINAL.has(section.dataset.status)) return;
+    const plan = `${API}/plans/${section.dataset.livePlan}`;
+    new Stream(section, `${plan}/events`, `${plan}/progress`);
+  });
+}
+
+startLive();
+document.addEventListener("htmx:load", (event) => startLive(event.target));
