@@ -12,7 +12,7 @@ import numpy as np
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from numpy.typing import NDArray
 
@@ -20,6 +20,7 @@ from engines.exceptions import SamError
 from engines.models import ModelRevision
 from engines.services.answers.messages import AnswerPart, AnswerRequest, EndEvent, Event
 from engines.services.people.usage import add_usage
+from migrations_app.limits.admission import Admission, count_characters
 from migrations_app.openai_api import responses as answers
 from migrations_app.openai_api.access import (
     ACTIVE,
@@ -29,7 +30,6 @@ from migrations_app.openai_api.access import (
     named_revision,
     spender,
 )
-from migrations_app.openai_api.admission import Admission, count_characters
 from migrations_app.openai_api.errors import (
     INTERNAL,
     NOT_FOUND,
@@ -55,6 +55,7 @@ from migrations_app.openai_api.response_bodies import (
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import batched_texts
 from migrations_app.serving.protocol import EMBED, EmbedRequest
+from migrations_app.serving.sse import EventStream
 from migrations_app.serving.stream_client import stream_answer
 
 logger = logging.getLogger(__name__)
@@ -171,18 +172,13 @@ async def _with_first(first: Event, rest: AsyncGenerator[Event]) -> AsyncGenerat
         yield event
 
 
-class _EventStream(StreamingHttpResponse):
+class _EventStream(EventStream):
     """Server-sent events whose end, also by a client that leaves, stops the engine."""
 
     def __init__(
         self, body: AsyncIterator[bytes], client_left: threading.Event, admission: Admission
     ) -> None:
-        headers = {"X-Accel-Buffering": "no"}
-        super().__init__(
-            self._until_end(body),
-            content_type="text/event-stream; charset=utf-8",
-            headers=headers,
-        )
+        super().__init__(self._until_end(body))
         self._client_left = client_left
         self._admission = admission
         # Until its end was read: who leaves is counted by the worker a moment later.

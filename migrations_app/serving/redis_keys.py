@@ -86,6 +86,11 @@ def held_key(kind: str, user_id: int) -> str:
     return f"sam:held:{kind}:{user_id}"
 
 
+def alone_key(name: str) -> str:
+    """Name the sorted set of who has what only one may have at a time, as ``held_key``."""
+    return f"sam:alone:{name}"
+
+
 def cached_key(name: str) -> str:
     """Name the key of what a sign-in remembers for a while."""
     return f"sam:cache:{name}"

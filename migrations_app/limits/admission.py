@@ -1,4 +1,4 @@
-"""What an answer of ``/v1`` holds while it is under way: a place of its person's, and tokens of the day."""
+"""What an answer holds while it is under way: a place of its person's, and tokens of the day."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from engines.services.people.usage import (
 )
 from migrations_app.limits.held import ANSWERS, Held, hold
 
+UNKNOWN = -1
 PASSAGE_CHARACTERS = 1000
 """About what a passage of knowledge adds to a prompt."""
 
@@ -29,7 +30,8 @@ class Admission:
         self.is_counted = True
         """Whether the tokens of the answer are in the books when it is given back."""
         try:
-            if getattr(user, "tokens_allowed", None) is not None:
+            # Of a person who was read with their quota it is known that there is none.
+            if getattr(user, "tokens_allowed", UNKNOWN) is not None:
                 self._reserved = reserve_tokens(user.pk, estimate_tokens(characters, max_tokens))
         except BaseException:
             self.release()

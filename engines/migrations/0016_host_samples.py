@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engines', '0014_measured_speeds'),
+        ('engines', '0015_answers_are_kept'),
     ]
 
     operations = [
