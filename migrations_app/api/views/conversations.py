@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from django.contrib.auth.models import User
@@ -135,7 +135,7 @@ class MessageViews(mixins.ListModelMixin, Rows[Message]):
         is_newest = self.request.query_params.get("order") == "newest"
         return ("-position",) if is_newest else ("position",)
 
-    def get_renderers(self) -> Sequence[BaseRenderer]:
+    def get_renderers(self) -> list[BaseRenderer]:
         # A list is no stream, whatever its reader would like.
         extra = [EventStreamRenderer()] if self.request.method == "POST" else []
         return [*super().get_renderers(), *extra]
