@@ -37,7 +37,6 @@ from migrations_app.plans.planning import (
     require_start_ahead,
 )
 from migrations_app.plans.preview import (
-    MovePreview,
     PlanPreview,
     preview_of,
     preview_with_prompts,
