@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import NamedTuple
 
 from django.contrib.auth.models import User
 from msgspec import Struct, structs
 
-from engines.exceptions import ConflictError
+from engines.exceptions import ConflictError, NotFoundError
 from engines.models import CatalogModel, Conversation, Message
 from engines.runtimes.base import ChatMessage
 from engines.services.answers.messages import (
@@ -204,6 +204,8 @@ class Turn:
 
         What broke off does not take the place of an answer that is whole.
         """
+        if self._is_over:
+            return self.answer
         if not self.said.text.strip() or (status == BROKEN and answer_to(self.question)):
             return None
         return self.keep(status)
@@ -212,7 +214,8 @@ class Turn:
         """End the turn, also for who left in the middle; safe to call twice. Needs a thread."""
         self._client_left.set()
         try:
-            if not self._is_over:
+            # Nobody is left to be told that it has no place any more.
+            with suppress(NotFoundError, ConflictError):
                 self.keep_part(STOPPED)
         finally:
             self._admission.release()
