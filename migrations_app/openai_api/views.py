@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
@@ -64,6 +65,7 @@ EMBED_SECONDS = 60.0
 FALLBACK_HEADER = "X-SAM-Fallback-For"
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+Admitted = tuple[AskedText, AnswerRequest, Admission]
 
 
 def endpoint(method: str) -> Callable[[View], View]:
@@ -111,9 +113,7 @@ async def completions(request: HttpRequest) -> HttpResponseBase:
     return await _answer(answers.CompletionShape(), request, completion_request)
 
 
-def _admitted(
-    request: HttpRequest, read: Callable[[Body], AskedText]
-) -> tuple[AskedText, AnswerRequest, Admission]:
+def _admitted(request: HttpRequest, read: Callable[[Body], AskedText]) -> Admitted:
     """Return what is asked for, and of the worker; a stranger is told so before anything else."""
     user = spender(request)
     asked = read(read_body(request))
@@ -122,10 +122,27 @@ def _admitted(
     return asked, admission.bound(question), admission
 
 
+async def _admit(request: HttpRequest, read: Callable[[Body], AskedText]) -> Admitted:
+    admitting = asyncio.ensure_future(sync_to_async(_admitted)(request, read))
+    try:
+        return await asyncio.shield(admitting)
+    except asyncio.CancelledError:
+        # The thread goes on after its client has left, and nobody else knows what it takes.
+        admitting.add_done_callback(_give_back)
+        raise
+
+
+def _give_back(admitting: asyncio.Future[Admitted]) -> None:
+    if admitting.cancelled() or admitting.exception() is not None:
+        return
+    _, _, admission = admitting.result()
+    threading.Thread(target=admission.release, name="give back").start()
+
+
 async def _answer(
     shape: answers.Shape, request: HttpRequest, read: Callable[[Body], AskedText]
 ) -> HttpResponseBase:
-    asked, question, admission = await sync_to_async(_admitted)(request, read)
+    asked, question, admission = await _admit(request, read)
     response: HttpResponseBase | None = None
     try:
         response = await _answer_admitted(shape, asked, question, admission)

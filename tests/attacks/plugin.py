@@ -72,7 +72,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             counts: dict[str, int] = dict(getattr(report, "user_properties", ())).get(TRIED, {})
             if report.when == "call":
                 tried.update(counts)
-                broken.update(dict.fromkeys(counts, outcome == "failed"))
+                broken.update(dict.fromkeys(counts, int(outcome == "failed")))
     if not tried:
         return
     seed = terminalreporter.config.getoption("--attack-seed")
