@@ -278,7 +278,6 @@ SPECTACULAR_SETTINGS = {
         "CopyStatus": "engines.models.CopyStatus",
         "AdapterStatus": "engines.models.AdapterStatus",
         "ModelRole": "engines.models.ModelRole",
-        "NoticeKind": "engines.models.NoticeKind",
         "MessageRole": "engines.models.Message.Role",
     },
     # From the sidecar package: the documentation also works without the internet.
