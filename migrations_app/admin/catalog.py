@@ -27,6 +27,7 @@ from engines.services.catalog.exchange import export_catalog
 from engines.services.catalog.fields import KEPT_BY_SAM, group_curated_fields
 from engines.services.catalog.validation import CONFIRM
 from engines.services.people.roles import is_curator, is_operator
+from engines.services.people.withdrawals import telling_of_withdrawals
 from migrations_app.admin.base import RoleAdmin
 from migrations_app.admin.catalog_form import CATALOG_HELP, CatalogForm
 from migrations_app.admin.catalog_pages import CatalogPages, runtime_asked
@@ -198,6 +199,11 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
         sentence = count_rows(changed, f"model is now {word}.", f"models are now {word}.")
         self.message_user(request, sentence, messages.SUCCESS)
 
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Save an entry; who uses one that is withdrawn by this is told."""
+        with telling_of_withdrawals():
+            super().save_model(request, obj, form, change)
+
     def _set_published(
         self, request: HttpRequest, queryset: QuerySet[CatalogModel], *, published: bool
     ) -> None:
@@ -208,7 +214,8 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
                 sentence = f"{model_id} is a default engine; choose another default first."
                 self.message_user(request, sentence, messages.ERROR)
             chosen = chosen.exclude(pk__in=EngineDefault.objects.values("engine"))
-        changed = chosen.update(published=published)
+        with telling_of_withdrawals():
+            changed = chosen.update(published=published)
         word = "published" if published else "unpublished"
         sentence = count_rows(changed, f"model is now {word}.", f"models are now {word}.")
         self.message_user(request, sentence, messages.SUCCESS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any, cast
 
+from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import DELETION, LogEntry
@@ -166,6 +167,20 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
             for user in queryset.order_by("pk"):
                 delete_person(user)
 
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Tell why the last administrator stays as a sentence."""
+        try:
+            return super().change_view(request, object_id, form_url, extra_context)
+        except ConflictError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -189,6 +204,9 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         leaves = change and not obj.is_active and "is_active" in form.changed_data
         obj.is_active = obj.is_active or leaves
         super().save_model(request, obj, form, change)
+        if change and "email" in form.changed_data:
+            # What an administrator writes holds, and no earlier address opens the account any more.
+            EmailAddress.objects.filter(user=obj).delete()
         if leaves:
             deactivate_person(obj, who=request.user.get_username())
 

@@ -37,6 +37,12 @@ STAFF_ONLY = {
     "host-drain",
     "host-resume",
     "host-retire",
+    "invitation-detail",
+    "invitation-list",
+    "person-deactivate",
+    "person-detail",
+    "person-list",
+    "person-reactivate",
     "plan-retry",
     "plan-abandon",
     "plan-move",
@@ -45,7 +51,16 @@ STAFF_ONLY = {
     "quota-detail",
     "quota-list",
 }
-OWN = {"preferences", "prompts", "me", "me-engine", "recommend", "search"}
+OWN = {
+    "preferences",
+    "prompts",
+    "me",
+    "me-engine",
+    "recommend",
+    "search",
+    "sessions",
+    "notice-choices",
+}
 """Pages of the caller: what they show is about nobody else."""
 SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
 UNSAFE = ("post", "put", "patch", "delete")
@@ -97,6 +112,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
             "engine": "any",
             "family": "martian",
             "person": "alice",
+            "username": "alice",
         }
 
     return values
