@@ -183,7 +183,7 @@ def _surroundings(package: str, library_path: str) -> Surroundings:
     return Surroundings(tuple(code_of(package)), library_path)
 
 
-def _find_no_library(_name: str) -> None:
+def _find_no_library(name: str) -> str | None:
     return None
 
 
