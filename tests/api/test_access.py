@@ -25,6 +25,9 @@ STAFF_ONLY = {
     "catalog-delete-files",
     "catalog-file",
     "catalog-verify",
+    "default-list",
+    "organisation-default",
+    "group-default",
     "download-list",
     "fallback-list",
     "fallback-detail",
@@ -95,6 +98,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
             "model_id": "draft-1b",
             "name": "gpu-1",
             "engine": "any",
+            "group": "team",
             "family": "martian",
             "person": "alice",
         }
