@@ -65,7 +65,7 @@ class OperatorWrites(StaffOnly):
         return is_operator(request.user)
 
 
-class AdministratorWrites(StaffOnly):
+class AdministratorDecides(StaffOnly):
     """The staff read, an administrator writes."""
 
     message = "Only an administrator may change defaults; curators and operators may read them."

@@ -16,10 +16,10 @@ from rest_framework.response import Response
 from engines.models import CatalogModel, EngineDefault
 from engines.services.people.defaults import clear_default, set_default
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
-from migrations_app.api.permissions import AdministratorWrites
+from migrations_app.api.permissions import AdministratorDecides
 from migrations_app.api.serializers.defaults import DefaultPutSerializer, DefaultSerializer
 
-ADMINISTRATORS = (IsAuthenticated, AdministratorWrites)
+ADMINISTRATORS = (IsAuthenticated, AdministratorDecides)
 
 
 class DefaultViews(mixins.ListModelMixin, Rows[EngineDefault]):
