@@ -47,8 +47,10 @@ from migrations_app.admin.reports import count_rows
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
     deactivate_person,
+    delete_group,
     delete_person,
     describe_belongings,
+    explain_group_not_deletable,
     explain_not_deletable,
     make_pseudonym,
     reactivate_person,
@@ -72,6 +74,22 @@ admin.site.unregister([Group, User])
 @admin.register(Group)
 class GroupAdmin(AdministratorWrites, DjangoGroupAdmin):
     """Groups; those named curator, operator and administrator are roles."""
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
+        """Say why a group stays: what is its people's does not go with it."""
+        refused = [sentence for group in objs if (sentence := explain_group_not_deletable(group))]
+        names = [group.name for group in objs]
+        return names, {"groups": len(names)}, set(), refused
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        delete_group(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        with transaction.atomic():
+            for group in queryset.order_by("pk"):
+                delete_group(group)
 
     def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         super().save_model(request, obj, form, change)

@@ -154,6 +154,18 @@ def test_the_api_refuses_one_more_and_changes_nothing(people: People) -> None:
     with holding(people.alice.pk, UPLOADS), holding(people.alice.pk, UPLOADS):
         documents = f"/api/v1/knowledge-bases/{base.pk}/documents"
         problem(client.post(documents, upload, format="multipart"), 429, "too_many_at_once")
+        # Not parsed: each of these bodies would be refused for what it says.
+        written = Document.objects.create(base=base, title="B", text="b", sha256="0" * 64)
+        for call, address in (
+            (client.post, "/api/v1/adapters"),
+            (client.put, f"{documents}/{written.pk}"),
+            (client.patch, f"{documents}/{written.pk}"),
+        ):
+            form = "multipart" if address.endswith("adapters") else "json"
+            problem(call(address, {"unknown": 1}, format=form), 429, "too_many_at_once")
+        written.refresh_from_db()
+        assert (written.title, written.text) == ("B", "b")
+        written.delete()
 
     assert not Message.objects.exists()
     assert not Document.objects.exists()
