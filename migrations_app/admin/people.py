@@ -42,6 +42,7 @@ from migrations_app.admin.dress import (
     AdminUserCreationForm,
     UserChangeForm,
 )
+from migrations_app.admin.moving import offer_move
 from migrations_app.admin.reports import count_rows
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
@@ -119,7 +120,7 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    actions = ["deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
+    actions = ["move_people", "deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
@@ -217,6 +218,10 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
                 self.log_change(request, user, "Second factor removed.")
                 self.message_user(request, f"{user.username} has no second factor any more.")
 
+    @admin.action(description="Move to another engine …", permissions=["change"])
+    def move_people(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        return offer_move(self, request, User.objects.filter(pk__in=queryset.values("pk")))
+
     @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         ended = sum(end_tokens(user) for user in queryset)
@@ -278,6 +283,16 @@ class EnginePreferenceAdmin(RoleAdmin):
     list_filter = (("engine", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("user__username", "engine__model_id")
     list_display_links = None
+    actions = ["move_people"]
 
     def reads(self, user: User | AnonymousUser) -> bool:
         return is_operator(user)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return is_operator(request.user)
+
+    @admin.action(description="Move to another engine …", permissions=["operate"])
+    def move_people(
+        self, request: HttpRequest, queryset: QuerySet[EnginePreference]
+    ) -> HttpResponse | None:
+        return offer_move(self, request, User.objects.filter(pk__in=queryset.values("user")))
