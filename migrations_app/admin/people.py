@@ -43,6 +43,7 @@ from migrations_app.admin.dress import (
     UserChangeForm,
 )
 from migrations_app.admin.moving import offer_move
+from migrations_app.admin.person_page import describe_person
 from migrations_app.admin.reports import count_rows
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
@@ -120,12 +121,26 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
+    change_form_outer_before_template = "admin/people/person.html"
     actions = ["move_people", "deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
         living = ApiToken.objects.filter(user=OuterRef("pk"))
         return rows.prefetch_related("groups").annotate(token_there=Exists(living))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show what the person has above their form."""
+        user = self.get_object(request, object_id) if object_id else None
+        shown = {"person": describe_person(user)} if user is not None else {}
+        context = {**shown, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         super().save_related(request, form, formsets, change)
