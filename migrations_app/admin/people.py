@@ -43,6 +43,8 @@ from migrations_app.admin.dress import (
     AdminUserCreationForm,
     UserChangeForm,
 )
+from migrations_app.admin.moving import offer_move
+from migrations_app.admin.person_page import describe_person
 from migrations_app.admin.reports import count_rows
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
@@ -138,12 +140,26 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    actions = ["deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
+    change_form_outer_before_template = "admin/people/person.html"
+    actions = ["move_people", "deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
         living = ApiToken.objects.filter(user=OuterRef("pk"))
         return rows.prefetch_related("groups").annotate(token_there=Exists(living))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show what the person has above their form."""
+        user = self.get_object(request, object_id) if object_id else None
+        shown = {"person": describe_person(user)} if user is not None else {}
+        context = {**shown, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         super().save_related(request, form, formsets, change)
@@ -253,6 +269,10 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
                 self.log_change(request, user, "Second factor removed.")
                 self.message_user(request, f"{user.username} has no second factor any more.")
 
+    @admin.action(description="Move to another engine …", permissions=["change"])
+    def move_people(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        return offer_move(self, request, User.objects.filter(pk__in=queryset.values("pk")))
+
     @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         ended = sum(end_tokens(user) for user in queryset)
@@ -314,6 +334,16 @@ class EnginePreferenceAdmin(RoleAdmin):
     list_filter = (("engine", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("user__username", "engine__model_id")
     list_display_links = None
+    actions = ["move_people"]
 
     def reads(self, user: User | AnonymousUser) -> bool:
         return is_operator(user)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return is_operator(request.user)
+
+    @admin.action(description="Move to another engine …", permissions=["operate"])
+    def move_people(
+        self, request: HttpRequest, queryset: QuerySet[EnginePreference]
+    ) -> HttpResponse | None:
+        return offer_move(self, request, User.objects.filter(pk__in=queryset.values("user")))
