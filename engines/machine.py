@@ -13,6 +13,7 @@ from pathlib import Path
 PAGE_SIZE = os.sysconf("SC_PAGE_SIZE")
 CGROUP_MEMORY = Path("/sys/fs/cgroup/memory.max")
 NVIDIA_GPUS = Path("/proc/driver/nvidia/gpus")
+MEMORY_INFORMATION = Path("/proc/meminfo")
 CPU_INFORMATION = Path("/proc/cpuinfo")
 KERNEL_RELEASE = Path("/proc/sys/kernel/osrelease")
 CONTAINER_MARKS = (Path("/.dockerenv"), Path("/run/.containerenv"))
@@ -80,6 +81,20 @@ def memory_bytes() -> int:
         return physical
     # "max" means no limit.
     return min(physical, int(limit)) if limit.isdigit() else physical
+
+
+def memory_used_bytes() -> int:
+    """Return how much memory is taken, as the kernel counts what programs could still get."""
+    fields = dict(
+        line.split(":", 1) for line in _text(MEMORY_INFORMATION).splitlines() if ":" in line
+    )
+    kib = {name: int(fields.get(name, "0 kB").split()[0]) for name in ("MemTotal", "MemAvailable")}
+    return max(kib["MemTotal"] - kib["MemAvailable"], 0) * 1024
+
+
+def load() -> float:
+    """Return how many processes ran or waited to, averaged over the last minute."""
+    return os.getloadavg()[0]
 
 
 def gpus() -> list[Gpu]:

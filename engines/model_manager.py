@@ -177,7 +177,7 @@ class ModelManager:
         Raises InvalidRequestError when nothing says which, ArtifactMissingError for a missing file.
         """
         if self.options.model_id:
-            return self.options.model_id
+            return self._require_file(self.options.model_id)
         if self.size is None:
             raise InvalidRequestError("Name a model_id or a model_size, such as qwen3_medium.")
         if self.runtime == "llama_cpp":
@@ -222,8 +222,8 @@ class ModelManager:
         self.close()
 
     def _engine(self, *, embeds: bool = False) -> BaseModelEngine:
-        """The engine, loaded; one of its own where another file embeds."""
-        own = embeds and self.runtime == "llama_cpp" and bool(self.options.embedding_model_id)
+        """The engine, loaded; one of its own where another file embeds, or the file is made for it."""
+        own = embeds and self.runtime == "llama_cpp" and self._embeds_apart()
         # Held while the model loads: a second caller needs the same engine and has nothing else to do.
         with self._lock:
             if own not in self._engines:
@@ -235,6 +235,12 @@ class ModelManager:
                     self.share_with_ollama()
                 engine.load_model()
             return engine
+
+    def _embeds_apart(self) -> bool:
+        """Whether vectors need an engine that only embeds; a file made for it says how it pools."""
+        return bool(
+            self.options.embedding_model_id or read_header(Path(self.model_id())).facts().pooling
+        )
 
     def _spec(self) -> EngineSpec:
         given, model = self.options, self.model_id()
@@ -254,7 +260,7 @@ class ModelManager:
         )
 
     def _embedder_spec(self) -> EngineSpec:
-        path = self.options.embedding_model_id
+        path = self._require_file(self.options.embedding_model_id or self.model_id())
         facts = read_header(Path(path)).facts()
         embedding = EmbeddingSpec(
             dimension=facts.embedding_length,
@@ -270,6 +276,15 @@ class ModelManager:
             threads=self.options.threads,
             embedding=embedding,
         )
+
+    def _require_file(self, name: str) -> str:
+        """Return the name; InvalidRequestError for a folder where one file is needed."""
+        if self.runtime == "llama_cpp" and Path(name).is_dir():
+            raise InvalidRequestError(
+                f"{Path(name).name} is a folder, and a GGUF model is a file: name one in it. A folder of "
+                "safetensors is loaded with the type huggingface (--type huggingface)."
+            )
+        return name
 
     def _shape(self) -> ModelShape:
         path = Path(self.options.model_id)

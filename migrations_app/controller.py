@@ -36,7 +36,11 @@ from migrations_app.plans.planning import (
     refuse_without_index,
     require_start_ahead,
 )
-from migrations_app.plans.preview import MovePreview, PlanPreview, preview_of
+from migrations_app.plans.preview import (
+    PlanPreview,
+    preview_of,
+    preview_with_prompts,
+)
 from migrations_app.plans.schedule import list_due_plans
 from migrations_app.plans.transitions import (
     PlanChange,
@@ -56,6 +60,8 @@ logger = logging.getLogger(__name__)
 
 SYSTEM = "system"
 LEFT_FOR_WAY_BACK = "What follows the switch was left out: the plan is taken back."
+MAKE_IT_AGAIN = "make the plan again, and another host is chosen."
+MOVE_IT = "move the plan to another host (`sam plan move`, or `move` over REST; operators may), or make it again."
 ABANDONED = (
     "What follows the switch was abandoned: the engine is loaded when it is first asked, and the one "
     "before it leaves memory when room is needed."
@@ -98,15 +104,18 @@ class MigrationController:
             require_offered(actor, chosen)
         return plan_re_embed(base, chosen, actor=actor).migration_id
 
-    def preview_migration(self, migration_id: str | UUID) -> PlanPreview | MovePreview:
-        """Count again what a pending plan would touch; a started one keeps what it promised."""
+    def preview_migration(self, migration_id: str | UUID) -> PlanPreview:
+        """Count again what a pending plan would touch, with the prompts that change.
+
+        A started one keeps what it promised; the prompts are not a part of that.
+        """
         plan = _plan(migration_id)
         if plan.status != PlanStatus.PENDING:
             return cast("PlanPreview", plan.preview)
         preview = preview_of(plan)
         plan.preview = dict(preview)
         plan.save(update_fields=["preview"])
-        return preview
+        return preview_with_prompts(plan, preview)
 
     def change_migration(
         self, migration_id: str | UUID, change: PlanChange, *, actor: User | None = None
@@ -266,7 +275,8 @@ def _refuse_outdated(plan: Plan) -> None:
     Its host is leaving, the person's engine was changed, or the new one was withdrawn or reserved for
     others. The way back is not asked what is offered: what a person had stays theirs.
     """
-    refuse_leaving_host(plan.host)
+    movable = PlanAction.MOVE in legal_actions(plan)
+    refuse_leaving_host(plan.host, way_out=MOVE_IT if movable else MAKE_IT_AGAIN)
     engine, person = plan.to_engine, plan.user
     if plan.kind not in (PlanKind.MIGRATE, PlanKind.RE_EMBED) or person is None:
         return

@@ -24,6 +24,7 @@ from engines.services.catalog.exchange import (
 )
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.catalog.starter import starter_catalog
+from engines.services.catalog.starter_prompts import write_missing_prompts
 from engines.services.catalog.usage import count_usage
 from engines.services.hosts import find_host
 from engines.specs import DownloadedModel, ModelInfo
@@ -168,8 +169,13 @@ class ModelLibraryManager:
     def _create_default_catalog(
         self, *, overwrite: bool = False, confirmed: bool = False
     ) -> ImportReport:
-        """Write the starter catalog that SAM ships; entries that are there stay unless ``overwrite``."""
-        return import_catalog(starter_catalog(), ImportOptions(overwrite, confirmed))
+        """Write the starter catalog that SAM ships; entries that are there stay unless ``overwrite``.
+
+        Prompts of its families are written where there are none, and never over a curator's.
+        """
+        report = import_catalog(starter_catalog(), ImportOptions(overwrite, confirmed))
+        report.prompts = write_missing_prompts()
+        return report
 
 
 @cache

@@ -72,6 +72,7 @@ LOOKS: dict[str, Look] = {
     CopyStatus.CORRUPTED: Look("Corrupted", Tone.DANGER, "error"),
     CopyStatus.MISSING: Look("Missing", Tone.WARNING, "warning"),
     CopyStatus.UNSAFE: Look("Unsafe", Tone.DANGER, "error"),
+    AdapterStatus.DISABLED: Look("Switched off", Tone.NEUTRAL, "pause"),
     AdapterStatus.INVALIDATED: Look("Needs retraining", Tone.WARNING, "warning"),
     ModelStatus.LOADING: Look("Loading", Tone.INFO, "progress"),
     ModelStatus.READY: Look("Ready", Tone.SUCCESS, "success"),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 from functools import partial
-from typing import Any
+from typing import Any, TypedDict
+from uuid import UUID
 
 from celery import current_app
 from django.db import transaction
@@ -26,25 +27,48 @@ logger = logging.getLogger(__name__)
 MAIL_TASK = "control.mail"
 
 
-def send(name: str, *arguments: int | str, queue: str, expires: float | None = None) -> bool:
+class Naming(TypedDict, total=False):
+    """How Flower shows a task; nothing reads it here."""
+
+    task_id: str
+    argsrepr: str
+
+
+def send(
+    name: str,
+    *arguments: int | str,
+    queue: str,
+    expires: float | None = None,
+    naming: Naming | None = None,
+) -> bool:
     """Send one message now; False when the broker is away."""
     # A Queue object, not a name: names of other hosts are not declared here and would be refused.
     route: Any = Queue(queue, routing_key=queue)
     try:
-        current_app.send_task(name, args=list(arguments), queue=route, expires=expires)
+        current_app.send_task(
+            name, args=list(arguments), queue=route, expires=expires, **(naming or {})
+        )
     except OperationalError as error:
         logger.warning("Redis did not take the wake-up %s%s: %s", name, arguments, error)
         return False
     return True
 
 
+def step_task_id(plan_id: UUID, kind: str, number: int) -> str:
+    """Name the message that wakes a step for the ``number``-th time; it leads from Flower to the plan."""
+    return f"{plan_id}.{kind}.{number}"
+
+
 def publish_step(step: Step) -> bool:
     """Send a step's wake-up and note when, so that the sweeper leaves it alone for a while."""
     queue = work_queue(step.host.name) if step.host else CONTROL_QUEUE
-    sent = send(task_name(step.plan.kind, step.kind), step.pk, queue=queue)
-    Step.objects.filter(pk=step.pk).update(
-        published_at=ClockTimestamp(), publish_count=step.publish_count + 1
-    )
+    number = step.publish_count + 1
+    naming: Naming = {
+        "task_id": step_task_id(step.plan_id, step.kind, number),
+        "argsrepr": f"(step {step.pk} of plan {step.plan_id})",
+    }
+    sent = send(task_name(step.plan.kind, step.kind), step.pk, queue=queue, naming=naming)
+    Step.objects.filter(pk=step.pk).update(published_at=ClockTimestamp(), publish_count=number)
     return sent
 
 

@@ -3,51 +3,35 @@
 from __future__ import annotations
 
 import sys
-import textwrap
 
-from django.core.management import ManagementUtility, get_commands, load_command_class
+from django.core.management import ManagementUtility
 from django.db import OperationalError
 
+from samproject.cli.app import NAMES, run
 from samproject.env import EnvironmentVariableError, settle_settings_module
 
-OURS = frozenset({"samproject", "migrations_app"})
-"""The applications whose commands are SAM's own."""
-
-WIDTH = 100
-
-
-class _CommandLine(ManagementUtility):
-    """Django's, except that its help begins with what people come for."""
-
-    def main_help_text(self, commands_only: bool = False) -> str:  # noqa: FBT001, FBT002 - Django's
-        if commands_only:
-            return super().main_help_text(commands_only)
-        apps = get_commands()
-        own = sorted(name for name, app in apps.items() if app in OURS)
-        rows = [_row(name, load_command_class(apps[name], name).help) for name in own]
-        others = f"Django's: {', '.join(sorted(set(apps) - set(own)))}."
-        return "\n".join(
-            [
-                f"Type '{self.prog_name} help <command>' for help on a specific command.",
-                "",
-                "SAM's commands:",
-                "",
-                *rows,
-                "",
-                textwrap.fill(others, WIDTH),
-            ]
-        )
-
-
-def _row(name: str, what: str) -> str:
-    return textwrap.fill(f"{name:<11} {what}", WIDTH, subsequent_indent=" " * 12)
+DJANGO = "django"
+"""`sam django COMMAND` is Django's own command, also where SAM has one of that name."""
+OWN_OPTIONS = frozenset({"--help", "-h", "--install-completion", "--show-completion"})
 
 
 def main() -> None:
-    """Run a management command; a wrong setting or a missing database ends it with a sentence."""
+    """Run a command of SAM's or of Django's; what stops it ends it with a sentence."""
+    asked = sys.argv[1:2]
+    if not asked or asked[0] in NAMES | OWN_OPTIONS or asked == ["help"]:
+        if asked == ["help"]:
+            sys.argv[1:] = [*sys.argv[2:], "--help"]
+        run()
+        return
+    if asked == [DJANGO]:
+        sys.argv[1:] = sys.argv[2:]
+    _run_django()
+
+
+def _run_django() -> None:
     settle_settings_module()
     try:
-        _CommandLine(sys.argv).execute()
+        ManagementUtility(sys.argv).execute()
     except EnvironmentVariableError as error:
         sys.exit(str(error))
     except OperationalError as error:

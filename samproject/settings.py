@@ -9,13 +9,13 @@ import django_stubs_ext
 
 from engines.network.guard import place_of_url
 from samproject import env
-from samproject.celery_settings import celery_settings
+from samproject.configuration.celery import celery_settings
+from samproject.configuration.mail import mail_settings
+from samproject.configuration.sign_in import sign_in_settings
 from samproject.endpoints import broker_url, database_settings, redis_url
 from samproject.engine_keys import engine_keys
 from samproject.generated_secrets import generated_secret
 from samproject.host_name import host_name
-from samproject.mail_settings import mail_settings
-from samproject.sign_in_settings import sign_in_settings
 from samproject.supervisor.locations import ensure_data_folder, locate
 
 # Lets the admin's and views' classes carry their model's type, as mypy --strict wants.
@@ -222,6 +222,8 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 AUTH_PASSWORD_VALIDATORS.append({"NAME": "engines.services.people.tokens.EndTokensWithPassword"})
 
+UNFOLD = {"DASHBOARD_CALLBACK": "migrations_app.admin.overview.add_overview"}
+
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "samproject.formats"
 TIME_ZONE = "UTC"
@@ -268,6 +270,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
+        "NoticeKind": "engines.models.notices.NoticeKind",
+        "PlanKind": "migrations_app.states.PlanKind",
         "PlanStatus": "migrations_app.states.PlanStatus",
         "StepStatus": "migrations_app.states.StepStatus",
         "HostStatus": "engines.models.HostStatus",

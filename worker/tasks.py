@@ -48,7 +48,8 @@ def catch_index_up(index_id: int) -> str:
     return keep_index_up(index_id)
 
 
-@shared_task(name="control.sweep")
+# Without events: it comes every few seconds, and Flower would tell of little else.
+@shared_task(name="control.sweep", send_events=False)
 def control_sweep() -> str:
     """Look for what was forgotten."""
     return sweep()

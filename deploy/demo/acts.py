@@ -12,12 +12,20 @@ from deploy.demo.errors import DemoError
 from deploy.demo.flower import task_states
 from deploy.demo.models.engine_files import NEW, ensure_adapter_file
 from deploy.demo.plans import execute, make_plan, roll_back
-from deploy.demo.questions import QUESTIONS, Question
+from deploy.demo.questions import GROUNDED, QUESTIONS, Question
 from deploy.demo.rest import ApiProblemError
 from deploy.demo.stage import Cast, Stage
 from deploy.demo.texts import Page
 from deploy.demo.traffic import Traffic
-from deploy.demo.witness import Observation, Search, observe, said_in, search
+from deploy.demo.witness import (
+    Grounded,
+    Observation,
+    Search,
+    ask_knowledge,
+    observe,
+    said_in,
+    search,
+)
 
 NOTE = Page(
     "A note written after the switch",
@@ -51,6 +59,8 @@ class Recording:
     rollback: Row
     migration_tasks: dict[str, str]
     rollback_tasks: dict[str, str]
+    grounded: Grounded
+    """What the new engine wrote from Ada's papers."""
     refusal: Refusal
     note_after: Search
     note_again: Search
@@ -81,6 +91,7 @@ def play(actors: Cast, stage: Stage) -> Recording:
         migration = execute(console, ada, plan_id)
     migration_tasks = _tasks(actors, migration)
     after = observe(*look)
+    grounded = _answer_from_papers(actors)
     refusal = _refused_adapter(actors)
     note_after = _write_note(actors, stage)
     stranger_refusal = _refused_stranger(actors, migration["id"])
@@ -98,6 +109,7 @@ def play(actors: Cast, stage: Stage) -> Recording:
         rollback=rollback,
         migration_tasks=migration_tasks,
         rollback_tasks=_tasks(actors, rollback),
+        grounded=grounded,
         refusal=refusal,
         note_after=note_after,
         note_again=search(ada, NOTE_QUESTION),
@@ -114,6 +126,16 @@ def _watched(actors: Cast) -> Iterator[Traffic]:
         traffic.wait_for_round()
         yield traffic
         traffic.wait_for_round()
+
+
+def _answer_from_papers(actors: Cast) -> Grounded:
+    """Ask about Ada's papers, and show the answer with the passage it was written from."""
+    answer = ask_knowledge(actors.ada, actors.site.web, GROUNDED)
+    actors.console.print(f"\n[bold]Ada asks:[/] {GROUNDED.text}")
+    actors.console.print(f"  {answer.engine}: “{answer.text}.”", markup=False)
+    for cited in answer.citations:
+        actors.console.print(f"  from [{cited['number']}] {cited['title']}", markup=False)
+    return answer
 
 
 def _tasks(actors: Cast, plan: Row) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Ada's base and her team's: real pages, kept as they are between runs."""
+"""Ada's base and her team's: their pages are kept as they are between runs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from deploy.demo.texts import (
     Page,
     project_pages,
     python_pages,
+    reading_house_pages,
 )
 from engines.models import Chunk, Embedding, KnowledgeBase
 
@@ -43,7 +44,8 @@ class Bases:
 def ensure_bases(ada: Api, admin: Api) -> Bases:
     """Create both bases and their pages; pages that changed are written again, others left."""
     bases = Bases(_base(ada, OWN_BASE, {}), _base(admin, TEAM_BASE, {"group": TEAM}))
-    _write_pages(ada, bases.own, [*project_pages(PROJECT), *python_pages(OWN_MODULES)])
+    own = [*reading_house_pages(), *project_pages(PROJECT), *python_pages(OWN_MODULES)]
+    _write_pages(ada, bases.own, own)
     _write_pages(admin, bases.team, python_pages(SHARED_MODULES))
     return bases
 

@@ -6,17 +6,7 @@ from typing import Any
 
 from deploy.demo.errors import DemoError
 from deploy.demo.models.engine_files import ENGINES, DemoEngine
-from engines.models import PromptTemplate
 from migrations_app.library import get_model_library_manager
-
-SYSTEM_PROMPTS = {
-    "llama": "You are a careful librarian. Name the page you quote.",
-    "qwen": "You answer from the reader's own pages, in short sentences.",
-}
-_REASONING_PROMPTS = {
-    "llama": "First list what the pages say, then answer.",
-    "qwen": "Check each step before the next.",
-}
 
 
 def ensure_catalog(hub_address: str) -> int:
@@ -29,9 +19,6 @@ def ensure_catalog(hub_address: str) -> int:
     refused = starter.refused | demo.refused
     if refused:
         raise DemoError("; ".join(f"{name}: {why}" for name, why in refused.items()))
-    for family, system_prompt in SYSTEM_PROMPTS.items():
-        texts = {"system_prompt": system_prompt, "reasoning_prompt": _REASONING_PROMPTS[family]}
-        PromptTemplate.objects.update_or_create(family=family, defaults=texts)
     return starter.total + demo.total
 
 
@@ -45,7 +32,7 @@ def _entry(engine: DemoEngine, hub_address: str) -> dict[str, Any]:
         "huggingface_repo": engine.repository,
         "filename": engine.filename,
         "hub_endpoint": hub_address,
-        "quantization": "F16",
+        "quantization": engine.quantization,
         "embedding_model": engine.companion,
         "tags": ["demo"],
     }

@@ -1,4 +1,4 @@
-"""Five questions about the demo's texts, and the words of the one passage that answers each."""
+"""Questions about the demo's texts, and the words of the one passage that answers each."""
 
 from __future__ import annotations
 
@@ -43,6 +43,10 @@ QUESTIONS = (
         shared=True,
     ),
 )
+
+
+GROUNDED = Question("What did we decide about the roof?", "with slate again")
+"""What the new engine answers from Ada's own papers."""
 
 
 def shared_runs(question: str, passage: str) -> set[tuple[str, ...]]:

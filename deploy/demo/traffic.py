@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
-from itertools import cycle
+from itertools import count
 from types import TracebackType
 
 from deploy.demo.errors import DemoError
@@ -57,11 +57,14 @@ class Traffic:
 
     def _run(self) -> None:
         with Api(self.web, self.token) as api:
-            conversation = api.post("conversations", {"title": "Quickstart: all the while"})["id"]
-            for question in cycle(QUESTIONS):
-                if self._stop.wait(_BREATH_SECONDS):
-                    return
-                self._once(api, conversation, question)
+            for round_number in count(1):
+                # A new one each round: a new engine reads a conversation from its beginning.
+                body = {"title": f"Quickstart: all the while, {round_number}"}
+                conversation = api.post("conversations", body)["id"]
+                for question in QUESTIONS:
+                    if self._stop.wait(_BREATH_SECONDS):
+                        return
+                    self._once(api, conversation, question)
 
     def _once(self, api: Api, conversation: int, question: Question) -> None:
         try:

@@ -11,6 +11,7 @@ from deploy.demo.rest import Api
 
 HITS = 5
 ANSWER_TOKENS = 24
+_SENTENCE_TOKENS = 60
 WORDS = "Which page should I read first?"
 
 Row = dict[str, Any]
@@ -79,6 +80,31 @@ def ask(api: Api, conversation: int, prompts: Row) -> Answer:
     exchange = api.post(f"conversations/{conversation}/messages", body)
     messages = [*_system(prompts), *before, _said(exchange["message"])]
     return Answer(exchange["answer"]["engine"], exchange["answer"]["content"], messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Grounded:
+    """An answer that was written from passages, and the passages that it names."""
+
+    question: Question
+    engine: str
+    text: str
+    citations: Sequence[Row]
+
+
+def ask_knowledge(api: Api, web: str, question: Question) -> Grounded:
+    """Ask over ``/v1``, as any client of OpenAI's does, for one sentence out of the best passage."""
+    body = {
+        "model": "sam",
+        "messages": [{"role": "user", "content": question.text}],
+        "temperature": 0.0,
+        "max_tokens": _SENTENCE_TOKENS,
+        "stop": [". ", ".\n", "\n\n"],
+        "knowledge": {"k": 1},
+    }
+    answer = api.post(f"{web}/v1/chat/completions", body)
+    text = answer["choices"][0]["message"]["content"]
+    return Grounded(question, answer["model"], text, answer["citations"])
 
 
 def said_in(api: Api, conversation: int) -> list[Mapping[str, str]]:

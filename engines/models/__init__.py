@@ -11,6 +11,7 @@ from engines.models.hosts import (
     Host,
     HostEvent,
     HostInvitation,
+    HostSample,
     HostStatus,
     ModelCopy,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "Host",
     "HostEvent",
     "HostInvitation",
+    "HostSample",
     "HostStatus",
     "Invitation",
     "KnowledgeBase",

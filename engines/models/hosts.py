@@ -43,6 +43,23 @@ class Host(models.Model):
         return self.name
 
 
+class HostSample(models.Model):
+    """How busy a host was at one moment; kept for a day."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="samples")
+    at = models.DateTimeField(auto_now_add=True)
+    load = models.FloatField(help_text="Processes that ran or waited to, averaged over a minute.")
+    memory_used_bytes = models.BigIntegerField()
+    disk_free_bytes = models.BigIntegerField()
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["host", "at"], name="samples_of_a_host")]
+
+    def __str__(self) -> str:
+        return f"{self.host_id} at {self.at:%F %T}"
+
+
 class HostEvent(StatusChange):
     """One change of a host's status."""
 

@@ -24,6 +24,7 @@ from engines.models import (
     Host,
     HostEvent,
     HostInvitation,
+    HostSample,
     HostStatus,
     ModelCopy,
 )
@@ -184,6 +185,29 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+SAMPLE_EVERY = timedelta(minutes=5)
+SAMPLES_KEPT = timedelta(days=1)
+
+
+def note_sample(host: Host, *, load: float, memory_used_bytes: int) -> bool:
+    """Keep how busy a host is, at most every five minutes, and forget what is older than a day.
+
+    Called with the host's row locked.
+    """
+    now = timezone.now()
+    samples = HostSample.objects.filter(host=host)
+    if samples.filter(at__gt=now - SAMPLE_EVERY).exists():
+        return False
+    samples.filter(at__lt=now - SAMPLES_KEPT).delete()
+    HostSample.objects.create(
+        host=host,
+        load=round(load, 2),
+        memory_used_bytes=memory_used_bytes,
+        disk_free_bytes=host.disk_free_bytes,
+    )
+    return True
+
+
 HEARTBEAT_SECONDS = 10.0
 """How often a worker writes its host's ``last_seen``."""
 MISSED_BEATS = 5
@@ -198,10 +222,9 @@ def present_hosts() -> QuerySet[Host]:
     )
 
 
-def refuse_leaving_host(host: Host | None) -> None:
-    """Raise ConflictError when new work is meant for a host that takes none."""
+def refuse_leaving_host(host: Host | None, *, way_out: str) -> None:
+    """Raise ConflictError, which ends with ``way_out``, when new work is meant for a host that takes none."""
     if host is not None and host.status in LEAVING:
         raise ConflictError(
-            f"The host {host.name} is {host.status} and takes no new work; make the plan again, "
-            "and another host is chosen."
+            f"The host {host.name} is {host.status} and takes no new work; {way_out}"
         )

@@ -7,12 +7,12 @@ from smtplib import SMTPException
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.models import EmailConfirmation
+from allauth.account.models import EmailAddress, EmailConfirmation
 from allauth.core import context as allauth_context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from allauth.socialaccount.models import SocialLogin
-from allauth.socialaccount.providers.base import AuthProcess  # type: ignore[attr-defined]
+from allauth.socialaccount.providers.base.constants import AuthProcess
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -77,6 +77,16 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> str:
         return absolute_link(reverse("account_confirm_email", args=[emailconfirmation.key]))
 
+    def should_send_confirmation_mail(
+        self,
+        request: HttpRequest,
+        email_address: EmailAddress,
+        signup: bool,  # noqa: FBT001 - allauth's signature
+    ) -> bool:
+        """Whether an address may become a person's: not while it is another's, which nobody is told."""
+        others = User.objects.filter(email__iexact=email_address.email)
+        return not others.exclude(pk=email_address.user_id).exists()
+
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("settings-account")
 
@@ -103,18 +113,23 @@ class OidcAdapter(DefaultSocialAccountAdapter):
         """
         if sociallogin.state.get("process") == AuthProcess.CONNECT:
             raise PermissionDenied
+        # An address that the provider did not verify may be anybody's: as if it had not been told.
+        verified = [address for address in sociallogin.email_addresses if address.verified]
+        sociallogin.email_addresses = verified
+        if not sociallogin.is_existing:
+            cast("User", sociallogin.user).email = verified[0].email if verified else ""
 
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         if settings.SAM_OIDC_SIGN_UP:
             return True
-        return any(map(has_open_invitation, _verified(sociallogin)))
+        return any(has_open_invitation(told.email) for told in sociallogin.email_addresses)
 
     def save_user(self, request: HttpRequest, sociallogin: SocialLogin, form: Any = None) -> User:
         """Make the person, with what an invitation of one of their addresses gives."""
         with transaction.atomic():
             user = cast("User", super().save_user(request, sociallogin, form))
-            for address in _verified(sociallogin):
-                accept_for_address(user, address)
+            for told in sociallogin.email_addresses:
+                accept_for_address(user, told.email)
         return user
 
 
@@ -126,7 +141,3 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
     def decrypt(self, encrypted_text: str) -> str:
         return unseal_text(encrypted_text)
-
-
-def _verified(sociallogin: SocialLogin) -> list[str]:
-    return [address.email for address in sociallogin.email_addresses if address.verified]

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from allauth.account.adapter import get_adapter
-from allauth.account.forms import ChangePasswordForm
+from allauth.account.forms import ChangePasswordForm, LoginForm
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm, BaseAuthenticateForm, ReauthenticateForm
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 
 from migrations_app.limits.sign_in import LockedOutError, count_attempt, forgive_attempt
+
+
+class SignInForm(LoginForm):
+    """Says in the label what may be written."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        login, password = self.fields["login"], self.fields["password"]
+        login.label, password.help_text = "User name or e-mail address", ""
+        login.widget.attrs = {"autocomplete": "username", "autofocus": True}
+        password.widget.attrs.pop("placeholder", None)
 
 
 class PasswordChangeForm(ChangePasswordForm):

@@ -1,135 +1,37 @@
-"""The admin of the catalog: curation, and downloads to a host."""
+"""The admin of the catalog: curation, and what becomes of entries on hosts."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import AnonymousUser, User
-from django.core.exceptions import ValidationError
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from unfold.forms import ActionForm
-from unfold.widgets import (
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
-    UnfoldAdminTextInputWidget,
-    UnfoldAdminURLInputWidget,
-    UnfoldBooleanSwitchWidget,
-)
+from unfold.widgets import UnfoldAdminSelectWidget
 
-from engines.host_runtimes import engine_registry
+from engines.exceptions import NotFoundError
 from engines.models import (
     CatalogModel,
     EngineDefault,
     Host,
     HostStatus,
 )
-from engines.models.catalog import MAX_PREFIX_LENGTH
-from engines.models.validators import (
-    POOLINGS,
-    validate_model_filename,
-    validate_repository,
-)
-from engines.runtimes.text.families import FAMILIES
+from engines.services.catalog.entry_rules import list_unused_fields
 from engines.services.catalog.exchange import export_catalog
 from engines.services.catalog.fields import KEPT_BY_SAM, group_curated_fields
-from engines.services.catalog.validation import CONFIRM, validate_entry
+from engines.services.catalog.validation import CONFIRM
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.admin.base import RoleAdmin
-from migrations_app.admin.reports import report_each
-from migrations_app.library import get_model_library_manager
-
-CATALOG_HELP = {
-    "model_id": "What programs and plans call it; lower-case letters, digits and . _ : -",
-    "display_name": "What people read.",
-    "model_family": "Engines of one family share their prompts. How they reason is known of "
-    f"{', '.join(FAMILIES)}.",
-    "remote_name": "What that server calls the model, exactly as it lists it.",
-    "sha256": "What the file must have; empty means what the Hub states.",
-    "query_prefix": "Put before every question; the model's page says whether it wants it.",
-    "document_prefix": "Put before every passage.",
-    "tags": 'A JSON list of words: ["small", "multilingual"].',
-    "recommended": "Marked so in the catalog that people see.",
-    "published": "Off: only the staff see it and nobody can move to it.",
-}
-
-
-class PrefixField(forms.CharField):
-    """A prefix as it was typed: each blank and line break is part of the vector space."""
-
-    def __init__(self, *, help_text: str) -> None:
-        super().__init__(
-            required=False,
-            strip=False,
-            max_length=MAX_PREFIX_LENGTH,
-            widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
-            help_text=help_text,
-        )
-
-    def to_python(self, value: object) -> str:
-        # Browsers send a line break as CR LF, whatever it was before.
-        return str(super().to_python(value)).replace("\r\n", "\n")
-
-
-class CatalogForm(forms.ModelForm[CatalogModel]):
-    """The entry's form, as strict about names as the API."""
-
-    runtime = forms.ChoiceField(
-        choices=lambda: [(name, name) for name in engine_registry().runtimes],
-        initial=CatalogModel.FILE_RUNTIME,
-        widget=UnfoldAdminSelectWidget,
-        help_text="What runs the model: llama_cpp a GGUF file, transformers a folder, ollama and "
-        "openai a server; or an installed plugin.",
-    )
-    pooling = forms.ChoiceField(
-        choices=[("", "The model's own"), *((name, name) for name in POOLINGS)],
-        required=False,
-        widget=UnfoldAdminSelectWidget,
-    )
-    filename = forms.CharField(
-        required=False,
-        max_length=255,
-        validators=[validate_model_filename],
-        widget=UnfoldAdminTextInputWidget,
-        help_text="One GGUF file of the repository, like Qwen3-0.6B.Q4_K_M.gguf.",
-    )
-    huggingface_repo = forms.CharField(
-        required=False,
-        label="Hugging Face repository",
-        max_length=193,
-        validators=[validate_repository],
-        widget=UnfoldAdminTextInputWidget,
-        help_text="As the Hub writes it: organisation/name.",
-    )
-    hub_endpoint = forms.URLField(
-        required=False,
-        assume_scheme="https",
-        widget=UnfoldAdminURLInputWidget,
-        help_text="Only for a mirror or a private hub; empty means the configured one.",
-    )
-    query_prefix = PrefixField(help_text=CATALOG_HELP["query_prefix"])
-    document_prefix = PrefixField(help_text=CATALOG_HELP["document_prefix"])
-    confirm = forms.BooleanField(required=False, widget=forms.HiddenInput, label="Write it anyway")
-    """Shown when there is something to confirm."""
-
-    def _post_clean(self) -> None:
-        super()._post_clean()  # type: ignore[misc]
-        if self.errors:
-            return
-        try:
-            validate_entry(
-                self.instance,
-                allowed_groups=self.cleaned_data.get("allowed_groups"),
-                confirmed=self.cleaned_data["confirm"],
-            )
-        except ValidationError as error:
-            if CONFIRM in error.message_dict:
-                self.fields[CONFIRM].widget = UnfoldBooleanSwitchWidget()
-            self.add_error(None, error)
+from migrations_app.admin.catalog_form import CATALOG_HELP, CatalogForm
+from migrations_app.admin.catalog_pages import CatalogPages, runtime_asked
+from migrations_app.admin.reports import count_rows, report_each
+from migrations_app.library import ModelLibraryManager, get_model_library_manager
 
 
 class DownloadForm(ActionForm):
@@ -146,7 +48,7 @@ class DownloadForm(ActionForm):
 
 
 @admin.register(CatalogModel)
-class CatalogModelAdmin(RoleAdmin):
+class CatalogModelAdmin(CatalogPages, RoleAdmin):
     """Curation, and downloads to a host."""
 
     list_display = (
@@ -165,19 +67,34 @@ class CatalogModelAdmin(RoleAdmin):
     autocomplete_fields = ("embedding_model",)
     readonly_fields = KEPT_BY_SAM
     action_form = DownloadForm
-    actions = ["publish", "unpublish", "export_json", "download"]
+    actions = [
+        "publish",
+        "unpublish",
+        "recommend",
+        "recommend_no_more",
+        "export_json",
+        "download",
+        "verify_files",
+        "delete_files",
+    ]
 
     def writes(self, user: User | AnonymousUser) -> bool:
         return is_curator(user)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> list[tuple[Any, Any]]:
-        """Return the curated fields by group, and what SAM keeps; the question comes first."""
-        groups: list[tuple[Any, Any]] = [
-            (title or None, {"fields": rows}) for title, rows in group_curated_fields().items()
-        ]
+        """Return the curated fields of the entry's runtime by group, and what SAM keeps.
+
+        The question comes first.
+        """
+        unused = list_unused_fields(runtime_asked(request, obj))
+        groups: list[tuple[Any, Any]] = []
+        for title, rows in group_curated_fields().items():
+            shown = [tuple(name for name in row if name not in unused) for row in rows]
+            if any(shown):
+                groups.append(_group(title, [row for row in shown if row]))
         if obj is not None and self.has_change_permission(request, obj):
             groups.insert(0, (None, {"fields": (CONFIRM,)}))
-        return [*groups, ("Kept by SAM", {"fields": (KEPT_BY_SAM,)})]
+        return [*groups, _group("Kept by SAM", [KEPT_BY_SAM])]
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, *args: Any, **kwargs: Any
@@ -220,18 +137,66 @@ class CatalogModelAdmin(RoleAdmin):
         return response
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
-        return is_operator(request.user)
+        """Whether this person moves files: operators, and curators, who answer for what is offered."""
+        return is_operator(request.user) or is_curator(request.user)
+
+    @admin.action(description="Recommend", permissions=["change"])
+    def recommend(self, request: HttpRequest, queryset: QuerySet[CatalogModel]) -> None:
+        self._set_recommended(request, queryset, recommended=True)
+
+    @admin.action(description="Recommend no more", permissions=["change"])
+    def recommend_no_more(self, request: HttpRequest, queryset: QuerySet[CatalogModel]) -> None:
+        self._set_recommended(request, queryset, recommended=False)
 
     @admin.action(description="Download to a host", permissions=["operate"])
     def download(self, request: HttpRequest, queryset: QuerySet[CatalogModel]) -> None:
-        library = get_model_library_manager()
         host = request.POST.get("host") or None
-        actor = cast("User", request.user)
 
-        def start(model: Any) -> None:
-            library.start_download(model.model_id, host=host, actor=actor)
+        def start(library: ModelLibraryManager, model_id: str, actor: User) -> None:
+            library.start_download(model_id, host=host, actor=actor)
 
-        report_each(self, request, queryset, start, done="downloads started")
+        self._each(request, queryset, start, ("download started", "downloads started"))
+
+    @admin.action(description="Verify the files on all hosts", permissions=["operate"])
+    def verify_files(self, request: HttpRequest, queryset: QuerySet[CatalogModel]) -> None:
+        def start(library: ModelLibraryManager, model_id: str, actor: User) -> None:
+            _require_files(library.verify_model(model_id, actor=actor), model_id)
+
+        self._each(
+            request, queryset, start, ("model is being verified", "models are being verified")
+        )
+
+    @admin.action(description="Delete the files from all hosts", permissions=["operate"])
+    def delete_files(self, request: HttpRequest, queryset: QuerySet[CatalogModel]) -> None:
+        def start(library: ModelLibraryManager, model_id: str, actor: User) -> None:
+            _require_files(library.delete_model(model_id, actor=actor), model_id)
+
+        done = ("model's files are being deleted", "models' files are being deleted")
+        self._each(request, queryset, start, done)
+
+    def _each(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[CatalogModel],
+        start: Callable[[ModelLibraryManager, str, User], None],
+        done: tuple[str, str],
+    ) -> None:
+        library, actor = get_model_library_manager(), cast("User", request.user)
+
+        def act(model: Any) -> None:
+            start(library, model.model_id, actor)
+
+        report_each(self, request, queryset, act, done=done)
+
+    def _set_recommended(
+        self, request: HttpRequest, queryset: QuerySet[CatalogModel], *, recommended: bool
+    ) -> None:
+        changed = CatalogModel.objects.filter(
+            pk__in=queryset.values("pk"), recommended=not recommended
+        ).update(recommended=recommended)
+        word = "recommended" if recommended else "recommended no more"
+        sentence = count_rows(changed, f"model is now {word}.", f"models are now {word}.")
+        self.message_user(request, sentence, messages.SUCCESS)
 
     def _set_published(
         self, request: HttpRequest, queryset: QuerySet[CatalogModel], *, published: bool
@@ -245,4 +210,15 @@ class CatalogModelAdmin(RoleAdmin):
             chosen = chosen.exclude(pk__in=EngineDefault.objects.values("engine"))
         changed = chosen.update(published=published)
         word = "published" if published else "unpublished"
-        self.message_user(request, f"{changed} models are now {word}.", messages.SUCCESS)
+        sentence = count_rows(changed, f"model is now {word}.", f"models are now {word}.")
+        self.message_user(request, sentence, messages.SUCCESS)
+
+
+def _group(title: str, rows: list[tuple[str, ...]]) -> tuple[str | None, dict[str, Any]]:
+    """Return a group of fields; one with a title is a tab."""
+    return title or None, {"fields": rows, "classes": ["tab"] if title else []}
+
+
+def _require_files(started: bool, model_id: str) -> None:  # noqa: FBT001 - what the manager answers
+    if not started:
+        raise NotFoundError(f"No host has a file of {model_id}.")

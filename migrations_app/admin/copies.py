@@ -36,4 +36,4 @@ class ModelCopyAdmin(RoleAdmin):
     @admin.action(description="Clear the mark of unsafe files", permissions=["operate"])
     def clear_unsafe(self, request: HttpRequest, queryset: QuerySet[ModelCopy]) -> None:
         rows: QuerySet[Any] = queryset.select_related("revision__model", "host")
-        report_each(self, request, rows, clear_unsafe, done="files cleared")
+        report_each(self, request, rows, clear_unsafe, done=("file cleared", "files cleared"))

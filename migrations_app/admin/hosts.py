@@ -108,21 +108,28 @@ class HostAdmin(RoleAdmin):
 
     @admin.action(description="Drain", permissions=["operate"])
     def drain(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        self._each(request, queryset, drain_host, "hosts are draining")
+        self._each(request, queryset, drain_host, ("host is draining", "hosts are draining"))
 
     @admin.action(
         description="Drain although people need what it alone holds", permissions=["operate"]
     )
     def drain_knowing(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        self._each(request, queryset, partial(drain_host, force=True), "hosts are draining")
+        self._each(
+            request,
+            queryset,
+            partial(drain_host, force=True),
+            ("host is draining", "hosts are draining"),
+        )
 
     @admin.action(description="Take back into service", permissions=["operate"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        self._each(request, queryset, resume_host, "hosts are active again")
+        self._each(
+            request, queryset, resume_host, ("host is active again", "hosts are active again")
+        )
 
     @admin.action(description="Retire", permissions=["operate"])
     def retire(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
-        self._each(request, queryset, retire_host, "hosts are retired")
+        self._each(request, queryset, retire_host, ("host is retired", "hosts are retired"))
 
     @admin.action(description="Make a token to join again", permissions=["operate"])
     def invite_again(self, request: HttpRequest, queryset: QuerySet[Host]) -> None:
@@ -135,7 +142,9 @@ class HostAdmin(RoleAdmin):
                 text = f"{host.name}: SAM_JOIN_TOKEN={token} (shown only now)"
                 self.message_user(request, text, messages.SUCCESS)
 
-    def _each(self, request: HttpRequest, rows: QuerySet[Host], move: Any, done: str) -> None:
+    def _each(
+        self, request: HttpRequest, rows: QuerySet[Host], move: Any, done: tuple[str, str]
+    ) -> None:
         who = cast("User", request.user).username
 
         def act(host: Any) -> None:

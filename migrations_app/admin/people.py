@@ -42,6 +42,7 @@ from migrations_app.admin.dress import (
     AdminUserCreationForm,
     UserChangeForm,
 )
+from migrations_app.admin.reports import count_rows
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
     deactivate_person,
@@ -219,12 +220,16 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         ended = sum(end_tokens(user) for user in queryset)
-        self.message_user(request, f"{ended} tokens ended.", messages.SUCCESS)
+        self.message_user(
+            request, count_rows(ended, "token ended.", "tokens ended."), messages.SUCCESS
+        )
 
     @admin.action(description="Let sign in again after failed sign-ins", permissions=["change"])
     def unlock(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         unlocked = sum(unlock(user.get_username()) for user in queryset)
-        self.message_user(request, f"{unlocked} people unlocked.", messages.SUCCESS)
+        self.message_user(
+            request, count_rows(unlocked, "person unlocked.", "people unlocked."), messages.SUCCESS
+        )
 
 
 class DefaultForm(forms.ModelForm[EngineDefault]):

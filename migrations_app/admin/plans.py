@@ -1,85 +1,50 @@
-"""The admin of plans with their steps and events."""
+"""The admin of plans: a list with bulk actions, and one page a plan that says where it is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.safestring import SafeString
 
+from engines.exceptions import SamError
 from engines.services.people.roles import is_operator
-from migrations_app.admin.base import ReadOnlyInline, RoleAdmin
+from migrations_app.admin.base import RoleAdmin
+from migrations_app.admin.plan_page import describe_plan, title_of
 from migrations_app.admin.reports import report_each
-from migrations_app.controller import get_migration_controller
-from migrations_app.models import Plan, PlanEvent, Step
+from migrations_app.controller import MigrationController, get_migration_controller
+from migrations_app.models import Plan
 from migrations_app.states import ACTIONS_OF, PlanAction, PlanStatus
 
-
-class StepInline(ReadOnlyInline):
-    model = Step
-    fields = (
-        "position",
-        "kind",
-        "host",
-        "status",
-        "done",
-        "detail",
-        "attempts",
-        "error",
-        "finished_at",
-    )
-    readonly_fields = fields
-
-    def done(self, step: Step) -> str:
-        return f"{step.progress:.0%}"
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Step]:
-        return Step.objects.select_related("host", "plan").order_by("position")
-
-
-class EventInline(ReadOnlyInline):
-    model = PlanEvent
-    fields = ("at", "step", "from_status", "to_status", "who", "why")
-    readonly_fields = fields
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[PlanEvent]:
-        return PlanEvent.objects.select_related("step__plan", "plan").order_by("id")
+MOVES: dict[PlanAction, tuple[Callable[..., Any], str]] = {
+    PlanAction.EXECUTE: (MigrationController.execute_migration, "started"),
+    PlanAction.CANCEL: (MigrationController.cancel_migration, "asked to stop"),
+    PlanAction.ROLL_BACK: (MigrationController.roll_back_migration, "being rolled back"),
+    PlanAction.RETRY: (MigrationController.retry_step, "retried"),
+    PlanAction.ABANDON: (MigrationController.abandon_migration, "abandoned"),
+    PlanAction.MOVE: (MigrationController.move_migration, "moved"),
+}
+"""What each action calls, and what is said of a plan afterwards."""
 
 
 @admin.register(Plan)
 class PlanAdmin(RoleAdmin):
     """Plans are read here and moved only through the controller, which keeps to legal moves."""
 
-    list_display = (
-        "short_id",
-        "kind",
-        "user",
-        "engines",
-        "status",
-        "progress",
-        "created_at",
-    )
-    list_select_related = ("user", "from_engine", "to_engine")
+    list_display = ("title", "state", "progress", "created_at", "short_id")
+    list_select_related = ("user", "from_engine", "to_engine", "host")
     list_filter = ("status", "kind", "host", "created_at")
     search_fields = ("id", "user__username", "to_engine__model_id")
     date_hierarchy = "created_at"
-    inlines = (StepInline, EventInline)
-    fields = (
-        ("kind", "status", "current_step", "progress"),
-        ("user", "created_by", "host"),
-        ("from_engine", "to_engine", "to_revision"),
-        ("backup_lora_adapters", "re_embed_knowledge", "update_prompt_templates"),
-        ("knowledge_base_size", "estimated_duration_minutes"),
-        "error_message",
-        "warning",
-        "may_be_asked",
-        ("not_before", "confirmed_at"),
-        ("rolls_back", "cancel_requested_at", "retention_until"),
-        ("created_at", "started_at", "finished_at"),
-    )
     actions = [str(action) for action in PlanAction]
 
     def reads(self, user: User | AnonymousUser) -> bool:
@@ -88,15 +53,26 @@ class PlanAdmin(RoleAdmin):
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return is_operator(request.user)
 
-    @admin.display(description="plan", ordering="id")
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        own = [
+            path("<uuid:key>/live/", view(self.live_view), name="plan_live"),
+            path("<uuid:key>/ask/<slug:action>/", view(self.ask_view), name="plan_ask"),
+        ]
+        return [*own, *super().get_urls()]
+
+    @admin.display(description="plan", ordering="to_engine__display_name")
+    def title(self, plan: Plan) -> str:
+        return title_of(plan)
+
+    @admin.display(description="status", ordering="status")
+    def state(self, plan: Plan) -> SafeString:
+        return render_to_string("admin/status.html", {"value": plan.status})
+
+    @admin.display(description="number", ordering="id")
     def short_id(self, plan: Plan) -> str:
         """The beginning, which is enough to find it; the whole would fill the line."""
         return str(plan.pk)[:8]
-
-    @admin.display(ordering="to_engine")
-    def engines(self, plan: Plan) -> str:
-        ends = (plan.from_engine, plan.to_engine)
-        return " → ".join(end.model_id for end in ends if end is not None)
 
     @admin.display(description="progress", ordering="progress_percentage")
     def progress(self, plan: Plan) -> str:
@@ -104,33 +80,27 @@ class PlanAdmin(RoleAdmin):
 
     @admin.action(description="Execute", permissions=["operate"])
     def execute(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
-        self._each(request, queryset, get_migration_controller().execute_migration, "started")
+        self._each(request, queryset, PlanAction.EXECUTE)
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
-        self._each(request, queryset, get_migration_controller().cancel_migration, "asked to stop")
+        self._each(request, queryset, PlanAction.CANCEL)
 
     @admin.action(description="Roll back", permissions=["operate"])
     def roll_back(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
-        move = get_migration_controller().roll_back_migration
-        self._each(request, queryset, move, "being rolled back")
+        self._each(request, queryset, PlanAction.ROLL_BACK)
 
     @admin.action(description="Retry the step that waits", permissions=["operate"])
     def retry(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
-        self._each(request, queryset, get_migration_controller().retry_step, "retried")
+        self._each(request, queryset, PlanAction.RETRY)
 
     @admin.action(description="Abandon what is left", permissions=["operate"])
     def abandon(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
-        self._each(request, queryset, get_migration_controller().abandon_migration, "abandoned")
+        self._each(request, queryset, PlanAction.ABANDON)
 
     @admin.action(description="Move to another host", permissions=["operate"])
     def move(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
-        self._each(request, queryset, get_migration_controller().move_migration, "moved")
-
-    @admin.display(description="what can be done")
-    def may_be_asked(self, plan: Plan) -> str:
-        legal = get_migration_controller().legal_actions(plan.pk)
-        return ", ".join(action.label for action in legal) or "Nothing any more."
+        self._each(request, queryset, PlanAction.MOVE)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
@@ -147,16 +117,62 @@ class PlanAdmin(RoleAdmin):
             field.choices = [choice for choice in field.choices if choice[0] not in unknown]
         return answer
 
-    def _each(
+    def change_view(
         self,
         request: HttpRequest,
-        queryset: QuerySet[Plan],
-        move: Callable[..., Any],
-        done: str,
-    ) -> None:
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the plan; nothing of it is edited, so nothing can be posted here."""
+        if not self.has_view_permission(request) or request.method != "GET":
+            raise PermissionDenied
+        plan = self._find(unquote(object_id))
+        context = {
+            **self.admin_site.each_context(request),
+            **describe_plan(plan),
+            "opts": self.opts,
+            "title": title_of(plan),
+            "show_back_button": True,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/plans/page.html", context)
+
+    def live_view(self, request: HttpRequest, key: Any) -> HttpResponse:
+        """Answer with the part of the page that moves."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        context = {**describe_plan(self._find(str(key))), "opts": self.opts}
+        return TemplateResponse(request, "admin/plans/live.html", context)
+
+    def ask_view(self, request: HttpRequest, key: Any, action: str) -> HttpResponse:
+        """Do what a button of the page asks, and tell what came of it."""
+        if not self.has_operate_permission(request) or request.method != "POST":
+            raise PermissionDenied
+        if action not in PlanAction.values:
+            raise Http404
+        plan = self._find(str(key))
+        move, done = MOVES[PlanAction(action)]
+        try:
+            move(get_migration_controller(), plan.pk, actor=cast("User", request.user))
+        except SamError as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self.message_user(request, f"{title_of(plan)}: {done}.", messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:migrations_app_plan_change", args=[plan.pk]))
+
+    def _find(self, key: str) -> Plan:
+        joined = ("user", "created_by", "host", "from_engine", "to_engine", "to_revision")
+        plan = get_migration_controller().get_migration_status(key)
+        if plan is None:
+            raise Http404("There is no such plan.")
+        return Plan.objects.select_related(*joined).get(pk=plan.pk)
+
+    def _each(self, request: HttpRequest, queryset: QuerySet[Plan], action: PlanAction) -> None:
+        move, done = MOVES[action]
         actor = cast("User", request.user)
 
         def act(plan: Any) -> None:
-            move(str(plan.pk), actor=actor)
+            move(get_migration_controller(), str(plan.pk), actor=actor)
 
-        report_each(self, request, queryset, act, done=f"plans {done}")
+        report_each(self, request, queryset, act, done=(f"plan {done}", f"plans {done}"))

@@ -19,9 +19,12 @@ def report_each(
     rows: QuerySet[Any],
     act: Callable[[Any], None],
     *,
-    done: str,
+    done: tuple[str, str],
 ) -> None:
-    """Do it for each row; tell how many, and of each refusal which row and why."""
+    """Do it for each row; tell how many, and of each refusal which row and why.
+
+    ``done`` is what was done with one row, and with several: "plan started", "plans started".
+    """
     count = 0
     for row in rows:
         try:
@@ -31,4 +34,9 @@ def report_each(
         else:
             count += 1
     if count:
-        owner.message_user(request, f"{count} {done}.", messages.SUCCESS)
+        owner.message_user(request, f"{count_rows(count, *done)}.", messages.SUCCESS)
+
+
+def count_rows(count: int, one: str, several: str) -> str:
+    """Return a number with its words: "1 plan", "2 plans"."""
+    return f"{count} {one if count == 1 else several}"

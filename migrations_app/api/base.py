@@ -31,6 +31,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from engines.models import TokenScope
 from engines.services.people.tokens import find_owner
+from migrations_app.api.local_authentication import LocalAuthentication
 from migrations_app.api.pagination import CursorPages
 from migrations_app.api.parsers import StrictJSONParser, refuse_large_body, refuse_unstorable
 from migrations_app.api.problems import PreconditionFailed, PreconditionMissing, problem_handler
@@ -60,6 +61,7 @@ class ApiView(APIView):
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (
         BearerAuthentication,
+        LocalAuthentication,
         SessionAuthentication,
     )
     permission_classes: Sequence[Any] = (IsAuthenticated,)
@@ -95,8 +97,20 @@ class ApiView(APIView):
 
     @property
     def caller(self) -> User:
-        """Return who asks; only for routes behind ``IsAuthenticated``."""
-        return cast("User", self.request.user)
+        """Return who asks; only for routes behind ``IsAuthenticated``.
+
+        ValidationError for the system itself, which has nothing of its own.
+        """
+        actor = self.actor
+        if actor is None:
+            raise ValidationError("This is about one person: say who with --user.")
+        return actor
+
+    @property
+    def actor(self) -> User | None:
+        """Return who is to be named for what happens; None: the system, by this machine's command line."""
+        user = cast("User", self.request.user)
+        return None if user._state.adding else user
 
 
 class Rows(ApiView, GenericViewSet[Row]):

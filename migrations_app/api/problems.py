@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 PROBLEM_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 5
+LONGEST_SENTENCE = 800
+"""Characters of what an error says."""
 TITLES = {
     400: "Bad request",
     401: "Not signed in",
@@ -122,6 +124,14 @@ def problem_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
     return _rendered_as_problem(response, context)
 
 
+def in_short(sentence: str) -> str:
+    """Return a sentence whose middle is left out where it is long: it may repeat what was sent."""
+    if len(sentence) <= LONGEST_SENTENCE:
+        return sentence
+    half = LONGEST_SENTENCE // 2
+    return f"{sentence[:half]} … {sentence[-half:]}"
+
+
 def problem(
     status_code: int,
     code: str,
@@ -136,7 +146,7 @@ def problem(
         "title": TITLES.get(status_code, "Error"),
         "status": status_code,
         "code": code,
-        "detail": detail,
+        "detail": in_short(detail),
     }
     if errors:
         body["errors"] = dict(errors)

@@ -129,6 +129,19 @@ def _allow_either(field: OpenApiObject) -> None:
         field["anyOf"] = field.pop("oneOf")
 
 
+class LocalScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """The command line of the machine itself, which no client over HTTP can be."""
+
+    target_class = "migrations_app.api.local_authentication.LocalAuthentication"
+    name: list[str] = []
+
+    def get_security_requirement(self, auto_schema: Any) -> list[dict[str, list[Any]]]:
+        return []
+
+    def get_security_definition(self, auto_schema: Any) -> list[dict[str, str]]:
+        return []
+
+
 class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """Tell OpenAPI how a token is sent."""
 

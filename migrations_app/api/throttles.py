@@ -8,7 +8,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from migrations_app.limits.rates import WORK, limit_address, limit_person
+from migrations_app.limits.rates import USER, WORK, limit_address, limit_person
 
 
 class RateThrottle(BaseThrottle):
@@ -18,7 +18,7 @@ class RateThrottle(BaseThrottle):
         """Return True, or raise TooManyRequestsError."""
         user = request.user
         if user.is_authenticated:
-            limit_person(int(user.pk))
+            _count(user)
         else:
             limit_address(request._request)
         return True
@@ -30,5 +30,11 @@ class WorkThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: Any) -> bool:
         """Return True, or raise TooManyRequestsError."""
         if request.method not in SAFE_METHODS and request.user.is_authenticated:
-            limit_person(int(request.user.pk), WORK)
+            _count(request.user, WORK)
         return True
+
+
+def _count(user: Any, scope: str = USER) -> None:
+    # The system itself, from this machine's command line, has no row and no limit.
+    if user.pk is not None:
+        limit_person(int(user.pk), scope)

@@ -25,7 +25,7 @@ from migrations_app.api.views.fallbacks import FallbackIncidentViews, FallbackVi
 from migrations_app.api.views.fit import FitView, RecommendView
 from migrations_app.api.views.hosts import HostViews
 from migrations_app.api.views.indicator import IndicatorView
-from migrations_app.api.views.knowledge import BaseViews, DocumentViews, SearchView
+from migrations_app.api.views.knowledge import BaseViews, DocumentViews, PassageView, SearchView
 from migrations_app.api.views.notices import NoticeChoicesView, NoticeViews
 from migrations_app.api.views.people import (
     AdapterViews,
@@ -80,6 +80,11 @@ urlpatterns = [
         r"^prompts/(?P<family>[A-Za-z0-9][A-Za-z0-9._-]{0,63})$",
         FamilyPromptsView.as_view(),
         name="family-prompts",
+    ),
+    re_path(
+        r"^documents/(?P<document_id>[0-9]{1,18})/passages/(?P<chunk_id>[0-9]{1,18})$",
+        PassageView.as_view(),
+        name="passage",
     ),
     path("search", SearchView.as_view(), name="search"),
     path("events", EventsView.as_view(), name="events"),

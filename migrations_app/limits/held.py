@@ -16,8 +16,9 @@ from contextlib import contextmanager, suppress
 from django.conf import settings
 from redis.exceptions import RedisError
 
+from engines.exceptions import SamError
 from migrations_app.limits.rates import TooManyRequestsError
-from migrations_app.serving.redis_keys import held_key, redis_client
+from migrations_app.serving.redis_keys import alone_key, held_key, redis_client
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,22 @@ def hold(user_id: int, kind: str) -> Held | None:
     most: int = settings.SAM_AT_ONCE[kind]
     if not most:
         return None
-    held = Held(held_key(kind, user_id), uuid.uuid4().hex)
+    refusal = TooManyAtOnceError(
+        f"You have {most} {kind} under way, which is as many as are allowed; ask again when one "
+        "has ended.",
+        RETRY_SECONDS,
+    )
+    return _take(held_key(kind, user_id), most, refusal)
+
+
+def hold_alone(name: str, refusal: SamError) -> Held | None:
+    """Take what only one may have at a time; raises ``refusal`` while somebody has it."""
+    return _take(alone_key(name), 1, refusal)
+
+
+def _take(key: str, most: int, refusal: SamError) -> Held | None:
+    """Take one of some places; None while Redis is away, for nothing is counted then."""
+    held = Held(key, uuid.uuid4().hex)
     now = time.time()
     try:
         with redis_client(settings.REDIS_URL).pipeline(transaction=True) as pipeline:
@@ -66,11 +82,7 @@ def hold(user_id: int, kind: str) -> Held | None:
         return None
     if count > most:
         held.release()
-        raise TooManyAtOnceError(
-            f"You have {most} {kind} under way, which is as many as are allowed; ask again when one "
-            "has ended.",
-            RETRY_SECONDS,
-        )
+        raise refusal
     _renewer.add(held)
     return held
 

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
@@ -39,6 +38,7 @@ from migrations_app.serving.news import (
 )
 from migrations_app.serving.progress import STALE_SECONDS, PlanProgress, without_pace
 from migrations_app.serving.redis_keys import NEWS_KEY
+from migrations_app.serving.threads import in_thread
 from migrations_app.states import PLAN_FINAL
 
 logger = logging.getLogger(__name__)
@@ -64,8 +64,6 @@ PLAN_ENDED = End(reason="The plan has ended.", again=False)
 CLOSING = End(reason="The server is ending; connect again.", again=True)
 BROKEN = End(reason="Something went wrong on our side; connect again.", again=True)
 DATABASE_ERRORS = (OperationalError, InterfaceError)
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ class LiveHub:
         permit, cursor, settled = listener.permit, listener.came_with, self._tail.settled
         listener.settle(settled)
         try:
-            beginning = await _in_thread(lambda: read_beginning(permit.scope, cursor, settled))
+            beginning = await in_thread(lambda: read_beginning(permit.scope, cursor, settled))
         except DATABASE_ERRORS:
             listener.push(BROKEN)
             return
@@ -159,8 +157,8 @@ class LiveHub:
         self._check_at = asyncio.get_running_loop().time() + CHECK_SECONDS
         while self._listeners:
             try:
-                await _in_thread(self._tail.begin)
-                await _in_thread(self._notices.begin)
+                await in_thread(self._tail.begin)
+                await in_thread(self._notices.begin)
             except DATABASE_ERRORS as error:
                 logger.warning("live streams wait for the database: %s", error)
                 await asyncio.sleep(AWAY_SECONDS)
@@ -233,7 +231,7 @@ class LiveHub:
         """Ask the database what changed, and while Redis is away also how far work is."""
         pause = LOOK_SECONDS if self._has_redis else SLOW_LOOK_SECONDS
         self._look_at = asyncio.get_running_loop().time() + pause
-        rows = await _in_thread(self._tail.read)
+        rows = await in_thread(self._tail.read)
         self._has_database = True
         heard = [row for row in rows if self._listeners_of(row.owned)]
         for row in heard:
@@ -247,13 +245,13 @@ class LiveHub:
         if self._people:
             await self._tell_people()
         if not self._has_redis:
-            for owned, progress in await _in_thread(running_progress):
+            for owned, progress in await in_thread(running_progress):
                 self._take_progress(owned, progress)
 
     async def _tell_states(self, rows: list[ChangeRow]) -> None:
         owners = {row.owned.plan: row.owned for row in rows}
         self._people |= {owned.user for owned in owners.values() if owned.user is not None}
-        states = await _in_thread(lambda: plan_states(Plan.objects.filter(pk__in=owners)))
+        states = await in_thread(lambda: plan_states(Plan.objects.filter(pk__in=owners)))
         for state in states:
             is_final = _is_final([state])
             if is_final:
@@ -266,7 +264,7 @@ class LiveHub:
     async def _tell_notices(self) -> None:
         listeners = self._hearing_persons()
         users = {listener.permit.scope.user_id for listener in listeners}
-        for user_id, notice in await _in_thread(lambda: self._notices.read(users)):
+        for user_id, notice in await in_thread(lambda: self._notices.read(users)):
             self._people.add(user_id)
             for listener in listeners:
                 if listener.permit.scope.user_id == user_id:
@@ -278,14 +276,14 @@ class LiveHub:
         wanted = people & {one.permit.scope.user_id for one in listeners}
         if not wanted:
             return
-        states = await _in_thread(lambda: person_states(wanted))
+        states = await in_thread(lambda: person_states(wanted))
         for listener in listeners:
             _push_person(listener, states.get(listener.permit.scope.user_id))
 
     async def _check(self) -> None:
         """End the streams of those who may not listen any more, and look again at the others' engines."""
         permits = {listener.permit for listener in self._listeners}
-        refused = await _in_thread(lambda: refusals(permits))
+        refused = await in_thread(lambda: refusals(permits))
         for listener in self._listeners:
             if listener.permit in refused:
                 listener.push(End(reason=refused[listener.permit], again=False))
@@ -324,18 +322,6 @@ def _push_person(listener: Listener, state: PersonState | None) -> None:
 
 def _is_final(states: Iterable[PlanState]) -> bool:
     return all(state.status in PLAN_FINAL for state in states)
-
-
-async def _in_thread(work: Callable[[], Result]) -> Result:
-    """Ask the database in a thread of its own; no connection is held when it has answered."""
-
-    def run() -> Result:
-        try:
-            return work()
-        finally:
-            close_old_connections()
-
-    return await sync_to_async(run, thread_sensitive=False)()
 
 
 _hubs: WeakKeyDictionary[asyncio.AbstractEventLoop, LiveHub] = WeakKeyDictionary()

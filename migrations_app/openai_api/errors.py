@@ -9,7 +9,7 @@ from django.http import HttpResponse
 
 from engines.exceptions import SamError
 from engines.services.people.usage import QuotaExceededError
-from migrations_app.api.problems import RETRY_AFTER_SECONDS, STATUS_OF
+from migrations_app.api.problems import RETRY_AFTER_SECONDS, STATUS_OF, in_short
 from migrations_app.limits.rates import TooManyRequestsError
 from migrations_app.openai_api.response_bodies import ErrorBody, ErrorDetail, body_response
 
@@ -63,7 +63,9 @@ def error_body(error: SamError) -> ErrorBody:
     if isinstance(error, TooManyRequestsError):
         kind = "rate_limit_error"
     param = getattr(error, "param", None)
-    return ErrorBody(ErrorDetail(message=str(error), type=kind, param=param, code=error.code))
+    return ErrorBody(
+        ErrorDetail(message=in_short(str(error)), type=kind, param=param, code=error.code)
+    )
 
 
 def error_response(error: SamError) -> HttpResponse:

@@ -11,19 +11,16 @@ from dataclasses import dataclass, field
 from typing import TypedDict
 
 import numpy as np
-from msgspec import UNSET, Struct, UnsetType, json
+from msgspec import UNSET, Struct, UnsetType
 from numpy.typing import NDArray
 
 from engines.exceptions import SamError
 from engines.services.answers.messages import (
     AnswerPart,
-    BeginEvent,
     Citation,
-    CitationsEvent,
     EndEvent,
     Event,
     FallbackCause,
-    FittedEvent,
     ReasoningEvent,
     TextEvent,
     ToolCallEvent,
@@ -47,27 +44,11 @@ from migrations_app.openai_api.response_bodies import (
     TextCompletion,
     Usage,
 )
+from migrations_app.serving.gathered import AnswerFacts, GatheredAnswer
+from migrations_app.serving.sse import data_event
 
 DONE = b"data: [DONE]\n\n"
 ShownUsage = Usage | None | UnsetType
-
-
-@dataclass(slots=True)
-class GatheredAnswer:
-    """An answer put together from its events."""
-
-    text: str = ""
-    reasoning: str = ""
-    calls: list[Call] = field(default_factory=list)
-
-    def take(self, event: Event) -> None:
-        """Add what an event says."""
-        if isinstance(event, TextEvent):
-            self.text += event.text
-        elif isinstance(event, ReasoningEvent):
-            self.reasoning += event.text
-        elif isinstance(event, ToolCallEvent):
-            self.calls.append(Call(id=event.id, function=_function(event)))
 
 
 class Head(TypedDict):
@@ -83,26 +64,11 @@ class Head(TypedDict):
 
 
 @dataclass(slots=True)
-class Opening:
-    """What is known of an answer at its first word."""
+class Opening(AnswerFacts):
+    """What is known of an answer at its first word, and its name."""
 
-    engine_id: str = ""
-    revision_id: int = 0
-    citations: list[Citation] | None = None
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
-    fallback_for: FallbackCause | None = None
-    left_out: int | None = None
-
-    def learn(self, event: Event) -> None:
-        """Take what an event before the first word says."""
-        if isinstance(event, BeginEvent):
-            self.engine_id, self.revision_id = event.engine_id, event.revision_id
-            self.fallback_for = event.fallback_for
-        elif isinstance(event, CitationsEvent):
-            self.citations = event.citations
-        elif isinstance(event, FittedEvent):
-            self.left_out = event.left_out
 
     def head(self, prefix: str) -> Head:
         """Return what each body of the answer begins with."""
@@ -152,7 +118,7 @@ class ChatShape(Shape):
         message = ChatMessageBody(
             content=None if answer.calls and not answer.text else answer.text,
             reasoning_content=answer.reasoning or UNSET,
-            tool_calls=answer.calls or UNSET,
+            tool_calls=[Call(id=one.id, function=_function(one)) for one in answer.calls] or UNSET,
         )
         choice = ChatChoice(message=message, finish_reason=end.finish_reason)
         return ChatCompletion(choices=[choice], usage=_usage(end), **head)
@@ -206,11 +172,9 @@ class CompletionShape(Shape):
 async def whole_answer(shape: Shape, opening: Opening, events: AsyncIterator[Event]) -> Struct:
     """Return the body of an answer that is not streamed; raises what the stream raises."""
     answer = GatheredAnswer()
-    end = EndEvent(finish_reason="stop", prompt_tokens=0, completion_tokens=0)
     async for event in events:
         answer.take(event)
-        if isinstance(event, EndEvent):
-            end = event
+    end = answer.end or EndEvent(finish_reason="stop", prompt_tokens=0, completion_tokens=0)
     return shape.whole(opening.head(shape.prefix), answer, end)
 
 
@@ -222,7 +186,7 @@ async def chunks(
     usage: ShownUsage = None if include_usage else UNSET
     first = shape.first(head, usage)
     if first is not None:
-        yield _sse(first)
+        yield data_event(first)
     # Once is enough for what may be long.
     head["citations"] = UNSET
     try:
@@ -230,13 +194,13 @@ async def chunks(
             if isinstance(event, AnswerPart):
                 piece = shape.piece(head, event, usage)
                 if piece is not None:
-                    yield _sse(piece)
+                    yield data_event(piece)
             elif isinstance(event, EndEvent):
-                yield _sse(shape.last(head, event.finish_reason, usage))
+                yield data_event(shape.last(head, event.finish_reason, usage))
                 if include_usage:
-                    yield _sse(shape.counted(head, _usage(event)))
+                    yield data_event(shape.counted(head, _usage(event)))
     except SamError as error:
-        yield _sse(error_body(error))
+        yield data_event(error_body(error))
         return
     yield DONE
 
@@ -274,7 +238,3 @@ def _usage(end: EndEvent) -> Usage:
         total_tokens=end.prompt_tokens + end.completion_tokens,
         prompt_tokens_details=PromptDetails(end.reused_tokens),
     )
-
-
-def _sse(body: Struct) -> bytes:
-    return b"data: " + json.encode(body) + b"\n\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
@@ -12,7 +13,7 @@ import numpy as np
 from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from numpy.typing import NDArray
 
@@ -20,6 +21,7 @@ from engines.exceptions import SamError
 from engines.models import ModelRevision
 from engines.services.answers.messages import AnswerPart, AnswerRequest, EndEvent, Event
 from engines.services.people.usage import add_usage
+from migrations_app.limits.admission import Admission, count_characters
 from migrations_app.openai_api import responses as answers
 from migrations_app.openai_api.access import (
     ACTIVE,
@@ -29,7 +31,6 @@ from migrations_app.openai_api.access import (
     named_revision,
     spender,
 )
-from migrations_app.openai_api.admission import Admission, count_characters
 from migrations_app.openai_api.errors import (
     INTERNAL,
     NOT_FOUND,
@@ -55,6 +56,7 @@ from migrations_app.openai_api.response_bodies import (
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import batched_texts
 from migrations_app.serving.protocol import EMBED, EmbedRequest
+from migrations_app.serving.sse import EventStream
 from migrations_app.serving.stream_client import stream_answer
 
 logger = logging.getLogger(__name__)
@@ -63,6 +65,7 @@ EMBED_SECONDS = 60.0
 FALLBACK_HEADER = "X-SAM-Fallback-For"
 
 View = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
+Admitted = tuple[AskedText, AnswerRequest, Admission]
 
 
 def endpoint(method: str) -> Callable[[View], View]:
@@ -110,9 +113,7 @@ async def completions(request: HttpRequest) -> HttpResponseBase:
     return await _answer(answers.CompletionShape(), request, completion_request)
 
 
-def _admitted(
-    request: HttpRequest, read: Callable[[Body], AskedText]
-) -> tuple[AskedText, AnswerRequest, Admission]:
+def _admitted(request: HttpRequest, read: Callable[[Body], AskedText]) -> Admitted:
     """Return what is asked for, and of the worker; a stranger is told so before anything else."""
     user = spender(request)
     asked = read(read_body(request))
@@ -121,10 +122,27 @@ def _admitted(
     return asked, admission.bound(question), admission
 
 
+async def _admit(request: HttpRequest, read: Callable[[Body], AskedText]) -> Admitted:
+    admitting = asyncio.ensure_future(sync_to_async(_admitted)(request, read))
+    try:
+        return await asyncio.shield(admitting)
+    except asyncio.CancelledError:
+        # The thread goes on after its client has left, and nobody else knows what it takes.
+        admitting.add_done_callback(_give_back)
+        raise
+
+
+def _give_back(admitting: asyncio.Future[Admitted]) -> None:
+    if admitting.cancelled() or admitting.exception() is not None:
+        return
+    _, _, admission = admitting.result()
+    threading.Thread(target=admission.release, name="give back").start()
+
+
 async def _answer(
     shape: answers.Shape, request: HttpRequest, read: Callable[[Body], AskedText]
 ) -> HttpResponseBase:
-    asked, question, admission = await sync_to_async(_admitted)(request, read)
+    asked, question, admission = await _admit(request, read)
     response: HttpResponseBase | None = None
     try:
         response = await _answer_admitted(shape, asked, question, admission)
@@ -171,18 +189,13 @@ async def _with_first(first: Event, rest: AsyncGenerator[Event]) -> AsyncGenerat
         yield event
 
 
-class _EventStream(StreamingHttpResponse):
+class _EventStream(EventStream):
     """Server-sent events whose end, also by a client that leaves, stops the engine."""
 
     def __init__(
         self, body: AsyncIterator[bytes], client_left: threading.Event, admission: Admission
     ) -> None:
-        headers = {"X-Accel-Buffering": "no"}
-        super().__init__(
-            self._until_end(body),
-            content_type="text/event-stream; charset=utf-8",
-            headers=headers,
-        )
+        super().__init__(self._until_end(body))
         self._client_left = client_left
         self._admission = admission
         # Until its end was read: who leaves is counted by the worker a moment later.
@@ -218,7 +231,7 @@ def _embedded(user: User, asked: AskedVectors) -> EmbeddingList:
 
 def _embedded_admitted(user: User, asked: AskedVectors) -> EmbeddingList:
     model, revision = embedder_for(user, asked.model)
-    vectors, tokens = _vectors(revision, asked)
+    vectors, tokens = _vectors(user, revision, asked)
     if asked.dimensions not in (None, vectors.shape[1]):
         raise RefusedError(
             f"{model.model_id} has {vectors.shape[1]} dimensions; leave dimensions out.",
@@ -228,14 +241,20 @@ def _embedded_admitted(user: User, asked: AskedVectors) -> EmbeddingList:
     return answers.embeddings(model.model_id, vectors, tokens, packed=asked.base64)
 
 
-def _vectors(revision: ModelRevision, asked: AskedVectors) -> tuple[NDArray[np.float32], int]:
+def _vectors(
+    user: User, revision: ModelRevision, asked: AskedVectors
+) -> tuple[NDArray[np.float32], int]:
     """Return vectors (n, d) and the texts' tokens; RefusedError names a text without a vector."""
     live = LiveClient(settings.REDIS_URL)
     parts: list[NDArray[np.float32]] = []
     tokens = 0
     for texts in batched_texts(asked.texts):
         request = EmbedRequest(
-            revision_id=revision.pk, texts=list(texts), role=asked.role, count=True
+            revision_id=revision.pk,
+            texts=list(texts),
+            role=asked.role,
+            count=True,
+            user_id=user.pk,
         )
         reply = live.call(EMBED, request, timeout=EMBED_SECONDS)
         batch = reply.batch(len(texts))

@@ -9,7 +9,8 @@ from __future__ import annotations
 from django.contrib.auth.models import User
 from django.core.signing import BadSignature, Signer
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
@@ -19,7 +20,7 @@ from migrations_app.signs import Tone
 CONTENT_TYPE = "image/svg+xml"
 MAX_KEY = 200
 MAX_NAME = 40
-CHARACTER_WIDTH = 7
+CHARACTER_WIDTH = 6.5
 """Of the badge's type, in pixels; the picture stretches its text to what is reckoned with."""
 LEFT_WIDTH = 52
 MARGINS = 40
@@ -54,6 +55,12 @@ def keyed_badge(request: HttpRequest, key: str) -> HttpResponse:
     return _draw(request, user)
 
 
+@require_safe
+def show_mark(_request: HttpRequest) -> HttpResponse:
+    """Send browsers that ask for an icon at its old address to the one there is."""
+    return redirect(static("sam/icons/mark.svg"))
+
+
 def _person_of(key: str) -> User | None:
     number = key.partition(":")[0]
     if len(key) > MAX_KEY or not (number.isascii() and number.isdecimal()):
@@ -77,7 +84,7 @@ def _draw(request: HttpRequest, user: User) -> HttpResponse:
     indicator = indicator_of(user)
     name = indicator.engine.display_name if indicator.engine else indicator.look.label
     shown = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
-    text_width = CHARACTER_WIDTH * len(shown)
+    text_width = round(CHARACTER_WIDTH * len(shown))
     context = {
         "name": shown,
         "sentence": indicator.sentence,

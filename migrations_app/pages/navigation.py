@@ -30,7 +30,11 @@ PLACES: tuple[Place, ...] = (
 )
 """In the order of the header, and of the bar at the bottom of a phone: at most five."""
 
-ACCOUNT_PLACES: tuple[Place, ...] = (Place("plans", "Plans", "clock", "plans"),)
+ACCOUNT_PLACES: tuple[Place, ...] = (
+    Place("plans", "Plans", "clock", "plans"),
+    Place("notices", "Notices", "bell", "notices"),
+    Place("settings", "Settings", "settings", "settings-account"),
+)
 """In the menu of the account."""
 
 

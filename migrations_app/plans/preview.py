@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TypedDict
+from typing import TypedDict, cast
 
 from engines.machine import Machine
 from engines.models import (
@@ -20,6 +20,7 @@ from engines.services.catalog.fit import EngineNeed, fit_side_by_side, machine_o
 from engines.specs import ModelSource
 from migrations_app.models import Plan
 from migrations_app.plans.effects import Effects, effects_of
+from migrations_app.plans.prompt_changes import PromptMove, prompt_move
 from migrations_app.states import PlanKind
 
 BYTES_PER_SECOND = 10 * 1024 * 1024
@@ -83,6 +84,13 @@ class MovePreview(MoveCounts, PlanPreview):
     """The preview of a plan that moves a person or a base."""
 
 
+class PendingPreview(MovePreview):
+    """That of a plan which moves a person and has not begun."""
+
+    prompts: PromptMove
+    """Never kept with the plan, which outlives what people wrote."""
+
+
 def preview_of(plan: Plan) -> PlanPreview | MovePreview:
     """Say what the plan would touch and need, with numbers that can be checked afterwards."""
     if plan.kind not in (PlanKind.MIGRATE, PlanKind.RE_EMBED):
@@ -107,6 +115,12 @@ def preview_of(plan: Plan) -> PlanPreview | MovePreview:
         ),
     }
     return {**preview, "warnings": _warnings(plan, preview)}
+
+
+def preview_with_prompts(plan: Plan, preview: PlanPreview | MovePreview) -> PlanPreview:
+    """Add what the switch would change in the person's prompts, where it is about a person."""
+    moved = prompt_move(plan)
+    return preview if moved is None else cast("PendingPreview", {**preview, "prompts": moved})
 
 
 def _bases(plan: Plan) -> list[KnowledgeBase]:

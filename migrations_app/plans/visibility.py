@@ -11,7 +11,7 @@ from migrations_app.models import Plan
 def plans_visible_to(user: AnyUser) -> QuerySet[Plan]:
     """Return one's own plans and those one created for nobody; an operator's view is all of them."""
     rows = Plan.objects.all() if is_operator(user) else plans_of(user)
-    return rows.select_related("host", "from_engine", "to_engine", "to_revision")
+    return rows.select_related("user", "host", "from_engine", "to_engine", "to_revision")
 
 
 def plans_of(user: AnyUser) -> QuerySet[Plan]:

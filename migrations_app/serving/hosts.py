@@ -99,7 +99,7 @@ def hosts_for(
             return order_hosts(
                 redis, names, engine_mark(copies[0].model_id, embeds=False), request_id
             )
-    needed = _needed_file(request)
+    needed = needed_file(request)
     hosts = _able_with(announced, needed.revision_id) if needed else _able(announced)
     names = [host.name for host in hosts if host.name not in without]
     if not names:
@@ -133,7 +133,7 @@ def _wanted(revision_id: int | None) -> str:
     return f"has {_found(ModelRevision.objects.filter(pk=revision_id).first())}"
 
 
-def _needed_file(request: Struct) -> NeededFile | None:
+def needed_file(request: Struct) -> NeededFile | None:
     """Return what a host needs; a search embeds elsewhere when the host lacks the embedder."""
     found: tuple[int | None, str]
     if isinstance(request, EmbedRequest) and request.fingerprint_id is not None:

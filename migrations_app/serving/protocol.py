@@ -49,6 +49,8 @@ class EmbedRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     role: Literal["document", "query"] = field(default="document", name="as")
     count: bool = False
     """Whether the texts' tokens are counted; the caller then names the revision."""
+    user_id: RowId | None = None
+    """Who waits for them; None for the house's own work."""
 
 
 class SearchRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -177,6 +179,16 @@ class _Envelope(Struct):
     payload: Raw
 
 
+class _Asking(Struct):
+    """What all requests have that are a person's."""
+
+    user_id: RowId | None = None
+
+
+class _AskingEnvelope(Struct):
+    payload: _Asking
+
+
 class _Result(Struct):
     result: Raw
 
@@ -196,6 +208,7 @@ NOTHING = b"null"
 
 _ENVELOPE = json.Decoder(_Envelope)
 _ANSWERED = json.Decoder(_Answered)
+_ASKING = json.Decoder(_AskingEnvelope)
 _EVENT: json.Decoder[StreamEvent] = json.Decoder(StreamEvent)
 _ENCODER = json.Encoder()
 
@@ -259,6 +272,15 @@ INFO = LiveKind("info", InfoRequest, InfoReply)
 LIVE_KINDS = tuple(
     kind.name for kind in (EMBED, GENERATE, STREAM, SEARCH, WARM, UNLOAD, INFO)
 )  # fmt: skip
+
+
+def person_of(body: bytes) -> int | None:
+    """Return whose a request is; None for the house's own, and for one that cannot be read."""
+    try:
+        return _ASKING.decode(body).payload.user_id
+    except UNREADABLE:
+        # Whoever reads it whole says what is wrong with it.
+        return None
 
 
 def encode(message: Struct) -> bytes:

@@ -1,6 +1,6 @@
 """Everything that lies in Redis by name, and the client for it.
 
-Celery's own keys stand beside these, under the prefix of ``samproject.celery_settings``; the names of the
+Celery's own keys stand beside these, under the prefix of ``samproject.configuration.celery``; the names of the
 queues are in ``migrations_app.wakeups``.
 """
 
@@ -84,6 +84,11 @@ def count_key(name: str) -> str:
 def held_key(kind: str, user_id: int) -> str:
     """Name the sorted set of what a person has under way, each with the time until which it counts."""
     return f"sam:held:{kind}:{user_id}"
+
+
+def alone_key(name: str) -> str:
+    """Name the sorted set of who has what only one may have at a time, as ``held_key``."""
+    return f"sam:alone:{name}"
 
 
 def cached_key(name: str) -> str:

@@ -8,6 +8,7 @@ import threading
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
+from dataclasses import dataclass
 from itertools import cycle
 
 from asgiref.sync import sync_to_async
@@ -49,9 +50,15 @@ class EngineLoadingError(HostUnavailableError):
 
 
 async def stream_answer(
-    request: AnswerRequest, client_left: threading.Event | None = None
+    request: AnswerRequest,
+    client_left: threading.Event | None = None,
+    *,
+    wait_seconds: float | None = None,
 ) -> AsyncGenerator[Event]:
     """Yield the events of an answer: begin, fitted, citations, reasoning…, text and tool_call…, end.
+
+    With ``wait_seconds`` an engine that is being loaded is waited for so long, and ``state`` comes
+    about every second until the first word; without it the client is told to ask again after a while.
 
     When the active engine cannot be made ready and another one may answer for it, ``begin`` says so
     in ``fallback_for``. Raises HostUnavailableError (transient) when no host can begin,
@@ -59,12 +66,12 @@ async def stream_answer(
     UnreadableReplyError, and what the host answers with. Closing the generator stops the engine, and
     so does ``client_left``: a generator may be closed long after its client left.
     """
-    left = client_left or threading.Event()
+    waiting = _Waiting(client_left or threading.Event(), wait_seconds)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
     plan = FallbackPlan(STREAM, request)
     while True:
-        attempt = _Attempt(plan, deadline, left)
+        attempt = _Attempt(plan, deadline, waiting)
         try:
             async with aclosing(attempt.events()) as events:
                 async for event in events:
@@ -82,24 +89,36 @@ async def stream_answer(
         await asyncio.sleep(AGAIN_SECONDS)
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """Whether the client is still there, and how long it waits for an engine."""
+
+    client_left: threading.Event
+    seconds: float | None
+
+    @property
+    def load_seconds(self) -> float:
+        return LOAD_SECONDS if self.seconds is None else self.seconds
+
+
 class _Attempt:
     """One request on its way to whichever host takes it."""
 
-    def __init__(self, plan: FallbackPlan, deadline: float, client_left: threading.Event) -> None:
+    def __init__(self, plan: FallbackPlan, deadline: float, waiting: _Waiting) -> None:
         self.begun = False
         self._plan = plan
         self._deadline = deadline
-        self._client_left = client_left
+        self._waiting = waiting
         self._reader: StreamReader = stream_reader()
         self._loop = asyncio.get_running_loop()
 
     async def events(self) -> AsyncGenerator[Event]:
         request_id = uuid.uuid4().hex
-        with self._reader.subscribe(request_id, self._client_left) as subscription:
+        with self._reader.subscribe(request_id, self._waiting.client_left) as subscription:
             # In one thread's turn: each way there and back costs a part of the first token's time.
             hosts, is_sent = await sync_to_async(self._send_out)(request_id)
             event = await self._first(subscription, hosts, is_sent=is_sent)
-            load_until = self._loop.time() + LOAD_SECONDS
+            load_until = self._loop.time() + self._waiting.load_seconds
             while True:
                 if isinstance(event, ErrorEvent):
                     raise event.error()
@@ -109,6 +128,8 @@ class _Attempt:
                     yield event
                 elif self._loop.time() > load_until:
                     raise EngineLoadingError("The engine is being loaded; ask again in a moment.")
+                elif self._waiting.seconds is not None:
+                    yield StateEvent()
                 if isinstance(event, EndEvent):
                     return
                 event = await self._next(subscription)

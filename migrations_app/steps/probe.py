@@ -48,6 +48,7 @@ from migrations_app.steps.meaning import (
     prove_sound,
 )
 
+QUESTION = "Say one word."
 PROBE_TOKENS = 16
 SEED_BITS = 31
 ADVICE = {
@@ -104,8 +105,9 @@ def _probe_engine(ctx: StepContext, revision: ModelRevision | None) -> dict[str,
     copy = copy_of(revision, required_host(ctx))
     _require_file(copy)
     with _marked_when_it_crashes(copy), ctx.engine(engine_spec(revision, copy.path)) as engine:
-        prompt = engine.format_prompt([{"role": "user", "content": "Say one word."}])
-        tokens = engine.count_tokens(prompt)
+        prompt = engine.format_prompt([{"role": "user", "content": QUESTION}])
+        # As it is read: in a plain text the template's marks would be words.
+        tokens = engine.count_prompt_tokens(prompt)
         started = time.monotonic()
         text = engine.generate(prompt, max_tokens=PROBE_TOKENS, temperature=0.0)
         seconds = time.monotonic() - started

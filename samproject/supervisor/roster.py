@@ -13,8 +13,9 @@ from samproject.supervisor.processes import Program
 from samproject.supervisor.users import ServiceUser
 
 WORKERS = ("control", "work", "live")
-THREADS = {"control": 4, "work": 4, "live": 32}
-"""Threads of a worker only wait, for the database or a child process; live ones hold a stream."""
+THREADS = {"control": 4, "work": 4, "live": 256}
+"""Threads of a worker only wait, for the database or a child process; live ones hold a stream, or wait
+for their person's turn: no more than 48 are at work (worker/live/turns.py)."""
 
 FLOWER_USER = "sam"
 STREAM_SECONDS = 5

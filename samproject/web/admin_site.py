@@ -14,6 +14,7 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str, str], ...]] = {
     "People": (
         ("auth_user", "People", "person"),
         ("auth_group", "Groups and roles", "group"),
+        ("engines_invitation", "Invitations", "mail"),
         ("engines_enginepreference", "Who uses which engine", "swap_horiz"),
         ("engines_tokenusage", "Usage", "bar_chart"),
         ("engines_tokenquota", "Quotas", "speed"),
@@ -36,6 +37,17 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str, str], ...]] = {
 """Groups of the sidebar: the page's name in the admin, its title, its icon."""
 
 
+OWN_PAGES = frozenset({"auth", "engines", "migrations_app"})
+"""Apps whose pages in the admin are SAM's."""
+STYLES = (
+    "sam/css/tokens.css",
+    "sam/css/surfaces.css",
+    "sam/css/controls.css",
+    "sam/css/data.css",
+    "sam/admin/admin.css",
+)
+
+
 class NavigationItem(TypedDict):
     """One line of the sidebar, as Unfold's template reads it."""
 
@@ -51,10 +63,24 @@ class SamAdminSite(UnfoldAdminSite):
 
     site_header = site_title = "SAM"
     index_title = "Overview"
+    index_template = "admin/overview/page.html"
+
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Take pages of our own only.
+
+        Those of packages ask Django's permission table, and show what nobody should read: seeds of
+        second factors, secrets of providers.
+        """
+        single = isinstance(model_or_iterable, type)
+        models: list[Any] = [model_or_iterable] if single else list(model_or_iterable)
+        own = [model for model in models if model._meta.app_label in OWN_PAGES]
+        super().register(own, admin_class, **options)
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Leave the colours to the style sheet: the policy forbids styles inside a page."""
-        return {**super().each_context(request), "colors": None, "border_radius": None}
+        context = super().each_context(request)
+        named = {"site_header": self.site_header, "site_title": self.site_title}
+        return {**context, **named, "colors": None, "border_radius": None, "sam_styles": STYLES}
 
     def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
         """Return what this person may open, by room."""

@@ -144,7 +144,7 @@ def test_a_default_engine_is_not_unpublished(db: None) -> None:
     said = act(client, "/admin/engines/catalogmodel/", "unpublish", [default, other])
 
     assert "llama-8b is a default engine; choose another default first." in said
-    assert "1 models are now unpublished." in said
+    assert "1 model is now unpublished." in said
     assert list(CatalogModel.objects.filter(published=True)) == [default]
 
 

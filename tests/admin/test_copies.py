@@ -20,7 +20,7 @@ def unsafe(engines: Engines) -> ModelCopy:
 def test_an_operator_clears_the_mark_of_an_unsafe_file(operator: Client, unsafe: ModelCopy) -> None:
     assert "It crashed." in operator.get(COPIES).content.decode()
 
-    assert act(operator, COPIES, "clear_unsafe", [unsafe]) == "1 files cleared."
+    assert act(operator, COPIES, "clear_unsafe", [unsafe]) == "1 file cleared."
 
     unsafe.refresh_from_db()
     assert (unsafe.status, unsafe.error) == (CopyStatus.DOWNLOADED, "")

@@ -22,10 +22,10 @@ def test_an_operator_drains_takes_back_and_retires(
     hosts = [engines.host]
 
     assert "cannot become retired" in act(operator, HOSTS, "retire", hosts)
-    assert act(operator, HOSTS, "drain", hosts) == "1 hosts are draining."
-    assert act(operator, HOSTS, "resume", hosts) == "1 hosts are active again."
-    assert act(operator, HOSTS, "drain_knowing", hosts) == "1 hosts are draining."
-    assert act(operator, HOSTS, "retire", hosts) == "1 hosts are retired."
+    assert act(operator, HOSTS, "drain", hosts) == "1 host is draining."
+    assert act(operator, HOSTS, "resume", hosts) == "1 host is active again."
+    assert act(operator, HOSTS, "drain_knowing", hosts) == "1 host is draining."
+    assert act(operator, HOSTS, "retire", hosts) == "1 host is retired."
     said = act(operator, HOSTS, "invite_again", hosts)
     token = re.search(r"SAM_JOIN_TOKEN=(\S+)", said)
     assert token is not None

@@ -29,7 +29,7 @@ def test_a_token_is_shown_nowhere_and_can_be_ended(administrator: Client, people
         shown = administrator.get(page).content.decode()
         assert not [key for key in keys if key in shown]
 
-    assert act(administrator, USERS, "end_tokens", [people.alice]) == "1 tokens ended."
+    assert act(administrator, USERS, "end_tokens", [people.alice]) == "1 token ended."
     assert [token.user for token in ApiToken.objects.all()] == [people.bob]
 
 

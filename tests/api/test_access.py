@@ -14,6 +14,8 @@ from engines.models import Conversation, Document, KnowledgeBase, LoraAdapter, M
 from migrations_app.api.urls import router, urlpatterns
 from tests.api.roles import Engines, People, make_plan, problem, use_engine
 
+pytestmark = pytest.mark.attack
+
 OPEN = {"unknown"}
 SIGN_IN = ("token-list", "post")
 """Takes a password instead of a token."""

@@ -25,6 +25,8 @@ from engines.services.people.tokens import create_token
 from engines.services.people.usage import set_quota
 from tests.api.roles import Engines, People, client_of, make_plan, problem, use_engine
 
+pytestmark = pytest.mark.attack
+
 UNSAFE = ("post", "put", "patch", "delete")
 PLAN, BASE, DOCUMENT = "plans/{id}", "knowledge-bases/{id}", "knowledge-bases/{base_pk}/documents"
 CONVERSATION, HOST, ENGINE = "conversations/{id}", "hosts/{name}", "catalog/{model_id}"

@@ -20,6 +20,8 @@ from engines.archive.sealed_stream import CHUNK_BYTES, HEADER_BYTES, SealedWrite
 from engines.exceptions import ArchiveError, SamError, UnsafeNameError
 from tests.archive.conftest import Sealed
 
+pytestmark = pytest.mark.attack
+
 SEALED_CHUNK = CHUNK_BYTES + 16
 
 

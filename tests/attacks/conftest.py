@@ -14,10 +14,12 @@ from tests.attacks.served import Target
 from tests.attacks.world import World, make_world
 from tests.openai_api.web import WebProcess
 from tests.redis_admin import admin_redis
+from tests.tokens import token_for
 from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess
 
+CHAT = {"model": "sam", "messages": [{"role": "user", "content": "Hi."}], "max_tokens": 4}
 WIDE = {
     "SAM_RATE_ANONYMOUS": "1000000/s",
     "SAM_RATE_USER": "1000000/s",
@@ -54,9 +56,14 @@ def engine(transactional_db: None, target: Target, tiny_llama: Path) -> ModelRev
 
 
 @pytest.fixture
-def attacked(engine: ModelRevision) -> World:
-    """A world whose people talk to an engine that answers."""
-    return make_world(engine)
+def attacked(engine: ModelRevision, target: Target) -> World:
+    """A world whose people talk to an engine that answers, and is loaded."""
+    found = make_world(engine)
+    with target.web.client(token_for(found.people.alice)) as client:
+        answer = client.post("chat/completions", json=CHAT)
+        assert answer.status_code == 200, answer.content
+        client.post("embeddings", json={"model": "sam", "input": "Hi."})
+    return found
 
 
 @pytest.fixture

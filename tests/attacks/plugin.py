@@ -72,11 +72,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             counts: dict[str, int] = dict(getattr(report, "user_properties", ())).get(TRIED, {})
             if report.when == "call":
                 tried.update(counts)
-                broken.update(dict.fromkeys(counts, outcome == "failed"))
+                broken.update(dict.fromkeys(counts, int(outcome == "failed")))
     if not tried:
         return
     seed = terminalreporter.config.getoption("--attack-seed")
-    terminalreporter.section(f"attacks, seed {seed}")
+    terminalreporter.section(f"attacks; seed {seed}, mutants {seed}, {seed + 1}, …")
     width = max(map(len, tried))
     for what, count in sorted(tried.items()):
         told = f"{broken[what]} tests FAILED" if broken[what] else "held"

@@ -14,7 +14,10 @@ from tests.openai_api.web import WebProcess
 from tests.worker.processes import WorkerProcess
 
 SETTLE_SECONDS = 120.0
-KEPT_KEYS = ("sam:live-engines:", "sam:engine-memory:", "sam:web:", "sam:count:", "sam:live-load:")
+KEPT_KEYS = (
+    *("sam:live-engines:", "sam:engine-memory:", "sam:web:", "sam:count:", "sam:live-load:"),
+    "sam:_kombu",
+)
 """Of the servers themselves, and counters of rates; they do not grow with requests."""
 SPARE_FILES = 24
 """Connections to servers that a pool of threads opens as it grows."""
@@ -57,21 +60,29 @@ class Target:
             files=sum(process.num_fds() for process in own),
             threads=sum(process.num_threads() for process in own),
             processes=len(every),
-            keys=sum(self.keys().values()),
+            keys=sum(self.keys_of_requests().values()),
             reservations=TokenReservation.objects.count(),
         )
 
-    def keys(self) -> Counter[str]:
+    def keys_of_requests(self) -> Counter[str]:
         """SAM's keys of requests and places, by kind."""
         names = (key.decode() for key in self.redis.scan_iter("sam:*"))
         passing = [name for name in names if not name.startswith(KEPT_KEYS)]
         return Counter(":".join(name.split(":")[:2]) for name in passing)
 
+    def require_idle(self) -> Held:
+        """Wait until no request holds anything; a place that nobody gives back is renewed for ever."""
+        deadline = time.monotonic() + SETTLE_SECONDS
+        while (now := self.held()).keys or now.reservations:
+            assert time.monotonic() < deadline, (now, self.keys_of_requests())
+            time.sleep(0.25)
+        return now
+
     def require_nothing_left(self, before: Held) -> Held:
         """Wait until no more is held than before; fails naming both counts."""
         deadline = time.monotonic() + SETTLE_SECONDS
         while not (now := self.held()).is_at_most(before):
-            assert time.monotonic() < deadline, (before, now, self.keys())
+            assert time.monotonic() < deadline, (before, now, self.keys_of_requests())
             time.sleep(0.25)
         return now
 

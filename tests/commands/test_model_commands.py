@@ -63,6 +63,33 @@ def test_vectors_come_one_a_line(tiny_llama: Path, minilm: Path) -> None:
     assert np.dot(first, second) > 0.9999 > np.dot(first, third)
 
 
+def test_a_file_that_only_embeds_needs_no_other_to_embed(tiny_llama: Path, minilm: Path) -> None:
+    texts = ("A cat.", "Shares fell.")
+
+    by_itself = run("embed", *texts, "--model", str(minilm), "--threads", "1")
+
+    named = ("--model", str(tiny_llama), "--embedder", str(minilm), "--threads", "1")
+    assert by_itself == run("embed", *texts, *named)
+    assert len(json.loads(by_itself.splitlines()[0])) == 384
+
+
+@pytest.mark.parametrize("command", ["generate", "stream"])
+def test_a_file_of_the_wrong_kind_is_refused_with_what_to_do(
+    command: str, minilm: Path, tiny_lora: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "notes.gguf"
+    text.write_text("No model at all.")
+
+    for file, reason in (
+        (minilm, "only embeds text; choose a chat model to generate, or `sam embed`"),
+        (tiny_lora, "is an adapter, not a model; choose the base model"),
+        (text, "does not begin with GGUF.*choose another file"),
+        (tmp_path, "is a folder.*--type huggingface"),
+    ):
+        with pytest.raises(CommandError, match=reason):
+            run(command, "x", "--model", str(file), *GREEDY)
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

@@ -18,6 +18,12 @@ MESSAGES = [
 ]
 
 
+SALAD = (
+    " o l at w keeps power to opens power Adapters opens to questions into page baker li like like "
+    "listens learned power power train"
+)
+
+
 def answered_by_sam(model: Path, adapters: Sequence[Path] = ()) -> str:
     """The way of a live worker: the prompt is formatted first, then generated from."""
     specs = tuple(AdapterSpec(str(path)) for path in adapters)
@@ -29,14 +35,25 @@ def answered_by_sam(model: Path, adapters: Sequence[Path] = ()) -> str:
         return engine.generate(prompt, max_tokens=TOKENS, temperature=0.0)
 
 
-def test_greedy_answers_of_both_families_are_those_of_the_library_itself(
-    tiny_llama: Path, tiny_qwen: Path
+def test_greedy_answers_of_all_families_are_those_of_the_library_itself(
+    tiny_llama: Path, tiny_qwen: Path, smollm2: Path
 ) -> None:
-    for model in (tiny_llama, tiny_qwen):
+    for model in (tiny_llama, tiny_qwen, smollm2):
         direct = direct_answers(model, [MESSAGES], TOKENS)[0]
 
         assert answered_by_sam(model) == direct["text"]
         assert len(direct["tokens"]) == TOKENS
+
+
+def test_an_answer_does_not_depend_on_what_was_answered_before_it(smollm2: Path) -> None:
+    """After such words many tokens are nearly as good, and rounding decides between them."""
+    system = "You are a helpful assistant. Answer in one or two short sentences."
+    opening = [{"role": "system", "content": system}, MESSAGES[-1]]
+    longer = [*opening, {"role": "assistant", "content": SALAD}, MESSAGES[-1]]
+
+    after_another = direct_answers(smollm2, [opening, longer], 2 * TOKENS)[1]
+
+    assert after_another == direct_answers(smollm2, [longer], 2 * TOKENS)[0]
 
 
 def test_an_adapter_changes_the_answer_for_both_alike(tiny_llama: Path, tiny_lora: Path) -> None:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from deploy.demo.questions import QUESTIONS, Question, shared_runs
+from deploy.demo.acts import NOTE_QUESTION
+from deploy.demo.questions import GROUNDED, QUESTIONS, Question, shared_runs
 from deploy.demo.site import PROJECT
 from deploy.demo.texts import (
     MARKDOWN,
@@ -11,6 +12,7 @@ from deploy.demo.texts import (
     Page,
     project_pages,
     python_pages,
+    reading_house_pages,
 )
 from engines.services.knowledge.chunking import chunk_text
 
@@ -23,7 +25,7 @@ def chunks(pages: list[Page]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def own() -> list[str]:
-    return chunks([*project_pages(PROJECT), *python_pages(OWN_MODULES)])
+    return chunks([*reading_house_pages(), *project_pages(PROJECT), *python_pages(OWN_MODULES)])
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +69,7 @@ def test_shared_runs_ignore_case_and_punctuation() -> None:
 def test_project_pages_are_named_by_their_path() -> None:
     titles = [page.title for page in project_pages(PROJECT)]
 
-    pages = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").rglob("*.md"))
+    pages = sorted(str(path.relative_to(PROJECT)) for path in (PROJECT / "docs").glob("*.md"))
     assert titles[0] == "README.md"
     assert sorted(titles[1:]) == pages != []
 
@@ -80,3 +82,19 @@ def test_a_module_page_has_its_own_members_and_not_what_it_imports() -> None:
     assert "## textwrap.dedent(text)\n\nRemove any common" in page.text
     assert "## textwrap.TextWrapper.wrap(self, text)" in page.text
     assert "## textwrap.re" not in page.text
+
+
+def test_the_reading_houses_papers_are_titled_and_of_one_passage_each() -> None:
+    pages = reading_house_pages()
+
+    assert len(pages) == len({page.title for page in pages}) == 17
+    assert {"Minutes of 3 March: the roof", "Visite des écoles"} <= {page.title for page in pages}
+    assert [page.title for page in pages if len(chunk_text(page.text, MARKDOWN)) != 1] == []
+
+
+def test_what_the_new_engine_is_asked_stands_in_one_paper(own: list[str]) -> None:
+    papers = chunks(reading_house_pages())
+
+    # The README shows the answer too; it is no paper of the house.
+    assert len(holding(GROUNDED, papers)) == 1
+    assert holding(NOTE_QUESTION, own) == []

@@ -14,6 +14,8 @@ from engines.exceptions import UnsafeModelFileError
 from engines.gguf.reader import read_header
 from tests.gguf.raw import EIGHT_FLOATS, MODEL, array, counted, gguf, tensor, text
 
+pytestmark = pytest.mark.attack
+
 EXTREMES = [0, 1, 2**31, 2**32 - 1, 2**32, 2**63 - 1, 2**63, 2**64 - 1]
 
 

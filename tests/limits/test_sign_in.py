@@ -142,7 +142,7 @@ def test_an_administrator_unlocks_a_name(people: People) -> None:
 
     said = act(signed_in(people.administrator), "/admin/auth/user/", "unlock", [people.alice])
 
-    assert said == "1 people unlocked."
+    assert said == "1 person unlocked."
     assert try_password(PASSWORD).status_code == 201
 
 

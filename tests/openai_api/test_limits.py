@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import httpx2
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 from pytest_django.fixtures import Settings
 from redis import Redis
 
 from engines.models import EnginePreference, TokenReservation, TokenScope, TokenUsage
 from engines.services.people.tokens import create_token
 from engines.services.people.usage import set_quota
+from migrations_app.openai_api import views
 from tests.openai_api.conftest import Asker, Served
 from tests.openai_api.web import WebProcess
 from tests.tokens import token_for
@@ -92,6 +95,35 @@ def test_who_leaves_a_stream_gives_the_tokens_back_once_they_are_counted(asker: 
     while not TokenUsage.objects.filter(user=asker.user).exists():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_who_leaves_while_being_admitted_holds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The thread that takes the place goes on after its request was cancelled."""
+    begun, go_on, given_back = Event(), Event(), Event()
+
+    class Taken:
+        release = staticmethod(given_back.set)
+
+    def admitted(*_: object) -> object:
+        begun.set()
+        assert go_on.wait(60)
+        return None, None, Taken()
+
+    async def leave() -> None:
+        asking = asyncio.create_task(views.chat_completions(RequestFactory().post("/v1/x")))
+        while not begun.is_set():
+            await asyncio.sleep(0.01)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert not given_back.is_set()
+        go_on.set()
+        await asyncio.to_thread(given_back.wait, 60)
+
+    monkeypatch.setattr(views, "_admitted", admitted)
+    asyncio.run(leave())
+
+    assert given_back.is_set()
 
 
 def test_embeddings_count_as_well(asker: Asker) -> None:

@@ -52,7 +52,7 @@ async def played(events: list[Event], error: SamError | None = None) -> AsyncIte
 
 
 def sent(shape: Shape, events: AsyncIterator[Event], *, include_usage: bool = False) -> list[bytes]:
-    opening = Opening("tiny", 3, [CITATION], "x", 7)
+    opening = Opening("tiny", 3, [CITATION], id="x", created=7)
 
     async def collect() -> list[bytes]:
         return [part async for part in chunks(shape, opening, events, include_usage=include_usage)]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.db import IntegrityError, connections
 from django.test import Client
 
@@ -24,6 +21,8 @@ from engines.services.people.usage import (
     today,
     with_quota,
 )
+from samproject.cli.errors import CommandError
+from tests.sam_command import run_sam
 
 
 @pytest.fixture
@@ -32,9 +31,7 @@ def ada(db: None) -> User:
 
 
 def command(*arguments: str) -> str:
-    out = StringIO()
-    call_command("usage", *arguments, stdout=out)
-    return out.getvalue()
+    return run_sam("usage", *arguments)
 
 
 @pytest.mark.django_db(transaction=True)
@@ -122,8 +119,8 @@ def test_the_command_shows_and_limits(ada: User) -> None:
 
 
 def test_the_command_refuses_with_a_sentence(ada: User) -> None:
-    with pytest.raises(CommandError, match="A quota is a whole number from 0"):
-        command("limit", "-5")
+    with pytest.raises(CommandError, match="greater than or equal to 0"):
+        command("limit", "--", "-5")
 
     assert TokenQuota.objects.count() == 0
 

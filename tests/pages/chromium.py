@@ -18,6 +18,7 @@ NONE_FOUND = (
 )
 SERIOUS = frozenset({"serious", "critical"})
 PHONE_WIDTH = 360
+MAX_PICTURE = 3000
 
 
 def find_chromium() -> str | None:
@@ -69,10 +70,15 @@ def assert_fits(page: Page) -> None:
 
 
 def save_screenshot(folder: Path, page: Page, name: str) -> None:
-    """Keep a picture of the whole page; of a phone what is on its screen, for its bar lies over the page."""
+    """Keep a picture of the whole page.
+
+    Of a phone, whose bar lies over the page, and of a page that goes on and on: of what is on the screen.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    is_phone = page.evaluate("innerWidth") == PHONE_WIDTH
-    page.screenshot(path=folder / f"{name}.png", full_page=not is_phone)
+    fits = page.evaluate(
+        f"innerWidth > {PHONE_WIDTH} && document.body.scrollHeight < {MAX_PICTURE}"
+    )
+    page.screenshot(path=folder / f"{name}.png", full_page=fits)
 
 
 def close_context(context: BrowserContext, complaints: Complaints) -> None:

@@ -78,12 +78,32 @@ def test_nothing_new_is_placed_on_a_draining_host(host: Host) -> None:
     drained(host)
 
     assert choose_host([copy.revision]) == other
-    with pytest.raises(ConflictError, match="is draining and takes no new work"):
+    with pytest.raises(ConflictError, match="takes no new work; make the plan again"):
         get_migration_controller().execute_migration(planned.pk)
     planned.refresh_from_db()
     assert planned.status == "pending"
     with pytest.raises(ConflictError, match="is draining; choose an active one"):
         get_model_library_manager().start_download("tiny", host=host.name)
+
+
+def test_a_plan_whose_host_leaves_is_told_that_it_can_be_moved_and_then_runs(host: Host) -> None:
+    controller = get_migration_controller()
+    copy = make_copy(host)
+    plan = Plan.objects.create(
+        kind=PlanKind.MIGRATE, host=host, user=User.objects.create(username="ada")
+    )
+    Plan.objects.filter(pk=plan.pk).update(to_engine=copy.revision.model, to_revision=copy.revision)
+    make_host("other")
+    drained(host)
+
+    with pytest.raises(ConflictError, match=r"is draining .*; move the plan .*`sam plan move`"):
+        controller.execute_migration(plan.pk)
+    plan.refresh_from_db()
+    assert (plan.status, plan.host) == ("pending", host)
+
+    moved = controller.move_migration(plan.pk, "other")
+    assert moved.host is not None
+    assert moved.host.name == "other"
 
 
 def test_the_way_back_of_a_plan_leads_over_another_host(host: Host) -> None:

@@ -16,12 +16,15 @@ from engines.models import (
     LoraAdapter,
     ModelCopy,
 )
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.knowledge.documents import add_document, delete_document
 from engines.services.knowledge.indexes import base_digest, index_digest
 from engines.services.people.preferences import preference_of, prompts_of
+from engines.specs import EngineSpec
 from migrations_app.controller import MigrationController
 from migrations_app.models import Backup, Plan
 from migrations_app.states import PlanStatus
+from migrations_app.steps.probe import QUESTION
 from tests.faults.harness import STEPS, finished, migrate
 from tests.world.people import NEW, OLD, Person
 from tests.world.state import final_state, terminal_events
@@ -45,7 +48,14 @@ def indexes_answer_for_the_database(person: Person, store: ArtifactStore) -> boo
     return len(digests) == len(person.bases) and all(left == right for left, right in digests)
 
 
-def test_happy_path(ada: Person, store: ArtifactStore, workers: Workers) -> None:
+def tokens_read(model: Path) -> int:
+    """Of the probe's question as the engine reads it, and not as if its template's marks were words."""
+    with LlamaCppEngine.from_spec(EngineSpec("tiny", "Tiny", str(model))) as engine:
+        engine.load_model()
+        return engine.count_prompt_tokens([{"role": "user", "content": QUESTION}])
+
+
+def test_happy_path(ada: Person, store: ArtifactStore, workers: Workers, tiny_qwen: Path) -> None:
     plan = finished(migrate(ada))
 
     assert plan.status == PlanStatus.COMPLETED, plan.error_message
@@ -62,6 +72,8 @@ def test_happy_path(ada: Person, store: ArtifactStore, workers: Workers) -> None
     assert copy.status == CopyStatus.DOWNLOADED
     assert (copy.texts_per_second or 0) > 0
     assert Backup.objects.get(plan=plan).contents["chunks"] == plan.knowledge_base_size
+    probed = plan.steps.get(kind="probe").result["engine"]
+    assert probed["prompt_tokens"] == tokens_read(tiny_qwen)
     assert indexes_answer_for_the_database(ada, store)
     assert ada.user.conversations.get().messages.count() == 2
 

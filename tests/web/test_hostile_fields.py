@@ -19,6 +19,8 @@ from migrations_app.api.problems import PROBLEM_TYPE
 from tests.api.roles import Engines, People, client_of, make_plan, problem, use_engine
 from tests.api.test_openapi import document, operations
 
+pytestmark = pytest.mark.attack
+
 __all__ = ["document"]
 
 SEED = 20_261_128
@@ -108,6 +110,7 @@ def check(answer: Any, case: str) -> None:
     assert answer.status_code < 500 or answer.status_code == 503, (case, answer.content[:500])
     if answer.status_code >= 400:
         assert answer["Content-Type"] == PROBLEM_TYPE, case
+        assert len(answer.json()["detail"]) < 1_000, case
 
 
 def cases(document: dict[str, Any]) -> list[tuple[str, str, str, Any]]:

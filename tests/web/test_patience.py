@@ -15,6 +15,8 @@ import uvicorn
 from samproject.web import patience
 from samproject.web.patience import PatientProtocol
 
+pytestmark = pytest.mark.attack
+
 ANSWER_SECONDS = 1.5
 
 

@@ -295,6 +295,11 @@ class EnginePool:
         with self._changed:
             return [entry.spec for entry in self._entries.values() if entry.engine.is_loaded]
 
+    def in_use(self) -> list[EngineSpec]:
+        """Return the specs of the engines that somebody has now, or waits for while they load."""
+        with self._changed:
+            return [entry.spec for entry in self._entries.values() if entry.users]
+
     def describe(self) -> list[Facts]:
         """Return each engine's facts for JSON, with its present number of users."""
         with self._changed:

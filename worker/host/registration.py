@@ -11,7 +11,7 @@ from django.db import transaction
 from engines import machine
 from engines.db.clock import ClockTimestamp
 from engines.models import Host, HostStatus
-from engines.services.hosts import admit_host, join_host, lock_host, move_host
+from engines.services.hosts import admit_host, join_host, lock_host, move_host, note_sample
 from migrations_app.queues import live_queue, work_queue
 from migrations_app.serving.protocol import LIVE_KINDS, TASK_PREFIX
 from migrations_app.steps import HANDLERS
@@ -62,6 +62,7 @@ def _register(steps: list[str], live: list[str]) -> Host:
             move_host(host, HostStatus.ACTIVE, who=name, why="Its workers are ready.")
         # By the database's clock: hosts' own may differ by minutes.
         Host.objects.filter(pk=host.pk).update(last_seen=ClockTimestamp())
+        note_sample(host, load=machine.load(), memory_used_bytes=machine.memory_used_bytes())
     return host
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import Any, cast
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -14,14 +15,28 @@ from redis.exceptions import RedisError
 
 from engines.exceptions import InvalidRequestError, SamError
 from engines.services.answers.messages import AnswerRequest
+from engines.specs import EngineSpec
 from migrations_app.serving.client import REPLY_SECONDS
+from migrations_app.serving.hosts import needed_file
 from migrations_app.serving.load import engine_mark, hold, let_go, take, tell_engines
-from migrations_app.serving.protocol import STREAM, ErrorEvent, error_body, reply_body
-from migrations_app.serving.redis_keys import redis_client, reply_key, taken_key
+from migrations_app.serving.protocol import (
+    EMBED,
+    GENERATE,
+    SEARCH,
+    STREAM,
+    WARM,
+    ErrorEvent,
+    RequestKind,
+    error_body,
+    person_of,
+    reply_body,
+)
+from migrations_app.serving.redis_keys import redis_client, reply_key, request_key, taken_key
 from worker.host.engine_pool import engine_pool
 from worker.live.answer import stream
 from worker.live.handlers import LIVE_HANDLERS
 from worker.live.stream_writer import Beats, TokenWriter
+from worker.live.turns import HOUSE, Asker, Turns
 from worker.process.errors import translate_errors
 from worker.process.identity import process_name
 
@@ -53,8 +68,14 @@ class _Running:
             return list(self._ids)
 
 
+ORDERED: dict[str, RequestKind[Any]] = {
+    kind.name: kind for kind in (STREAM, GENERATE, SEARCH, EMBED, WARM)
+}
+"""What takes long enough to wait in turn for."""
+
 _running = _Running()
 _beats = Beats()
+_turns = Turns(lambda: _marks(engine_pool().in_use()))
 
 
 def answer(kind: str, request_id: object) -> str:
@@ -62,6 +83,34 @@ def answer(kind: str, request_id: object) -> str:
     if not isinstance(request_id, str) or not REQUEST_ID.fullmatch(request_id):
         raise InvalidRequestError("The message carries no key of a live request.")
     redis = redis_client(settings.REDIS_URL)
+    if kind not in ORDERED:
+        return _answer_in_turn(redis, kind, request_id)
+    if not _turns.wait(request_id, lambda: _read_asker(redis, kind, request_id)):
+        return "Not now: it is here already, its person has too many waiting, or this worker ends."
+    try:
+        return _answer_in_turn(redis, kind, request_id)
+    finally:
+        _turns.leave(request_id)
+
+
+def _read_asker(redis: Redis, kind: str, request_id: str) -> Asker:
+    """Return whose a waiting request is; nobody's when its caller has left or it cannot be read."""
+    body = cast("bytes | None", redis.get(request_key(request_id)))
+    if body is None:
+        return Asker()
+    person = person_of(body) or HOUSE
+    close_old_connections()
+    try:
+        needed = translate_errors(lambda: needed_file(ORDERED[kind].parse_request(body)))
+    except SamError:
+        # Whoever answers it says what is wrong with it.
+        return Asker(person)
+    finally:
+        close_old_connections()
+    return Asker(person, needed.mark if needed else "")
+
+
+def _answer_in_turn(redis: Redis, kind: str, request_id: str) -> str:
     host, owner = settings.SAM_HOST_NAME, process_name()
     taken = take(redis, host, request_id, owner=owner, seconds=TAKEN_SECONDS)
     if not taken.is_free:
@@ -75,6 +124,8 @@ def answer(kind: str, request_id: object) -> str:
 
 
 def _answer_taken(redis: Redis, kind: str, request_id: str, body: bytes) -> str:
+    if kind in ORDERED:
+        _turns.tell(request_id, person_of(body) or HOUSE)
     if kind == STREAM.name:
         with _running.include(request_id):
             return _stream(redis, request_id, body)
@@ -99,7 +150,10 @@ def _count_no_more(redis: Redis, request_id: str) -> None:
 
 def loaded_marks() -> set[str]:
     """Return the names of the engines this process has loaded, as hosts are chosen by them."""
-    specs = engine_pool().loaded()
+    return _marks(engine_pool().loaded())
+
+
+def _marks(specs: Iterable[EngineSpec]) -> set[str]:
     return {engine_mark(spec.engine_id, embeds=spec.embedding is not None) for spec in specs}
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Literal, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from deploy.demo.hub.body import Body, plan_body
 from deploy.demo.hub.faults import Fault, FaultQueue, LogEntry
@@ -97,6 +97,8 @@ class Connection(BaseHTTPRequestHandler):
         path = unquote(urlsplit(self.path).path)
         if (found := _RESOLVE.fullmatch(path)) is not None:
             self._resolve(found["repo"], found["revision"], found["name"])
+        elif path == "/api/models":
+            self._search(parse_qs(urlsplit(self.path).query).get("search", [""])[0])
         elif (found := _API.fullmatch(path)) is not None:
             self._describe(found["repo"], found["what"], found["revision"])
         else:
@@ -112,6 +114,11 @@ class Connection(BaseHTTPRequestHandler):
             self._refuse(404, "RevisionNotFound")
             return None
         return files
+
+    def _search(self, words: str) -> None:
+        names = [name for name in self._state.repositories.names() if words.lower() in name.lower()]
+        found = [{"id": name, "downloads": 0, "likes": 0} for name in names]
+        self._send_whole(200, json.dumps(found).encode())
 
     def _describe(self, repo: str, what: str, revision: str) -> None:
         files = self._listing(repo, revision)

@@ -31,6 +31,11 @@ class Repositories:
         self._lock = threading.Lock()
         self._digests: dict[tuple[Path, int, int], str] = {}
 
+    def names(self) -> list[str]:
+        """Return all repositories as owner/name."""
+        folders = (path for path in self._root.glob("*/*") if path.is_dir())
+        return sorted(path.relative_to(self._root).as_posix() for path in folders)
+
     def files(self, repo: str) -> list[StoredFile] | None:
         """Return all files of a repository in order, or None when it does not exist."""
         folder = self._folder(repo)

@@ -45,6 +45,9 @@ def answers(
 
 
 def _answer(llama: Llama, messages: Sequence[Mapping[str, str]], max_tokens: int) -> dict[str, Any]:
+    # Each from its beginning: what the last one left in the cache was computed in other batches, and a
+    # near tie would be decided otherwise.
+    llama.reset()  # type: ignore[no-untyped-call]
     prompt = llama.tokenize(_rendered(llama, messages).encode(), add_bos=False, special=True)
     sampled = llama.generate(prompt, top_k=1, temp=0.0, repeat_penalty=1.0, reset=True)
     tokens = list(islice(_until_end(llama, sampled), max_tokens))

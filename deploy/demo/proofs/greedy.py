@@ -45,11 +45,13 @@ def _messages(answers: Sequence[Answer]) -> list[list[dict[str, str]]]:
 
 
 def _equal(engine: str, by_sam: Sequence[Answer], directly: Sequence[dict[str, Any]]) -> Proof:
-    equal = [one.text == two["text"] for one, two in zip(by_sam, directly, strict=True)]
+    pairs = [(one.text, str(two["text"])) for one, two in zip(by_sam, directly, strict=True)]
+    equal = [one == two for one, two in pairs]
+    first = next((f"; {one!r}, not {two!r}" for one, two in pairs if one != two), "")
     tokens = sum(len(one["tokens"]) for one in directly)
     return Proof(
         f"{engine}: greedy answers are those of llama-cpp-python",
-        f"{sum(equal)} of {len(equal)} equal, {tokens} tokens",
+        f"{sum(equal)} of {len(equal)} equal, {tokens} tokens{first}",
         all(equal),
     )
 

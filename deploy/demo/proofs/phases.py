@@ -40,7 +40,7 @@ def finds(found: Search, bases: Bases) -> bool:
     top = found.hits[0]
     base = bases.team if found.question.shared else bases.own
     return (
-        _plain(found.question.needle) in _plain(top["text"])
+        plain(found.question.needle) in plain(top["text"])
         and top["base_id"] == base
         and not shared_runs(found.question.text, top["text"])
     )
@@ -130,5 +130,6 @@ def _adapter_fits(seen: Observation) -> bool:
     return valid == (_engine(seen) == OLD.model_id)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return a text without its line breaks and runs of blanks."""
     return " ".join(text.split())

@@ -12,7 +12,7 @@ from deploy.demo.models.engine_files import NEW, OLD
 from deploy.demo.proofs.cosines import TOLERANCE, Cosines
 from deploy.demo.proofs.digests import digests
 from deploy.demo.proofs.greedy import greedy_proofs
-from deploy.demo.proofs.phases import finds, smallest_error
+from deploy.demo.proofs.phases import finds, plain, smallest_error
 from deploy.demo.proofs.report import Proof
 from deploy.demo.questions import QUESTIONS, shared_runs
 from deploy.demo.stage import Cast, Stage
@@ -35,6 +35,7 @@ def all_proofs(actors: Cast, stage: Stage, recording: Recording, cosines: Cosine
         _spaces_differ(recording, cosines),
         *greedy_proofs(actors.site, recording),
         *_adapter_proofs(recording),
+        _answer_is_cited(recording),
         _conversation_goes_on(recording),
         _traffic(recording.forth, "moved", stage.bases, cosines, [OLD.model_id, NEW.model_id]),
         _traffic(recording.back, "taken back", stage.bases, cosines, [NEW.model_id, OLD.model_id]),
@@ -96,6 +97,21 @@ def _adapter_proofs(recording: Recording) -> list[Proof]:
             refusal.status == _REFUSED and names[0] == names[1],
         ),
     ]
+
+
+def _answer_is_cited(recording: Recording) -> Proof:
+    """The sentence stands in the one passage that is named, and says what was asked for."""
+    answer = recording.grounded
+    named = [cited["text"] for cited in answer.citations]
+    stands = [plain(answer.text) in plain(text) for text in named]
+    return Proof(
+        "An answer from her papers is true to the passage it names",
+        f"{answer.engine}: {answer.text}. "
+        + ", ".join(f"[{cited['number']}] {cited['title']}" for cited in answer.citations),
+        answer.engine == NEW.model_id
+        and stands == [True]
+        and answer.question.needle in plain(answer.text),
+    )
 
 
 def _conversation_goes_on(recording: Recording) -> Proof:

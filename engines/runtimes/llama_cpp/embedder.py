@@ -13,7 +13,7 @@ import numpy as np
 from llama_cpp import llama_cpp as api
 from numpy.typing import NDArray
 
-from engines.exceptions import EngineError
+from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.llama_cpp.native import POOLINGS, ContextShape, LoadedModel, NativeContext
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
@@ -93,7 +93,11 @@ class Embedder:
         result = EmbeddingBatch(np.full((len(texts), self._model.dimension), np.nan, np.float32))
         work: list[tuple[int, list[int]]] = []
         for number, text in enumerate(texts):
-            tokens = self.tokens(prefix + text) if text.strip() else []
+            try:
+                tokens = self.tokens(prefix + text) if text.strip() else []
+            except InvalidRequestError as error:
+                result.errors[number] = str(error)
+                continue
             if tokens:
                 work.append((number, tokens))
             else:

@@ -80,7 +80,9 @@ class Generator:
         self._context = NativeContext(model, shape)
         self._adapters = AdapterCache(model, self._context)
         if not self._context.memory:
-            raise EngineError("This model only embeds text; choose a chat model to generate.")
+            raise EngineError(
+                "This model only embeds text; choose a chat model to generate, or `sam embed` for vectors."
+            )
         self.context_length = int(api.llama_n_ctx_seq(self._context.handle))
         self._template = _chat_template(model)
         self._has_tools = describes_tools(_template_source(model))

@@ -25,6 +25,7 @@ from engines.runtimes.llama_cpp.devices import apply_offload, require_offloaded
 from engines.runtimes.llama_cpp.wordpiece_vocab import word_pieces_of
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.printable import make_printable
+from engines.runtimes.text.runs import require_breaks
 from engines.runtimes.text.wordpiece import WordPieces
 
 GGML_WARN = 3
@@ -113,9 +114,13 @@ class LoadedModel:
         return buffer.value.decode("utf-8", "replace")
 
     def tokenize(self, text: str, *, add_special: bool, parse_special: bool) -> list[int]:
-        """Token ids; a lone surrogate counts as ``?``, NUL is an ordinary character."""
+        """Token ids; a lone surrogate counts as ``?``, NUL is an ordinary character.
+
+        InvalidRequestError for a text that the native tokenizer cannot bear (``require_breaks``).
+        """
         if self.words is not None and not parse_special:
             return self.words.tokens(text, add_special=add_special)
+        require_breaks(text)
         data = text.encode("utf-8", "replace")
         # Rarely more tokens than bytes; where it is more, llama.cpp says how many for the second try.
         room = len(data) + 8

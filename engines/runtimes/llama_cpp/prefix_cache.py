@@ -49,10 +49,6 @@ class PrefixCache:
         """By sequence, least recently used first."""
 
     @property
-    def has_free_slot(self) -> bool:
-        return bool(self._empty or self._kept)
-
-    @property
     def cached_cells(self) -> int:
         """Cells of unused prefixes; they can be evicted at any time."""
         return sum(len(prefix.tokens) for prefix in self._kept.values())

@@ -2,8 +2,11 @@
 
 Iteration-level scheduling with preemption by recomputation (Yu et al., Orca, OSDI 2022; Kwon et al.,
 vLLM, SOSP 2023). All slots share one KV cache of the context's length: a slot that is alone may fill
-all of it, and when the cache is too small the youngest slot is preempted and computed again later. Its
+all of it, and when the cache is too small a slot is preempted and computed again later. Its
 sampler and its answer so far are kept, so its reader sees a pause and nothing else.
+
+People are served in turn (docs/decisions/people-are-served-in-turn.md): who has the most slots loses one
+when cells lack, or when somebody without a slot waits.
 
 llama.cpp's rounding depends on the size of a batch and on the cells it uses, so two tokens that nearly
 tie may swap beside other answers. Where that must not happen, the context keeps its sequences apart: each
@@ -13,7 +16,7 @@ slot then has a cache of that length and batches of its own (docs/decisions/answ
 from __future__ import annotations
 
 import logging
-from collections import deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -23,6 +26,7 @@ from typing import Any
 from llama_cpp import llama_cpp as api
 
 from engines.exceptions import EngineError, SamError
+from engines.fair_queue import FairQueue
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
 from engines.runtimes.llama_cpp.lora import AdapterCache, AdapterRefs
@@ -102,13 +106,16 @@ class Scheduler:
         self._prefixes = PrefixCache(context)
         self._running: list[Slot] = []
         """Oldest first."""
-        self._waiting: deque[Slot] = deque()
+        self._waiting: FairQueue[str, Slot] = FairQueue()
+        self._pieces_read = 0
+        self._read_at: dict[str, int] = {}
+        """By owner: the number of the prompt piece that was read for them last."""
         self._active_adapters: AdapterRefs = ()
         self._steps_left = STEPS_PER_TURN
 
     def add(self, slot: Slot) -> None:
         """Queue an answer; it waits for a free sequence and is ended through its job."""
-        self._waiting.append(slot)
+        self._waiting.append(slot.owner, slot)
 
     def step(self) -> bool:
         """Compute one batch and sample from it; False when there is nothing left to do."""
@@ -141,33 +148,31 @@ class Scheduler:
         return sum(len(slot.tokens) for slot in self._running) + self._prefixes.cached_cells
 
     def _evict(self) -> bool:
-        """Free cells of an unused prefix, else of the youngest slot; False when one slot is left."""
+        """Free cells of an unused prefix, else of a slot; False when one slot is left."""
         # A cached prefix only saves time; a slot that loses its cells has to be computed again.
         if self._prefixes.evict_oldest():
             return True
         if not self._running[1:]:
             # The last slot may use the whole cache, and its room was limited to that.
             return False
-        self._preempt_youngest()
+        self._preempt(_most_dispensable(self._running))
         return True
 
-    def _preempt_youngest(self) -> None:
-        # The youngest has the least to compute again, and the oldest is sure to finish.
-        slot = self._running[-1]
+    def _preempt(self, slot: Slot) -> None:
         # Its cells are what is wanted: they must not become a cached prefix.
         self._release(slot, keep=False)
-        # In front, so that whoever came later does not overtake it.
-        self._waiting.appendleft(slot)
+        # In front of its owner's others, so that what they asked for later does not overtake it.
+        self._waiting.put_back(slot.owner, slot)
 
     def _admit(self) -> None:
-        while self._waiting and self._prefixes.has_free_slot:
-            slot = self._waiting[0]
-            wanted = slot.wanted_cells + sum(other.wanted_cells for other in self._running)
-            if self._running and wanted > self._cells:
+        while (slot := self._next_waiting()) is not None:
+            for other in self._displaced_by(slot):
+                self._preempt(other)
+            if not self._has_room(slot, self._running):
                 # Strictly in turn: a long prompt would wait for ever if short ones could pass it.
-                # A slot that is alone is admitted whatever it wants.
                 return
-            self._waiting.popleft()
+            self._waiting.take(slot.owner, slot)
+            wanted = _wanted_cells(self._running) + slot.wanted_cells
             slot.sequence, slot.computed = self._prefixes.take(slot.prefix(slot.prompt))
             slot.reused = slot.computed
             self._running.append(slot)
@@ -177,6 +182,34 @@ class Scheduler:
             ):
                 pass
             slot.job.begin()
+
+    def _next_waiting(self) -> Slot | None:
+        """The next slot in turn: of somebody who has none, else of whoever waits."""
+        served = {slot.owner for slot in self._running}
+        return self._waiting.first(lambda slot: slot.owner not in served) or self._waiting.first()
+
+    def _has_room(self, slot: Slot, running: Sequence[Slot]) -> bool:
+        """Whether there is a sequence and cells for a slot beside these; alone it may want anything."""
+        wanted = _wanted_cells(running) + slot.wanted_cells
+        return len(running) < self._context.shape.sequences and (
+            not running or wanted <= self._cells
+        )
+
+    def _displaced_by(self, slot: Slot) -> list[Slot]:
+        """Running slots that make room for somebody who has none; none if that is not enough.
+
+        They are of people with several: otherwise one person's long answers keep all others waiting.
+        """
+        kept, displaced = list(self._running), list[Slot]()
+        if any(other.owner == slot.owner for other in kept):
+            return []
+        while not self._has_room(slot, kept):
+            other = _most_dispensable(kept) if len(kept) > 1 else slot
+            if sum(each.owner == other.owner for each in kept) <= 1:
+                return []
+            kept.remove(other)
+            displaced.append(other)
+        return displaced
 
     def _next_group(self) -> list[Slot]:
         """The slots of this step: those with one set of adapters, the sets in turn."""
@@ -189,7 +222,7 @@ class Scheduler:
         return [slot for slot in self._running if slot.key == self._active_adapters]
 
     def _compute(self, group: Sequence[Slot]) -> None:
-        """The next token of all who answer, then a piece of the oldest prompt.
+        """The next token of all who answer, then a piece of a prompt.
 
         A prompt is computed in the same pieces as when it is alone: they decide how it is rounded.
         """
@@ -199,9 +232,8 @@ class Scheduler:
         others = (digest for slot in self._running for digest, _, _ in slot.adapters)
         self._adapters.use(self._active_adapters, others)
         answering = [(slot, _piece(slot, 1)) for slot in group if slot.is_answering]
-        reading = [(slot, self._prompt_piece(slot)) for slot in group if not slot.is_answering]
-        # One prompt piece a step: readers wait for it, and a second one would double their pause.
-        for batch in (*self._batches(answering), reading[:1]):
+        reading = self._next_to_read([slot for slot in group if not slot.is_answering])
+        for batch in (*self._batches(answering), reading):
             code = self._decode(batch) if batch else 0
             if code == CACHE_FULL and self._evict():
                 # Nothing of this batch was computed: the next step composes it anew.
@@ -211,6 +243,20 @@ class Scheduler:
                 raise EngineError(f"llama.cpp could not compute this prompt (code {code}).")
             if code == 0:
                 self._advance(batch)
+
+    def _next_to_read(self, slots: Sequence[Slot]) -> list[tuple[Slot, Part]]:
+        """One prompt piece a step: readers wait for it, and a second one would double their pause.
+
+        It is of the oldest prompt of whoever was read for longest ago.
+        """
+        if not slots:
+            return []
+        slot = min(slots, key=lambda slot: self._read_at.get(slot.owner, 0))
+        self._pieces_read += 1
+        owners = {other.owner for other in self._running}
+        self._read_at = {who: at for who, at in self._read_at.items() if who in owners}
+        self._read_at[slot.owner] = self._pieces_read
+        return [(slot, self._prompt_piece(slot))]
 
     def _batches(self, parts: list[tuple[Slot, Part]]) -> list[list[tuple[Slot, Part]]]:
         """One batch for all, which reads the weights once; apart, one for each, as when it is alone."""
@@ -273,7 +319,7 @@ class Scheduler:
         if slot in self._running:
             self._release(slot)
         else:
-            self._waiting.remove(slot)
+            self._waiting.remove(slot.owner, slot)
         api.llama_sampler_free(slot.sampler)
 
     def _release(self, slot: Slot, *, keep: bool = True) -> None:
@@ -293,6 +339,19 @@ def _piece(slot: Slot, size: int) -> Part:
     return Part(
         slot.tokens[slot.computed : end], slot.computed, slot.sequence, wants_output=is_last
     )
+
+
+def _wanted_cells(slots: Sequence[Slot]) -> int:
+    return sum(slot.wanted_cells for slot in slots)
+
+
+def _most_dispensable(running: Sequence[Slot]) -> Slot:
+    """The youngest slot of whoever has the most, never the oldest of all.
+
+    The youngest has the least to compute again, and the oldest is sure to finish.
+    """
+    slots_of = Counter(slot.owner for slot in running)
+    return max(enumerate(running[1:]), key=lambda each: (slots_of[each[1].owner], each[0]))[1]
 
 
 def _is_cancelled(slot: Slot) -> bool:

@@ -22,7 +22,9 @@ from engines.services.answers.lookup import require_person, require_revision
 from engines.services.answers.messages import (
     AnswerRequest,
     BeginEvent,
+    Citation,
     CitationsEvent,
+    EndEvent,
     Event,
     FittedEvent,
     StateEvent,
@@ -60,13 +62,19 @@ def compose_whole_answer(request: AnswerRequest, resources: AnswerResources) -> 
     text: list[str] = []
     left_out = 0
     begin: BeginEvent | None = None
+    citations: list[Citation] | None = None
+    end: EndEvent | None = None
     for event in compose_answer(request, resources, threading.Event()):
         if isinstance(event, BeginEvent):
             begin = event
         elif isinstance(event, FittedEvent):
             left_out = event.left_out
+        elif isinstance(event, CitationsEvent):
+            citations = event.citations
         elif isinstance(event, TextEvent):
             text.append(event.text)
+        elif isinstance(event, EndEvent):
+            end = event
     if begin is None:
         raise RuntimeError("an answer ended without its beginning")
     return WholeAnswer(
@@ -76,6 +84,8 @@ def compose_whole_answer(request: AnswerRequest, resources: AnswerResources) -> 
         adapters=begin.adapters,
         left_out=left_out,
         fallback_for=begin.fallback_for,
+        citations=citations,
+        end=end,
     )
 
 

@@ -157,3 +157,5 @@ class WholeAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     adapters: int = 0
     left_out: int = 0
     fallback_for: FallbackCause | None = None
+    citations: list[Citation] | None = None
+    end: EndEvent | None = None

@@ -27,6 +27,24 @@ USED = {
 """What each built-in runtime makes of these fields; a plugin is given all of them."""
 
 
+HUB_FIELDS = frozenset(
+    {"huggingface_repo", "filename", "wanted_revision", "hub_endpoint", "sha256", "file_size"}
+)
+"""About a file at a hub."""
+
+
+def list_unused_fields(runtime: str) -> frozenset[str]:
+    """Return the fields that say nothing about models of a runtime; none for an unknown runtime."""
+    try:
+        sources = engine_registry().sources(runtime)
+    except InvalidRequestError:
+        return frozenset()
+    absent = [source for source in PLACES if source not in sources]
+    places = frozenset(field for source in absent for field in PLACES[source])
+    of_hubs: frozenset[str] = frozenset() if ModelSource.FILE in sources else HUB_FIELDS
+    return places | of_hubs | (COMPUTE_FIELDS - USED.get(runtime, COMPUTE_FIELDS))
+
+
 def find_entry_problems(entry: CatalogModel) -> dict[str, str]:
     """Return a sentence for each field that does not go with the others."""
     try:

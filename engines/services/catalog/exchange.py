@@ -49,6 +49,8 @@ class ImportReport:
     """Those that curators made otherwise than the file, with a sentence; nothing of them was written."""
     refused: dict[str, str] = field(default_factory=dict)
     """With a sentence; nothing of them was written."""
+    prompts: list[str] = field(default_factory=list)
+    """Families whose prompts were written; only the starter catalog brings any."""
 
     @property
     def total(self) -> int:

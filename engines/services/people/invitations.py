@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
+from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group, User
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -93,6 +94,10 @@ def accept_invitation(key: str, *, username: str, password: str) -> User:
             if User.objects.filter(_has_address(invitation.email)).exists():
                 raise ConflictError("This address is a person's already; sign in instead.")
             user = User.objects.create_user(username, invitation.email, password)
+            # Whoever has the link reads the mails of this address.
+            EmailAddress.objects.create(
+                user=user, email=invitation.email.lower(), verified=True, primary=True
+            )
             _admit(user, invitation)
             return user
     except IntegrityError as error:

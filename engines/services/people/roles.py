@@ -23,10 +23,14 @@ def roles_of(user: AnyUser) -> frozenset[str]:
         return frozenset()
     known: frozenset[str] | None = getattr(user, "_sam_roles", None)
     if known is None:
-        named = frozenset(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
-        known = ROLES if user.is_superuser or ADMINISTRATOR in named else named
+        known = ROLES if user.is_superuser else _roles_of_groups(user)
         user._sam_roles = known  # type: ignore[attr-defined]
     return known
+
+
+def _roles_of_groups(user: User) -> frozenset[str]:
+    named = frozenset(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
+    return ROLES if ADMINISTRATOR in named else named
 
 
 def set_roles(user: User, roles: Iterable[str]) -> None:

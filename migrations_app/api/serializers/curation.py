@@ -39,6 +39,9 @@ class ImportReportSerializer(ClosedSerializer):
     unchanged = serializers.ListField(child=serializers.CharField())
     left = serializers.DictField(child=serializers.CharField())
     refused = serializers.DictField(child=serializers.CharField())
+    prompts = serializers.ListField(
+        child=serializers.CharField(), help_text="Families whose prompts were written."
+    )
 
 
 class CatalogDocumentSerializer(ClosedSerializer):

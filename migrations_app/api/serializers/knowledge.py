@@ -1,13 +1,16 @@
-"""Knowledge bases, documents, search and conversations."""
+"""Knowledge bases, documents, passages and search."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from django.contrib.auth.models import Group
 from rest_framework import serializers
 
 from engines.db.keys import MAX_ROW_ID
-from engines.models import Conversation, Document, KnowledgeBase, Message
-from engines.runtimes.text.generation import NUMBER_LIMITS, GenerationOptions
+from engines.models import Document, KnowledgeBase
+from engines.services.knowledge.passages import PlacedPassage
 from engines.services.knowledge.search_filters import (
     MAX_BASES,
     MAX_DOCUMENTS,
@@ -18,7 +21,6 @@ from migrations_app.api.base import ClosedSerializer, NamedField
 MAX_TEXT_CHARS = 50_000_000
 MAX_QUERY_CHARS = 4_000
 MAX_HITS = 50
-MAX_MESSAGE_CHARS = 100_000
 
 
 class BaseSerializer(serializers.ModelSerializer[KnowledgeBase]):
@@ -98,9 +100,9 @@ class DocumentUploadSerializer(ClosedSerializer):
     title = serializers.CharField(max_length=300, required=False)
 
 
-class SearchSerializer(ClosedSerializer):
-    query = serializers.CharField(max_length=MAX_QUERY_CHARS)
-    k = serializers.IntegerField(min_value=1, max_value=MAX_HITS, default=5)
+class FilterSerializer(ClosedSerializer):
+    """What a search is narrowed to."""
+
     bases = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=MAX_ROW_ID),
         required=False,
@@ -125,10 +127,15 @@ class SearchSerializer(ClosedSerializer):
         min_value=-1, max_value=1, required=False, help_text="The smallest cosine."
     )
 
-    def narrowed(self) -> SearchFilter:
-        """Return what the search is narrowed to."""
-        names = SearchFilter.__struct_fields__
-        return SearchFilter(**{name: self.validated_data.get(name) for name in names})
+
+def filter_of(asked: Mapping[str, Any]) -> SearchFilter:
+    """Return what a checked request narrows its search to."""
+    return SearchFilter(**{name: asked.get(name) for name in SearchFilter.__struct_fields__})
+
+
+class SearchSerializer(FilterSerializer):
+    query = serializers.CharField(max_length=MAX_QUERY_CHARS)
+    k = serializers.IntegerField(min_value=1, max_value=MAX_HITS, default=5)
 
 
 class HitSerializer(ClosedSerializer):
@@ -148,58 +155,16 @@ class SearchAnswerSerializer(ClosedSerializer):
     indexes = serializers.DictField(child=serializers.IntegerField())
 
 
-class ConversationSerializer(serializers.ModelSerializer[Conversation]):
-    class Meta:
-        model = Conversation
-        fields = ["id", "title", "created_at"]
-        read_only_fields = fields
+class PassageSerializer(serializers.Serializer[PlacedPassage]):
+    """A passage with what stands around it in its document."""
 
-
-class ConversationCreateSerializer(ClosedSerializer):
-    title = serializers.CharField(max_length=200, allow_blank=True, default="")
-
-
-class ConversationRenameSerializer(ClosedSerializer):
-    title = serializers.CharField(max_length=200, allow_blank=True)
-
-
-class MessageSerializer(serializers.ModelSerializer[Message]):
-    engine = serializers.CharField(
-        source="engine.model_id", allow_null=True, default=None, help_text="Who wrote it."
-    )
-
-    class Meta:
-        model = Message
-        fields = ["position", "role", "content", "engine", "created_at"]
-        read_only_fields = fields
-
-
-class MessageCreateSerializer(ClosedSerializer):
-    content = serializers.CharField(max_length=MAX_MESSAGE_CHARS)
-    # Fewer than an answer may have elsewhere: a person waits here until it is whole.
-    max_tokens = serializers.IntegerField(min_value=1, max_value=4096, default=256)
-    temperature = serializers.FloatField(
-        min_value=NUMBER_LIMITS["temperature"].low,
-        max_value=NUMBER_LIMITS["temperature"].high,
-        default=GenerationOptions().temperature,
-    )
-
-
-class FallbackForSerializer(ClosedSerializer):
-    """The active engine, which could not be made ready."""
-
-    engine_id = serializers.CharField()
-    reason = serializers.CharField()
-
-
-class ExchangeSerializer(ClosedSerializer):
-    """What was said and what the engine answered, both kept."""
-
-    message = MessageSerializer()
-    answer = MessageSerializer()
-    fallback_for = FallbackForSerializer(
-        allow_null=True, help_text="For which engine another one answered; null as a rule."
-    )
-    left_out = serializers.IntegerField(
-        help_text="How many of the oldest messages the engine's context had no room for."
-    )
+    chunk_id = serializers.IntegerField()
+    document_id = serializers.IntegerField(source="document.pk")
+    base_id = serializers.IntegerField(source="document.base_id")
+    title = serializers.CharField(source="document.title")
+    media_type = serializers.CharField(source="document.media_type")
+    start = serializers.IntegerField(help_text="Where it begins, in characters of the document.")
+    end = serializers.IntegerField(help_text="Where it ends.")
+    before = serializers.CharField(allow_blank=True, help_text="What stands before it.")
+    text = serializers.CharField(help_text="The passage, as it stands in the document.")
+    after = serializers.CharField(allow_blank=True, help_text="What stands after it.")

@@ -144,7 +144,24 @@ class AdapterPatchSerializer(ClosedSerializer):
     enabled = serializers.BooleanField(help_text="Whether it is loaded with its engine.")
 
 
-class TokenRequestSerializer(ClosedSerializer):
+class NamedTokenSerializer(ClosedSerializer):
+    """What a token is for, what it reaches and how long."""
+
+    name = serializers.CharField(
+        max_length=MAX_NAME_CHARS, default="sign-in", help_text="What the token is for."
+    )
+    scope = serializers.ChoiceField(choices=TokenScope.choices, default=TokenScope.ALL)
+    expires_in_days = serializers.IntegerField(
+        min_value=0,
+        max_value=MAX_TOKEN_DAYS,
+        required=False,
+        help_text="0: never; the installation's own number (SAM_TOKEN_DAYS) unless given.",
+    )
+
+
+class TokenRequestSerializer(NamedTokenSerializer):
+    """The same, asked for with a password."""
+
     username = serializers.CharField(
         max_length=254, help_text="The user name, or the e-mail address."
     )
@@ -155,16 +172,6 @@ class TokenRequestSerializer(ClosedSerializer):
         max_length=32,
         required=False,
         help_text="Of the second factor, or a recovery code; only for who has one.",
-    )
-    name = serializers.CharField(
-        max_length=MAX_NAME_CHARS, default="sign-in", help_text="What the token is for."
-    )
-    scope = serializers.ChoiceField(choices=TokenScope.choices, default=TokenScope.ALL)
-    expires_in_days = serializers.IntegerField(
-        min_value=0,
-        max_value=MAX_TOKEN_DAYS,
-        required=False,
-        help_text="0: never; the installation's own number (SAM_TOKEN_DAYS) unless given.",
     )
 
 

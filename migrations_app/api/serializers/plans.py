@@ -60,6 +60,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
     to_engine = serializers.CharField(source="to_engine.model_id", allow_null=True, default=None)
     to_commit = serializers.CharField(source="to_revision.commit", allow_null=True, default=None)
     user_id = serializers.IntegerField(allow_null=True)
+    user = serializers.CharField(source="user.username", allow_null=True, default=None)
     created_by_id = serializers.IntegerField(allow_null=True)
     base_id = serializers.IntegerField(allow_null=True, help_text="Of a re_embed plan.")
     rolls_back = serializers.UUIDField(source="rolls_back_id", allow_null=True)
@@ -75,6 +76,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
             "id",
             "kind",
             "user_id",
+            "user",
             "created_by_id",
             "base_id",
             "host",

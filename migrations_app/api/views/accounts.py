@@ -102,7 +102,7 @@ class SessionsView(ApiView):
     def get(self, request: Request) -> Response:
         return Response(SessionSerializer(list_sessions(self.caller), many=True).data)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(operation_id="sessions_end_others", responses={204: None})
     def delete(self, request: Request) -> Response:
         """End all of them but the one that asks."""
         end_sessions(self.caller, keep=request._request.session.session_key or "")

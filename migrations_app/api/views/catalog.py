@@ -120,7 +120,7 @@ class CatalogViews(
     def _started(self, request: Request, act: LibraryAction) -> Response:
         refuse_content(request)
         model = self.get_object()
-        if not act(get_model_library_manager(), model.model_id, actor=self.caller):
+        if not act(get_model_library_manager(), model.model_id, actor=self.actor):
             raise ConflictError("There is nothing to do this to on any host.")
         return self._status_of(request, model, ACCEPTED)
 
@@ -156,7 +156,7 @@ class DownloadViews(mixins.ListModelMixin, Rows[Plan]):
         """Start to download a model to a host."""
         asked = validated(DownloadCreateSerializer(data=request.data))
         plan = get_model_library_manager().start_download(
-            asked["model_id"], host=asked.get("host"), actor=self.caller
+            asked["model_id"], host=asked.get("host"), actor=self.actor
         )
         return Response(
             PlanSerializer(plan, context=self.get_serializer_context()).data,

@@ -12,13 +12,14 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from msgspec import json
 from rest_framework.exceptions import NotFound, PermissionDenied
-from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 
 from engines.services.people.roles import is_operator
 from migrations_app.api.base import ApiView
 from migrations_app.api.schema import ETAG
 from migrations_app.api.serializers.events import OpenPlansSerializer, PlanStateSerializer
+from migrations_app.api.streams import EventStreamRenderer
 from migrations_app.limits.held import LISTENERS, Held, hold
 from migrations_app.live.access import Credential, Permit, Scope
 from migrations_app.live.cursor import Cursor, parse_cursor
@@ -57,17 +58,6 @@ IF_NONE_MATCH = OpenApiParameter(
     description="The ETag that you have: 304 without a body while nothing changed.",
 )
 UNCHANGED = OpenApiResponse(description="Nothing changed.")
-
-
-class EventStreamRenderer(BaseRenderer):
-    """Lets a client ask for the stream by its media type; the stream writes itself."""
-
-    media_type = MEDIA_TYPE
-    format = "events"
-    render_style = "binary"
-
-    def render(self, data: Any, *_: Any, **__: Any) -> Any:
-        return data
 
 
 class LiveStream(EventStream):

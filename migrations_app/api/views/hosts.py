@@ -48,7 +48,9 @@ class HostViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Host]):
     def invite(self, request: Request, name: str) -> Response:
         """Make a token with which one machine may join once under this name."""
         asked = validated(InviteSerializer(data=request.data))
-        token, invitation = invite_host(name, who=self.caller.username, hours=asked["hours"])
+        token, invitation = invite_host(
+            name, who=self.request.user.get_username(), hours=asked["hours"]
+        )
         invitation.token = token  # type: ignore[attr-defined]
         return Response(InvitationSerializer(invitation).data, status=status.HTTP_201_CREATED)
 
@@ -70,7 +72,9 @@ class HostViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Host]):
     def drain(self, request: Request, **lookup: Any) -> Response:
         """Let it finish what it does and take nothing new; 409 names who needs it alone."""
         asked = validated(DrainSerializer(data=request.data))
-        host = drain_host(self.get_object(), who=self.caller.username, force=asked["knowing"])
+        host = drain_host(
+            self.get_object(), who=self.request.user.get_username(), force=asked["knowing"]
+        )
         return Response(HostSerializer(host).data)
 
     @extend_schema(request=None, responses=HostSerializer)
@@ -87,5 +91,5 @@ class HostViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Host]):
 
     def _moved(self, move: Callable[..., Host]) -> Response:
         refuse_content(self.request)
-        host = move(self.get_object(), who=self.caller.username)
+        host = move(self.get_object(), who=self.request.user.get_username())
         return Response(HostSerializer(host).data)

@@ -24,6 +24,7 @@ from engines.services.knowledge.documents import (
     delete_document,
     update_document,
 )
+from engines.services.knowledge.passages import place_passage
 from engines.services.knowledge.search import readable_bases
 from engines.services.knowledge.search_filters import SearchFilter
 from engines.services.people.roles import AnyUser, is_curator
@@ -40,9 +41,11 @@ from migrations_app.api.serializers.knowledge import (
     DocumentSerializer,
     DocumentUploadSerializer,
     DocumentWriteSerializer,
+    PassageSerializer,
     ReEmbedSerializer,
     SearchAnswerSerializer,
     SearchSerializer,
+    filter_of,
 )
 from migrations_app.api.serializers.plans import PlanDetailSerializer
 from migrations_app.api.views.plans import plan_location
@@ -136,7 +139,7 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
         asked = validated(ReEmbedSerializer(data=request.data))
         controller = get_migration_controller()
         plan_id = controller.create_re_embed_plan(base, asked.get("engine"), actor=self.caller)
-        controller.execute_migration(plan_id, actor=self.caller)
+        controller.execute_migration(plan_id, actor=self.actor)
         plan = Plan.objects.prefetch_related("steps", "events").get(pk=plan_id)
         shown = PlanDetailSerializer(plan, context=self.get_serializer_context())
         return Response(
@@ -253,6 +256,16 @@ def _from_file(upload: UploadedFile[Any], title: str | None) -> DocumentText:
     return {"title": title or name, "text": text, "media_type": media_type}
 
 
+class PassageView(ApiView):
+    """A passage that an answer cited, in its document."""
+
+    @extend_schema(responses=PassageSerializer)
+    def get(self, request: Request, document_id: str, chunk_id: str) -> Response:
+        """Tell where a passage stands in its document, and what stands around it."""
+        found = place_passage(self.caller, int(document_id), int(chunk_id))
+        return Response(PassageSerializer(found).data)
+
+
 class SearchView(ApiView):
     """Search all bases that the caller may read, by meaning."""
 
@@ -269,9 +282,7 @@ class SearchView(ApiView):
         return self._search(request.data)
 
     def _search(self, asked: Any) -> Response:
-        serializer = SearchSerializer(data=asked)
-        content = validated(serializer)
-        narrowed = serializer.narrowed()
+        content = validated(SearchSerializer(data=asked))
         with holding(self.caller.pk, ANSWERS):
-            found = search_for(self.caller, content["query"], content["k"], narrowed)
+            found = search_for(self.caller, content["query"], content["k"], filter_of(content))
         return Response(SearchAnswerSerializer(found).data)

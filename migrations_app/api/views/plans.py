@@ -36,8 +36,8 @@ from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions import PlanChange
 from migrations_app.plans.visibility import plans_visible_to
 
-CONTENT_KEYS = frozenset({"adapters", "bases"})
-"""Parts of a preview that name what a person has."""
+CONTENT_KEYS = frozenset({"adapters", "bases", "prompts"})
+"""Parts of a preview that tell what a person has or wrote."""
 
 
 def plan_location(plan_id: object) -> str:
@@ -86,7 +86,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
             re_embed=asked["re_embed"],
             update_prompts=asked["update_prompts"],
             not_before=asked["not_before"],
-            actor=self.caller,
+            actor=self.actor,
         )
         return self._plan(plan_id, status.HTTP_201_CREATED)
 
@@ -100,7 +100,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
         asked = validated(PlanChangeSerializer(data=request.data))
         at_once = "not_before" in asked and asked["not_before"] is None
         change = PlanChange(**asked, at_once=at_once)
-        self.controller.change_migration(plan.pk, change, actor=self.caller)
+        self.controller.change_migration(plan.pk, change, actor=self.actor)
         return self._plan(str(plan.pk), status.HTTP_200_OK)
 
     @extend_schema(responses=OpenApiTypes.OBJECT)
@@ -119,7 +119,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     def execute(self, request: Request, **lookup: Any) -> Response:
         """Start the plan, or have it start at its time; the old engine serves until the new one is proven."""
         plan_id = self._asked()
-        self.controller.execute_migration(plan_id, actor=self.caller)
+        self.controller.execute_migration(plan_id, actor=self.actor)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
@@ -128,7 +128,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     def cancel(self, request: Request, **lookup: Any) -> Response:
         """Stop an open plan; what is running ends at its next checkpoint."""
         plan_id = self._asked()
-        self.controller.cancel_migration(plan_id, actor=self.caller)
+        self.controller.cancel_migration(plan_id, actor=self.actor)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
@@ -136,7 +136,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     @idempotent
     def roll_back(self, request: Request, **lookup: Any) -> Response:
         """Start the way back; the answer and its Location are the rollback plan's."""
-        new_id = self.controller.roll_back_migration(self._asked(), actor=self.caller)
+        new_id = self.controller.roll_back_migration(self._asked(), actor=self.actor)
         return self._plan(new_id, status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
@@ -145,7 +145,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     def retry(self, request: Request, **lookup: Any) -> Response:
         """Try a step again that waits for an operator."""
         plan_id = self._asked()
-        self.controller.retry_step(plan_id, actor=self.caller)
+        self.controller.retry_step(plan_id, actor=self.actor)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
@@ -154,7 +154,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
     def abandon(self, request: Request, **lookup: Any) -> Response:
         """Give up what is left of a plan: before its switch all of it, after it what only follows."""
         plan_id = self._asked()
-        self.controller.abandon_migration(plan_id, actor=self.caller)
+        self.controller.abandon_migration(plan_id, actor=self.actor)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
     @extend_schema(
@@ -166,7 +166,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
         """Give what is left of a plan to another host."""
         plan_id = str(self.get_object().pk)
         asked = validated(PlanMoveSerializer(data=request.data))
-        self.controller.move_migration(plan_id, asked.get("host"), actor=self.caller)
+        self.controller.move_migration(plan_id, asked.get("host"), actor=self.actor)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
     def _asked(self) -> str:
@@ -174,9 +174,9 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
         return str(self.get_object().pk)
 
     def _person(self, user_id: int | None) -> User:
-        if user_id is None or user_id == self.caller.pk:
+        if user_id is None or user_id == self.request.user.pk:
             return self.caller
-        if not is_operator(self.caller):
+        if not is_operator(self.request.user):
             raise NotFound("There is no such person that you may move.")
         person = User.objects.filter(pk=user_id, is_active=True).first()
         if person is None:

@@ -20,9 +20,11 @@ from engines.models import ApiToken, TokenScope
 from engines.services.people.tokens import create_token
 from migrations_app.accounts.second_factor import require_second_factor
 from migrations_app.api.base import Rows, validated
+from migrations_app.api.local_authentication import LocalAuthentication
 from migrations_app.api.problems import WrongCredentials
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.people import (
+    NamedTokenSerializer,
     NewTokenSerializer,
     TokenRequestSerializer,
     TokenSerializer,
@@ -42,7 +44,7 @@ class TokenViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[ApiToken
     def get_authenticators(self) -> list[BaseAuthentication]:
         """Look at no token where a password is sent: it may be an old one that shall be replaced."""
         is_sign_in = getattr(self.request, "method", "") == SIGN_IN and not self.detail
-        return [] if is_sign_in else super().get_authenticators()
+        return [LocalAuthentication()] if is_sign_in else super().get_authenticators()
 
     def get_permissions(self) -> list[BasePermission]:
         return [AllowAny() if self.action == "create" else IsAuthenticated()]
@@ -61,14 +63,11 @@ class TokenViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[ApiToken
 
         Who has a second factor sends its code too.
         """
-        asked = validated(TokenRequestSerializer(data=request.data))
-        refuse_locked(request._request, asked["username"])
-        user = authenticate(
-            request._request, username=asked["username"], password=asked["password"]
-        )
-        if not isinstance(user, User):
-            raise WrongCredentials
-        require_second_factor(request._request, user, asked.get("code", ""))
+        if request.user.is_authenticated:
+            asked, user = validated(NamedTokenSerializer(data=request.data)), self.caller
+        else:
+            asked = validated(TokenRequestSerializer(data=request.data))
+            user = _signed_in(request, asked)
         days = asked.get("expires_in_days", settings.SAM_TOKEN_DAYS)
         made = create_token(user, asked["name"], scope=TokenScope(asked["scope"]), days=days)
         answer = {"token": made.key, **TokenSerializer(made.token).data}
@@ -83,3 +82,12 @@ class TokenViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[ApiToken
         """End a token at once, also the one that is used for it."""
         self.get_object().delete()
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+def _signed_in(request: Request, asked: dict[str, Any]) -> User:
+    refuse_locked(request._request, asked["username"])
+    user = authenticate(request._request, username=asked["username"], password=asked["password"])
+    if not isinstance(user, User):
+        raise WrongCredentials
+    require_second_factor(request._request, user, asked.get("code", ""))
+    return user

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from rest_framework.test import APIClient
 
@@ -13,7 +12,9 @@ from engines.models import CatalogModel
 from engines.services.catalog.copies import engine_spec
 from engines.services.catalog.exchange import ImportOptions, export_catalog, import_catalog
 from engines.services.catalog.resolving import pinned_revision
+from samproject.cli.errors import CommandError
 from tests.api.roles import Engines, People, make_plan, problem, use_engine
+from tests.sam_command import run_sam
 
 SERVED = {
     "model_id": "qwen-served",
@@ -178,10 +179,10 @@ def test_entries_go_out_and_in_again_and_bad_ones_are_told(
 
 def test_the_command_line_adds_an_entry_of_a_server_and_refuses_a_bad_one(engines: Engines) -> None:
     common = ["--name", "Served", "--family", "qwen", "--runtime", "openai", "--remote-name", "m"]
-    call_command("catalog", "add", "served", *common, "--endpoint", "http://gpu-9/v1")
+    run_sam("catalog", "add", "served", *common, "--endpoint", "http://gpu-9/v1")
 
     with pytest.raises(CommandError, match="1 entries were refused"):
-        call_command("catalog", "add", "other", *common)
+        run_sam("catalog", "add", "other", *common)
 
     assert CatalogModel.objects.get(model_id="served").endpoint == "http://gpu-9/v1"
     assert CatalogModel.objects.count() == 6

@@ -6,14 +6,12 @@ import json
 import random
 from collections.abc import Callable
 from dataclasses import fields
-from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.admin.sites import site
 from django.contrib.admin.utils import flatten_fieldsets
 from django.contrib.auth.models import Group
-from django.core.management import call_command
 from django.test import RequestFactory
 from rest_framework.test import APIClient
 
@@ -27,6 +25,7 @@ from migrations_app.admin.catalog import CatalogModelAdmin
 from migrations_app.api.serializers.catalog import CatalogModelSerializer
 from migrations_app.library import get_model_library_manager
 from tests.api.roles import Engines, People
+from tests.sam_command import run_sam
 
 SEED = 20_241
 ENTRIES = 60
@@ -224,17 +223,16 @@ def test_a_second_starter_catalog_keeps_a_curated_companion(engines: Engines) ->
     assert len(second.unchanged) == len(first.created) - 1
     curated.refresh_from_db()
     assert curated.embedding_model == engines.embedder
-    out = StringIO()
-    call_command("catalog", "starter", "--overwrite", stdout=out)
+    said = run_sam("catalog", "starter", "--overwrite")
     curated.refresh_from_db()
     assert curated.embedder.model_id == STARTER_COMPANION
-    assert f"{curated.model_id}: updated (embedding_model)." in out.getvalue()
+    assert f"{curated.model_id}: updated (embedding_model)." in said
 
 
 def test_adding_names_only_what_changes(engines: Engines) -> None:
     CatalogModel.objects.filter(pk=engines.old.pk).update(licence="mit", context_length=2048)
 
-    call_command("catalog", "add", "llama-8b", "--name", "Llama", "--family", "llama")
+    run_sam("catalog", "add", "llama-8b", "--name", "Llama", "--family", "llama")
 
     engines.old.refresh_from_db()
     assert (engines.old.display_name, engines.old.licence) == ("Llama", "mit")

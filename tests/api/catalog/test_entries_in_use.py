@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
-from django.core.management import CommandError, call_command
 from rest_framework.test import APIClient
 
 from deploy.demo.hub.server import HubServer
@@ -33,7 +31,9 @@ from engines.services.knowledge.documents import create_base
 from engines.services.knowledge.fingerprints import fingerprint_for
 from engines.services.knowledge.indexes import index_for
 from engines.services.people.defaults import validate_default
+from samproject.cli.errors import CommandError
 from tests.api.roles import Engines, People, make_default, make_model, problem, use_engine
+from tests.sam_command import run_sam
 
 OLD = "/api/v1/catalog/llama-8b"
 EMBEDDER = "/api/v1/catalog/minilm"
@@ -358,18 +358,18 @@ def test_names_that_no_row_can_have_are_refused(curator: APIClient, engines: Eng
 
 
 def test_an_import_moves_vectors_in_use_only_when_it_is_confirmed(
-    people: People, engines: Engines, tmp_path: Path
+    people: People, engines: Engines, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     use_engine(people.alice, engines.old)
     file = tmp_path / "catalog.json"
     entry = {"display_name": "M", "model_family": "bert", "query_prefix": "query: "}
     file.write_text(json.dumps({"models": {"minilm": entry}}))
-    before, errors = stored(engines.embedder), StringIO()
+    before = stored(engines.embedder)
 
     with pytest.raises(CommandError, match="1 entries were refused"):
-        call_command("catalog", "import", str(file), "--overwrite", stderr=errors)
+        run_sam("catalog", "import", str(file), "--overwrite")
 
-    assert "minilm: 1 person uses it. query_prefix decides" in errors.getvalue()
+    assert "minilm: 1 person uses it. query_prefix decides" in capsys.readouterr().err
     assert stored(engines.embedder) == before
-    call_command("catalog", "import", str(file), "--overwrite", "--confirm")
+    run_sam("catalog", "import", str(file), "--overwrite", "--confirm")
     assert stored(engines.embedder)["query_prefix"] == "query: "

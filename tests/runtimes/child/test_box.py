@@ -17,6 +17,8 @@ from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.start import ChildSpec
 from tests.runtimes.child.crash_handler import facts
 
+pytestmark = pytest.mark.attack
+
 HANDLER = "tests.runtimes.child.probe_handler:ProbeHandler"
 LONG = 60.0
 REFUSED = {"EACCES", "EPERM"}

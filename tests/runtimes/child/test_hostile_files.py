@@ -24,6 +24,8 @@ from tests.gguf.bad_headers import BAD_ENTRIES, BAD_HEADS, BAD_TENSORS
 from tests.gguf.raw import EIGHT_FLOATS, MODEL, gguf
 from tests.runtimes.child.hostile_models import HOSTILE, Model
 
+pytestmark = pytest.mark.attack
+
 OPTIONS = LlamaOptions(
     load_seconds=120.0, request_seconds=120.0, load_cpu_seconds=60, memory_bytes=2 * 1024**3
 )

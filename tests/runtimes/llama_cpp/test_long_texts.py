@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from engines.exceptions import InvalidRequestError
+from engines.runtimes.child.engine import MAX_COUNT_CHARS
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.text.runs import MAX_RUN
+from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.reading_children import LONG_CHARS, NOBODY_ENDED
 
 LONG = "by the water " * (LONG_CHARS // 10)
@@ -50,3 +53,34 @@ def test_a_text_that_may_fit_is_refused_by_its_tokens(tiny_llama: Path) -> None:
         engine.load_model()
         with pytest.raises(InvalidRequestError, match=r"The prompt has \d+ tokens and the context"):
             engine.generate("x y z " * 200)
+
+
+@pytest.mark.parametrize("sign", [" ", "a", "7", "\n"])
+def test_a_text_without_a_break_is_refused_everywhere_and_ends_nobody(
+    tiny_llama: Path, sign: str
+) -> None:
+    run = sign * (MAX_RUN + 1)
+    spec = EngineSpec("e", "E", str(tiny_llama), context_length=4096)
+    with LlamaCppEngine.from_spec(spec) as engine:
+        engine.load_model()
+        pid = engine.get_engine_info()["pid"]
+        for ask in (engine.count_tokens, engine.count_prompt_tokens, engine.generate):
+            with pytest.raises(InvalidRequestError, match=r"in a row, from character"):
+                ask(f"x{run}x")
+        found = engine.embed_documents(["stones", f"x{run}x"])
+
+        assert engine.count_tokens(f"x{run[:-3]}x") > 1
+        assert engine.get_engine_info()["pid"] == pid
+    assert list(found.errors) == [1]
+    assert "in a row" in found.errors[1]
+
+
+def test_tokens_of_what_fits_no_context_are_not_counted(tiny_llama: Path) -> None:
+    long = "by the water " * (MAX_COUNT_CHARS // 13 + 1)
+    with LlamaCppEngine("e", "E", str(tiny_llama)) as engine:
+        engine.load_model()
+        refusal = pytest.raises(InvalidRequestError, match="tokens are counted of up to")
+        with refusal:
+            engine.count_tokens(long)
+        with refusal:
+            engine.count_prompt_tokens([{"role": "user", "content": long}])

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from queue import SimpleQueue
 
 import pytest
 
@@ -210,3 +211,59 @@ def test_request_that_waits_too_long_says_the_engine_is_busy_and_the_answers_go_
     with LlamaCppEngine.from_spec(spec) as alone:
         alone.load_model()
         assert _said(alone, "Stones", 1000).text.startswith(answer)
+
+
+def _ask_many(engine: LlamaCppEngine, count: int, owner: str, left: threading.Event) -> list[str]:
+    """Begin long answers for one person until all slots are taken; returns where each writes its end."""
+    ended: list[str] = []
+
+    def read(number: int) -> None:
+        for _ in engine.stream_pieces(
+            f"{WORDS[number % 50]} {number}",
+            temperature=0,
+            max_tokens=LONG,
+            cancelled=left,
+            owner=owner,
+        ):
+            said.put(number)
+        ended.append(f"{owner} {number}")
+
+    said: SimpleQueue[int] = SimpleQueue()
+    for number in range(count):
+        threading.Thread(target=read, args=(number,), daemon=True).start()
+    speaking: set[int] = set()
+    while len(speaking) < MANY:
+        speaking.add(said.get())
+    return ended
+
+
+def test_eighty_streams_of_one_person_do_not_keep_another_waiting(
+    talkative: LlamaCppEngine,
+) -> None:
+    left = threading.Event()
+    ended = _ask_many(talkative, 80, "one", left)
+    try:
+        for other in ("two", "three"):
+            short = talkative.complete("Water", temperature=0, max_tokens=5, owner=other)
+            assert len(short.tokens) == 5
+
+        # Each got a slot although all were taken and nobody had finished.
+        assert ended == []
+    finally:
+        left.set()
+
+
+def test_who_gave_a_slot_up_says_the_same_as_alone(sure: Path) -> None:
+    options = LlamaOptions(parallel=4)
+    with LlamaCppEngine("turns", "Turns", str(sure), options=options) as engine:
+        engine.load_model()
+        alone = [_said(engine, prompt, 40).tokens for prompt in PROMPTS]
+        owners = ["one"] * 10 + ["two", "three", "two", "four", "five", "one"]
+
+        def say(number: int) -> tuple[int, ...]:
+            return engine.complete(
+                PROMPTS[number], temperature=0, max_tokens=40, owner=owners[number]
+            ).tokens
+
+        with ThreadPoolExecutor(MANY) as pool:
+            assert list(pool.map(say, range(MANY))) == alone

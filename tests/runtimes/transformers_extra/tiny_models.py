@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     BertConfig,
     BertModel,
@@ -30,6 +30,11 @@ WIDTH = 64
 def write_llama(folder: Path, *, context_length: int = 512) -> Path:
     """A Llama chat model."""
     tokenizer = _tokenizer()
+    # As Llama's own: a text that is no template's begins with it.
+    begin = [(CONTROL[0], tokenizer.bos_token_id)]
+    tokenizer.backend_tokenizer.post_processor = processors.TemplateProcessing(
+        single=f"{CONTROL[0]} $A", special_tokens=begin
+    )
     torch.manual_seed(1)
     config = LlamaConfig(
         vocab_size=len(tokenizer),

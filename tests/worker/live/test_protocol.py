@@ -271,7 +271,7 @@ def test_every_key_in_redis_is_named_on_one_page() -> None:
 
     assert set(found.stdout.split()) == {
         "migrations_app/serving/redis_keys.py",
-        "samproject/celery_settings.py",
+        "samproject/configuration/celery.py",
     }
 
 

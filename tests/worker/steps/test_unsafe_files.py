@@ -8,7 +8,6 @@ import signal
 from pathlib import Path
 
 import pytest
-from django.core.management import CommandError, call_command
 from django.utils import timezone
 from redis import Redis
 
@@ -34,7 +33,9 @@ from migrations_app.plans.planning import choose_host
 from migrations_app.serving.hosts import hosts_for
 from migrations_app.serving.protocol import WARM, WarmRequest
 from migrations_app.states import PlanKind
+from samproject.cli.errors import CommandError
 from tests.runtimes.child.hostile_models import HOSTILE, Model
+from tests.sam_command import run_sam
 from tests.worker.plans import first_step, make_host, make_plan
 from worker.host.engine_pool import engine_pool
 from worker.live.answer import answer_resources
@@ -79,7 +80,7 @@ def probing(copy: ModelCopy) -> Plan:
 
 
 def run(*command: str) -> None:
-    call_command(*command)
+    run_sam(*command)
 
 
 def test_a_file_that_crashes_at_loading_is_refused_from_then_on(
@@ -194,7 +195,7 @@ def test_an_operators_command_clears_the_mark(tiny_llama: Path, tmp_path: Path, 
     copy = placed(tiny_llama, tmp_path, host)
     mark_unsafe(copy.path, host.name, "It crashed.")
     assert get_model_library_manager().get_model_status("tiny") == "unsafe"
-    with pytest.raises(CommandError, match="nothing to do"):
+    with pytest.raises(CommandError, match="not marked unsafe"):
         run("download", "clear-unsafe", "tiny", "--host", "elsewhere")
 
     run("download", "clear-unsafe", "tiny")

@@ -1,0 +1,128 @@
+"""Looking for models at the configured Hub: repositories by words, and the GGUF files of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import quote
+
+import httpx2
+import msgspec
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from msgspec import Struct
+
+from engines.exceptions import InvalidRequestError, NotFoundError, TransferError
+from engines.fit.engine_need import GUESS_FACTOR
+from engines.machine import Machine
+from engines.models.validators import validate_repository
+from engines.network.transports import GuardedTransport
+from engines.services.catalog.hub import hub_token
+
+MAX_FOUND = 20
+MAX_FILES = 200
+MAX_WORDS_LENGTH = 100
+MAX_ANSWER_BYTES = 4 * 1024 * 1024
+TIMEOUT_SECONDS = 10.0
+GGUF = ".gguf"
+PART_MARK = "-of-"
+"""In the names of models that are split into several files, which one entry cannot name."""
+NOT_FOUND = 404
+
+Answer = TypeVar("Answer")
+
+
+class HubRepository(Struct, frozen=True):
+    """A repository that a search found."""
+
+    id: str
+    downloads: int = 0
+    likes: int = 0
+
+
+class _TreeEntry(Struct, frozen=True):
+    path: str
+    size: int = 0
+    type: str = "file"
+
+
+@dataclass(frozen=True, slots=True)
+class HubFile:
+    """A GGUF file of a repository; ``fits`` is None while no host has told its memory."""
+
+    name: str
+    size: int
+    fits: bool | None
+    is_best: bool
+    """The largest that fits: of one model's quantisations the one that loses least."""
+
+
+def search_hub(words: str) -> list[HubRepository]:
+    """Return repositories with GGUF files that match, those most downloaded first.
+
+    Raises InvalidRequestError for no words or too many, TransferError when the Hub does not answer.
+    """
+    words = words.strip()
+    if not words or len(words) > MAX_WORDS_LENGTH:
+        raise InvalidRequestError(f"Search with 1 to {MAX_WORDS_LENGTH} characters.")
+    query = {"search": words, "filter": "gguf", "sort": "downloads", "limit": str(MAX_FOUND)}
+    found = _ask("/api/models", query, list[HubRepository])
+    return found[:MAX_FOUND]
+
+
+def list_hub_files(repo: str, machines: Iterable[Machine]) -> list[HubFile]:
+    """Return a repository's GGUF files by size, with the best one for these machines marked.
+
+    Raises InvalidRequestError for what is no repository's name, NotFoundError, TransferError.
+    """
+    try:
+        validate_repository(repo)
+    except ValidationError as error:
+        raise InvalidRequestError(" ".join(error.messages)) from error
+    entries = _ask(f"/api/models/{quote(repo)}/tree/main", {}, list[_TreeEntry])
+    files = [e for e in entries if e.type == "file" and e.path.lower().endswith(GGUF)]
+    whole = [entry for entry in files if PART_MARK not in entry.path][:MAX_FILES]
+    return _marked(sorted(whole, key=lambda entry: entry.size), list(machines))
+
+
+def _marked(entries: Sequence[_TreeEntry], machines: Sequence[Machine]) -> list[HubFile]:
+    room = max((m.memory_bytes + m.vram_bytes for m in machines), default=0)
+    fitting = [e.path for e in entries if room and e.size * GUESS_FACTOR <= room]
+    best = fitting[-1] if fitting else ""
+    return [
+        HubFile(e.path, e.size, e.path in fitting if room else None, e.path == best)
+        for e in entries
+    ]
+
+
+def _ask(path: str, query: dict[str, str], kind: type[Answer]) -> Answer:
+    url = f"{settings.HF_ENDPOINT.rstrip('/')}{path}"
+    token = hub_token(url)
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with (
+            httpx2.Client(transport=GuardedTransport(), timeout=TIMEOUT_SECONDS) as client,
+            client.stream("GET", url, params=query, headers=headers) as response,
+        ):
+            return _read(response, kind)
+    except httpx2.HTTPError as error:
+        raise TransferError(
+            f"The Hub at {settings.HF_ENDPOINT} does not answer: {error}"
+        ) from error
+
+
+def _read(response: httpx2.Response, kind: type[Answer]) -> Answer:
+    if response.status_code == NOT_FOUND:
+        raise NotFoundError("The Hub has no such repository, or it is private.")
+    if not response.is_success:
+        raise TransferError(f"The Hub answered {response.status_code}; try again later.")
+    body = bytearray()
+    for piece in response.iter_bytes():
+        body += piece
+        if len(body) > MAX_ANSWER_BYTES:
+            raise TransferError("The Hub's answer is too long; search with more words.")
+    try:
+        return msgspec.json.decode(bytes(body), type=kind)
+    except msgspec.MsgspecError as error:
+        raise TransferError(f"The Hub's answer cannot be read: {error}") from error

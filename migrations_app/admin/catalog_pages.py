@@ -1,0 +1,191 @@
+"""Pages of the catalog beside its list and form: an entry on our hosts, import, and the Hub's search."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+
+from engines.exceptions import SamError
+from engines.host_runtimes import engine_registry
+from engines.models import CatalogModel, Host, HostStatus, ModelCopy
+from engines.services.catalog.exchange import ImportReport
+from engines.services.catalog.fit import Judgement, judge_alone, machine_of
+from engines.services.catalog.hub_search import HubFile, HubRepository, list_hub_files, search_hub
+from engines.services.catalog.usage import count_usage
+from engines.services.people.roles import is_curator, is_operator
+from migrations_app.library import get_model_library_manager
+
+MAX_IMPORT_BYTES = 4 * 1024 * 1024
+FILE_ACTIONS = {"download": "Download", "verify": "Verify", "delete": "Delete the files"}
+MAX_ID_LENGTH = 128
+
+
+@dataclass(frozen=True, slots=True)
+class HostLine:
+    """An entry on one host."""
+
+    host: Host
+    judgement: Judgement
+    copies: list[ModelCopy]
+
+
+class ImportForm(forms.Form):
+    """A catalog in the seed's JSON."""
+
+    document = forms.FileField(label="Catalog (JSON)")
+    overwrite = forms.BooleanField(
+        required=False, label="Take the file's values for entries that are there"
+    )
+    confirm = forms.BooleanField(required=False, label="Also change what moves people's vectors")
+
+    def clean_document(self) -> dict[str, Any]:
+        """Read the file; a list or anything else is no catalog."""
+        file = self.cleaned_data["document"]
+        if file.size > MAX_IMPORT_BYTES:
+            raise forms.ValidationError("A catalog is smaller than 4 MiB.")
+        try:
+            read = json.loads(file.read())
+        except ValueError as error:
+            raise forms.ValidationError(f"This is not JSON: {error}") from error
+        if not isinstance(read, dict):
+            raise forms.ValidationError('A catalog is an object with "models".')
+        return read
+
+
+def runtime_asked(request: HttpRequest, entry: CatalogModel | None) -> str:
+    """Return the runtime whose fields a form shows."""
+    asked = request.POST.get("runtime") or request.GET.get("runtime")
+    return asked or (entry.runtime if entry is not None else CatalogModel.FILE_RUNTIME)
+
+
+class CatalogPages(admin.ModelAdmin[Any]):
+    """The views; who may see and change is said by the admin that they are mixed into."""
+
+    change_form_outer_before_template = "admin/catalog/entry.html"
+    list_before_template = "admin/catalog/tools.html"
+
+    def get_urls(self) -> list[Any]:
+        view = self.admin_site.admin_view
+        own = [
+            path("import/", view(self.import_view), name="catalog_import"),
+            path("hub/", view(self.hub_view), name="catalog_hub"),
+            path("<int:key>/files/<slug:action>/", view(self.files_view), name="catalog_files"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show how the entry stands on our hosts above its form."""
+        entry = self.get_object(request, object_id) if object_id else None
+        shown = {
+            "entry": entry,
+            "runtimes": engine_registry().runtimes,
+            "runtime": runtime_asked(request, entry),
+            "may_move_files": is_operator(request.user) or is_curator(request.user),
+        }
+        if entry is not None:
+            shown |= {"usage": count_usage(entry).sentence, "host_lines": list_host_lines(entry)}
+        context = {**shown, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
+
+    def files_view(self, request: HttpRequest, key: int, action: str) -> HttpResponse:
+        """Start what a button of an entry's page asks of its files."""
+        if not (is_operator(request.user) or is_curator(request.user)) or request.method != "POST":
+            raise PermissionDenied
+        entry = CatalogModel.objects.filter(pk=key).first()
+        if entry is None or action not in FILE_ACTIONS:
+            raise Http404
+        try:
+            said = self._move_files(request, entry.model_id, action)
+        except SamError as error:
+            self.message_user(request, str(error), messages.ERROR)
+        else:
+            self.message_user(request, said, messages.SUCCESS)
+        return HttpResponseRedirect(reverse("admin:engines_catalogmodel_change", args=[key]))
+
+    def _move_files(self, request: HttpRequest, model_id: str, action: str) -> str:
+        library, actor = get_model_library_manager(), cast("User", request.user)
+        if action == "download":
+            host = request.POST.get("host") or None
+            plan = library.start_download(model_id, host=host, actor=actor)
+            return f"The download of {model_id} to {plan.host} has started."
+        move = library.verify_model if action == "verify" else library.delete_model
+        word = "verified" if action == "verify" else "deleted"
+        if not move(model_id, actor=actor):
+            return f"No host has a file of {model_id}."
+        return f"The files of {model_id} are being {word}."
+
+    def import_view(self, request: HttpRequest) -> HttpResponse:
+        """Write the entries of a file, and tell of each what became of it."""
+        if not is_curator(request.user):
+            raise PermissionDenied
+        form = ImportForm(request.POST or None, request.FILES or None)
+        report: ImportReport | None = None
+        if form.is_valid():
+            cleaned = form.cleaned_data
+            try:
+                report = get_model_library_manager().import_catalog(
+                    cleaned["document"],
+                    overwrite=cleaned["overwrite"],
+                    confirmed=cleaned["confirm"],
+                )
+            except SamError as error:
+                form.add_error("document", str(error))
+        return self._page(request, "import", "Import a catalog", form=form, report=report)
+
+    def hub_view(self, request: HttpRequest) -> HttpResponse:
+        """Search the Hub; a repository's files with the best one for our hosts marked."""
+        if not is_curator(request.user):
+            raise PermissionDenied
+        words, repo = request.GET.get("q", ""), request.GET.get("repo", "")
+        found: list[HubRepository] = []
+        files: list[HubFile] = []
+        problem = ""
+        try:
+            if repo:
+                hosts = Host.objects.filter(status=HostStatus.ACTIVE)
+                files = list_hub_files(repo, map(machine_of, hosts))
+            elif words:
+                found = search_hub(words)
+        except SamError as error:
+            problem = str(error)
+        shown = {"words": words, "repo": repo, "found": found, "files": files, "problem": problem}
+        return self._page(request, "hub", "Search the Hub", wanted=suggested_id(repo), **shown)
+
+    def _page(self, request: HttpRequest, name: str, title: str, **shown: Any) -> HttpResponse:
+        context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
+        return TemplateResponse(request, f"admin/catalog/{name}.html", {**context, **shown})
+
+
+def list_host_lines(entry: CatalogModel) -> list[HostLine]:
+    """Judge an entry for each active host, and say which of its files lie there."""
+    copies: dict[int, list[ModelCopy]] = {}
+    for copy in ModelCopy.objects.filter(revision__model=entry).select_related("revision__model"):
+        copies.setdefault(copy.host_id, []).append(copy)
+    revision = entry.current_revision
+    return [
+        HostLine(host, judge_alone(entry, revision, machine_of(host)), copies.get(host.pk, []))
+        for host in Host.objects.exclude(status=HostStatus.RETIRED)
+    ]
+
+
+def suggested_id(repo: str) -> str:
+    """Return an id for an entry of a repository: its name, in the letters that ids have."""
+    name = repo.rpartition("/")[2].lower().removesuffix("-gguf")
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)[
+        :MAX_ID_LENGTH
+    ]

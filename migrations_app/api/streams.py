@@ -1,0 +1,21 @@
+"""What routes share that answer with server-sent events."""
+
+from __future__ import annotations
+
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+
+from migrations_app.serving.sse import MEDIA_TYPE
+
+
+class EventStreamRenderer(BaseRenderer):
+    """Lets a client ask for a stream by its media type; the stream writes itself."""
+
+    media_type = MEDIA_TYPE
+    format = "events"
+    render_style = "binary"
+
+
+def wants_stream(request: Request) -> bool:
+    """Whether a client asked for server-sent events by its Accept header."""
+    return getattr(request.accepted_renderer, "media_type", "") == MEDIA_TYPE

@@ -1,0 +1,63 @@
+"""What an answer holds while it is under way: a place of its person's, and tokens of the day."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import User
+from django.db import close_old_connections
+from msgspec import structs
+
+from engines.services.answers.messages import AnswerRequest, Question
+from engines.services.people.usage import (
+    Reserved,
+    estimate_tokens,
+    reserve_tokens,
+    settle_reservation,
+)
+from migrations_app.limits.held import ANSWERS, Held, hold
+
+UNKNOWN = -1
+PASSAGE_CHARACTERS = 1000
+"""About what a passage of knowledge adds to a prompt."""
+
+
+class Admission:
+    """Taken before an answer begins, given back once when it ended; from a thread, it asks the database."""
+
+    def __init__(self, user: User, characters: int, max_tokens: int) -> None:
+        """Raises TooManyAtOnceError or QuotaExceededError, and then holds nothing."""
+        self._held: Held | None = hold(user.pk, ANSWERS)
+        self._reserved: Reserved | None = None
+        self.is_counted = True
+        """Whether the tokens of the answer are in the books when it is given back."""
+        try:
+            # Of a person who was read with their quota it is known that there is none.
+            if getattr(user, "tokens_allowed", UNKNOWN) is not None:
+                self._reserved = reserve_tokens(user.pk, estimate_tokens(characters, max_tokens))
+        except BaseException:
+            self.release()
+            raise
+
+    def bound(self, question: AnswerRequest) -> AnswerRequest:
+        """Return a question whose answer is no longer than what was set aside for it."""
+        if self._reserved is None:
+            return question
+        most = min(question.max_tokens or self._reserved.tokens, self._reserved.tokens)
+        return structs.replace(question, max_tokens=most)
+
+    def release(self) -> None:
+        """Give everything back; safe to call twice."""
+        held, reserved = self._held, self._reserved
+        self._held = self._reserved = None
+        if held is not None:
+            held.release()
+        if reserved is not None:
+            try:
+                settle_reservation(reserved, is_counted=self.is_counted)
+            finally:
+                close_old_connections()
+
+
+def count_characters(question: Question) -> int:
+    """Return about how much text an engine reads for a question."""
+    said = sum(len(message["content"]) for message in question.messages or ())
+    return said + len(question.prompt or "") + PASSAGE_CHARACTERS * (question.knowledge or 0)

@@ -1,0 +1,60 @@
+"""An answer put together from its events, for whoever shows or keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engines.services.answers.messages import (
+    BeginEvent,
+    Citation,
+    CitationsEvent,
+    EndEvent,
+    Event,
+    FallbackCause,
+    FittedEvent,
+    ReasoningEvent,
+    TextEvent,
+    ToolCallEvent,
+)
+
+
+@dataclass(slots=True)
+class AnswerFacts:
+    """What is known of an answer at its first word."""
+
+    engine_id: str = ""
+    revision_id: int = 0
+    citations: list[Citation] | None = None
+    fallback_for: FallbackCause | None = None
+    left_out: int | None = None
+
+    def learn(self, event: Event) -> None:
+        """Take what an event before the first word says."""
+        if isinstance(event, BeginEvent):
+            self.engine_id, self.revision_id = event.engine_id, event.revision_id
+            self.fallback_for = event.fallback_for
+        elif isinstance(event, CitationsEvent):
+            self.citations = event.citations
+        elif isinstance(event, FittedEvent):
+            self.left_out = event.left_out
+
+
+@dataclass(slots=True)
+class GatheredAnswer:
+    """What was said so far."""
+
+    text: str = ""
+    reasoning: str = ""
+    calls: list[ToolCallEvent] = field(default_factory=list)
+    end: EndEvent | None = None
+
+    def take(self, event: Event) -> None:
+        """Add what an event says."""
+        if isinstance(event, TextEvent):
+            self.text += event.text
+        elif isinstance(event, ReasoningEvent):
+            self.reasoning += event.text
+        elif isinstance(event, ToolCallEvent):
+            self.calls.append(event)
+        elif isinstance(event, EndEvent):
+            self.end = event

@@ -1,0 +1,5 @@
+// For SAM's own pages in the admin: times in the reader's zone.
+
+import { startTimes } from "../js/times.js";
+
+startTimes();

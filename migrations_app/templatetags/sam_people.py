@@ -1,0 +1,50 @@
+"""``{% load sam_people %}``: the parts of one's settings, and the bell."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from django import template
+from django.contrib.auth.models import User
+from django.urls import reverse
+
+from engines.services.people.notices import count_unread
+from migrations_app.pages.components import Link
+
+register = template.Library()
+
+PARTS = (
+    ("account", "Account", "user", "settings-account"),
+    ("tokens", "API tokens", "key", "settings-tokens"),
+    ("usage", "Usage", "chart", "settings-usage"),
+    ("preferences", "Preferences", "bell", "settings-preferences"),
+)
+MAX_SHOWN = 99
+
+
+class TabsContext(TypedDict):
+    links: list[Link]
+    label: str
+
+
+class BellContext(TypedDict):
+    unread: int
+    shown: str
+
+
+@register.inclusion_tag("components/tabs.html")
+def settings_tabs(current: str) -> TabsContext:
+    """List the parts of one's settings."""
+    links = [
+        Link(label, reverse(url_name), icon=icon, is_current=part == current)
+        for part, label, icon, url_name in PARTS
+    ]
+    return {"links": links, "label": "Parts of your settings"}
+
+
+@register.inclusion_tag("components/bell.html", takes_context=True)
+def notice_bell(context: template.Context) -> BellContext:
+    """Draw the bell with how much was not read yet; one statement, nothing for who is not signed in."""
+    user = context.get("user")
+    unread = count_unread(user) if isinstance(user, User) else 0
+    return {"unread": unread, "shown": f"{MAX_SHOWN}+" if unread > MAX_SHOWN else str(unread)}

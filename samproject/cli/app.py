@@ -1,0 +1,60 @@
+"""All commands in one place."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from samproject.cli import catalog, hosts, knowledge, people, plans, sign_in, tokens
+from samproject.cli.errors import CommandError
+from samproject.cli.session import command
+
+HELP = """Change the AI engine behind people's assistants without losing anything and without a pause.
+
+Commands act on the SAM that `sam login` named, or else on the one whose database this machine reaches."""
+EPILOG = "`sam up` starts SAM on this machine; `sam django help` lists what Django brings."
+
+app = typer.Typer(
+    name="sam",
+    help=HELP,
+    epilog=EPILOG,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+for name, group in {
+    "plan": plans.app,
+    "catalog": catalog.catalog,
+    "download": catalog.download,
+    "preference": people.preference,
+    "adapter": people.adapter,
+    "base": knowledge.base,
+    "documents": knowledge.documents,
+    "template": people.template,
+    "usage": people.usage,
+    "host": hosts.host,
+    "fallback": hosts.fallback,
+}.items():
+    app.add_typer(group, name=name)
+sign_in.register(app)
+command(app, "search")(knowledge.search)
+command(app, "token")(tokens.make_token)
+command(app, "tokens")(tokens.show_tokens)
+
+NAMES = frozenset(
+    [str(group.name) for group in app.registered_groups]
+    + [str(each.name) for each in app.registered_commands]
+)
+"""What is run here; everything else is a command of Django's or of a package."""
+
+
+def run() -> None:
+    """Run what the command line says; what cannot be done ends with a sentence and exit code 1."""
+    try:
+        app()
+    except CommandError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

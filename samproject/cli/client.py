@@ -1,0 +1,129 @@
+"""Requests to SAM's REST API, and its problems as sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import quote, unquote
+
+import httpx2
+
+from samproject.cli.errors import CommandError
+
+API = "/api/v1"
+TIMEOUT = httpx2.Timeout(10.0, read=120.0)
+PAGE_SIZE = 200
+NOT_FOUND = "Not found."
+"""The API tells no more, so that a stranger learns nothing."""
+
+
+class Client:
+    """One SAM, asked as one person; ``transport`` says how its answers come."""
+
+    def __init__(self, http: httpx2.Client) -> None:
+        self._http = http
+
+    @classmethod
+    def to_server(cls, server: str, token: str = "") -> Client:
+        """Talk to a SAM over HTTP."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        return cls(httpx2.Client(base_url=server, headers=headers, timeout=TIMEOUT))
+
+    def get(self, path: str, **params: str | int) -> Any:
+        """Read something; CommandError with the problem's sentence."""
+        return self._send("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Start or make something."""
+        return self._send("POST", path, json=body)
+
+    def put(self, path: str, body: Mapping[str, Any]) -> Any:
+        """Write something as a whole."""
+        return self._send("PUT", path, json=body)
+
+    def patch(self, path: str, body: Mapping[str, Any], *, if_match: str = "") -> Any:
+        """Change something; ``if_match`` is the version that was read."""
+        headers = {"If-Match": if_match} if if_match else {}
+        return self._send("PATCH", path, json=body, headers=headers)
+
+    def delete(self, path: str) -> None:
+        """Take something away."""
+        self._send("DELETE", path)
+
+    def upload(self, path: str, fields: Mapping[str, str], files: Mapping[str, Any]) -> Any:
+        """Send files with a form."""
+        return self._send("POST", path, data=fields, files=files)
+
+    def rows(self, path: str, *, limit: int | None = None, **params: str | int) -> list[Any]:
+        """Return the rows of all pages, or the first ``limit``."""
+        found: list[Any] = []
+        page = self.get(path, page_size=min(limit or PAGE_SIZE, PAGE_SIZE), **params)
+        while True:
+            found += page["results"]
+            following = page.get("next")
+            if not following or (limit is not None and len(found) >= limit):
+                return found[:limit]
+            page = self._answer(self._try("GET", following))
+
+    def etag(self, path: str) -> str:
+        """Return the version of something, for ``if_match``."""
+        response = self._try("GET", API + path)
+        self._answer(response)
+        return str(response.headers.get("ETag", ""))
+
+    @contextmanager
+    def stream(self, path: str, body: Mapping[str, Any]) -> Iterator[Iterator[str]]:
+        """Send a request whose answer comes line by line, for as long as the block runs."""
+        headers = {"Accept": "text/event-stream"}
+        try:
+            with self._http.stream("POST", API + path, json=body, headers=headers) as response:
+                if response.is_error:
+                    response.read()
+                    self._answer(response)
+                yield response.iter_lines()
+        except httpx2.HTTPError as error:
+            raise _unreachable(self._http, error) from error
+
+    def _send(self, method: str, path: str, **content: Any) -> Any:
+        return self._answer(self._try(method, API + path, **content))
+
+    def _try(self, method: str, address: str, **content: Any) -> httpx2.Response:
+        try:
+            return self._http.request(method, address, **content)
+        except httpx2.HTTPError as error:
+            raise _unreachable(self._http, error) from error
+
+    def _answer(self, response: httpx2.Response) -> Any:
+        if response.is_error or response.is_redirect:
+            raise CommandError(_sentence(response))
+        return response.json() if response.content else None
+
+
+def name_in_path(name: str) -> str:
+    """Return a name as one segment of an address, whatever it holds."""
+    return quote(name, safe="")
+
+
+def _sentence(response: httpx2.Response) -> str:
+    try:
+        problem = response.json()
+        detail = str(problem["detail"])
+    except (ValueError, KeyError, TypeError):
+        return (
+            f"{response.url.host} answered {response.status_code}; is it a SAM? Check the address."
+        )
+    if detail == NOT_FOUND:
+        named = response.url.path.removeprefix(f"{API}/")
+        return f"There is no {unquote(named)}, or it is not yours to see."
+    fields = [
+        f"{name}: {' '.join(map(str, said))}"
+        for name, said in problem.get("errors", {}).items()
+        if isinstance(said, list)
+    ]
+    # The detail is the first of them already.
+    return " ".join([detail, *fields[1:]])
+
+
+def _unreachable(http: httpx2.Client, error: Exception) -> CommandError:
+    return CommandError(f"{http.base_url} does not answer: {error!s:.300}. Is SAM running there?")

@@ -1,0 +1,128 @@
+"""``sam host`` and ``sam fallback``: the machines that run engines, and what answers when one cannot."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from samproject.cli.client import name_in_path
+from samproject.cli.session import Session, command, make_group, pick
+
+host = make_group("Hosts: the machines that keep model files and run engines.")
+fallback = make_group(
+    "Fallback engines: what answers, and says so, when an engine cannot be made ready."
+)
+
+Name = Annotated[str, typer.Argument(help="The host's name.")]
+Engine = Annotated[str, typer.Argument(help="The engine that fails; any means each one.")]
+DEFAULT_HOURS = 24
+ANY = "any"
+
+
+@command(host, "list")
+def list_hosts(session: Session) -> None:
+    """Show the hosts."""
+    hosts = session.api.rows("/hosts")
+    rows = [[*pick(h, "name", "status", "last_seen", "cores"), len(h["gpus"])] for h in hosts]
+    session.table(["host", "status", "last seen", "cores", "GPUs"], rows, hosts)
+
+
+@command(host)
+def invite(
+    session: Session,
+    name: Name,
+    hours: Annotated[int, typer.Option(min=1, help="How long it is valid.")] = DEFAULT_HOURS,
+) -> None:
+    """Print a token with which one machine may join once under a name."""
+    made = session.api.post(f"/hosts/{name_in_path(name)}/invite", {"hours": hours})
+    session.show(made, made["token"])
+
+
+@command(host, "show")
+def show_host(session: Session, name: Name) -> None:
+    """Show who needs what only this host holds, and every change of its status."""
+    address = f"/hosts/{name_in_path(name)}"
+    found = session.api.get(address)
+    depends = session.api.get(f"{address}/dependents")
+    events = session.api.get(f"{address}/events")
+    session.say(f"{found['name']} is {found['status']}. {depends['sentence']}".rstrip())
+    session.table(
+        ["at", "from", "to", "who", "why"],
+        [pick(event, "at", "from_status", "to_status", "who", "why") for event in events],
+        {**found, "dependents": depends, "events": events},
+    )
+
+
+@command(host)
+def drain(
+    session: Session,
+    name: Name,
+    knowing: Annotated[
+        bool, typer.Option("--knowing", help="Also when people need what it alone holds.")
+    ] = False,
+) -> None:
+    """Let a host finish what it does and take nothing new."""
+    moved = session.api.post(f"/hosts/{name_in_path(name)}/drain", {"knowing": knowing})
+    session.show(moved, f"{name} is draining: it ends what it does and takes nothing new.")
+
+
+@command(host)
+def resume(session: Session, name: Name) -> None:
+    """Take a draining host back into service."""
+    moved = session.api.post(f"/hosts/{name_in_path(name)}/resume")
+    session.show(moved, f"{name} is active again.")
+
+
+@command(host)
+def retire(session: Session, name: Name) -> None:
+    """Let a drained host go for good."""
+    moved = session.api.post(f"/hosts/{name_in_path(name)}/retire")
+    session.show(moved, f"{name} is retired; stop its workers. A new token lets it join again.")
+
+
+@command(fallback, "set")
+def set_fallback(
+    session: Session,
+    engine: Engine,
+    answers: Annotated[
+        str | None,
+        typer.Argument(help="What answers; without it the engine that each person used before."),
+    ] = None,
+) -> None:
+    """Name what answers for an engine, or for any."""
+    rule = session.api.put(f"/fallbacks/{name_in_path(engine)}", {"answers": answers})
+    session.show(rule, f"{': '.join(_describe_rule(rule))}.")
+
+
+@command(fallback)
+def remove(session: Session, engine: Engine) -> None:
+    """Let an engine's failure be an error again."""
+    session.api.delete(f"/fallbacks/{name_in_path(engine)}")
+    session.say("Removed.")
+
+
+@command(fallback, "list")
+def list_rules(session: Session) -> None:
+    """Show the rules."""
+    rules = session.api.rows("/fallbacks")
+    session.table(["engine", "answered by"], map(_describe_rule, rules), rules)
+
+
+@command(fallback)
+def incidents(session: Session) -> None:
+    """Show when an engine answered for another."""
+    found = session.api.rows("/fallback-incidents", limit=50)
+    session.table(
+        ["engine", "answered by", "from", "to", "reason"],
+        [
+            (i["engine"], i["answered_by"], i["began_at"], i["ended_at"] or "now", i["reason"])
+            for i in found
+        ],
+        found,
+    )
+
+
+def _describe_rule(rule: dict[str, str | None]) -> tuple[str, str]:
+    engine = "any engine" if rule["engine"] == ANY else str(rule["engine"])
+    return engine, rule["answers"] or "the person's previous engine"

@@ -1,0 +1,63 @@
+"""Following a plan to its end."""
+
+from __future__ import annotations
+
+import sys
+from threading import Event
+from typing import Any
+
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+from samproject.cli.errors import CommandError
+from samproject.cli.session import Session
+
+POLL_SECONDS = 0.5
+FINISHED = frozenset({"completed", "rolled_back"})
+FINAL = FINISHED | {"failed", "cancelled"}
+NEEDS_OPERATOR = "needs_operator"
+
+
+def follow_plan(session: Session, plan_id: str) -> dict[str, Any]:
+    """Show a plan's progress until it ends or waits for an operator; CommandError unless it completed."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+    )
+    # With --json the output is for programs, and the progress still for whoever looks on.
+    console = session.console(sys.stderr if session.as_json else None)
+    with Progress(*columns, console=console) as progress:
+        bar = progress.add_task("waiting", total=100.0)
+        plan = session.api.get(f"/plans/{plan_id}")
+        while plan["status"] not in FINAL and _waiting_step(plan) is None:
+            Event().wait(POLL_SECONDS)
+            plan = session.api.get(f"/plans/{plan_id}")
+            progress.update(
+                bar, completed=plan["progress_percentage"], description=_describe_step(plan)
+            )
+    return _require_finished(plan)
+
+
+def _describe_step(plan: dict[str, Any]) -> str:
+    running = next((step for step in plan["steps"] if step["status"] == "in_progress"), None)
+    if running is None:
+        return str(plan["current_step"] or plan["status"])
+    return f"{running['kind']}: {running['detail']}".rstrip(": ")
+
+
+def _waiting_step(plan: dict[str, Any]) -> dict[str, Any] | None:
+    waiting = (step for step in plan["steps"] if step["status"] == NEEDS_OPERATOR)
+    return next(waiting, None)
+
+
+def _require_finished(plan: dict[str, Any]) -> dict[str, Any]:
+    if plan["status"] in FINISHED:
+        return plan
+    waiting = _waiting_step(plan)
+    if waiting is not None:
+        raise CommandError(
+            f"The step {waiting['kind']} waits for an operator: {waiting['error']} "
+            f"Run `sam plan retry {plan['id']}` or `sam plan abandon {plan['id']}`."
+        )
+    raise CommandError(f"The plan is {plan['status']}. {plan['error_message']}".strip())

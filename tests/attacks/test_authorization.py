@@ -1,0 +1,115 @@
+"""Every route, by every role, with one's own thing, another's and a group's: the design's table, walked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.core import serializers
+from django.db import transaction
+from pytest_django.fixtures import Settings
+
+from engines.transfer import model_header
+from engines.transfer.remote_file import DownloadOptions
+from tests.api.roles import client_of
+from tests.attacks.plugin import Tally
+from tests.attacks.walk import (
+    BODIES,
+    DECISIONS,
+    FORBIDDEN,
+    HIDDEN,
+    READS_GROUPS,
+    THROUGH,
+    UNSIGNED,
+    Route,
+    routes,
+)
+from tests.attacks.world import GROUP, ROLES, SECRET, World
+
+pytestmark = pytest.mark.attack
+
+
+@pytest.fixture(autouse=True)
+def no_hub(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What asks the Hub is told at once that nothing answers there."""
+    settings.HF_ENDPOINT = "http://127.0.0.1:9"
+    monkeypatch.setattr(model_header, "HEADER_OPTIONS", DownloadOptions(give_up_after=0.1))
+
+
+ROUTES = {str(route): route for route in routes()}
+SIGN_IN = "post token-list"
+"""Takes a password instead of a token."""
+REFUSALS = {UNSIGNED: "not_authenticated", HIDDEN: "not_found", FORBIDDEN: "permission_denied"}
+
+
+def everything() -> dict[str, str]:
+    """All rows of all tables, as text."""
+    return {
+        model._meta.label: serializers.serialize("json", model._default_manager.order_by("pk"))
+        for model in apps.get_models()
+    }
+
+
+def send(world: World, role: str, route: Route, values: dict[str, Any]) -> Any:
+    body = None if route.method == "get" else BODIES.get(str(route), {})
+    sender = getattr(client_of(world.person(role)), route.method)
+    # Each request meets the same world; what a refusal left behind stays, and is found at the end.
+    with transaction.atomic():
+        answer = sender(route.address(values), body, format="json")
+        transaction.set_rollback(answer.status_code not in (401, 403, 404))
+    return answer
+
+
+def check(answer: Any, expected: str, case: tuple[object, ...]) -> None:
+    assert answer.status_code < 500 or answer.status_code in (502, 503), (case, answer.content)
+    if expected == THROUGH:
+        # Whoever may is told of his body, the thing's state or of a host that does not answer.
+        assert answer.status_code not in (401, 403, 404), (case, answer.content)
+        return
+    assert str(answer.status_code) == expected, (case, answer.status_code, answer.content)
+    assert answer.json()["code"] == REFUSALS[expected], case
+
+
+def test_every_route_has_a_decision_and_every_decision_a_route() -> None:
+    assert set(ROUTES) == set(DECISIONS)
+    for name, route in ROUTES.items():
+        has_group = any("group" in decision for decision in DECISIONS[name].values())
+        assert has_group == (route.noun in READS_GROUPS and "(?P<" in route.pattern), name
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_every_role_gets_what_the_table_says(role: str, world: World, tally: Tally) -> None:
+    before = everything()
+    for name, route in ROUTES.items():
+        if role == "anonymous":
+            if name != SIGN_IN:
+                values = world.own["user"].values(route.noun)
+                check(send(world, role, route, values), UNSIGNED, (role, name))
+                tally.add("authorization: requests")
+            continue
+        for whose, expected in DECISIONS[name][role].items():
+            things = {"own": world.own[role], "other": world.own["other"], "group": world.group}
+            values = things[whose].values(route.noun)
+            answer = send(world, role, route, values)
+            check(answer, expected, (role, name, whose))
+            if whose == "other":
+                assert SECRET.encode() not in answer.content, (role, name)
+            tally.add("authorization: requests")
+    assert everything() == before
+    tally.add("authorization: routes", len(ROUTES) if role == "user" else 0)
+    tally.add("authorization: roles")
+
+
+@pytest.mark.parametrize("role", ROLES[1:])
+def test_a_group_that_one_left_is_a_strangers(role: str, world: World, tally: Tally) -> None:
+    person = world.person(role)
+    assert person is not None
+    person.groups.remove(person.groups.get(name=GROUP))
+    is_curator = role in ("curator", "administrator")
+
+    for name, route in ROUTES.items():
+        if route.noun in READS_GROUPS and "(?P<" in route.pattern:
+            answer = send(world, role, route, world.group.values(route.noun))
+            check(answer, THROUGH if is_curator else HIDDEN, (role, name))
+            tally.add("authorization: requests")
