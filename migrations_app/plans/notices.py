@@ -64,6 +64,12 @@ def notify_of_plan(plan: Plan, to: PlanStatus, *, who: str) -> None:
         _tell(plan, NoticeKind.PLAN_FAILED, f"The {what} was stopped", "Nothing was changed.")
 
 
+def notify_of_plan_not_started(plan: Plan, why: str) -> None:
+    """Tell a person that a plan could not start at its time, and has to be confirmed again."""
+    title = f"The {_what(plan)} could not start at its time"
+    _tell(plan, NoticeKind.PLAN_FAILED, title, f"{why} Nothing was changed.")
+
+
 def notify_of_waiting_step(step: Step) -> None:
     """Tell operators that a step needs one of them, and the plan's person that it waits."""
     plan = step.plan

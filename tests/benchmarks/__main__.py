@@ -12,7 +12,15 @@ from rich.console import Console
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
 django.setup()
 
-NAMES = ("switch", "re_embed", "memory", "batch_setting", "openai_overhead", "live_progress")
+NAMES = (
+    "switch",
+    "re_embed",
+    "memory",
+    "batch_setting",
+    "openai_overhead",
+    "live_progress",
+    "wizard_data",
+)
 
 
 def main() -> None:

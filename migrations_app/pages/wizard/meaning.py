@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, cast
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
@@ -18,7 +19,27 @@ from migrations_app.pages.wizard.wording import (
     place_points,
     server_points,
 )
+from migrations_app.plans.prompt_changes import PromptChange, PromptMove
 from migrations_app.states import PlanStatus
+
+PROMPT_TITLES = {
+    "system_prompt": "What the engine is told first",
+    "reasoning_prompt": "How it is asked to reason",
+    "chat_format": "How a conversation is written for it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PromptLine:
+    """One kind of prompt, now and then."""
+
+    title: str
+    change: PromptChange
+
+
+def _prompt_lines(move: PromptMove | None) -> list[PromptLine]:
+    changes = move["changes"] if move else []
+    return [PromptLine(PROMPT_TITLES.get(c["kind"], c["kind"]), c) for c in changes]
 
 
 class MeaningView(PlanPage):
@@ -32,6 +53,7 @@ class MeaningView(PlanPage):
         """Show it."""
         preview = dict(self.controller.preview_migration(plan_id))
         tells = self.tells_content
+        prompts = cast("PromptMove | None", preview.get("prompts") if tells else None)
         return self.show(
             {
                 "title": f"What moving to {engine_name(self.plan)} means",
@@ -41,7 +63,8 @@ class MeaningView(PlanPage):
                 "losses": list(loss_points(self.plan, preview, tells_content=tells)),
                 "knowledge": list(knowledge_points(self.plan, preview)),
                 "runs": [*server_points(preview), *place_points(self.plan, preview)],
-                "prompts": preview.get("prompts") if tells else None,
+                "prompts": prompts,
+                "prompt_lines": _prompt_lines(prompts),
                 "can_compare": tells and can_compare(self.plan),
             }
         )

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from engines.exceptions import IllegalMoveError
 from migrations_app.models import Plan
+from migrations_app.plans.notices import notify_of_plan_not_started
 from migrations_app.plans.transitions.moves import lock_plan_and_steps, record
 from migrations_app.plans.transitions.requests import start_plan
 from migrations_app.states import PlanStatus
@@ -87,6 +88,7 @@ def withdraw_confirmation(plan_id: UUID | str, *, who: str, why: str) -> bool:
         plan.confirmed_at, plan.error_message = None, why
         plan.save(update_fields=["confirmed_at", "error_message"])
         record(plan, None, plan.status, plan.status, who=who, why=f"Not started: {why}")
+        notify_of_plan_not_started(plan, why)
         return True
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from engines.exceptions import ConflictError, IllegalMoveError, InvalidRequestError
-from engines.models import CatalogModel, Host, HostStatus
+from engines.models import CatalogModel, Host, HostStatus, Notice
 from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan, PlanEvent
@@ -199,6 +199,8 @@ def test_what_was_withdrawn_meanwhile_is_shown_to_be_confirmed_again(
     assert (confirmed.status, confirmed.confirmed_at) == (PlanStatus.PENDING, None)
     assert confirmed.error_message.startswith("qwen-4b is not offered to alice any more")
     assert whys(confirmed)[-1] == ("system", f"Not started: {confirmed.error_message}")
+    notice = Notice.objects.get(user=people.alice)
+    assert notice.title == "The move to QWEN-4B could not start at its time"
     assert controller.start_due_migrations() == 0
 
     CatalogModel.objects.filter(pk=engines.new.pk).update(published=True)
