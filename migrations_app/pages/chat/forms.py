@@ -16,6 +16,8 @@ from migrations_app.pages.forms import PageForm
 
 PASSAGES = 4
 MAX_TOKENS = 1024
+GROUNDED_TEMPERATURE = 0.2
+"""Who answers from passages keeps to them; chat.js asks for the same."""
 
 
 class AskForm(PageForm):
@@ -49,7 +51,7 @@ class AskForm(PageForm):
         is_grounded = self.cleaned_data["use_knowledge"]
         return Wish(
             max_tokens=MAX_TOKENS,
-            temperature=GenerationOptions().temperature,
+            temperature=GROUNDED_TEMPERATURE if is_grounded else GenerationOptions().temperature,
             knowledge=PASSAGES if is_grounded else None,
             knowledge_filter=SearchFilter(bases=chosen) if is_grounded and chosen else None,
         )

@@ -13,6 +13,7 @@ const status = document.getElementById("chat-status");
 
 const MAX_TOKENS = 1024;
 const PASSAGES = 4;
+const GROUNDED_TEMPERATURE = 0.2;
 const NEAR = 160;
 
 let reading = null;
@@ -57,6 +58,7 @@ function wish() {
   const body = { stream: true, max_tokens: MAX_TOKENS };
   if (composer.elements.use_knowledge?.checked) {
     const bases = [...composer.querySelectorAll("[name=bases]:checked")].map((box) => Number(box.value));
+    body.temperature = GROUNDED_TEMPERATURE;
     body.knowledge = bases.length ? { k: PASSAGES, bases } : { k: PASSAGES };
   }
   return body;
