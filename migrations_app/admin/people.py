@@ -75,7 +75,12 @@ admin.site.unregister([Group, User])
 
 @admin.register(Group)
 class GroupAdmin(AdministratorWrites, DjangoGroupAdmin):
-    """Groups; those named curator, operator and administrator are roles."""
+    """Groups; those named curator, operator and administrator are roles.
+
+    Django's permissions are not shown: nothing here asks them.
+    """
+
+    fields = ("name",)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
