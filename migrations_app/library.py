@@ -27,6 +27,7 @@ from engines.services.catalog.starter import starter_catalog
 from engines.services.catalog.starter_prompts import write_missing_prompts
 from engines.services.catalog.usage import count_usage
 from engines.services.hosts import find_host
+from engines.services.people.withdrawals import telling_of_withdrawals
 from engines.specs import DownloadedModel, ModelInfo
 from migrations_app.controller import SYSTEM
 from migrations_app.models import Plan
@@ -160,7 +161,8 @@ class ModelLibraryManager:
         An entry that is there stays as its curators made it unless ``overwrite``; what moves the
         vectors of people also has to be ``confirmed``.
         """
-        return import_catalog(document, ImportOptions(overwrite, confirmed))
+        with telling_of_withdrawals():
+            return import_catalog(document, ImportOptions(overwrite, confirmed))
 
     def export_catalog(self) -> CatalogDocument:
         """Return the catalog in the seed's JSON."""

@@ -1,14 +1,18 @@
-"""How a person leaves, for a while or for good: what ends at once, and what stays without their name."""
+"""How a person leaves, for a while or for good: what ends at once, and what stays without their name.
+
+And how a group does.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from django.conf import settings
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Q
@@ -16,6 +20,7 @@ from django.db.models import Q
 from engines.exceptions import ConflictError
 from engines.files.artifacts import ArtifactStore
 from engines.models import (
+    CatalogModel,
     HostEvent,
     HostInvitation,
     LoraAdapter,
@@ -32,6 +37,7 @@ from migrations_app.models import Backup, Plan, PlanEvent, Step
 from migrations_app.plans.transitions import request_cancel
 from migrations_app.states import PlanStatus
 
+MOST_NAMED = 5
 _LEADS = Q(is_superuser=True) | Q(groups__name=ADMINISTRATOR)
 
 
@@ -119,6 +125,39 @@ def explain_not_deletable(user: User) -> str:
         f"{user.username} has a plan under way ({running.kind} {running.pk}); wait for its end, or "
         f"cancel or abandon it first: `manage.py plan status {running.pk}` says which."
     )
+
+
+def delete_group(group: Group) -> None:
+    """Delete a group; ConflictError while it has what would go with it or open to everybody."""
+    with transaction.atomic():
+        Group.objects.select_for_update().get(pk=group.pk)
+        refusal = explain_group_not_deletable(group)
+        if refusal:
+            raise ConflictError(refusal)
+        group.delete()
+
+
+def explain_group_not_deletable(group: Group) -> str:
+    """Return the sentence why a group cannot be deleted now; empty when it can."""
+    bases = list(group.knowledge_bases.order_by("name").values_list("name", flat=True))
+    if bases:
+        return (
+            f"{group.name} owns the knowledge of several people: {_some(bases)}; have a curator delete "
+            "these bases first (DELETE /api/v1/knowledge-bases/ID)."
+        )
+    reserved = CatalogModel.objects.filter(allowed_groups=group).order_by("model_id")
+    alone = [model.model_id for model in reserved if model.allowed_groups.count() == 1]
+    if alone:
+        return (
+            f"{_some(alone)} would open to everybody: {group.name} is the only group it is reserved "
+            "for; reserve it for another group first, or open it."
+        )
+    return ""
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
 
 
 def describe_belongings(user: User) -> str:

@@ -178,6 +178,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "samproject.web.reader_zone.reader_zone",
     "allauth.account.middleware.AccountMiddleware",
     "migrations_app.accounts.middleware.RequireSecondFactor",
 ]

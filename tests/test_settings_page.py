@@ -13,7 +13,7 @@ NAMED = re.compile(r"^\| `([A-Z_]+)` \|", re.MULTILINE)
 
 
 def test_every_variable_is_described() -> None:
-    sources = (PROJECT / "samproject").glob("*.py")
+    sources = (PROJECT / "samproject").rglob("*.py")
     read = {name for source in sources for name in READ.findall(source.read_text())}
 
     assert set(NAMED.findall((PROJECT / "docs" / "settings.md").read_text())) == read

@@ -7,7 +7,7 @@ from smtplib import SMTPException
 from typing import Any, cast
 
 from allauth.account.adapter import DefaultAccountAdapter
-from allauth.account.models import EmailAddress, EmailConfirmation
+from allauth.account.models import EmailConfirmation
 from allauth.core import context as allauth_context
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
@@ -77,15 +77,17 @@ class AccountAdapter(DefaultAccountAdapter):
     ) -> str:
         return absolute_link(reverse("account_confirm_email", args=[emailconfirmation.key]))
 
-    def should_send_confirmation_mail(
+    def send_confirmation_mail(
         self,
         request: HttpRequest,
-        email_address: EmailAddress,
+        emailconfirmation: EmailConfirmation,
         signup: bool,  # noqa: FBT001 - allauth's signature
-    ) -> bool:
-        """Whether an address may become a person's: not while it is another's, which nobody is told."""
-        others = User.objects.filter(email__iexact=email_address.email)
-        return not others.exclude(pk=email_address.user_id).exists()
+    ) -> None:
+        """Send the link, but not while the address is another person's, which nobody is told."""
+        wanted = emailconfirmation.email_address
+        others = User.objects.filter(email__iexact=wanted.email).exclude(pk=wanted.user_id)
+        if not others.exists():
+            super().send_confirmation_mail(request, emailconfirmation, signup)
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         return reverse("settings-account")

@@ -16,7 +16,7 @@ from migrations_app.admin import (
     tokens,
     usage,
 )
-from migrations_app.admin.sign_in import close_own_login
+from migrations_app.admin.sign_in import close_own_login, remove_pages_of_allauth
 
 __all__ = [
     "catalog",
@@ -32,3 +32,4 @@ __all__ = [
 ]
 
 close_own_login(admin.site)
+remove_pages_of_allauth(admin.site)

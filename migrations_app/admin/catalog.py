@@ -13,7 +13,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from unfold.forms import ActionForm
-from unfold.widgets import UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
 
 from engines.exceptions import NotFoundError
 from engines.models import (
@@ -27,6 +27,7 @@ from engines.services.catalog.exchange import export_catalog
 from engines.services.catalog.fields import KEPT_BY_SAM, group_curated_fields
 from engines.services.catalog.validation import CONFIRM
 from engines.services.people.roles import is_curator, is_operator
+from engines.services.people.withdrawals import telling_of_withdrawals
 from migrations_app.admin.base import RoleAdmin
 from migrations_app.admin.catalog_form import CATALOG_HELP, CatalogForm
 from migrations_app.admin.catalog_pages import CatalogPages, runtime_asked
@@ -63,7 +64,6 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
     list_filter = ("published", "recommended", "role", "model_family", "runtime", "licence")
     search_fields = ("model_id", "display_name", "huggingface_repo", "description")
     form = CatalogForm
-    filter_horizontal = ("allowed_groups",)
     autocomplete_fields = ("embedding_model",)
     readonly_fields = KEPT_BY_SAM
     action_form = DownloadForm
@@ -101,6 +101,11 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
     ) -> type[forms.ModelForm[Any]]:
         kwargs |= {"help_texts": CATALOG_HELP, "labels": {"sha256": "SHA-256"}}
         return super().get_form(request, obj, *args, **kwargs)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Tick the groups: the framework's two lists are larger than most organisations' groups."""
+        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogModel]:
         has_it = Count(
@@ -198,6 +203,11 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
         sentence = count_rows(changed, f"model is now {word}.", f"models are now {word}.")
         self.message_user(request, sentence, messages.SUCCESS)
 
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Save an entry; who uses one that is withdrawn by this is told."""
+        with telling_of_withdrawals():
+            super().save_model(request, obj, form, change)
+
     def _set_published(
         self, request: HttpRequest, queryset: QuerySet[CatalogModel], *, published: bool
     ) -> None:
@@ -208,7 +218,8 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
                 sentence = f"{model_id} is a default engine; choose another default first."
                 self.message_user(request, sentence, messages.ERROR)
             chosen = chosen.exclude(pk__in=EngineDefault.objects.values("engine"))
-        changed = chosen.update(published=published)
+        with telling_of_withdrawals():
+            changed = chosen.update(published=published)
         word = "published" if published else "unpublished"
         sentence = count_rows(changed, f"model is now {word}.", f"models are now {word}.")
         self.message_user(request, sentence, messages.SUCCESS)

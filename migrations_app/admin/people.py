@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import Any, cast
 
+from allauth.account.models import EmailAddress
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import DELETION, LogEntry
@@ -42,12 +43,16 @@ from migrations_app.admin.dress import (
     AdminUserCreationForm,
     UserChangeForm,
 )
+from migrations_app.admin.moving import offer_move
+from migrations_app.admin.person_page import describe_person
 from migrations_app.admin.reports import count_rows
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
     deactivate_person,
+    delete_group,
     delete_person,
     describe_belongings,
+    explain_group_not_deletable,
     explain_not_deletable,
     make_pseudonym,
     reactivate_person,
@@ -71,6 +76,22 @@ admin.site.unregister([Group, User])
 @admin.register(Group)
 class GroupAdmin(AdministratorWrites, DjangoGroupAdmin):
     """Groups; those named curator, operator and administrator are roles."""
+
+    def get_deleted_objects(
+        self, objs: Any, request: HttpRequest
+    ) -> tuple[list[Any], dict[Any, Any], set[Any], list[Any]]:
+        """Say why a group stays: what is its people's does not go with it."""
+        refused = [sentence for group in objs if (sentence := explain_group_not_deletable(group))]
+        names = [group.name for group in objs]
+        return names, {"groups": len(names)}, set(), refused
+
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        delete_group(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        with transaction.atomic():
+            for group in queryset.order_by("pk"):
+                delete_group(group)
 
     def save_model(self, request: HttpRequest, obj: Group, form: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         super().save_model(request, obj, form, change)
@@ -119,12 +140,26 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         ),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    actions = ["deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
+    change_form_outer_before_template = "admin/people/person.html"
+    actions = ["move_people", "deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
         living = ApiToken.objects.filter(user=OuterRef("pk"))
         return rows.prefetch_related("groups").annotate(token_there=Exists(living))
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> Any:
+        """Show what the person has above their form."""
+        user = self.get_object(request, object_id) if object_id else None
+        shown = {"person": describe_person(user)} if user is not None else {}
+        context = {**shown, **(extra_context or {})}
+        return super().changeform_view(request, object_id, form_url, context)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         super().save_related(request, form, formsets, change)
@@ -166,6 +201,20 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
             for user in queryset.order_by("pk"):
                 delete_person(user)
 
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Tell why the last administrator stays as a sentence."""
+        try:
+            return super().change_view(request, object_id, form_url, extra_context)
+        except ConflictError as error:
+            self.message_user(request, str(error), messages.ERROR)
+            return HttpResponseRedirect(request.get_full_path())
+
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -189,6 +238,9 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         leaves = change and not obj.is_active and "is_active" in form.changed_data
         obj.is_active = obj.is_active or leaves
         super().save_model(request, obj, form, change)
+        if change and "email" in form.changed_data:
+            # What an administrator writes holds, and no earlier address opens the account any more.
+            EmailAddress.objects.filter(user=obj).delete()
         if leaves:
             deactivate_person(obj, who=request.user.get_username())
 
@@ -216,6 +268,10 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
             if remove_factors(user):
                 self.log_change(request, user, "Second factor removed.")
                 self.message_user(request, f"{user.username} has no second factor any more.")
+
+    @admin.action(description="Move to another engine …", permissions=["change"])
+    def move_people(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
+        return offer_move(self, request, User.objects.filter(pk__in=queryset.values("pk")))
 
     @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -278,6 +334,16 @@ class EnginePreferenceAdmin(RoleAdmin):
     list_filter = (("engine", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("user__username", "engine__model_id")
     list_display_links = None
+    actions = ["move_people"]
 
     def reads(self, user: User | AnonymousUser) -> bool:
         return is_operator(user)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return is_operator(request.user)
+
+    @admin.action(description="Move to another engine …", permissions=["operate"])
+    def move_people(
+        self, request: HttpRequest, queryset: QuerySet[EnginePreference]
+    ) -> HttpResponse | None:
+        return offer_move(self, request, User.objects.filter(pk__in=queryset.values("user")))

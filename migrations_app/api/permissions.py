@@ -65,5 +65,16 @@ class OperatorWrites(StaffOnly):
         return is_operator(request.user)
 
 
+class AdministratorDecides(StaffOnly):
+    """The staff read, an administrator writes."""
+
+    message = "Only an administrator may change defaults; curators and operators may read them."
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        if request.method in SAFE_METHODS:
+            return super().has_permission(request, view) or is_administrator(request.user)
+        return is_administrator(request.user)
+
+
 class HostReader(StaffOnly):
     message = "Only a curator or an operator may read about hosts."

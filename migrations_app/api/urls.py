@@ -15,6 +15,11 @@ from migrations_app.api.views.accounts import (
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
 from migrations_app.api.views.curation import CatalogFileView, PromptTemplateViews
+from migrations_app.api.views.defaults import (
+    DefaultViews,
+    GroupDefaultView,
+    OrganisationDefaultView,
+)
 from migrations_app.api.views.events import (
     EventsView,
     PlanEventsView,
@@ -59,6 +64,7 @@ router.register("people", PersonViews, basename="person")
 router.register("invitations", InvitationViews, basename="invitation")
 router.register("notices", NoticeViews, basename="notice")
 router.register("hosts", HostViews, basename="host")
+router.register("defaults", DefaultViews, basename="default")
 router.register("fallbacks", FallbackViews, basename="fallback")
 router.register("fallback-incidents", FallbackIncidentViews, basename="fallback-incident")
 router.register("prompt-templates", PromptTemplateViews, basename="prompt-template")
@@ -74,6 +80,16 @@ urlpatterns = [
         name="catalog-fit",
     ),
     path("recommend", RecommendView.as_view(), name="recommend"),
+    path(
+        "defaults/organisation",
+        OrganisationDefaultView.as_view(),
+        name="organisation-default",
+    ),
+    re_path(
+        r"^defaults/groups/(?P<group>[^/]{1,150})$",
+        GroupDefaultView.as_view(),
+        name="group-default",
+    ),
     path("preferences", PreferenceView.as_view(), name="preferences"),
     path("prompts", PromptViews.as_view(), name="prompts"),
     re_path(

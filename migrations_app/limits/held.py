@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from weakref import WeakSet
 
 from django.conf import settings
 from redis.exceptions import RedisError
@@ -103,7 +104,9 @@ class _Renewer:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._held: set[Held] = set()
+        # Weakly: what nobody gives back any more, as of a client that left before its answer had begun,
+        # is free when its lease ends.
+        self._held: WeakSet[Held] = WeakSet()
         self._thread: threading.Thread | None = None
 
     def add(self, held: Held) -> None:

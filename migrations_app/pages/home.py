@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
 
 from engines.models import CatalogModel, Document
 from engines.services.catalog.entries import is_offered
@@ -75,7 +76,6 @@ class HomeView(PageView):
                 "needs": list(_needs(self.person, indicator, warning, plans)),
                 "way_back": _way_back(self.person),
                 "invitations": [place for place in PLACES if place.invitation],
-                "engines": find_place("engines"),
                 "knowledge": find_place("knowledge"),
                 "has_documents": Document.objects.filter(base__owner=self.person).exists(),
                 "badge": request.build_absolute_uri(badge_address(self.person)),
@@ -118,8 +118,7 @@ def _plan_need(card: PlanCard, title: str, text: str, tone: Tone, icon: str) -> 
 
 
 def _about_engine(person: User, indicator: EngineIndicator) -> Iterator[Need]:
-    engine, engines = indicator.engine, find_place("engines")
-    action, href = ("Choose another", engines.href) if engines else ("", "")
+    engine, action, href = indicator.engine, "Choose another", reverse("migrate")
     if engine is None:
         return
     if indicator.status in (IndicatorStatus.UNAVAILABLE, IndicatorStatus.REPLACED):

@@ -8,7 +8,6 @@ from allauth.account.utils import perform_login
 from django import forms
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import (
-    password_validators_help_text_html,
     validate_password,
 )
 from django.contrib.auth.validators import UnicodeUsernameValidator
@@ -37,7 +36,7 @@ class JoinForm(PageForm):
     password = forms.CharField(
         strip=False,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-        help_text=password_validators_help_text_html(),
+        help_text="At least 8 characters; not a common one, and not like your name or address.",
     )
     again = forms.CharField(
         strip=False,

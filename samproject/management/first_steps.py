@@ -62,7 +62,7 @@ def find_next_step(address: str) -> str:
     if not User.objects.filter(leads, is_active=True).exists():
         return (
             "next: make the first administrator in another terminal with `manage.py createsuperuser`, "
-            f"then sign in at {address}/admin/"
+            f"then sign in at {address}/"
         )
     if not CatalogModel.objects.exists():
         return "next: fill the catalog with `manage.py catalog starter`, or in the admin"

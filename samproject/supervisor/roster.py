@@ -18,8 +18,9 @@ THREADS = {"control": 4, "work": 4, "live": 256}
 for their person's turn: no more than 48 are at work (worker/live/turns.py)."""
 
 FLOWER_USER = "sam"
-STREAM_SECONDS = 5
-"""How long a stop waits for answers under way; then their connections are closed."""
+STREAM_SECONDS = 3
+"""How long a stop waits for answers under way; then their connections are closed, and a worker notices
+within as long again that nobody reads."""
 _FLOWER_VARIABLES = "FLOWER_"
 _DRAIN_SECONDS = 30.0
 """A worker gives its steps back and ends by its own watchdog after 20 s."""

@@ -145,6 +145,9 @@ class Supervisor:
     def _stop(self, members: Sequence[Member]) -> None:
         for member in members:
             member.ask_to_stop()
+        if members:
+            # At once: who pressed Ctrl-C during an answer shall not wonder whether it was heard.
+            self._say("stopping: answers under way have a few seconds to end")
         self._tell_who_is_waited_for(members)
         for member in members:
             member.stop()

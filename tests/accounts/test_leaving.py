@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.core.management.base import CommandError
@@ -13,6 +14,7 @@ from django.test import Client
 from engines.exceptions import ConflictError
 from engines.models import ApiToken
 from engines.services.people.tokens import create_token, find_owner
+from migrations_app.limits.sign_in import find_person
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.people import deactivate_person, reactivate_person
 from migrations_app.plans.planning import Options, plan_migration
@@ -139,6 +141,35 @@ def test_the_last_administrator_stays(people: People) -> None:
     User.objects.create_superuser("root")
     call_command("people", "deactivate", "adam")
     assert not User.objects.get(username="adam").is_active
+
+
+def test_the_form_says_why_the_last_administrator_stays(people: People) -> None:
+    client = _staff(people)
+    page = f"/admin/auth/user/{people.administrator.pk}/change/"
+    filled = {"username": "adam", "date_joined_0": "2026-01-01", "date_joined_1": "00:00"}
+    role = people.administrator.groups.get()
+
+    answer = client.post(page, {**filled, "roles": [role.name], "is_staff": "on"}, follow=True)
+
+    assert "only administrator" in answer.content.decode()
+    assert User.objects.get(username="adam").is_active
+
+
+def test_an_address_that_an_administrator_changes_opens_nothing_more(people: People) -> None:
+    EmailAddress.objects.create(user=people.alice, email="alice@example.org", verified=True)
+    client = _staff(people)
+    filled = {
+        "username": "alice",
+        "email": "new@example.org",
+        "is_active": "on",
+        "date_joined_0": "2026-01-01",
+        "date_joined_1": "00:00",
+    }
+
+    client.post(f"/admin/auth/user/{people.alice.pk}/change/", filled)
+
+    assert find_person("new@example.org") == people.alice
+    assert find_person("alice@example.org") is None
 
 
 def test_an_administrator_does_not_leave_by_mistake(people: People) -> None:

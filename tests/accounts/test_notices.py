@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -12,8 +13,10 @@ from django.db import transaction
 from pytest_django.fixtures import Settings
 
 from engines.models import Notice, NoticeKind, OutgoingMail
+from engines.services.catalog.exchange import export_catalog
 from engines.services.people.notices import Channels, Message, notify, set_choices
 from engines.services.people.outbox import MAX_ATTEMPTS, send_due_mails
+from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan, Step
 from migrations_app.people import deactivate_person
 from migrations_app.plans.planning import Options, plan_migration
@@ -28,7 +31,8 @@ from migrations_app.plans.transitions import (
     start_plan,
 )
 from migrations_app.plans.transitions.claims import MAX_FAILURES
-from tests.api.roles import Engines, People, client_of, make_plan, problem
+from tests.admin.test_admin import CATALOG, act, signed_in
+from tests.api.roles import Engines, People, client_of, make_plan, problem, use_engine
 
 SERVER_AWAY = "tests.accounts.test_notices.RefusingBackend"
 
@@ -116,6 +120,29 @@ def test_a_change_that_is_not_committed_is_not_told(people: People, engines: Eng
 
     assert not Notice.objects.exists()
     assert not OutgoingMail.objects.exists()
+
+
+@pytest.mark.parametrize("way", ["rest", "admin", "import"])
+def test_who_uses_a_withdrawn_engine_is_told(people: People, engines: Engines, way: str) -> None:
+    use_engine(people.alice, engines.old)
+    use_engine(people.bob, engines.new)
+    curator = client_of(people.curator)
+
+    if way == "rest":
+        answer = curator.patch("/api/v1/catalog/llama-8b", {"published": False}, format="json")
+        assert answer.status_code == 200, answer.content
+    elif way == "admin":
+        User.objects.filter(pk=people.curator.pk).update(is_staff=True)
+        act(signed_in(people.curator), CATALOG, "unpublish", [engines.old])
+    else:
+        document: Any = export_catalog()
+        document["models"]["llama-8b"]["published"] = False
+        get_model_library_manager().import_catalog(document, overwrite=True, confirmed=True)
+
+    engines.old.refresh_from_db()
+    assert not engines.old.published
+    assert told(people.alice) == [("engine_retires", "LLAMA-8B is withdrawn")]
+    assert told(people.bob) == []
 
 
 @pytest.mark.parametrize(

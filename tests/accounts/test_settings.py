@@ -104,7 +104,7 @@ def test_usage_is_ones_own_beside_what_is_allowed(people: People, alice: Browser
 
     day = answer.context["today"]
     assert (day.tokens, day.requests, day.percent) == (500, 1, 50.0)
-    assert len(answer.context["days"]) == 30
+    assert len(answer.context["days"]) == 14
     assert answer.context["total"] == 500
     assert answer.context["quota"] == 1000
 

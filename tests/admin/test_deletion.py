@@ -27,7 +27,7 @@ from engines.services.hosts import invite_host, join_host, lock_host, move_host
 from engines.services.knowledge.keep_up import keep_up
 from engines.services.people.roles import ROLES, is_curator, set_roles
 from migrations_app.models import Backup, Plan, PlanEvent
-from migrations_app.people import delete_person, make_pseudonym
+from migrations_app.people import delete_group, delete_person, make_pseudonym
 from migrations_app.plans.transitions import start_plan
 from migrations_app.states import PlanStatus
 from tests.admin.test_admin import act, engines, people, signed_in
@@ -244,6 +244,34 @@ def test_a_group_that_is_nearly_a_role_is_told(administrator: Client) -> None:
 
     said = [str(message) for message in answer.context["messages"]]
     assert "The group 'Operators' gives no role; the role's group is called 'operator'." in said
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_stays_while_it_owns_knowledge_or_an_engine_is_reserved_for_it_alone(
+    administrator: Client, people: People, engines: Engines
+) -> None:
+    team, other = (Group.objects.create(name=name) for name in ("team", "other"))
+    base = KnowledgeBase.objects.create(group=team, name="Handbook")
+    engines.new.allowed_groups.add(team)
+    page = f"{GROUPS}{team.pk}/delete/"
+
+    def refusal() -> str:
+        said: str = administrator.post(page, {"post": "yes"}).content.decode()
+        with pytest.raises(ConflictError):
+            delete_group(team)
+        assert Group.objects.filter(pk=team.pk).exists()
+        return said
+
+    assert "Handbook; have a curator delete these bases first" in refusal()
+    assert KnowledgeBase.objects.get() == base
+    base.delete()
+    assert f"{engines.new.model_id} would open to everybody" in refusal()
+    assert list(engines.new.allowed_groups.all()) == [team]
+    engines.new.allowed_groups.add(other)
+
+    assert administrator.post(page, {"post": "yes"}).status_code == 302
+    assert list(engines.new.allowed_groups.all()) == [other]
+    assert not Group.objects.filter(name="team").exists()
 
 
 def test_a_misspelt_role_is_refused(people: People) -> None:

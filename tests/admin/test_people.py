@@ -4,9 +4,9 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from engines.models import ApiToken, EnginePreference
+from engines.models import ApiToken, Document, EnginePreference, KnowledgeBase
 from tests.admin.test_admin import act, engines, people, signed_in
-from tests.api.roles import Engines, People, use_engine
+from tests.api.roles import Engines, People, make_plan, use_engine
 from tests.tokens import token_for
 
 __all__ = ["engines", "people"]
@@ -69,3 +69,20 @@ def test_an_operator_sees_who_uses_which_engine_and_changes_nothing(
     assert changed.status_code == 403
     assert EnginePreference.objects.get(user=people.alice).engine == engines.old
     assert signed_in(people.curator).get(PREFERENCES).status_code == 403
+
+
+def test_a_persons_page_counts_what_they_have_and_names_none_of_it(
+    administrator: Client, people: People, engines: Engines
+) -> None:
+    use_engine(people.alice, engines.old)
+    base = KnowledgeBase.objects.create(owner=people.alice, name="very secret")
+    Document.objects.create(base=base, title="very secret", text="very secret", sha256="0" * 64)
+    make_plan(people.alice, engines)
+
+    answer = administrator.get(f"{USERS}{people.alice.pk}/change/")
+    page = answer.content.decode()
+
+    shown = answer.context["person"]
+    assert (shown["engine"], shown["bases"], shown["documents"]) == (engines.old, 1, 1)
+    assert "Move alice from LLAMA-8B to QWEN-4B" in page
+    assert "very secret" not in page

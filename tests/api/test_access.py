@@ -25,6 +25,9 @@ STAFF_ONLY = {
     "catalog-delete-files",
     "catalog-file",
     "catalog-verify",
+    "default-list",
+    "organisation-default",
+    "group-default",
     "download-list",
     "fallback-list",
     "fallback-detail",
@@ -37,6 +40,12 @@ STAFF_ONLY = {
     "host-drain",
     "host-resume",
     "host-retire",
+    "invitation-detail",
+    "invitation-list",
+    "person-deactivate",
+    "person-detail",
+    "person-list",
+    "person-reactivate",
     "plan-retry",
     "plan-abandon",
     "plan-move",
@@ -45,7 +54,16 @@ STAFF_ONLY = {
     "quota-detail",
     "quota-list",
 }
-OWN = {"preferences", "prompts", "me", "me-engine", "recommend", "search"}
+OWN = {
+    "preferences",
+    "prompts",
+    "me",
+    "me-engine",
+    "recommend",
+    "search",
+    "sessions",
+    "notice-choices",
+}
 """Pages of the caller: what they show is about nobody else."""
 SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
 UNSAFE = ("post", "put", "patch", "delete")
@@ -95,8 +113,10 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
             "model_id": "draft-1b",
             "name": "gpu-1",
             "engine": "any",
+            "group": "team",
             "family": "martian",
             "person": "alice",
+            "username": "alice",
         }
 
     return values

@@ -87,6 +87,11 @@ def only(*allowed: str) -> dict[str, Decision]:
     return {role: {"own": THROUGH if role in allowed else FORBIDDEN} for role in EVERYBODY}
 
 
+def closed_but_to(*allowed: str) -> dict[str, Decision]:
+    """The same for a thing that the world of these tests has none of."""
+    return {role: {} if role in allowed else {"own": FORBIDDEN} for role in EVERYBODY}
+
+
 def base(*, written: bool) -> dict[str, Decision]:
     """A base or its documents: one's own; a group's is read by its members, written by curators."""
     return {
@@ -102,6 +107,9 @@ def base(*, written: bool) -> dict[str, Decision]:
 OPERATORS = only("operator", "administrator")
 CURATORS = only("curator", "administrator")
 STAFF = only("curator", "operator", "administrator")
+ADMINISTRATORS = only("administrator")
+HIDDEN_OF_OTHERS: dict[str, Decision] = {role: {"other": HIDDEN} for role in EVERYBODY}
+"""As ``OWN_THING``, of what the world of these tests has none."""
 
 DECISIONS: dict[str, dict[str, Decision]] = {
     "get catalog-list": OWN_PAGE,
@@ -171,6 +179,48 @@ DECISIONS: dict[str, dict[str, Decision]] = {
     "get search": OWN_PAGE,
     "post search": OWN_PAGE,
     "get me": OWN_PAGE,
+    "get me-engine": OWN_PAGE,
+    "get events": OWN_PAGE,
+    "get progress": OWN_PAGE,
+    "get plan-events": PLANS,
+    "get plan-progress": PLANS,
+    "patch plan-detail": PLANS,
+    "get sessions": OWN_PAGE,
+    "delete sessions": OWN_PAGE,
+    "delete session": HIDDEN_OF_OTHERS,
+    "get notice-list": OWN_PAGE,
+    "get notice-detail": HIDDEN_OF_OTHERS,
+    "post notice-read": HIDDEN_OF_OTHERS,
+    "post notice-read-all": OWN_PAGE,
+    "get notice-choices": OWN_PAGE,
+    "patch notice-choices": OWN_PAGE,
+    "get passage": HIDDEN_OF_OTHERS,
+    "post message-regenerate": OWN_THING,
+    "patch adapter-detail": OWN_THING,
+    "delete adapter-detail": OWN_THING,
+    "get usage-list": OWN_PAGE,
+    "get quota-list": STAFF,
+    "get quota-detail": closed_but_to("curator", "operator", "administrator"),
+    "put quota-detail": ADMINISTRATORS,
+    "delete quota-detail": closed_but_to("administrator"),
+    "get person-list": ADMINISTRATORS,
+    "get person-detail": ADMINISTRATORS,
+    "post person-deactivate": ADMINISTRATORS,
+    "post person-reactivate": ADMINISTRATORS,
+    "get invitation-list": ADMINISTRATORS,
+    "post invitation-list": ADMINISTRATORS,
+    "get invitation-detail": closed_but_to("administrator"),
+    "delete invitation-detail": closed_but_to("administrator"),
+    "get catalog-file": CURATORS,
+    "post catalog-file": CURATORS,
+    "delete catalog-detail": CURATORS,
+    "post catalog-verify": OPERATORS,
+    "post catalog-delete-files": OPERATORS,
+    "post catalog-cancel-download": OPERATORS,
+    "get prompt-template-list": STAFF,
+    "get prompt-template-detail": closed_but_to("curator", "operator", "administrator"),
+    "put prompt-template-detail": CURATORS,
+    "delete prompt-template-detail": closed_but_to("curator", "administrator"),
 }
 
 BODIES: dict[str, dict[str, Any]] = {

@@ -102,5 +102,9 @@ def _belongings(person: User, engines: Engines) -> Belongings:
             "engine": engines.old.model_id,
             "family": "llama",
             "name": engines.host.name,
+            "username": person.username,
+            "person": person.username,
+            "document_id": text.pk,
+            "chunk_id": 1,
         }
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -15,11 +16,13 @@ from django.test import override_settings
 from pytest_django.fixtures import Settings
 from redis import Redis
 
+from engines.exceptions import ConflictError
 from engines.models import Document, KnowledgeBase, Message
 from engines.services.people.conversations import create_conversation
 from migrations_app.limits import held
 from migrations_app.limits.held import ANSWERS, UPLOADS, TooManyAtOnceError, hold, holding
 from tests.api.roles import People, client_of, problem
+from tests.worker.processes import wait_until
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 HOLD_AND_DIE = """
@@ -60,6 +63,29 @@ def test_an_error_inside_makes_room_too(redis_client: Redis) -> None:
             _ = 1 / 0
 
     assert not redis_client.keys("sam:held:*")
+
+
+def test_what_nobody_can_give_back_any_more_is_free_within_its_lease(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(held, "LEASE_SECONDS", 3.0)
+    monkeypatch.setattr(held, "RENEW_SECONDS", 0.2)
+    taken = held.hold_alone("it", ConflictError("Somebody has it; wait."))
+    assert taken is not None
+
+    def is_free() -> bool:
+        try:
+            again = held.hold_alone("it", ConflictError("Somebody has it; wait."))
+        except ConflictError:
+            return False
+        assert again is not None
+        again.release()
+        return True
+
+    assert not is_free()
+    del taken
+    gc.collect()
+    wait_until(is_free, "it to be free")
 
 
 def test_what_a_killed_process_held_is_free_within_its_lease(redis_client: Any) -> None:
@@ -128,6 +154,18 @@ def test_the_api_refuses_one_more_and_changes_nothing(people: People) -> None:
     with holding(people.alice.pk, UPLOADS), holding(people.alice.pk, UPLOADS):
         documents = f"/api/v1/knowledge-bases/{base.pk}/documents"
         problem(client.post(documents, upload, format="multipart"), 429, "too_many_at_once")
+        # Not parsed: each of these bodies would be refused for what it says.
+        written = Document.objects.create(base=base, title="B", text="b", sha256="0" * 64)
+        for call, address in (
+            (client.post, "/api/v1/adapters"),
+            (client.put, f"{documents}/{written.pk}"),
+            (client.patch, f"{documents}/{written.pk}"),
+        ):
+            form = "multipart" if address.endswith("adapters") else "json"
+            problem(call(address, {"unknown": 1}, format=form), 429, "too_many_at_once")
+        written.refresh_from_db()
+        assert (written.title, written.text) == ("B", "b")
+        written.delete()
 
     assert not Message.objects.exists()
     assert not Document.objects.exists()

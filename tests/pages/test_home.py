@@ -53,7 +53,7 @@ def test_a_part_of_a_page_sends_the_whole_browser_to_sign_in(db: None) -> None:
 def test_a_first_day_says_what_to_do(home: Client) -> None:
     html = html_of(home)
 
-    assert "No engine answers you yet" in html
+    assert "Choose your engine" in html
     assert "Needs you" not in html
 
 

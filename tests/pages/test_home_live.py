@@ -127,13 +127,14 @@ def test_progress_comes_by_itself_and_keeps_ones_place(
 def test_it_says_the_same_without_scripts(
     ada: User, download: Plan, signed_in_page: Callable[..., Page]
 ) -> None:
+    moved = Plan.objects.get(status=PlanStatus.COMPLETED)
     page = signed_in_page(ada, java_script_enabled=False)
 
     page.goto("/")
 
     expect(page.get_by_text("Move to Llama 3.1 8B Instruct?")).to_be_visible()
     page.get_by_role("link", name="this move").click()
-    expect(page.get_by_role("heading", name="Move to Qwen 3 4B Instruct")).to_be_visible()
+    assert page.url.endswith(f"/migrate/{moved.pk}/result/")
 
 
 def test_the_badge_is_shown_with_what_to_copy(

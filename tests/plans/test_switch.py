@@ -17,6 +17,7 @@ from migrations_app.plans.transitions import (
     Claim,
     LeaseLostError,
     Outcome,
+    claim_step,
     finish_step,
     request_cancel,
 )
@@ -100,6 +101,18 @@ def test_a_zombie_with_an_old_fence_switches_nothing(plan: Plan, ada: User) -> N
     plan.steps.update(fence=2)
 
     refused(plan, ada, LeaseLostError)
+
+
+def test_a_claim_is_told_of_its_own_plan_only(plan: Plan, ada: User) -> None:
+    someone = person_with_knowledge(20)
+    base = KnowledgeBase.objects.get(owner=someone)
+    other = plan_at_its_switch(someone, base, target_of(base))
+
+    assert claim_step(plan.steps.get().pk, "worker") is not None
+
+    plan.refresh_from_db()
+    other.refresh_from_db()
+    assert (plan.current_step, other.current_step) == ("cut_over", "")
 
 
 def test_a_cancel_that_came_first_wins(plan: Plan, ada: User) -> None:

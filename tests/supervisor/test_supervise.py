@@ -63,6 +63,7 @@ def test_when_a_child_ends_then_it_is_restarted_with_growing_delays_and_the_reas
         "program: ended with exit code 3: no disk; starting it again in 1 s",
         "program: running (process N)",
         "program: ended with exit code 3: no disk | no disk; starting it again in 2 s",
+        "stopping: answers under way have a few seconds to end",
         "program: stopped",
     ]
 
@@ -183,6 +184,7 @@ def test_a_stop_tells_for_whom_it_waits(
 
     supervisor.run([], [Child(program)], [Notice(ready, list)])
 
+    assert "stopping: answers under way have a few seconds to end" in lines
     assert "stopping: waiting for program to end what they are at" in lines
     assert lines[-1] == "program: stopped"
 
@@ -203,7 +205,8 @@ def test_a_notice_is_given_once_and_not_before_it_is_due(
     notice = Notice(lambda: next(asked), lambda: ["first", "second"])
     supervisor.run([], [Child(python_program("import signal; signal.pause()"))], [notice])
 
-    assert lines[1:] == ["first", "second", "program: stopped"]
+    stopping = "stopping: answers under way have a few seconds to end"
+    assert lines[1:] == ["first", "second", stopping, "program: stopped"]
     assert next(asked, None) is None
 
 

@@ -47,7 +47,9 @@ NOT_COMPARED: dict[str, frozenset[str]] = {
     ),
     "document": frozenset(),
 }  # fmt: skip
-LEFT_OUT = frozenset({"embedding", "planevent", "host", "hostevent", "idempotencykey"})
+LEFT_OUT = frozenset(
+    {"embedding", "planevent", "host", "hostevent", "idempotencykey", "notice", "outgoingmail"}
+)
 """Compared in other ways: vectors by cosine, events by counting; a host's row is its heartbeat's."""
 
 

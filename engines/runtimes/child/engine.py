@@ -19,7 +19,6 @@ from engines.exceptions import (
     EngineCrashed,
     EngineKilled,
     EngineNotLoadedError,
-    InvalidRequestError,
     LoadCrashed,
     SamError,
     TextNotEmbeddableError,
@@ -33,14 +32,13 @@ from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.streaming import require_messages, require_thinking_switch
 from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
+from engines.runtimes.text.runs import require_countable
 from engines.runtimes.vector_rules import split_batches
 
 logger = logging.getLogger(__name__)
 
 MAX_EMBED_CHARS = 2_000_000
 """A longer text does not fit a frame to the child."""
-MAX_COUNT_CHARS = 4_000_000
-"""Of all messages of a prompt together, or of one text."""
 FIRST_QUESTION = "Hello"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -159,7 +157,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     def count_tokens_many(self, texts: Sequence[str]) -> list[int]:
         """Token counts in the order of the texts; InvalidRequestError for one that is too long."""
         for text in texts:
-            _require_countable(len(text))
+            require_countable(len(text))
         counts: list[int] = []
         for batch in split_batches(texts):
             reply = self._request("count", texts=[text for _, text in batch])
@@ -171,7 +169,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         text, messages = (
             (prompt, None) if isinstance(prompt, str) else ("", require_messages(prompt))
         )
-        _require_countable(len(text) + sum(len(each["content"]) for each in messages or ()))
+        require_countable(len(text) + sum(len(each["content"]) for each in messages or ()))
         reply = self._request("count_prompt", prompt=text, messages=messages)
         return int(reply.header["counts"][0])
 
@@ -336,15 +334,6 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         }
         empty = np.empty((0, self._info.get("embedding_length", 0)), np.float32)
         return EmbeddingBatch(np.concatenate([empty, *parts]), errors)
-
-
-def _require_countable(chars: int) -> None:
-    """Refuse by its length what fits no engine's context, before anything is sent or tokenized."""
-    if chars > MAX_COUNT_CHARS:
-        raise InvalidRequestError(
-            f"The text has {chars} characters and tokens are counted of up to {MAX_COUNT_CHARS}; "
-            "shorten it or count it in parts."
-        )
 
 
 @contextmanager

@@ -168,7 +168,7 @@ def main(arguments: list[str]) -> None:
     # Before anything is imported or opened that a model file could reach.
     protection = enter(Sandbox(**options["sandbox"]), surroundings)
     # Starts a compiler and ldconfig, which the box forbids; who calls it has a name to fall back to.
-    ctypes.util.find_library = _find_no_library  # type: ignore[assignment]
+    ctypes.util.find_library = _find_no_library
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     handler: ChildHandler = getattr(importlib.import_module(module), name)()
     sink.write(Frame({"id": 0, "end": True, "sandbox": protection, "pid": os.getpid()}).encode())
@@ -183,7 +183,7 @@ def _surroundings(package: str, library_path: str) -> Surroundings:
     return Surroundings(tuple(code_of(package)), library_path)
 
 
-def _find_no_library(_name: str) -> None:
+def _find_no_library(name: str) -> str | None:
     return None
 
 

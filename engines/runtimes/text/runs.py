@@ -1,4 +1,4 @@
-"""Texts without a break, which native tokenizers cannot bear.
+"""Texts that native tokenizers cannot bear: too long, or without a break.
 
 llama.cpp splits a text by regular expressions, some of them libstdc++'s, which recurse at each character:
 30,000 letters or blanks in a row end the process of a DeepSeek vocabulary (8 MiB of stack). And a
@@ -13,6 +13,8 @@ from engines.exceptions import InvalidRequestError
 
 MAX_RUN = 8192
 """Characters in a row that are all letters, all digits, or neither; no text that people read has so many."""
+MAX_COUNT_CHARS = 4_000_000
+"""Of all messages of a prompt together, or of one text whose tokens are counted."""
 _RUN = re.compile(r"[^\W\d]+|\d+|\W+")
 
 
@@ -28,6 +30,15 @@ def require_breaks(text: str) -> None:
                 f"The text has {size} {kind} in a row, from character {run.start()} on, and "
                 f"{MAX_RUN} are allowed; break them up or leave them out."
             )
+
+
+def require_countable(chars: int) -> None:
+    """Refuse by its length what fits no engine's context, before anything is sent or tokenized."""
+    if chars > MAX_COUNT_CHARS:
+        raise InvalidRequestError(
+            f"The text has {chars} characters and tokens are counted of up to {MAX_COUNT_CHARS}; "
+            "shorten it or count it in parts."
+        )
 
 
 def _kind(run: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db import transaction
 
-from engines.exceptions import SamError
-from engines.models import EngineDefault
+from engines.exceptions import InvalidRequestError, NotFoundError, SamError
+from engines.models import CatalogModel, EngineDefault
 from engines.services.catalog.resolving import pinned_revision
 
 
@@ -22,3 +24,25 @@ def validate_default(default: EngineDefault) -> None:
         raise ValidationError(
             {"engine": f"The file of {default.engine.model_id} cannot be resolved: {error}"}
         ) from error
+
+
+def set_default(group: Group | None, engine: CatalogModel) -> EngineDefault:
+    """Name the engine of a group's people who chose none, or without a group the organisation's.
+
+    InvalidRequestError for an engine that cannot answer them; the default then stays as it was.
+    """
+    default = EngineDefault(group=group, engine=engine)
+    try:
+        # The Hub may be asked here, so no transaction is open.
+        validate_default(default)
+    except ValidationError as error:
+        raise InvalidRequestError(" ".join(error.messages)) from error
+    with transaction.atomic():
+        kept, _ = EngineDefault.objects.update_or_create(group=group, defaults={"engine": engine})
+    return kept
+
+
+def clear_default(group: Group | None) -> None:
+    """Take a default away: the next one in order answers its people. NotFoundError without one."""
+    if not EngineDefault.objects.filter(group=group).delete()[0]:
+        raise NotFoundError("There is no such default.")

@@ -12,11 +12,13 @@ from rest_framework.decorators import action
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
 
 from engines.exceptions import ConflictError
 from engines.models import CatalogModel, ModelCopy
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.people.roles import is_curator, is_operator
+from engines.services.people.withdrawals import telling_of_withdrawals
 from migrations_app.api.base import ApiView, Rows, refuse_content, validated
 from migrations_app.api.idempotency import idempotent
 from migrations_app.api.permissions import CuratorWrites, OperatorOnly
@@ -64,6 +66,10 @@ class CatalogViews(
     lookup_value_regex = "[a-z0-9][a-z0-9._:-]{0,127}"
     page_ordering = ("model_id",)
     queryset = CatalogModel.objects.none()
+
+    def perform_update(self, serializer: BaseSerializer[CatalogModel]) -> None:
+        with telling_of_withdrawals():
+            serializer.save()
 
     def get_queryset(self) -> QuerySet[CatalogModel]:
         sees_all = is_curator(self.request.user) or is_operator(self.request.user)

@@ -186,19 +186,9 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
     )
     def create(self, request: Request) -> Response:
         """Upload a LoRA adapter, in GGUF or as PEFT saved it, for one model of the catalog."""
-        asked = validated(AdapterUploadSerializer(data=request.data))
-        model = row_or_404(catalog_visible_to(self.caller), model_id=asked["base_model"])
-        revisions = model.revisions.all()
-        if commit := asked.get("base_commit"):
-            revision = row_or_404(revisions, commit=commit)
-        else:
-            revision = pinned_revision(model)
-        with (
-            holding(self.caller.pk, UPLOADS),
-            uploaded_to_disk(asked["file"], "adapter") as path,
-        ):
-            config = asked.get("config")
-            adapter = _kept(self.caller, asked["name"], revision, path, config)
+        # Before the body is parsed: who has as many under way as is allowed costs nothing more.
+        with holding(self.caller.pk, UPLOADS):
+            adapter = self._kept(validated(AdapterUploadSerializer(data=request.data)))
         location = reverse("api:adapter-detail", kwargs={"pk": adapter.pk})
         return Response(
             AdapterSerializer(adapter).data,
@@ -219,8 +209,17 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
         delete_adapter(self.get_object().pk)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
+    def _kept(self, asked: Any) -> LoraAdapter:
+        model = row_or_404(catalog_visible_to(self.caller), model_id=asked["base_model"])
+        if commit := asked.get("base_commit"):
+            revision = row_or_404(model.revisions.all(), commit=commit)
+        else:
+            revision = pinned_revision(model)
+        with uploaded_to_disk(asked["file"], "adapter") as path:
+            return _stored(self.caller, asked["name"], revision, path, asked.get("config"))
 
-def _kept(
+
+def _stored(
     user: User, name: str, base: ModelRevision, path: Path, config: UploadedFile[Any] | None
 ) -> LoraAdapter:
     store = ArtifactStore(settings.SAM_ARTIFACT_STORE)

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from engines.services.people.usage import today, usage_rows, with_quota
 from migrations_app.pages.base import PageView
 
-DAYS = 30
+DAYS = 14
 FULL = 100.0
 NO_LIMIT = "no limit"
 
@@ -35,7 +35,7 @@ class Day:
 
 
 class UsageView(PageView):
-    """The last month, day by day."""
+    """The last two weeks, day by day."""
 
     title: ClassVar[str] = "Usage"
     section: ClassVar[str] = "settings"

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from engines.exceptions import InvalidRequestError
-from engines.runtimes.child.engine import MAX_COUNT_CHARS
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.runtimes.text.runs import MAX_RUN
+from engines.runtimes.text.runs import MAX_COUNT_CHARS, MAX_RUN
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.reading_children import LONG_CHARS, NOBODY_ENDED
 
@@ -79,8 +78,7 @@ def test_tokens_of_what_fits_no_context_are_not_counted(tiny_llama: Path) -> Non
     long = "by the water " * (MAX_COUNT_CHARS // 13 + 1)
     with LlamaCppEngine("e", "E", str(tiny_llama)) as engine:
         engine.load_model()
-        refusal = pytest.raises(InvalidRequestError, match="tokens are counted of up to")
-        with refusal:
+        with pytest.raises(InvalidRequestError, match="tokens are counted of up to"):
             engine.count_tokens(long)
-        with refusal:
+        with pytest.raises(InvalidRequestError, match="tokens are counted of up to"):
             engine.count_prompt_tokens([{"role": "user", "content": long}])

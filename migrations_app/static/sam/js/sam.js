@@ -5,7 +5,9 @@ import { startOverlays } from "./overlays.js";
 import { startTheme } from "./theme.js";
 import { startTimes } from "./times.js";
 import { startToasts } from "./toasts.js";
+import { keepZone } from "./zone.js";
 
+keepZone();
 startTheme();
 startOverlays();
 startToasts();
