@@ -240,7 +240,14 @@ def test_4_what_somebody_else_changed_ends_the_plan_and_stays(
     plan.refresh_from_db()
     assert plan.status == PlanStatus.FAILED
     after = all_rows()
-    of_the_plan = ("migrations_app.Plan", "migrations_app.Step", "migrations_app.PlanEvent")
+    of_the_plan = (
+        "migrations_app.Plan",
+        "migrations_app.Step",
+        "migrations_app.PlanEvent",
+        # Its person is told of its end.
+        "engines.Notice",
+        "engines.OutgoingMail",
+    )
     assert {k: v for k, v in after.items() if k not in of_the_plan} == {
         k: v for k, v in before.items() if k not in of_the_plan
     }
