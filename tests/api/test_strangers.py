@@ -29,6 +29,7 @@ pytestmark = pytest.mark.attack
 
 UNSAFE = ("post", "put", "patch", "delete")
 PLAN, BASE, DOCUMENT = "plans/{id}", "knowledge-bases/{id}", "knowledge-bases/{base_pk}/documents"
+PERSON = "people/{username}"
 CONVERSATION, HOST, ENGINE = "conversations/{id}", "hosts/{name}", "catalog/{model_id}"
 
 
@@ -77,6 +78,11 @@ ACTS: dict[tuple[str, str], Act] = {
     ("post", f"{PLAN}/retry"): Act("operator", 403),
     ("post", f"{PLAN}/roll-back"): Act("alice", 404),
     ("delete", "tokens/{id}"): Act("alice", 404),
+    ("delete", PERSON): Act("administrator", 403),
+    ("put", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
+    ("delete", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
+    ("post", f"{PERSON}/unlock"): Act("administrator", 403),
+    ("post", f"{PERSON}/remove-second-factor"): Act("administrator", 403),
 }
 OWN = {("patch", "prompts/{family}")}
 """Addresses with a variable that lead to the caller's own row, whoever asks."""
@@ -116,6 +122,7 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
         "hosts": {"name": engines.host.name},
         "catalog": {"model_id": engines.old.model_id},
         "tokens": {"id": ApiToken.objects.get(user=people.alice).pk},
+        "people": {"username": "alice", "role": "curator"},
         "fallbacks": {"engine": engines.old.model_id},
     }
 
