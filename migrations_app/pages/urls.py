@@ -18,6 +18,7 @@ urlpatterns = [
     path("notices/", NoticesView.as_view(), name="notices"),
     path("notices/<int:notice_id>/", NoticeView.as_view(), name="notice"),
     path("settings/", include("migrations_app.pages.settings.urls")),
+    path("chat/", include("migrations_app.pages.chat.urls")),
     path("migrate/", include("migrations_app.pages.wizard.urls")),
     path("plans/", HistoryView.as_view(), name="plans"),
     path("badge/engine.svg", own_badge, name="own-badge"),

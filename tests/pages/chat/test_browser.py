@@ -1,0 +1,98 @@
+"""Talking in a browser, with a real engine behind it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from playwright.sync_api import Page, expect
+
+from engines.models import EnginePreference, Message
+from engines.services.people.conversations import add_message, create_conversation
+from migrations_app.serving.protocol import LIVE_KINDS
+from tests.openai_api.conftest import Served, served
+from tests.pages.chromium import Screenshot, assert_accessible, assert_fits
+from tests.pages.fixtures import PATIENCE_MS, PHONE
+from tests.worker.live.test_live import make_revision
+from tests.worker.plans import make_host
+
+__all__ = ["served"]
+
+pytestmark = pytest.mark.browser
+
+QUESTION = "What is the capital of France?"
+MARKDOWN = "Three things:\n\n1. **Slate** lasts\n2. Tin is `cheap`\n\n| roof | price |\n|---|---|\n| slate | high |\n"
+
+
+@pytest.fixture
+def ada(transactional_db: None, served: Served, smollm2: Path) -> User:
+    host = make_host(announces=[f"live.{kind}" for kind in LIVE_KINDS])
+    revision = make_revision(smollm2, host, "smollm2-135m")
+    user = User.objects.create_user("ada")
+    EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
+    return user
+
+
+def test_a_question_is_answered_stopped_and_answered_again(
+    ada: User, signed_in_page: Callable[..., Page], screenshot: Screenshot
+) -> None:
+    page = signed_in_page(ada)
+    page.goto("/chat/")
+    expect(page.get_by_text("What would you like to know?")).to_be_visible()
+    page.get_by_label("Your question").fill(QUESTION)
+    page.keyboard.press("Enter")
+
+    answer = page.locator(".message-from-engine:not([aria-busy]) .message-body")
+    expect(answer).not_to_be_empty(timeout=PATIENCE_MS)
+    expect(page).to_have_url(re.compile(r"/chat/[0-9]+/$"))
+    assert [m.role for m in Message.objects.order_by("position")] == ["user", "assistant"]
+    expect(page.get_by_text("smollm2-135m", exact=True).last).to_be_visible()
+    screenshot(page, "chat-light")
+
+    page.get_by_label("Your question").fill("Tell me a very long story about a ship.")
+    page.get_by_role("button", name="Ask").click()
+    busy = page.locator(".message-from-engine[aria-busy] .message-body")
+    expect(busy).not_to_be_empty(timeout=PATIENCE_MS)
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Ask")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("Stopped")).to_be_visible()
+
+    page.get_by_role("button", name="Answer again").click()
+    expect(page.get_by_role("button", name="Stop")).to_be_visible()
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Ask")).to_be_visible()
+    assert Message.objects.filter(role="user").count() == 2
+
+
+def test_without_scripts_the_answer_comes_whole(
+    ada: User, signed_in_page: Callable[..., Page]
+) -> None:
+    page = signed_in_page(ada, java_script_enabled=False)
+    page.goto("/chat/")
+    page.get_by_label("Your question").fill(QUESTION)
+    page.get_by_role("button", name="Ask").click()
+
+    expect(page.locator(".message-from-engine .message-body")).not_to_be_empty(timeout=PATIENCE_MS)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible_and_fits_a_phone(
+    ada: User, signed_in_page: Callable[..., Page], screenshot: Screenshot, scheme: str
+) -> None:
+    conversation = create_conversation(ada)
+    add_message(conversation, role="user", content="Compare roofs of slate and tin, please.")
+    engine = EnginePreference.objects.get(user=ada).engine
+    add_message(conversation, role="assistant", content=MARKDOWN, engine=engine)
+    page = signed_in_page(ada, bypass_csp=True, color_scheme=scheme)
+
+    for address in ("/chat/", f"/chat/{conversation.pk}/"):
+        page.goto(address)
+        assert_accessible(page)
+    screenshot(page, f"chat-markdown-{scheme}")
+    page.set_viewport_size(PHONE)
+    assert_fits(page)
+    screenshot(page, f"chat-phone-{scheme}")
