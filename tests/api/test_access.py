@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from engines.models import Conversation, Document, KnowledgeBase, LoraAdapter, Message
 from migrations_app.api.urls import router, urlpatterns
-from tests.api.roles import Engines, People, make_plan, problem, use_engine
+from tests.api.roles import Engines, People, make_backup, make_plan, problem, use_engine
 
 pytestmark = pytest.mark.attack
 
@@ -46,6 +46,9 @@ STAFF_ONLY = {
     "person-detail",
     "person-list",
     "person-reactivate",
+    "person-remove-second-factor",
+    "person-role",
+    "person-unlock",
     "plan-retry",
     "plan-abandon",
     "plan-move",
@@ -63,8 +66,10 @@ OWN = {
     "search",
     "sessions",
     "notice-choices",
+    "progress",
 }
 """Pages of the caller: what they show is about nobody else."""
+STREAMS = {"events"}
 SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
 UNSAFE = ("post", "put", "patch", "delete")
 
@@ -101,6 +106,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
         "knowledge-base": base.pk,
         "document": document.pk,
         "conversation": conversation.pk,
+        "backup": make_backup(plan).pk,
     }
 
     def values(name: str) -> dict[str, object]:
@@ -117,6 +123,9 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
             "family": "martian",
             "person": "alice",
             "username": "alice",
+            "role": "curator",
+            "document_id": document.pk,
+            "chunk_id": 1,
         }
 
     return values
@@ -141,6 +150,11 @@ def test_a_stranger_sees_an_empty_list_or_404(
 ) -> None:
     answer = bob.get(address(pattern, foreign(name)))
 
+    if name in STREAMS:
+        # It tells what happens from now on; whose, is what tests/live asks.
+        assert answer.streaming
+        answer.close()
+        return
     assert b"ecret" not in answer.content
     if name in STAFF_ONLY:
         problem(answer, 403, "permission_denied")
