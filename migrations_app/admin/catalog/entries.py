@@ -29,8 +29,8 @@ from engines.services.catalog.validation import CONFIRM
 from engines.services.people.roles import is_curator, is_operator
 from engines.services.people.withdrawals import telling_of_withdrawals
 from migrations_app.admin.base import RoleAdmin
-from migrations_app.admin.catalog_form import CATALOG_HELP, CatalogForm
-from migrations_app.admin.catalog_pages import CatalogPages, runtime_asked
+from migrations_app.admin.catalog.form import CATALOG_HELP, CatalogForm
+from migrations_app.admin.catalog.pages import CatalogPages, runtime_asked
 from migrations_app.admin.reports import count_rows, report_each
 from migrations_app.library import ModelLibraryManager, get_model_library_manager
 
