@@ -49,6 +49,7 @@ def test_the_list_tells_how_much_is_there_and_what_searches_it(
     assert "Needs an engine" in html_of(alice, "/knowledge/")
 
     revision = engines.embedder.current_revision
+    assert revision is not None
     space = Fingerprint.objects.create(digest="d" * 64, revision=revision, facts={})
     index = VectorIndex.objects.create(base=base, fingerprint=space, covered_seq=1)
     KnowledgeBase.objects.update(live_index=index)
