@@ -6,7 +6,6 @@ from django.contrib import admin
 
 from migrations_app.admin import (
     catalog,
-    copies,
     fallbacks,
     hosts,
     invitations,
@@ -20,7 +19,6 @@ from migrations_app.admin.sign_in import close_own_login, remove_pages_of_allaut
 
 __all__ = [
     "catalog",
-    "copies",
     "fallbacks",
     "hosts",
     "invitations",

@@ -10,9 +10,10 @@ import pytest
 from django.urls import URLPattern
 from rest_framework.test import APIClient
 
-from engines.models import Conversation, Document, KnowledgeBase, LoraAdapter, Message
+from engines.models import Conversation, KnowledgeBase, LoraAdapter, Message
+from engines.services.knowledge.documents import add_document
 from migrations_app.api.urls import router, urlpatterns
-from tests.api.roles import Engines, People, make_plan, problem, use_engine
+from tests.api.roles import Engines, People, make_backup, make_plan, problem, use_engine
 
 pytestmark = pytest.mark.attack
 
@@ -46,6 +47,9 @@ STAFF_ONLY = {
     "person-detail",
     "person-list",
     "person-reactivate",
+    "person-remove-second-factor",
+    "person-role",
+    "person-unlock",
     "plan-retry",
     "plan-abandon",
     "plan-move",
@@ -63,9 +67,14 @@ OWN = {
     "search",
     "sessions",
     "notice-choices",
+    "progress",
 }
 """Pages of the caller: what they show is about nobody else."""
+STREAM = "events"
+"""The caller's own too, and without an end: tests/live reads that it tells of nobody else's."""
 SHARED = {"catalog-list", "catalog-detail", "catalog-status", "host-list", "host-detail"}
+LISTS = {"results", "plans"}
+"""Under which of them rows stand in an answer."""
 UNSAFE = ("post", "put", "patch", "delete")
 
 
@@ -88,7 +97,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
     revision = engines.old.current_revision
     assert revision is not None
     base = KnowledgeBase.objects.create(owner=alice, name="Notes")
-    document = Document.objects.create(base=base, title="Secret", text="secret", sha256="0" * 64)
+    document = add_document(base.pk, title="Secret", text="secret")
     conversation = Conversation.objects.create(user=alice, title="Secret")
     Message.objects.create(conversation=conversation, position=0, role="user", content="secret")
     adapter = LoraAdapter.objects.create(
@@ -101,6 +110,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
         "knowledge-base": base.pk,
         "document": document.pk,
         "conversation": conversation.pk,
+        "backup": make_backup(plan).pk,
     }
 
     def values(name: str) -> dict[str, object]:
@@ -117,6 +127,9 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
             "family": "martian",
             "person": "alice",
             "username": "alice",
+            "role": "curator",
+            "document_id": document.pk,
+            "chunk_id": document.chunks.get().pk,
         }
 
     return values
@@ -141,11 +154,15 @@ def test_a_stranger_sees_an_empty_list_or_404(
 ) -> None:
     answer = bob.get(address(pattern, foreign(name)))
 
+    if name == STREAM:
+        assert (answer.status_code, answer.streaming) == (200, True)
+        answer.close()
+        return
     assert b"ecret" not in answer.content
     if name in STAFF_ONLY:
         problem(answer, 403, "permission_denied")
-    elif answer.status_code == 200 and "results" in answer.json() and name not in SHARED:
-        assert answer.json()["results"] == []
+    elif answer.status_code == 200 and (lists := LISTS & set(answer.json())) and name not in SHARED:
+        assert [answer.json()[key] for key in lists] == [[]]
     elif answer.status_code == 405:
         assert "GET" not in answer["Allow"]
     elif "(?P<" in pattern:

@@ -13,7 +13,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from unfold.forms import ActionForm
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from engines.exceptions import NotFoundError
 from engines.models import (
@@ -29,8 +29,8 @@ from engines.services.catalog.validation import CONFIRM
 from engines.services.people.roles import is_curator, is_operator
 from engines.services.people.withdrawals import telling_of_withdrawals
 from migrations_app.admin.base import RoleAdmin
-from migrations_app.admin.catalog_form import CATALOG_HELP, CatalogForm
-from migrations_app.admin.catalog_pages import CatalogPages, runtime_asked
+from migrations_app.admin.catalog.form import CATALOG_HELP, CatalogForm
+from migrations_app.admin.catalog.pages import CatalogPages, runtime_asked
 from migrations_app.admin.reports import count_rows, report_each
 from migrations_app.library import ModelLibraryManager, get_model_library_manager
 
@@ -101,11 +101,6 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
     ) -> type[forms.ModelForm[Any]]:
         kwargs |= {"help_texts": CATALOG_HELP, "labels": {"sha256": "SHA-256"}}
         return super().get_form(request, obj, *args, **kwargs)
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Tick the groups: the framework's two lists are larger than most organisations' groups."""
-        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogModel]:
         has_it = Count(
