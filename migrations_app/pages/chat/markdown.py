@@ -55,12 +55,17 @@ ATTRIBUTES = {
 SCHEMES = frozenset({"http", "https", "mailto"})
 _CITED = re.compile(r"\[(\d{1,2})\]")
 
-# Images are left out: a picture's address would tell its server who reads what.
-_READER = (
-    MarkdownIt("commonmark", {"html": False, "breaks": True, "maxNesting": 30})
-    .enable(["table", "strikethrough"])
-    .disable(["image"])
-)
+
+def _make_reader(*, breaks: bool) -> MarkdownIt:
+    """Images are left out: a picture's address would tell its server who reads what."""
+    rules = {"html": False, "breaks": breaks, "maxNesting": 30}
+    reader = MarkdownIt("commonmark", rules)
+    return reader.enable(["table", "strikethrough"]).disable(["image"])
+
+
+_READER = _make_reader(breaks=True)
+_DOCUMENT_READER = _make_reader(breaks=False)
+"""In a file a line ends where its writer's window did."""
 
 
 def render_markdown(
@@ -70,7 +75,15 @@ def render_markdown(
     tokens = _READER.parse(text)
     if link_of is not None and cited:
         _link_citations(tokens, cited, link_of)
-    html = _READER.renderer.render(tokens, _READER.options, {})
+    return _clean(_READER.renderer.render(tokens, _READER.options, {}))
+
+
+def render_document(text: str) -> SafeString:
+    """Return the Markdown of a document as HTML."""
+    return _clean(_DOCUMENT_READER.render(text))
+
+
+def _clean(html: object) -> SafeString:
     cleaned = nh3.clean(
         str(html),
         tags=set(TAGS),

@@ -17,7 +17,7 @@ from engines.services.knowledge.passages import GONE, find_passage
 from engines.services.knowledge.text_files import read_text_file
 from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES
 from migrations_app.limits.held import UPLOADS, holding
-from migrations_app.pages.chat.markdown import render_markdown
+from migrations_app.pages.chat.markdown import render_document
 from migrations_app.pages.knowledge.forms import MAX_EDIT_CHARS, TextForm, TitleForm
 from migrations_app.pages.knowledge.shelf import KINDS_READ, KnowledgePage, way_to
 from migrations_app.pages.uploads import UploadView
@@ -51,7 +51,7 @@ class DocumentView(KnowledgePage):
                 "marked": marked,
                 "gone": GONE if asked and marked is None else "",
                 "parts": [
-                    (chunk, render_markdown(chunk.text) if is_markdown else "") for chunk in page
+                    (chunk, render_document(chunk.text) if is_markdown else "") for chunk in page
                 ],
                 "may_write": may_write(self.person, document.base),
                 "crumbs": way_to(document.base),

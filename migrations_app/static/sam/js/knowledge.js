@@ -5,9 +5,6 @@ const AT_ONCE = 2;
 const TRIES = 30;
 const MOST_FILES = 5000;
 
-const form = document.querySelector("[data-uploads]");
-if (form) start(form);
-
 function start(form) {
   const zone = form.querySelector("[data-drop-zone]");
   const folder = form.querySelector("[data-folder]");
@@ -188,3 +185,6 @@ function post(form, { file, folder }, onPart) {
     request.send(body);
   });
 }
+
+const form = document.querySelector("[data-uploads]");
+if (form) start(form);

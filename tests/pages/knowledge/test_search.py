@@ -1,0 +1,62 @@
+"""The search box: what a host finds, with links into documents, and a sentence where none can search."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from redis import Redis
+
+from engines.models import Chunk, Document, KnowledgeBase
+from engines.services.knowledge.documents import add_document, create_base
+from tests.api.played_host import played_host
+from tests.api.roles import make_engines, make_people
+from tests.api.test_knowledge import live_host
+
+ADDRESS = "/knowledge/search/"
+
+
+@pytest.fixture
+def alice(transactional_db: None) -> Client:
+    client = Client()
+    client.force_login(make_people().alice)
+    return client
+
+
+def test_passages_are_found_with_their_place(alice: Client, redis_client: Redis) -> None:
+    live_host(make_engines())
+    person = User.objects.get(username="alice")
+    base = create_base(owner=person, name="Notes")
+    document = add_document(base.pk, title="Whales", text="Whales are mammals.")
+    chunk = Chunk.objects.get()
+    hit = {"chunk_id": chunk.pk, "document_id": document.pk, "base_id": base.pk, "score": 0.756}
+    texts = {"title": "Whales", "text": "<i>Whales</i>", "content_hash": "00"}
+    reply: dict[str, Any] = {"hits": [{**hit, **texts}], "engine_id": "x", "indexes": {}}
+
+    with played_host(redis_client, lambda kind, payload: reply) as asked:
+        whole = alice.post(ADDRESS, {"query": "whales?"}).content.decode()
+        part = alice.post(ADDRESS, {"query": "whales?"}, headers={"HX-Request": "true"})
+
+    assert {question["user_id"] for question in asked} == {person.pk}
+    href = f'href="/knowledge/documents/{document.pk}/?passage={chunk.pk}#passage"'
+    for html in (whole, part.content.decode()):
+        assert href in html
+        assert "76 %" in html
+        assert "Notes" in html
+        assert "<i>Whales" not in html
+    assert "<html" not in part.content.decode()
+
+
+def test_nothing_found_and_nobody_to_search_are_said(alice: Client, redis_client: Redis) -> None:
+    assert (Document.objects.count(), KnowledgeBase.objects.count()) == (0, 0)
+    answer = alice.post(ADDRESS, {"query": "whales?"})
+    part = alice.post(ADDRESS, {"query": "whales?"}, headers={"HX-Request": "true"})
+
+    assert (answer.status_code, part.status_code) == (503, 200)
+    for html in (answer.content.decode(), part.content.decode()):
+        assert "No search now" in html
+    assert alice.post(ADDRESS, {"query": "  "}).status_code == 400
+    assert alice.post(ADDRESS, {"query": "x" * 4001}).status_code == 400
+    assert alice.get(ADDRESS)["Location"] == "/knowledge/"
