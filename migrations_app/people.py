@@ -5,7 +5,7 @@ And how a group does.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -30,7 +30,13 @@ from engines.services.hosts import JOINED_WITH
 from engines.services.knowledge.documents import delete_base
 from engines.services.knowledge.erasure import erase_vectors, list_content_hashes
 from engines.services.people.preferences import lock_preference
-from engines.services.people.roles import ADMINISTRATOR, is_administrator
+from engines.services.people.roles import (
+    ADMINISTRATOR,
+    ROLES,
+    is_administrator,
+    require_roles,
+    set_roles,
+)
 from engines.services.people.sessions import end_sessions
 from engines.services.people.tokens import end_tokens
 from migrations_app.models import Backup, Plan, PlanEvent, Step
@@ -49,14 +55,9 @@ def deactivate_person(user: User, *, who: str) -> None:
     """
     with transaction.atomic():
         _lock_plans(user)
-        # One after the other: two administrators that deactivate each other do not leave none.
-        leads = User.objects.select_for_update(no_key=True, of=("self",)).filter(_LEADS)
-        list(leads.order_by("pk"))
-        others = User.objects.filter(_LEADS, is_active=True).exclude(pk=user.pk)
-        if is_administrator(user) and not others.exists():
-            raise ConflictError(
-                f"{user.username} is the only administrator; make another one first."
-            )
+        _lock_administrators()
+        if refusal := _explain_only_administrator(user):
+            raise ConflictError(refusal)
         User.objects.filter(pk=user.pk).update(is_active=False)
         user.is_active = False
         end_tokens(user)
@@ -68,6 +69,55 @@ def reactivate_person(user: User) -> None:
     """Let a person in again, with the password they had; what ended stays ended."""
     User.objects.filter(pk=user.pk).update(is_active=True)
     user.is_active = True
+
+
+def replace_roles(user: User, roles: Iterable[str]) -> None:
+    """Give a person exactly these roles; other groups stay.
+
+    InvalidRequestError for a name that is no role, ConflictError when no administrator would be left;
+    then nothing is changed.
+    """
+    wanted = set(roles)
+    with transaction.atomic():
+        _lock_administrators()
+        keeps = user.is_superuser or ADMINISTRATOR in wanted
+        if not keeps and (refusal := _explain_only_administrator(user)):
+            raise ConflictError(refusal)
+        set_roles(user, wanted)
+
+
+def grant_role(user: User, role: str) -> None:
+    """Give a person one role more; InvalidRequestError for a name that is no role."""
+    with transaction.atomic():
+        set_roles(user, {*_lock_roles(user), role})
+
+
+def revoke_role(user: User, role: str) -> None:
+    """Take a role away; InvalidRequestError for no role, ConflictError for the last administrator's."""
+    require_roles([role])
+    with transaction.atomic():
+        # Before the person's own row, in the order in which everybody locks them.
+        _lock_administrators()
+        replace_roles(user, _lock_roles(user) - {role})
+
+
+def _lock_roles(user: User) -> set[str]:
+    """Return the roles a person has by their groups; two that change them take turns."""
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    return set(user.groups.filter(name__in=ROLES).values_list("name", flat=True))
+
+
+def _lock_administrators() -> None:
+    """Let two administrators that make each other go take turns, so that they do not leave none."""
+    leads = User.objects.select_for_update(no_key=True, of=("self",)).filter(_LEADS)
+    list(leads.order_by("pk"))
+
+
+def _explain_only_administrator(user: User) -> str:
+    others = User.objects.filter(_LEADS, is_active=True).exclude(pk=user.pk)
+    if not is_administrator(user) or others.exists():
+        return ""
+    return f"{user.username} is the only administrator; make another one first."
 
 
 def _cancel_plans(user: User, *, who: str) -> None:
@@ -89,6 +139,7 @@ def delete_person(user: User) -> None:
     """
     with transaction.atomic():
         _lock_plans(user)
+        _lock_administrators()
         refusal = explain_not_deletable(user)
         if refusal:
             raise ConflictError(refusal)
@@ -120,7 +171,7 @@ def explain_not_deletable(user: User) -> str:
     """Return the sentence why a person cannot be deleted now; empty when they can."""
     running = Plan.objects.filter(user=user, status=PlanStatus.IN_PROGRESS).first()
     if running is None:
-        return ""
+        return _explain_only_administrator(user)
     return (
         f"{user.username} has a plan under way ({running.kind} {running.pk}); wait for its end, or "
         f"cancel or abandon it first: `manage.py plan status {running.pk}` says which."

@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from engines.exceptions import ConflictError
 from engines.services.people.roles import is_curator, is_operator
@@ -31,6 +32,11 @@ class RoleAdmin(ModelAdmin[Any]):
 
     def writes(self, user: User | AnonymousUser) -> bool:
         return False
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
+        """Tick the groups: the framework's two lists are larger than most organisations' groups."""
+        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether a list's address may narrow by a lookup: only what the page offers as a filter.

@@ -33,7 +33,6 @@ from engines.services.people.roles import (
     is_administrator,
     is_curator,
     is_operator,
-    set_roles,
 )
 from engines.services.people.tokens import end_tokens
 from migrations_app.accounts.second_factor import remove_factors
@@ -56,6 +55,7 @@ from migrations_app.people import (
     explain_not_deletable,
     make_pseudonym,
     reactivate_person,
+    replace_roles,
 )
 
 
@@ -75,7 +75,12 @@ admin.site.unregister([Group, User])
 
 @admin.register(Group)
 class GroupAdmin(AdministratorWrites, DjangoGroupAdmin):
-    """Groups; those named curator, operator and administrator are roles."""
+    """Groups; those named curator, operator and administrator are roles.
+
+    Django's permissions are not shown: nothing here asks them.
+    """
+
+    fields = ("name",)
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest
@@ -164,7 +169,7 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:  # noqa: FBT001 - Django's signature
         super().save_related(request, form, formsets, change)
         if "roles" in form.cleaned_data:
-            set_roles(form.instance, form.cleaned_data["roles"])
+            replace_roles(form.instance, form.cleaned_data["roles"])
 
     def get_deleted_objects(
         self, objs: Any, request: HttpRequest

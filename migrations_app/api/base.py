@@ -112,6 +112,11 @@ class ApiView(APIView):
         user = cast("User", self.request.user)
         return None if user._state.adding else user
 
+    @property
+    def actor_name(self) -> str:
+        """Return under which name it is kept who did something."""
+        return cast("User", self.request.user).username
+
 
 class Rows(ApiView, GenericViewSet[Row]):
     """Rows the caller may know of: one ``get_queryset`` filters the list and every detail alike.

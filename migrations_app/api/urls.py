@@ -12,6 +12,7 @@ from migrations_app.api.views.accounts import (
     SessionsView,
     SessionView,
 )
+from migrations_app.api.views.backups import BackupViews
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
 from migrations_app.api.views.curation import CatalogFileView, PromptTemplateViews
@@ -50,6 +51,7 @@ router = SimpleRouter(trailing_slash=False)
 router.register("catalog", CatalogViews, basename="catalog")
 router.register("downloads", DownloadViews, basename="download")
 router.register("plans", PlanViews, basename="plan")
+router.register("backups", BackupViews, basename="backup")
 router.register("adapters", AdapterViews, basename="adapter")
 router.register("knowledge-bases", BaseViews, basename="knowledge-base")
 router.register(

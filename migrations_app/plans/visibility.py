@@ -1,11 +1,11 @@
-"""Whose plan it is: the one place of this rule."""
+"""Whose plan it is, and whose backup: the one place of this rule."""
 
 from __future__ import annotations
 
 from django.db.models import Q, QuerySet
 
 from engines.services.people.roles import AnyUser, is_operator
-from migrations_app.models import Plan
+from migrations_app.models import Backup, Plan
 
 
 def plans_visible_to(user: AnyUser) -> QuerySet[Plan]:
@@ -17,3 +17,9 @@ def plans_visible_to(user: AnyUser) -> QuerySet[Plan]:
 def plans_of(user: AnyUser) -> QuerySet[Plan]:
     """Return one's own plans and those one created for nobody, whatever one's office."""
     return Plan.objects.filter(Q(user=user.pk) | Q(user__isnull=True, created_by=user.pk))
+
+
+def backups_visible_to(user: AnyUser) -> QuerySet[Backup]:
+    """Return one's own backups; an operator's view is all of them, which tells nothing of their content."""
+    rows = Backup.objects.all() if is_operator(user) else Backup.objects.filter(user=user.pk)
+    return rows.select_related("user")

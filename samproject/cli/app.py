@@ -6,14 +6,27 @@ import sys
 
 import typer
 
-from samproject.cli import catalog, hosts, knowledge, people, plans, sign_in, tokens
+from samproject.cli import (
+    accounts,
+    catalog,
+    hosts,
+    knowledge,
+    own,
+    people,
+    plans,
+    sign_in,
+    tokens,
+)
 from samproject.cli.errors import CommandError
 from samproject.cli.session import command
+from samproject.cli.talk.chat import chat
+from samproject.cli.talk.conversations import conversations
 
 HELP = """Change the AI engine behind people's assistants without losing anything and without a pause.
 
 Commands act on the SAM that `sam login` named, or else on the one whose database this machine reaches."""
-EPILOG = "`sam up` starts SAM on this machine; `sam django help` lists what Django brings."
+EPILOG = """`sam up` starts SAM on this machine. `sam generate`, `stream`, `embed`, `fit` and `recommend` try a model
+on this machine without a server. `sam django help` lists what Django brings."""
 
 app = typer.Typer(
     name="sam",
@@ -35,12 +48,21 @@ for name, group in {
     "usage": people.usage,
     "host": hosts.host,
     "fallback": hosts.fallback,
+    "default": hosts.default,
+    "people": accounts.people,
+    "role": accounts.role,
+    "conversations": conversations,
+    "backup": own.backup,
 }.items():
     app.add_typer(group, name=name)
 sign_in.register(app)
+command(app, "chat")(chat)
 command(app, "search")(knowledge.search)
 command(app, "token")(tokens.make_token)
 command(app, "tokens")(tokens.show_tokens)
+command(app, "notices")(own.show_notices)
+command(app, "sessions")(own.show_sessions)
+command(app, "unlock")(accounts.unlock)
 
 NAMES = frozenset(
     [str(group.name) for group in app.registered_groups]

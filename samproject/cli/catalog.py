@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from samproject.cli.client import name_in_path
+from samproject.cli.completion import complete_models
 from samproject.cli.errors import CommandError
 from samproject.cli.files import read_json
 from samproject.cli.session import Session, command, make_group
@@ -18,7 +19,9 @@ from samproject.cli.waiting import follow_plan
 catalog = make_group("The model catalog.")
 download = make_group("Downloads of models to hosts.")
 
-Model = Annotated[str, typer.Argument(help="Its id in the catalog.")]
+Model = Annotated[
+    str, typer.Argument(help="Its id in the catalog.", autocompletion=complete_models)
+]
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Write over what curators set; without it, it is left.")
 ]

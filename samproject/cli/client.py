@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urljoin
 
 import httpx2
 
-from samproject.cli.errors import CommandError
+from samproject.cli.errors import CommandError, RefusedError
 
 API = "/api/v1"
 TIMEOUT = httpx2.Timeout(10.0, read=120.0)
 PAGE_SIZE = 200
+NOT_SIGNED_IN = "authentication_failed"
 NOT_FOUND = "Not found."
 """The API tells no more, so that a stranger learns nothing."""
 
@@ -96,7 +97,7 @@ class Client:
 
     def _answer(self, response: httpx2.Response) -> Any:
         if response.is_error or response.is_redirect:
-            raise CommandError(_sentence(response))
+            raise _refusal(response)
         return response.json() if response.content else None
 
 
@@ -105,14 +106,29 @@ def name_in_path(name: str) -> str:
     return quote(name, safe="")
 
 
-def _sentence(response: httpx2.Response) -> str:
+def _refusal(response: httpx2.Response) -> CommandError:
     try:
         problem = response.json()
-        detail = str(problem["detail"])
-    except (ValueError, KeyError, TypeError):
+        sentence, code = _sentence(response, problem), str(problem.get("code", ""))
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return CommandError(_describe_stranger(response))
+    if code == NOT_SIGNED_IN and "Authorization" in response.request.headers:
+        sentence += " Sign in again with `sam login`."
+    return RefusedError(sentence, code)
+
+
+def _describe_stranger(response: httpx2.Response) -> str:
+    """Say what is wrong with an address where no SAM answers."""
+    moved = urljoin(str(response.url), response.headers.get("Location", ""))
+    if response.is_redirect and moved.startswith("https:") and response.url.scheme == "http":
         return (
-            f"{response.url.host} answered {response.status_code}; is it a SAM? Check the address."
+            f"{response.url.host} is reached by https only: sam login https://{response.url.host}"
         )
+    return f"{response.url.host} answered {response.status_code}; is it a SAM? Check the address."
+
+
+def _sentence(response: httpx2.Response, problem: dict[str, Any]) -> str:
+    detail = str(problem["detail"])
     if detail == NOT_FOUND:
         named = response.url.path.removeprefix(f"{API}/")
         return f"There is no {unquote(named)}, or it is not yours to see."

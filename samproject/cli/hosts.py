@@ -1,4 +1,4 @@
-"""``sam host`` and ``sam fallback``: the machines that run engines, and what answers when one cannot."""
+"""``sam host``, ``fallback``, ``default``: the machines that run engines, and which engine answers whom."""
 
 from __future__ import annotations
 
@@ -7,17 +7,23 @@ from typing import Annotated
 import typer
 
 from samproject.cli.client import name_in_path
+from samproject.cli.completion import complete_models
 from samproject.cli.session import Session, command, make_group, pick
 
 host = make_group("Hosts: the machines that keep model files and run engines.")
 fallback = make_group(
     "Fallback engines: what answers, and says so, when an engine cannot be made ready."
 )
+default = make_group("Engines of those who chose none: everybody's, or a group's.")
 
 Name = Annotated[str, typer.Argument(help="The host's name.")]
 Engine = Annotated[str, typer.Argument(help="The engine that fails; any means each one.")]
 DEFAULT_HOURS = 24
 ANY = "any"
+EVERYBODY = "everybody"
+Group = Annotated[
+    str | None, typer.Option("--group", help="Only this group's; everybody's without it.")
+]
 
 
 @command(host, "list")
@@ -121,6 +127,38 @@ def incidents(session: Session) -> None:
         ],
         found,
     )
+
+
+@command(default, "show")
+def show_defaults(session: Session) -> None:
+    """Show everybody's default and those of groups."""
+    found = session.api.rows("/defaults")
+    rows = [(row["group"] or EVERYBODY, row["engine"]) for row in found]
+    session.table(["for", "engine"], rows, found)
+
+
+@command(default, "set")
+def set_default(
+    session: Session,
+    engine: Annotated[
+        str, typer.Argument(help="Its id in the catalog.", autocompletion=complete_models)
+    ],
+    group: Group = None,
+) -> None:
+    """Let an engine answer those who chose none."""
+    made = session.api.put(_default_address(group), {"engine": engine})
+    session.show(made, f"{engine} answers {group or EVERYBODY} now, unless somebody chose another.")
+
+
+@command(default)
+def clear(session: Session, group: Group = None) -> None:
+    """Take a default away."""
+    session.api.delete(_default_address(group))
+    session.say(f"Cleared for {group or EVERYBODY}.")
+
+
+def _default_address(group: str | None) -> str:
+    return f"/defaults/groups/{name_in_path(group)}" if group else "/defaults/organisation"
 
 
 def _describe_rule(rule: dict[str, str | None]) -> tuple[str, str]:

@@ -157,4 +157,7 @@ class _Body(httpx2.SyncByteStream):
                     return
 
     def close(self) -> None:
+        """Tell that nobody reads on, and wait until what was written so far is kept."""
         self._leave()
+        while self._exchange.next_message() is not None:
+            pass

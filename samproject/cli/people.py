@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from samproject.cli.client import name_in_path
+from samproject.cli.completion import complete_models
 from samproject.cli.errors import CommandError
 from samproject.cli.session import Session, command, make_group, pick
 
@@ -31,7 +32,10 @@ def show_preference(session: Session) -> None:
 
 @command(preference, "choose")
 def choose_engine(
-    session: Session, engine: Annotated[str, typer.Argument(help="Its id in the catalog.")]
+    session: Session,
+    engine: Annotated[
+        str, typer.Argument(help="Its id in the catalog.", autocompletion=complete_models)
+    ],
 ) -> None:
     """Choose an engine at once, when nothing has to move along."""
     version = session.api.etag("/preferences")

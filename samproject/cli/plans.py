@@ -7,13 +7,21 @@ from typing import Annotated, Any
 
 import typer
 
+from samproject.cli.completion import complete_models, complete_plans
 from samproject.cli.errors import CommandError
 from samproject.cli.session import Cell, Session, command, make_group, pick
 from samproject.cli.waiting import follow_plan
 
 app = make_group("Plans: what SAM does to people and hosts that takes time.")
 
-PlanId = Annotated[str, typer.Argument(metavar="PLAN", help="Its id, as `sam plan list` shows it.")]
+PlanId = Annotated[
+    str,
+    typer.Argument(
+        metavar="PLAN",
+        help="Its id, as `sam plan list` shows it.",
+        autocompletion=complete_plans,
+    ),
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Show the progress to the end.")]
 SHOWN = 50
 
@@ -36,7 +44,9 @@ Time = Annotated[
 @command(app)
 def create(  # noqa: PLR0913 - a parameter is an option
     session: Session,
-    to_engine: Annotated[str, typer.Argument(help="The engine to move to.")],
+    to_engine: Annotated[
+        str, typer.Argument(help="The engine to move to.", autocompletion=complete_models)
+    ],
     from_engine: Annotated[str, typer.Option(help="The engine to move from.")] = "current",
     backup_lora: Backup = True,
     re_embed: ReEmbed = True,

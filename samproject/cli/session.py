@@ -36,6 +36,7 @@ class Session:
     def __init__(self, person: str | None = None, *, as_json: bool = False) -> None:
         self.person = person
         self.as_json = as_json
+        self._has_shown = False
 
     @cached_property
     def api(self) -> Client:
@@ -64,10 +65,16 @@ class Session:
 
     def show(self, answer: object, sentence: str = "") -> None:
         """Write an answer of the API: as JSON, or as a sentence when one is given."""
+        self._has_shown = True
         if self.as_json or not sentence:
             typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         else:
             typer.echo(sentence)
+
+    def end(self) -> None:
+        """Write null when --json was asked for and nothing was shown: a program always reads JSON."""
+        if self.as_json and not self._has_shown:
+            self.show(None)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[Cell]], answer: object = None
@@ -112,6 +119,7 @@ def command(
         def run(**given: Any) -> None:
             session = Session(given.pop("user"), as_json=given.pop("as_json"))
             act(session, **given)
+            session.end()
 
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
         run.__annotations__ = {each.name: each.annotation for each in parameters}

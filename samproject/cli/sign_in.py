@@ -8,11 +8,13 @@ from urllib.parse import urlsplit
 import typer
 
 from samproject.cli.client import Client
-from samproject.cli.errors import CommandError
+from samproject.cli.errors import CommandError, RefusedError
 from samproject.cli.profile import Profile, forget_profile, write_profile
 from samproject.cli.session import Session, command
 
 NAME = "sam login"
+SECOND_FACTOR = "second_factor"
+THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def register(app: typer.Typer) -> None:
@@ -35,14 +37,33 @@ def sign_in(
 ) -> None:
     """Use a SAM on another machine from now on; its token is kept in a file that only you can read."""
     server = _origin(server)
+    if is_readable_on_the_way(server):
+        typer.echo(
+            f"Beware: {server} is not encrypted; others on the way read password and token.",
+            err=True,
+        )
     if token is None:
-        name = typer.prompt("User name", err=True)
-        password = typer.prompt("Password", hide_input=True, err=True)
-        asked = {"username": name, "password": password, "name": NAME, "expires_in_days": days}
-        token = str(Client.to_server(server).post("/tokens", asked)["token"])
+        token = _get_token(Client.to_server(server), days)
     me = Client.to_server(server, token).get("/me")
     path = write_profile(Profile(server, token))
     session.show(me, f"Signed in to {server} as {me['username']}; kept in {path}.")
+
+
+def _get_token(stranger: Client, days: int) -> str:
+    """Exchange name and password, and the code of a second factor when it is asked for."""
+    name = typer.prompt("User name", err=True)
+    password = typer.prompt("Password", hide_input=True, err=True)
+    asked = {"username": name, "password": password, "name": NAME, "expires_in_days": days}
+    try:
+        return str(stranger.post("/tokens", asked)["token"])
+    except RefusedError as refused:
+        if refused.code != SECOND_FACTOR:
+            raise
+        typer.echo(str(refused), err=True)
+        code = typer.prompt("Code (or a recovery code)", default="", show_default=False, err=True)
+        if not code:
+            raise
+    return str(stranger.post("/tokens", {**asked, "code": code})["token"])
 
 
 def sign_out(session: Session) -> None:
@@ -60,6 +81,12 @@ def show_caller(session: Session) -> None:
     roles = ", ".join(me["roles"]) or "user"
     engine = me["active_engine_id"] or "no engine yet"
     session.show(me, f"{me['username']} ({roles}); {engine}.")
+
+
+def is_readable_on_the_way(server: str) -> bool:
+    """Whether what is sent to an address leaves this machine unencrypted."""
+    parts = urlsplit(server)
+    return parts.scheme == "http" and parts.hostname not in THIS_MACHINE
 
 
 def _origin(server: str) -> str:

@@ -23,27 +23,32 @@ def follow_plan(session: Session, plan_id: str) -> dict[str, Any]:
         TextColumn("{task.description}"),
         BarColumn(),
         TaskProgressColumn(),
+        TextColumn("{task.fields[pace]}"),
         TimeElapsedColumn(),
     )
     # With --json the output is for programs, and the progress still for whoever looks on.
     console = session.console(sys.stderr if session.as_json else None)
     with Progress(*columns, console=console) as progress:
-        bar = progress.add_task("waiting", total=100.0)
-        plan = session.api.get(f"/plans/{plan_id}")
-        while plan["status"] not in FINAL and _waiting_step(plan) is None:
+        bar = progress.add_task("waiting", total=100.0, pace="")
+        state = session.api.get(f"/plans/{plan_id}/progress")
+        while state["status"] not in FINAL and _waiting_step(state) is None:
             Event().wait(POLL_SECONDS)
-            plan = session.api.get(f"/plans/{plan_id}")
+            state = session.api.get(f"/plans/{plan_id}/progress")
             progress.update(
-                bar, completed=plan["progress_percentage"], description=_describe_step(plan)
+                bar,
+                completed=state["percentage"],
+                description=_describe_step(state),
+                pace=state.get("now", {}).get("pace", ""),
             )
-    return _require_finished(plan)
+    return _require_finished(session.api.get(f"/plans/{plan_id}"))
 
 
-def _describe_step(plan: dict[str, Any]) -> str:
-    running = next((step for step in plan["steps"] if step["status"] == "in_progress"), None)
+def _describe_step(state: dict[str, Any]) -> str:
+    running = next((step for step in state["steps"] if step["status"] == "in_progress"), None)
     if running is None:
-        return str(plan["current_step"] or plan["status"])
-    return f"{running['kind']}: {running['detail']}".rstrip(": ")
+        return str(state["current_step"] or state["status"])
+    detail = state.get("now", {}).get("detail") or running["detail"]
+    return f"{running['kind']}: {detail}".rstrip(": ")
 
 
 def _waiting_step(plan: dict[str, Any]) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from migrations_app.models import Plan
 from migrations_app.plans.transitions import start_plan
 from migrations_app.states import PlanStatus
-from tests.api.roles import Engines, People, make_engines, make_people, make_plan
+from tests.api.roles import Engines, People, make_engines, make_people, make_plan, use_engine
 from tests.pages.chromium import Screenshot, assert_accessible, assert_fits
 from tests.pages.fixtures import PHONE
 
@@ -56,6 +56,7 @@ def test_pages_are_accessible(
         f"{PLANS}{plan.pk}/change/",
         f"{CATALOG}{engines.old.pk}/change/",
         f"{CATALOG}hub/",
+        f"/admin/auth/user/{people.alice.pk}/change/",
     ):
         page.goto(address)
         assert_accessible(page)
@@ -83,7 +84,28 @@ def test_the_frame_works_under_the_policy(
     page.locator("#content-main a, #content-main button").get_by_text("Engine", exact=True).click()
     expect(page.locator("#id_gpu_layers")).to_be_visible()
     expect(page.locator("#id_filename")).to_be_hidden()
-    screenshot(page, "admin-model")
+
+
+def test_people_are_moved_after_a_look_at_what_it_means(
+    people: People, engines: Engines, signed_in_page: OpenPage, screenshot: Screenshot
+) -> None:
+    for person in (people.alice, people.bob):
+        use_engine(person, engines.old)
+    page = signed_in_page(people.operator)
+    page.goto("/admin/engines/enginepreference/")
+
+    page.locator(".action-select").first.check()
+    page.locator("select[name=action]").select_option("move_people")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_label("To", exact=True).select_option("QWEN-4B")
+    page.get_by_role("button", name="Show what it would mean").click()
+    expect(page.get_by_text("from LLAMA-8B")).to_have_count(1)
+    assert not Plan.objects.exists()
+    screenshot(page, "admin-move")
+    page.get_by_role("button", name="Move them").click()
+
+    expect(page.get_by_text("1 move started.")).to_be_visible()
+    assert Plan.objects.get().status == PlanStatus.IN_PROGRESS
 
 
 def test_the_status_of_a_plan_is_in_the_window_of_a_phone(

@@ -20,7 +20,7 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
-from migrations_app.models import Plan
+from migrations_app.models import Backup, Plan
 from migrations_app.plans.planning import Options, plan_migration
 
 PASSWORD = "a long password"
@@ -111,6 +111,21 @@ def make_default(engine: CatalogModel) -> EngineDefault:
 
 def make_plan(user: User, engines: Engines) -> Plan:
     return plan_migration(user, "current", engines.new.model_id, Options(), actor=user)
+
+
+def make_backup(plan: Plan) -> Backup:
+    """The sealed archive of a plan's person, as its first step leaves it."""
+    assert plan.user is not None
+    return Backup.objects.create(
+        plan=plan,
+        user=plan.user,
+        artifact_key="backups/k",
+        sha256="a" * 64,
+        file_size=2048,
+        wrapped_key="w",
+        contents={"secret": "what the archive holds"},
+        verified_at=timezone.now(),
+    )
 
 
 def client_of(user: User | None) -> APIClient:

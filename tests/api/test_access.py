@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from engines.models import Conversation, KnowledgeBase, LoraAdapter, Message
 from engines.services.knowledge.documents import add_document
 from migrations_app.api.urls import router, urlpatterns
-from tests.api.roles import Engines, People, make_plan, problem, use_engine
+from tests.api.roles import Engines, People, make_backup, make_plan, problem, use_engine
 
 pytestmark = pytest.mark.attack
 
@@ -47,6 +47,9 @@ STAFF_ONLY = {
     "person-detail",
     "person-list",
     "person-reactivate",
+    "person-remove-second-factor",
+    "person-role",
+    "person-unlock",
     "plan-retry",
     "plan-abandon",
     "plan-move",
@@ -106,6 +109,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
         "knowledge-base": base.pk,
         "document": document.pk,
         "conversation": conversation.pk,
+        "backup": make_backup(plan).pk,
     }
 
     def values(name: str) -> dict[str, object]:
@@ -122,6 +126,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
             "family": "martian",
             "person": "alice",
             "username": "alice",
+            "role": "curator",
             "document_id": document.pk,
             "chunk_id": document.chunks.get().pk,
         }

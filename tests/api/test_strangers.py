@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.apps import apps
+from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import Group, User
+from django.contrib.sessions.backends.db import SessionStore
 from django.core import serializers
 from drf_spectacular.generators import SchemaGenerator
 
@@ -19,8 +23,11 @@ from engines.models import (
     KnowledgeBase,
     LoraAdapter,
     Message,
+    Notice,
     PromptTemplate,
 )
+from engines.services.people.defaults import set_default
+from engines.services.people.invitations import invite_person
 from engines.services.people.tokens import create_token
 from engines.services.people.usage import set_quota
 from tests.api.roles import Engines, People, client_of, make_plan, problem, use_engine
@@ -29,6 +36,7 @@ pytestmark = pytest.mark.attack
 
 UNSAFE = ("post", "put", "patch", "delete")
 PLAN, BASE, DOCUMENT = "plans/{id}", "knowledge-bases/{id}", "knowledge-bases/{base_pk}/documents"
+PERSON = "people/{username}"
 CONVERSATION, HOST, ENGINE = "conversations/{id}", "hosts/{name}", "catalog/{model_id}"
 
 
@@ -77,6 +85,20 @@ ACTS: dict[tuple[str, str], Act] = {
     ("post", f"{PLAN}/retry"): Act("operator", 403),
     ("post", f"{PLAN}/roll-back"): Act("alice", 404),
     ("delete", "tokens/{id}"): Act("alice", 404),
+    ("post", f"{PERSON}/deactivate"): Act("administrator", 403),
+    ("post", f"{PERSON}/reactivate"): Act("administrator", 403),
+    ("delete", "invitations/{id}"): Act("administrator", 403),
+    ("delete", "sessions/{id}"): Act("alice", 404),
+    ("post", "notices/{id}/read"): Act("alice", 404),
+    ("put", "defaults/groups/{group}"): Act("administrator", 403, {"engine": "qwen-4b"}),
+    ("delete", "defaults/groups/{group}"): Act("administrator", 403),
+    ("patch", PLAN): Act("alice", 404, {"re_embed": False}),
+    ("post", "conversations/{conversation_pk}/messages/regenerate"): Act("alice", 404, {}),
+    ("delete", PERSON): Act("administrator", 403),
+    ("put", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
+    ("delete", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
+    ("post", f"{PERSON}/unlock"): Act("administrator", 403),
+    ("post", f"{PERSON}/remove-second-factor"): Act("administrator", 403),
 }
 OWN = {("patch", "prompts/{family}")}
 """Addresses with a variable that lead to the caller's own row, whoever asks."""
@@ -105,6 +127,8 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
     create_token(people.alice, "secret")
     PromptTemplate.objects.create(family="qwen")
     set_quota(people.alice, 1000)
+    group = Group.objects.create(name="team")
+    notice = Notice.objects.create(user=people.alice, title="secret", text="secret")
     return {
         "adapters": {"id": adapter.pk},
         "prompt-templates": {"family": "qwen"},
@@ -116,8 +140,24 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
         "hosts": {"name": engines.host.name},
         "catalog": {"model_id": engines.old.model_id},
         "tokens": {"id": ApiToken.objects.get(user=people.alice).pk},
+        "invitations": {"id": invite_person("x@example.org", who="adam").invitation.pk},
+        "sessions": {"id": make_session(people.alice).pk},
+        "notices": {"id": notice.pk},
+        "defaults": {"group": set_default(group, engines.old).group},
+        "people": {"username": "alice", "role": "curator"},
         "fallbacks": {"engine": engines.old.model_id},
     }
+
+
+def make_session(user: User) -> UserSession:
+    """A browser of theirs that is signed in."""
+    store = SessionStore()
+    store[SESSION_KEY] = str(user.pk)
+    store.create()
+    session: UserSession = UserSession.objects.create(
+        user=user, ip="127.0.0.1", user_agent="secret", session_key=store.session_key
+    )
+    return session
 
 
 def send(people: People, who: str, owned: dict[str, Any], act: tuple[str, str]) -> Any:

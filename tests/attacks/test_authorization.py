@@ -12,6 +12,7 @@ from pytest_django.fixtures import Settings
 
 from engines.transfer import model_header
 from engines.transfer.remote_file import DownloadOptions
+from migrations_app.api.views import events
 from tests.api.roles import client_of
 from tests.attacks.plugin import Tally
 from tests.attacks.walk import (
@@ -32,7 +33,8 @@ pytestmark = pytest.mark.attack
 
 @pytest.fixture(autouse=True)
 def no_hub(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What asks the Hub is told at once that nothing answers there."""
+    """What asks the Hub is told at once that nothing answers there; a stream keeps our connection."""
+    monkeypatch.setattr(events, "close_old_connections", lambda: None)
     settings.HF_ENDPOINT = "http://127.0.0.1:9"
     monkeypatch.setattr(model_header, "HEADER_OPTIONS", DownloadOptions(give_up_after=0.1))
 

@@ -199,8 +199,8 @@ DECISIONS: dict[str, dict[str, Decision]] = {
     "patch adapter-detail": OWN_THING,
     "delete adapter-detail": OWN_THING,
     "get usage-list": OWN_PAGE,
-    "get quota-list": STAFF,
-    "get quota-detail": closed_but_to("curator", "operator", "administrator"),
+    "get quota-list": OPERATORS,
+    "get quota-detail": closed_but_to("operator", "administrator"),
     "put quota-detail": ADMINISTRATORS,
     "delete quota-detail": closed_but_to("administrator"),
     "get person-list": ADMINISTRATORS,
@@ -237,5 +237,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "patch knowledge-base-detail": {"name": "Changed"},
     "post knowledge-base-re-embed": {"engine": "qwen-4b"},
     "post plan-move": {},
+    "patch adapter-detail": {"enabled": False},
+    "patch plan-detail": {"re_embed": False},
+    "put quota-detail": {"tokens_per_day": 1},
+    "put prompt-template-detail": {"system_prompt": "Changed."},
 }
 """What a request says that would change something; else an empty object, which may be refused for that."""

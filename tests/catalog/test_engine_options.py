@@ -8,8 +8,10 @@ from django.utils import timezone
 from engines.fit.model_shape import ModelShape
 from engines.fit.qwen3 import qwen3_models
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
+from engines.services.catalog import engine_options as module
 from engines.services.catalog.engine_options import (
     EngineOption,
+    all_engine_options,
     choosable_engines,
     engine_options,
 )
@@ -44,7 +46,10 @@ def engines(db: None) -> Engines:
 
 
 def options(people: People, wanted: str = "") -> dict[str, EngineOption]:
+    """Return what Alice may choose; kept by the process or read anew, it is the same."""
     found = engine_options(people.alice, choosable_engines(people.alice, wanted))
+    if not wanted:
+        assert all_engine_options(people.alice) == found
     return {option.model.model_id: option for option in found}
 
 
@@ -178,11 +183,9 @@ def test_the_same_embedder_keeps_the_knowledge(people: People, engines: Engines)
 
 def test_questions_do_not_grow_with_the_catalog(people: People, engines: Engines) -> None:
     use_engine(people.alice, engines.old)
-    options(people)
-    with CaptureQueriesContext(
-        connection,
-    ) as few:
-        options(people)
+    engine_options(people.alice, choosable_engines(people.alice))
+    with CaptureQueriesContext(connection) as few:
+        engine_options(people.alice, choosable_engines(people.alice))
     for number in range(30):
         model = make_model(f"more-{number}", embedding_model=engines.embedder)
         ModelCopy.objects.create(revision=revision_of(model), host=engines.host)
@@ -190,10 +193,39 @@ def test_questions_do_not_grow_with_the_catalog(people: People, engines: Engines
         Host.objects.create(name=f"h{number}", status=HostStatus.ACTIVE, last_seen=timezone.now())
 
     with CaptureQueriesContext(connection) as many:
-        found = options(people)
+        found = engine_options(people.alice, choosable_engines(people.alice))
 
     assert len(found) == 32
     assert len(many) == len(few) <= 8
+
+
+def test_what_is_kept_costs_one_question_until_something_changes(
+    people: People, engines: Engines
+) -> None:
+    all_engine_options(people.alice)
+    Host.objects.update(last_seen=timezone.now())
+    with CaptureQueriesContext(connection) as caught:
+        all_engine_options(people.alice)
+    assert len(caught) == 1, "a heartbeat changes nothing of it"
+
+    note = CatalogModel.objects.filter(pk=engines.new.pk)
+    note.update(display_name="Renamed")
+    assert options(people)["qwen-4b"].model.display_name == "Renamed"
+    engines.new.allowed_groups.set(engines.reserved.allowed_groups.all())
+    assert "qwen-4b" not in options(people)
+    people.alice.groups.set(engines.reserved.allowed_groups.all())
+    assert {"qwen-4b", "reserved-8b"} <= set(options(people))
+    note.update(published=False)
+    assert "qwen-4b" not in options(people)
+
+
+def test_a_large_catalog_is_not_kept(
+    people: People, engines: Engines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_LIBRARY", 2)
+    make_model("one-more")
+
+    assert all_engine_options(people.alice) is None
 
 
 def test_too_little_work_says_nothing_about_speed(engines: Engines) -> None:

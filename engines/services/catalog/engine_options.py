@@ -7,10 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 from django.contrib.auth.models import User
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.expressions import RawSQL
 
+from engines.db.prepared import Parameter, PreparedQuery
 from engines.machine import Machine
 from engines.models import (
     CatalogModel,
@@ -23,12 +27,14 @@ from engines.models import (
     ModelRole,
 )
 from engines.services.catalog.capabilities import Capabilities, capabilities_of
-from engines.services.catalog.entries import catalog_visible_to
+from engines.services.catalog.entries import catalog_visible_to, catalog_visible_to_each
 from engines.services.catalog.fit import Judgement, judge_alone, machine_of
-from engines.services.engine_choice import effective_engine
+from engines.services.engine_choice import with_engine_choice
 
 JUDGED = 8192
 """Answers kept in a process: an engine and a machine that did not change are not judged again."""
+MAX_LIBRARY = 500
+"""Engines that a process keeps judged; a larger catalog is read a page at a time."""
 GIB = 1024**3
 
 
@@ -117,9 +123,6 @@ def choosable_engines(user: User, wanted: str = "") -> QuerySet[CatalogModel]:
 
     The recommended ones come first, then those that some host has, then all by name.
     """
-    held = ModelCopy.objects.filter(
-        revision=OuterRef("current_revision"), status=CopyStatus.DOWNLOADED
-    )
     rows = catalog_visible_to(user).filter(role=ModelRole.CHAT)
     for word in wanted.split():
         rows = rows.filter(
@@ -129,36 +132,95 @@ def choosable_engines(user: User, wanted: str = "") -> QuerySet[CatalogModel]:
             | Q(licence__icontains=word)
             | Q(tags__icontains=word)
         )
-    rows = rows.annotate(is_held=Exists(held))
-    related = rows.select_related("current_revision", "embedding_model")
+    return _in_order(rows)
+
+
+def _in_order(rows: QuerySet[CatalogModel]) -> QuerySet[CatalogModel]:
+    held = ModelCopy.objects.filter(
+        revision=OuterRef("current_revision"), status=CopyStatus.DOWNLOADED
+    )
+    related = rows.annotate(is_held=Exists(held)).select_related(
+        "current_revision", "embedding_model"
+    )
     return related.order_by("-recommended", "-is_held", "display_name", "model_id")
 
 
 def engine_options(user: User, models: Iterable[CatalogModel]) -> list[EngineOption]:
     """Judge engines for a person: in as many questions for all as for one."""
-    chosen = list(models)
-    current, revision = effective_engine(user)
-    embedders = _embedders_in_use(user)
-    places = _places(chosen)
+    person: Any = _person.first(user.pk)
+    return [_for_person(option, person) for option in _judge_all(list(models))]
+
+
+def all_engine_options(user: User) -> list[EngineOption] | None:
+    """Return what a person may choose from, in its order; None when the catalog is too large for that.
+
+    What is the same for everybody is kept by this process until anything of it changes: one statement
+    tells that, together with what is the person's own.
+    """
+    person: Any = _person.first(user.pk)
+    library = _library(person.library) if person is not None else None
+    if library is None:
+        return None
+    visible = set(person.visible)
+    return [_for_person(option, person) for option in library if option.model.pk in visible]
+
+
+# Any new version of a row changes the sum; of hosts only what is judged counts, not each heartbeat.
+_LIBRARY_VERSION = """concat_ws(' ',
+    (SELECT concat(count(*), '.', sum(hashtext(concat(xmin, ctid))::bigint)) FROM engines_catalogmodel),
+    (SELECT concat(count(*), '.', sum(hashtext(concat(xmin, ctid))::bigint)) FROM engines_modelrevision),
+    (SELECT concat(count(*), '.', sum(hashtext(concat(xmin, ctid))::bigint)) FROM engines_modelcopy),
+    (SELECT sum(hashtext(concat_ws('|', id, name, status, cores, memory_bytes, vram_bytes, gpus::text)
+        )::bigint) FROM engines_host))"""
+
+
+@PreparedQuery
+def _person(user: Parameter) -> QuerySet[User]:
+    """What of the choice is a person's own: what they may see, use, and search with."""
+    visible = catalog_visible_to_each(OuterRef("pk")).filter(role=ModelRole.CHAT).order_by()
+    bases = KnowledgeBase.objects.filter(owner=OuterRef("pk"), live_index__isnull=False).order_by()
+    return (
+        with_engine_choice(User.objects.filter(pk=user))
+        .only("pk")
+        .annotate(
+            visible=ArraySubquery(visible.values("pk")),
+            embedders=ArraySubquery(bases.values("live_index__fingerprint__revision__model")),
+            library=RawSQL(_LIBRARY_VERSION, ()),  # noqa: S611 - a fixed text
+        )
+    )
+
+
+def _for_person(option: EngineOption, person: Any) -> EngineOption:
+    model = option.model
+    is_chosen = person is not None and model.pk == person.chosen_engine
+    return EngineOption(
+        model=model,
+        capabilities=option.capabilities,
+        places=option.places,
+        is_current=is_chosen and person.chosen_revision in (None, model.current_revision_id),
+        keeps_embedder=person is not None and set(person.embedders) == {model.embedder.pk},
+    )
+
+
+@lru_cache(maxsize=2)
+def _library(_version: str) -> list[EngineOption] | None:
+    models = list(_in_order(CatalogModel.objects.filter(role=ModelRole.CHAT))[: MAX_LIBRARY + 1])
+    return None if len(models) > MAX_LIBRARY else _judge_all(models)
+
+
+def _judge_all(models: Sequence[CatalogModel]) -> list[EngineOption]:
+    """Judge engines for nobody in particular."""
+    places = _places(models)
     return [
         EngineOption(
             model=model,
             capabilities=capabilities_of(model),
             places=places[model.pk],
-            is_current=current is not None
-            and model.pk == current.pk
-            and (revision is None or revision.pk == model.current_revision_id),
-            keeps_embedder=bool(embedders) and embedders == {model.embedder.pk},
+            is_current=False,
+            keeps_embedder=False,
         )
-        for model in chosen
+        for model in models
     ]
-
-
-def _embedders_in_use(user: User) -> set[int]:
-    """Return the models in whose spaces the person's own bases are searched."""
-    searched_by = "live_index__fingerprint__revision__model"
-    bases = KnowledgeBase.objects.filter(owner=user, live_index__isnull=False)
-    return {row[searched_by] for row in bases.values(searched_by).distinct()}
 
 
 def _places(models: Sequence[CatalogModel]) -> Mapping[int, Sequence[HostPlace]]:

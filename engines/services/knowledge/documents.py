@@ -75,6 +75,16 @@ def adopt_index(base_id: int) -> VectorIndex | None:
         return base.live_index
 
 
+def rename_base(base_id: int, name: str) -> KnowledgeBase:
+    """Give a base another name; InvalidRequestError unless it is one visible line."""
+    _check_line(name, "name", MAX_NAME_CHARS)
+    with transaction.atomic():
+        base = _locked(base_id)
+        base.name = name
+        base.save(update_fields=["name"])
+    return base
+
+
 def delete_base(base_id: int) -> None:
     """Delete a base with all its texts and indexes at once; its index files are collected later."""
     with transaction.atomic():
@@ -115,10 +125,12 @@ def update_document(
     text: str | None = None,
     media_type: str | None = None,
     embed: Embed | None = None,
+    expected_sha256: str = "",
 ) -> Document:
     """Change what is given of a document; the same text and kind again changes no chunk.
 
-    Raises as ``add_document``; ConflictError also when the text changed while it was cut anew.
+    Raises as ``add_document``; ConflictError also when the text changed while it was cut anew, or is
+    not the expected one any more.
     """
     old = _document(document_id)
     content = _Content.of(
@@ -130,7 +142,8 @@ def update_document(
 
     def change(base: KnowledgeBase) -> Document:
         document = _document(document_id)
-        if is_rewritten and text is None and document.sha256 != old.sha256:
+        expected = expected_sha256 or (old.sha256 if is_rewritten and text is None else "")
+        if expected not in ("", document.sha256):
             raise ConflictError("The document was changed meanwhile; read it and try again.")
         if is_rewritten and not content.is_text_of(document):
             _replace_text(document, content, _next_seq(base))

@@ -95,8 +95,7 @@ def _cited(record: CitationRecord, chunk: Chunk | None) -> CitedPassage:
 
 def place_passage(user: User, document_id: int, chunk_id: int) -> PlacedPassage:
     """Return a passage in its document; NotFoundError when it is gone or not the person's to read."""
-    live = _readable(user).filter(document=document_id)
-    chunk = live.filter(pk=chunk_id).first() or _same_text(live, chunk_id)
+    chunk = find_passage(_readable(user).filter(document=document_id), chunk_id)
     if chunk is None or chunk.document is None:
         raise NotFoundError(GONE)
     text = chunk.document.text
@@ -110,6 +109,11 @@ def place_passage(user: User, document_id: int, chunk_id: int) -> PlacedPassage:
         text=text[start:end],
         after=text[end : end + AROUND_CHARS],
     )
+
+
+def find_passage(live: QuerySet[Chunk], chunk_id: int) -> Chunk | None:
+    """Return a passage, or the one of the same text where its document was written anew since."""
+    return live.filter(pk=chunk_id).first() or _same_text(live, chunk_id)
 
 
 def _readable(user: User) -> QuerySet[Chunk]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from django.contrib.auth.models import User
 from django.db import transaction
@@ -19,6 +20,7 @@ from engines.models import (
     PromptTemplate,
     UserPrompts,
 )
+from engines.services.catalog.entries import catalog_visible_to
 
 PROMPT_FIELDS = ("system_prompt", "reasoning_prompt", "chat_format")
 
@@ -31,6 +33,12 @@ class Prompts:
     system_prompt: str
     reasoning_prompt: str
     chat_format: str
+
+    @property
+    def digest(self) -> str:
+        """Return what changes with any of them, so that a change names what it was made on."""
+        text = "\x00".join(asdict(self).values())
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,22 @@ def prompts_of(user: User, family: str) -> Prompts:
         return str(getattr(template, field)) if edited is None else edited
 
     return Prompts(family, *(text(field) for field in PROMPT_FIELDS))
+
+
+def prompt_families_of(user: User) -> list[str]:
+    """Return the families that have prompts: the organisation's, or edits of this person."""
+    families = set(PromptTemplate.objects.values_list("family", flat=True))
+    families |= set(UserPrompts.objects.filter(user=user).values_list("family", flat=True))
+    return sorted(families)
+
+
+def has_prompts(user: User, family: str) -> bool:
+    """Whether a person may read and edit a family's prompts: it has some, or an engine they may use."""
+    return (
+        PromptTemplate.objects.filter(family=family).exists()
+        or UserPrompts.objects.filter(user=user, family=family).exists()
+        or catalog_visible_to(user).filter(model_family=family).exists()
+    )
 
 
 def set_template(family: str, texts: Mapping[str, str]) -> PromptTemplate:

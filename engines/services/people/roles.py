@@ -37,15 +37,22 @@ def set_roles(user: User, roles: Iterable[str]) -> None:
     """Give a person exactly these roles and leave their other groups; InvalidRequestError for a name
     that is no role.
     """
-    wanted = set(roles)
+    wanted = require_roles(roles)
+    with transaction.atomic():
+        user.__dict__.pop("_sam_roles", None)
+        user.groups.remove(*user.groups.filter(name__in=ROLES - wanted))
+        user.groups.add(*(Group.objects.get_or_create(name=role)[0] for role in sorted(wanted)))
+
+
+def require_roles(names: Iterable[str]) -> frozenset[str]:
+    """Return these names; InvalidRequestError when one of them is no role."""
+    wanted = frozenset(names)
     unknown = sorted(wanted - ROLES)
     if unknown:
         raise InvalidRequestError(
-            f"{unknown[0]!r} is no role; the roles are {', '.join(sorted(ROLES))}."
+            f"{unknown[0]!r:.80} is no role; the roles are {', '.join(sorted(ROLES))}."
         )
-    with transaction.atomic():
-        user.groups.remove(*user.groups.filter(name__in=ROLES - wanted))
-        user.groups.add(*(Group.objects.get_or_create(name=role)[0] for role in sorted(wanted)))
+    return wanted
 
 
 def is_curator(user: AnyUser) -> bool:

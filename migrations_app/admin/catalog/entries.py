@@ -13,7 +13,7 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from unfold.forms import ActionForm
-from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminSelectWidget
+from unfold.widgets import UnfoldAdminSelectWidget
 
 from engines.exceptions import NotFoundError
 from engines.models import (
@@ -101,11 +101,6 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
     ) -> type[forms.ModelForm[Any]]:
         kwargs |= {"help_texts": CATALOG_HELP, "labels": {"sha256": "SHA-256"}}
         return super().get_form(request, obj, *args, **kwargs)
-
-    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """Tick the groups: the framework's two lists are larger than most organisations' groups."""
-        kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogModel]:
         has_it = Count(

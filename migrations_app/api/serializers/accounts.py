@@ -25,6 +25,14 @@ class PersonSerializer(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
 
+class UnlockedSerializer(ClosedSerializer):
+    had_failures = serializers.BooleanField(help_text="False: the person was not locked out.")
+
+
+class RemovedFactorsSerializer(ClosedSerializer):
+    removed = serializers.IntegerField(help_text="How many; 0: there was no second factor.")
+
+
 class InviteePersonSerializer(ClosedSerializer):
     """Whom to invite."""
 

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.permissions import IsAuthenticated
@@ -16,8 +17,10 @@ from rest_framework.response import Response
 from engines.exceptions import ConflictError
 from engines.models import Invitation
 from engines.services.people.invitations import invite_person, revoke_invitation
+from engines.services.people.roles import ROLES
 from engines.services.people.sessions import end_session, end_sessions, list_sessions
 from migrations_app.accounts.mails import invitation_link, send_invitation
+from migrations_app.accounts.second_factor import remove_factors
 from migrations_app.api.base import ApiView, Rows, refuse_content, validated
 from migrations_app.api.permissions import AdministratorOnly
 from migrations_app.api.serializers.accounts import (
@@ -25,11 +28,24 @@ from migrations_app.api.serializers.accounts import (
     NewPersonInvitationSerializer,
     PersonInvitationSerializer,
     PersonSerializer,
+    RemovedFactorsSerializer,
     SessionSerializer,
+    UnlockedSerializer,
 )
-from migrations_app.people import deactivate_person, reactivate_person
+from migrations_app.limits.sign_in import unlock
+from migrations_app.people import (
+    deactivate_person,
+    delete_person,
+    grant_role,
+    reactivate_person,
+    revoke_role,
+)
 
 ADMINISTRATORS = (IsAuthenticated, AdministratorOnly)
+ROLE_NAME = "[a-z]{1,50}"
+ROLE = OpenApiParameter(
+    "role", OpenApiTypes.STR, OpenApiParameter.PATH, enum=sorted(ROLES), description="A role."
+)
 
 
 class PersonViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[User]):
@@ -50,10 +66,8 @@ class PersonViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[User]):
     def deactivate(self, request: Request, **lookup: Any) -> Response:
         """Let a person in no more: tokens and sessions end, plans that have not switched are cancelled."""
         refuse_content(request)
-        user = self.get_object()
-        if user == self.caller:
-            raise ConflictError("This is you; have another administrator do it.")
-        deactivate_person(user, who=self.caller.username)
+        user = self._somebody_else()
+        deactivate_person(user, who=self.actor_name)
         return Response(PersonSerializer(user).data)
 
     @extend_schema(request=None, responses=PersonSerializer)
@@ -64,6 +78,49 @@ class PersonViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[User]):
         user = self.get_object()
         reactivate_person(user)
         return Response(PersonSerializer(user).data)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **lookup: Any) -> Response:
+        """Delete a person with all that is theirs, for good; 409 while a plan of theirs runs."""
+        delete_person(self._somebody_else())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=PersonSerializer, parameters=[ROLE])
+    @action(detail=True, methods=["put"], url_path=f"roles/(?P<role>{ROLE_NAME})", url_name="role")
+    def grant(self, request: Request, role: str, **lookup: Any) -> Response:
+        """Give a person a role; who has it keeps it."""
+        refuse_content(request)
+        user = self.get_object()
+        grant_role(user, role)
+        return Response(PersonSerializer(user).data)
+
+    @extend_schema(responses=PersonSerializer, parameters=[ROLE])
+    @grant.mapping.delete
+    def revoke(self, request: Request, role: str, **lookup: Any) -> Response:
+        """Take a role from a person; 409 for the last administrator's."""
+        user = self.get_object()
+        revoke_role(user, role)
+        return Response(PersonSerializer(user).data)
+
+    @extend_schema(request=None, responses=UnlockedSerializer)
+    @action(detail=True, methods=["post"])
+    def unlock(self, request: Request, **lookup: Any) -> Response:
+        """Let a person sign in again at once after failed sign-ins."""
+        refuse_content(request)
+        return Response({"had_failures": unlock(self.get_object().username)})
+
+    @extend_schema(request=None, responses=RemovedFactorsSerializer)
+    @action(detail=True, methods=["post"], url_path="remove-second-factor")
+    def remove_second_factor(self, request: Request, **lookup: Any) -> Response:
+        """Take the second factor away, for who lost the telephone and the recovery codes."""
+        refuse_content(request)
+        return Response({"removed": remove_factors(self.get_object())})
+
+    def _somebody_else(self) -> User:
+        user = self.get_object()
+        if user == self.request.user:
+            raise ConflictError("This is you; have another administrator do it.")
+        return user
 
 
 class InvitationViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Invitation]):
@@ -82,7 +139,7 @@ class InvitationViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Inv
         """Invite somebody by e-mail; an earlier open invitation of the address ends."""
         asked = validated(InviteePersonSerializer(data=request.data))
         made = invite_person(
-            asked["email"], groups=asked["groups"], who=self.caller.username, days=asked["days"]
+            asked["email"], groups=asked["groups"], who=self.actor_name, days=asked["days"]
         )
         told = {"link": invitation_link(made), "mailed": send_invitation(made)}
         shown = PersonInvitationSerializer(made.invitation).data

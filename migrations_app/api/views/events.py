@@ -131,7 +131,7 @@ class PlanProgressView(ApiView):
     )
     def get(self, request: Request, id: str) -> HttpResponse:
         """Tell how far a plan is."""
-        states = plan_states(plans_visible_to(self.caller).filter(pk=id))
+        states = plan_states(plans_visible_to(request.user).filter(pk=id))
         if not states:
             raise NotFound
         return _tagged(request, json.encode(states[0]))

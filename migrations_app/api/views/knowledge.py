@@ -16,17 +16,20 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer as AnySerializer
 
+from engines.exceptions import InvalidRequestError
 from engines.models import Document, KnowledgeBase
+from engines.services.knowledge.access import READERS_ONLY, bases_visible_to, may_write
 from engines.services.knowledge.documents import (
     add_document,
     create_base,
     delete_base,
     delete_document,
+    rename_base,
     update_document,
 )
 from engines.services.knowledge.passages import place_passage
-from engines.services.knowledge.search import readable_bases
 from engines.services.knowledge.search_filters import SearchFilter
+from engines.services.knowledge.text_files import read_text_file
 from engines.services.people.roles import AnyUser, is_curator
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.idempotency import idempotent
@@ -54,8 +57,6 @@ from migrations_app.limits.held import ANSWERS, UPLOADS, holding
 from migrations_app.models import Plan
 from migrations_app.serving.answers import embed_for_writer, search_for
 
-MARKDOWN_ENDINGS = (".md", ".markdown")
-
 
 class DocumentText(TypedDict, total=False):
     """What a person wrote, or changes of it."""
@@ -65,18 +66,10 @@ class DocumentText(TypedDict, total=False):
     media_type: str
 
 
-def bases_visible_to(user: AnyUser) -> QuerySet[KnowledgeBase]:
-    """Return one's own bases and one's groups'; a curator's view has every group's."""
-    mine = Q(pk__in=readable_bases(user).values("pk"))
-    if is_curator(user):
-        mine |= Q(group__isnull=False)
-    return KnowledgeBase.objects.filter(mine)
-
-
 def refuse_reader(user: AnyUser, base: KnowledgeBase) -> None:
-    """Raise 403 unless the base is the caller's own, or a group's and the caller a curator."""
-    if base.owner_id != user.pk and not (base.group_id is not None and is_curator(user)):
-        raise PermissionDenied("This base belongs to a group; only a curator may change it.")
+    """Raise 403 for who may read a base only."""
+    if not may_write(user, base):
+        raise PermissionDenied(READERS_ONLY)
 
 
 def is_group_named(body: object) -> bool:
@@ -123,8 +116,9 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
         """Rename a base."""
         base = self.get_object()
         refuse_reader(request.user, base)
-        base.name = validated(BaseRenameSerializer(data=request.data))["name"]
-        base.save(update_fields=["name"])
+        base.name = rename_base(
+            base.pk, validated(BaseRenameSerializer(data=request.data))["name"]
+        ).name
         return Response(BaseSerializer(base).data)
 
     @extend_schema(
@@ -244,16 +238,11 @@ def _text(serializer: AnySerializer[Any]) -> DocumentText:
 
 
 def _from_file(upload: UploadedFile[Any], title: str | None) -> DocumentText:
-    name = upload.name or "document"
-    is_markdown = name.lower().endswith(MARKDOWN_ENDINGS)
     try:
-        text = upload.read().decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise ValidationError(
-            {"file": ["This is no UTF-8 text; save it as text or Markdown first."]}
-        ) from error
-    media_type = Document.MediaType.MARKDOWN if is_markdown else Document.MediaType.TEXT
-    return {"title": title or name, "text": text, "media_type": media_type}
+        read = read_text_file(upload.name or "document", upload.read())
+    except InvalidRequestError as error:
+        raise ValidationError({"file": [str(error)]}) from error
+    return {"title": title or read.name, "text": read.text, "media_type": read.media_type}
 
 
 class PassageView(ApiView):

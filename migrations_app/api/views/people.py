@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +23,6 @@ from engines.models import (
     EnginePreference,
     LoraAdapter,
     ModelRevision,
-    PromptTemplate,
-    UserPrompts,
 )
 from engines.services.catalog.entries import catalog_visible_to, is_offered
 from engines.services.catalog.resolving import pinned_revision
@@ -41,8 +37,10 @@ from engines.services.people.preferences import (
     Prompts,
     choose_preference,
     edit_prompts,
+    has_prompts,
     lock_preference,
     preference_of,
+    prompt_families_of,
     prompts_of,
 )
 from engines.services.people.roles import roles_of
@@ -134,11 +132,7 @@ class PromptViews(ApiView):
     @extend_schema(operation_id="prompts_list", responses=PromptsSerializer(many=True))
     def get(self, request: Request) -> Response:
         """List the prompts in force, by family."""
-        families = set(PromptTemplate.objects.values_list("family", flat=True))
-        families |= set(
-            UserPrompts.objects.filter(user=self.caller).values_list("family", flat=True)
-        )
-        shown = [prompts_of(self.caller, family) for family in sorted(families)]
+        shown = [prompts_of(self.caller, family) for family in prompt_families_of(self.caller)]
         return Response(PromptsSerializer(shown, many=True).data)
 
 
@@ -231,12 +225,7 @@ def _stored(
 
 
 def _known_family(user: User, family: str) -> str:
-    known = (
-        PromptTemplate.objects.filter(family=family).exists()
-        or UserPrompts.objects.filter(user=user, family=family).exists()
-        or catalog_visible_to(user).filter(model_family=family).exists()
-    )
-    if not known:
+    if not has_prompts(user, family):
         raise NotFound
     return family
 
@@ -246,5 +235,4 @@ def _etag(version: int) -> str:
 
 
 def _prompts_etag(prompts: Prompts) -> str:
-    text = "\x00".join(asdict(prompts).values())
-    return f'"{hashlib.sha256(text.encode()).hexdigest()[:32]}"'
+    return f'"{prompts.digest}"'

@@ -8,7 +8,6 @@ from django import forms
 from django.db.models import QuerySet
 
 from engines.models import KnowledgeBase
-from engines.runtimes.text.generation import GenerationOptions
 from engines.services.knowledge.search_filters import SearchFilter
 from engines.services.people.conversations import MAX_CHARS
 from migrations_app.conversations import Wish
@@ -16,8 +15,8 @@ from migrations_app.pages.forms import PageForm
 
 PASSAGES = 4
 MAX_TOKENS = 1024
-GROUNDED_TEMPERATURE = 0.2
-"""Who answers from passages keeps to them; chat.js asks for the same."""
+TEMPERATURE = 0.2
+"""An assistant at work is asked for facts, and keeps to its passages; chat.js asks for the same."""
 
 
 class AskForm(PageForm):
@@ -51,7 +50,7 @@ class AskForm(PageForm):
         is_grounded = self.cleaned_data["use_knowledge"]
         return Wish(
             max_tokens=MAX_TOKENS,
-            temperature=GROUNDED_TEMPERATURE if is_grounded else GenerationOptions().temperature,
+            temperature=TEMPERATURE,
             knowledge=PASSAGES if is_grounded else None,
             knowledge_filter=SearchFilter(bases=chosen) if is_grounded and chosen else None,
         )

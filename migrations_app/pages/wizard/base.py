@@ -20,7 +20,7 @@ from migrations_app.pages.base import PageView
 from migrations_app.pages.components import Link, Stage
 from migrations_app.pages.plans import PlanPage as PlanCardPage
 from migrations_app.plans.visibility import plans_visible_to
-from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus
+from migrations_app.states import PERSON_KINDS, PLAN_FINAL, PlanKind, PlanStatus
 
 CHOOSE = "migrate"
 MEANING = "migrate-meaning"
@@ -67,12 +67,13 @@ def stages_of(plan: Plan | None, current: str) -> list[Stage]:
     names = list(LABELS)
     here = names.index(current if current in names else PROGRESS)
     is_pending = plan is not None and plan.status == PlanStatus.PENDING
+    has_ended = plan is not None and plan.status in PLAN_FINAL
     return [
         Stage(
             label,
             _address(name, plan) if is_pending and name != PROGRESS else "",
-            is_done=number < here or current == RESULT,
-            is_current=number == here and current != RESULT,
+            is_done=number < here or has_ended,
+            is_current=number == here and not has_ended,
         )
         for number, (name, label) in enumerate(LABELS.items())
     ]
@@ -130,6 +131,7 @@ class PlanPage(PageView):
             "stages": stages_of(self.plan, self.page),
             "refusal": str(refusal) if refusal else "",
             "ways_out": ways_out(self.plan) if refusal else [],
+            "may_plan_again": self.page == CONFIRM and self.plan.kind == PlanKind.MIGRATE,
             "is_for_another": self.is_for_another,
             "for_whom": self.plan.user.get_username() if self.plan.user else "",
             "is_migration": self.plan.kind == PlanKind.MIGRATE,

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from django.contrib.auth.models import User
-from django.core.paginator import Page
+from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
 
 from engines.exceptions import SamError
-from engines.models import CatalogModel
 from engines.services.catalog.engine_options import (
     EngineOption,
+    all_engine_options,
     choosable_engines,
     engine_options,
 )
@@ -32,7 +32,7 @@ MAX_TEXT = 200
 class Choices:
     """One page of engines, sorted into what can be chosen and what cannot."""
 
-    page: Page[CatalogModel]
+    page: Page[Any]
     current: EngineOption | None
     recommended: EngineOption | None
     why_recommended: str
@@ -40,9 +40,19 @@ class Choices:
     unfit: Sequence[EngineOption]
 
 
-def choices_for(whom: User, page: Page[CatalogModel], *, recommend: bool) -> Choices:
-    """Judge a page of engines for a person; a recommendation is made on request."""
-    options = engine_options(whom, page)
+def choices_for(request: HttpRequest, whom: User, wanted: str = "") -> Choices:
+    """Return the page of engines that a request asks for; its first one, unsearched, recommends one."""
+    everything = None if wanted else all_engine_options(whom)
+    if everything is None:
+        page: Page[Any] = paginate(request, choosable_engines(whom, wanted), PER_PAGE)
+        options = engine_options(whom, page)
+    else:
+        page = Paginator(everything, PER_PAGE).get_page(request.GET.get("page"))
+        options = list(page)
+    return _sort(page, options, recommend=not wanted and page.number == 1)
+
+
+def _sort(page: Page[Any], options: list[EngineOption], *, recommend: bool) -> Choices:
     current = next((option for option in options if option.is_current), None)
     free = [option for option in options if option.fits and not option.is_current]
     chosen, why = _recommendation(free) if recommend else (None, "")
@@ -118,10 +128,8 @@ class ChooseView(PageView):
         self, whom: User, *, refusal: SamError | None = None, refused: str = ""
     ) -> HttpResponse:
         wanted = _text(self.request.GET.get("q"))
-        page = paginate(self.request, choosable_engines(whom, wanted), PER_PAGE)
-        is_whole = not wanted and page.number == 1
         context: dict[str, Any] = {
-            "choices": choices_for(whom, page, recommend=is_whole),
+            "choices": choices_for(self.request, whom, wanted),
             "stages": stages_of(None, CHOOSE),
             "wanted": wanted,
             "whom": whom,

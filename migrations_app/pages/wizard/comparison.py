@@ -159,6 +159,8 @@ class TryView(PlanPage):
         refusal: SamError | None = None,
     ) -> HttpResponse:
         context = {
+            "engine": engine_name(self.plan),
+            "old_engine": old_name(self.plan),
             "form": form,
             "found": found,
             "can_compare": can_compare(self.plan),

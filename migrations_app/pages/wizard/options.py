@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, tzinfo
+from datetime import datetime, tzinfo
 from typing import Any, ClassVar
 from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.html import format_html
 
 from engines.exceptions import SamError
 from migrations_app.models import Plan
@@ -41,11 +43,18 @@ class WhenForm(PageForm):
         required=False,
         input_formats=[LOCAL_TIME, f"{LOCAL_TIME}:%S"],
         widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL_TIME),
-        help_text="In the time zone <span data-zone-name>UTC</span>.",
     )
     zone = forms.CharField(
         required=False, max_length=64, widget=forms.HiddenInput(attrs={"data-zone": ""})
     )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        zone = timezone.get_current_timezone_name()
+        self.fields["zone"].initial = zone
+        self.fields["at"].help_text = format_html(
+            "In the time zone <span data-zone-name>{}</span>.", zone
+        )
 
     def clean(self) -> dict[str, Any]:
         """Read the moment in the zone of the browser that sent it."""
@@ -124,7 +133,6 @@ def _initial(plan: Plan) -> dict[str, object]:
         "update_prompts": plan.update_prompt_templates,
         "when": LATER if plan.not_before else NOW,
         "at": plan.not_before,
-        "zone": "UTC",
     }
 
 
@@ -140,8 +148,8 @@ def _change(given: dict[str, Any]) -> PlanChange:
 
 
 def _zone(name: str) -> tzinfo:
-    """Return the zone of a name; what is no zone is UTC, as the page says without scripts."""
+    """Return the zone of a name; what is no zone is the one in which the page was written."""
     try:
-        return ZoneInfo(name) if name else UTC
+        return ZoneInfo(name) if name else timezone.get_current_timezone()
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        return UTC
+        return timezone.get_current_timezone()

@@ -22,6 +22,7 @@ LONG_MS = 240_000.0
 
 def ask_both(page: Page, ada: Person) -> None:
     page.get_by_role("link", name="Try a question on both").click()
+    expect(page.get_by_text("The same question to Tiny-Llama and to Tiny-Qwen")).to_be_visible()
     page.get_by_label("Your question").fill("Where was the glacier seen?")
     page.get_by_role("button", name="Ask both").click()
     answers = page.get_by_role("article")

@@ -13,10 +13,12 @@ const status = document.getElementById("chat-status");
 
 const MAX_TOKENS = 1024;
 const PASSAGES = 4;
-const GROUNDED_TEMPERATURE = 0.2;
+const TEMPERATURE = 0.2;
+const TITLE_CHARS = 60;
 const NEAR = 160;
 
 let reading = null;
+let isNamed = Boolean(page.dataset.conversation);
 
 function make(id) {
   return document.getElementById(id).content.firstElementChild.cloneNode(true);
@@ -54,11 +56,26 @@ async function findConversation() {
   return id;
 }
 
+// The first question names a conversation, here as at the server.
+function nameConversation(content) {
+  const line = content.split(/\s+/).join(" ").trim();
+  const head = line.slice(0, TITLE_CHARS);
+  const title = line.length > TITLE_CHARS ? `${head.slice(0, head.lastIndexOf(" ")) || head}…` : line;
+  document.getElementById("chat-title").textContent = title;
+  document.title = `${title} · SAM`;
+  const entry = document.getElementById("conversation-entry").content.firstElementChild.cloneNode(true);
+  const link = entry.querySelector("a");
+  link.href = composer.action;
+  link.querySelector("span").textContent = title;
+  const entries = document.querySelector("#conversations ul");
+  entries.querySelector(":scope > .faint")?.remove();
+  entries.prepend(entry);
+}
+
 function wish() {
-  const body = { stream: true, max_tokens: MAX_TOKENS };
+  const body = { stream: true, max_tokens: MAX_TOKENS, temperature: TEMPERATURE };
   if (composer.elements.use_knowledge?.checked) {
     const bases = [...composer.querySelectorAll("[name=bases]:checked")].map((box) => Number(box.value));
-    body.temperature = GROUNDED_TEMPERATURE;
     body.knowledge = bases.length ? { k: PASSAGES, bases } : { k: PASSAGES };
   }
   return body;
@@ -101,6 +118,12 @@ class Answer {
 
   take(name, data) {
     this[`on_${name}`]?.(data);
+  }
+
+  on_message({ message }) {
+    if (isNamed) return;
+    isNamed = true;
+    nameConversation(message.content);
   }
 
   on_waiting({ reason, seconds }) {

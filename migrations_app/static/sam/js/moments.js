@@ -14,7 +14,8 @@ function start() {
   form.querySelector("[data-zone-name]").textContent = zone;
   const input = form.querySelector("input[type=datetime-local]");
   input.min = localValue(new Date());
-  // What a refused form sends back is what the reader typed; only what the server keeps is in UTC.
+  // What a refused form sends back is what the reader typed; what the server keeps comes in UTC until it
+  // knows the reader's zone.
   if (form.dataset.startsAt && input.defaultValue === form.dataset.startsAt.slice(0, 16)) {
     input.value = localValue(new Date(form.dataset.startsAt));
   }

@@ -1,0 +1,24 @@
+"""Who sees which base, and who writes to it: one rule for every face."""
+
+from __future__ import annotations
+
+from django.db.models import Q, QuerySet
+
+from engines.models import KnowledgeBase
+from engines.services.knowledge.search import readable_bases
+from engines.services.people.roles import AnyUser, is_curator
+
+READERS_ONLY = "This base belongs to a group; only a curator may change it."
+
+
+def bases_visible_to(user: AnyUser) -> QuerySet[KnowledgeBase]:
+    """Return one's own bases and one's groups'; a curator's view has every group's."""
+    mine = Q(pk__in=readable_bases(user).values("pk"))
+    if is_curator(user):
+        mine |= Q(group__isnull=False)
+    return KnowledgeBase.objects.filter(mine)
+
+
+def may_write(user: AnyUser, base: KnowledgeBase) -> bool:
+    """Whether somebody who sees a base may change it: their own, or a group's as a curator."""
+    return base.owner_id == user.pk or (base.group_id is not None and is_curator(user))

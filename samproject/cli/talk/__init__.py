@@ -1,0 +1,1 @@
+"""Conversations on the command line: what was said, and the next question."""
