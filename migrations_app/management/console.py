@@ -15,18 +15,16 @@ from engines.exceptions import SamError
 
 PLAIN_WIDTH = 200
 """Columns of output that is no terminal: ids must not be cut."""
-DJANGO_OPTIONS = frozenset(
-    {
-        "--version",
-        "--verbosity",
-        "--settings",
-        "--pythonpath",
-        "--traceback",
-        "--no-color",
-        "--force-color",
-        "--skip-checks",
-    }
-)
+DJANGO_OPTIONS = {
+    "--version",
+    "--verbosity",
+    "--settings",
+    "--pythonpath",
+    "--traceback",
+    "--no-color",
+    "--force-color",
+    "--skip-checks",
+}
 """Understood, and of no use to whoever reads the help."""
 
 
