@@ -2,8 +2,8 @@
 # Sets everything up and runs the tests.
 #   bash deploy/test.sh          the suite
 #   bash deploy/test.sh proofs   what is promised, end to end: the quickstart, a migration under load, kills, two hosts
-#   bash deploy/test.sh attacks  attacks SAM and says what held: minutes; the suite has a part of it
 #   bash deploy/test.sh change   both, as with every change
+#   bash deploy/test.sh attacks  attacks SAM and says what held: minutes; the suite has a part of it
 #   bash deploy/test.sh all      everything: the whole fault matrix too
 #   bash deploy/test.sh ARGS…    passed to pytest
 set -euo pipefail
@@ -20,9 +20,11 @@ install_chromium() {
     return
   fi
   say "Installing Chromium for the tests of pages."
-  apt-get install --yes --quiet --no-install-recommends chromium >.venv/chromium.log 2>&1 ||
-    say "Chromium could not be installed (see .venv/chromium.log; \`apt-get update\` may help): tests of pages are skipped."
+  # A fresh machine knows no packages before it has asked for their list.
+  { fetch_chromium || { timeout 120 apt-get update --quiet && fetch_chromium; }; } >.venv/chromium.log 2>&1 ||
+    say "Chromium could not be installed (see .venv/chromium.log): tests of pages are skipped."
 }
+fetch_chromium() { DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install --yes --quiet --no-install-recommends chromium; }
 install_chromium
 case "${1:-}" in
   proofs) chosen=proof ;;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -77,6 +78,15 @@ class Api:
         while page["next"]:
             page = self._send("GET", page["next"])
             yield from page["results"]
+
+    @contextmanager
+    def conversation(self, title: str) -> Iterator[int]:
+        """Begin a conversation that is gone when the block ends: whoever signs in later finds their own."""
+        number = self.post("conversations", {"title": title})["id"]
+        try:
+            yield number
+        finally:
+            self.delete(f"conversations/{number}")
 
     def _send(self, method: str, path: str, **content: Any) -> Any:
         answer = self._answer(method, path, **content)

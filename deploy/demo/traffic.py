@@ -59,12 +59,11 @@ class Traffic:
         with Api(self.web, self.token) as api:
             for round_number in count(1):
                 # A new one each round: a new engine reads a conversation from its beginning.
-                body = {"title": f"Quickstart: all the while, {round_number}"}
-                conversation = api.post("conversations", body)["id"]
-                for question in QUESTIONS:
-                    if self._stop.wait(_BREATH_SECONDS):
-                        return
-                    self._once(api, conversation, question)
+                with api.conversation(f"Quickstart: all the while, {round_number}") as number:
+                    for question in QUESTIONS:
+                        if self._stop.wait(_BREATH_SECONDS):
+                            return
+                        self._once(api, number, question)
 
     def _once(self, api: Api, conversation: int, question: Question) -> None:
         try:

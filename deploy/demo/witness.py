@@ -56,10 +56,11 @@ def observe(api: Api, conversation: int, adapter: int) -> Observation:
     """Search, chat and read the settings; the adapter's row comes first."""
     preference = api.get("preferences")
     prompts = api.get(f"prompts/{preference['prompt_family']}")
-    fresh = api.post("conversations", {"title": "Quickstart: the same words again"})["id"]
+    with api.conversation("Quickstart: the same words again") as number:
+        fresh = ask(api, number, prompts)
     return Observation(
         searches=[search(api, question) for question in QUESTIONS],
-        fresh=ask(api, fresh, prompts),
+        fresh=fresh,
         continued=ask(api, conversation, prompts),
         preference=preference,
         prompts=prompts,

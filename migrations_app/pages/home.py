@@ -110,7 +110,15 @@ def _needs(
             )
             yield _plan_need(card, card.title + "?", text, Tone.INFO, "question")
     if warning is not None:
-        yield Need("adapters", warning.look.label, warning.sentence, Tone.WARNING, "adapter")
+        yield Need(
+            "adapters",
+            warning.look.label,
+            warning.sentence,
+            Tone.WARNING,
+            "adapter",
+            "Your adapters",
+            reverse("settings-adapters"),
+        )
 
 
 def _plan_need(card: PlanCard, title: str, text: str, tone: Tone, icon: str) -> Need:

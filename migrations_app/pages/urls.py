@@ -19,6 +19,7 @@ urlpatterns = [
     path("notices/<int:notice_id>/", NoticeView.as_view(), name="notice"),
     path("settings/", include("migrations_app.pages.settings.urls")),
     path("chat/", include("migrations_app.pages.chat.urls")),
+    path("knowledge/", include("migrations_app.pages.knowledge.urls")),
     path("migrate/", include("migrations_app.pages.wizard.urls")),
     path("plans/", HistoryView.as_view(), name="plans"),
     path("badge/engine.svg", own_badge, name="own-badge"),

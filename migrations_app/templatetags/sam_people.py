@@ -15,6 +15,8 @@ register = template.Library()
 
 PARTS = (
     ("account", "Account", "user", "settings-account"),
+    ("adapters", "Adapters", "adapter", "settings-adapters"),
+    ("prompts", "Prompts", "prompt", "settings-prompts"),
     ("tokens", "API tokens", "key", "settings-tokens"),
     ("usage", "Usage", "chart", "settings-usage"),
     ("preferences", "Preferences", "bell", "settings-preferences"),

@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
@@ -16,7 +17,7 @@ from django.utils import timezone
 from engines.exceptions import AdapterMismatchError, ConflictError, InvalidRequestError
 from engines.files.artifacts import ArtifactStore
 from engines.gguf.adapters import check_adapter_fits
-from engines.gguf.peft import convert_peft
+from engines.gguf.peft import MAX_CONFIG_BYTES, convert_peft
 from engines.gguf.reader import read_header
 from engines.models import AdapterStatus, CatalogModel, LoraAdapter, ModelRevision
 from engines.services.catalog.headers import header_of, local_header
@@ -88,6 +89,21 @@ def import_adapter(
         path = Path(folder) / "adapter.gguf"
         convert_peft(peft.config, peft.weights, header_of(base_revision), path)
         return store_adapter(user, name, base_revision, path, store)
+
+
+def keep_upload(
+    user: User, name: str, base_revision: ModelRevision, path: Path, config: IO[bytes] | None
+) -> LoraAdapter:
+    """Keep an adapter that was sent: in GGUF, or with PEFT's configuration as PEFT saved it.
+
+    Raises what ``store_adapter`` and ``import_adapter`` raise.
+    """
+    store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
+    if config is None:
+        return store_adapter(user, name, base_revision, path, store)
+    # One byte more than is allowed, so that a longer one is refused and not cut.
+    text = config.read(MAX_CONFIG_BYTES + 1)
+    return import_adapter(user, name, base_revision, PeftFiles(text, path), store)
 
 
 def _check_wish(user: User, name: str, base_revision: ModelRevision) -> None:

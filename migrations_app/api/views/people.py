@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
 from django.urls import reverse
@@ -17,21 +14,16 @@ from rest_framework.exceptions import NotFound
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from engines.files.artifacts import ArtifactStore
-from engines.gguf.peft import MAX_CONFIG_BYTES
 from engines.models import (
     EnginePreference,
     LoraAdapter,
-    ModelRevision,
 )
 from engines.services.catalog.entries import catalog_visible_to, is_offered
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.engine_choice import effective_engine
 from engines.services.people.adapters import (
-    PeftFiles,
-    import_adapter,
+    keep_upload,
     set_enabled,
-    store_adapter,
 )
 from engines.services.people.preferences import (
     Prompts,
@@ -210,18 +202,7 @@ class AdapterViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[LoraAd
         else:
             revision = pinned_revision(model)
         with uploaded_to_disk(asked["file"], "adapter") as path:
-            return _stored(self.caller, asked["name"], revision, path, asked.get("config"))
-
-
-def _stored(
-    user: User, name: str, base: ModelRevision, path: Path, config: UploadedFile[Any] | None
-) -> LoraAdapter:
-    store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
-    if config is None:
-        return store_adapter(user, name, base, path, store)
-    # One byte more than is allowed, so that a longer one is refused and not cut.
-    text = config.read(MAX_CONFIG_BYTES + 1)
-    return import_adapter(user, name, base, PeftFiles(text, path), store)
+            return keep_upload(self.caller, asked["name"], revision, path, asked.get("config"))
 
 
 def _known_family(user: User, family: str) -> str:

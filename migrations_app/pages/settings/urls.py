@@ -5,7 +5,13 @@ from __future__ import annotations
 from django.urls import path
 
 from migrations_app.pages.settings.account import AccountView, SessionsView
+from migrations_app.pages.settings.adapters import (
+    AdapterDeleteView,
+    AdaptersView,
+    AdapterSwitchView,
+)
 from migrations_app.pages.settings.preferences import PreferencesView
+from migrations_app.pages.settings.prompts import FamilyView, PromptsView
 from migrations_app.pages.settings.tokens import TokensView, TokenView
 from migrations_app.pages.settings.usage import UsageView
 
@@ -16,4 +22,17 @@ urlpatterns = [
     path("tokens/<int:token_id>/end/", TokenView.as_view(), name="settings-token-end"),
     path("usage/", UsageView.as_view(), name="settings-usage"),
     path("preferences/", PreferencesView.as_view(), name="settings-preferences"),
+    path("adapters/", AdaptersView.as_view(), name="settings-adapters"),
+    path(
+        "adapters/<int:adapter_id>/switch/",
+        AdapterSwitchView.as_view(),
+        name="settings-adapter-switch",
+    ),
+    path(
+        "adapters/<int:adapter_id>/delete/",
+        AdapterDeleteView.as_view(),
+        name="settings-adapter-delete",
+    ),
+    path("prompts/", PromptsView.as_view(), name="settings-prompts"),
+    path("prompts/<str:family>/", FamilyView.as_view(), name="settings-family"),
 ]

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
-from engines.models import EnginePreference, Message
+from engines.models import EnginePreference, Message, ModelRevision
 from engines.services.people.conversations import add_message, create_conversation
 from migrations_app.serving.protocol import LIVE_KINDS
 from tests.openai_api.conftest import Served, served
@@ -18,6 +19,7 @@ from tests.pages.chromium import Screenshot, assert_accessible, assert_fits
 from tests.pages.fixtures import PATIENCE_MS, PHONE
 from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
+from tests.worker.processes import wait_until
 
 __all__ = ["served"]
 
@@ -27,19 +29,33 @@ QUESTION = "What is the capital of France?"
 MARKDOWN = "Three things:\n\n1. **Slate** lasts\n2. Tin is `cheap`\n\n| roof | price |\n|---|---|\n| slate | high |\n"
 
 
+class Ada(NamedTuple):
+    """A person, her quick engine, and a real one, which takes its time."""
+
+    user: User
+    quick: ModelRevision
+    slow: ModelRevision
+
+    def use(self, revision: ModelRevision) -> None:
+        EnginePreference.objects.update_or_create(
+            user=self.user, defaults={"engine": revision.model, "revision": revision}
+        )
+
+
 @pytest.fixture
-def ada(transactional_db: None, served: Served, smollm2: Path) -> User:
+def ada(transactional_db: None, served: Served, tiny_llama: Path, smollm2: Path) -> Ada:
     host = make_host(announces=[f"live.{kind}" for kind in LIVE_KINDS])
-    revision = make_revision(smollm2, host, "smollm2-135m")
     user = User.objects.create_user("ada")
-    EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
-    return user
+    quick, slow = make_revision(tiny_llama, host), make_revision(smollm2, host, "smollm2-135m")
+    made = Ada(user, quick, slow)
+    made.use(quick)
+    return made
 
 
-def test_a_question_is_answered_stopped_and_answered_again(
-    ada: User, signed_in_page: Callable[..., Page], screenshot: Screenshot
+def test_a_question_is_answered_then_by_another_engine_stopped_and_asked_again(
+    ada: Ada, signed_in_page: Callable[..., Page], screenshot: Screenshot
 ) -> None:
-    page = signed_in_page(ada)
+    page = signed_in_page(ada.user)
     page.goto("/chat/")
     expect(page.get_by_text("What would you like to know?")).to_be_visible()
     page.get_by_label("Your question").fill(QUESTION)
@@ -48,18 +64,24 @@ def test_a_question_is_answered_stopped_and_answered_again(
     answer = page.locator(".message-from-engine:not([aria-busy]) .message-body")
     expect(answer).not_to_be_empty(timeout=PATIENCE_MS)
     expect(page).to_have_url(re.compile(r"/chat/[0-9]+/$"))
+    expect(page.get_by_role("heading", level=1)).to_have_text(QUESTION)
     assert [m.role for m in Message.objects.order_by("position")] == ["user", "assistant"]
-    expect(page.get_by_text("smollm2-135m", exact=True).last).to_be_visible()
-    screenshot(page, "chat-light")
 
+    ada.use(ada.slow)
     page.get_by_label("Your question").fill("Tell me a very long story about a ship.")
     page.get_by_role("button", name="Ask").click()
     busy = page.locator(".message-from-engine[aria-busy] .message-body")
     expect(busy).not_to_be_empty(timeout=PATIENCE_MS)
+    expect(page.get_by_text("From here smollm2-135m answers")).to_be_visible()
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Ask")).to_be_visible()
+    wait_until(
+        lambda: Message.objects.filter(status=Message.Status.STOPPED).exists(), "the part is kept"
+    )
     page.reload()
     expect(page.get_by_text("Stopped")).to_be_visible()
+    expect(page.get_by_text("From here smollm2-135m answers")).to_be_visible()
+    screenshot(page, "chat-light")
 
     page.get_by_role("button", name="Answer again").click()
     expect(page.get_by_role("button", name="Stop")).to_be_visible()
@@ -69,25 +91,25 @@ def test_a_question_is_answered_stopped_and_answered_again(
 
 
 def test_without_scripts_the_answer_comes_whole(
-    ada: User, signed_in_page: Callable[..., Page]
+    ada: Ada, signed_in_page: Callable[..., Page]
 ) -> None:
-    page = signed_in_page(ada, java_script_enabled=False)
+    page = signed_in_page(ada.user, java_script_enabled=False)
     page.goto("/chat/")
     page.get_by_label("Your question").fill(QUESTION)
     page.get_by_role("button", name="Ask").click()
 
-    expect(page.locator(".message-from-engine .message-body")).not_to_be_empty(timeout=PATIENCE_MS)
+    answer = page.locator(".message-from-engine .message-body")
+    expect(answer).not_to_be_empty(timeout=PATIENCE_MS)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_accessible_and_fits_a_phone(
-    ada: User, signed_in_page: Callable[..., Page], screenshot: Screenshot, scheme: str
+    ada: Ada, signed_in_page: Callable[..., Page], screenshot: Screenshot, scheme: str
 ) -> None:
-    conversation = create_conversation(ada)
+    conversation = create_conversation(ada.user)
     add_message(conversation, role="user", content="Compare roofs of slate and tin, please.")
-    engine = EnginePreference.objects.get(user=ada).engine
-    add_message(conversation, role="assistant", content=MARKDOWN, engine=engine)
-    page = signed_in_page(ada, bypass_csp=True, color_scheme=scheme)
+    add_message(conversation, role="assistant", content=MARKDOWN, engine=ada.slow.model)
+    page = signed_in_page(ada.user, bypass_csp=True, color_scheme=scheme)
 
     for address in ("/chat/", f"/chat/{conversation.pk}/"):
         page.goto(address)

@@ -1,0 +1,90 @@
+"""Search by meaning over everything that one may read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from engines.exceptions import SamError
+from engines.models import KnowledgeBase
+from engines.services.answers.messages import FoundPassage
+from migrations_app.api.problems import status_of
+from migrations_app.limits.held import ANSWERS, holding
+from migrations_app.pages.knowledge.forms import SearchForm
+from migrations_app.pages.knowledge.shelf import KnowledgePage, way_to
+from migrations_app.serving.answers import search_for
+
+MOST_FOUND = 10
+
+
+@dataclass(frozen=True, slots=True)
+class FoundLine:
+    """A passage that was found, where it stands, and how near it is to the question (percent)."""
+
+    title: str
+    text: str
+    percent: int
+    base: str
+    href: str
+
+
+class SearchPage(KnowledgePage):
+    """The answer to a question; the question is in the body, which no log keeps."""
+
+    template_name: ClassVar[str] = "pages/knowledge/search.html"
+    part_name: ClassVar[str] = "pages/knowledge/found.html"
+    title: ClassVar[str] = "Found in your knowledge"
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Lead to the form."""
+        return self.go("knowledge")
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Search, or say why that is not possible now."""
+        form = SearchForm(request.POST)
+        if not form.is_valid():
+            return self._answer(form, refusal="Ask with some words.", status=400)
+        try:
+            with holding(self.person.pk, ANSWERS):
+                reply = search_for(self.person, form.cleaned_data["query"], MOST_FOUND)
+        except SamError as error:
+            return self._answer(form, refusal=str(error), status=status_of(error))
+        return self._answer(form, _lines(reply.hits))
+
+    def _answer(
+        self,
+        form: SearchForm,
+        found: Sequence[FoundLine] = (),
+        *,
+        refusal: str = "",
+        status: int = 200,
+    ) -> HttpResponse:
+        context = {"search_form": form, "found": found, "refusal": refusal, "crumbs": way_to()}
+        # htmx shows a part of a page only where it comes as a success.
+        return self.render(context, status=200 if self.request.htmx else status)
+
+
+def _lines(hits: Sequence[FoundPassage]) -> list[FoundLine]:
+    keys = {hit.base_id for hit in hits}
+    names = dict(KnowledgeBase.objects.filter(pk__in=keys).values_list("pk", "name"))
+    return [
+        FoundLine(
+            hit.title,
+            hit.text,
+            max(round(100 * hit.score), 0),
+            names.get(hit.base_id, ""),
+            passage_address(hit.document_id, hit.chunk_id),
+        )
+        for hit in hits
+    ]
+
+
+def passage_address(document_id: int, chunk_id: int) -> str:
+    """Return where a passage is shown in its document."""
+    asked = urlencode({"passage": chunk_id})
+    return f"{reverse('document', args=[document_id])}?{asked}#passage"

@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from engines.models import KnowledgeBase
+from engines.services.knowledge.documents import add_document, create_base
+from tests.api.conftest import engines, people
+from tests.api.roles import People
+
+__all__ = ["engines", "people"]
+
+
+@pytest.fixture
+def visit(people: People) -> Callable[[User], Client]:
+    """A browser of that person, which tells no token with its forms."""
+
+    def sign_in(user: User) -> Client:
+        client = Client()
+        client.force_login(user)
+        return client
+
+    return sign_in
+
+
+@pytest.fixture
+def alice(people: People, visit: Callable[[User], Client]) -> Client:
+    return visit(people.alice)
+
+
+@pytest.fixture
+def base(people: People) -> KnowledgeBase:
+    return create_base(owner=people.alice, name="Notes")
+
+
+@pytest.fixture
+def shared(people: People) -> KnowledgeBase:
+    """A base of a group in which Alice is."""
+    group = Group.objects.create(name="research")
+    people.alice.groups.add(group)
+    made = create_base(group=group, name="Shared")
+    add_document(made.pk, title="Rules", text="Samples are kept for six months.")
+    return made

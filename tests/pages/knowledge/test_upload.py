@@ -1,0 +1,267 @@
+"""Files from outside: what is taken, what is refused with its reason, and archives that mean harm."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from engines.models import Document, KnowledgeBase
+from engines.services.knowledge import text_files
+from engines.services.knowledge.documents import add_document
+from migrations_app.limits.held import UPLOADS, hold
+from tests.api.roles import People
+from tests.pages.knowledge.packing import encrypted, link, pack, upload
+
+BOMB_BYTES = 30 * 1024 * 1024
+
+
+def send(client: Client, base: KnowledgeBase, *files: Any, **fields: str) -> Any:
+    return client.post(f"/knowledge/{base.pk}/upload/", {"files": list(files), **fields})
+
+
+def titles() -> list[str]:
+    return list(Document.objects.order_by("title").values_list("title", flat=True))
+
+
+def refusals(answer: Any) -> dict[str, str]:
+    assert answer.status_code == 200, answer.content
+    return {file.name: file.why for file in answer.context["intake"].refused}
+
+
+def test_several_files_are_taken_and_each_refusal_has_a_line(
+    alice: Client, base: KnowledgeBase
+) -> None:
+    answer = send(
+        alice,
+        base,
+        upload("a.md", "# A\n\ntext"),
+        upload("b.txt", b"\xef\xbb\xbfwith a mark"),
+        upload("c.txt", b"\xff\xff"),
+        upload("d.txt", "  \n"),
+        upload("e.txt", "a\x00b"),
+        upload("f.pdf", b"%PDF-1.4"),
+    )
+
+    assert titles() == ["a.md", "b.txt"]
+    assert Document.objects.get(title="b.txt").text == "with a mark"
+    assert Document.objects.get(title="a.md").media_type == "text/markdown"
+    assert set(refusals(answer)) == {"c.txt", "d.txt", "e.txt", "f.pdf"}
+    html = answer.content.decode()
+    assert "2 added, 4 refused." in html
+    assert all(why.endswith(".") for why in refusals(answer).values())
+
+
+def test_a_file_again_is_kept_replaced_or_added(alice: Client, base: KnowledgeBase) -> None:
+    add_document(base.pk, title="a.txt", text="one")
+
+    assert send(alice, base, upload("a.txt", "one")).context["intake"].kept == 1
+    assert send(alice, base, upload("a.txt", "two"), replace="1").context["intake"].replaced == 1
+    assert [d.text for d in Document.objects.all()] == ["two"]
+    assert send(alice, base, upload("a.txt", "three")).context["intake"].added == 1
+    assert titles() == ["a.txt", "a.txt"]
+
+
+def test_a_script_gets_the_lines_alone(alice: Client, base: KnowledgeBase) -> None:
+    answer = alice.post(
+        f"/knowledge/{base.pk}/upload/",
+        {"files": upload("ch1.md", "text"), "folder": "handbook/part"},
+        headers={"HX-Request": "true"},
+    )
+
+    html = answer.content.decode()
+    assert 'data-added="1"' in html
+    assert "<html" not in html
+    assert titles() == ["handbook/part/ch1.md"]
+
+
+@pytest.mark.parametrize("folder", ["../up", "/etc", "a//b", "a\\b", ".git", "x" * 2000])
+def test_a_folder_that_leads_elsewhere_is_refused(
+    alice: Client, base: KnowledgeBase, folder: str
+) -> None:
+    answer = send(alice, base, upload("a.md", "text"), folder=folder)
+
+    assert len(refusals(answer)) == 1
+    assert titles() == []
+
+
+def test_an_archive_becomes_documents(alice: Client, base: KnowledgeBase) -> None:
+    packed = pack(
+        [
+            ("book/", b""),
+            ("book/one.md", "# One"),
+            ("book/Größe.txt", "groß"),
+            ("__MACOSX/book/._one.md", b"\0\5"),
+        ]
+    )
+
+    answer = send(alice, base, upload("book.zip", packed))
+
+    assert refusals(answer) == {}
+    assert titles() == ["book/Größe.txt", "book/one.md"]
+
+
+HOSTILE = {
+    "above": ("../../etc/passwd", "x"),
+    "absolute": ("/etc/passwd", "x"),
+    "windows": ("..\\up.txt", "x"),
+    "hidden": (".ssh/id", "x"),
+    "direction": ("a\u202etxt.exe", "x"),
+    "link": link("link.txt", "/etc/passwd"),
+    "bytes": ("bytes.txt", b"\xff\xfe\xfd"),
+    "nested": ("inner.zip", pack([("a.txt", "x")])),
+    "disguised": ("inner.txt", pack([("a.txt", "x")], method=zipfile.ZIP_STORED)),
+    "empty": ("empty.txt", ""),
+    "bomb": ("bomb.txt", b" " * BOMB_BYTES),
+}
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_a_hostile_member_is_refused_and_the_others_are_taken(
+    alice: Client, base: KnowledgeBase, kind: str
+) -> None:
+    packed = pack([HOSTILE[kind], ("good.txt", "good")])
+
+    answer = send(alice, base, upload("a.zip", packed))
+
+    assert len(refusals(answer)) == 1
+    assert titles() == ["good.txt"]
+
+
+def test_a_name_twice_is_taken_once(alice: Client, base: KnowledgeBase) -> None:
+    with pytest.warns(UserWarning, match="Duplicate name"):
+        packed = pack([("a.txt", "first"), ("a.txt", "second")])
+
+    answer = send(alice, base, upload("a.zip", packed), replace="1")
+
+    assert list(refusals(answer)) == ["a.txt"]
+    assert [d.text for d in Document.objects.all()] == ["first"]
+
+
+def test_what_wants_a_password_or_another_method_is_refused(
+    alice: Client, base: KnowledgeBase
+) -> None:
+    locked = encrypted(pack([("a.txt", "secret")]))
+    other = pack([("b.txt", "text")], method=zipfile.ZIP_LZMA)
+
+    answer = send(alice, base, upload("a.zip", locked), upload("b.zip", other))
+
+    assert set(refusals(answer)) == {"a.txt", "b.txt"}
+    assert titles() == []
+
+
+def test_a_member_that_lies_about_its_size_is_refused(alice: Client, base: KnowledgeBase) -> None:
+    packed = bytearray(pack([("a.txt", "much longer than it says")]))
+    at = packed.index(b"PK\x01\x02")
+    packed[at + 24 : at + 28] = (4).to_bytes(4, "little")
+
+    answer = send(alice, base, upload("a.zip", bytes(packed)))
+
+    assert "damaged" in refusals(answer)["a.txt"]
+    assert titles() == []
+
+
+def whole_refusals() -> dict[str, bytes]:
+    good = pack([("a.txt", "text")])
+    zip64 = bytearray(good)
+    zip64[good.index(b"PK\x05\x06") : good.index(b"PK\x05\x06")] = b"PK\x06\x07" + bytes(16)
+    bad_name = bytearray(pack([("ä.txt", "text")]))
+    for at in (bad_name.index("ä".encode()), bad_name.rindex("ä".encode())):
+        bad_name[at : at + 2] = b"\xff\xfe"
+    return {
+        "no zip": b"just text",
+        "nothing": b"",
+        "cut": good[:-30],
+        "end only": b"PK\x05\x06",
+        "zip64": bytes(zip64),
+        "bad name": bytes(bad_name),
+        "10 000 names": pack((f"{n}.txt", b"x") for n in range(10_000)),
+        "1 001 names": pack((f"{n}.txt", b"x") for n in range(1_001)),
+    }
+
+
+def test_an_archive_is_refused_whole_before_anything_of_it_is_kept(
+    alice: Client, base: KnowledgeBase
+) -> None:
+    for kind, packed in whole_refusals().items():
+        answer = send(alice, base, upload("a.zip", packed))
+
+        if kind == "nothing":
+            assert "a.zip" in refusals(answer)
+            continue
+        assert list(refusals(answer)) == ["a.zip"], kind
+    assert titles() == []
+
+
+def test_what_unpacks_to_too_much_is_refused_before_it_is_unpacked(
+    alice: Client, base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_files, "MAX_UNPACKED_BYTES", 1000)
+    packed = pack((f"{n}.txt", b"x" * 400) for n in range(3))
+
+    assert "unpacks to more" in refusals(send(alice, base, upload("a.zip", packed)))["a.zip"]
+    assert titles() == []
+
+
+def test_a_list_of_names_is_judged_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    packed = bytearray(pack([("a.txt", "text")]))
+    end = packed.index(b"PK\x05\x06")
+    packed[end + 12 : end + 16] = (0x7FFFFFFF).to_bytes(4, "little")
+
+    def never(*_: object) -> None:
+        raise AssertionError("the list was read")
+
+    monkeypatch.setattr(zipfile, "ZipFile", never)
+    with pytest.raises(text_files.ArchiveRefusedError, match="too many files"):
+        text_files.read_archive(io.BytesIO(packed))
+    commented = bytes(packed[:-2]) + (4).to_bytes(2, "little") + b"note"
+    with pytest.raises(text_files.ArchiveRefusedError, match="too many files"):
+        text_files.read_archive(io.BytesIO(commented))
+
+
+def test_limits_of_a_person_hold_here_too(
+    alice: Client, base: KnowledgeBase, people: People, settings: Any
+) -> None:
+    settings.SAM_MAX = {**settings.SAM_MAX, "documents": 1}
+    packed = pack([("a.txt", "a"), ("b.txt", "b")])
+
+    assert "SAM_MAX_DOCUMENTS" in refusals(send(alice, base, upload("z.zip", packed)))["b.txt"]
+    settings.SAM_AT_ONCE = {**settings.SAM_AT_ONCE, UPLOADS: 1}
+    held = hold(people.alice.pk, UPLOADS)
+    assert held is not None
+    try:
+        assert send(alice, base, upload("c.txt", "c")).status_code == 429
+    finally:
+        held.release()
+    assert titles() == ["a.txt"]
+
+
+def test_a_body_is_judged_before_it_is_read(alice: Client, base: KnowledgeBase) -> None:
+    answer = alice.post(
+        f"/knowledge/{base.pk}/upload/",
+        {"files": upload("a.txt", "text")},
+        CONTENT_LENGTH=str(10**12),
+    )
+
+    assert answer.status_code == 413
+    assert "in parts" in answer.content.decode()
+    assert titles() == []
+
+
+def test_more_files_than_a_form_may_send_is_said(alice: Client, base: KnowledgeBase) -> None:
+    answer = send(alice, base, *(upload(f"{n}.txt", "x") for n in range(101)))
+
+    assert answer.status_code == 400
+    assert "zip archive" in answer.content.decode()
+    assert titles() == []
+
+
+def test_a_form_of_another_site_is_refused(people: People, base: KnowledgeBase) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(people.alice)
+
+    assert send(client, base, upload("a.txt", "text")).status_code == 403
+    assert titles() == []
