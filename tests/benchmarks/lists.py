@@ -120,7 +120,6 @@ def _make_rows() -> tuple[User, list[str]]:
         "/engines/",
         "/knowledge/",
         f"/knowledge/{base.pk}/",
-
         "/admin/migrations_app/plan/",
         "/admin/engines/catalogmodel/",
         "/admin/auth/user/",
