@@ -2,7 +2,7 @@
 
 A name is locked first for the address that fails, so that who guesses cannot keep the owner out; only many
 failures from everywhere lock it for all. It opens by itself after a quarter of an hour, or when an
-administrator says so (the admin's page of people, ``manage.py unlock``).
+administrator says so (the admin's page of people, ``sam unlock``).
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ DJANGO_OPTIONS = {
 class SamCommand(BaseCommand, abc.ABC):
     """A command whose errors are sentences, with what commands write."""
 
-    suppressed_base_arguments = DJANGO_OPTIONS
+    suppressed_base_arguments = {*DJANGO_OPTIONS}
 
     def handle(self, *args: object, **options: object) -> None:
         try:

@@ -8,17 +8,17 @@ import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group, User
 from django.core import mail
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.test import Client
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 from rest_framework.test import APIClient
 
 from engines.models import Invitation
+from samproject.cli.errors import CommandError
 from tests.accounts.browser import Browser, link_in, shown
 from tests.admin.test_admin import act, signed_in
 from tests.api.roles import People, client_of, problem
+from tests.sam_command import run_sam
 
 INVITATIONS, JOIN = "/api/v1/invitations", "/join/"
 ADDRESS, PASSWORD = "eve@example.org", "chosen by eve herself"
@@ -201,14 +201,12 @@ def test_the_admin_invites_lists_and_ends(people: People) -> None:
     assert not accept(link_in(mail.outbox[0])).is_signed_in()
 
 
-def test_the_command_invites_and_ends(people: People, capsys: pytest.CaptureFixture[str]) -> None:
-    call_command("people", "invite", ADDRESS, "--group", "curator")
-    link = capsys.readouterr().out.strip().splitlines()[-1]
-    call_command("people", "invitations")
-    assert ADDRESS in capsys.readouterr().out
+def test_the_command_invites_and_ends(people: People) -> None:
+    link = run_sam("people", "invite", ADDRESS, "--group", "curator").strip().splitlines()[-1]
+    assert ADDRESS in run_sam("people", "invitations")
 
-    call_command("people", "revoke", str(Invitation.objects.get().pk))
+    run_sam("people", "revoke", str(Invitation.objects.get().pk))
 
     assert not accept(path_of(link)).is_signed_in()
     with pytest.raises(CommandError, match="There is no group"):
-        call_command("people", "invite", ADDRESS, "--group", "unknown")
+        run_sam("people", "invite", ADDRESS, "--group", "unknown")

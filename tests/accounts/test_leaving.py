@@ -7,8 +7,6 @@ from collections.abc import Callable
 import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import User
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.test import Client
 
 from engines.exceptions import ConflictError
@@ -20,14 +18,16 @@ from migrations_app.people import deactivate_person, reactivate_person
 from migrations_app.plans.planning import Options, plan_migration
 from migrations_app.plans.transitions import claim_step, start_plan
 from migrations_app.states import PlanStatus, StepStatus
+from samproject.cli.errors import CommandError
 from tests.accounts.browser import Browser
 from tests.admin.test_admin import act, signed_in
 from tests.api.roles import Engines, People, client_of, make_plan, problem
+from tests.sam_command import run_sam
 
 WAYS: dict[str, Callable[[People], object]] = {
     "door": lambda people: deactivate_person(people.alice, who="adam"),
     "rest": lambda people: client_of(people.administrator).post("/api/v1/people/alice/deactivate"),
-    "command": lambda _people: call_command("people", "deactivate", "alice"),
+    "command": lambda _people: run_sam("people", "deactivate", "alice"),
     "admin": lambda people: act(_staff(people), "/admin/auth/user/", "deactivate", [people.alice]),
     "form": lambda people: _untick(people),
 }
@@ -134,12 +134,12 @@ def test_the_last_administrator_stays(people: People) -> None:
     create_token(people.administrator, "laptop")
 
     with pytest.raises(CommandError, match="only administrator"):
-        call_command("people", "deactivate", "adam")
+        run_sam("people", "deactivate", "adam")
 
     assert User.objects.get(username="adam").is_active
     assert ApiToken.objects.exists()
     User.objects.create_superuser("root")
-    call_command("people", "deactivate", "adam")
+    run_sam("people", "deactivate", "adam")
     assert not User.objects.get(username="adam").is_active
 
 

@@ -67,7 +67,6 @@ OWN = {
     "search",
     "sessions",
     "notice-choices",
-    "progress",
 }
 """Pages of the caller: what they show is about nobody else."""
 STREAM = "events"

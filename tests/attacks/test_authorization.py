@@ -8,10 +8,9 @@ import pytest
 from django.apps import apps
 from django.core import serializers
 from django.db import transaction
-from pytest_django.fixtures import Settings
 
-from engines.transfer import model_header
-from engines.transfer.remote_file import DownloadOptions
+from engines.exceptions import TransferError
+from engines.services.catalog import headers
 from migrations_app.api.views import events
 from tests.api.roles import client_of
 from tests.attacks.plugin import Tally
@@ -31,12 +30,15 @@ from tests.attacks.world import GROUP, ROLES, SECRET, World
 pytestmark = pytest.mark.attack
 
 
+def find_no_hub(*_: object, **__: object) -> None:
+    raise TransferError("No Hub answers.")
+
+
 @pytest.fixture(autouse=True)
-def no_hub(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """What asks the Hub is told at once that nothing answers there; a stream keeps our connection."""
     monkeypatch.setattr(events, "close_old_connections", lambda: None)
-    settings.HF_ENDPOINT = "http://127.0.0.1:9"
-    monkeypatch.setattr(model_header, "HEADER_OPTIONS", DownloadOptions(give_up_after=0.1))
+    monkeypatch.setattr(headers, "read_remote_header", find_no_hub)
 
 
 ROUTES = {str(route): route for route in routes()}
@@ -60,6 +62,9 @@ def send(world: World, role: str, route: Route, values: dict[str, Any]) -> Any:
     with transaction.atomic():
         answer = sender(route.address(values), body, format="json")
         transaction.set_rollback(answer.status_code not in (401, 403, 404))
+        if answer.streaming:
+            # Gives back the listener's place.
+            answer.close()
     return answer
 
 

@@ -20,6 +20,7 @@ NAMES = (
     "openai_overhead",
     "live_progress",
     "wizard_data",
+    "lists",
 )
 
 

@@ -24,7 +24,7 @@ from migrations_app.pages.chat.forms import AskForm, RenameForm
 from migrations_app.pages.chat.messages import Bubble, draw_messages
 
 MAX_LISTED = 50
-MAX_SHOWN = 200
+MAX_SHOWN = 60
 """Messages of a conversation; older ones are one address away."""
 MAX_WORDS = 200
 

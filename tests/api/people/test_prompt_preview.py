@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Any
 
 import pytest
-from django.core.management import call_command
 from rest_framework.test import APIClient
 
 from engines.models import PromptTemplate, UserPrompts
@@ -17,6 +15,7 @@ from migrations_app.controller import MigrationController
 from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan
 from tests.api.roles import Engines, People, make_plan, use_engine
+from tests.sam_command import run_sam
 
 OWN = "Ada's own words."
 
@@ -49,12 +48,11 @@ def test_each_chat_family_of_the_starter_catalog_has_a_template() -> None:
 def test_a_second_starter_catalog_leaves_what_a_curator_wrote_also_when_it_overwrites() -> None:
     PromptTemplate.objects.create(family="llama", system_prompt="Ours.")
     PromptTemplate.objects.create(family="gemma")
-    out = StringIO()
 
-    call_command("catalog", "starter", stdout=out)
-    call_command("catalog", "starter", "--overwrite", stdout=StringIO())
+    said = run_sam("catalog", "starter")
+    run_sam("catalog", "starter", "--overwrite")
 
-    assert "Prompts written for deepseek, mistral, qwen, smollm." in out.getvalue()
+    assert "Prompts written for deepseek, mistral, qwen, smollm." in said
     kept = dict(PromptTemplate.objects.values_list("family", "system_prompt"))
     assert (kept["llama"], kept["gemma"]) == ("Ours.", "")
     assert write_missing_prompts() == []
@@ -117,13 +115,12 @@ def test_nobody_else_reads_the_texts_and_the_plan_does_not_keep_them(
     use_engine(people.alice, engines.old)
     edit_prompts(people.alice, "llama", dict.fromkeys(PROMPT_FIELDS, OWN))
     plan = make_plan(people.alice, engines)
-    seen_by_command = StringIO()
-    call_command("plan", "preview", str(plan.pk), stdout=seen_by_command)
+    seen_by_command = run_sam("plan", "preview", str(plan.pk))
 
     assert OWN not in operator.get(f"/api/v1/plans/{plan.pk}/preview").content.decode()
     plan.refresh_from_db()
     assert OWN not in str(plan.preview)
-    assert OWN in seen_by_command.getvalue()
+    assert OWN in seen_by_command
     assert UserPrompts.objects.get(user=people.alice).system_prompt == OWN
 
 

@@ -1,0 +1,127 @@
+"""Lists at 10,000 rows, through the web process as it runs: REST, pages and admin."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from statistics import quantiles
+
+import httpx2
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.utils import timezone
+from rich.console import Console
+from rich.table import Table
+
+from engines.models import CatalogModel, Conversation, Document, KnowledgeBase, Message, Notice
+from migrations_app.models import Plan
+from migrations_app.states import PlanKind, PlanStatus
+from tests.openai_api.web import WebProcess
+from tests.pages.fixtures import session_of, web_environment
+
+ROWS, ROUNDS = 10_000, 40
+WANTED_MS = 100.0
+
+
+def run(console: Console) -> None:
+    """Ask for each list many times, one after the other."""
+    user, addresses = _make_rows()
+    table = Table(title=f"Lists at {ROWS} rows, ms over HTTP")
+    for column in ("list", "p50", "p95", "wanted p95"):
+        table.add_column(column, justify="left" if column == "list" else "right")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        WebProcess(Path(folder), web_environment()) as web,
+        httpx2.Client(
+            base_url=web.address,
+            cookies={settings.SESSION_COOKIE_NAME: session_of(user)},
+            timeout=60,
+        ) as client,
+    ):
+        for address in addresses:
+            table.add_row(address, *_time(client, address), f"{WANTED_MS:.0f}")
+    console.print(table)
+
+
+def _time(client: httpx2.Client, address: str) -> tuple[str, str]:
+    taken = []
+    for _ in range(ROUNDS + 2):
+        started = time.perf_counter()
+        client.get(address).raise_for_status()
+        taken.append((time.perf_counter() - started) * 1000)
+    # The first ones load templates and code.
+    cut = quantiles(taken[2:], n=20)
+    return f"{cut[9]:.1f}", f"{cut[18]:.1f}"
+
+
+def _make_rows() -> tuple[User, list[str]]:
+    user = User.objects.create_superuser(f"bench-{uuid.uuid4().hex[:8]}")
+    base = KnowledgeBase.objects.create(owner=user, name="Bench")
+    conversation = Conversation.objects.create(user=user, title="Bench")
+    numbers = range(ROWS)
+    Document.objects.bulk_create(
+        Document(base=base, title=f"Paper {n}", text="text", sha256=f"{n:064x}") for n in numbers
+    )
+    Conversation.objects.bulk_create(Conversation(user=user, title=f"Talk {n}") for n in numbers)
+    Message.objects.bulk_create(
+        Message(
+            conversation=conversation,
+            position=n,
+            role=Message.Role.ASSISTANT if n % 2 else Message.Role.USER,
+            content="Some words that were said.",
+        )
+        for n in numbers
+    )
+    CatalogModel.objects.bulk_create(
+        CatalogModel(
+            model_id=f"bench-{n}",
+            display_name=f"Bench {n}",
+            model_family="qwen",
+            huggingface_repo="bench/model",
+            filename=f"{n}.gguf",
+        )
+        for n in numbers
+    )
+    Plan.objects.bulk_create(
+        Plan(
+            kind=PlanKind.MIGRATE,
+            user=user,
+            created_by=user,
+            status=PlanStatus.CANCELLED,
+            finished_at=timezone.now(),
+        )
+        for n in numbers
+    )
+    kind = Notice._meta.get_field("kind").choices
+    assert kind
+    Notice.objects.bulk_create(
+        Notice(user=user, kind=str(kind[0][0]), title=f"Notice {n}") for n in numbers
+    )
+    User.objects.bulk_create(
+        User(username=f"bench-{user.pk}-{n}", email=f"b{n}@example.org") for n in numbers
+    )
+    api = "/api/v1"
+    return user, [
+        f"{api}/plans",
+        f"{api}/catalog",
+        f"{api}/conversations",
+        f"{api}/conversations/{conversation.pk}/messages",
+        f"{api}/knowledge-bases/{base.pk}/documents",
+        f"{api}/notices",
+        f"{api}/people",
+        "/",
+        "/chat/",
+        f"/chat/{conversation.pk}/",
+        "/plans/",
+        "/migrate/",
+        "/notices/",
+        "/engines/",
+        "/knowledge/",
+        f"/knowledge/{base.pk}/",
+        "/admin/migrations_app/plan/",
+        "/admin/engines/catalogmodel/",
+        "/admin/auth/user/",
+        "/admin/",
+    ]

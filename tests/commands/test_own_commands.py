@@ -1,0 +1,131 @@
+"""What is a person's own on the command line: notices, sessions, backups, defaults, conversations."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from django.contrib.auth.models import Group, User
+from django.test import Client
+
+from engines.models import Conversation, EngineDefault, Message, Notice
+from engines.models.notices import NoticeKind
+from engines.services.people.sessions import list_sessions
+from samproject.cli.errors import CommandError
+from tests.api.roles import PASSWORD, Engines, People, make_backup, make_plan, use_engine
+from tests.sam_command import run_sam
+
+
+def test_notices_are_shown_and_marked_as_read(people: People) -> None:
+    first, second = (
+        Notice.objects.create(user=people.alice, kind=NoticeKind.values[0], title=title)
+        for title in ("Your engine is ready", "It was taken back")
+    )
+    assert "It was taken back" in run_sam("notices", "--user", "alice")
+    assert "taken back" not in run_sam("notices", "--user", "bob")
+
+    run_sam("notices", "--read", str(first.pk), "--user", "alice")
+    with pytest.raises(CommandError):
+        run_sam("notices", "--read", str(second.pk), "--user", "bob")
+    assert [n.read_at is None for n in Notice.objects.order_by("pk")] == [False, True]
+
+    assert run_sam("notices", "--read", "all", "--user", "alice") == "Read: 1.\n"
+
+
+def test_a_browser_that_is_signed_in_is_shown_and_ended(people: People) -> None:
+    browser = Client(HTTP_USER_AGENT="Lynx")
+    browser.post("/accounts/login/", {"login": "alice", "password": PASSWORD})
+    (session,) = list_sessions(people.alice)
+    assert "Lynx" in run_sam("sessions", "--user", "alice")
+    with pytest.raises(CommandError, match="There is no such session"):
+        run_sam("sessions", "--end", str(session.pk), "--user", "bob")
+
+    run_sam("sessions", "--end", str(session.pk), "--user", "alice")
+
+    assert list_sessions(people.alice) == []
+
+
+def test_backups_are_listed_by_their_person_and_by_operators_without_their_content(
+    people: People, engines: Engines
+) -> None:
+    use_engine(people.alice, engines.old)
+    backup = make_backup(make_plan(people.alice, engines))
+
+    for who in ("alice", "oscar"):
+        (row,) = json.loads(run_sam("backup", "list", "--json", "--user", who))
+        assert (row["person"], row["file_size"]) == ("alice", 2048)
+        assert set(row) == {"id", "person", "plan", "file_size", "created_at", "verified_at"}
+    assert json.loads(run_sam("backup", "list", "--json", "--user", "bob")) == []
+    assert str(backup.plan_id) in run_sam("backup", "list")
+
+
+def test_defaults_are_set_shown_and_cleared(people: People, engines: Engines) -> None:
+    Group.objects.create(name="sales & more")
+    run_sam("default", "set", "qwen-4b")
+    run_sam("default", "set", "llama-8b", "--group", "sales & more")
+    shown = run_sam("default", "show")
+    assert "everybody" in shown
+    assert "sales & more" in shown
+
+    with pytest.raises(CommandError):
+        run_sam("default", "set", "reserved-8b")
+    with pytest.raises(CommandError, match="Only an administrator"):
+        run_sam("default", "clear", "--user", "carol")
+    assert EngineDefault.objects.get(group=None).engine == engines.new
+
+    run_sam("default", "clear")
+    assert [row.group.name for row in EngineDefault.objects.all() if row.group] == ["sales & more"]
+
+
+@pytest.fixture
+def conversation(people: People, engines: Engines) -> Conversation:
+    made = Conversation.objects.create(user=people.alice, title="The \x1b[2Jroof")
+    Message.objects.create(conversation=made, position=0, role="user", content="Is it tight?")
+    Message.objects.create(
+        conversation=made,
+        position=1,
+        role="assistant",
+        content="\x1b]0;x\x07Yes.",
+        engine=engines.old,
+    )
+    return made
+
+
+def test_conversations_are_found_shown_renamed_and_deleted(
+    people: People, conversation: Conversation
+) -> None:
+    number = str(conversation.pk)
+    assert "roof" in run_sam("conversations", "list", "--user", "alice")
+    assert "roof" in run_sam("conversations", "search", "tight", "--user", "alice")
+    assert "roof" not in run_sam("conversations", "search", "chimney", "--user", "alice")
+    for act in (["show"], ["delete"], ["rename"]):
+        extra = ["Mine"] if act == ["rename"] else []
+        with pytest.raises(CommandError, match="not yours to see"):
+            run_sam("conversations", *act, number, *extra, "--user", "bob")
+
+    run_sam("conversations", "rename", number, "The roof", "--user", "alice")
+    conversation.refresh_from_db()
+    assert conversation.title == "The roof"
+    run_sam("conversations", "delete", number, "--user", "alice")
+    assert not Conversation.objects.exists()
+
+
+def test_what_was_written_does_not_steer_the_terminal(
+    people: People, conversation: Conversation
+) -> None:
+    shown = run_sam("conversations", "show", str(conversation.pk), "--user", "alice")
+
+    assert "llama-8b:\n]0;xYes." in shown
+    listed = run_sam("conversations", "list", "--user", "alice")
+    assert not {"\x1b", "\x07"} & {*shown, *listed}
+
+
+def test_with_json_a_command_without_an_answer_writes_null(
+    people: People, conversation: Conversation
+) -> None:
+    number = str(conversation.pk)
+
+    told = run_sam("conversations", "delete", number, "--user", "alice", "--json")
+
+    assert json.loads(told) is None
+    assert User.objects.get(username="alice").conversations.count() == 0
