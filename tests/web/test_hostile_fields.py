@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.signals import request_finished
+from django.db import close_old_connections
 from rest_framework.test import APIClient
 
 from engines.models import Conversation, Document, KnowledgeBase
@@ -70,9 +72,12 @@ def hostile_bodies(document: dict[str, Any], operation: dict[str, Any]) -> Itera
 
 
 @pytest.fixture(autouse=True)
-def keep_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+def keep_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A stream closes its thread's connection, which here is the one of the test's transaction."""
     monkeypatch.setattr(events, "close_old_connections", lambda: None)
+    request_finished.disconnect(close_old_connections)
+    yield
+    request_finished.connect(close_old_connections)
 
 
 @pytest.fixture
