@@ -177,7 +177,7 @@ def _chooser(user: Parameter) -> QuerySet[User]:
     return _with_use(user)
 
 
-def _with_use(user: Parameter) -> QuerySet[Any]:
+def _with_use(user: Parameter) -> QuerySet[User]:
     bases = KnowledgeBase.objects.filter(owner=OuterRef("pk"), live_index__isnull=False).order_by()
     people = with_engine_choice(User.objects.filter(pk=user)).only("pk")
     return people.annotate(
