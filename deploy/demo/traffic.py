@@ -61,10 +61,17 @@ class Traffic:
                 # A new one each round: a new engine reads a conversation from its beginning.
                 body = {"title": f"Quickstart: all the while, {round_number}"}
                 conversation = api.post("conversations", body)["id"]
-                for question in QUESTIONS:
-                    if self._stop.wait(_BREATH_SECONDS):
-                        return
-                    self._once(api, conversation, question)
+                self._round(api, conversation)
+                # Who looks at Ada's conversations afterwards wants to find her own.
+                api.delete(f"conversations/{conversation}")
+                if self._stop.is_set():
+                    return
+
+    def _round(self, api: Api, conversation: int) -> None:
+        for question in QUESTIONS:
+            if self._stop.wait(_BREATH_SECONDS):
+                return
+            self._once(api, conversation, question)
 
     def _once(self, api: Api, conversation: int, question: Question) -> None:
         try:
