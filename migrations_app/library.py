@@ -14,7 +14,7 @@ from django.utils import timezone
 from engines.exceptions import ConflictError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
 from engines.services.catalog.copies import clear_unsafe
-from engines.services.catalog.entries import get_model
+from engines.services.catalog.entries import catalog_visible_to, get_model
 from engines.services.catalog.exchange import (
     CatalogDocument,
     ImportOptions,
@@ -27,6 +27,7 @@ from engines.services.catalog.starter import starter_catalog
 from engines.services.catalog.starter_prompts import write_missing_prompts
 from engines.services.catalog.usage import count_usage
 from engines.services.hosts import find_host
+from engines.services.people.roles import AnyUser, is_curator, is_operator
 from engines.services.people.withdrawals import telling_of_withdrawals
 from engines.specs import DownloadedModel, ModelInfo
 from migrations_app.controller import SYSTEM
@@ -72,8 +73,7 @@ class ModelLibraryManager:
         """Fold the copies of all hosts: downloaded if any has it verified, and so on down."""
         model = get_model(model_id)
         copies = ModelCopy.objects.filter(revision__model=model)
-        found = set(copies.values_list("status", flat=True))
-        return str(next((s for s in FOLD_ORDER if s in found), CopyStatus.NOT_DOWNLOADED))
+        return fold_statuses(copies.values_list("status", flat=True))
 
     def download_model(
         self, model_id: str, *, host: str | None = None, actor: User | None = None
@@ -104,27 +104,37 @@ class ModelLibraryManager:
             "detail": step.detail,
         }
 
-    def cancel_download(self, model_id: str, *, actor: User | None = None) -> bool:
-        """Cancel the open downloads of a model on every host; False when there was none."""
-        plans = list(_open_plans(get_model(model_id), PlanKind.DOWNLOAD))
+    def cancel_download(
+        self, model_id: str, *, host: str | None = None, actor: User | None = None
+    ) -> bool:
+        """Cancel the open downloads of a model, on one host or all; False when there was none.
+
+        What has arrived stays on the host, and the next download goes on from there.
+        """
+        running = _open_plans(get_model(model_id), PlanKind.DOWNLOAD)
+        plans = list(running.filter(host__name=host) if host else running)
         for plan in plans:
             request_cancel(plan.pk, who=actor.username if actor else SYSTEM)
         return bool(plans)
 
-    def delete_model(self, model_id: str, *, actor: User | None = None) -> bool:
-        """Start deleting every host's copy of what nobody needs; False when no host has a copy.
+    def delete_model(
+        self, model_id: str, *, host: str | None = None, actor: User | None = None
+    ) -> bool:
+        """Start deleting copies of what nobody needs, of one host or all; False when there is no copy.
 
         RevisionNeededError names who needs it when all of it is needed; then nothing is started.
         """
-        copies = list(_copies_there(model_id))
+        copies = list(_copies_there(model_id, host))
         unneeded = [copy for copy in copies if not needs_of(copy.revision)]
         if copies and not unneeded:
             require_unneeded(copies[0].revision)
         return _start_each(PlanKind.DELETE, unneeded, actor)
 
-    def verify_model(self, model_id: str, *, actor: User | None = None) -> bool:
-        """Start hashing every host's copy again; False when no host has one."""
-        return _start_each(PlanKind.VERIFY, _copies_there(model_id), actor)
+    def verify_model(
+        self, model_id: str, *, host: str | None = None, actor: User | None = None
+    ) -> bool:
+        """Start hashing copies again, of one host or all; False when there is none."""
+        return _start_each(PlanKind.VERIFY, _copies_there(model_id, host), actor)
 
     def clear_unsafe(self, model_id: str, *, host: str | None = None) -> bool:
         """Let copies that crashed an engine be used again, of one host or all; False if there is none."""
@@ -186,9 +196,23 @@ def get_model_library_manager() -> ModelLibraryManager:
     return ModelLibraryManager()
 
 
-def _copies_there(model_id: str) -> QuerySet[ModelCopy]:
+def catalog_shown_to(user: AnyUser) -> QuerySet[CatalogModel]:
+    """Return what a person may look at: what they may use, and for curators and operators everything."""
+    if is_curator(user) or is_operator(user):
+        return CatalogModel.objects.all()
+    return catalog_visible_to(user)
+
+
+def fold_statuses(statuses: Iterable[str]) -> str:
+    """Return the status of a model from those of its copies: downloaded if any is, and so on down."""
+    found = set(statuses)
+    return str(next((s for s in FOLD_ORDER if s in found), CopyStatus.NOT_DOWNLOADED))
+
+
+def _copies_there(model_id: str, host: str | None = None) -> QuerySet[ModelCopy]:
     gone = [CopyStatus.NOT_DOWNLOADED, CopyStatus.DOWNLOADING]
     there = ModelCopy.objects.filter(revision__model=get_model(model_id))
+    there = there.filter(host__name=host) if host else there
     copies = there.exclude(status__in=gone).exclude(host__status=HostStatus.RETIRED)
     return copies.select_related("revision__model", "host")
 

@@ -18,7 +18,23 @@ from engines.models import (
     StatusChange,
     VectorIndex,
 )
+from migrations_app.audit.rows import AuditAction, AuditDoor, AuditEntry, AuditKind
 from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus, StepStatus
+
+__all__ = [
+    "AuditAction",
+    "AuditDoor",
+    "AuditEntry",
+    "AuditKind",
+    "Backup",
+    "EmbedRange",
+    "IdempotencyKey",
+    "IndexSwitch",
+    "Plan",
+    "PlanEvent",
+    "PlanStatusField",
+    "Step",
+]
 
 
 class PlanStatusField(models.CharField[PlanStatus | str, PlanStatus]):

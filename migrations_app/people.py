@@ -39,6 +39,7 @@ from engines.services.people.roles import (
 )
 from engines.services.people.sessions import end_sessions
 from engines.services.people.tokens import end_tokens
+from migrations_app.audit.entries import forget_person, make_pseudonym
 from migrations_app.models import Backup, Plan, PlanEvent, Step
 from migrations_app.plans.transitions import request_cancel
 from migrations_app.states import PlanStatus
@@ -147,8 +148,10 @@ def delete_person(user: User) -> None:
         remains = _Remains.of(user)
         for base_id in user.knowledge_bases.order_by("pk").values_list("pk", flat=True):
             delete_base(base_id)
+        number = user.pk
         _forget_name(user)
         user.delete()
+        forget_person(number)
         transaction.on_commit(partial(remains.erase, ArtifactStore(settings.SAM_ARTIFACT_STORE)))
 
 
@@ -221,11 +224,6 @@ def describe_belongings(user: User) -> str:
         "backups": user.backups.count(),
     }
     return f"{user.username}: " + ", ".join(f"{n} {name}" for name, n in counts.items())
-
-
-def make_pseudonym(user_id: int) -> str:
-    """Return the name under which the audit trail keeps what a deleted person did."""
-    return f"deleted person {user_id}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ import sys
 from django.core.management import ManagementUtility
 from django.db import OperationalError
 
+from migrations_app.local_caller import COMMAND_TYPED_BY, find_machine_user
 from samproject.cli.app import NAMES, run
 from samproject.env import EnvironmentVariableError, settle_settings_module
 
@@ -30,6 +31,7 @@ def main() -> None:
 
 def _run_django() -> None:
     settle_settings_module()
+    COMMAND_TYPED_BY.set(find_machine_user())
     try:
         ManagementUtility(sys.argv).execute()
     except EnvironmentVariableError as error:

@@ -179,6 +179,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "samproject.web.reader_zone.reader_zone",
+    "migrations_app.audit.middleware.name_person",
     "allauth.account.middleware.AccountMiddleware",
     "migrations_app.accounts.middleware.RequireSecondFactor",
 ]

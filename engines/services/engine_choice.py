@@ -6,6 +6,7 @@ for a default, the catalog's current one. An engine without a revision still is 
 chose it is not given a default in its place.
 
 - ``effective_engine``: one person, as rows.
+- ``default_of``: the default beneath a person's own choice, as a row.
 - ``with_engine_choice``: many people, as a queryset to filter or to embed.
 - ``CHOICE_SQL``: one active person, for a handwritten statement that asks more about them at once.
 - ``people_answered_by`` and ``people_using``: the reverse, whom some revisions answer, or some engines.
@@ -112,6 +113,13 @@ def effective_engine(user: User) -> tuple[CatalogModel | None, ModelRevision | N
     if revision is not None and engine is not None and revision.model_id == engine.pk:
         revision.model = engine
     return engine, revision
+
+
+def default_of(user: User) -> EngineDefault | None:
+    """Return the default that answers a person while they choose nothing themselves."""
+    mine = Q(group=None) | Q(group__in=user.groups.all())
+    rows = EngineDefault.objects.filter(mine).select_related("group", "engine")
+    return rows.order_by(F("group__name").asc(nulls_last=True)).first()
 
 
 def engine_of_group(group: Group | None) -> tuple[CatalogModel | None, ModelRevision | None]:

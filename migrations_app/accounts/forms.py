@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.forms import ChangePasswordForm, LoginForm
+from allauth.account.forms import ChangePasswordForm, LoginForm, ResetPasswordForm
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm, BaseAuthenticateForm, ReauthenticateForm
 from django.contrib.auth.models import User
@@ -23,6 +23,16 @@ class SignInForm(LoginForm):
         login.label, password.help_text = "User name or e-mail address", ""
         login.widget.attrs = {"autocomplete": "username", "autofocus": True}
         password.widget.attrs.pop("placeholder", None)
+
+
+class ForgottenPasswordForm(ResetPasswordForm):
+    """Calls the address as the sign-in does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        email = self.fields["email"]
+        email.label = "E-mail address"
+        email.widget.attrs.pop("placeholder", None)
 
 
 class PasswordChangeForm(ChangePasswordForm):

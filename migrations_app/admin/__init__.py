@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from migrations_app.admin import (
+    audit,
     catalog,
     fallbacks,
     hosts,
@@ -18,6 +19,7 @@ from migrations_app.admin import (
 from migrations_app.admin.sign_in import close_own_login, remove_pages_of_allauth
 
 __all__ = [
+    "audit",
     "catalog",
     "fallbacks",
     "hosts",

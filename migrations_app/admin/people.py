@@ -45,6 +45,7 @@ from migrations_app.admin.dress import (
 from migrations_app.admin.moving import offer_move
 from migrations_app.admin.person_page import describe_person
 from migrations_app.admin.reports import count_rows
+from migrations_app.audit.entries import make_pseudonym
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
     deactivate_person,
@@ -53,7 +54,6 @@ from migrations_app.people import (
     describe_belongings,
     explain_group_not_deletable,
     explain_not_deletable,
-    make_pseudonym,
     reactivate_person,
     replace_roles,
 )

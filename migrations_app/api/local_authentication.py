@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib.auth.models import User
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed
@@ -11,7 +9,7 @@ from rest_framework.request import Request
 
 from engines.models import TokenScope
 from migrations_app.controller import SYSTEM
-from migrations_app.local_caller import SCOPE_KEY, LocalCaller
+from migrations_app.local_caller import find_local_caller
 
 
 class LocalAuthentication(BaseAuthentication):
@@ -19,10 +17,8 @@ class LocalAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[User, TokenScope] | None:
         """Return who is meant, None for a request of a web server; AuthenticationFailed."""
-        # Without ASGI it is in the environment, where a client's headers all begin with HTTP_.
-        scope: Any = getattr(request._request, "scope", request._request.META)
-        caller = scope.get(SCOPE_KEY)
-        if not isinstance(caller, LocalCaller):
+        caller = find_local_caller(request._request)
+        if caller is None:
             return None
         if not caller.person:
             return make_system_user(), TokenScope.ALL

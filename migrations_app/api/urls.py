@@ -12,6 +12,7 @@ from migrations_app.api.views.accounts import (
     SessionsView,
     SessionView,
 )
+from migrations_app.api.views.audit import AuditViews
 from migrations_app.api.views.backups import BackupViews
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
@@ -70,6 +71,7 @@ router.register("defaults", DefaultViews, basename="default")
 router.register("fallbacks", FallbackViews, basename="fallback")
 router.register("fallback-incidents", FallbackIncidentViews, basename="fallback-incident")
 router.register("prompt-templates", PromptTemplateViews, basename="prompt-template")
+router.register("audit", AuditViews, basename="audit")
 router.register("usage", UsageViews, basename="usage")
 router.register("quotas", QuotaViews, basename="quota")
 

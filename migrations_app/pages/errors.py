@@ -68,7 +68,7 @@ def permission_denied(request: HttpRequest, exception: Exception) -> HttpRespons
     """Answer for handler403."""
     if _is_api(request):
         return defaults.permission_denied(request, exception)
-    return error_page(request, 403)
+    return error_page(request, 403, str(exception))
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -28,6 +28,7 @@ PLACES: tuple[Place, ...] = (
     Place("home", "Home", "home", "home"),
     Place("chat", "Chat", "chat", "chat", "Ask a question"),
     Place("knowledge", "Knowledge", "knowledge", "knowledge", "Add documents"),
+    Place("engines", "Engines", "engine", "engines", "See the engines"),
     Place("migrate", "Move", "migrate", "migrate", "Move to another engine"),
 )
 """In the order of the header, and of the bar at the bottom of a phone: at most five."""

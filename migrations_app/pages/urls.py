@@ -20,6 +20,7 @@ urlpatterns = [
     path("settings/", include("migrations_app.pages.settings.urls")),
     path("chat/", include("migrations_app.pages.chat.urls")),
     path("knowledge/", include("migrations_app.pages.knowledge.urls")),
+    path("engines/", include("migrations_app.pages.engines.urls")),
     path("migrate/", include("migrations_app.pages.wizard.urls")),
     path("plans/", HistoryView.as_view(), name="plans"),
     path("badge/engine.svg", own_badge, name="own-badge"),

@@ -8,6 +8,7 @@ import typer
 
 from samproject.cli import (
     accounts,
+    audit,
     catalog,
     hosts,
     knowledge,
@@ -53,6 +54,7 @@ for name, group in {
     "role": accounts.role,
     "conversations": conversations,
     "backup": own.backup,
+    "audit": audit.audit,
 }.items():
     app.add_typer(group, name=name)
 sign_in.register(app)

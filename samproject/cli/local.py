@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import getpass
 import logging
 import queue
 import threading
@@ -16,7 +15,7 @@ from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
 
-from migrations_app.local_caller import SCOPE_KEY, LocalCaller
+from migrations_app.local_caller import SCOPE_KEY, LocalCaller, find_machine_user
 from samproject.cli.client import TIMEOUT, Client
 from samproject.cli.errors import CommandError
 from samproject.env import settle_settings_module
@@ -46,16 +45,8 @@ def connect(person: str | None) -> Client:
     connection.close()
     # What is refused is told by the command itself.
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
-    caller = LocalCaller(person or "", machine_user())
+    caller = LocalCaller(person or "", find_machine_user())
     return Client(httpx2.Client(base_url=ADDRESS, transport=AppTransport(caller), timeout=TIMEOUT))
-
-
-def machine_user() -> str:
-    """Return who runs the command, as the operating system knows them."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
 
 
 class AppTransport(httpx2.BaseTransport):

@@ -46,6 +46,7 @@ def _account() -> dict[str, object]:
         "ACCOUNT_FORMS": {
             "login": "migrations_app.accounts.forms.SignInForm",
             "change_password": "migrations_app.accounts.forms.PasswordChangeForm",
+            "reset_password": "migrations_app.accounts.forms.ForgottenPasswordForm",
         },
         # Failed passwords and codes are counted by migrations_app.limits.sign_in, for every door.
         "ACCOUNT_RATE_LIMITS": {"login_failed": None, "login": None},

@@ -32,7 +32,10 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("engines_modelcopy", "Model files", "hard_drive"),
     ),
     "Knowledge": (("engines_knowledgebase", "Knowledge bases", "library_books"),),
-    "Access": (("engines_apitoken", "API tokens", "key"),),
+    "Access": (
+        ("engines_apitoken", "API tokens", "key"),
+        ("migrations_app_auditentry", "Who changed what", "manage_search"),
+    ),
 }
 """Groups of the sidebar: the page's name in the admin, its title, its icon."""
 

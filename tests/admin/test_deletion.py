@@ -26,8 +26,9 @@ from engines.models import (
 from engines.services.hosts import invite_host, join_host, lock_host, move_host
 from engines.services.knowledge.keep_up import keep_up
 from engines.services.people.roles import ROLES, is_curator, set_roles
+from migrations_app.audit.entries import make_pseudonym
 from migrations_app.models import Backup, Plan, PlanEvent
-from migrations_app.people import delete_group, delete_person, make_pseudonym
+from migrations_app.people import delete_group, delete_person
 from migrations_app.plans.transitions import start_plan
 from migrations_app.states import PlanStatus
 from tests.admin.test_admin import act, engines, people, signed_in

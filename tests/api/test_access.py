@@ -21,6 +21,7 @@ OPEN = {"unknown"}
 SIGN_IN = ("token-list", "post")
 """Takes a password instead of a token."""
 STAFF_ONLY = {
+    "audit-list",
     "catalog-cancel-download",
     "catalog-clear-unsafe",
     "catalog-delete-files",

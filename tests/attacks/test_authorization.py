@@ -38,6 +38,8 @@ def find_no_hub(*_: object, **__: object) -> None:
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """What asks the Hub is told at once that nothing answers there; a stream keeps our connection."""
     monkeypatch.setattr(events, "close_old_connections", lambda: None)
+    # Nor does it hold a place: nobody reads it to its end.
+    monkeypatch.setattr(events, "hold", lambda *_: None)
     monkeypatch.setattr(headers, "read_remote_header", find_no_hub)
 
 
@@ -62,9 +64,6 @@ def send(world: World, role: str, route: Route, values: dict[str, Any]) -> Any:
     with transaction.atomic():
         answer = sender(route.address(values), body, format="json")
         transaction.set_rollback(answer.status_code not in (401, 403, 404))
-        if answer.streaming:
-            # Gives back the listener's place.
-            answer.close()
     return answer
 
 

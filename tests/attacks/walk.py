@@ -199,6 +199,7 @@ DECISIONS: dict[str, dict[str, Decision]] = {
     "patch adapter-detail": OWN_THING,
     "delete adapter-detail": OWN_THING,
     "get usage-list": OWN_PAGE,
+    "get audit-list": ADMINISTRATORS,
     "get quota-list": OPERATORS,
     "get quota-detail": closed_but_to("operator", "administrator"),
     "put quota-detail": ADMINISTRATORS,

@@ -21,6 +21,7 @@ NAMES = (
     "live_progress",
     "wizard_data",
     "lists",
+    "engines_page",
 )
 
 

@@ -5,11 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.db.models import Q
+
 from engines.models import CatalogModel, ModelRevision
-from engines.runtimes.text.families import family_of
+from engines.runtimes.text.families import FAMILIES, family_of
 
 SERVERS = frozenset({"ollama", "openai"})
 """Runtimes whose server decides what is done with tools and forms."""
+
+
+class Ability(StrEnum):
+    """What engines are looked for by."""
+
+    TOOLS = "tools"
+    JSON = "json"
+    THINKING = "thinking"
 
 
 class ToolUse(StrEnum):
@@ -61,6 +71,17 @@ def context_of(model: CatalogModel, revision: ModelRevision | None) -> int:
     facts, shape = (revision.facts, revision.shape) if revision is not None else ({}, {})
     own = int(facts.get("context_length") or shape.get("context_length") or 0)
     return min(filter(None, (model.context_length, own)), default=0)
+
+
+def ability_filter(ability: Ability) -> Q:
+    """Return ``capabilities_of`` as a condition: trained for tools, held to a JSON schema, reasons."""
+    if ability == Ability.JSON:
+        return Q(runtime=CatalogModel.FILE_RUNTIME)
+    can = Q(pk__in=[])
+    for name, family in FAMILIES.items():
+        if family.reasons if ability == Ability.THINKING else family.knows_tools:
+            can |= Q(model_family__istartswith=name)
+    return can if ability == Ability.THINKING else can & ~Q(runtime__in=SERVERS)
 
 
 def lost_capabilities(old: Capabilities, new: Capabilities) -> list[str]:

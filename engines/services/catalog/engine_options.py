@@ -11,7 +11,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import OuterRef, QuerySet
 from django.db.models.expressions import RawSQL
 
 from engines.db.prepared import Parameter, PreparedQuery
@@ -29,6 +29,7 @@ from engines.models import (
 from engines.services.catalog.capabilities import Capabilities, capabilities_of
 from engines.services.catalog.entries import catalog_visible_to, catalog_visible_to_each
 from engines.services.catalog.fit import Judgement, judge_alone, machine_of
+from engines.services.catalog.search.library import search_words, with_held
 from engines.services.engine_choice import with_engine_choice
 
 JUDGED = 8192
@@ -123,31 +124,17 @@ def choosable_engines(user: User, wanted: str = "") -> QuerySet[CatalogModel]:
 
     The recommended ones come first, then those that some host has, then all by name.
     """
-    rows = catalog_visible_to(user).filter(role=ModelRole.CHAT)
-    for word in wanted.split():
-        rows = rows.filter(
-            Q(model_id__icontains=word)
-            | Q(display_name__icontains=word)
-            | Q(model_family__icontains=word)
-            | Q(licence__icontains=word)
-            | Q(tags__icontains=word)
-        )
-    return _in_order(rows)
+    return _in_order(search_words(catalog_visible_to(user).filter(role=ModelRole.CHAT), wanted))
 
 
 def _in_order(rows: QuerySet[CatalogModel]) -> QuerySet[CatalogModel]:
-    held = ModelCopy.objects.filter(
-        revision=OuterRef("current_revision"), status=CopyStatus.DOWNLOADED
-    )
-    related = rows.annotate(is_held=Exists(held)).select_related(
-        "current_revision", "embedding_model"
-    )
+    related = with_held(rows).select_related("current_revision", "embedding_model")
     return related.order_by("-recommended", "-is_held", "display_name", "model_id")
 
 
 def engine_options(user: User, models: Iterable[CatalogModel]) -> list[EngineOption]:
     """Judge engines for a person: in as many questions for all as for one."""
-    person: Any = _person.first(user.pk)
+    person: Any = _chooser.first(user.pk)
     return [_for_person(option, person) for option in _judge_all(list(models))]
 
 
@@ -178,15 +165,23 @@ _LIBRARY_VERSION = """concat_ws(' ',
 def _person(user: Parameter) -> QuerySet[User]:
     """What of the choice is a person's own: what they may see, use, and search with."""
     visible = catalog_visible_to_each(OuterRef("pk")).filter(role=ModelRole.CHAT).order_by()
+    return _with_use(user).annotate(
+        visible=ArraySubquery(visible.values("pk")),
+        library=RawSQL(_LIBRARY_VERSION, ()),  # noqa: S611 - a fixed text
+    )
+
+
+@PreparedQuery
+def _chooser(user: Parameter) -> QuerySet[User]:
+    """The same without what is read of the whole catalog, for a page of it."""
+    return _with_use(user)
+
+
+def _with_use(user: Parameter) -> QuerySet[User]:
     bases = KnowledgeBase.objects.filter(owner=OuterRef("pk"), live_index__isnull=False).order_by()
-    return (
-        with_engine_choice(User.objects.filter(pk=user))
-        .only("pk")
-        .annotate(
-            visible=ArraySubquery(visible.values("pk")),
-            embedders=ArraySubquery(bases.values("live_index__fingerprint__revision__model")),
-            library=RawSQL(_LIBRARY_VERSION, ()),  # noqa: S611 - a fixed text
-        )
+    people = with_engine_choice(User.objects.filter(pk=user)).only("pk")
+    return people.annotate(
+        embedders=ArraySubquery(bases.values("live_index__fingerprint__revision__model"))
     )
 
 

@@ -13,9 +13,12 @@ def catalog_visible_to(user: AbstractBaseUser | AnonymousUser) -> QuerySet[Catal
     """Return the published models this person may use; the organisation's staff see all."""
     if isinstance(user, User) and user.is_superuser:
         return CatalogModel.objects.all()
-    groups = user.groups.all() if isinstance(user, User) else []
-    allowed = Q(allowed_groups__isnull=True) | Q(allowed_groups__in=groups)
-    return CatalogModel.objects.filter(allowed, published=True).distinct()
+    # Not by a join: 10,000 wide rows that are made distinct take longer than all else of a page.
+    reserved = CatalogModel.allowed_groups.through.objects.filter(catalogmodel=OuterRef("pk"))
+    allowed = Q(~Exists(reserved))
+    if isinstance(user, User):
+        allowed |= Q(Exists(reserved.filter(group__in=user.groups.all())))
+    return CatalogModel.objects.filter(allowed, published=True)
 
 
 def catalog_visible_to_each(person: OuterRef) -> QuerySet[CatalogModel]:

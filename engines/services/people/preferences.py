@@ -110,14 +110,21 @@ def choose_preference(
         return write_preference(preference, choice, why=why)
 
 
-def _refuse_if_something_would_be_left_behind(
-    user: User, engine: CatalogModel, revision: ModelRevision
-) -> None:
+def leaves_something_behind(
+    user: User, engine: CatalogModel, revision: ModelRevision | None
+) -> bool:
+    """Whether a person has knowledge or adapters that belong to another engine than this one."""
     indexed = user.knowledge_bases.filter(live_index__isnull=False).exclude(
         live_index__fingerprint__revision__model=engine.embedder
     )
     adapters = user.lora_adapters.filter(status="active").exclude(base_revision=revision)
-    if indexed.exists() or adapters.exists():
+    return indexed.exists() or adapters.exists()
+
+
+def _refuse_if_something_would_be_left_behind(
+    user: User, engine: CatalogModel, revision: ModelRevision
+) -> None:
+    if leaves_something_behind(user, engine, revision):
         raise ConflictError(
             "This person has knowledge or adapters that belong to another engine; "
             "create a migration plan, which moves them along."

@@ -16,8 +16,7 @@ from rest_framework.serializers import BaseSerializer
 
 from engines.exceptions import ConflictError
 from engines.models import CatalogModel, ModelCopy
-from engines.services.catalog.entries import catalog_visible_to
-from engines.services.people.roles import is_curator, is_operator
+from engines.services.people.roles import is_operator
 from engines.services.people.withdrawals import telling_of_withdrawals
 from migrations_app.api.base import ApiView, Rows, refuse_content, validated
 from migrations_app.api.idempotency import idempotent
@@ -31,7 +30,11 @@ from migrations_app.api.serializers.catalog import (
 from migrations_app.api.serializers.plans import DownloadCreateSerializer, PlanSerializer
 from migrations_app.api.throttles import WorkThrottle
 from migrations_app.api.views.plans import plan_location
-from migrations_app.library import ModelLibraryManager, get_model_library_manager
+from migrations_app.library import (
+    ModelLibraryManager,
+    catalog_shown_to,
+    get_model_library_manager,
+)
 from migrations_app.models import Plan
 from migrations_app.plans.visibility import plans_visible_to
 from migrations_app.states import PlanKind
@@ -72,8 +75,7 @@ class CatalogViews(
             serializer.save()
 
     def get_queryset(self) -> QuerySet[CatalogModel]:
-        sees_all = is_curator(self.request.user) or is_operator(self.request.user)
-        rows = CatalogModel.objects.all() if sees_all else catalog_visible_to(self.request.user)
+        rows = catalog_shown_to(self.request.user)
         return rows.select_related("embedding_model", "current_revision").prefetch_related(
             "allowed_groups"
         )

@@ -10,8 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from engines.fit.memory import Load
-from engines.models import CatalogModel, Host
-from engines.services.catalog.entries import catalog_visible_to
+from engines.models import Host
 from engines.services.catalog.fit import (
     DEFAULT_CONTEXT,
     best_host,
@@ -21,7 +20,6 @@ from engines.services.catalog.fit import (
     shape_of,
 )
 from engines.services.hosts import find_host
-from engines.services.people.roles import is_curator, is_operator
 from migrations_app.api.base import ApiView, row_or_404, validated
 from migrations_app.api.permissions import HostReader
 from migrations_app.api.serializers.fit import (
@@ -29,6 +27,7 @@ from migrations_app.api.serializers.fit import (
     FitSerializer,
     RecommendationsSerializer,
 )
+from migrations_app.library import catalog_shown_to
 
 PARAMETERS = frozenset({"context_length", "parallel", "cache_type", "host"})
 
@@ -81,9 +80,7 @@ class RecommendView(ApiView):
 
 
 def _visible_to(request: Request) -> Any:
-    sees_all = is_curator(request.user) or is_operator(request.user)
-    rows = CatalogModel.objects.all() if sees_all else catalog_visible_to(request.user)
-    return rows.select_related("current_revision")
+    return catalog_shown_to(request.user).select_related("current_revision")
 
 
 def _host(request: Request, name: str | None) -> Host:

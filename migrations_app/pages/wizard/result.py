@@ -91,7 +91,10 @@ def ending_of(plan: Plan) -> Ending:
     new, old = engine_name(plan), old_name(plan)
     match plan.status:
         case PlanStatus.COMPLETED if plan.kind == PlanKind.MIGRATE:
-            return Ending(f"You are on {new} now", "Everything of yours moved along.", Tone.SUCCESS)
+            stopped = len(plan.switched.get("adapters", []))
+            kept = f", except {counted(stopped, 'adapter', 'adapters')}" if stopped else ""
+            text = f"Everything of yours moved along{kept}."
+            return Ending(f"You are on {new} now", text, Tone.SUCCESS)
         case PlanStatus.COMPLETED if plan.kind == PlanKind.ROLLBACK:
             text = "What you wrote since the move is still there."
             return Ending(f"{new} answers you again", text, Tone.SUCCESS)

@@ -28,12 +28,17 @@ function headers(more = {}) {
   return { "X-CSRFToken": composer.elements.csrfmiddlewaretoken.value, "Content-Type": "application/json", ...more };
 }
 
+function goToEnd() {
+  const root = document.scrollingElement;
+  root.scrollTop = root.scrollHeight;
+}
+
 // Whoever has scrolled up to read is left alone.
 function follow(change) {
   const root = document.scrollingElement;
   const isNear = root.scrollHeight - root.scrollTop - root.clientHeight < NEAR;
   change();
-  if (isNear) root.scrollTop = root.scrollHeight;
+  if (isNear) goToEnd();
 }
 
 async function sentence(response) {
@@ -245,7 +250,7 @@ function say(text) {
   mine.querySelector(".message-body").textContent = text;
   document.querySelector(".chat-empty")?.remove();
   list.append(mine);
-  mine.scrollIntoView({ block: "nearest" });
+  goToEnd();
 }
 
 composer.addEventListener("submit", (event) => {
@@ -285,9 +290,12 @@ list.addEventListener("click", async (event) => {
   if (!response.ok) { location.assign(link.href); return; }
   const text = document.getElementById("passage-text");
   text.replaceChildren(...new DOMParser().parseFromString(await response.text(), "text/html").body.children);
+  showTimes(text);
   const dialog = document.getElementById("passage");
   dialog.showModal();
   text.querySelector("mark")?.scrollIntoView({ block: "center" });
 });
 
-if (list.lastElementChild) list.lastElementChild.scrollIntoView({ block: "end" });
+// A conversation opens at its end, also where it is loaded again.
+history.scrollRestoration = "manual";
+if (list.lastElementChild) goToEnd();

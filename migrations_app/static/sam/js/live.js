@@ -6,6 +6,7 @@
 //     data-live="announce"                  with aria-live="polite": told at changes of a step only
 //     <li data-live-step="re_embed" data-label="Embedding your knowledge">  in it, by data-live:
 //       step-status, step-detail (text), step-bar (<progress max="1">)
+//   data-live-percentage="ID"               anywhere on the page: that plan's percentage, as text
 //   <body data-live-person>                 all that is the reader's, plans of theirs included
 //   data-live="mode"                        a sentence while it is not live; hidden else
 //
@@ -46,12 +47,21 @@ function showStep(row, step) {
   setBar(row, "step-bar", step.status === "completed" ? 1 : step.progress);
 }
 
+// A plan never goes backwards: what a worker told last may be older than what the page was drawn with.
+function showPercentage(root, told) {
+  const value = Math.max(told, root.querySelector('progress[data-live="bar"]')?.value ?? 0);
+  const text = `${Math.floor(value)} %`;
+  setBar(root, "bar", value);
+  set(root, "percentage", text);
+  document.querySelectorAll(`[data-live-percentage="${CSS.escape(root.dataset.livePlan)}"]`)
+    .forEach((place) => { place.textContent = text; });
+}
+
 function showNow(root, now) {
   set(root, "detail", now?.detail ?? "");
   set(root, "pace", now?.pace ?? "");
   if (!now) return;
-  setBar(root, "bar", now.percentage);
-  set(root, "percentage", `${Math.floor(now.percentage)} %`);
+  showPercentage(root, now.percentage);
   const row = root.querySelector(`[data-live-step="${now.step}"]`);
   if (row) {
     setBar(row, "step-bar", now.progress);
@@ -79,8 +89,7 @@ function showPlan(root, plan) {
     if (row) showStep(row, step);
   });
   showNow(root, plan.now);
-  setBar(root, "bar", plan.percentage);
-  set(root, "percentage", `${Math.floor(plan.percentage)} %`);
+  showPercentage(root, plan.percentage);
   announce(root, plan);
 }
 
