@@ -60,6 +60,12 @@ def _make_rows() -> tuple[User, list[str]]:
     user = User.objects.create_superuser(f"bench-{uuid.uuid4().hex[:8]}")
     base = KnowledgeBase.objects.create(owner=user, name="Bench")
     conversation = Conversation.objects.create(user=user, title="Bench")
+    _write_texts(user, base, conversation)
+    _write_work(user)
+    return user, _list_addresses(base, conversation)
+
+
+def _write_texts(user: User, base: KnowledgeBase, conversation: Conversation) -> None:
     numbers = range(ROWS)
     Document.objects.bulk_create(
         Document(base=base, title=f"Paper {n}", text="text", sha256=f"{n:064x}") for n in numbers
@@ -74,6 +80,10 @@ def _make_rows() -> tuple[User, list[str]]:
         )
         for n in numbers
     )
+
+
+def _write_work(user: User) -> None:
+    numbers = range(ROWS)
     CatalogModel.objects.bulk_create(
         CatalogModel(
             model_id=f"bench-{n}",
@@ -102,8 +112,11 @@ def _make_rows() -> tuple[User, list[str]]:
     User.objects.bulk_create(
         User(username=f"bench-{user.pk}-{n}", email=f"b{n}@example.org") for n in numbers
     )
+
+
+def _list_addresses(base: KnowledgeBase, conversation: Conversation) -> list[str]:
     api = "/api/v1"
-    return user, [
+    return [
         f"{api}/plans",
         f"{api}/catalog",
         f"{api}/conversations",
