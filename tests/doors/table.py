@@ -350,6 +350,7 @@ DOORS: dict[str, Door] = {
 }
 
 INNER: dict[str, str] = {
+    "engines.services.people.preferences.leaves_something_behind": "Asked before choose_preference, which refuses by it.",
     f"{CONTROLLER}.start_due_migrations": "The clock calls it, and nobody else.",
     f"{LIBRARY}.get_available_models": FOR_PROGRAMS,
     f"{LIBRARY}.get_downloaded_models": FOR_PROGRAMS,
@@ -357,7 +358,6 @@ INNER: dict[str, str] = {
     "people.explain_not_deletable": "A part of deleting, which asks it first.",
     "people.explain_group_not_deletable": "A part of deleting, which asks it first.",
     "people.describe_belongings": "The admin's question before it deletes.",
-    "people.make_pseudonym": "A name, which is written where a person's was.",
     f"{SERVICES}.preferences.lock_preference": "A lock within a face's own transaction.",
     f"{SERVICES}.preferences.has_prompts": "A page's question whether an address leads anywhere.",
     f"{SERVICES}.preferences.prompt_families_of": "The families whose prompts a list shows.",
