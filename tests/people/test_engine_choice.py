@@ -107,6 +107,7 @@ def test_one_person_among_many_costs_what_their_own_rows_cost(db: None) -> None:
     assert max(node["Actual Rows"] for node in found) <= len(GROUPS)
 
 
+@pytest.mark.timeout(1200)
 @given(any_rows)
 @settings(
     max_examples=40,

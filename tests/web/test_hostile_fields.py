@@ -12,8 +12,6 @@ from typing import Any
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.core.signals import request_finished
-from django.db import close_old_connections
 from rest_framework.test import APIClient
 
 from engines.models import Conversation, Document, KnowledgeBase
@@ -72,12 +70,10 @@ def hostile_bodies(document: dict[str, Any], operation: dict[str, Any]) -> Itera
 
 
 @pytest.fixture(autouse=True)
-def keep_connection(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A stream closes its thread's connection, which here is the one of the test's transaction."""
+def streams_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They hold no place, and leave the connection of the test's transaction open."""
     monkeypatch.setattr(events, "close_old_connections", lambda: None)
-    request_finished.disconnect(close_old_connections)
-    yield
-    request_finished.connect(close_old_connections)
+    monkeypatch.setattr(events, "hold", lambda *_: None)
 
 
 @pytest.fixture
@@ -121,7 +117,6 @@ def send(client: APIClient, method: str, path: str, body: Any) -> Any:
 def check(answer: Any, case: str) -> None:
     if answer.streaming:
         assert answer.status_code == 200, case
-        answer.close()
         return
     assert answer.status_code < 500 or answer.status_code == 503, (case, answer.content[:500])
     if answer.status_code >= 400:
