@@ -24,7 +24,7 @@ LONG_MS = 240_000.0
 
 def be_brief(route: Route) -> None:
     """Ask for a few words: engines of random weights seldom come to an end."""
-    wish = {**route.request.post_data_json, "max_tokens": 24}
+    wish = {**json.loads(route.request.post_data or "{}"), "max_tokens": 24}
     route.continue_(post_data=json.dumps(wish))
 
 
