@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 
 from django.core.asgi import get_asgi_application
@@ -10,7 +11,9 @@ from django.db import close_old_connections, reset_queries
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "samproject.settings")
 
-application = get_asgi_application()
+django_application = get_asgi_application()
+# The gate knows tables, which it may from here on.
+application = importlib.import_module("samproject.web.body_gate").BodyGate(django_application)
 
 # Each request has threads of its own, so there is nothing left in them of an earlier one; to look
 # for it would cost a thread and a turn in it before the request is read.

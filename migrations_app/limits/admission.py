@@ -38,11 +38,14 @@ class Admission:
             raise
 
     def bound(self, question: AnswerRequest) -> AnswerRequest:
-        """Return a question whose answer is no longer than what was set aside for it."""
+        """Return a question whose answer is no longer than what was set aside for it.
+
+        Whoever answers counts the prompt, and shortens the answer by what the estimate lacked.
+        """
         if self._reserved is None:
             return question
         most = min(question.max_tokens or self._reserved.tokens, self._reserved.tokens)
-        return structs.replace(question, max_tokens=most)
+        return structs.replace(question, max_tokens=most, reservation_id=self._reserved.pk)
 
     def release(self) -> None:
         """Give everything back; safe to call twice."""

@@ -31,19 +31,24 @@ def limit_person(user_id: int, scope: str = USER) -> None:
     _limit(scope, f"person:{user_id}")
 
 
+def refuse_person(user_id: int) -> None:
+    """Raise TooManyRequestsError when the person's next request would be one too many; counts nothing."""
+    _limit(USER, f"person:{user_id}", amount=0)
+
+
 def limit_address(request: HttpRequest) -> None:
     """Count a request of nobody in particular; TooManyRequestsError above SAM_RATE_ANONYMOUS."""
     _limit(ANONYMOUS, f"address:{digest(client_address(request))}")
 
 
-def _limit(scope: str, who: str) -> None:
+def _limit(scope: str, who: str, *, amount: int = 1) -> None:
     rate = settings.SAM_RATES[scope]
     found = _RATE.fullmatch(rate or "")
     if found is None:
         return
     most = int(found[1])
-    counted = add(f"rate:{scope}:{who}", ("n",), SECONDS[found[2]])
-    if counted.counts[0] > most:
+    counted = add(f"rate:{scope}:{who}", ("n",), SECONDS[found[2]], amount)
+    if counted.counts[0] + 1 - amount > most:
         raise TooManyRequestsError(
             f"More than {rate} requests; wait {counted.seconds_left} s.", counted.seconds_left
         )

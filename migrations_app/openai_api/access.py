@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from django.contrib.auth.models import User
 from django.db import close_old_connections
 from django.db.models import QuerySet
@@ -33,15 +35,20 @@ def caller(request: HttpRequest) -> User:
     is_bearer = scheme.lower() == "bearer"
     user = _owner.first(hash_token(key.strip()), today()) if is_bearer else None
     if user is None:
-        limit_address(request)
-        raise RefusedError(
-            "Send a SAM token as the API key (Authorization: Bearer …); `manage.py token` prints it.",
-            status=UNAUTHORIZED,
-            code="invalid_api_key",
-        )
+        refuse_stranger(request)
     note_use(user)
     limit_person(user.pk)
     return user
+
+
+def refuse_stranger(request: HttpRequest) -> NoReturn:
+    """Raise RefusedError (401) for a request without a valid token, TooManyRequestsError when it is many."""
+    limit_address(request)
+    raise RefusedError(
+        "Send a SAM token as the API key (Authorization: Bearer …); `manage.py token` prints it.",
+        status=UNAUTHORIZED,
+        code="invalid_api_key",
+    )
 
 
 def spender(request: HttpRequest) -> User:

@@ -51,6 +51,13 @@ class WrongMethodError(RefusedError):
         self.allowed = allowed
 
 
+def too_large() -> RefusedError:
+    """Return the refusal of a body that is not read."""
+    return RefusedError(
+        "The body is larger than what is allowed here.", status=TOO_LARGE, code="too_large"
+    )
+
+
 def refuse(param: str, why: str) -> NoReturn:
     """Raise RefusedError that names a field and what is wrong with it."""
     raise RefusedError(f"{param} {why}.", param=param)

@@ -23,7 +23,7 @@ from engines.runtimes.text.generation import (
 )
 from engines.services.answers.messages import AnswerRequest, Question
 from engines.services.knowledge.search_filters import with_moments
-from migrations_app.openai_api.errors import TOO_LARGE, RefusedError, refuse
+from migrations_app.openai_api.errors import RefusedError, refuse, too_large
 from migrations_app.openai_api.messages import parse_messages
 from migrations_app.openai_api.request_bodies import (
     SERVED_VALUES,
@@ -77,9 +77,7 @@ def read_body(request: HttpRequest) -> Body:
     try:
         body = json.loads(request.body, parse_constant=_no_constant)
     except RequestDataTooBig:
-        raise RefusedError(
-            "The body is larger than what is allowed here.", status=TOO_LARGE, code="too_large"
-        ) from None
+        raise too_large() from None
     except (ValueError, RecursionError):
         raise RefusedError("The body is not JSON that can be read.") from None
     if not isinstance(body, dict):

@@ -40,7 +40,7 @@ def is_listening(at: tuple[str, int]) -> bool:
 
 def _describe_web(at: tuple[str, int]) -> Sequence[str]:
     address = f"http://{at[0]}:{at[1]}"
-    lines = [f"admin {address}/admin/   API {address}/api/docs/"]
+    lines = [f"home {address}/   admin {address}/admin/   API {address}/api/docs/"]
     try:
         step = find_next_step(address)
     except OperationalError:

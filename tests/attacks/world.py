@@ -106,5 +106,7 @@ def _belongings(person: User, engines: Engines) -> Belongings:
             "person": person.username,
             "document_id": text.pk,
             "chunk_id": 1,
+            "group": GROUP,
+            "role": "curator",
         }
     )

@@ -148,7 +148,8 @@ def test_an_imported_catalog_is_recorded_entry_by_entry(people: People, engines:
     carol = client_of(people.curator)
     document = carol.get("/api/v1/catalog-file").json()
     CatalogModel.objects.filter(model_id="qwen-4b").update(display_name="changed")
-    document["models"]["tiny"] = {**document["models"]["qwen-4b"], "filename": "tiny.gguf"}
+    tiny = {"model_id": "tiny", "filename": "tiny.gguf"}
+    document["models"]["tiny"] = {**document["models"]["qwen-4b"], **tiny}
     here = AuditEntry.objects.latest("id").pk
 
     answer = carol.post("/api/v1/catalog-file", {**document, "overwrite": True}, format="json")

@@ -21,7 +21,7 @@ from rich.table import Table
 
 from engines.fit.qwen3 import qwen3_models
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
-from engines.services.catalog.search.library import LibraryFilter, search_library
+from engines.services.catalog.search.library import LibraryFilter, load_page, search_library
 from migrations_app.library import catalog_shown_to
 from migrations_app.pages.engines.cards import cards_for
 from migrations_app.pages.engines.library import PER_PAGE
@@ -113,7 +113,7 @@ def _data(person: User) -> Table:
     whole: list[float] = []
     own: list[float] = []
     for _ in range(ROUNDS):
-        rows = list(search_library(catalog_shown_to(person), LibraryFilter())[:PER_PAGE])
+        rows = load_page(search_library(catalog_shown_to(person), LibraryFilter())[:PER_PAGE])
         spent[0] = 0.0
         begun = time.perf_counter()
         with connection.execute_wrapper(clocked):

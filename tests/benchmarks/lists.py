@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engines.models import CatalogModel, Conversation, Document, KnowledgeBase, Message, Notice
+from engines.models.notices import NoticeKind
 from migrations_app.models import Plan
 from migrations_app.states import PlanKind, PlanStatus
 from tests.openai_api.web import WebProcess
@@ -23,6 +24,28 @@ from tests.pages.fixtures import session_of, web_environment
 
 ROWS, ROUNDS = 10_000, 40
 WANTED_MS = 100.0
+ADDRESSES = (
+    "/api/v1/plans",
+    "/api/v1/catalog",
+    "/api/v1/conversations",
+    "/api/v1/conversations/{conversation}/messages",
+    "/api/v1/knowledge-bases/{base}/documents",
+    "/api/v1/notices",
+    "/api/v1/people",
+    "/",
+    "/chat/",
+    "/chat/{conversation}/",
+    "/plans/",
+    "/migrate/",
+    "/notices/",
+    "/engines/",
+    "/knowledge/",
+    "/knowledge/{base}/",
+    "/admin/migrations_app/plan/",
+    "/admin/engines/catalogmodel/",
+    "/admin/auth/user/",
+    "/admin/",
+)
 
 
 def run(console: Console) -> None:
@@ -60,17 +83,24 @@ def _make_rows() -> tuple[User, list[str]]:
     user = User.objects.create_superuser(f"bench-{uuid.uuid4().hex[:8]}")
     base = KnowledgeBase.objects.create(owner=user, name="Bench")
     conversation = Conversation.objects.create(user=user, title="Bench")
-    _write_texts(user, base, conversation)
-    _write_work(user)
-    return user, _list_addresses(base, conversation)
-
-
-def _write_texts(user: User, base: KnowledgeBase, conversation: Conversation) -> None:
-    numbers = range(ROWS)
-    Document.objects.bulk_create(
-        Document(base=base, title=f"Paper {n}", text="text", sha256=f"{n:064x}") for n in numbers
+    _make_texts(user, base, conversation)
+    _make_plans(user)
+    User.objects.bulk_create(
+        User(username=f"bench-{user.pk}-{n}", email=f"b{n}@example.org") for n in range(ROWS)
     )
-    Conversation.objects.bulk_create(Conversation(user=user, title=f"Talk {n}") for n in numbers)
+    return user, [
+        address.format(base=base.pk, conversation=conversation.pk) for address in ADDRESSES
+    ]
+
+
+def _make_texts(user: User, base: KnowledgeBase, conversation: Conversation) -> None:
+    Document.objects.bulk_create(
+        Document(base=base, title=f"Paper {n}", text="text", sha256=f"{n:064x}")
+        for n in range(ROWS)
+    )
+    Conversation.objects.bulk_create(
+        Conversation(user=user, title=f"Talk {n}") for n in range(ROWS)
+    )
     Message.objects.bulk_create(
         Message(
             conversation=conversation,
@@ -78,12 +108,11 @@ def _write_texts(user: User, base: KnowledgeBase, conversation: Conversation) ->
             role=Message.Role.ASSISTANT if n % 2 else Message.Role.USER,
             content="Some words that were said.",
         )
-        for n in numbers
+        for n in range(ROWS)
     )
 
 
-def _write_work(user: User) -> None:
-    numbers = range(ROWS)
+def _make_plans(user: User) -> None:
     CatalogModel.objects.bulk_create(
         CatalogModel(
             model_id=f"bench-{n}",
@@ -92,7 +121,7 @@ def _write_work(user: User) -> None:
             huggingface_repo="bench/model",
             filename=f"{n}.gguf",
         )
-        for n in numbers
+        for n in range(ROWS)
     )
     Plan.objects.bulk_create(
         Plan(
@@ -102,39 +131,8 @@ def _write_work(user: User) -> None:
             status=PlanStatus.CANCELLED,
             finished_at=timezone.now(),
         )
-        for n in numbers
+        for _ in range(ROWS)
     )
-    kind = Notice._meta.get_field("kind").choices
-    assert kind
     Notice.objects.bulk_create(
-        Notice(user=user, kind=str(kind[0][0]), title=f"Notice {n}") for n in numbers
+        Notice(user=user, kind=NoticeKind.values[0], title=f"Notice {n}") for n in range(ROWS)
     )
-    User.objects.bulk_create(
-        User(username=f"bench-{user.pk}-{n}", email=f"b{n}@example.org") for n in numbers
-    )
-
-
-def _list_addresses(base: KnowledgeBase, conversation: Conversation) -> list[str]:
-    api = "/api/v1"
-    return [
-        f"{api}/plans",
-        f"{api}/catalog",
-        f"{api}/conversations",
-        f"{api}/conversations/{conversation.pk}/messages",
-        f"{api}/knowledge-bases/{base.pk}/documents",
-        f"{api}/notices",
-        f"{api}/people",
-        "/",
-        "/chat/",
-        f"/chat/{conversation.pk}/",
-        "/plans/",
-        "/migrate/",
-        "/notices/",
-        "/engines/",
-        "/knowledge/",
-        f"/knowledge/{base.pk}/",
-        "/admin/migrations_app/plan/",
-        "/admin/engines/catalogmodel/",
-        "/admin/auth/user/",
-        "/admin/",
-    ]

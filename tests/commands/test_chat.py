@@ -136,6 +136,15 @@ def test_an_answer_that_breaks_off_is_a_sentence(talker: Talker) -> None:
     assert talker.kept()[1] == ("assistant", "Half", "broken")
 
 
+def test_a_refusal_in_the_middle_takes_nothing_back(talker: Talker) -> None:
+    with played_streams(talker.redis, say_hello(talker)):
+        said = talker.sam("chat", answers=f"Who are you?\n{'x' * 100_001}\n")
+
+    assert (said.returncode, said.stdout) == (0, "Hel[2Jlo.\n"), said.stderr
+    assert "100000" in said.stderr
+    assert [content for _, content, _ in talker.kept()] == ["Who are you?", "Hel\x1b[2Jlo."]
+
+
 def test_what_is_refused_leaves_no_empty_conversation(talker: Talker) -> None:
     set_quota(talker.user, 0)
 

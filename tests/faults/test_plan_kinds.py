@@ -29,6 +29,9 @@ from tests.world.workers import Workers
 
 pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
+PROOF_BACK = (("host_worker", "claimed"), ("engine_child", "half"), ("postgres", "before_commit"))
+"""Whom to kill while a rollback proves the engine that it goes back to, and where."""
+
 KILLS: dict[PlanKind, dict[str, tuple[str, str]]] = {
     PlanKind.ROLLBACK: {
         "host_worker": ("catch_up", "claimed"),
@@ -61,9 +64,12 @@ KILLS: dict[PlanKind, dict[str, tuple[str, str]]] = {
 """By kind and victim: the step and the point. Plans about files run no engine."""
 
 CASES = [
-    Case(step, point, victim, kind)
-    for kind, victims in KILLS.items()
-    for victim, (step, point) in victims.items()
+    *(
+        Case(step, point, victim, kind)
+        for kind, victims in KILLS.items()
+        for victim, (step, point) in victims.items()
+    ),
+    *(Case("probe_back", point, victim, PlanKind.ROLLBACK) for victim, point in PROOF_BACK),
 ]
 
 

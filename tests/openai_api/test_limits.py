@@ -79,8 +79,7 @@ def test_answers_side_by_side_stay_within_the_day(asker: Asker, served: Served) 
 
     usage = TokenUsage.objects.get()
     assert set(statuses) == {200, 429}
-    # What a prompt has more than was estimated comes on top, of each answer.
-    assert usage.tokens_in + usage.tokens_out <= quota + usage.tokens_in
+    assert usage.tokens_in + usage.tokens_out <= quota
     assert not TokenReservation.objects.exists()
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
@@ -9,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from engines.exceptions import SamError
 from engines.models import Embedding, KnowledgeBase, VectorIndex
+from engines.services.catalog.copies import copy_of, mark_downloaded
 from engines.services.knowledge.documents import delete_base
 from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from migrations_app.models import Plan, PlanEvent
@@ -24,7 +27,7 @@ from migrations_app.plans.transitions import (
 from migrations_app.states import PlanStatus
 from migrations_app.steps.base import ChangedByOthersError, TryAgainError
 from migrations_app.steps.switch import switch_effects
-from tests.benchmarks.switch import person_with_knowledge, plan_at_its_switch
+from tests.benchmarks.switch import TAIL, person_with_knowledge, plan_at_its_switch
 
 pytestmark = pytest.mark.django_db
 
@@ -80,6 +83,22 @@ def test_the_switch_moves_everything_at_once(plan: Plan, ada: User) -> None:
     assert KnowledgeBase.objects.get(owner=ada).live_index == target
     assert preference_of(ada).revision == target.fingerprint.revision
     assert plan.switched["bases"] == [[plan.index_switches.get().base_id, *indexes_of(plan)]]
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_the_switch_names_the_file_that_is_there(
+    plan: Plan, ada: User, tiny_llama: Path, is_there: bool
+) -> None:
+    revision = plan.to_revision
+    assert revision is not None
+    assert plan.host is not None
+    copy = copy_of(revision, plan.host)
+    if is_there:
+        mark_downloaded(copy, tiny_llama, revision.sha256)
+
+    switch(plan)
+
+    assert preference_of(ada).local_model_path == (str(tiny_llama) if is_there else "")
 
 
 def indexes_of(plan: Plan) -> list[int | None]:
@@ -177,3 +196,34 @@ def test_much_knowledge_costs_no_more_statements_than_little(ada: User, plan: Pl
         counts.append(len(queries))
 
     assert counts[0] == counts[1]
+
+
+def rows_read() -> dict[str, int]:
+    """Rows of texts and vectors that this transaction has read so far, by whatever plan."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname, seq_tup_read + coalesce(idx_tup_fetch, 0) "
+            "FROM pg_stat_xact_user_tables "
+            "WHERE relname IN ('engines_chunk', 'engines_embedding')"
+        )
+        return dict(cursor.fetchall())
+
+
+@pytest.mark.parametrize("chunks", [100, 3_000])
+def test_no_switch_reads_more_than_the_tail_however_often_one_connection_does_it(
+    db: None, chunks: int
+) -> None:
+    """Ten on one connection: a statement that is planned anew after five would show here."""
+    user = person_with_knowledge(chunks)
+    base = KnowledgeBase.objects.get(owner=user)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE engines_chunk, engines_embedding")
+    read = []
+    for _ in range(10):
+        base.refresh_from_db()
+        plan = plan_at_its_switch(user, base, target_of(base))
+        before = rows_read()
+        switch(plan)
+        read.append({table: rows - before[table] for table, rows in rows_read().items()})
+
+    assert read == [{"engines_chunk": TAIL, "engines_embedding": TAIL}] * 10

@@ -35,6 +35,7 @@ from engines.services.answers.passages import Passage, PassageQuery, add_passage
 from engines.services.answers.prompt import (
     FittedPrompt,
     count_answer_room,
+    count_read_tokens,
     fit_prompt,
     validate_messages,
 )
@@ -44,6 +45,11 @@ from engines.services.people.bindings import Binding, request_binding
 from engines.services.people.fallbacks import note_incident
 from engines.services.people.preferences import Prompts, prompts_of
 from engines.services.people.snapshot import one_moment
+from engines.services.people.usage import (
+    DEFAULT_ANSWER_TOKENS,
+    QuotaExceededError,
+    fit_reservation,
+)
 from engines.specs import AdapterSpec
 
 
@@ -110,6 +116,7 @@ def compose_answer(
         if not abandoned.is_set():
             recipient = Recipient(request.user_id, abandoned)
             options = _bounded_options(engine, fitted, request, resources.max_answer_tokens)
+            options = _paid_options(engine, fitted, request, options)
             yield from answer_events(engine, fitted.prompt, options, recipient)
 
 
@@ -201,6 +208,31 @@ def _bounded_options(
     if options.get("max_tokens") or not most:
         return options
     return {**options, "max_tokens": count_answer_room(engine, fitted.prompt, most)}
+
+
+def _paid_options(
+    engine: BaseModelEngine,
+    fitted: FittedPrompt,
+    request: AnswerRequest,
+    options: dict[str, object],
+) -> dict[str, object]:
+    """Shorten an answer to what its person's day has left beside the prompt, counted as it is read.
+
+    Raises QuotaExceededError when the prompt alone is more.
+    """
+    if request.reservation_id is None:
+        return options
+    asked = GenerationOptions.parse(options)
+    read = count_read_tokens(engine, fitted.prompt, asked.shown_tools)
+    wanted = read + (asked.max_tokens or DEFAULT_ANSWER_TOKENS)
+    tokens = fit_reservation(request.user_id, request.reservation_id, wanted)
+    close_old_connections()
+    if tokens <= read:
+        raise QuotaExceededError(
+            f"The question and what goes with it have {read} tokens, and {tokens} of those allowed a "
+            "day are left; ask something shorter, or go on tomorrow (UTC)."
+        )
+    return {**options, "max_tokens": tokens - read}
 
 
 def _instructed(prompts: Prompts, messages: list[ChatMessage]) -> tuple[Prompts, list[ChatMessage]]:

@@ -44,6 +44,8 @@ class AnswerRequest(Question, frozen=True, kw_only=True, omit_defaults=True):
     revision_id: RowId | None = None
     """An engine other than the active one."""
     fallback_for: FallbackCause | None = None
+    reservation_id: RowId | None = None
+    """The tokens of the day that were set aside for the answer, by an estimate."""
 
 
 class FoundPassage(Struct, frozen=True, kw_only=True):

@@ -119,6 +119,17 @@ def count_answer_room(engine: BaseModelEngine, prompt: str | list[ChatMessage], 
     return max(min(most, context - engine.count_prompt_tokens(prompt)), 1)
 
 
+def count_read_tokens(
+    engine: BaseModelEngine, prompt: str | list[ChatMessage], tools: Sequence[Json] = ()
+) -> int:
+    """Return how many tokens an engine reads for an answer: the prompt, and what describes the tools."""
+    count = engine.count_prompt_tokens(prompt)
+    if tools and not isinstance(prompt, str):
+        family = str(engine.get_engine_info().get("family") or "")
+        count += engine.count_tokens(instructions(tools, family_of(family).calls))
+    return count
+
+
 def _is_surely_short(
     prompts: Prompts, messages: Sequence[ChatMessage], tools: Sequence[Json], room: int
 ) -> bool:

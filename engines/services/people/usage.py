@@ -42,13 +42,16 @@ ON CONFLICT (user_id, day) DO UPDATE SET
 
 
 class QuotaExceededError(SamError):
-    """A person used the tokens of the day; ``seconds`` until the next one begins."""
+    """A person used the tokens of the day; ``seconds`` until asking again helps.
+
+    Without them that is the next day, also for an error that came from another process.
+    """
 
     code = "quota_exceeded"
 
     def __init__(self, message: str, seconds: int = 0) -> None:
         super().__init__(message)
-        self.seconds = seconds
+        self.seconds = seconds or _seconds_to_midnight()
 
 
 def with_quota(people: QuerySet[User], day: date | Parameter) -> QuerySet[User]:
@@ -90,13 +93,16 @@ def check_quota(user: User) -> None:
     used, allowed = known.tokens_used or 0, known.tokens_allowed
     if allowed is None or used < allowed:
         return
-    now = datetime.now(UTC)
-    midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
     raise QuotaExceededError(
         f"You used {used} of the {allowed} tokens allowed a day; the next day begins "
-        "at midnight UTC, or ask an administrator for more.",
-        int((midnight - now).total_seconds()) + 1,
+        "at midnight UTC, or ask an administrator for more."
     )
+
+
+def _seconds_to_midnight() -> int:
+    now = datetime.now(UTC)
+    midnight = datetime.combine(now.date() + timedelta(days=1), datetime.min.time(), UTC)
+    return int((midnight - now).total_seconds()) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,22 +120,13 @@ def reserve_tokens(user_id: int, wanted: int) -> Reserved | None:
     left. Raises QuotaExceededError when nothing is. Settle what was taken when the answer ended.
     """
     with transaction.atomic():
-        # Its own statement: the sums that follow must see what the one before committed.
-        User.objects.select_for_update(no_key=True).get(pk=user_id)
-        under_way = TokenReservation.objects.filter(user=user_id)
-        under_way.filter(expires_at__lt=ClockTimestamp()).delete()
-        # Before the usage: an answer that ends between the two is then counted twice for a moment; the
-        # other way round it would be counted by neither, and the quota passed.
-        taken = under_way.aggregate(sum=Sum("tokens"))["sum"] or 0
-        person: Any = with_quota(User.objects.filter(pk=user_id), today()).get()
-        check_quota(person)
-        if person.tokens_allowed is None:
+        left = _left_of_day(user_id)
+        if left is None:
             return None
-        left = person.tokens_allowed - (person.tokens_used or 0) - taken
         if left <= 0:
             raise QuotaExceededError(
-                f"Your answers under way may use the rest of the {person.tokens_allowed} tokens "
-                "allowed a day; ask again when one of them has ended.",
+                "Your answers under way may use the rest of the tokens allowed a day; ask again when "
+                "one of them has ended.",
                 UNDER_WAY_SECONDS,
             )
         row = TokenReservation.objects.create(
@@ -138,6 +135,38 @@ def reserve_tokens(user_id: int, wanted: int) -> Reserved | None:
             expires_at=seconds_from_now(RESERVED_SECONDS),
         )
     return Reserved(row.pk, row.tokens)
+
+
+def fit_reservation(user_id: int, reservation_id: int, wanted: int) -> int:
+    """Bring what was taken by an estimate to what is needed, as far as the day has it; returns that.
+
+    ``wanted`` again for a person whose quota was taken away meanwhile. Raises QuotaExceededError.
+    """
+    with transaction.atomic():
+        left = _left_of_day(user_id, besides=reservation_id)
+        tokens = wanted if left is None else min(wanted, max(left, 0))
+        # Of an answer whose reader left there may be no row any more: it ends before it begins.
+        TokenReservation.objects.filter(pk=reservation_id).update(tokens=max(1, tokens))
+    return tokens
+
+
+def _left_of_day(user_id: int, *, besides: int = 0) -> int | None:
+    """Return what nobody took of a person's day, who is locked until the transaction ends.
+
+    None without a quota. ``besides`` is the key of a reservation that is not counted.
+    """
+    # Its own statement: the sums that follow must see what the one before committed.
+    User.objects.select_for_update(no_key=True).get(pk=user_id)
+    under_way = TokenReservation.objects.filter(user=user_id).exclude(pk=besides)
+    under_way.filter(expires_at__lt=ClockTimestamp()).delete()
+    # Before the usage: an answer that ends between the two is then counted twice for a moment; the
+    # other way round it would be counted by neither, and the quota passed.
+    taken = under_way.aggregate(sum=Sum("tokens"))["sum"] or 0
+    person: Any = with_quota(User.objects.filter(pk=user_id), today()).get()
+    check_quota(person)
+    if person.tokens_allowed is None:
+        return None
+    return int(person.tokens_allowed - (person.tokens_used or 0) - taken)
 
 
 def settle_reservation(reserved: Reserved | None, *, is_counted: bool = True) -> None:

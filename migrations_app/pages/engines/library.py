@@ -16,6 +16,7 @@ from engines.services.catalog.search.library import (
     SIZES,
     LibraryFilter,
     Order,
+    load_page,
     search_library,
 )
 from engines.services.people.roles import is_curator, is_operator
@@ -117,7 +118,7 @@ class LibraryView(PageView):
         form = FilterForm(families, licences, request.GET)
         wanted = form.wanted()
         page = paginate(request, search_library(shown, wanted), PER_PAGE)
-        cards = cards_for(self.person, page)
+        cards = cards_for(self.person, load_page(page))
         # By its size it was found; what needs more with its context is not called fitting.
         fitting = [card for card in cards if card.option.fits] if wanted.fits else cards
         context = {

@@ -97,8 +97,9 @@ def _ask(
         return TriedAnswer(engine, label, trouble="There was no engine.")
     characters = sum(len(message["content"]) for message in request.messages or ())
     wanted = estimate_tokens(characters + PASSAGES * PASSAGE_CHARACTERS, MAX_TOKENS)
-    asked = structs.replace(request, revision_id=revision.pk)
-    with reserved_tokens(request.user_id, wanted):
+    with reserved_tokens(request.user_id, wanted) as reserved:
+        reservation_id = reserved.pk if reserved else None
+        asked = structs.replace(request, revision_id=revision.pk, reservation_id=reservation_id)
         try:
             client = LiveClient(settings.REDIS_URL)
             answer = client.call(GENERATE, asked, timeout=GENERATE_SECONDS)

@@ -30,16 +30,16 @@ class Talk:
     session: Session
     wish: dict[str, Any]
     number: int | None
-    is_new: bool = False
 
     def ask(self, question: str) -> dict[str, Any]:
         """Say something and write the answer while it comes; return what the end of it told.
 
-        CommandError for what cannot be answered. A conversation that nothing was said in is taken back.
+        CommandError for what cannot be answered. A conversation that was made for a question which is
+        refused is taken back.
         """
+        is_new = self.number is None
         if self.number is None:
-            made = self.session.api.post("/conversations", {})
-            self.number, self.is_new = int(made["id"]), True
+            self.number = int(self.session.api.post("/conversations", {})["id"])
         said = _Answer(self.session)
         body = {"content": question, "stream": True, **self.wish}
         path = f"/conversations/{self.number}/messages"
@@ -48,15 +48,11 @@ class Talk:
                 for name, data in _events(lines):
                     said.show(name, data)
         except CommandError:
-            self._take_back(said)
+            if is_new and not said.is_kept:
+                self.session.api.delete(f"/conversations/{self.number}")
+                self.number = None
             raise
         return said.ending()
-
-    def _take_back(self, said: _Answer) -> None:
-        if self.is_new and not said.is_kept:
-            self.session.api.delete(f"/conversations/{self.number}")
-            self.number = None
-        self.is_new = self.is_new and self.number is not None
 
 
 class _Answer:
@@ -164,14 +160,14 @@ def chat(
         # A wrong number is told before anything is typed.
         session.api.get(f"/conversations/{conversation}")
     if question is not None:
-        _ask_once(talk, question)
+        _ask_once(talk, question, is_new=conversation is None)
     elif session.as_json:
         raise CommandError('With --json give the question as well: sam chat --json "…".')
     else:
         _ask_on(talk)
 
 
-def _ask_once(talk: Talk, question: str) -> None:
+def _ask_once(talk: Talk, question: str, *, is_new: bool) -> None:
     try:
         kept = talk.ask(question)
     except KeyboardInterrupt:
@@ -179,7 +175,7 @@ def _ask_once(talk: Talk, question: str) -> None:
         raise
     if talk.session.as_json:
         talk.session.show({"conversation": talk.number, **kept})
-    elif talk.is_new:
+    elif is_new:
         _tell_number(talk)
 
 

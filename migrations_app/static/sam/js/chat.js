@@ -28,15 +28,14 @@ function headers(more = {}) {
   return { "X-CSRFToken": composer.elements.csrfmiddlewaretoken.value, "Content-Type": "application/json", ...more };
 }
 
+// The end of what was said, and not of the page: on a phone the list of conversations stands below.
 function goToEnd() {
-  const root = document.scrollingElement;
-  root.scrollTop = root.scrollHeight;
+  composer.parentElement.scrollIntoView({ block: "end" });
 }
 
 // Whoever has scrolled up to read is left alone.
 function follow(change) {
-  const root = document.scrollingElement;
-  const isNear = root.scrollHeight - root.scrollTop - root.clientHeight < NEAR;
+  const isNear = composer.parentElement.getBoundingClientRect().bottom - window.innerHeight < NEAR;
   change();
   if (isNear) goToEnd();
 }

@@ -22,9 +22,9 @@ from typer.main import get_command
 from migrations_app.controller import MigrationController
 from migrations_app.library import ModelLibraryManager
 from samproject.cli.app import app
-from tests.doors import DOORS, INNER, Door, Face
+from tests.doors.table import DOORS, INNER, Door, Face
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 PAGE = PROJECT / "docs" / "doors.md"
 FACES = ("api", "admin", "pages", "accounts", "openai_api")
 SERVICES = (
@@ -149,8 +149,8 @@ def written() -> str:
         "# Doors and faces",
         "",
         "Which face reaches which method of the front doors: REST by URL name, `sam` by command, the admin",
-        "by model and action, people's pages by URL name. `tests/doors.py` is this table in code, and",
-        "`tests/test_doors.py` holds both to what there is.",
+        "by model and action, people's pages by URL name. `tests/doors/table.py` is this table in code, and",
+        "`tests/doors/test_doors.py` holds both to what there is.",
         "",
         "| door | REST | sam | admin | page |",
         "| --- | --- | --- | --- | --- |",

@@ -1,0 +1,79 @@
+"""What a switch does with what its index lacks, and with an index that is not what its row says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db.models import F
+
+from engines.models import KnowledgeBase, VectorIndex
+from migrations_app.controller import MigrationController
+from migrations_app.models import Plan
+from migrations_app.states import PlanStatus
+from tests.knowledge.hash_embedder import HashEmbedder
+from tests.knowledge.world import add
+from tests.plans.hash_world import HashWorld
+from worker.steps.runner import StepFailedError, run_step
+
+TEXTS = ("the first words", "the second words", "the third words")
+controller = MigrationController()
+
+
+def re_embedding(world: HashWorld, base: KnowledgeBase) -> Plan:
+    """Start a plan that gives a base the space of ``new``."""
+    plan_id = controller.create_re_embed_plan(base, "new", actor=world.user)
+    controller.execute_migration(plan_id)
+    return Plan.objects.get(pk=plan_id)
+
+
+def run_to(plan: Plan, kind: str) -> int:
+    """Run the steps before one of a kind; return its key."""
+    for step in plan.steps.order_by("position"):
+        if step.kind == kind:
+            return step.pk
+        run_step(step.pk)
+    raise AssertionError(f"the plan has no step {kind}")
+
+
+def test_an_index_that_holds_less_than_its_row_says_is_not_switched_to(world: HashWorld) -> None:
+    base = world.base("Notes", *TEXTS)
+    plan = re_embedding(world, base)
+    probe = run_to(plan, "probe")
+    new = VectorIndex.objects.filter(base=base, fingerprint__revision__model__model_id="new")
+    assert new.update(file_count=F("file_count") + 1) == 1
+
+    with pytest.raises(StepFailedError, match="does not hold 4 rows"):
+        run_step(probe)
+
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.FAILED
+    assert world.spaces() == ["old"]
+
+
+@pytest.mark.parametrize("tail", [(), ("words written late",)], ids=["nothing", "one text"])
+def test_the_switch_asks_for_an_embedder_only_when_something_is_missing(
+    world: HashWorld, monkeypatch: pytest.MonkeyPatch, tail: tuple[str, ...]
+) -> None:
+    """To load one takes seconds, in which writers go on writing."""
+    base = world.base("Notes", *TEXTS)
+    plan = re_embedding(world, base)
+    switch = run_to(plan, "cut_over")
+    for text in tail:
+        add(base, text)
+    lent: list[str] = []
+
+    @contextmanager
+    def lend(host: Any, revision: Any, *rest: Any) -> Iterator[HashEmbedder]:
+        lent.append(revision.model.model_id)
+        with world.lender.lend(host, revision, *rest) as embedder:
+            yield embedder
+
+    monkeypatch.setattr("worker.steps.context.lend_embedder", lend)
+    run_step(switch)
+
+    assert lent == ["new"] * len(tail)
+    assert world.spaces() == ["new"]
+    assert set(world.found(base, TEXTS[0])) == {*TEXTS, *tail}
