@@ -359,7 +359,6 @@ INNER: dict[str, str] = {
     "people.explain_group_not_deletable": "A part of deleting, which asks it first.",
     "people.describe_belongings": "The admin's question before it deletes.",
     f"{SERVICES}.preferences.lock_preference": "A lock within a face's own transaction.",
-    f"{SERVICES}.preferences.leaves_something_behind": "A page's question which way of choosing it offers.",
     f"{SERVICES}.preferences.has_prompts": "A page's question whether an address leads anywhere.",
     f"{SERVICES}.preferences.prompt_families_of": "The families whose prompts a list shows.",
     f"{SERVICES}.defaults.validate_default": "A part of setting a default, for the admin's form.",
