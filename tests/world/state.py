@@ -50,6 +50,7 @@ NOT_COMPARED: dict[str, frozenset[str]] = {
 LEFT_OUT = frozenset(
     {
         "embedding",
+        "auditentry",
         "planevent",
         "host",
         "hostevent",

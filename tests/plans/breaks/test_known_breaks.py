@@ -244,6 +244,7 @@ def test_4_what_somebody_else_changed_ends_the_plan_and_stays(
         "migrations_app.Plan",
         "migrations_app.Step",
         "migrations_app.PlanEvent",
+        "migrations_app.AuditEntry",
         # Its person is told of its end.
         "engines.Notice",
         "engines.OutgoingMail",
