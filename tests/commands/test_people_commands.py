@@ -9,6 +9,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import User
 from django.test import Client
+from redis import Redis
 from rest_framework.test import APIClient
 
 from engines.models import Invitation
@@ -88,7 +89,9 @@ def test_the_last_administrator_stays(people: People) -> None:
     assert (adam.is_active, run_sam("people", "roles", "adam")) == (True, "administrator\n")
 
 
-def test_who_is_locked_out_is_let_in_and_a_lost_second_factor_is_taken_away(people: People) -> None:
+def test_who_is_locked_out_is_let_in_and_a_lost_second_factor_is_taken_away(
+    people: People, redis_client: Redis
+) -> None:
     assert run_sam("unlock", "alice") == "There were no failed sign-ins.\n"
     asked = {"username": "alice", "password": "wrong"}
     for _ in range(30):

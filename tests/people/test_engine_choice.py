@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from django.db import connection
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -104,7 +104,8 @@ def test_one_person_among_many_costs_what_their_own_rows_cost(db: None) -> None:
 
     found = list(nodes(plan["Plan"]))
     assert {"auth_user", "auth_user_groups"} <= {node.get("Relation Name") for node in found}
-    assert max(node["Actual Rows"] for node in found) <= len(GROUPS)
+    # So few groups may be read as they lie; of the many people only one is.
+    assert max(node["Actual Rows"] for node in found) <= Group.objects.count()
 
 
 @pytest.mark.timeout(1200)
