@@ -350,6 +350,7 @@ DOORS: dict[str, Door] = {
 }
 
 INNER: dict[str, str] = {
+    f"{SERVICES}.preferences.leaves_something_behind": "Asked before choose_preference, which refuses by it.",
     f"{CONTROLLER}.start_due_migrations": "The clock calls it, and nobody else.",
     f"{LIBRARY}.get_available_models": FOR_PROGRAMS,
     f"{LIBRARY}.get_downloaded_models": FOR_PROGRAMS,

@@ -18,6 +18,7 @@ from tests.tokens import token_for
 from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 from tests.worker.processes import LIVE, WorkerProcess
+from tests.world.workers import forget_hosts
 
 
 class Served(NamedTuple):
@@ -48,6 +49,7 @@ def served(
         worker = WorkerProcess(folder, LIVE, SAM_ENGINE_THREADS="1")
         with worker, WebProcess(folder, worker._environment()) as web:
             yield Served(web, worker)
+        forget_hosts()
 
 
 @pytest.fixture

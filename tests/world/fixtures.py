@@ -15,7 +15,7 @@ from engines.files.artifacts import ArtifactStore
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.redis_admin import admin_redis
 from tests.world.people import Person, hub_folder, make_person
-from tests.world.workers import Workers
+from tests.world.workers import Workers, forget_hosts
 
 
 @pytest.fixture(scope="session")
@@ -40,6 +40,8 @@ def workers(
     folder = tmp_path_factory.mktemp("workers")
     with Workers(folder / "data", folder / "faults") as running:
         yield running
+    with django_db_blocker.unblock():
+        forget_hosts()
 
 
 @pytest.fixture

@@ -16,6 +16,8 @@ import psutil
 from django.conf import settings
 from django.db import connection
 
+from engines.models import Host, HostEvent, HostSample, ModelCopy
+
 HOST = "t1"
 LEASE_SECONDS = 5
 SWEEP_SECONDS = 1
@@ -118,3 +120,9 @@ def wait_until(holds: Callable[[], bool], what: str, *, seconds: float = 150) ->
         if time.monotonic() > deadline:
             raise AssertionError(f"Waited {seconds:.0f} s for {what}.")
         time.sleep(0.1)
+
+
+def forget_hosts() -> None:
+    """Remove what workers registered after the last test's rows were flushed: a later test would meet it."""
+    for rows in (HostSample, HostEvent, ModelCopy, Host):
+        rows._default_manager.all().delete()

@@ -157,6 +157,7 @@ def test_child_sees_no_environment_of_its_parent(monkeypatch: pytest.MonkeyPatch
         b"GGML_NO_BACKTRACE=1",
         b"GOMP_SPINCOUNT=7",
         b"OMP_NUM_THREADS=3",
+        b"TORCHINDUCTOR_CACHE_DIR=/",
     }
     assert b"hf_secret" not in command
 

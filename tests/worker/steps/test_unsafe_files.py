@@ -99,7 +99,8 @@ def test_a_file_that_crashes_at_loading_is_refused_from_then_on(
     assert str(refusal.value).startswith(
         f"tiny@aaaaaaaa is marked unsafe on {host.name} and is not used there: model.gguf could"
     )
-    assert engine_pool().describe() == []
+    # Other tests of this process may have left engines of theirs.
+    assert copy.path not in {engine["model_path"] for engine in engine_pool().describe()}
 
 
 def test_an_engine_that_was_killed_blames_no_file(
