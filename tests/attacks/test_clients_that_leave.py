@@ -78,6 +78,7 @@ def _asked(
     return connection
 
 
+@pytest.mark.slow
 def test_streams_that_are_left_leave_nothing_behind(
     target: Target, attacked: World, attack_size: AttackSize, tally: Tally
 ) -> None:
