@@ -59,7 +59,7 @@ def run_schemathesis(
         *("--max-examples", str(size.choose(part=1, whole=12)), "--seed", str(size.seed)),
         *("--continue-on-failure", "--no-shrink", "--generation-database", "none"),
         *("--request-timeout", SECONDS_OF_A_REQUEST, "--suppress-health-check", "all"),
-        *("--warnings", "off", "--output-sanitize", "false", "--no-color", "--workers", "2"),
+        *("--warnings", "off", "--output-sanitize", "false", "--no-color", "--workers", "1"),
         *("--report", "json", "--report-json-path", str(report)),
         *("--exclude-operation-id", ENDS_OWN_TOKEN),
     ]
