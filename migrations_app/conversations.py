@@ -206,7 +206,11 @@ class Turn:
         """
         if self._is_over:
             return self.answer
-        if not self.said.text.strip() or (status == BROKEN and answer_to(self.question)):
+        if status == BROKEN and answer_to(self.question):
+            # Whoever closes the turn next keeps none of it either.
+            self._is_over = True
+            return None
+        if not self.said.text.strip():
             return None
         return self.keep(status)
 

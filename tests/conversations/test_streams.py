@@ -14,10 +14,11 @@ from django.contrib.auth.models import User
 from django.db import connection
 from redis import Redis
 
-from engines.exceptions import EngineError
+from engines.exceptions import ConflictError, EngineError
 from engines.models import Conversation, EnginePreference, Message, ModelRevision
 from engines.services.answers.messages import BeginEvent, EndEvent, StateEvent, TextEvent
 from engines.services.people.conversations import create_conversation
+from migrations_app.limits.held import hold_alone
 from migrations_app.serving.protocol import LIVE_KINDS, BeatEvent, ErrorEvent
 from tests.conversations.played_stream import played_streams
 from tests.openai_api.web import WebProcess
@@ -66,6 +67,17 @@ def talker(
         address = f"{web.address}/api/v1/"
         with httpx2.Client(base_url=address, headers=headers, timeout=120) as client:
             yield Talker(user, client, create_conversation(user), old, new, redis)
+
+
+def is_closed(conversation: Conversation) -> bool:
+    """Whether the answer that was under way has given the conversation back."""
+    try:
+        place = hold_alone(f"conversation:{conversation.pk}", ConflictError("held"))
+    except ConflictError:
+        return False
+    if place is not None:
+        place.release()
+    return True
 
 
 def begin(revision: ModelRevision) -> BeginEvent:
@@ -241,6 +253,7 @@ def test_regenerating_replaces_the_last_answer_once_there_is_another(talker: Tal
     with played_streams(talker.redis, fail):
         failed = read(talker, again, {"stream": True})
     assert (failed[-1][0], failed[-1][1]["message"]) == ("error", None)
+    wait_until(lambda: is_closed(talker.conversation), "the end of the answer")
     assert talker.kept()[1] == ("assistant", "Hello.", "complete")
 
     with say_hello(talker, talker.new) as asked:

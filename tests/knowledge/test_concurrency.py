@@ -13,6 +13,7 @@ from django.db import transaction
 from engines.exceptions import NotFoundError
 from engines.files.artifacts import ArtifactStore
 from engines.models import EnginePreference, Fingerprint, KnowledgeBase, VectorIndex
+from engines.services.knowledge import search
 from engines.services.knowledge.documents import (
     add_document,
     create_base,
@@ -206,13 +207,17 @@ def test_a_known_passage_is_found_at_every_moment_while_files_are_replaced_and_c
     assert all(searcher.result(WAIT_SECONDS) > 0 for searcher in searchers)
 
 
+@pytest.mark.parametrize("tries", [search.TRIES, 0], ids=["texts read after", "in one statement"])
 def test_a_document_that_is_replaced_again_and_again_is_found_at_every_moment(
     base: KnowledgeBase,
     ready: VectorIndex,
     store: ArtifactStore,
     threads: Threads,
+    monkeypatch: pytest.MonkeyPatch,
+    tries: int,
 ) -> None:
     """A search sees the old version or the new one, both embedded; never neither, never both."""
+    monkeypatch.setattr(search, "TRIES", tries)
     document = add(base, "version zero of it")
     KnowledgeBase.objects.filter(pk=base.pk).update(embed_on_write_for=ready)
     done = threading.Event()

@@ -26,6 +26,8 @@ from tests.tokens import token_for
 
 CHAT = {"model": "sam", "messages": [{"role": "user", "content": "Say something."}]}
 LONG = {**CHAT, "stream": True, "max_tokens": 100}
+ENDLESS = {**LONG, "max_tokens": 5000}
+"""Still under way when others have asked, however fast the machine is."""
 
 
 @pytest.fixture
@@ -42,9 +44,9 @@ def test_one_person_takes_no_more_places_than_allowed(limited: WebProcess, asker
         user=other, engine=asker.revision.model, revision=asker.revision
     )
     with limited.client(token_for(asker.user)) as mine, limited.client(token_for(other)) as theirs:
-        with mine.stream("POST", "chat/completions", json=LONG) as first:
+        with mine.stream("POST", "chat/completions", json=ENDLESS) as first:
             assert first.status_code == 200
-            with mine.stream("POST", "chat/completions", json=LONG) as second:
+            with mine.stream("POST", "chat/completions", json=ENDLESS) as second:
                 assert second.status_code == 200
                 refused = mine.post("chat/completions", json=CHAT)
                 answered = theirs.post("chat/completions", json={**CHAT, "max_tokens": 4})

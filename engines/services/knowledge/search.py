@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
@@ -73,7 +73,12 @@ _OF_DOCUMENTS = """AND document_id IN (
           AND (%b::timestamptz IS NULL OR updated_at >= %b::timestamptz)
           AND (%b::timestamptz IS NULL OR updated_at < %b::timestamptz)
 )"""
-_NARROWED = _CANDIDATES.replace("/* narrowed */", _OF_DOCUMENTS)
+_WITH_TEXTS = """
+SELECT live.id, live.vector, c.document_id, d.title, c.text, c.content_hash
+FROM (/* candidates */) live
+JOIN engines_chunk c ON c.id = live.id
+JOIN engines_document d ON d.id = c.document_id
+""".replace("/* candidates */", _CANDIDATES)
 _CHOSEN = """
 SELECT id FROM engines_chunk
 WHERE base_id = %b AND deleted_seq IS NULL /* narrowed */ LIMIT %b
@@ -95,6 +100,15 @@ class Hit:
     title: str
     text: str
     score: float
+    content_hash: bytes
+
+
+class _Text(NamedTuple):
+    """What is read of a passage once it is found."""
+
+    document_id: int
+    title: str
+    text: str
     content_hash: bytes
 
 
@@ -150,6 +164,8 @@ class _Wanted:
 
     k: int
     narrowed: SearchFilter = EVERYTHING
+    is_read_at_once: bool = False
+    """Whether the texts of all candidates are read in the snapshot that finds them, at their cost."""
 
     def documents(self, base_id: int) -> list[Any]:
         """Return the values of the statement that narrows documents."""
@@ -165,11 +181,17 @@ def _search(
     """Search again when a passage was deleted between finding it and reading its text."""
     for _ in range(TRIES):
         current, opened = _open(index, files)
-        scores = _best(current, opened, query, wanted)
-        hits = _read(current, scores)
-        if len(hits) == len(scores):
+        scores, _none_read = _best(current, opened, query, wanted)
+        texts = _read(current, scores)
+        if len(texts) == len(scores):
             break
-    return hits
+    else:
+        current, opened = _open(index, files)
+        scores, texts = _best(current, opened, query, replace(wanted, is_read_at_once=True))
+    return [
+        Hit(chunk_id=pk, base_id=current.base_id, score=score, **texts[pk]._asdict())
+        for pk, score in scores.items()
+    ]
 
 
 def _open(index: VectorIndex, files: IndexFiles) -> tuple[VectorIndex, ReadOnlyIndex | None]:
@@ -193,8 +215,8 @@ def _open(index: VectorIndex, files: IndexFiles) -> tuple[VectorIndex, ReadOnlyI
 
 def _best(
     index: VectorIndex, opened: ReadOnlyIndex | None, query: NDArray[np.float32], wanted: _Wanted
-) -> dict[int, float]:
-    """Return chunk id → score of the k best live chunks, best first.
+) -> tuple[dict[int, float], dict[int, _Text]]:
+    """Return chunk id → score of the k best live chunks, best first, and texts if read at once.
 
     More is asked of the file as long as too many of its candidates are dead, or of other documents.
     """
@@ -205,11 +227,11 @@ def _best(
             candidates = opened.search(query, size).ids if opened else np.empty(0, np.int64)
         else:
             candidates = chosen
-        ids, vectors = _live(index, candidates, wanted)
+        ids, vectors, texts = _live(index, candidates, wanted)
         alive = int(np.isin(candidates, ids).sum())
         if alive >= k or len(candidates) < size or chosen is not None:
             hits = search_flat(query, ids, vectors, k)
-            return dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
+            return dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True)), texts
         size *= GROWTH
 
 
@@ -228,7 +250,7 @@ def _chosen(index: VectorIndex, wanted: _Wanted) -> NDArray[np.int64] | None:
 
 def _live(
     index: VectorIndex, candidates: NDArray[np.int64], wanted: _Wanted
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+) -> tuple[NDArray[np.int64], NDArray[np.float32], dict[int, _Text]]:
     base_id, is_narrow = index.base_id, wanted.narrowed.narrows_documents
     values = [
         *(candidates.tolist(), base_id, index.base_seq or 0, base_id),
@@ -236,26 +258,16 @@ def _live(
         index.fingerprint_id,
     ]
     with binary_cursor() as cursor:
-        cursor.execute(_NARROWED if is_narrow else _CANDIDATES, values)
+        statement = _WITH_TEXTS if wanted.is_read_at_once else _CANDIDATES
+        narrowing = _OF_DOCUMENTS if is_narrow else ""
+        cursor.execute(statement.replace("/* narrowed */", narrowing), values)
         rows = cursor.fetchall()
     ids = np.array([row[0] for row in rows], dtype=np.int64)
-    return ids, decode_vectors([row[1] for row in rows], spec_of(index.fingerprint).dimension)
+    vectors = decode_vectors([row[1] for row in rows], spec_of(index.fingerprint).dimension)
+    return ids, vectors, {row[0]: _Text(*row[2:]) for row in rows if wanted.is_read_at_once}
 
 
-def _read(index: VectorIndex, scores: Mapping[int, float]) -> list[Hit]:
+def _read(index: VectorIndex, scores: Mapping[int, float]) -> dict[int, _Text]:
     with binary_cursor() as cursor:
         cursor.execute(_TEXTS, [list(scores), index.base_id])
-        rows = {row[0]: row for row in cursor}
-    return [
-        Hit(
-            chunk_id=pk,
-            document_id=rows[pk][1],
-            base_id=index.base_id,
-            title=rows[pk][2],
-            text=rows[pk][3],
-            score=score,
-            content_hash=bytes(rows[pk][4]),
-        )
-        for pk, score in scores.items()
-        if pk in rows
-    ]
+        return {row[0]: _Text(*row[1:]) for row in cursor}
