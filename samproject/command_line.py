@@ -8,7 +8,7 @@ from django.core.management import ManagementUtility
 from django.db import OperationalError
 
 from migrations_app.local_caller import COMMAND_TYPED_BY, find_machine_user
-from samproject.cli.app import NAMES, run
+from samproject.cli.app import INTERRUPTED, NAMES, run
 from samproject.env import EnvironmentVariableError, settle_settings_module
 
 DJANGO = "django"
@@ -34,6 +34,9 @@ def _run_django() -> None:
     COMMAND_TYPED_BY.set(find_machine_user())
     try:
         ManagementUtility(sys.argv).execute()
+    except KeyboardInterrupt:
+        # Whoever pressed Ctrl-C knows why it ends.
+        sys.exit(INTERRUPTED)
     except EnvironmentVariableError as error:
         sys.exit(str(error))
     except OperationalError as error:

@@ -71,6 +71,8 @@ NAMES = frozenset(
     + [str(each.name) for each in app.registered_commands]
 )
 """What is run here; everything else is a command of Django's or of a package."""
+INTERRUPTED = 130
+"""The exit code after Ctrl-C, as shells give it."""
 
 
 def run() -> None:
@@ -81,4 +83,4 @@ def run() -> None:
         typer.echo(str(error), err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)

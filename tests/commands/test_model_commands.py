@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from io import StringIO
@@ -17,6 +18,7 @@ from pytest_django.fixtures import Settings
 from deploy.demo.hub.server import HubServer
 from engines.models import Host
 from tests.api.roles import GIB, Engines
+from tests.commands.elsewhere import PATIENCE, Machine
 from tests.fit.shapes import QWEN3_8B, Dense
 from tests.gguf.sparse import write_sparse
 
@@ -41,6 +43,21 @@ def test_a_stream_ends_as_the_whole_answer(tiny_llama: Path) -> None:
 
     assert len(whole) > 1
     assert run("stream", "The sea", "--model", str(tiny_llama), *GREEDY) == whole
+
+
+def test_ctrl_c_ends_a_stream_without_a_trace(tiny_llama: Path, tmp_path: Path) -> None:
+    machine = Machine(tmp_path, {"SAM_DATA_DIR": str(tmp_path / "data")})
+    running = machine.start(
+        "stream", "The sea", "--model", str(tiny_llama), "--max-tokens", "100000",
+        "--context", "2048", "--threads", "1",
+    )  # fmt: skip
+    assert running.stdout is not None
+    begun = running.stdout.read(1)
+    running.send_signal(signal.SIGINT)
+    _, told = running.communicate(timeout=PATIENCE)
+
+    assert (bool(begun), running.returncode) == (True, 130), told
+    assert "Traceback" not in told
 
 
 def test_a_prompt_may_come_from_the_standard_input(

@@ -77,6 +77,8 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     reads_literals = True
     handler: ClassVar[str]
     """``module:callable`` of what the child does."""
+    environment: ClassVar[tuple[tuple[str, str], ...]] = ()
+    """Variables that the libraries of this runtime need in the child."""
 
     _child: ChildProcess | None = None
     _wanted = False
@@ -260,6 +262,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
             readable=self._readable(),
             start_seconds=self.options.start_seconds,
             wait_seconds=self.options.wait_seconds,
+            environment=self.environment,
         )
 
     def _memory_bytes(self) -> int:

@@ -35,8 +35,6 @@ DEFAULT_ENVIRONMENT = {
     "GOMP_SPINCOUNT": "1000",
     # Otherwise ggml starts a debugger before it aborts, and its output hides the reason.
     "GGML_NO_BACKTRACE": "1",
-    # Otherwise torch makes a folder for compiled code while it is imported, and the box has none to write to.
-    "TORCHINDUCTOR_CACHE_DIR": "/",
 }
 
 
@@ -56,6 +54,8 @@ class ChildSpec:
     start_seconds: float = 60.0
     wait_seconds: float = 600.0
     """How long a request may wait behind others."""
+    environment: tuple[tuple[str, str], ...] = ()
+    """Variables that this runtime's libraries need besides those of every child."""
 
 
 _Call = tuple[Future[subprocess.Popen[bytes]], ChildSpec]
@@ -103,7 +103,7 @@ def start(spec: ChildSpec) -> subprocess.Popen[bytes]:
 
 def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
     sandbox = Sandbox(os.getpid(), spec.memory_bytes, spec.readable)
-    environment = _environment(spec.threads)
+    environment = _environment(spec)
     library_path = environment.get("LD_LIBRARY_PATH", "")
     options = json.dumps({"sandbox": sandbox.as_options(), "library_path": library_path})
     # -I ignores PYTHON* variables and the user's packages, -B writes no bytecode; the repository is put
@@ -123,6 +123,7 @@ def _popen(spec: ChildSpec) -> subprocess.Popen[bytes]:
     )
 
 
-def _environment(threads: int) -> dict[str, str]:
+def _environment(spec: ChildSpec) -> dict[str, str]:
     passed = {name: os.environ[name] for name in PASSED_VARIABLES if name in os.environ}
-    return {**DEFAULT_ENVIRONMENT, **passed, "OMP_NUM_THREADS": str(threads)}
+    own = {**dict(spec.environment), "OMP_NUM_THREADS": str(spec.threads)}
+    return {**DEFAULT_ENVIRONMENT, **passed, **own}

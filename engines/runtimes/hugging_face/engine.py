@@ -35,6 +35,8 @@ class HuggingFaceEngine(ChildEngine[HuggingFaceOptions]):
 
     handler = "engines.runtimes.hugging_face.child:HuggingFaceHandler"
     options_kind = HuggingFaceOptions
+    # Otherwise torch makes a folder for compiled code while it is imported, and the box has none to write to.
+    environment = (("TORCHINDUCTOR_CACHE_DIR", "/"),)
     _counted_bytes = 0
 
     @classmethod

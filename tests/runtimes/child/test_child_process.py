@@ -15,6 +15,8 @@ from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.readable import REPOSITORY
 from engines.runtimes.child.start import ChildSpec
+from engines.runtimes.hugging_face.engine import HuggingFaceEngine
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from tests.runtimes.child.crash_handler import facts
 
 HANDLER = "tests.runtimes.child.crash_handler:CrashHandler"
@@ -157,9 +159,20 @@ def test_child_sees_no_environment_of_its_parent(monkeypatch: pytest.MonkeyPatch
         b"GGML_NO_BACKTRACE=1",
         b"GOMP_SPINCOUNT=7",
         b"OMP_NUM_THREADS=3",
-        b"TORCHINDUCTOR_CACHE_DIR=/",
     }
     assert b"hf_secret" not in command
+
+
+def test_a_runtimes_own_variables_reach_its_child_only() -> None:
+    own = HuggingFaceEngine.environment
+    child = ChildProcess(ChildSpec("torch", HANDLER, environment=own))
+    child.wait_ready()
+
+    environment = Path(f"/proc/{child.pid}/environ").read_bytes()
+    child.stop()
+
+    assert b"TORCHINDUCTOR_CACHE_DIR=/" in environment.split(b"\0")
+    assert LlamaCppEngine.environment == ()
 
 
 def test_threads_of_a_child_do_not_wait_actively(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,6 +213,8 @@ import sys
 sys.path.insert(0, {root!r})
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.start import ChildSpec
+from engines.runtimes.hugging_face.engine import HuggingFaceEngine
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 child = ChildProcess(ChildSpec("orphan", {handler!r}))
 child.wait_ready()
 print(child.pid, flush=True)
