@@ -10,7 +10,7 @@ from django.core import serializers
 from django.db import transaction
 
 from engines.exceptions import TransferError
-from engines.services.catalog import headers
+from engines.services.catalog import headers, resolving
 from migrations_app.api.views import events
 from tests.api.roles import client_of
 from tests.attacks.plugin import Tally
@@ -41,6 +41,8 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     # Nor does it hold a place: nobody reads it to its end.
     monkeypatch.setattr(events, "hold", lambda *_: None)
     monkeypatch.setattr(headers, "read_remote_header", find_no_hub)
+    # Looking up the Hub's name alone takes minutes where there is no network.
+    monkeypatch.setattr(resolving, "resolve_file", find_no_hub)
 
 
 ROUTES = {str(route): route for route in routes()}
