@@ -195,6 +195,7 @@ def test_a_kill_changes_nothing(
     assert smallest_cosine(all_vectors(), left.vectors) >= 0.99999
 
 
+@pytest.mark.proof
 def test_each_kind_of_plan_meets_each_victim_and_each_point_somewhere() -> None:
     assert set(KILLS) | {PlanKind.MIGRATE} == set(PlanKind)
     for kind, victims in KILLS.items():
