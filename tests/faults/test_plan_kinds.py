@@ -27,12 +27,10 @@ from tests.world.state import (
 )
 from tests.world.workers import Workers
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.proof]
 
 PROOF_BACK = (("host_worker", "claimed"), ("engine_child", "half"), ("postgres", "before_commit"))
 """Whom to kill while a rollback proves the engine that it goes back to, and where."""
-
-FILE_KINDS = (PlanKind.DOWNLOAD, PlanKind.DELETE, PlanKind.VERIFY)
 
 KILLS: dict[PlanKind, dict[str, tuple[str, str]]] = {
     PlanKind.ROLLBACK: {
@@ -59,23 +57,11 @@ KILLS: dict[PlanKind, dict[str, tuple[str, str]]] = {
             "redis": (step, "queued"),
             "postgres": (step, "after"),
         }
-        for kind in FILE_KINDS
+        for kind in (PlanKind.DOWNLOAD, PlanKind.DELETE, PlanKind.VERIFY)
         for step in STEPS_OF[kind]
     },
 }
 """By kind and victim: the step and the point. Plans about files run no engine."""
-
-
-def is_proof(case: Case) -> bool:
-    """Whether a case is run with every change.
-
-    Plans about files have one step, run by the same code: with every change each victim meets one of them.
-    """
-    if case.kind not in FILE_KINDS:
-        return True
-    victims = list(KILLS[case.kind])
-    return victims.index(case.victim) % len(FILE_KINDS) == FILE_KINDS.index(case.kind)
-
 
 CASES = [
     *(
@@ -85,11 +71,6 @@ CASES = [
     ),
     *(Case("probe_back", point, victim, PlanKind.ROLLBACK) for victim, point in PROOF_BACK),
 ]
-
-
-def _marked(case: Case) -> Any:
-    marks = [pytest.mark.proof] if is_proof(case) else []
-    return pytest.param(case, marks=marks, id=f"{case.kind}-{case}")
 
 
 @dataclass(frozen=True)
@@ -157,7 +138,6 @@ def check_ended(plan: Plan, kind: PlanKind) -> None:
     assert terminal_events(plan) == dict.fromkeys(STEPS_OF[kind], 1)
 
 
-@pytest.mark.proof
 @pytest.mark.parametrize("kind", KILLS, ids=str)
 def test_an_undisturbed_plan_completes(
     kind: PlanKind, ada: Person, workers: Workers, references: References
@@ -173,7 +153,7 @@ def test_an_undisturbed_plan_completes(
     assert (after != copies) is (kind in (PlanKind.RE_EMBED, PlanKind.DOWNLOAD, PlanKind.DELETE))
 
 
-@pytest.mark.parametrize("case", [_marked(case) for case in CASES])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.kind}-{case}")
 def test_a_kill_changes_nothing(
     case: Case,
     ada: Person,
@@ -195,7 +175,6 @@ def test_a_kill_changes_nothing(
     assert smallest_cosine(all_vectors(), left.vectors) >= 0.99999
 
 
-@pytest.mark.proof
 def test_each_kind_of_plan_meets_each_victim_and_each_point_somewhere() -> None:
     assert set(KILLS) | {PlanKind.MIGRATE} == set(PlanKind)
     for kind, victims in KILLS.items():
