@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Mapping
@@ -37,10 +38,14 @@ def run(console: Console, site: Site, environment: Mapping[str, str], *, once: b
         people = ensure_people(site.demo)
         with cast(console, site, address, people) as actors:
             held = _prove(actors)
-        _print_addresses(console, site, people)
         if not once:
+            print_addresses(console, site, people)
             _wait_for_ctrl_c(console)
     console.print("Everything is stopped.")
+    if once:
+        again = shlex.join(["bash", "deploy/quickstart.sh", "--data-dir", str(site.data)])
+        console.print("To look around and sign in, start it again without --once:")
+        console.print(f"  {again}", markup=False, soft_wrap=True)
     return held
 
 
@@ -72,7 +77,7 @@ def _sayer(console: Console) -> Callable[[str], None]:
     return say
 
 
-def _print_addresses(console: Console, site: Site, people: People) -> None:
+def print_addresses(console: Console, site: Site, people: People) -> None:
     """Tell a newcomer where to click, and as whom."""
     rows = [
         ("Home", f"{site.web}/"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import socket
@@ -9,13 +10,17 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from io import StringIO
 from pathlib import Path
 
 import psutil
 import pytest
+from rich.console import Console
 
 from deploy.demo.models.engine_files import REAL
-from deploy.demo.site import PROJECT
+from deploy.demo.people import PASSWORDS_FILE, People
+from deploy.demo.site import PROJECT, Site
+from deploy.demo.story import print_addresses
 
 CLIENT = re.compile(r"(\d+) searches and (\d+) answers, 0 errors, 0 wrong")
 
@@ -57,9 +62,14 @@ def run_once(data: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def passwords(run: subprocess.CompletedProcess[str]) -> dict[str, str]:
-    """Return what the run printed for signing in."""
-    return dict(re.findall(r"^(\w+) +password (\S+)$", run.stdout, re.MULTILINE))
+def printed_passwords(text: str) -> dict[str, str]:
+    """Return what was printed for signing in."""
+    return dict(re.findall(r"^(\w+) +password (\S+)$", text, re.MULTILINE))
+
+
+def kept_passwords(data: Path) -> dict[str, str]:
+    kept: dict[str, str] = json.loads((data / "demo" / PASSWORDS_FILE).read_text())
+    return kept
 
 
 def left_running(data: Path) -> list[str]:
@@ -87,7 +97,11 @@ def test_every_proof_holds_in_a_new_folder(data: Path) -> None:
     run = run_once(data)
 
     check_that_all_held(run, data)
-    assert passwords(run).keys() == {"ada", "admin"}
+    assert kept_passwords(data).keys() == {"ada", "admin"}
+    # Its servers are gone: it says how to have them again, and not where they were.
+    assert f"bash deploy/quickstart.sh --data-dir {data}" in run.stdout
+    assert not printed_passwords(run.stdout)
+    assert "/chat/" not in run.stdout
     assert "“We decided to cover the roof" in run.stdout
 
 
@@ -96,8 +110,21 @@ def test_every_proof_holds_in_a_new_folder(data: Path) -> None:
 def test_every_proof_holds_in_the_second_run_on_what_the_first_left(data: Path) -> None:
     first = run_once(data)
     check_that_all_held(first, data)
+    kept = kept_passwords(data)
 
     run = run_once(data)
 
     check_that_all_held(run, data)
-    assert passwords(run) == passwords(first)
+    assert kept_passwords(data) == kept
+
+
+def test_servers_that_go_on_are_told_with_who_may_sign_in(tmp_path: Path) -> None:
+    site = Site(data=tmp_path, port=8000, flower_port=5555)
+    told = StringIO()
+    passwords = {"ada": "[one]", "admin": "two"}
+
+    print_addresses(Console(file=told), site, People("", "", "", passwords))
+
+    assert printed_passwords(told.getvalue()) == passwords
+    assert f"{site.web}/chat/" in told.getvalue()
+    assert str(tmp_path / "demo" / PASSWORDS_FILE) in told.getvalue()
