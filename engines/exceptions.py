@@ -140,6 +140,12 @@ class InvalidRequestError(SamError):
     code = "invalid_request"
 
 
+class ContextLengthError(InvalidRequestError):
+    """What an engine shall read is longer than its context."""
+
+    code = "context_length_exceeded"
+
+
 class ConflictError(SamError):
     """Something else holds or has changed what the request needs; nothing was changed."""
 

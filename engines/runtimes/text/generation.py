@@ -8,7 +8,7 @@ from typing import Annotated, Any, NamedTuple
 
 from msgspec import Meta, Struct, inspect
 
-from engines.exceptions import InvalidRequestError
+from engines.exceptions import ContextLengthError, InvalidRequestError
 from engines.runtimes.text.response_format import (
     Choice,
     Json,
@@ -253,13 +253,13 @@ def _switch(name: str, given: object) -> bool | None:
 def require_answer_room(prompt: int, context: int, wanted: int) -> int:
     """Return how many tokens an answer may have beside a prompt of so many; ``wanted`` is 0 for all.
 
-    Raises InvalidRequestError for an empty prompt, and for one that fills the context.
+    Raises InvalidRequestError for an empty prompt, ContextLengthError for one that fills the context.
     """
     if not prompt:
         raise InvalidRequestError("The prompt is empty; write something to be answered.")
     room = context - prompt
     if room <= 0:
-        raise InvalidRequestError(
+        raise ContextLengthError(
             f"The prompt has {prompt} tokens and the context holds {context}; "
             "shorten the prompt or use an engine with a longer context."
         )

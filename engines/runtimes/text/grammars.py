@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 from engines.runtimes.text.families import Family, ToolFormat
 from engines.runtimes.text.generation import GenerationOptions
+from engines.runtimes.text.patterns import loosen_patterns
 from engines.runtimes.text.response_format import ANY_OBJECT, Json
 
 Mark = Callable[[str], str]
@@ -79,5 +80,6 @@ def _several(form: ToolFormat, mark: Mark, most: int) -> str:
 
 def _json(schema: Json) -> str:
     """A schema as a part of a rule; each is a document of its own, so its references stay inside."""
-    guided = {**schema, "x-guidance": {"whitespace_pattern": WHITE_SPACE}}
+    loosened = loosen_patterns(schema).schema
+    guided = {**loosened, "x-guidance": {"whitespace_pattern": WHITE_SPACE}}
     return f"%json {json.dumps(guided)}"

@@ -16,8 +16,10 @@ from engines.runtimes.base import MessageToolCall
 Json = dict[str, Any]
 Choice = str | Json
 
-MAX_SCHEMA_CHARS = 65_536
-"""Characters of JSON that a schema, or all tools together, may have."""
+MAX_SCHEMA_CHARS = 131_072
+"""Characters of JSON that a schema may have."""
+MAX_TOOLS_CHARS = 524_288
+"""Characters of JSON that all tools together may have."""
 MAX_SCHEMA_DEPTH = 64
 MAX_TOOLS = 128
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -51,7 +53,7 @@ def parse_tools(given: object) -> tuple[Json, ...]:
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise InvalidRequestError(f"Each tool needs its own name; {min(twice)} is there twice.")
-    _check_size("tools", given)
+    _check_size("tools", given, MAX_TOOLS_CHARS)
     return tuple(given)
 
 
@@ -151,7 +153,7 @@ def _check_schema(place: str, schema: object) -> None:
     _check_size(place, schema)
 
 
-def _check_size(place: str, value: object) -> None:
+def _check_size(place: str, value: object, most: int = MAX_SCHEMA_CHARS) -> None:
     """InvalidRequestError for a value that is nested too deeply or too long to be read safely."""
     # Level by level, not recursively: hostile nesting must not end in a RecursionError.
     level = [value]
@@ -165,9 +167,9 @@ def _check_size(place: str, value: object) -> None:
         )
     # Only now: json.dumps is recursive.
     size = len(json.dumps(value))
-    if size > MAX_SCHEMA_CHARS:
+    if size > most:
         raise InvalidRequestError(
-            f"{place} has {size} characters and the limit is {MAX_SCHEMA_CHARS}; make it smaller."
+            f"{place} has {size} characters and the limit is {most}; make it smaller."
         )
 
 

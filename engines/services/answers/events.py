@@ -6,11 +6,12 @@ import threading
 import uuid
 from collections.abc import Generator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.streaming import StreamingEngine, require_free_form
+from engines.runtimes.text.characters import HalfJoiner, join_halves
 from engines.runtimes.text.families import Family, family_of
 from engines.runtimes.text.generation import FORM, Generation, GenerationOptions, Piece, ToolCall
 from engines.runtimes.text.tool_calls import ToolCallReader
@@ -115,6 +116,7 @@ def _pieces(
         text = _as_text(engine, prompt, asked, family)
         others = {name: value for name, value in options.items() if name not in FORM}
         pieces = _plain(engine, text, others)
+    pieces = _whole(pieces)
     if not asked.shown_tools:
         return pieces
     names = [tool["function"]["name"] for tool in asked.shown_tools]
@@ -125,6 +127,27 @@ def _plain(engine: BaseModelEngine, text: str, options: Mapping[str, Any]) -> Pi
     for piece in engine.stream(text, **options):
         yield Piece(piece)
     return None
+
+
+def _whole(pieces: Pieces) -> Pieces:
+    """Yield pieces of whole characters: a server may cut one into two halves."""
+    joiners = {True: HalfJoiner(), False: HalfJoiner()}
+    with closing(pieces):
+        while True:
+            try:
+                piece = next(pieces)
+            except StopIteration as end:
+                for is_reasoning, joiner in joiners.items():
+                    if rest := joiner.finish():
+                        yield Piece(rest, is_reasoning=is_reasoning)
+                generation: Generation | None = end.value
+                return generation
+            call = piece.tool_call
+            if call is not None:
+                whole = ToolCall(join_halves(call.name), join_halves(call.arguments))
+                yield replace(piece, tool_call=whole)
+            elif text := joiners[piece.is_reasoning].add(piece.text):
+                yield replace(piece, text=text)
 
 
 def _sorted(pieces: Pieces, reader: ToolCallReader) -> Pieces:
