@@ -26,6 +26,7 @@ from engines.services.answers.messages import (
     ToolCallEvent,
 )
 from migrations_app.openai_api.errors import error_body
+from migrations_app.openai_api.requests import AskedText
 from migrations_app.openai_api.response_bodies import (
     Call,
     CallDelta,
@@ -45,7 +46,7 @@ from migrations_app.openai_api.response_bodies import (
     Usage,
 )
 from migrations_app.serving.gathered import AnswerFacts, GatheredAnswer
-from migrations_app.serving.sse import data_event
+from migrations_app.serving.sse import MEDIA_TYPE, data_event
 
 DONE = b"data: [DONE]\n\n"
 ShownUsage = Usage | None | UnsetType
@@ -83,10 +84,35 @@ class Opening(AnswerFacts):
         }
 
 
-class Shape(ABC):
-    """How one endpoint shows an answer."""
+class Face(ABC):
+    """How one endpoint of one protocol shows an answer."""
+
+    content_type = f"{MEDIA_TYPE}; charset=utf-8"
+    """Of an answer that is streamed."""
+
+    @abstractmethod
+    def whole_body(self, opening: Opening, answer: GatheredAnswer, end: EndEvent) -> Struct:
+        """Return the body of an answer that is not streamed."""
+
+    @abstractmethod
+    def stream(
+        self, opening: Opening, events: AsyncIterator[Event], asked: AskedText
+    ) -> AsyncIterator[bytes]:
+        """Yield an answer as its protocol streams it; an error ends it in the protocol's words."""
+
+
+class Shape(Face):
+    """How one of OpenAI's older endpoints shows an answer, in chunks that look alike."""
 
     prefix: str
+
+    def whole_body(self, opening: Opening, answer: GatheredAnswer, end: EndEvent) -> Struct:
+        return self.whole(opening.head(self.prefix), answer, end)
+
+    def stream(
+        self, opening: Opening, events: AsyncIterator[Event], asked: AskedText
+    ) -> AsyncIterator[bytes]:
+        return chunks(self, opening, events, include_usage=asked.include_usage)
 
     @abstractmethod
     def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> Struct:
@@ -169,13 +195,13 @@ class CompletionShape(Shape):
         return TextCompletion(choices=[], usage=usage, **head)
 
 
-async def whole_answer(shape: Shape, opening: Opening, events: AsyncIterator[Event]) -> Struct:
+async def whole_answer(face: Face, opening: Opening, events: AsyncIterator[Event]) -> Struct:
     """Return the body of an answer that is not streamed; raises what the stream raises."""
     answer = GatheredAnswer()
     async for event in events:
         answer.take(event)
     end = answer.end or EndEvent(finish_reason="stop", prompt_tokens=0, completion_tokens=0)
-    return shape.whole(opening.head(shape.prefix), answer, end)
+    return face.whole_body(opening, answer, end)
 
 
 async def chunks(

@@ -19,7 +19,7 @@ from redis import Redis
 from engines.models import EnginePreference, TokenReservation, TokenScope, TokenUsage
 from engines.services.people.tokens import create_token
 from engines.services.people.usage import set_quota
-from migrations_app.openai_api import views
+from migrations_app.openai_api import answering, views
 from tests.openai_api.conftest import Asker, Served
 from tests.openai_api.web import WebProcess
 from tests.tokens import token_for
@@ -121,7 +121,7 @@ def test_who_leaves_while_being_admitted_holds_nothing(monkeypatch: pytest.Monke
         go_on.set()
         await asyncio.to_thread(given_back.wait, 60)
 
-    monkeypatch.setattr(views, "_admitted", admitted)
+    monkeypatch.setattr(answering, "_admitted", admitted)
     asyncio.run(leave())
 
     assert given_back.is_set()

@@ -1,0 +1,126 @@
+"""One way from a checked question to its answer, for every protocol that people's programs speak."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponseBase
+
+from engines.services.answers.messages import AnswerPart, AnswerRequest, EndEvent, Event
+from migrations_app.limits.admission import Admission, count_characters
+from migrations_app.openai_api.access import named_revision, spender
+from migrations_app.openai_api.errors import INTERNAL, RefusedError
+from migrations_app.openai_api.requests import AskedText, Body, read_body
+from migrations_app.openai_api.response_bodies import body_response
+from migrations_app.openai_api.responses import Face, Opening, whole_answer
+from migrations_app.serving.sse import EventStream
+from migrations_app.serving.stream_client import stream_answer
+
+FALLBACK_HEADER = "X-SAM-Fallback-For"
+
+Read = Callable[[Body], AskedText]
+Admitted = tuple[AskedText, AnswerRequest, Admission]
+
+
+def _admitted(request: HttpRequest, read: Read) -> Admitted:
+    """Return what is asked for, and of the worker; a stranger is told so before anything else."""
+    user = spender(request)
+    asked = read(read_body(request))
+    question = asked.request_of(user.pk, named_revision(user, asked.model))
+    admission = Admission(user, count_characters(question), question.max_tokens or 0)
+    return asked, admission.bound(question), admission
+
+
+async def _admit(request: HttpRequest, read: Read) -> Admitted:
+    admitting = asyncio.ensure_future(sync_to_async(_admitted)(request, read))
+    try:
+        return await asyncio.shield(admitting)
+    except asyncio.CancelledError:
+        # The thread goes on after its client has left, and nobody else knows what it takes.
+        admitting.add_done_callback(_give_back)
+        raise
+
+
+def _give_back(admitting: asyncio.Future[Admitted]) -> None:
+    if admitting.cancelled() or admitting.exception() is not None:
+        return
+    _, _, admission = admitting.result()
+    threading.Thread(target=admission.release, name="give back").start()
+
+
+async def answer(face: Face, request: HttpRequest, read: Read) -> HttpResponseBase:
+    """Answer a request as its protocol shows it; raises what goes wrong before the first word."""
+    asked, question, admission = await _admit(request, read)
+    response: HttpResponseBase | None = None
+    try:
+        response = await _answer_admitted(face, asked, question, admission)
+    finally:
+        if not isinstance(response, _AnswerStream):
+            await sync_to_async(admission.release)()
+    return response
+
+
+async def _answer_admitted(
+    face: Face, asked: AskedText, question: AnswerRequest, admission: Admission
+) -> HttpResponseBase:
+    client_left = threading.Event()
+    events = stream_answer(question, client_left)
+    opening = Opening()
+    first = await _first_word(events, opening)
+    rest = _with_first(first, events)
+    if not asked.stream:
+        whole = body_response(await whole_answer(face, opening, rest))
+        return _name_fallback(whole, opening)
+    body = face.stream(opening, rest, asked)
+    streamed = _AnswerStream(body, client_left, admission)
+    streamed["Content-Type"] = face.content_type
+    return _name_fallback(streamed, opening)
+
+
+def _name_fallback(response: HttpResponseBase, opening: Opening) -> HttpResponseBase:
+    """Name in a header the engine for which another one answers."""
+    if opening.fallback_for is not None:
+        response[FALLBACK_HEADER] = opening.fallback_for.engine_id
+    return response
+
+
+async def _first_word(events: AsyncIterator[Event], opening: Opening) -> Event:
+    """Wait for the first word: until then an error still has a status of its own."""
+    async for event in events:
+        if isinstance(event, AnswerPart | EndEvent):
+            return event
+        opening.learn(event)
+    raise RefusedError("The engine said nothing.", status=INTERNAL, code="internal_error")
+
+
+async def _with_first(first: Event, rest: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
+    yield first
+    async for event in rest:
+        yield event
+
+
+class _AnswerStream(EventStream):
+    """An answer piece by piece whose end, also by a client that leaves, stops the engine."""
+
+    def __init__(
+        self, body: AsyncIterator[bytes], client_left: threading.Event, admission: Admission
+    ) -> None:
+        super().__init__(self._until_end(body))
+        self._client_left = client_left
+        self._admission = admission
+        # Until its end was read: who leaves is counted by the worker a moment later.
+        admission.is_counted = False
+
+    async def _until_end(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+        async for chunk in body:
+            yield chunk
+        self._admission.is_counted = True
+
+    def close(self) -> None:
+        # Django calls it in any case; the generators behind it may end only when they are collected.
+        self._client_left.set()
+        self._admission.release()
+        super().close()

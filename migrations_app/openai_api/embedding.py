@@ -1,0 +1,78 @@
+"""Vectors for people's programs: an embedder under a name, asked part by part, admitted and counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from django.conf import settings
+from django.contrib.auth.models import User
+from numpy.typing import NDArray
+
+from engines.models import ModelRevision
+from engines.services.people.usage import add_usage
+from migrations_app.limits.admission import Admission
+from migrations_app.openai_api.access import embedder_for
+from migrations_app.openai_api.errors import RefusedError
+from migrations_app.openai_api.requests import AskedVectors
+from migrations_app.serving.client import LiveClient
+from migrations_app.serving.embedder import batched_texts
+from migrations_app.serving.protocol import EMBED, EmbedRequest
+
+EMBED_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedTexts:
+    """Vectors (n, d) of texts, whose they are, and how many tokens were read."""
+
+    model: str
+    vectors: NDArray[np.float32]
+    tokens: int
+
+
+def embed_texts(user: User, asked: AskedVectors) -> EmbeddedTexts:
+    """Return the vectors that were asked for; RefusedError names a text or a field at fault."""
+    admission = Admission(user, sum(map(len, asked.texts)), 1)
+    try:
+        return _embedded_admitted(user, asked)
+    finally:
+        admission.release()
+
+
+def _embedded_admitted(user: User, asked: AskedVectors) -> EmbeddedTexts:
+    model, revision = embedder_for(user, asked.model)
+    vectors, tokens = _vectors(user, revision, asked)
+    if asked.dimensions not in (None, vectors.shape[1]):
+        raise RefusedError(
+            f"{model.model_id} has {vectors.shape[1]} dimensions; leave dimensions out.",
+            param="dimensions",
+        )
+    add_usage(user.pk, tokens, 0)
+    return EmbeddedTexts(model.model_id, vectors, tokens)
+
+
+def _vectors(
+    user: User, revision: ModelRevision, asked: AskedVectors
+) -> tuple[NDArray[np.float32], int]:
+    """Return vectors (n, d) and the texts' tokens; RefusedError names a text without a vector."""
+    live = LiveClient(settings.REDIS_URL)
+    parts: list[NDArray[np.float32]] = []
+    tokens = 0
+    for texts in batched_texts(asked.texts):
+        request = EmbedRequest(
+            revision_id=revision.pk,
+            texts=list(texts),
+            role=asked.role,
+            count=True,
+            user_id=user.pk,
+        )
+        reply = live.call(EMBED, request, timeout=EMBED_SECONDS)
+        batch = reply.batch(len(texts))
+        if batch.errors:
+            number, sentence = min(batch.errors.items())
+            place = sum(map(len, parts)) + number
+            raise RefusedError(f"Text {place}: {sentence}", param=f"input[{place}]")
+        parts.append(batch.vectors)
+        tokens += reply.tokens
+    return np.concatenate(parts), tokens
