@@ -50,6 +50,8 @@ from migrations_app.plans.transitions import (
     is_switched,
     move_plan,
     request_cancel,
+    request_pause,
+    resume_plan,
     retry_step,
     start_plan,
     withdraw_confirmation,
@@ -176,6 +178,14 @@ class MigrationController:
         """Ask a plan to stop and undo itself; ConflictError after the switch."""
         request_cancel(_plan(migration_id).pk, who=_who(actor))
         return True
+
+    def pause_migration(self, migration_id: str | UUID, *, actor: User | None = None) -> Plan:
+        """Have a download wait: its parts stay, and its host's worker is free; IllegalMoveError for others."""
+        return request_pause(_plan(migration_id).pk, who=_who(actor))
+
+    def resume_migration(self, migration_id: str | UUID, *, actor: User | None = None) -> Plan:
+        """Have a paused download go on from what has arrived."""
+        return resume_plan(_plan(migration_id).pk, who=_who(actor))
 
     def roll_back_migration(self, migration_id: str | UUID, *, actor: User | None = None) -> str:
         """Start taking a switched plan back; returns the id of the plan that does it.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import TypedDict
 
@@ -34,8 +34,13 @@ from migrations_app.controller import SYSTEM
 from migrations_app.models import Plan
 from migrations_app.plans.planning import choose_host, plan_for_file
 from migrations_app.plans.revision_needs import needs_of, require_unneeded
-from migrations_app.plans.transitions import request_cancel, start_plan
-from migrations_app.states import PlanKind, PlanStatus
+from migrations_app.plans.transitions import (
+    request_cancel,
+    request_pause,
+    resume_plan,
+    start_plan,
+)
+from migrations_app.states import PLAN_OPEN, PlanKind, PlanStatus
 
 FOLD_ORDER = (
     CopyStatus.DOWNLOADED,
@@ -44,7 +49,6 @@ FOLD_ORDER = (
     CopyStatus.CORRUPTED,
     CopyStatus.MISSING,
 )
-OPEN = (PlanStatus.PENDING, PlanStatus.IN_PROGRESS)
 
 
 class DownloadProgress(TypedDict):
@@ -85,7 +89,10 @@ class ModelLibraryManager:
     def start_download(
         self, model_id: str, *, host: str | None = None, actor: User | None = None
     ) -> Plan:
-        """Start a download and return its plan; an open one for the same file is returned instead."""
+        """Start a download and return its plan; an open one for the same file is returned instead.
+
+        One that is paused goes on.
+        """
         revision = pinned_revision(get_model(model_id))
         chosen = _host(host) if host else choose_host([revision])
         return _start(PlanKind.DOWNLOAD, revision, chosen, actor)
@@ -116,6 +123,21 @@ class ModelLibraryManager:
         for plan in plans:
             request_cancel(plan.pk, who=actor.username if actor else SYSTEM)
         return bool(plans)
+
+    def pause_download(
+        self, model_id: str, *, host: str | None = None, actor: User | None = None
+    ) -> bool:
+        """Pause the running downloads of a model, on one host or all; False when none runs.
+
+        What has arrived stays on the host, whose worker is free for other work meanwhile.
+        """
+        return _each_download(request_pause, PlanStatus.IN_PROGRESS, model_id, host, actor)
+
+    def resume_download(
+        self, model_id: str, *, host: str | None = None, actor: User | None = None
+    ) -> bool:
+        """Have the paused downloads of a model go on, on one host or all; False when none is paused."""
+        return _each_download(resume_plan, PlanStatus.PAUSED, model_id, host, actor)
 
     def delete_model(
         self, model_id: str, *, host: str | None = None, actor: User | None = None
@@ -224,14 +246,33 @@ def _start_each(kind: PlanKind, copies: Iterable[ModelCopy], actor: User | None)
 
 def _start(kind: PlanKind, revision: ModelRevision, host: Host, actor: User | None) -> Plan:
     running = Plan.objects.filter(
-        kind=kind, to_revision=revision, host=host, status__in=OPEN
+        kind=kind, to_revision=revision, host=host, status__in=PLAN_OPEN
     ).first()
     plan = running or plan_for_file(kind, revision, host, actor=actor)
-    return start_plan(plan.pk, who=actor.username if actor else SYSTEM)
+    who = actor.username if actor else SYSTEM
+    if plan.status == PlanStatus.PAUSED:
+        return resume_plan(plan.pk, who=who)
+    return start_plan(plan.pk, who=who)
+
+
+def _each_download(
+    ask: Callable[..., Plan],
+    status: PlanStatus,
+    model_id: str,
+    host: str | None,
+    actor: User | None,
+) -> bool:
+    found = _open_plans(get_model(model_id), PlanKind.DOWNLOAD).filter(status=status)
+    plans = list(found.filter(host__name=host) if host else found)
+    for plan in plans:
+        ask(plan.pk, who=actor.username if actor else SYSTEM)
+    return bool(plans)
 
 
 def _open_plans(model: CatalogModel, kind: PlanKind) -> QuerySet[Plan]:
-    return Plan.objects.filter(kind=kind, to_engine=model, status__in=OPEN).order_by("created_at")
+    return Plan.objects.filter(kind=kind, to_engine=model, status__in=PLAN_OPEN).order_by(
+        "created_at"
+    )
 
 
 def _host(name: str) -> Host:

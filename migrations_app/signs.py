@@ -56,6 +56,7 @@ SIGN_OF_TONE = {
 LOOKS: dict[str, Look] = {
     PlanStatus.PENDING: Look("Pending", Tone.NEUTRAL, "clock"),
     PlanStatus.IN_PROGRESS: Look("In progress", Tone.INFO, "progress"),
+    PlanStatus.PAUSED: Look("Paused", Tone.NEUTRAL, "pause"),
     PlanStatus.COMPLETED: Look("Completed", Tone.SUCCESS, "success"),
     PlanStatus.FAILED: Look("Failed", Tone.DANGER, "error"),
     PlanStatus.CANCELLED: Look("Cancelled", Tone.NEUTRAL, "close"),

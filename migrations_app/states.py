@@ -15,10 +15,11 @@ class PlanKind(models.TextChoices):
 
 
 class PlanStatus(models.TextChoices):
-    """The seed's ``MigrationStatus`` and one more: taken back."""
+    """The seed's ``MigrationStatus`` and two more: paused, taken back."""
 
     PENDING = "pending", "Pending"
     IN_PROGRESS = "in_progress", "In progress"
+    PAUSED = "paused", "Paused"
     COMPLETED = "completed", "Completed"
     FAILED = "failed", "Failed"
     CANCELLED = "cancelled", "Cancelled"
@@ -42,6 +43,8 @@ class PlanAction(models.TextChoices):
     """What a person or an operator may ask of a plan."""
 
     EXECUTE = "execute", "Execute"
+    RESUME = "resume", "Resume"
+    PAUSE = "pause", "Pause"
     CANCEL = "cancel", "Cancel"
     ROLL_BACK = "roll_back", "Roll back"
     RETRY = "retry", "Retry the step that waits"
@@ -52,12 +55,14 @@ class PlanAction(models.TextChoices):
 ACTIONS_OF: dict[PlanStatus, tuple[PlanAction, ...]] = {
     PlanStatus.PENDING: (PlanAction.EXECUTE, PlanAction.CANCEL, PlanAction.MOVE),
     PlanStatus.IN_PROGRESS: (
+        PlanAction.PAUSE,
         PlanAction.CANCEL,
         PlanAction.ROLL_BACK,
         PlanAction.RETRY,
         PlanAction.ABANDON,
         PlanAction.MOVE,
     ),
+    PlanStatus.PAUSED: (PlanAction.RESUME, PlanAction.CANCEL),
     PlanStatus.COMPLETED: (PlanAction.ROLL_BACK,),
     PlanStatus.FAILED: (),
     PlanStatus.CANCELLED: (),
@@ -68,8 +73,9 @@ ACTIONS_OF: dict[PlanStatus, tuple[PlanAction, ...]] = {
 PLAN_MOVES: dict[PlanStatus, frozenset[PlanStatus]] = {
     PlanStatus.PENDING: frozenset({PlanStatus.IN_PROGRESS, PlanStatus.CANCELLED}),
     PlanStatus.IN_PROGRESS: frozenset(
-        {PlanStatus.COMPLETED, PlanStatus.FAILED, PlanStatus.CANCELLED}
+        {PlanStatus.PAUSED, PlanStatus.COMPLETED, PlanStatus.FAILED, PlanStatus.CANCELLED}
     ),
+    PlanStatus.PAUSED: frozenset({PlanStatus.IN_PROGRESS, PlanStatus.CANCELLED}),
     PlanStatus.COMPLETED: frozenset({PlanStatus.ROLLED_BACK}),
     PlanStatus.FAILED: frozenset(),
     PlanStatus.CANCELLED: frozenset(),
@@ -94,6 +100,9 @@ STEP_MOVES: dict[StepStatus, frozenset[StepStatus]] = {
     StepStatus.FAILED: frozenset(),
     StepStatus.CANCELLED: frozenset(),
 }
+
+PLAN_OPEN = (PlanStatus.PENDING, PlanStatus.IN_PROGRESS, PlanStatus.PAUSED)
+"""What can still change something; a tuple, for queries."""
 
 PLAN_FINAL = frozenset(
     {PlanStatus.COMPLETED, PlanStatus.FAILED, PlanStatus.CANCELLED, PlanStatus.ROLLED_BACK}

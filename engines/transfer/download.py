@@ -11,6 +11,7 @@ import httpx2
 from engines.exceptions import (
     ArtifactMissingError,
     DigestMismatchError,
+    SamError,
     TransferCancelledError,
     TransferError,
 )
@@ -119,11 +120,17 @@ class _Transfer:
         try:
             self._resume()
             self._fetch(token)
-        except TransferCancelledError:
-            if not self._options.keep_part:
+        except SamError as error:
+            if isinstance(error, TransferCancelledError) and not self._options.keep_part:
                 self._part.discard()
+            self._keep()
             raise
         self._require_digest()
+
+    def _keep(self) -> None:
+        """Bring what arrived to the disk: whoever paused this may switch the machine off next."""
+        if self._part.unsynced:
+            self._part.sync()
 
     def _resume(self) -> None:
         for offset in self._part.resume():

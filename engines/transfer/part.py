@@ -101,6 +101,7 @@ class PartFile:
         """Remove the part and its journal while the lock is still held."""
         self._path.unlink(missing_ok=True)
         self._journal_path.unlink(missing_ok=True)
+        self.offset = self._synced = 0
 
 
 @contextmanager

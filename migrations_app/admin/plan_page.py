@@ -24,6 +24,7 @@ from migrations_app.wakeups import step_task_id
 
 BUTTON_KINDS = {
     PlanAction.EXECUTE: "primary",
+    PlanAction.RESUME: "primary",
     PlanAction.RETRY: "primary",
     PlanAction.ABANDON: "danger",
 }

@@ -27,6 +27,8 @@ from migrations_app.states import ACTIONS_OF, PlanAction, PlanStatus
 
 MOVES: dict[PlanAction, tuple[Callable[..., Any], str]] = {
     PlanAction.EXECUTE: (MigrationController.execute_migration, "started"),
+    PlanAction.PAUSE: (MigrationController.pause_migration, "paused"),
+    PlanAction.RESUME: (MigrationController.resume_migration, "resumed"),
     PlanAction.CANCEL: (MigrationController.cancel_migration, "asked to stop"),
     PlanAction.ROLL_BACK: (MigrationController.roll_back_migration, "being rolled back"),
     PlanAction.RETRY: (MigrationController.retry_step, "retried"),
@@ -81,6 +83,14 @@ class PlanAdmin(RoleAdmin):
     @admin.action(description="Execute", permissions=["operate"])
     def execute(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
         self._each(request, queryset, PlanAction.EXECUTE)
+
+    @admin.action(description="Pause downloads", permissions=["operate"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
+        self._each(request, queryset, PlanAction.PAUSE)
+
+    @admin.action(description="Resume downloads", permissions=["operate"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:
+        self._each(request, queryset, PlanAction.RESUME)
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:

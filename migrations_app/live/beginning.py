@@ -9,8 +9,9 @@ from django.contrib.auth.models import User
 from migrations_app.live.access import Scope
 from migrations_app.live.cursor import Cursor
 from migrations_app.live.messages import Change, PlanState, Reset
-from migrations_app.live.states import OPEN, PersonState, person_states, plan_states
+from migrations_app.live.states import PersonState, person_states, plan_states
 from migrations_app.live.tail import change_rows
+from migrations_app.states import PLAN_OPEN
 
 MAX_MISSED = 500
 """Of more, a page that was away so long reads everything again."""
@@ -45,6 +46,6 @@ def read_beginning(scope: Scope, cursor: Cursor | None, settled: int) -> Beginni
     if cursor is None or reset is not None:
         known = frozenset(row.change.id for row in change_rows(settled, (), plans))
     # After the changes: what is now is never older than what was told before it.
-    shown = plans if scope.plan else plans.filter(status__in=OPEN)
+    shown = plans if scope.plan else plans.filter(status__in=PLAN_OPEN)
     person = person_states([user.pk]).get(user.pk) if scope.hears_person else None
     return Beginning(missed, reset, plan_states(shown), person, known)

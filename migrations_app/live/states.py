@@ -32,7 +32,6 @@ from migrations_app.serving.redis_keys import redis_client
 from migrations_app.states import PlanStatus, StepStatus
 
 MAX_PLANS = 100
-OPEN = (PlanStatus.PENDING, PlanStatus.IN_PROGRESS)
 
 
 def plan_states(plans: QuerySet[Plan]) -> list[PlanState]:

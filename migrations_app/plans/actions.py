@@ -48,6 +48,7 @@ def explain_refusal(plan: Plan, action: PlanAction) -> str:
             return f"The plan is {plan.status}; only a completed one can be rolled back."
         if plan.status in PLAN_FINAL:
             return f"The plan is {plan.status}; that is asked of an open one only."
+        return f"The plan is {plan.status.replace('_', ' ')}; it does not allow that now."
     return _REASONS[action](plan)
 
 
@@ -75,6 +76,14 @@ def _not_roll_back(plan: Plan) -> str:
     return ""
 
 
+def _not_pause(plan: Plan) -> str:
+    if plan.kind != PlanKind.DOWNLOAD:
+        return "Only a download can be paused."
+    if plan.cancel_requested_at is not None:
+        return "The plan is asked to stop already."
+    return "It waits for an operator." if _waits_for_operator(plan) else ""
+
+
 def _not_retry(plan: Plan) -> str:
     return "" if _waits_for_operator(plan) else "No step of this plan waits for an operator."
 
@@ -95,6 +104,8 @@ def _not_move(plan: Plan) -> str:
 
 _REASONS: dict[PlanAction, Callable[[Plan], str]] = {
     PlanAction.EXECUTE: _nothing,
+    PlanAction.PAUSE: _not_pause,
+    PlanAction.RESUME: _nothing,
     PlanAction.CANCEL: _not_cancel,
     PlanAction.ROLL_BACK: _not_roll_back,
     PlanAction.RETRY: _not_retry,

@@ -38,7 +38,10 @@ def retained_index_ids() -> set[int]:
 
 
 def end_stale_downloads() -> int:
-    """Say of copies that no plan fetches any more that they are not there; returns how many."""
+    """Say of copies that no plan fetches any more that they are not there; returns how many.
+
+    A paused plan said so of its own; a worker that had not heard of the pause may have said else since.
+    """
     fetching = Plan.objects.filter(status=PlanStatus.IN_PROGRESS, host=OuterRef("host")).filter(
         Q(to_revision=OuterRef("revision")) | Q(embedder_revision=OuterRef("revision"))
     )

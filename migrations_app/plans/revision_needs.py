@@ -18,7 +18,7 @@ Each caller says which reasons count. Every way in which the tables can point to
 ``KnowledgeBase.embed_on_write_for``    WRITERS: they embed in that space before they write
 ``Plan`` in progress                    OPEN_PLAN: from, to, embedder, and the spaces of its
                                         ``IndexSwitch`` and ``EmbedRange`` rows. A plan that deletes
-                                        needs nothing; a pending one fetches its files when it starts
+                                        needs nothing; a pending or paused one fetches its file when it goes on
 ``Plan`` completed, retention running   ROLLBACK_TARGET: ``from_revision``, or what an unpinned
                                         preference would be given back; RETAINED_INDEX: its
                                         ``IndexSwitch.from_index``, which is kept up meanwhile

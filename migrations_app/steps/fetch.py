@@ -162,7 +162,7 @@ def _transfer(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
         ctx.progress(share.fraction(progress.done), detail, amount)
 
     content = Content(revision.sha256, revision.file_size)
-    source = shared_places().adopt(destination, content, progress=report, cancelled=_never)
+    source = shared_places().adopt(destination, content, progress=report, cancelled=_watch(ctx))
     if source is not None:
         mark_downloaded(copy, destination, revision.sha256)
         return Arrival(0, (f"{revision} is one file with {source}.",))
@@ -170,7 +170,7 @@ def _transfer(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
         remote,
         destination,
         progress=report,
-        cancelled=_never,
+        cancelled=_watch(ctx),
         token=hub_token(remote.url),
     )
     mark_downloaded(copy, result.path, result.sha256)
@@ -269,13 +269,18 @@ def _verify(ctx: StepContext, copy: ModelCopy) -> None:
         sha256=copy.revision.sha256,
         size=copy.revision.file_size,
         progress=report,
-        cancelled=_never,
+        cancelled=_watch(ctx),
     )
 
 
-def _never() -> bool:
-    """A cancelled step is told by its own progress call, which raises."""
-    return False
+def _watch(ctx: StepContext) -> Callable[[], bool]:
+    """Return what a transfer asks while it waits for a server: it raises when the step must stop."""
+
+    def must_stop() -> bool:
+        ctx.checkpoint()
+        return False
+
+    return must_stop
 
 
 def delete_model(ctx: StepContext) -> Outcome:

@@ -179,8 +179,23 @@ def status(session: Session, model: Model) -> None:
     """Say whether a model is downloaded, and how far a download is."""
     found = session.api.get(f"/catalog/{name_in_path(model)}/status")
     progress = found["progress"]
-    how_far = f"\n{progress['progress_percentage']} % on {progress['host']}" if progress else ""
+    paused = ", paused" if progress and progress["status"] == "paused" else ""
+    how_far = (
+        f"\n{progress['progress_percentage']} % on {progress['host']}{paused}" if progress else ""
+    )
     session.show(found, f"{found['status']}{how_far}")
+
+
+@command(download)
+def pause(session: Session, model: Model) -> None:
+    """Pause a model's downloads on every host; what has arrived stays there."""
+    _act(session, model, "pause-download", "Paused.")
+
+
+@command(download)
+def resume(session: Session, model: Model) -> None:
+    """Have a model's paused downloads go on."""
+    _act(session, model, "resume-download", "It goes on from what has arrived.")
 
 
 @command(download)

@@ -143,6 +143,18 @@ def roll_back(session: Session, plan: PlanId, wait: Wait = False) -> None:
 
 
 @command(app)
+def pause(session: Session, plan: PlanId) -> None:
+    """Have a download wait; what has arrived stays on its host."""
+    session.show(session.api.post(f"/plans/{plan}/pause"), "Paused.")
+
+
+@command(app)
+def resume(session: Session, plan: PlanId) -> None:
+    """Have a paused download go on from what has arrived."""
+    session.show(session.api.post(f"/plans/{plan}/resume"), "It goes on from what has arrived.")
+
+
+@command(app)
 def retry(session: Session, plan: PlanId) -> None:
     """Try a step again that waits for an operator."""
     session.show(session.api.post(f"/plans/{plan}/retry"), "The step is tried again.")

@@ -14,11 +14,15 @@ from samproject.cli.session import Session
 POLL_SECONDS = 0.5
 FINISHED = frozenset({"completed", "rolled_back"})
 FINAL = FINISHED | {"failed", "cancelled"}
+PAUSED = "paused"
 NEEDS_OPERATOR = "needs_operator"
 
 
 def follow_plan(session: Session, plan_id: str) -> dict[str, Any]:
-    """Show a plan's progress until it ends or waits for an operator; CommandError unless it completed."""
+    """Show a plan's progress until it ends, is paused or waits for an operator.
+
+    CommandError unless it completed.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -31,7 +35,7 @@ def follow_plan(session: Session, plan_id: str) -> dict[str, Any]:
     with Progress(*columns, console=console) as progress:
         bar = progress.add_task("waiting", total=100.0, pace="")
         state = session.api.get(f"/plans/{plan_id}/progress")
-        while state["status"] not in FINAL and _waiting_step(state) is None:
+        while state["status"] not in FINAL | {PAUSED} and _waiting_step(state) is None:
             Event().wait(POLL_SECONDS)
             state = session.api.get(f"/plans/{plan_id}/progress")
             progress.update(
@@ -64,5 +68,9 @@ def _require_finished(plan: dict[str, Any]) -> dict[str, Any]:
         raise CommandError(
             f"The step {waiting['kind']} waits for an operator: {waiting['error']} "
             f"Run `sam plan retry {plan['id']}` or `sam plan abandon {plan['id']}`."
+        )
+    if plan["status"] == PAUSED:
+        raise CommandError(
+            f"The download is paused; what has arrived is kept. Run `sam plan resume {plan['id']}`."
         )
     raise CommandError(f"The plan is {plan['status']}. {plan['error_message']}".strip())

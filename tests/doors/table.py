@@ -60,6 +60,12 @@ DOORS: dict[str, Door] = {
     f"{CONTROLLER}.cancel_migration": Door(
         ("api:plan-cancel",), ("plan cancel",), (f"{PLAN} cancel",), ("plan",)
     ),
+    f"{CONTROLLER}.pause_migration": Door(
+        ("api:plan-pause",), ("plan pause",), (f"{PLAN} pause",), ("engine-download",)
+    ),
+    f"{CONTROLLER}.resume_migration": Door(
+        ("api:plan-resume",), ("plan resume",), (f"{PLAN} resume",), ("engine-download",)
+    ),
     f"{CONTROLLER}.roll_back_migration": Door(
         ("api:plan-roll-back",), ("plan roll-back",), (f"{PLAN} roll_back",), ("plan",)
     ),
@@ -90,6 +96,18 @@ DOORS: dict[str, Door] = {
         ("download cancel",),
         (f"{PLAN} cancel",),
         not_meant={"page": STAFF},
+    ),
+    f"{LIBRARY}.pause_download": Door(
+        ("api:catalog-pause-download",),
+        ("download pause",),
+        (f"{PLAN} pause",),
+        ("engine-files",),
+    ),
+    f"{LIBRARY}.resume_download": Door(
+        ("api:catalog-resume-download",),
+        ("download resume",),
+        (f"{PLAN} resume",),
+        ("engine-files",),
     ),
     f"{LIBRARY}.delete_model": Door(
         ("api:catalog-delete-files",),

@@ -12,7 +12,15 @@ from migrations_app.states import PlanAction
 
 ID_LENGTH = 128
 NOT_BEFORE_HELP = "When it starts by itself once it is executed; null starts it then."
-FOR_OPERATORS = frozenset({PlanAction.RETRY, PlanAction.ABANDON, PlanAction.MOVE})
+FOR_OPERATORS = frozenset(
+    {
+        PlanAction.PAUSE,
+        PlanAction.RESUME,
+        PlanAction.RETRY,
+        PlanAction.ABANDON,
+        PlanAction.MOVE,
+    }
+)
 
 
 class PlanCreateSerializer(ClosedSerializer):

@@ -119,6 +119,18 @@ class CatalogViews(
         """Cancel the open downloads on every host."""
         return self._started(request, ModelLibraryManager.cancel_download)
 
+    @extend_schema(request=None, responses={202: ModelStatusSerializer})
+    @action(detail=True, methods=["post"], url_path="pause-download", permission_classes=OPERATORS)
+    def pause_download(self, request: Request, **lookup: Any) -> Response:
+        """Pause the running downloads on every host; what has arrived stays there."""
+        return self._started(request, ModelLibraryManager.pause_download)
+
+    @extend_schema(request=None, responses={202: ModelStatusSerializer})
+    @action(detail=True, methods=["post"], url_path="resume-download", permission_classes=OPERATORS)
+    def resume_download(self, request: Request, **lookup: Any) -> Response:
+        """Have the paused downloads go on, on every host."""
+        return self._started(request, ModelLibraryManager.resume_download)
+
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, **lookup: Any) -> Response:
         """Delete an entry that nothing stands on; 409 names who uses it."""

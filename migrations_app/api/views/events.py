@@ -24,9 +24,10 @@ from migrations_app.limits.held import LISTENERS, Held, hold
 from migrations_app.live.access import Credential, Permit, Scope
 from migrations_app.live.cursor import Cursor, parse_cursor
 from migrations_app.live.hub import live_hub
-from migrations_app.live.states import OPEN, plan_states
+from migrations_app.live.states import plan_states
 from migrations_app.plans.visibility import plans_of, plans_visible_to
 from migrations_app.serving.sse import MEDIA_TYPE, EventStream
+from migrations_app.states import PLAN_OPEN
 
 ALL = "all"
 EVENT_STREAM = OpenApiResponse(
@@ -150,7 +151,7 @@ class ProgressView(ApiView):
         """Tell how far one's open plans are."""
         everything = _wants_all(request)
         plans = plans_visible_to(self.caller) if everything else plans_of(self.caller)
-        states = plan_states(plans.filter(status__in=OPEN))
+        states = plan_states(plans.filter(status__in=PLAN_OPEN))
         return _tagged(request, json.encode({"plans": states}))
 
 

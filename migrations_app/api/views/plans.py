@@ -1,4 +1,4 @@
-"""Plans: create, preview, execute, cancel, roll back; retry, abandon and move for operators."""
+"""Plans: create, preview, execute, cancel, roll back; pause, resume, retry, abandon and move for operators."""
 
 from __future__ import annotations
 
@@ -129,6 +129,24 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
         """Stop an open plan; what is running ends at its next checkpoint."""
         plan_id = self._asked()
         self.controller.cancel_migration(plan_id, actor=self.actor)
+        return self._plan(plan_id, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
+    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated, OperatorOnly])
+    @idempotent
+    def pause(self, request: Request, **lookup: Any) -> Response:
+        """Have a download wait; what has arrived stays on its host."""
+        plan_id = self._asked()
+        self.controller.pause_migration(plan_id, actor=self.actor)
+        return self._plan(plan_id, status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])
+    @action(detail=True, methods=["post"], permission_classes=[IsAuthenticated, OperatorOnly])
+    @idempotent
+    def resume(self, request: Request, **lookup: Any) -> Response:
+        """Have a paused download go on from what has arrived."""
+        plan_id = self._asked()
+        self.controller.resume_migration(plan_id, actor=self.actor)
         return self._plan(plan_id, status.HTTP_202_ACCEPTED)
 
     @extend_schema(request=None, responses={202: PlanDetailSerializer}, parameters=[LOCATION])

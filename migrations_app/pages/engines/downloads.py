@@ -16,8 +16,8 @@ from migrations_app.models import Plan
 from migrations_app.pages.base import PageView
 from migrations_app.pages.components import paginate
 from migrations_app.pages.engines.parts import SECTION, require_operator, tabs_for
-from migrations_app.pages.engines.transfers import OPEN, file_plans, open_transfers
-from migrations_app.states import PlanAction, PlanKind
+from migrations_app.pages.engines.transfers import file_plans, open_transfers
+from migrations_app.states import PLAN_OPEN, PlanAction, PlanKind
 
 PER_PAGE = 25
 AGAIN = "again"
@@ -36,7 +36,7 @@ class DownloadsPage(PageView):
         sentence = str(refusal) if refusal else ""
         rows = file_plans(PlanKind.DOWNLOAD)
         running = open_transfers(rows, refused=refused, refusal=sentence)
-        ended = rows.exclude(status__in=OPEN).order_by("-finished_at", "-created_at", "pk")
+        ended = rows.exclude(status__in=PLAN_OPEN).order_by("-finished_at", "-created_at", "pk")
         page = paginate(self.request, ended, PER_PAGE)
         is_placed = any(transfer.refusal for transfer in running)
         context = {
@@ -58,7 +58,7 @@ class DownloadsView(DownloadsPage):
 
 
 class DownloadView(DownloadsPage):
-    """One download: cancel it, try it again, or begin it anew."""
+    """One download: pause it, have it go on, cancel it, try it again, or begin it anew."""
 
     def get(self, request: HttpRequest, plan_id: UUID) -> HttpResponse:
         """Show the list it is in."""
@@ -85,6 +85,12 @@ class DownloadView(DownloadsPage):
             return (
                 "Asked to stop. What has arrived stays; start it again and it goes on from there."
             )
+        if wish == PlanAction.PAUSE:
+            controller.pause_migration(plan.pk, actor=self.person)
+            return "Paused. What has arrived stays on the host."
+        if wish == PlanAction.RESUME:
+            controller.resume_migration(plan.pk, actor=self.person)
+            return "It goes on from what has arrived."
         if wish == PlanAction.RETRY:
             controller.retry_step(plan.pk, actor=self.person)
             return "It is tried again."

@@ -31,7 +31,7 @@ from migrations_app.pages.components import Link
 from migrations_app.pages.engines.cards import EngineCard, FitBadge, cards_for, place_badge
 from migrations_app.pages.engines.parts import SECTION, engine_shown_to, is_staff_here
 from migrations_app.pages.engines.transfers import Transfer, file_plans, open_transfers
-from migrations_app.states import PlanKind
+from migrations_app.states import PlanKind, PlanStatus
 
 FILE_KINDS = (PlanKind.DOWNLOAD, PlanKind.VERIFY, PlanKind.DELETE)
 MAX_HOSTS = 200
@@ -60,7 +60,7 @@ class FileLine:
     def status(self) -> str:
         """Return the state of the current revision's file."""
         if self.work is not None and self.work.plan.kind == PlanKind.DOWNLOAD:
-            return CopyStatus.DOWNLOADING
+            return PlanStatus.PAUSED if self.work.is_paused else CopyStatus.DOWNLOADING
         return str(self.copy.status) if self.copy is not None else CopyStatus.NOT_DOWNLOADED
 
     @property

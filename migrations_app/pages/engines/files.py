@@ -18,7 +18,7 @@ NOTHING = "There is no such file there any more; look again at what the host has
 
 
 class FilesView(EngineView):
-    """Download to a host, cancel, verify, delete, or trust again; what is refused is said beside the host."""
+    """Download to a host, pause, resume, cancel, verify, delete, or trust again; what is refused is said beside the host."""
 
     def get(self, request: HttpRequest, model_id: str) -> HttpResponse:
         """Show the engine: nothing is done by looking."""
@@ -46,6 +46,16 @@ class FilesView(EngineView):
                 library.cancel_download,
                 {"actor": self.person},
                 f"The download to {host} was asked to stop.",
+            ),
+            "pause": (
+                library.pause_download,
+                {"actor": self.person},
+                f"The download to {host} is paused; what has arrived stays there.",
+            ),
+            "resume": (
+                library.resume_download,
+                {"actor": self.person},
+                f"The download to {host} goes on from what has arrived.",
             ),
             "verify": (
                 library.verify_model,

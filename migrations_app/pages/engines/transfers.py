@@ -9,9 +9,8 @@ from django.db.models import QuerySet
 
 from migrations_app.models import Plan, Step
 from migrations_app.serving.progress import PlanProgress, read_progress
-from migrations_app.states import PlanKind, PlanStatus, StepStatus
+from migrations_app.states import PLAN_OPEN, PlanKind, PlanStatus, StepStatus
 
-OPEN = (PlanStatus.PENDING, PlanStatus.IN_PROGRESS)
 MAX_OPEN = 100
 """Open downloads that one page shows, the oldest first."""
 
@@ -49,6 +48,8 @@ class Transfer:
     @property
     def detail(self) -> str:
         """Say what is being done."""
+        if self.is_paused:
+            return f"Paused. What has arrived stays on {self.plan.host}; resume, and it goes on from there."
         if self.step.status == StepStatus.PENDING:
             return f"Waits for a worker of {self.plan.host}"
         return self.told.detail if self.told else self.step.detail
@@ -67,6 +68,17 @@ class Transfer:
     def waits(self) -> bool:
         """Whether an operator has to decide."""
         return self.step.status == StepStatus.NEEDS_OPERATOR
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody told it to wait; its host's worker is free meanwhile."""
+        return self.plan.status == PlanStatus.PAUSED
+
+    @property
+    def may_pause(self) -> bool:
+        """Whether a pause can be asked for: of a download that goes on and was not asked to stop."""
+        going_on = self.plan.status == PlanStatus.IN_PROGRESS and not self.waits
+        return going_on and self.plan.kind == PlanKind.DOWNLOAD and not self.is_stopping
 
     @property
     def is_stopping(self) -> bool:
@@ -91,7 +103,7 @@ def open_transfers(
 
     ``refused`` is the id of a plan of which something was asked that the ``refusal`` answers.
     """
-    rows = plans.filter(status__in=OPEN).order_by("created_at", "pk")
+    rows = plans.filter(status__in=PLAN_OPEN).order_by("created_at", "pk")
     return transfers_of(rows[:MAX_OPEN], refused=refused, refusal=refusal)
 
 

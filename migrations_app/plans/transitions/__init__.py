@@ -19,6 +19,7 @@ from migrations_app.plans.transitions.claims import (
     release_step,
 )
 from migrations_app.plans.transitions.moves import is_held, is_switched
+from migrations_app.plans.transitions.pauses import request_pause, resume_plan
 from migrations_app.plans.transitions.pending import (
     PlanChange,
     change_plan,
@@ -57,6 +58,8 @@ __all__ = [
     "move_plan",
     "release_step",
     "request_cancel",
+    "request_pause",
+    "resume_plan",
     "retry_step",
     "start_plan",
     "withdraw_confirmation",

@@ -56,8 +56,8 @@ def move_plan_status(plan: Plan, to: PlanStatus, *, who: str, why: str) -> None:
         raise IllegalMoveError(f"A plan that is {current} cannot become {to}.")
     plan.status = to
     if to == PlanStatus.IN_PROGRESS:
-        plan.started_at = timezone.now()
-    elif plan.finished_at is None:
+        plan.started_at = plan.started_at or timezone.now()
+    elif to != PlanStatus.PAUSED and plan.finished_at is None:
         plan.finished_at = timezone.now()
     plan.save(update_fields=["status", "started_at", "finished_at", "error_message", "warning"])
     record(plan, None, current, to, who=who, why=why)

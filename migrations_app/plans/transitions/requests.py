@@ -24,7 +24,7 @@ from migrations_app.plans.transitions.moves import (
     move_step_status,
     record,
 )
-from migrations_app.states import STEP_FINAL, PlanKind, PlanStatus, StepStatus
+from migrations_app.states import PLAN_OPEN, STEP_FINAL, PlanKind, PlanStatus, StepStatus
 from migrations_app.wakeups import publish_step_on_commit
 
 
@@ -38,6 +38,8 @@ def start_plan(plan_id: UUID | str, *, who: str) -> Plan:
         plan = lock_plan_and_steps(plan_id)
         if plan.status == PlanStatus.IN_PROGRESS:
             return plan
+        if plan.status == PlanStatus.PAUSED:
+            raise IllegalMoveError("The plan is paused; resume it.")
         plan.error_message = ""
         move_plan_status(plan, PlanStatus.IN_PROGRESS, who=who, why="Started.")
         make_ready(plan, after=-1)
@@ -59,7 +61,7 @@ def request_cancel(plan_id: UUID | str, *, who: str) -> Plan:
             raise ConflictError(
                 f"The switch is already committed; {other} instead of cancelling it."
             )
-        if plan.status not in (PlanStatus.PENDING, PlanStatus.IN_PROGRESS):
+        if plan.status not in PLAN_OPEN:
             raise IllegalMoveError(
                 f"The plan is {plan.status}; only an open plan can be cancelled."
             )

@@ -15,7 +15,7 @@
 // as detail; NAME is of the table in migrations_app/live/messages.py. Without a stream, plans are polled.
 
 const WORDS = {
-  pending: "Waiting", in_progress: "Running", completed: "Done", failed: "Failed",
+  pending: "Waiting", in_progress: "Running", paused: "Paused", completed: "Done", failed: "Failed",
   cancelled: "Stopped", needs_operator: "Waits for an operator", rolled_back: "Taken back",
 };
 const NAMES = ["change", "plan", "progress", "engine", "adapters", "unread", "notice", "mode", "reset", "end"];
