@@ -26,7 +26,9 @@ class AskForm(PageForm):
         label="Your question",
         max_length=MAX_CHARS,
         strip=False,
-        widget=forms.Textarea(attrs={"rows": 1, "placeholder": "Ask anything"}),
+        widget=forms.Textarea(
+            attrs={"rows": 1, "placeholder": "Ask anything", "enterkeyhint": "send"}
+        ),
     )
     use_knowledge = forms.BooleanField(label="Answer from my knowledge", required=False)
     bases: forms.ModelMultipleChoiceField[KnowledgeBase] = forms.ModelMultipleChoiceField(

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.contrib.auth.models import User
-from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from engines.models import Message
 from engines.services.knowledge.passages import CitedPassage, cited_passages
 from migrations_app.pages.chat.markdown import render_markdown
+from migrations_app.pages.knowledge.addresses import passage_address
 
 GONE = "a passage that is not there any more"
 
@@ -86,8 +86,7 @@ def _draw(
 def _source(one: CitedPassage) -> Source:
     if not one.is_available:
         return Source(one.number, GONE, "")
-    keys = {"document_id": one.document_id, "chunk_id": one.chunk_id}
-    return Source(one.number, one.title, reverse("passage", kwargs=keys))
+    return Source(one.number, one.title, passage_address(one.document_id, one.chunk_id))
 
 
 def _notes(message: Message) -> Iterator[str]:

@@ -9,7 +9,6 @@ from migrations_app.pages.chat.views import (
     ConversationView,
     DeleteView,
     MessageView,
-    PassageView,
     RegenerateView,
     RenameView,
 )
@@ -21,5 +20,4 @@ urlpatterns = [
     path("<int:pk>/rename/", RenameView.as_view(), name="conversation-rename"),
     path("<int:pk>/delete/", DeleteView.as_view(), name="conversation-delete"),
     path("<int:pk>/messages/<int:message_id>/", MessageView.as_view(), name="conversation-message"),
-    path("passages/<int:document_id>/<int:chunk_id>/", PassageView.as_view(), name="passage"),
 ]

@@ -10,7 +10,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 
 from engines.exceptions import SamError
 from engines.models import Conversation, Message
-from engines.services.knowledge.passages import place_passage
 from engines.services.knowledge.search import readable_bases
 from engines.services.people.conversations import (
     create_conversation,
@@ -142,20 +141,6 @@ class MessageView(ChatPage):
         return self.render(
             {"bubble": bubble, "conversation": conversation}, template="pages/chat/message.html"
         )
-
-
-class PassageView(PageView):
-    """A passage that an answer cited, in its document."""
-
-    title: ClassVar[str] = "Passage"
-    section: ClassVar[str] = "chat"
-    template_name: ClassVar[str] = "pages/chat/passage.html"
-    part_name: ClassVar[str] = "pages/chat/passage_text.html"
-
-    def get(self, request: HttpRequest, document_id: int, chunk_id: int) -> HttpResponse:
-        """Show it with what stands around it."""
-        found = place_passage(self.person, document_id, chunk_id)
-        return self.render({"title": found.document.title, "passage": found})
 
 
 def _ask(page: ChatPage, conversation: Conversation | None) -> HttpResponse:

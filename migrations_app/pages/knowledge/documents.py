@@ -28,9 +28,13 @@ MAX_DIGITS = 19
 
 
 class DocumentView(KnowledgePage):
-    """The text, in the passages that a search finds; ``?passage=`` marks one."""
+    """The text, in the passages that a search finds; ``?passage=`` marks one.
+
+    Chat shows its part beside an answer that stands on that passage.
+    """
 
     template_name: ClassVar[str] = "pages/knowledge/document.html"
+    part_name: ClassVar[str] = "pages/knowledge/document_text.html"
 
     def get(self, request: HttpRequest, document_id: int) -> HttpResponse:
         """Show a page of it, that of the passage asked for."""

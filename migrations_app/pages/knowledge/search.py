@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
-from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
 
 from engines.exceptions import SamError
 from engines.models import KnowledgeBase
 from engines.services.answers.messages import FoundPassage
 from migrations_app.api.problems import status_of
 from migrations_app.limits.held import ANSWERS, holding
+from migrations_app.pages.knowledge.addresses import passage_address
 from migrations_app.pages.knowledge.forms import SearchForm
 from migrations_app.pages.knowledge.shelf import KnowledgePage, way_to
 from migrations_app.serving.answers import search_for
@@ -82,9 +81,3 @@ def _lines(hits: Sequence[FoundPassage]) -> list[FoundLine]:
         )
         for hit in hits
     ]
-
-
-def passage_address(document_id: int, chunk_id: int) -> str:
-    """Return where a passage is shown in its document."""
-    asked = urlencode({"passage": chunk_id})
-    return f"{reverse('document', args=[document_id])}?{asked}#passage"

@@ -73,8 +73,9 @@ def test_a_question_is_answered_then_by_another_engine_stopped_and_asked_again(
     busy = page.locator(".message-from-engine[aria-busy] .message-body")
     expect(busy).not_to_be_empty(timeout=PATIENCE_MS)
     expect(page.get_by_text("From here smollm2-135m answers")).to_be_visible()
+    stop_and_ask_again(page)
     page.get_by_role("button", name="Stop").click()
-    expect(page.get_by_role("button", name="Ask")).to_be_visible()
+    expect(page.get_by_role("button", name="Answer again")).to_have_count(1)
     wait_until(
         lambda: Message.objects.filter(status=Message.Status.STOPPED).exists(), "the part is kept"
     )
@@ -88,6 +89,31 @@ def test_a_question_is_answered_then_by_another_engine_stopped_and_asked_again(
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_role("button", name="Ask")).to_be_visible()
     assert Message.objects.filter(role="user").count() == 2
+
+
+def stop_and_ask_again(page: Page) -> None:
+    """Ask again at once, while the server may still be keeping what was written."""
+    page.get_by_role("button", name="Stop").click()
+    expect(page.get_by_role("button", name="Ask")).to_be_visible()
+    expect(page.get_by_role("button", name="Answer again")).to_have_count(1)
+    page.get_by_role("button", name="Answer again").click()
+    busy = page.locator(".message-from-engine[aria-busy] .message-body")
+    expect(busy).not_to_be_empty(timeout=PATIENCE_MS)
+
+
+def test_enter_asks_before_the_module_is_there(
+    ada: Ada, signed_in_page: Callable[..., Page]
+) -> None:
+    page = signed_in_page(ada.user)
+    page.route("**/js/chat*.js", lambda route: route.fulfill(content_type="text/javascript"))
+    page.goto("/chat/")
+    page.get_by_label("Your question").fill(QUESTION)
+    page.keyboard.press("Shift+Enter")
+    page.get_by_label("Your question").press("Enter")
+
+    answer = page.locator(".message-from-engine .message-body")
+    expect(answer).not_to_be_empty(timeout=PATIENCE_MS)
+    assert Message.objects.filter(role="user").get().content.strip() == QUESTION
 
 
 def test_without_scripts_the_answer_comes_whole(

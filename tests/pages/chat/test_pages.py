@@ -53,7 +53,8 @@ def test_a_conversation_shows_who_wrote_what_and_where_the_engine_changed(
 
     assert page.index("LLAMA-8B") < page.index("From here QWEN-4B answers")
     assert "<strong>Tin</strong>" in page
-    assert page.count('class="regenerate"') == 1
+    messages = page[page.index('id="messages"') : page.index("</ol>")]
+    assert messages.count('class="regenerate"') == 1
     assert "The roof" in alice.get("/chat/").content.decode()
 
 
@@ -121,7 +122,7 @@ def test_a_citation_opens_its_passage_and_says_when_it_is_gone(
         base.pk, title="Minutes", text="We chose slate.", media_type="text/plain"
     )
     chunk = base.chunks.get()
-    address = f"/chat/passages/{document.pk}/{chunk.pk}/"
+    address = f"/knowledge/documents/{document.pk}/?passage={chunk.pk}"
     conversation = Conversation.objects.create(user=people.alice)
     record = {
         "number": 1,
@@ -136,8 +137,11 @@ def test_a_citation_opens_its_passage_and_says_when_it_is_gone(
     Message.objects.filter(pk=answer.pk).update(citations=[record])
 
     page = alice.get(f"/chat/{conversation.pk}/").content.decode()
-    assert page.count(f'href="{address}"') == 2
-    assert "<mark>We chose slate.</mark>" in alice.get(address).content.decode()
+    assert page.count(f'href="{address}#passage"') == 2
+    for header in ({}, {"hx-request": "true"}):
+        shown = alice.get(address, headers=header).content.decode()
+        assert shown.index('id="passage"') < shown.index("We chose slate.")
+        assert ("<html" in shown) is not bool(header)
     assert visit(people.bob).get(address).status_code == 404
 
     document.delete()

@@ -16,8 +16,12 @@ const PASSAGES = 4;
 const TEMPERATURE = 0.2;
 const TITLE_CHARS = 60;
 const NEAR = 160;
+const BUSY = 409;
+const ENDING_TRIES = 40;
+const ENDING_PAUSE = 250;
 
 let reading = null;
+let isEnding = false;
 let isNamed = Boolean(page.dataset.conversation);
 
 function make(id) {
@@ -102,6 +106,19 @@ async function* events(response) {
   }
 }
 
+// Only the last question is answered again.
+function withdrawAgain() {
+  list.querySelectorAll(".regenerate").forEach((form) => form.remove());
+}
+
+function offerAgain(place) {
+  if (!page.dataset.conversation) return;
+  withdrawAgain();
+  const form = make("answer-again");
+  form.action = `${page.dataset.page}${page.dataset.conversation}/regenerate/`;
+  follow(() => place.append(form));
+}
+
 class Answer {
   constructor(replaced = null) {
     this.element = make("busy-message");
@@ -156,7 +173,7 @@ class Answer {
     row.replaceChildren(...citations.map(({ number, title, document_id: doc, chunk_id: chunk }) => {
       const link = document.createElement("a");
       link.className = "citation";
-      link.href = `${page.dataset.page}passages/${doc}/${chunk}/`;
+      link.href = `${page.dataset.documents}${doc}/?passage=${chunk}#passage`;
       const mark = document.createElement("b");
       mark.textContent = number;
       const name = document.createElement("span");
@@ -193,6 +210,7 @@ class Answer {
     const failed = make("failed-message");
     failed.querySelector("p").textContent = text;
     follow(() => list.append(failed));
+    offerAgain(failed);
     status.textContent = text;
   }
 
@@ -202,7 +220,7 @@ class Answer {
     const response = await fetch(address, { headers: { "HX-Request": "true" } });
     if (!response.ok) { this.settle(); return; }
     const drawn = new DOMParser().parseFromString(await response.text(), "text/html").body;
-    list.querySelectorAll(".regenerate").forEach((form) => form.remove());
+    withdrawAgain();
     this.engineTurn?.remove();
     follow(() => this.element.replaceWith(...drawn.children));
     showTimes(list);
@@ -211,6 +229,7 @@ class Answer {
   settle() {
     this.element.removeAttribute("aria-busy");
     this.wait(this.text ? "Stopped" : "Stopped before the first word");
+    offerAgain(this.part(".message-meta"));
   }
 }
 
@@ -220,6 +239,15 @@ function busy(isBusy) {
   page.toggleAttribute("data-busy", isBusy);
 }
 
+// An answer that was stopped holds its conversation for a moment more: until the server has kept its part.
+async function send(address, request) {
+  for (let tries = 0; ; tries += 1) {
+    const response = await fetch(address, request);
+    if (response.status !== BUSY || !isEnding || tries === ENDING_TRIES) return response;
+    await new Promise((resolve) => { setTimeout(resolve, ENDING_PAUSE); });
+  }
+}
+
 async function turn(path, body, key, begin) {
   reading = new AbortController();
   busy(true);
@@ -227,12 +255,13 @@ async function turn(path, body, key, begin) {
   try {
     const id = await findConversation();
     answer = begin();
-    const response = await fetch(`${page.dataset.api}/${id}/messages${path}`, {
+    const response = await send(`${page.dataset.api}/${id}/messages${path}`, {
       method: "POST",
       headers: headers({ Accept: "text/event-stream", ...(key ? { "Idempotency-Key": key } : {}) }),
       body: JSON.stringify(body),
       signal: reading.signal,
     });
+    isEnding = false;
     if (!response.ok) throw new Error(await sentence(response));
     for await (const [name, data] of events(response)) await answer.take(name, data);
   } catch (error) {
@@ -248,6 +277,7 @@ function say(text) {
   const mine = make("person-message");
   mine.querySelector(".message-body").textContent = text;
   document.querySelector(".chat-empty")?.remove();
+  withdrawAgain();
   list.append(mine);
   goToEnd();
 }
@@ -264,20 +294,19 @@ composer.addEventListener("submit", (event) => {
   question.focus();
 });
 
-question.addEventListener("keydown", (event) => {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  composer.requestSubmit();
+stop.addEventListener("click", () => {
+  isEnding = true;
+  reading?.abort();
 });
-
-stop.addEventListener("click", () => reading?.abort());
 
 list.addEventListener("submit", (event) => {
   const form = event.target.closest(".regenerate");
   if (!form) return;
   event.preventDefault();
   if (reading) return;
-  turn("/regenerate", wish(), "", () => new Answer(form.closest(".message")));
+  const replaced = form.closest(".message-from-engine");
+  form.remove();
+  turn("/regenerate", wish(), "", () => new Answer(replaced));
 });
 
 // A source opens beside the answer; with a modifier key, or without a script, it is a page.
@@ -290,9 +319,8 @@ list.addEventListener("click", async (event) => {
   const text = document.getElementById("passage-text");
   text.replaceChildren(...new DOMParser().parseFromString(await response.text(), "text/html").body.children);
   showTimes(text);
-  const dialog = document.getElementById("passage");
-  dialog.showModal();
-  text.querySelector("mark")?.scrollIntoView({ block: "center" });
+  document.getElementById("passage-dialog").showModal();
+  text.querySelector(".is-marked")?.scrollIntoView({ block: "center" });
 });
 
 // A conversation opens at its end, also where it is loaded again.
