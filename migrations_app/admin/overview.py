@@ -25,8 +25,8 @@ from engines.models import (
 )
 from engines.services.engine_choice import people_using
 from engines.services.people.roles import is_curator, is_operator
-from migrations_app.admin.plan_page import title_of
 from migrations_app.models import Backup, Plan, Step
+from migrations_app.plans.titles import title_for
 from migrations_app.serving.host_state import HostState, read_host_states
 from migrations_app.serving.redis_keys import redis_client
 from migrations_app.states import STEP_TITLES, PlanStatus, StepStatus
@@ -149,7 +149,7 @@ def _running() -> list[PlanLine]:
     joined = ("user", "host", "from_engine", "to_engine")
     plans = Plan.objects.filter(status=PlanStatus.IN_PROGRESS).select_related(*joined)
     return [
-        PlanLine(plan, title_of(plan), STEP_TITLES.get(plan.current_step, plan.current_step))
+        PlanLine(plan, title_for(plan), STEP_TITLES.get(plan.current_step, plan.current_step))
         for plan in plans.order_by("-started_at")[:MAX_LINES]
     ]
 
@@ -164,7 +164,7 @@ def _waiting_steps() -> list[Need]:
     steps = Step.objects.filter(status=StepStatus.NEEDS_OPERATOR).select_related(*joined)
     return [
         Need(
-            title_of(step.plan), step.error or "A step waits for you.", "warning", _plan(step.plan)
+            title_for(step.plan), step.error or "A step waits for you.", "warning", _plan(step.plan)
         )
         for step in steps.order_by("-id")[:MAX_LINES]
     ]
@@ -175,7 +175,7 @@ def _failed_plans() -> list[Need]:
     failed = Plan.objects.filter(status=PlanStatus.FAILED, finished_at__gt=since)
     joined = failed.select_related("user", "host", "from_engine", "to_engine")
     return [
-        Need(title_of(plan), plan.error_message or "It failed.", "danger", _plan(plan))
+        Need(title_for(plan), plan.error_message or "It failed.", "danger", _plan(plan))
         for plan in joined.order_by("-finished_at")[:MAX_LINES]
     ]
 

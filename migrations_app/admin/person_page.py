@@ -11,8 +11,8 @@ from django.db.models import Count, Q
 
 from engines.models import AdapterStatus, CatalogModel, Chunk, Document, EnginePreference
 from engines.services.engine_choice import with_engine_choice
-from migrations_app.admin.plan_page import title_of
 from migrations_app.models import Plan
+from migrations_app.plans.titles import title_for
 
 MAX_PLANS = 5
 
@@ -56,6 +56,6 @@ def describe_person(user: User) -> PersonContext:
             waiting=Count("pk", filter=Q(status=AdapterStatus.INVALIDATED)),
         ),
         "person_plans": [
-            PersonPlan(plan, title_of(plan)) for plan in joined.filter(user=user)[:MAX_PLANS]
+            PersonPlan(plan, title_for(plan)) for plan in joined.filter(user=user)[:MAX_PLANS]
         ],
     }

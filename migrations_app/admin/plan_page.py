@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.actions import legal_actions
+from migrations_app.plans.titles import title_for
 from migrations_app.signs import Tone, look_of
 from migrations_app.states import (
     PERSON_KINDS,
@@ -105,34 +106,13 @@ def describe_plan(plan: Plan) -> PlanContext:
     events = plan.events.select_related("step").order_by("-id")[:MAX_EVENTS]
     return {
         "plan": plan,
-        "plan_title": title_of(plan),
+        "plan_title": title_for(plan),
         "is_open": plan.status not in PLAN_FINAL,
         "steps": [_row(plan, step) for step in steps],
         "asks": [_ask(action) for action in legal_actions(plan)],
         "facts": facts_of(plan),
         "events": [_event(event) for event in events],
     }
-
-
-def title_of(plan: Plan) -> str:
-    """Say in one line what a plan does: "Move alice from Llama to Qwen"."""
-    to = plan.to_engine.display_name if plan.to_engine else "the engine before"
-    who = plan.user.get_username() if plan.user else "a group"
-    where = plan.host.name if plan.host else "a host"
-    match PlanKind(plan.kind):
-        case PlanKind.MIGRATE:
-            start = f" from {plan.from_engine.display_name}" if plan.from_engine else ""
-            return f"Move {who}{start} to {to}"
-        case PlanKind.ROLLBACK:
-            return f"Take {who} back to {to}"
-        case PlanKind.RE_EMBED:
-            return f"Re-embed the knowledge of {who} for {to}"
-        case PlanKind.DOWNLOAD:
-            return f"Download {to} to {where}"
-        case PlanKind.DELETE:
-            return f"Delete {to} from {where}"
-        case PlanKind.VERIFY:
-            return f"Verify {to} on {where}"
 
 
 def facts_of(plan: Plan) -> list[Fact]:

@@ -19,10 +19,11 @@ from django.utils.safestring import SafeString
 from engines.exceptions import SamError
 from engines.services.people.roles import is_operator
 from migrations_app.admin.base import RoleAdmin
-from migrations_app.admin.plan_page import describe_plan, title_of
+from migrations_app.admin.plan_page import describe_plan
 from migrations_app.admin.reports import report_each
 from migrations_app.controller import MigrationController, get_migration_controller
 from migrations_app.models import Plan
+from migrations_app.plans.titles import title_for
 from migrations_app.states import ACTIONS_OF, PlanAction, PlanStatus
 
 MOVES: dict[PlanAction, tuple[Callable[..., Any], str]] = {
@@ -65,7 +66,7 @@ class PlanAdmin(RoleAdmin):
 
     @admin.display(description="plan", ordering="to_engine__display_name")
     def title(self, plan: Plan) -> str:
-        return title_of(plan)
+        return title_for(plan)
 
     @admin.display(description="status", ordering="status")
     def state(self, plan: Plan) -> SafeString:
@@ -142,7 +143,7 @@ class PlanAdmin(RoleAdmin):
             **self.admin_site.each_context(request),
             **describe_plan(plan),
             "opts": self.opts,
-            "title": title_of(plan),
+            "title": title_for(plan),
             "show_back_button": True,
             **(extra_context or {}),
         }
@@ -168,7 +169,7 @@ class PlanAdmin(RoleAdmin):
         except SamError as error:
             self.message_user(request, str(error), messages.ERROR)
         else:
-            self.message_user(request, f"{title_of(plan)}: {done}.", messages.SUCCESS)
+            self.message_user(request, f"{title_for(plan)}: {done}.", messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:migrations_app_plan_change", args=[plan.pk]))
 
     def _find(self, key: str) -> Plan:

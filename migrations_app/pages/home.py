@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from engines.models import CatalogModel, Document
 from engines.services.catalog.entries import is_offered
+from engines.services.people.roles import is_operator
 from migrations_app.indicator import (
     AdapterWarning,
     EngineIndicator,
@@ -56,7 +57,7 @@ class WayBack:
 
 
 class HomeView(PageView):
-    """The page of a person; what changes by itself is asked for again by htmx."""
+    """The page of a person; what changes by itself is asked for again when its stream says so."""
 
     title: ClassVar[str] = "Home"
     section: ClassVar[str] = "home"
@@ -71,6 +72,7 @@ class HomeView(PageView):
         return self.render(
             {
                 "indicator": indicator,
+                "hears_all": is_operator(self.person) and any(map(self._is_for_another, plans)),
                 "running": [card for card in plans if card.is_running],
                 "scheduled": [card for card in plans if card.starts_by_itself],
                 "needs": list(_needs(self.person, indicator, warning, plans)),
@@ -82,6 +84,10 @@ class HomeView(PageView):
                 "home_address": request.build_absolute_uri("/"),
             }
         )
+
+    def _is_for_another(self, card: PlanCard) -> bool:
+        """Whether the person's own stream says nothing of a plan that they made."""
+        return card.plan.user_id not in (None, self.person.pk)
 
 
 def _open_plans(person: User) -> list[PlanCard]:

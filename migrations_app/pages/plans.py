@@ -14,7 +14,8 @@ from django.urls import reverse
 from migrations_app.models import Plan, Step
 from migrations_app.pages.base import PageView
 from migrations_app.pages.components import StepLine
-from migrations_app.states import STEP_TITLES, PlanKind, PlanStatus, StepStatus
+from migrations_app.plans.titles import title_for
+from migrations_app.states import STEP_TITLES, PlanStatus, StepStatus
 
 MINUTE = 60
 HOUR = 3600
@@ -50,12 +51,14 @@ class PlanCard:
         return StepStatus.NEEDS_OPERATOR if self.waits else str(self.plan.status)
 
     @property
-    def now(self) -> str:
-        """Say what is being done."""
-        doing = next((step for step in self.steps if step.is_running), None)
-        return (
-            f"{doing.name} · {doing.note}" if doing and doing.note else doing.name if doing else ""
-        )
+    def doing(self) -> str:
+        """Name the step that runs; empty while none does."""
+        return next((step.name for step in self.steps if step.is_running), "")
+
+    @property
+    def detail(self) -> str:
+        """Say how far that step is."""
+        return next((step.note for step in self.steps if step.is_running), "")
 
 
 def plans_of(user_id: int) -> QuerySet[Plan]:
@@ -70,27 +73,6 @@ def card_of(plan: Plan, reader_id: int) -> PlanCard:
     return PlanCard(
         plan, title_for(plan, reader_id), reverse("plan", args=[plan.pk]), list(map(line_of, steps))
     )
-
-
-def title_for(plan: Plan, reader_id: int) -> str:
-    """Say in a few words what a plan does, to the person it is about or to somebody else."""
-    to = plan.to_engine.display_name if plan.to_engine else "the engine before"
-    whom = "" if plan.user_id in (None, reader_id) or plan.user is None else f" {plan.user}"
-    where = f" on {plan.host}" if plan.host else ""
-    match PlanKind(plan.kind):
-        case PlanKind.MIGRATE:
-            return f"Move{whom} to {to}"
-        case PlanKind.ROLLBACK:
-            return f"Take{whom} back to {to}" if whom else f"Go back to {to}"
-        case PlanKind.RE_EMBED:
-            base = f"“{plan.base.name}”" if plan.base else "the knowledge"
-            return f"Re-embed {base} with {to}"
-        case PlanKind.DOWNLOAD:
-            return f"Download {to}{where}"
-        case PlanKind.DELETE:
-            return f"Delete {to}{where}"
-        case PlanKind.VERIFY:
-            return f"Verify {to}{where}"
 
 
 def line_of(step: Step) -> StepLine:

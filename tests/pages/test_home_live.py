@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind, PlanStatus, StepStatus
 from tests.api.roles import Engines, make_engines, make_plan, use_engine
+from tests.live.conftest import Work, plan_of
 from tests.pages.chromium import Screenshot, assert_accessible, assert_fits
 from tests.pages.fixtures import PHONE
 from tests.people.test_indicator import leave_adapter, put_on_host
@@ -106,21 +107,39 @@ def test_it_fits_a_phone(
 
 
 def test_progress_comes_by_itself_and_keeps_ones_place(
-    ada: User, download: Plan, signed_in_page: Callable[..., Page]
+    ada: User, signed_in_page: Callable[..., Page]
 ) -> None:
+    plan = plan_of(ada)
     page = signed_in_page(ada)
+    polls: list[str] = []
+    page.on("request", lambda request: polls.append(request.url))
     page.goto("/")
-    link = page.get_by_role("link", name="Download Llama 3.1 8B Instruct on gpu-1")
+    link = page.locator(f"#plan-{plan.pk}")
     link.focus()
-    expect(page.locator("progress")).to_have_attribute("value", "42.0")
+    work = Work(plan)
 
-    Plan.objects.filter(pk=download.pk).update(progress_percentage=80)
+    work.report(80, 100)
 
-    expect(page.locator("progress")).to_have_attribute("value", "80.0")
+    expect(page.locator("progress")).to_have_js_property("value", 80)
+    expect(page.get_by_text("80 of 100")).to_be_visible()
     expect(link).to_be_focused()
-    Plan.objects.filter(pk=download.pk).update(
-        status=PlanStatus.COMPLETED, finished_at=timezone.now()
-    )
+    work.finish()
+    expect(page.get_by_role("heading", name="Running")).to_be_hidden()
+    assert not [address for address in polls if address.endswith("/api/v1/progress")]
+
+
+def test_without_a_stream_it_asks_again_and_again(
+    ada: User, signed_in_page: Callable[..., Page]
+) -> None:
+    plan = plan_of(ada)
+    page = signed_in_page(ada)
+    # A proxy that lets no stream through answers with something else.
+    page.route("**/api/v1/events*", lambda route: route.fulfill(status=204))
+    with page.expect_response("**/api/v1/progress"):
+        page.goto("/")
+    work = Work(plan)
+    work.finish()
+
     expect(page.get_by_role("heading", name="Running")).to_be_hidden()
 
 

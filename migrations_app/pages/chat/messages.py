@@ -11,8 +11,8 @@ from django.utils.safestring import SafeString
 
 from engines.models import Message
 from engines.services.knowledge.passages import CitedPassage, cited_passages
+from migrations_app.pages.addresses import passage_address
 from migrations_app.pages.chat.markdown import render_markdown
-from migrations_app.pages.knowledge.addresses import passage_address
 
 GONE = "a passage that is not there any more"
 

@@ -13,7 +13,7 @@ from engines.models import KnowledgeBase
 from engines.services.answers.messages import FoundPassage
 from migrations_app.api.problems import status_of
 from migrations_app.limits.held import ANSWERS, holding
-from migrations_app.pages.knowledge.addresses import passage_address
+from migrations_app.pages.addresses import passage_address
 from migrations_app.pages.knowledge.forms import SearchForm
 from migrations_app.pages.knowledge.shelf import KnowledgePage, way_to
 from migrations_app.serving.answers import search_for

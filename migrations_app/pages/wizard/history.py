@@ -12,7 +12,7 @@ from engines.services.people.roles import is_operator
 from migrations_app.models import Plan
 from migrations_app.pages.base import PageView
 from migrations_app.pages.components import Link, paginate
-from migrations_app.pages.plans import title_for
+from migrations_app.plans.titles import title_for
 from migrations_app.plans.visibility import plans_visible_to
 from migrations_app.states import PERSON_KINDS
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import connection
 from django.test import Client
@@ -17,16 +16,6 @@ from engines.models import Conversation, KnowledgeBase, Message
 from engines.services.knowledge.documents import add_document
 from engines.services.people.conversations import AnswerRecord, add_message
 from tests.api.roles import Engines, People, use_engine
-
-
-@pytest.fixture
-def visit() -> Callable[[User], Client]:
-    def sign_in(user: User) -> Client:
-        client = Client()
-        client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
-        return client
-
-    return sign_in
 
 
 @pytest.fixture

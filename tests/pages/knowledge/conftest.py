@@ -8,22 +8,7 @@ from django.test import Client
 
 from engines.models import KnowledgeBase
 from engines.services.knowledge.documents import add_document, create_base
-from tests.api.conftest import engines, people
 from tests.api.roles import People
-
-__all__ = ["engines", "people"]
-
-
-@pytest.fixture
-def visit(people: People) -> Callable[[User], Client]:
-    """A browser of that person, which tells no token with its forms."""
-
-    def sign_in(user: User) -> Client:
-        client = Client()
-        client.force_login(user)
-        return client
-
-    return sign_in
 
 
 @pytest.fixture

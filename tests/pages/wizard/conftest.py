@@ -5,37 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.test import Client
 
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
-from tests.api.roles import Engines, People, make_engines, make_people, use_engine
+from tests.api.roles import Engines, People, use_engine
 
 NEW = "qwen-4b"
-
-
-@pytest.fixture
-def people(db: None) -> People:
-    return make_people()
-
-
-@pytest.fixture
-def engines(db: None) -> Engines:
-    return make_engines()
-
-
-@pytest.fixture
-def visit(people: People) -> Callable[[User], Client]:
-    """``visit(user)`` returns a client in which that person is signed in."""
-
-    def sign_in(user: User) -> Client:
-        client = Client()
-        client.force_login(user, backend=settings.AUTHENTICATION_BACKENDS[0])
-        return client
-
-    return sign_in
 
 
 @pytest.fixture

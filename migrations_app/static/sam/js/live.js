@@ -12,13 +12,15 @@
 //
 // data-status of a section and of its steps is the status itself, for style sheets. Every event is sent on as
 // a CustomEvent "sam:live:NAME" that bubbles from its section (a person's from the body), with the event's JSON
-// as detail; NAME is of the table in migrations_app/live/messages.py. Without a stream, plans are polled.
+// as detail; NAME is of the table in migrations_app/live/messages.py. Two are made here: "person" when engine or
+// adapters changed since the page was opened, "polled" when, without a stream, a poll found something new.
 
 const WORDS = {
   pending: "Waiting", in_progress: "Running", paused: "Paused", completed: "Done", failed: "Failed",
   cancelled: "Stopped", needs_operator: "Waits for an operator", rolled_back: "Taken back",
 };
 const NAMES = ["change", "plan", "progress", "engine", "adapters", "unread", "notice", "mode", "reset", "end"];
+const OF_PERSON = new Set(["engine", "adapters"]);
 const FINAL = new Set(["completed", "failed", "cancelled", "rolled_back"]);
 const FIRST_PAUSE = 1000;
 const LONGEST_PAUSE = 30000;
@@ -119,6 +121,7 @@ class Stream {
     this.progress = progress;
     this.lastId = "";
     this.etag = "";
+    this.told = new Map();
     this.pause = FIRST_PAUSE;
     this.source = null;
     this.timer = 0;
@@ -159,10 +162,18 @@ class Stream {
     if (event.lastEventId) this.lastId = event.lastEventId;
     const data = JSON.parse(event.data);
     take(this.root, name, data);
+    if (OF_PERSON.has(name)) this.compare(name, event.data);
     if (name !== "end") return;
     this.close();
     this.isOver = !data.again;
     if (data.again) this.later();
+  }
+
+  // What is now comes first on every stream, and was drawn with the page.
+  compare(name, text) {
+    const before = this.told.get(name);
+    this.told.set(name, text);
+    if (before !== undefined && before !== text) send(this.root, "person", { name });
   }
 
   close() {
@@ -197,10 +208,12 @@ class Stream {
       const answer = await fetch(this.progress, { headers, cache: "no-store", credentials: "same-origin" });
       if (answer.status === 401 || answer.status === 403 || answer.status === 404) return false;
       if (answer.status !== 200) return true;
+      const isNew = Boolean(this.etag);
       this.etag = answer.headers.get("ETag") ?? "";
       const body = await answer.json();
       const plans = body.plans ?? [body];
       plans.forEach((plan) => take(this.root, "plan", plan));
+      if (isNew) send(this.root, "polled", {});
       return Boolean(body.plans) || !FINAL.has(body.status);
     } catch {
       return true;
