@@ -31,6 +31,8 @@ def find_chromium() -> str | None:
 class Complaints:
     """What the browser held against a page: errors in its console, scripts that failed, the policy broken."""
 
+    expected: str = ""
+    """Part of a complaint that belongs to the test; empty: none does."""
     heard: list[str] = field(default_factory=list)
 
     def listen(self, page: Page) -> None:
@@ -38,6 +40,8 @@ class Complaints:
         page.on("pageerror", lambda error: self.heard.append(f"{page.url}: {error}"))
 
     def _hear(self, message: ConsoleMessage) -> None:
+        if self.expected and self.expected in message.text:
+            return
         if message.type in ("error", "warning"):
             self.heard.append(f"{message.type}: {message.text}")
 

@@ -108,12 +108,13 @@ def open_context(
 ) -> Iterator[Callable[..., BrowserContext]]:
     """Open a reader's browser; what it held against the pages fails the test at its end.
 
-    Keywords are Playwright's, such as ``viewport`` and ``color_scheme``.
+    Keywords are Playwright's, such as ``viewport`` and ``color_scheme``; ``expected`` is a part of the one
+    complaint that the test itself brings about.
     """
     opened: list[tuple[BrowserContext, Complaints]] = []
 
-    def open_one(**options: object) -> BrowserContext:
-        complaints = Complaints()
+    def open_one(*, expected: str = "", **options: object) -> BrowserContext:
+        complaints = Complaints(expected)
         defaults = {"viewport": DESKTOP, "base_url": web.address}
         context = chromium.new_context(**{**defaults, **options})  # type: ignore[arg-type]
         context.set_default_timeout(PATIENCE_MS)

@@ -55,7 +55,8 @@ def ada(transactional_db: None, served: Served, tiny_llama: Path, smollm2: Path)
 def test_a_question_is_answered_then_by_another_engine_stopped_and_asked_again(
     ada: Ada, signed_in_page: Callable[..., Page], screenshot: Screenshot
 ) -> None:
-    page = signed_in_page(ada.user)
+    # While the server keeps what was stopped, asking again is refused, and tried once more.
+    page = signed_in_page(ada.user, expected="409 (Conflict)")
     page.goto("/chat/")
     expect(page.get_by_text("What would you like to know?")).to_be_visible()
     page.get_by_label("Your question").fill(QUESTION)
