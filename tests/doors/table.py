@@ -98,10 +98,7 @@ DOORS: dict[str, Door] = {
         not_meant={"page": STAFF},
     ),
     f"{LIBRARY}.pause_download": Door(
-        ("api:catalog-pause-download",),
-        ("download pause",),
-        (f"{PLAN} pause",),
-        ("engine-files",),
+        ("api:catalog-pause-download",), ("download pause",), (f"{PLAN} pause",), ("engine-files",)
     ),
     f"{LIBRARY}.resume_download": Door(
         ("api:catalog-resume-download",),

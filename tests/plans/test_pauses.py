@@ -94,7 +94,9 @@ def test_a_paused_download_holds_nothing_and_goes_on_where_it_stopped(
         sweep()
         assert run_step(first_step(plan).pk).startswith("Nothing to do")
         assert copy_of(revision, host).status == CopyStatus.NOT_DOWNLOADED
-        assert (library.get_download_progress(NEW) or {})["status"] == "paused"
+        progress = library.get_download_progress(NEW)
+        assert progress
+        assert progress["status"] == "paused"
 
         assert library.start_download(NEW, host=host.name).pk == plan.pk
         run_step(first_step(plan).pk)
@@ -190,7 +192,7 @@ def _stopping(plan: Plan) -> None:
 
 def _leaving(plan: Plan) -> None:
     request_pause(plan.pk, who=WHO)
-    Host.objects.filter(pk=plan.host_id).update(status=HostStatus.DRAINING)
+    Host.objects.update(status=HostStatus.DRAINING)
 
 
 def _as_it_is(plan: Plan) -> None:

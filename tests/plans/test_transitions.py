@@ -16,6 +16,9 @@ pytestmark = pytest.mark.django_db
 PLAN_MOVES = {
     ("pending", "in_progress"),
     ("pending", "cancelled"),
+    ("in_progress", "paused"),
+    ("paused", "in_progress"),
+    ("paused", "cancelled"),
     ("in_progress", "completed"),
     ("in_progress", "failed"),
     ("in_progress", "cancelled"),
