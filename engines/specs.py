@@ -89,6 +89,18 @@ class EmbeddingSpec:
     normalise: bool = True
     query_prefix: str = ""
     document_prefix: str = ""
+    flash_attention: bool = True
+    """It moves the vectors of quantised weights by about 1e-4."""
+
+    def as_facts(self) -> dict[str, object]:
+        """Return what is stored and hashed; ``flash_attention`` only where it is off.
+
+        Spaces that were recorded before it counted were made with it.
+        """
+        facts = asdict(self)
+        if self.flash_attention:
+            del facts["flash_attention"]
+        return facts
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,5 +164,5 @@ def fingerprint_digest(runtime: str, weights_sha256: str, embedding: EmbeddingSp
     The library's build and the batching are left out on purpose: they move a vector by less than
     cosine 1e-5.
     """
-    facts = {"runtime": runtime, "weights": weights_sha256, **asdict(embedding)}
+    facts = {"runtime": runtime, "weights": weights_sha256, **embedding.as_facts()}
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

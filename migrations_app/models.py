@@ -290,6 +290,8 @@ class EmbedRange(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     embedded = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
+    cut = models.PositiveIntegerField(default=0)
+    """Texts that are longer than the embedder reads."""
 
     class Meta:
         ordering = ["id"]

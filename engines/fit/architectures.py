@@ -93,6 +93,12 @@ WITHOUT_CACHE = frozenset(
 )
 """Encoders and diffusion models see a text at once and remember nothing."""
 
+WITH_HEAD = frozenset({"dream", "llada", "llada-moe", "rnd1"})
+"""Of those without a cache, the ones that write: the others have no output matrix to compute."""
+
+SLIDING_ENCODERS = frozenset({"gemma-embedding", "modern-bert"})
+"""Encoders of which some layers look at a window only."""
+
 UPPER_BOUND_ONLY = frozenset(
     {
         "deepseek32",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from engines.fit.embedding import contexts_of, default_lanes
 from engines.fit.memory import Load
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import place
@@ -30,13 +31,17 @@ class Need:
         return self.memory > 0 or self.vram > 0
 
 
-def load_of(spec: EngineSpec, shape: ModelShape) -> Load:
-    """Return the load an engine of SAM gets: one context for all it answers at once, or one for each."""
-    asked = spec.embedding.max_tokens if spec.embedding else spec.context_length
-    known = [tokens for tokens in (asked, shape.context_length) if tokens]
-    length = min(known, default=SHORTEST_CONTEXT)
+def load_of(spec: EngineSpec, shape: ModelShape, machine: Machine) -> Load:
+    """Return the load an engine of SAM gets: one context for all it answers at once, or one for each.
+
+    An embedder gets as many contexts as keep the machine's cores busy.
+    """
     if spec.embedding:
-        return Load(length)
+        lanes = default_lanes(spec.threads or machine.cores, on_gpu=_uses_gpus(spec, machine))
+        contexts = contexts_of(shape, spec.embedding.max_tokens, lanes=lanes)
+        return contexts.load(flash_attention=spec.use_flash_attention)
+    known = [tokens for tokens in (spec.context_length, shape.context_length) if tokens]
+    length = min(known, default=SHORTEST_CONTEXT)
     return Load(length, parallel=ANSWERS_AT_ONCE, shared=not spec.batch_invariant)
 
 
@@ -45,10 +50,14 @@ def need_of(spec: EngineSpec, shape: ModelShape | None, size: int, machine: Mach
     if shape is None:
         guess = int(size * GUESS_FACTOR)
         return Need(guess, without_gpus=guess)
-    usable = replace(machine, gpus=()) if spec.device == "cpu" or not spec.gpu_layers else machine
-    found = place(shape, load_of(spec, shape), usable)
+    usable = machine if _uses_gpus(spec, machine) else replace(machine, gpus=())
+    found = place(shape, load_of(spec, shape, usable), usable)
     total = found.estimate.total
     if not found.fits:
         # Planned for memory: the pool refuses what is larger than the host, with a sentence.
         return Need(total, without_gpus=total)
     return Need(found.memory_bytes, found.gpu_bytes, total)
+
+
+def _uses_gpus(spec: EngineSpec, machine: Machine) -> bool:
+    return bool(machine.gpus and spec.gpu_layers and spec.device != "cpu")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engines.exceptions import InvalidRequestError
+from engines.fit.architectures import SLIDING_ENCODERS
 from engines.fit.layers import LayerMemory
 from engines.fit.model_shape import ModelShape
 from engines.gguf.layout import TENSOR_BLOCKS
@@ -40,11 +41,14 @@ class Load:
     """llama.cpp's choice wherever the hardware has it; a quantised cache needs it."""
     shared: bool = False
     """Whether all requests share one cache of this length instead of having one each."""
+    contexts: int = 1
+    """Contexts of this kind side by side, each with caches and memory to compute in of its own."""
 
     def __post_init__(self) -> None:
         _require("context length", self.context_length, MAX_CONTEXT)
         _require("number of parallel requests", self.parallel, MAX_PARALLEL)
         _require("batch", self.batch, MAX_CONTEXT)
+        _require("number of contexts", self.contexts, MAX_PARALLEL)
         if self.cache_type not in CACHE_TYPES:
             raise InvalidRequestError(
                 f"{self.cache_type!r} is not a cache type; choose {', '.join(CACHE_TYPES)}."
@@ -90,19 +94,19 @@ def estimate(shape: ModelShape, load: Load) -> MemoryEstimate:
     return MemoryEstimate(
         weights=shape.weights_bytes,
         kv_cache=sum(layer_cache_bytes(layer, load) for layer in shape.layers),
-        states=sum(layer.state_bytes for layer in shape.layers) * load.parallel,
-        compute=compute_bytes(shape, load),
+        states=sum(layer.state_bytes for layer in shape.layers) * load.parallel * load.contexts,
+        compute=compute_bytes(shape, load) * load.contexts,
     )
 
 
 def layer_cache_bytes(layer: LayerMemory, load: Load) -> int:
     """Bytes of one layer's keys and values for all requests."""
-    cells = load.window_cells(layer.window) * load.caches
+    cells = load.window_cells(layer.window) * load.caches * load.contexts
     return cells * (_row_bytes(layer.keys, load) + _row_bytes(layer.values, load))
 
 
 def compute_bytes(shape: ModelShape, load: Load) -> int:
-    """The largest of what attention, feed-forward and output need at one time.
+    """The largest of what attention, feed-forward and output of one context need at one time.
 
     The tensors of one phase live in the memory that the phase before has left.
     """
@@ -110,16 +114,29 @@ def compute_bytes(shape: ModelShape, load: Load) -> int:
     mask = _mask_bytes(shape, load)
     row = _FLOAT * load.tokens
     scores = 0 if load.flash_attention else shape.heads * load.cells * row
-    widths = 3 * shape.width + 2 * shape.attention_width + shape.key_value_width
-    attention = widths * row + scores + mask
-    feed_forward = (3 * shape.feed_forward + 4 * shape.width) * row + mask
-    output = (shape.vocabulary + 3 * shape.width) * row
+    if not shape.has_head:
+        phases = _encoder_phases(shape, row)
+    else:
+        widths = 3 * shape.width + 2 * shape.attention_width + shape.key_value_width
+        phases = widths * row, (3 * shape.feed_forward + 4 * shape.width) * row
+    attention, feed_forward = phases[0] + scores + mask, phases[1] + mask
+    output = (shape.vocabulary + 3 * shape.width) * row if shape.has_head else 0
     return max(attention, feed_forward, output) + _FLOAT * shape.vocabulary * load.parallel
+
+
+def _encoder_phases(shape: ModelShape, row: int) -> tuple[int, int]:
+    """Attention and feed-forward of a model that keeps nothing of the tokens before."""
+    matrices = 3 if shape.is_gated else 1
+    attention = 4 * shape.width + 2 * shape.attention_width
+    return attention * row, (matrices * shape.feed_forward + 3 * shape.width) * row
 
 
 def _mask_bytes(shape: ModelShape, load: Load) -> int:
     """Which token may see which cell: one mask for whole contexts, one for windows."""
-    windows = {layer.window for layer in shape.layers if layer.keys}
+    windows = [*{layer.window for layer in shape.layers if layer.keys}]
+    if not shape.has_head:
+        # A window of an encoder is a mask too, over the same tokens.
+        windows = [0] * (2 if shape.architecture in SLIDING_ENCODERS else 1)
     element = 2 if load.flash_attention else _FLOAT
     return sum(element * load.tokens * load.window_cells(window) for window in windows)
 

@@ -44,6 +44,11 @@ class ModelShape:
     heads: int
     is_exact: bool
     """False where the cache is only known from above."""
+    looks_back: bool = False
+    """Whether a token sees the tokens before it only, so that a text can be read by pieces; False also
+    for shapes that were stored before this was asked."""
+    is_gated: bool = True
+    """Whether the feed-forward part has a gate beside the way up."""
 
     @classmethod
     def from_header(cls, header: GgufHeader) -> Self:
@@ -73,7 +78,15 @@ class ModelShape:
             feed_forward=_feed_forward(header.tensors, values),
             heads=heads,
             is_exact=header.architecture not in architectures.UPPER_BOUND_ONLY,
+            looks_back=looks_back(header),
+            is_gated=any("ffn_gate" in tensor.name for tensor in header.tensors),
         )
+
+    @property
+    def has_head(self) -> bool:
+        """Whether each batch ends in the output matrix."""
+        no_cache = self.architecture in architectures.WITHOUT_CACHE
+        return not no_cache or self.architecture in architectures.WITH_HEAD
 
     @property
     def weights_bytes(self) -> int:
@@ -128,6 +141,13 @@ def _active_bytes(tensors: Iterable[TensorInfo], values: Hyperparameters, layer_
         is_expert = _EXPERTS in tensor.name
         total += tensor.byte_count * used // count if is_expert else tensor.byte_count
     return total
+
+
+def looks_back(header: GgufHeader) -> bool:
+    """Return whether a token of this model sees the tokens before it only."""
+    if header.architecture in architectures.WITHOUT_CACHE:
+        return False
+    return header.metadata.get(f"{header.architecture}.attention.causal") is not False
 
 
 def _usual_head(values: Hyperparameters, heads: int) -> int:

@@ -153,7 +153,7 @@ def _offloaded(shape: ModelShape, load: Load, room: Room) -> tuple[int, int]:
 
 def _layer_needs(shape: ModelShape, load: Load) -> list[int]:
     return [
-        weights + layer_cache_bytes(layer, load) + layer.state_bytes * load.parallel
+        weights + layer_cache_bytes(layer, load) + layer.state_bytes * load.parallel * load.contexts
         for weights, layer in zip(shape.layer_bytes, shape.layers, strict=True)
     ]
 

@@ -83,6 +83,7 @@ class Qwen3Model:
             feed_forward=self.feed_forward * max(self.experts_used, 1),
             heads=self.heads,
             is_exact=True,
+            looks_back=True,
         )
 
     def _layer_bytes(self, layer: int, experts: int = 0) -> int:

@@ -107,6 +107,12 @@ class CatalogModel(models.Model):
         validators=[MaxValueValidator(MAX_CONTEXT_LENGTH)],
         help_text="Tokens, fewer than the model can to save memory; 0 until known.",
     )
+    passage_tokens = models.PositiveIntegerField(
+        default=0,
+        validators=[MaxValueValidator(MAX_CONTEXT_LENGTH)],
+        help_text="Longest text that is embedded, in tokens; a longer one is cut, and that is said. "
+        "0: 2048, or fewer where the model reads fewer.",
+    )
     embedding_dimension = models.PositiveIntegerField(null=True, blank=True)
     device = models.CharField(
         max_length=64,

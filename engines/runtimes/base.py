@@ -67,6 +67,8 @@ class EmbeddingBatch:
 
     vectors: NDArray[np.float32]
     errors: dict[int, str] = field(default_factory=dict)
+    cut: frozenset[int] = frozenset()
+    """Texts that are longer than the model reads: their vectors are of their beginnings."""
 
 
 class BaseModelEngine(abc.ABC):

@@ -15,6 +15,7 @@ from django.db.models import Q
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.models import Chunk, CopyStatus, Host, VectorIndex
+from engines.services.knowledge.embeddings import RangeCounts
 from migrations_app.models import EmbedRange, Step
 from migrations_app.plans.transitions import LeaseLostError
 from migrations_app.states import StepStatus
@@ -82,14 +83,19 @@ def claim_range(step_id: int, owner: str, host: Host) -> RangeClaim | None:
         return RangeClaim(row, row.fence + 1)
 
 
-def finish_range(claim: RangeClaim, *, embedded: int, failed: int) -> None:
+def finish_range(claim: RangeClaim, counts: RangeCounts) -> None:
     """Complete a range; LeaseLostError when another host took it over meanwhile.
 
     A range that is gone went with its base: then there is nothing to complete.
     """
     row = EmbedRange.objects.filter(pk=claim.range.pk)
     changed = row.filter(fence=claim.fence, status=StepStatus.IN_PROGRESS).update(
-        status=StepStatus.COMPLETED, embedded=embedded, failed=failed, lease_until=None, owner=""
+        status=StepStatus.COMPLETED,
+        embedded=counts.embedded,
+        failed=counts.failed,
+        cut=counts.cut,
+        lease_until=None,
+        owner="",
     )
     if changed != 1 and row.exists():
         raise LeaseLostError("Another host took this range over.")

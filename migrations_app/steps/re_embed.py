@@ -8,7 +8,7 @@ from threading import Event
 
 from engines.models import VectorIndex
 from engines.services.catalog.speeds import note_embedding_speed
-from engines.services.knowledge.embeddings import embed_range
+from engines.services.knowledge.embeddings import describe_trouble, embed_range
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.indexes import build_file
 from migrations_app.models import EmbedRange
@@ -133,7 +133,7 @@ def embed_claimed(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -
         seconds = time.monotonic() - started
     if ctx.host is not None:
         note_embedding_speed(revision, ctx.host, texts=counts.embedded, seconds=seconds)
-    finish_range(claim, embedded=counts.embedded, failed=counts.failed)
+    finish_range(claim, counts)
 
 
 def _build_files(ctx: StepContext, indexes: Sequence[VectorIndex]) -> None:
@@ -147,8 +147,8 @@ def _outcome(ctx: StepContext, indexes: Sequence[VectorIndex]) -> Outcome:
     rows = EmbedRange.objects.filter(step=ctx.step)
     embedded = sum(row.embedded for row in rows)
     failed = sum(row.failed for row in rows)
-    trouble = f", {failed} could not be" if failed else ""
+    cut = sum(row.cut for row in rows)
     return Outcome(
-        f"Embedded {embedded} texts{trouble}; {len(indexes)} index files built.",
-        {"embedded": embedded, "failed": failed, "bases": len(indexes)},
+        f"Embedded {embedded} texts{describe_trouble(failed, cut)}; {len(indexes)} index files built.",
+        {"embedded": embedded, "failed": failed, "cut": cut, "bases": len(indexes)},
     )

@@ -23,6 +23,7 @@ SERVED: dict[str, Any] = {
     "wanted_revision": "main",
     "file_size": 0,
     "context_length": 32768,
+    "passage_tokens": 0,
     "device": "auto",
     "gpu_layers": -1,
     "split_mode": "layer",

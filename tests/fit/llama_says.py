@@ -15,10 +15,16 @@ from llama_cpp import llama_cpp as api
 from engines.fit.memory import Load
 
 GGML_TYPES = {"f16": 1, "q8_0": 8, "q4_0": 2}
+POOLINGS = {
+    "none": api.LLAMA_POOLING_TYPE_NONE,
+    "mean": api.LLAMA_POOLING_TYPE_MEAN,
+    "cls": api.LLAMA_POOLING_TYPE_CLS,
+}
 _FIGURES = {
     "kv_cache": r"llama_kv_cache: size = *([0-9.]+) MiB",
     "states": r"llama_memory_recurrent: size = *([0-9.]+) MiB",
     "compute": r"compute buffer size = *([0-9.]+) MiB",
+    "output": r"output buffer size = *([0-9.]+) MiB",
 }
 
 
@@ -28,21 +34,33 @@ class Reserved(NamedTuple):
     kv_cache: float
     states: float
     compute: float
+    output: float
 
 
-def reserved(path: Path, loads: Sequence[Load]) -> list[Reserved]:
-    """Ask a process of its own, so that native code cannot touch the tests."""
+def reserved(path: Path, loads: Sequence[Load], pooling: str = "") -> list[Reserved]:
+    """Ask a process of its own, so that native code cannot touch the tests.
+
+    ``pooling`` is that of contexts that embed. Of several contexts side by side it is for one.
+    """
     asked = [
-        [load.cells * load.parallel, load.parallel, load.cache_type, load.flash_attention]
+        [
+            load.cells * load.caches,
+            load.parallel,
+            load.cache_type,
+            load.flash_attention,
+            load.batch,
+            load.shared,
+        ]
         for load in loads
     ]
     command = [sys.executable, "-m", "tests.fit.llama_says", str(path), json.dumps(asked)]
+    command.append(pooling)
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return [Reserved(**figures) for figures in json.loads(done.stdout)]
 
 
 def main() -> None:
-    path, asked = sys.argv[1:]
+    path, asked, pooling = sys.argv[1:]
     lines: list[str] = []
 
     @api.llama_log_callback  # type: ignore[untyped-decorator]
@@ -56,11 +74,15 @@ def main() -> None:
     model_parameters.load_mode = api.LLAMA_LOAD_MODE_NONE
     model = api.llama_model_load_from_file(path.encode(), model_parameters)
     answers = []
-    for cells, sequences, cache_type, flash_attention in json.loads(asked):
+    for cells, sequences, cache_type, flash_attention, batch, shared in json.loads(asked):
         lines.clear()
         parameters = api.llama_context_default_params()
         parameters.n_ctx, parameters.n_seq_max = cells, sequences
-        parameters.n_batch = parameters.n_ubatch = 512
+        parameters.n_batch = parameters.n_ubatch = batch
+        parameters.kv_unified = shared
+        parameters.embeddings = bool(pooling)
+        if pooling:
+            parameters.pooling_type = POOLINGS[pooling]
         parameters.type_k = parameters.type_v = GGML_TYPES[cache_type]
         parameters.flash_attn_type = int(flash_attention)
         parameters.swa_full = False

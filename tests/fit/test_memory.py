@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from engines.exceptions import InvalidRequestError, UnsafeModelFileError
+from engines.fit.embedding import DEFAULT_TEXT_TOKENS, contexts_of
 from engines.fit.memory import MAX_CONTEXT, Load, estimate
 from engines.fit.model_shape import ModelShape
 from engines.gguf.reader import read_header
-from tests.fit import shapes
+from tests.fit import embedders, shapes
 from tests.fit.llama_says import reserved
 from tests.gguf.sparse import write_sparse
 
@@ -155,6 +156,51 @@ def test_llama_cpp_reserves_what_is_estimated(tmp_path: Path, write: Writer) -> 
         assert found.kv_cache / MIB == pytest.approx(said.kv_cache, abs=0.01), load
         assert found.states / MIB == pytest.approx(said.states, abs=0.01), load
         assert found.compute / MIB == pytest.approx(said.compute, rel=0.12), load
+
+
+EMBEDDERS: dict[str, tuple[Writer, int]] = {
+    "all-MiniLM-L6-v2": (embedders.MINILM.write, 0),
+    "bge-base-en": (embedders.BGE_BASE.write, 0),
+    "bge-m3": (embedders.BGE_M3.write, 0),
+    "bge-m3, 8192 tokens": (embedders.BGE_M3.write, 8192),
+    "granite-embedding-107m": (embedders.GRANITE_107M.write, 0),
+    "nomic-embed-text-v1.5": (embedders.NOMIC.write, 0),
+    "embeddinggemma-300m": (embedders.gemma_embedding, 0),
+    "Qwen3-Embedding-0.6B": (embedders.QWEN3_06B.write, 0),
+    "Qwen3-Embedding-4B": (embedders.QWEN3_4B.write, 0),
+    "Qwen3-Embedding-8B, 32768 tokens": (embedders.QWEN3_8B.write, 32_768),
+    "e5-mistral-7b, 512 tokens": (embedders.E5_MISTRAL.write, 512),
+    "gte-Qwen2-1.5B": (embedders.GTE_QWEN2.write, 0),
+    "SmolLM2-135M, for itself": (embedders.SMOLLM2.write, 0),
+}
+
+
+@pytest.mark.parametrize("name", EMBEDDERS)
+def test_llama_cpp_reserves_for_an_embedder_what_is_estimated(tmp_path: Path, name: str) -> None:
+    write, tokens = EMBEDDERS[name]
+    path = write(tmp_path)
+    shape = shape_of(path)
+    limit = tokens or DEFAULT_TEXT_TOKENS
+    loads = [
+        contexts_of(shape, limit, lanes=4).load(flash_attention=True),
+        contexts_of(shape, limit, lanes=4, pack=512).load(flash_attention=False),
+    ]
+
+    said_of_each = reserved(path, loads, "none" if shape.looks_back else "mean")
+    for load, said in zip(loads, said_of_each, strict=True):
+        found = estimate(shape, load)
+        assert found.kv_cache / MIB == pytest.approx(said.kv_cache * load.contexts, abs=0.01)
+        expected = (said.compute + said.output) * load.contexts
+        assert found.compute / MIB == pytest.approx(expected, rel=0.1), (load, said)
+
+
+def test_qwen3_embedding_4b_is_a_third_more_than_its_file(tmp_path: Path) -> None:
+    shape = shape_of(embedders.QWEN3_4B.write(tmp_path))
+
+    found = estimate(shape, contexts_of(shape, 40_960, lanes=8).load(flash_attention=True))
+    short = estimate(shape, contexts_of(shape, 2048, lanes=8).load(flash_attention=True))
+    assert short.total - short.weights < GIB
+    assert 5 * GIB < found.total - found.weights < 7 * GIB
 
 
 def test_a_long_context_is_estimated_within_one_part_in_a_hundred(tmp_path: Path) -> None:

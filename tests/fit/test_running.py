@@ -14,6 +14,7 @@ from engines.specs import ANSWERS_AT_ONCE, EmbeddingSpec, EngineSpec
 
 GIB = 1024**3
 SHAPE = qwen3_model("qwen3-4b").shape()
+ENCODER = replace(SHAPE, architecture="bert", looks_back=False)
 SPEC = EngineSpec("qwen", "Qwen", "/qwen.gguf")
 LAPTOP = Machine(8, 16 * GIB)
 
@@ -29,24 +30,37 @@ def shared(context_length: int) -> Load:
 def test_the_context_is_the_one_the_engine_makes(asked: int, trained: int, counted: int) -> None:
     spec, shape = replace(SPEC, context_length=asked), replace(SHAPE, context_length=trained)
 
-    assert load_of(spec, shape) == shared(counted)
+    assert load_of(spec, shape, LAPTOP) == shared(counted)
 
 
 def test_batch_invariant_answers_take_a_cache_each() -> None:
     spec = replace(SPEC, context_length=8192)
     each = replace(spec, batch_invariant=True)
 
-    assert load_of(each, SHAPE) == Load(8192, parallel=ANSWERS_AT_ONCE)
+    assert load_of(each, SHAPE, LAPTOP) == Load(8192, parallel=ANSWERS_AT_ONCE)
     assert (
-        estimate(SHAPE, load_of(each, SHAPE)).kv_cache
-        == ANSWERS_AT_ONCE * estimate(SHAPE, load_of(spec, SHAPE)).kv_cache
+        estimate(SHAPE, load_of(each, SHAPE, LAPTOP)).kv_cache
+        == ANSWERS_AT_ONCE * estimate(SHAPE, load_of(spec, SHAPE, LAPTOP)).kv_cache
     )
 
 
-def test_an_embedder_gets_a_context_for_one_text() -> None:
+def test_an_embedder_that_sees_a_text_at_once_gets_a_context_for_each_core() -> None:
     spec = replace(SPEC, embedding=EmbeddingSpec(dimension=1, max_tokens=512))
+    server = replace(LAPTOP, gpus=(Gpu("x", 24 * GIB),))
+    one = Load(512, batch=512, shared=True)
 
-    assert load_of(spec, SHAPE) == Load(512)
+    assert load_of(spec, ENCODER, LAPTOP) == replace(one, contexts=8)
+    assert load_of(replace(spec, threads=2), ENCODER, LAPTOP) == replace(one, contexts=2)
+    assert load_of(spec, ENCODER, server) == one
+    assert load_of(replace(spec, device="cpu"), ENCODER, server).contexts == 8
+
+
+def test_a_model_that_looks_back_reads_long_texts_by_pieces_in_one_context() -> None:
+    spec = replace(SPEC, embedding=EmbeddingSpec(dimension=1, max_tokens=2048))
+
+    load = load_of(spec, SHAPE, LAPTOP)
+    assert load == Load(2048, batch=512, shared=True)
+    assert estimate(SHAPE, load).total < 1.4 * SHAPE.weights_bytes
 
 
 def test_in_memory_it_is_the_estimate_and_not_the_files_size() -> None:

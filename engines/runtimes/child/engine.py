@@ -322,6 +322,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     def _embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
         parts: list[NDArray[np.float32]] = []
         errors: dict[int, str] = {}
+        cut: set[int] = set()
         for batch in split_batches(
             [text if len(text) <= MAX_EMBED_CHARS else "" for text in texts]
         ):
@@ -330,13 +331,14 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
             parts.append(rows.reshape(len(batch), reply.header["dimension"]))
             for position, sentence in reply.header["errors"].items():
                 errors[batch[int(position)][0]] = sentence
+            cut.update(batch[position][0] for position in reply.header["cut"])
         errors |= {
             number: f"The text has {len(text)} characters and the limit is {MAX_EMBED_CHARS}; split it."
             for number, text in enumerate(texts)
             if len(text) > MAX_EMBED_CHARS
         }
         empty = np.empty((0, self._info.get("embedding_length", 0)), np.float32)
-        return EmbeddingBatch(np.concatenate([empty, *parts]), errors)
+        return EmbeddingBatch(np.concatenate([empty, *parts]), errors, frozenset(cut))
 
 
 @contextmanager

@@ -125,7 +125,11 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
     def _embed(self, _job: Job, given: EmbedParameters) -> Frame:
         result = self._need_embedder().embed(given["texts"], query=given["query"])
         errors = {str(number): sentence for number, sentence in result.errors.items()}
-        header: Header = {"dimension": result.vectors.shape[1], "errors": errors}
+        header: Header = {
+            "dimension": result.vectors.shape[1],
+            "errors": errors,
+            "cut": sorted(result.cut),
+        }
         return Frame(header, result.vectors.tobytes())
 
     def _count(self, job: Job, given: CountParameters) -> Frame | None:

@@ -94,6 +94,8 @@ class Header(TypedDict, total=False):
     dimension: int
     errors: dict[str, str]
     """By the number of the text; JSON has no numbers as keys."""
+    cut: list[int]
+    """Numbers of the texts that are longer than the model reads."""
     adapters: int
     setting: BatchSettingFields
     trials: list[TrialSummary]

@@ -11,8 +11,9 @@ from resource import RUSAGE_SELF, getrusage
 import numpy as np
 from numpy.typing import NDArray
 
+from engines.fit.embedding import MAX_LANE_TOKENS
 from engines.runtimes.child.messages import TrialSummary
-from engines.runtimes.llama_cpp.embedder import MAX_LANE_TOKENS, Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
 
 ROUNDS = 3
 MAX_PASS_SECONDS = 1.5
@@ -131,7 +132,8 @@ class _Watch:
 def list_layouts(default: EmbedLayout, limit: int, *, on_gpu: bool) -> list[EmbedLayout]:
     """Every layout worth a try but the default, for a model that reads ``limit`` tokens."""
     lanes = GPU_LANES if on_gpu else CPU_LANES
-    several = [count for count in lanes if count <= default.threads and limit <= MAX_LANE_TOKENS]
+    is_short = limit <= MAX_LANE_TOKENS and not default.by_pieces
+    several = [count for count in lanes if count <= default.threads and is_short]
     counts = sorted({default.lanes, *several})
     packs = GPU_PACKS if on_gpu else PACKS
     layouts = [

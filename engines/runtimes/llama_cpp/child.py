@@ -10,6 +10,7 @@ from functools import partial
 
 from llama_cpp import llama_cpp as api
 
+from engines.fit.embedding import default_lanes
 from engines.runtimes.base import Facts
 from engines.runtimes.child.cpu_time import cpu_limit
 from engines.runtimes.child.frames import Frame
@@ -21,13 +22,12 @@ from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
 from engines.runtimes.llama_cpp.generator import ContextLayout, Generator, Prompt
 from engines.runtimes.llama_cpp.native import LoadedModel, load_model
-from engines.runtimes.llama_cpp.parameters import AdaptParameters, LoadParameters
+from engines.runtimes.llama_cpp.parameters import AdaptParameters, LayoutFields, LoadParameters
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import GenerationOptions
 from engines.specs import EmbeddingSpec
 
-MAX_DEFAULT_LANES = 8
 READ_THREADS = 4
 """Long texts that are tokenized at the same time; another one waits for them, short ones do not."""
 READ_AT_ONCE_CHARS = 32 * 1024
@@ -60,7 +60,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
             flash_attention=given["flash_attention"],
         )
         self._gpus = gpu_names(Offload(**given["offload"]))
-        self._layout = _layout(on_gpu=bool(self._gpus), **given["layout"])
+        self._layout = _layout(on_gpu=bool(self._gpus), given=given["layout"])
         if given["embedding"] is None:
             threads = self._layout.threads
             family = family_of(given["family"])
@@ -161,7 +161,11 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
         }
 
 
-def _layout(*, on_gpu: bool, threads: int, lanes: int, pack_tokens: int) -> EmbedLayout:
-    """Choose the lanes: one context keeps a GPU busy, cores are kept busy by one context each."""
-    default = 1 if on_gpu else min(threads, MAX_DEFAULT_LANES)
-    return EmbedLayout(threads=threads, lanes=lanes or default, pack_tokens=pack_tokens)
+def _layout(*, on_gpu: bool, given: LayoutFields) -> EmbedLayout:
+    lanes = 1 if given["by_pieces"] else default_lanes(given["threads"], on_gpu=on_gpu)
+    return EmbedLayout(
+        threads=given["threads"],
+        lanes=given["lanes"] or lanes,
+        pack_tokens=given["pack_tokens"],
+        by_pieces=given["by_pieces"],
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
@@ -14,15 +14,21 @@ from llama_cpp import llama_cpp as api
 from numpy.typing import NDArray
 
 from engines.exceptions import EngineError, InvalidRequestError
+from engines.fit.embedding import plan_contexts
 from engines.runtimes.base import EmbeddingBatch
-from engines.runtimes.llama_cpp.native import POOLINGS, ContextShape, LoadedModel, NativeContext
+from engines.runtimes.llama_cpp.native import (
+    POOLINGS,
+    ContextShape,
+    LoadedModel,
+    NativeContext,
+    Part,
+)
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
 from engines.specs import EmbeddingSpec
 
-MAX_PACK_TEXTS = 64
-"""Most texts in one pack."""
-MAX_LANE_TOKENS = 2048
-"""Above this text limit a second context costs more memory than it wins."""
+Pack = list[tuple[int, list[int]]]
+"""Texts that are computed together: their numbers and tokens."""
+Row = NDArray[np.float32] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,8 @@ class EmbedLayout:
     """Contexts that compute side by side; each gets its share of the threads."""
     pack_tokens: int
     """Short texts are computed together up to this many tokens."""
+    by_pieces: bool = False
+    """Whether the model only looks back, so that a text need not be computed at once."""
 
 
 class Embedder:
@@ -66,20 +74,30 @@ class Embedder:
         return other
 
     def _make_contexts(self) -> list[NativeContext]:
-        lanes = self.layout.lanes if self.limit <= MAX_LANE_TOKENS else 1
-        room = max(self.limit, self.layout.pack_tokens)
-        shape = ContextShape(
-            context=room,
-            batch=room,
-            sequences=min(MAX_PACK_TEXTS, room, int(api.llama_max_parallel_sequences())),
-            threads=self.layout.threads,
-            pooling=self._spec.pooling,
+        planned = plan_contexts(
+            self.limit,
+            lanes=self.layout.lanes,
+            pack_tokens=self.layout.pack_tokens,
+            by_pieces=self.layout.by_pieces,
         )
-        return [NativeContext(self._model, shape) for _ in range(max(1, lanes))]
+        shape = ContextShape(
+            context=planned.room,
+            batch=planned.batch,
+            sequences=min(planned.texts, int(api.llama_max_parallel_sequences())),
+            threads=self.layout.threads,
+            # llama.cpp would pool each piece by itself.
+            pooling="none" if self.layout.by_pieces else self._spec.pooling,
+        )
+        return [NativeContext(self._model, shape) for _ in range(planned.lanes)]
 
     def tokens(self, text: str) -> list[int]:
         """Tokens as the model gets them: cut to its limit, the closing token kept."""
-        tokens = self._model.tokenize(text, add_special=True, parse_special=False)
+        return self._fit(self._read(text))
+
+    def _read(self, text: str) -> list[int]:
+        return self._model.tokenize(text, add_special=True, parse_special=False)
+
+    def _fit(self, tokens: list[int]) -> list[int]:
         if len(tokens) <= self.limit:
             return tokens
         # Models that pool the last token were trained with the closing one there.
@@ -92,27 +110,31 @@ class Embedder:
         prefix = self._spec.query_prefix if query else self._spec.document_prefix
         result = EmbeddingBatch(np.full((len(texts), self._model.dimension), np.nan, np.float32))
         work: list[tuple[int, list[int]]] = []
+        cut: set[int] = set()
         for number, text in enumerate(texts):
             try:
-                tokens = self.tokens(prefix + text) if text.strip() else []
+                tokens = self._read(prefix + text) if text.strip() else []
             except InvalidRequestError as error:
                 result.errors[number] = str(error)
                 continue
+            if len(tokens) > self.limit:
+                cut.add(number)
             if tokens:
-                work.append((number, tokens))
+                work.append((number, self._fit(tokens)))
             else:
                 result.errors[number] = NO_TOKENS if text.strip() else EMPTY
         self._compute(list(self._packs(work)), result)
-        return result
+        return replace(result, cut=frozenset(cut))
 
     def _packs(
         self, work: Iterable[tuple[int, list[int]]]
     ) -> Iterable[list[tuple[int, list[int]]]]:
         pack: list[tuple[int, list[int]]] = []
         size = 0
-        limit = self._contexts[0].shape.sequences
+        shape = self._contexts[0].shape
+        limit, room = shape.sequences, min(self.layout.pack_tokens, shape.batch)
         for item in work:
-            if pack and (size + len(item[1]) > self.layout.pack_tokens or len(pack) == limit):
+            if pack and (size + len(item[1]) > room or len(pack) == limit):
                 yield pack
                 pack, size = [], 0
             pack.append(item)
@@ -133,10 +155,32 @@ class Embedder:
             free.put(context)
         # Longest first: the short ones at the end let all lanes finish at about the same time.
         ordered = sorted(packs, key=_tokens_in, reverse=True)
-        done = self._pool.map(lambda pack: _encode_pack(free, pack), ordered)
+        encode = self._encode_by_pieces if self.layout.by_pieces else _encode_pack
+        done = self._pool.map(lambda pack: _with_free(free, pack, encode), ordered)
         for pack, rows in zip(ordered, done, strict=True):
             for (number, _tokens), row in zip(pack, rows, strict=True):
                 self._store(number, row, result)
+
+    def _encode_by_pieces(self, context: NativeContext, pack: Pack) -> list[Row]:
+        """Compute a pack in one batch, or one long text piece by piece."""
+        step = context.shape.batch
+        if len(pack) > 1:
+            rows = context.encode_rows([Part(tokens, 0, at) for at, (_, tokens) in enumerate(pack)])
+            ends = np.cumsum([len(tokens) for _, tokens in pack])[:-1]
+            return [self._pooled(part) for part in np.split(rows, ends)]
+        tokens = pack[0][1]
+        pieces = [
+            context.encode_rows([Part(tokens[start : start + step], start, 0)])
+            for start in range(0, len(tokens), step)
+        ]
+        return [self._pooled(np.concatenate(pieces))]
+
+    def _pooled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One vector of a text's rows, (tokens, d) float32, as llama.cpp pools."""
+        if self._spec.pooling == "mean":
+            rows = rows.mean(axis=0, dtype=np.float32, keepdims=True)
+        vector: NDArray[np.float32] = rows[0 if self._spec.pooling == "cls" else -1]
+        return vector
 
     def _store(self, number: int, row: NDArray[np.float32] | None, result: EmbeddingBatch) -> None:
         usable = None if row is None else to_usable_vector(row, normalise=self._spec.normalise)
@@ -150,26 +194,27 @@ def _tokens_in(pack: Sequence[tuple[int, list[int]]]) -> int:
     return sum(len(tokens) for _, tokens in pack)
 
 
-def _encode_pack(
-    free: SimpleQueue[NativeContext], pack: Sequence[tuple[int, list[int]]]
-) -> list[NDArray[np.float32] | None]:
+def _with_free(
+    free: SimpleQueue[NativeContext], pack: Pack, encode: Callable[[NativeContext, Pack], list[Row]]
+) -> list[Row]:
     context = free.get()
     try:
         # Vectors of the texts before must not take part in attention.
         context.clear()
-        code = context.encode([tokens for _, tokens in pack])
-        if code:
-            raise EngineError(f"llama.cpp could not embed these texts (code {code}).")
-        return [context.vector(number) for number in range(len(pack))]
+        return encode(context, pack)
     finally:
         free.put(context)
 
 
+def _encode_pack(context: NativeContext, pack: Pack) -> list[Row]:
+    context.encode([tokens for _, tokens in pack])
+    return [context.vector(number) for number in range(len(pack))]
+
+
 def _check(model: LoadedModel, spec: EmbeddingSpec) -> None:
-    if spec.pooling not in POOLINGS:
-        raise EngineError(
-            f"Pooling {spec.pooling!r} is not known; use one of {', '.join(sorted(POOLINGS))}."
-        )
+    known = sorted(POOLINGS.keys() - {"none"})
+    if spec.pooling not in known:
+        raise EngineError(f"Pooling {spec.pooling!r} is not known; use one of {', '.join(known)}.")
     if spec.dimension != model.dimension:
         raise EngineError(
             f"The model's vectors have {model.dimension} numbers, but its catalog entry says "

@@ -15,6 +15,7 @@ from engines.exceptions import (
     InvalidRequestError,
     UnsafeModelFileError,
 )
+from engines.fit.model_shape import looks_back
 from engines.gguf.reader import read_header
 from engines.runtimes.adapters import AdaptableEngine, AdapterGate, AdapterRef
 from engines.runtimes.base import ChatMessage
@@ -61,6 +62,8 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     """Made with each child."""
     _adapters: AdapterFolder | None = None
     _counted_bytes = 0
+    _by_pieces = False
+    """Whether texts may be embedded piece by piece."""
 
     @classmethod
     def list_models(cls, place: str) -> list[str]:
@@ -181,6 +184,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             self._threads(),
             self.options.pack_tokens,
         )
+        self._by_pieces = looks_back(base)
         self._gate = AdapterGate(self.spec, base)
         # Before the child starts: an adapter that does not fit must not cost a load.
         self._gate.admit(self.spec.adapters)
@@ -204,6 +208,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
                 "threads": self._threads(),
                 "lanes": setting.lanes,
                 "pack_tokens": setting.pack_tokens,
+                "by_pieces": self._by_pieces,
             },
         }
 

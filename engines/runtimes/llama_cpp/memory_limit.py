@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 
 from engines.exceptions import SamError
+from engines.fit.embedding import EmbedContexts, contexts_of
 from engines.fit.engine_need import load_of
 from engines.fit.memory import Load
 from engines.fit.model_shape import ModelShape
 from engines.fit.process_limit import process_limit, unread_limit
 from engines.gguf.header import GgufHeader
+from engines.machine import Machine
 from engines.runtimes.child.readable import gpu_devices
 from engines.specs import EngineSpec
 
@@ -28,15 +30,20 @@ def memory_limit(spec: EngineSpec, header: GgufHeader, size: int, threads: int, 
         return MOST_OF_THE_MACHINE
     try:
         shape = ModelShape.from_header(header)
-        return process_limit(shape, _contexts(spec, shape, pack), 4 * threads)
+        return process_limit(shape, *_contexts(spec, shape, pack), threads=4 * threads)
     except SamError:
         # Loading it says what is wrong.
         return unread_limit(size)
 
 
-def _contexts(spec: EngineSpec, shape: ModelShape, pack: int) -> dict[Load, int]:
+def _contexts(spec: EngineSpec, shape: ModelShape, pack: int) -> tuple[list[Load], EmbedContexts]:
+    """The loads of one process, and the contexts of it that embed."""
     lanes = min(max(os.cpu_count() or 1, 1), MAX_LANES)
     tokens = max(spec.embedding.max_tokens if spec.embedding else 0, EMBEDDING_TOKENS, pack)
-    # Whole texts are computed at once, and without flash attention where a model has none.
-    embedding = Load(tokens, batch=tokens, flash_attention=False)
-    return {embedding: lanes} if spec.embedding else {embedding: lanes, load_of(spec, shape): 1}
+    embedding = contexts_of(shape, tokens, lanes=lanes, pack=max(pack, EMBEDDING_TOKENS))
+    # Without flash attention where a model has none.
+    loads = [embedding.load(flash_attention=False)]
+    if not spec.embedding:
+        machine = Machine(cores=lanes, memory_bytes=0)
+        loads.append(load_of(spec, shape, machine))
+    return loads, embedding

@@ -45,6 +45,7 @@ POOLINGS = {
     "mean": api.LLAMA_POOLING_TYPE_MEAN,
     "cls": api.LLAMA_POOLING_TYPE_CLS,
     "last": api.LLAMA_POOLING_TYPE_LAST,
+    "none": api.LLAMA_POOLING_TYPE_NONE,
 }
 
 
@@ -243,10 +244,23 @@ class NativeContext:
         """Compute one batch, the parts in this order; llama_decode's code."""
         return int(api.llama_decode(self.handle, self._batch.fill(parts, all_outputs=False)))
 
-    def encode(self, texts: Sequence[Sequence[int]]) -> int:
-        """Compute a batch of whole texts for their vectors; llama_decode's code."""
-        parts = [Part(tokens, 0, number) for number, tokens in enumerate(texts)]
-        return int(api.llama_decode(self.handle, self._batch.fill(parts, all_outputs=True)))
+    def encode(self, texts: Sequence[Sequence[int]]) -> None:
+        """Compute a batch of whole texts for their pooled vectors; EngineError."""
+        self._encode([Part(tokens, 0, number) for number, tokens in enumerate(texts)])
+
+    def encode_rows(self, parts: Sequence[Part]) -> NDArray[np.float32]:
+        """Compute one batch in a context that does not pool; a row for each token, (n, d) float32."""
+        self._encode(parts)
+        count = sum(len(part.tokens) for part in parts)
+        rows = ctypeslib.as_array(
+            api.llama_get_embeddings(self.handle), shape=(count, self.model.dimension)
+        )
+        return rows.astype(np.float32)
+
+    def _encode(self, parts: Sequence[Part]) -> None:
+        code = int(api.llama_decode(self.handle, self._batch.fill(parts, all_outputs=True)))
+        if code:
+            raise EngineError(f"llama.cpp could not embed these texts (code {code}).")
 
     def abort_when(self, asked: Callable[[], bool] | None) -> None:
         """Abort a running computation when ``asked`` says so; ``None`` removes the callback.

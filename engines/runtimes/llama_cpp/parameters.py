@@ -11,6 +11,7 @@ from engines.runtimes.text.response_format import Json
 
 class LayoutFields(BatchSettingFields):
     threads: int
+    by_pieces: bool
 
 
 class LoadParameters(TypedDict):

@@ -10,8 +10,9 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, UnsafeModelFileError
 from engines.files.names import safe_join
+from engines.fit.embedding import DEFAULT_TEXT_TOKENS
 from engines.gguf.reader import read_header
-from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
+from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.hub import hub_of
 from engines.sharing.places import SharedPlaces
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec, ModelSource
@@ -152,6 +153,16 @@ def remote_file(revision: ModelRevision) -> RemoteFile:
     )
 
 
+def text_limit(model: CatalogModel, trained: int) -> int:
+    """Return the longest text that an entry embeds, in tokens; ``trained`` is 0 where nobody knows.
+
+    A server's own limit is what its entry says; of a file it is the curator's, else the default.
+    """
+    if model.source == ModelSource.SERVER:
+        return trained
+    return min(model.passage_tokens or DEFAULT_TEXT_TOKENS, trained or DEFAULT_TEXT_TOKENS)
+
+
 def engine_spec(
     revision: ModelRevision,
     path: str,
@@ -167,6 +178,10 @@ def engine_spec(
         raise InvalidRequestError(f"{revision} is not on this host; download it first.")
     model = revision.model
     lengths = (model.context_length, int(revision.facts.get("context_length") or 0))
+    settings_of_entry = model.compute_settings()
+    if embedding is not None:
+        # It moves vectors, so that the space decides and not what the entry says by now.
+        settings_of_entry["use_flash_attention"] = embedding.flash_attention
     return EngineSpec(
         engine_id=model.model_id,
         model_name=model.display_name,
@@ -180,5 +195,5 @@ def engine_spec(
         model_sha256=revision.sha256 if revision.source == ModelSource.FILE else "",
         embedding=embedding,
         endpoint=model.endpoint,
-        **model.compute_settings(),
+        **settings_of_entry,
     )

@@ -47,7 +47,8 @@ _GROUPS: Mapping[str, tuple[Row, ...]] = {
     ),
     "Search by meaning": (
         ("embedding_model",),
-        ("embedding_dimension", "pooling", "normalise"),
+        ("embedding_dimension", "passage_tokens"),
+        ("pooling", "normalise"),
         ("query_prefix", "document_prefix"),
     ),
 }

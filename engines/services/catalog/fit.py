@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from engines.exceptions import HostUnavailableError, InvalidRequestError, SamError
-from engines.fit.engine_need import GUESS_FACTOR, SHORTEST_CONTEXT, load_of
+from engines.fit.engine_need import GUESS_FACTOR, load_of
 from engines.fit.memory import CacheType, Load
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import (
@@ -30,7 +30,7 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
-from engines.services.catalog.copies import engine_spec, remote_file
+from engines.services.catalog.copies import engine_spec, remote_file, text_limit
 from engines.services.catalog.resolving import find_unedited_revision, pinned_revision
 from engines.services.catalog.shapes import known_shape, read_shape, try_to_read_shape
 from engines.specs import EmbeddingSpec, ModelSource
@@ -80,8 +80,8 @@ def shape_of(model: CatalogModel) -> ModelShape:
 def fit_on_host(model: CatalogModel, host: Host, load: Load | None = None) -> HostFit:
     """Judge a model for a host; raises what ``shape_of`` raises."""
     shape = shape_of(model)
-    asked = load or default_load(shape)
     machine = machine_of(host)
+    asked = load or _usual_load(model, shape, machine)
     return HostFit(
         model, host, asked, place(shape, asked, machine), longest_context(shape, asked, machine)
     )
@@ -137,6 +137,13 @@ def default_load(shape: ModelShape, *, parallel: int = 1, cache_type: CacheType 
     """Return a load of the default context, or of the model's own when that is shorter."""
     context = min(DEFAULT_CONTEXT, shape.context_length or DEFAULT_CONTEXT)
     return Load(context, parallel, cache_type)
+
+
+def _usual_load(model: CatalogModel, shape: ModelShape, machine: Machine) -> Load:
+    """Return what SAM runs an embedder with, and of an engine that chats the default context."""
+    if model.role != ModelRole.EMBEDDING:
+        return default_load(shape)
+    return _load(pinned_revision(model), shape, machine)
 
 
 def _try_to_read(model: CatalogModel) -> None:
@@ -200,7 +207,7 @@ def judge_alone(model: CatalogModel, revision: ModelRevision | None, machine: Ma
         known = bool(needs and machine.memory_bytes)
         fits = needs <= room.memory + room.vram if known else None
         return Judgement(fits, str(Where.MEMORY), needs, has, is_guessed=True)
-    found = place(shape, _load(revision, shape), machine)
+    found = place(shape, _load(revision, shape, machine), machine)
     return Judgement(
         found.fits if machine.memory_bytes else None,
         str(found.where),
@@ -218,20 +225,20 @@ def fit_side_by_side(wanted: Iterable[ModelRevision], machine: Machine) -> SideB
     judged = [(r, s) for r in revisions if (s := shapes[r.pk]) is not None]
     guessed = [revision for revision in revisions if shapes[revision.pk] is None]
     held = sum(_guessed_bytes(revision) for revision in guessed)
-    loads = [(shape, _load(revision, shape)) for revision, shape in judged]
+    loads = [(shape, _load(revision, shape, machine)) for revision, shape in judged]
     placements = place_together(loads, _without_memory(machine, held))
     needs = [_need(r, p) for (r, _), p in zip(judged, placements, strict=True)]
     needs += [_guessed_need(revision) for revision in guessed]
     return SideBySide(needs, _all_fit(machine, held, placements))
 
 
-def _load(revision: ModelRevision, shape: ModelShape) -> Load:
+def _load(revision: ModelRevision, shape: ModelShape, machine: Machine) -> Load:
     """What SAM runs the engine with: a chatting one over its whole context, shared by all requests."""
     spec = engine_spec(revision, NOWHERE)
     if revision.model.role == ModelRole.EMBEDDING:
-        tokens = spec.context_length or shape.context_length or SHORTEST_CONTEXT
+        tokens = text_limit(revision.model, spec.context_length or shape.context_length)
         spec = replace(spec, embedding=EmbeddingSpec(dimension=0, max_tokens=tokens))
-    return load_of(spec, shape)
+    return load_of(spec, shape, machine)
 
 
 def _guessed_bytes(revision: ModelRevision) -> int:

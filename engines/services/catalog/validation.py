@@ -10,6 +10,7 @@ from django.core.exceptions import ValidationError
 from engines.exceptions import SamError
 from engines.models import CatalogModel, EngineDefault
 from engines.models.preferences import find_default_problem
+from engines.services.catalog.copies import text_limit
 from engines.services.catalog.entry_rules import find_entry_problems
 from engines.services.catalog.resolving import look_up
 from engines.services.catalog.shapes import known_shape
@@ -25,6 +26,7 @@ VECTOR_FIELDS = (
     "pooling",
     "normalise",
     "embedding_dimension",
+    "use_flash_attention",
 )
 """What moves the vectors of an entry that embeds."""
 CONFIRM = "confirm"
@@ -107,12 +109,21 @@ def _vector_question(
         # A server states no context of its own, so the entry's is part of the vector space.
         served = ("context_length",) if stored.source == ModelSource.SERVER else ()
         changed += _changed(entry, stored, (*VECTOR_FIELDS, *FILE_FIELDS, *served))
+        changed += _text_limit_change(entry, stored)
     if not changed:
         return {}
     return {
         CONFIRM: f"{usage.sentence} {', '.join(changed)} decides what its vectors mean: what was "
         "embedded before is searched as before until it is re-embedded. Confirm to write it."
     }
+
+
+def _text_limit_change(entry: CatalogModel, stored: CatalogModel) -> list[str]:
+    """Another limit moves no vector where both are more than the file can read."""
+    revision = stored.current_revision
+    trained = int(revision.facts.get("context_length") or 0) if revision is not None else 0
+    same = text_limit(entry, trained) == text_limit(stored, trained)
+    return [] if same else ["passage_tokens"]
 
 
 def _default_problems(

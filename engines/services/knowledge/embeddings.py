@@ -37,6 +37,14 @@ TextResult = NDArray[np.float32] | str
 """A vector, or the sentence why there is none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Survivors:
+    """What became of texts, in their order, and how many of them are longer than is read."""
+
+    results: list[TextResult]
+    cut: int
+
+
 class Embedder(Protocol):
     """Whatever turns text into vectors of one space."""
 
@@ -53,11 +61,27 @@ class DocumentEmbedder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RangeCounts:
-    """Distinct texts of a range: vectors computed, texts without one, and texts known before."""
+    """Distinct texts of a range: vectors computed, texts without one, and texts known before.
+
+    ``cut`` of the computed ones are longer than the embedder reads.
+    """
 
     embedded: int
     failed: int
     already: int
+    cut: int = 0
+
+    @property
+    def trouble(self) -> str:
+        """Say what is not as people expect; empty when all is well."""
+        return describe_trouble(self.failed, self.cut)
+
+
+def describe_trouble(failed: int, cut: int) -> str:
+    """Return the middle of a sentence about texts without a vector, and with one of their beginning."""
+    parts = [f", {failed} could not be"] if failed else []
+    parts += [f", {cut} only in part: longer than the embedder reads"] if cut else []
+    return "".join(parts)
 
 
 def embed_range(  # noqa: PLR0913 - a range is four numbers
@@ -84,19 +108,20 @@ def embed_range(  # noqa: PLR0913 - a range is four numbers
 
 def embed_texts(
     fingerprint_id: int, texts: Mapping[bytes, str], embedder: DocumentEmbedder
-) -> tuple[int, int]:
-    """Embed texts by their content hashes and store the facts; returns (vectors, errors)."""
-    results = dict(zip(texts, embed_surviving(embedder, list(texts.values())), strict=True))
+) -> RangeCounts:
+    """Embed texts by their content hashes and store the facts; returns how many became what."""
+    found = embed_surviving(embedder, list(texts.values()))
+    results = dict(zip(texts, found.results, strict=True))
     vectors = {key: value for key, value in results.items() if not isinstance(value, str)}
     errors = {key: value for key, value in results.items() if isinstance(value, str)}
     _check_dimension(fingerprint_id, vectors)
     store_embeddings(fingerprint_id, vectors, errors)
-    return len(vectors), len(errors)
+    return RangeCounts(len(vectors), len(errors), already=0, cut=found.cut)
 
 
 def embed_surviving(
     embedder: DocumentEmbedder, texts: Sequence[str], *, suspected: bool = False
-) -> list[TextResult]:
+) -> Survivors:
     """Embed ``texts`` in order; one that crashes the engine is found by halving and gets a sentence.
 
     One poisonous text among n costs at most log2(n) + 1 crashes; its neighbours keep their vectors. A
@@ -107,13 +132,14 @@ def embed_surviving(
         batch = embedder.embed_documents(texts)
     except EngineCrashed as crash:
         if len(texts) == 1 and suspected:
-            return [_verdict(embedder, crash)]
+            return Survivors([_verdict(embedder, crash)], cut=0)
         middle = (len(texts) + 1) // 2
         halves = [half for half in (texts[:middle], texts[middle:]) if half]
-        return [
-            result for half in halves for result in embed_surviving(embedder, half, suspected=True)
-        ]
-    return [batch.errors.get(number, batch.vectors[number]) for number in range(len(texts))]
+        found = [embed_surviving(embedder, half, suspected=True) for half in halves]
+        together = [result for half in found for result in half.results]
+        return Survivors(together, sum(half.cut for half in found))
+    results = [batch.errors.get(number, batch.vectors[number]) for number in range(len(texts))]
+    return Survivors(results, len(batch.cut))
 
 
 def _verdict(embedder: DocumentEmbedder, crash: EngineCrashed) -> str:
@@ -164,10 +190,10 @@ class _Work:
         self._embedder = embedder
         self._checkpoint = checkpoint
         self._batch_size = batch_size
-        self._embedded = self._failed = self._already = 0
+        self._embedded = self._failed = self._already = self._cut = 0
 
     def counts(self) -> RangeCounts:
-        return RangeCounts(self._embedded, self._failed, self._already)
+        return RangeCounts(self._embedded, self._failed, self._already, self._cut)
 
     def embed_page(self, page: Mapping[bytes, int]) -> None:
         missing = missing_hashes(self._fingerprint_id, list(page))
@@ -183,9 +209,10 @@ class _Work:
         live = Chunk.objects.filter(pk__in=chunk_ids, deleted_seq__isnull=True).order_by("pk")
         texts = {bytes(key): text for key, text in live.values_list("content_hash", "text")}
         if texts:
-            embedded, failed = embed_texts(self._fingerprint_id, texts, self._embedder)
-            self._embedded += embedded
-            self._failed += failed
+            counts = embed_texts(self._fingerprint_id, texts, self._embedder)
+            self._embedded += counts.embedded
+            self._failed += counts.failed
+            self._cut += counts.cut
 
     def _tell(self) -> None:
         self._checkpoint(self._embedded + self._failed + self._already)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.models import CatalogModel, Fingerprint, ModelRevision
 from engines.models.validators import POOLINGS
+from engines.services.catalog.copies import text_limit
 from engines.specs import DEFAULT_POOLING, EmbeddingSpec, ModelSource, fingerprint_digest
 
 
@@ -18,16 +18,17 @@ def embedding_spec_of(model: CatalogModel, revision: ModelRevision) -> Embedding
     """
     facts: dict[str, Any] = revision.facts
     dimension = model.embedding_dimension or facts.get("embedding_length")
-    max_tokens = facts.get("context_length") or model.context_length
-    if not (dimension and max_tokens and revision.sha256):
+    trained = facts.get("context_length") or model.context_length
+    if not (dimension and trained and revision.sha256):
         raise _unknown(model)
     return EmbeddingSpec(
         dimension=int(dimension),
-        max_tokens=int(max_tokens),
-        pooling=model.pooling or _stated_pooling(facts),
+        max_tokens=text_limit(model, int(trained)),
+        pooling=model.pooling or _stated_pooling(model, facts),
         normalise=model.normalise,
         query_prefix=model.query_prefix,
         document_prefix=model.document_prefix,
+        flash_attention=model.source == ModelSource.SERVER or model.use_flash_attention,
     )
 
 
@@ -43,9 +44,19 @@ def _unknown(model: CatalogModel) -> InvalidRequestError:
     )
 
 
-def _stated_pooling(facts: dict[str, Any]) -> str:
+def _stated_pooling(model: CatalogModel, facts: dict[str, Any]) -> str:
     stated = facts.get("pooling")
+    if stated in ("none", "rank"):
+        raise InvalidRequestError(_no_vector(model, stated))
     return stated if stated in POOLINGS else DEFAULT_POOLING
+
+
+def _no_vector(model: CatalogModel, stated: str) -> str:
+    what = "judges pairs of texts" if stated == "rank" else "gives a vector for each token"
+    return (
+        f"The file of {model.model_id} says pooling {stated}: it {what} and not one vector for a text. "
+        f"Choose another embedder, or say in its entry how it pools ({', '.join(POOLINGS)})."
+    )
 
 
 def spec_of(fingerprint: Fingerprint) -> EmbeddingSpec:
@@ -61,7 +72,7 @@ def fingerprint_for(model: CatalogModel, revision: ModelRevision) -> Fingerprint
     spec = embedding_spec_of(model, revision)
     digest = fingerprint_digest(model.runtime, revision.sha256, spec)
     fingerprint, _ = Fingerprint.objects.get_or_create(
-        digest=digest, defaults={"revision": revision, "facts": asdict(spec)}
+        digest=digest, defaults={"revision": revision, "facts": spec.as_facts()}
     )
     return fingerprint
 

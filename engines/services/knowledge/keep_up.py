@@ -77,7 +77,7 @@ def embed_missing(
 
     ``checkpoint`` gets the number of texts done and may raise to stop; nothing done is lost.
     """
-    embedded = failed = 0
+    embedded = failed = cut = 0
     for chunks in _missing_pages(index, after_seq, up_to_seq):
         ids = [chunk.pk for chunk in chunks]
         counts = embed_range(
@@ -89,7 +89,8 @@ def embed_missing(
             checkpoint=_beginning_at(embedded + failed, checkpoint),
         )
         embedded, failed = embedded + counts.embedded, failed + counts.failed
-    return RangeCounts(embedded, failed, already=0)
+        cut += counts.cut
+    return RangeCounts(embedded, failed, already=0, cut=cut)
 
 
 def _missing_pages(index: VectorIndex, after: int, up_to_seq: int) -> Iterator[list[Chunk]]:
@@ -111,6 +112,5 @@ def _has_sound_file(index: VectorIndex, store: ArtifactStore) -> bool:
 
 
 def _sentence(index: VectorIndex, counts: RangeCounts, *, rebuilt: bool) -> str:
-    failed = f", {counts.failed} could not be" if counts.failed else ""
     built = " and its file was rebuilt" if rebuilt else ""
-    return f"Index {index.pk}: {counts.embedded} texts embedded{failed}{built}."
+    return f"Index {index.pk}: {counts.embedded} texts embedded{counts.trouble}{built}."

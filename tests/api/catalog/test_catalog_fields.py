@@ -97,6 +97,7 @@ def random_entry(chance: random.Random, number: int) -> dict[str, Any]:
         "role": str(role),
         "quantization": chance.choice(["", "Q4_K_M"]),
         "context_length": chance.choice([1, 4096, 2**24]),
+        "passage_tokens": chance.choice([0, 512, 8192]),
         "embedding_dimension": chance.choice([None, 384]),
         "pooling": chance.choice(["", "mean", "cls", "last"]),
         "normalise": chance.random() < 0.5,

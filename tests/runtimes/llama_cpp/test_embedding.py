@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 from llama_cpp import Llama
+from llama_cpp import llama_cpp as api
 from numpy.typing import NDArray
 
 from engines.exceptions import EngineError, TextNotEmbeddableError
+from engines.fit.embedding import PIECE_TOKENS
 from engines.gguf.reader import read_header
 from engines.runtimes.child.engine import MAX_EMBED_CHARS
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
@@ -251,3 +253,41 @@ def test_permuted_space_is_as_good_and_incompatible(
 def test_wrong_catalog_entry_is_refused(minilm: Path, spec: EmbeddingSpec, sentence: str) -> None:
     with pytest.raises(EngineError, match=sentence):
         _engine(minilm, spec)
+
+
+@pytest.mark.parametrize("pooling", ["last", "mean", "cls"])
+def test_a_model_that_looks_back_is_read_by_pieces_to_the_same_vectors(
+    tiny_qwen: Path, pooling: str
+) -> None:
+    """Its batch need not hold a whole text, which for real models takes gigabytes."""
+    facts = read_header(tiny_qwen).facts()
+    limit = 900
+    long = " ".join(f"{WORDS[n % len(WORDS)]} {n}" for n in range(2000))
+    texts = [*TEXTS[:5], long[:3000], long]
+    pools = {"mean": 1, "cls": 2, "last": 3}
+    direct = Llama(
+        str(tiny_qwen), embedding=True, n_ctx=1024, n_batch=1024, n_ubatch=1024,
+        pooling_type=pools[pooling], verbose=False,
+    )  # fmt: skip
+    tokens = [direct.tokenize(text.encode(), special=False)[:limit] for text in texts]
+    assert len(tokens[-1]) == limit > PIECE_TOKENS
+    spec = EmbeddingSpec(facts.embedding_length, limit, pooling=pooling)
+
+    with _engine(tiny_qwen, spec) as engine, _engine(tiny_qwen, spec, pack_tokens=512) as packed:
+        batch, together = engine.embed_documents(texts), packed.embed_documents(texts)
+        lanes = engine.get_engine_info()["embedding_lanes"]
+
+    expected = np.array([_pooled_directly(direct, each) for each in tokens], np.float32)
+    assert _cosines(batch.vectors, expected).min() >= 0.9999
+    assert _cosines(together.vectors, expected).min() >= 0.9999
+    assert batch.cut == together.cut == {5, 6}
+    assert lanes == 1
+
+
+def _pooled_directly(llama: Any, tokens: list[int]) -> NDArray[np.float32]:
+    llama._ctx.kv_cache_clear()
+    llama._batch.reset()
+    llama._batch.add_sequence(tokens, 0, logits_all=True)
+    llama._ctx.decode(llama._batch)
+    pointer = api.llama_get_embeddings_seq(llama._ctx.ctx, 0)
+    return np.ctypeslib.as_array(pointer, shape=(llama.n_embd(),)).copy()
