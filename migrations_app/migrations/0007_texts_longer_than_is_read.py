@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('migrations_app', '0005_the_audit'),
+        ('migrations_app', '0006_paused_downloads'),
     ]
 
     operations = [
