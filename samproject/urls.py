@@ -20,6 +20,7 @@ urlpatterns = [
     path("admin/overview/", admin.site.admin_view(overview_live), name="admin-overview"),
     path("admin/", admin.site.urls),
     path("api/v1/", include("migrations_app.api.urls")),
+    path("v1/", include("migrations_app.compatible_api.v1_urls")),
     path("v1/", include("migrations_app.openai_api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/schema/openai/", description, name="openai-schema"),

@@ -29,11 +29,18 @@ def _owner(digest: Parameter, day: Parameter) -> QuerySet[User]:
     return with_quota(with_token(digest), day)
 
 
+def key_of(request: HttpRequest) -> str:
+    """Return the token that a request carries, as a bearer's or as Anthropic's clients send it."""
+    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return key.strip()
+    return request.headers.get("x-api-key", "").strip()
+
+
 def caller(request: HttpRequest) -> User:
     """Return whose token a request carries; RefusedError (401) without a valid one."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    is_bearer = scheme.lower() == "bearer"
-    user = _owner.first(hash_token(key.strip()), today()) if is_bearer else None
+    key = key_of(request)
+    user = _owner.first(hash_token(key), today()) if key else None
     if user is None:
         refuse_stranger(request)
     note_use(user)

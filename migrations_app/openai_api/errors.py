@@ -65,7 +65,7 @@ def refuse(param: str, why: str) -> NoReturn:
 
 def error_body(error: SamError) -> ErrorBody:
     """Return the body of an error, also sent in a stream that breaks off."""
-    status = _status(error)
+    status = status_of(error)
     kind = TYPES.get(status, "server_error" if status >= INTERNAL else "invalid_request_error")
     if isinstance(error, TooManyRequestsError):
         kind = "rate_limit_error"
@@ -77,7 +77,7 @@ def error_body(error: SamError) -> ErrorBody:
 
 def error_response(error: SamError) -> HttpResponse:
     """Return an error as an answer; what passes by itself says when to come again."""
-    status = _status(error)
+    status = status_of(error)
     if status == INTERNAL:
         logger.error("A request to /v1 failed.", exc_info=error)
     response = body_response(error_body(error), status=status)
@@ -95,7 +95,8 @@ def error_response(error: SamError) -> HttpResponse:
     return response
 
 
-def _status(error: SamError) -> int:
+def status_of(error: SamError) -> int:
+    """Return the status that an error is answered with."""
     if isinstance(error, RefusedError):
         return error.status
     if isinstance(error, QuotaExceededError):

@@ -18,7 +18,7 @@ from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import RemoteEmbedder
 from migrations_app.serving.fallback import FallbackPlan
-from migrations_app.serving.protocol import GENERATE, SEARCH, SearchReply, SearchRequest
+from migrations_app.serving.protocol import COUNT, GENERATE, SEARCH, SearchReply, SearchRequest
 
 GENERATE_SECONDS = 120.0
 """How long a person waits for a whole answer, the engine's loading included."""
@@ -54,6 +54,11 @@ def generate_answer(request: AnswerRequest) -> WholeAnswer:
         except SamError as error:
             if not plan.advance(error):
                 raise plan.error_for_client(error) from None
+
+
+def count_tokens(request: AnswerRequest) -> int:
+    """Return how many tokens an engine would read for a request; raises what a host answers with."""
+    return _live().call(COUNT, request, timeout=GENERATE_SECONDS).tokens
 
 
 def _live() -> LiveClient:

@@ -108,6 +108,12 @@ class EmbedReply(Struct, frozen=True, kw_only=True):
         return EmbeddingBatch(flat.reshape(-1, width), self.errors)
 
 
+class CountReply(Struct, frozen=True):
+    """How many tokens an engine would read for a request."""
+
+    tokens: int
+
+
 class SearchReply(Struct, frozen=True, kw_only=True):
     """Passages, best first; and the engine and the indexes (by base) that were asked."""
 
@@ -263,6 +269,7 @@ class LiveKind(RequestKind[Request], Generic[Request, Reply]):
 
 EMBED = LiveKind("embed", EmbedRequest, EmbedReply)
 GENERATE = LiveKind("generate", AnswerRequest, WholeAnswer)
+COUNT = LiveKind("count", AnswerRequest, CountReply)
 STREAM = RequestKind("stream", AnswerRequest)
 SEARCH = LiveKind("search", SearchRequest, SearchReply)
 WARM = LiveKind("warm", WarmRequest, WarmReply)
@@ -270,7 +277,7 @@ UNLOAD = LiveKind("unload", UnloadRequest, UnloadReply)
 INFO = LiveKind("info", InfoRequest, InfoReply)
 
 LIVE_KINDS = tuple(
-    kind.name for kind in (EMBED, GENERATE, STREAM, SEARCH, WARM, UNLOAD, INFO)
+    kind.name for kind in (EMBED, GENERATE, COUNT, STREAM, SEARCH, WARM, UNLOAD, INFO)
 )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from engines.exceptions import (
 )
 from engines.models import Fingerprint, ModelCopy, ModelRevision, ModelRole
 from engines.runtimes.base import BaseModelEngine, EmbeddingBatch
-from engines.services.answers.compose import compose_whole_answer
+from engines.services.answers.compose import compose_whole_answer, count_prompt
 from engines.services.answers.lookup import require_person, require_revision
 from engines.services.answers.messages import AnswerRequest, FoundPassage, WholeAnswer
 from engines.services.answers.passages import PassageQuery, find_passages
@@ -27,12 +27,14 @@ from engines.services.people.adapters import adapters_for
 from engines.services.people.bindings import request_binding
 from engines.specs import EmbeddingSpec
 from migrations_app.serving.protocol import (
+    COUNT,
     EMBED,
     GENERATE,
     INFO,
     SEARCH,
     UNLOAD,
     WARM,
+    CountReply,
     EmbedReply,
     EmbedRequest,
     InfoReply,
@@ -104,6 +106,11 @@ def generate(request: AnswerRequest) -> WholeAnswer:
     return compose_whole_answer(request, answer_resources())
 
 
+def count(request: AnswerRequest) -> CountReply:
+    """Return how many tokens an engine would read for a request."""
+    return CountReply(count_prompt(request, answer_resources()))
+
+
 def search(request: SearchRequest) -> SearchReply:
     """Return the passages nearest to a question in what a person may read."""
     user = require_person(request.user_id)
@@ -159,6 +166,7 @@ LIVE_HANDLERS: dict[str, Handler] = dict(
     (
         _handler(EMBED, embed),
         _handler(GENERATE, generate),
+        _handler(COUNT, count),
         _handler(SEARCH, search),
         _handler(WARM, warm),
         _handler(UNLOAD, unload),

@@ -120,6 +120,17 @@ def compose_answer(
             yield from answer_events(engine, fitted.prompt, options, recipient)
 
 
+def count_prompt(request: AnswerRequest, resources: AnswerResources) -> int:
+    """Return how many tokens an engine would read for a request, without answering it."""
+    asked = _asked(request)
+    binding, answerer = _binding(request, resources)
+    passages = _passages(binding, asked, request, resources)
+    with _ready_engine(resources, answerer) as engine:
+        fitted, _ = _prompt(engine, binding.prompts, asked, passages, request)
+        tools = GenerationOptions.parse(request.given_options()).shown_tools
+        return count_read_tokens(engine, fitted.prompt, tools)
+
+
 def _asked(request: AnswerRequest) -> str | list[ChatMessage]:
     if request.prompt is not None:
         return request.prompt

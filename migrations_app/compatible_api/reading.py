@@ -1,0 +1,117 @@
+"""What other protocols send, read with its types; what is asked becomes a body of chat completions.
+
+So checking, admission, choice of the engine and everything after it stand where they stand for
+``/v1/chat/completions``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from engines.parsing import UNREADABLE, fault_of
+from engines.runtimes.text.response_format import Json
+from migrations_app.openai_api.errors import RefusedError, refuse
+from migrations_app.openai_api.requests import Body
+
+Parsed = TypeVar("Parsed", bound=Struct)
+
+
+def read_as(body: Body, kind: type[Parsed]) -> Parsed:
+    """Return a body with its types, null being left out; RefusedError names the field at fault."""
+    unknown = sorted(set(body) - set(kind.__struct_fields__))
+    if unknown:
+        raise RefusedError(
+            f"There is no field {unknown[0]!r:.60} here; leave it out.", param=unknown[0]
+        )
+    given = {name: value for name, value in body.items() if value is not None}
+    try:
+        return msgspec.convert(given, kind)
+    except UNREADABLE as error:
+        fault = fault_of(error)
+        raise RefusedError(f"{fault}.", param=fault.place or None) from None
+
+
+def given_fields(asked: Struct, names: Mapping[str, str]) -> Json:
+    """Return the fields that were sent, under the names that they have in chat completions."""
+    values = {ours: getattr(asked, theirs) for theirs, ours in names.items()}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def read_text(place: str, part: object, kinds: tuple[str, ...]) -> str:
+    """Return a part's text, of one of these types; RefusedError for what no engine here can read."""
+    if not isinstance(part, Mapping):
+        refuse(place, "must be an object with a type")
+    kind = part.get("type")
+    if kind not in kinds:
+        refuse(
+            place,
+            f"is of type {kind!r:.60}, and the engines here read text only; send text instead",
+        )
+    text = part.get("text")
+    if not isinstance(text, str):
+        refuse(f"{place}.text", "must be a text")
+    return text
+
+
+def read_texts(place: str, content: object, kinds: tuple[str, ...]) -> list[Json]:
+    """Return content, a text or a list of parts, as parts of a chat's message."""
+    if content is None:
+        return []
+    if isinstance(content, str):
+        return [text_part(content)] if content else []
+    if not isinstance(content, list):
+        refuse(place, "must be a text or a list of parts")
+    return [
+        text_part(read_text(f"{place}[{number}]", part, kinds))
+        for number, part in enumerate(content)
+    ]
+
+
+def text_part(text: str) -> Json:
+    """Return a text as a part of a chat's message."""
+    return {"type": "text", "text": text}
+
+
+def read_field(place: str, part: Mapping[str, object], name: str) -> str:
+    """Return a field that must be a text with something in it."""
+    value = part.get(name)
+    if not isinstance(value, str) or not value:
+        refuse(f"{place}.{name}", "must be a text that is not empty")
+    return value
+
+
+def function_call(call_id: str, name: str, arguments: str) -> Json:
+    """Return a call as a chat's message holds it."""
+    return {
+        "id": call_id,
+        "type": "function",
+        "function": {"name": name, "arguments": arguments},
+    }
+
+
+def function_tool(name: object, description: object, parameters: object, strict: object) -> Json:
+    """Return a tool as chat completions take it; what is None is left out."""
+    fields = {
+        "name": name,
+        "description": description,
+        "parameters": parameters,
+        "strict": strict,
+    }
+    return {
+        "type": "function",
+        "function": {key: value for key, value in fields.items() if value is not None},
+    }
+
+
+def schema_form(name: str, schema: object) -> Json:
+    """Return the response format that holds an answer to a schema."""
+    return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
+
+
+def thinking_switch(*, thinking: bool) -> Json:
+    """Return the thinking switch as chat completions take it."""
+    return {"enable_thinking": thinking}

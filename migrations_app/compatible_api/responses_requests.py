@@ -1,0 +1,243 @@
+"""What OpenAI's clients send to ``/v1/responses``, as a body of chat completions.
+
+Source: https://platform.openai.com/docs/api-reference/responses. Nothing of an answer is kept, so a client
+sends what came before with each request. ``knowledge``, ``top_k``, ``min_p``, ``repeat_penalty``, ``seed`` and
+``stop`` go beyond OpenAI's fields, as in chat completions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
+
+from engines.runtimes.text.response_format import Json
+from engines.services.answers.messages import MAX_MESSAGES
+from migrations_app.compatible_api.reading import (
+    function_call,
+    function_tool,
+    given_fields,
+    read_as,
+    read_field,
+    read_texts,
+    thinking_switch,
+)
+from migrations_app.openai_api.errors import refuse
+from migrations_app.openai_api.request_bodies import Hint, Name
+from migrations_app.openai_api.requests import AskedText, Body, chat_request
+
+SAME_NAMES = (
+    *("model", "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "stop"),
+    *("stream", "parallel_tool_calls", "knowledge"),
+)
+NAMES = {name: name for name in SAME_NAMES} | {"max_tokens": "max_output_tokens"}
+PARTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
+NO_THINKING = ("none", "minimal")
+NOT_KEPT = (
+    "is not served here, as SAM keeps no answers for programs; send the earlier items in input"
+)
+
+
+class TextConfig(Struct, frozen=True):
+    """The form of the answer."""
+
+    format: Json | None = None
+    verbosity: Any = None
+
+
+class Reasoning(Struct, frozen=True):
+    """How much the model shall think; its thoughts come as a summary."""
+
+    effort: str | None = None
+    summary: Any = None
+    generate_summary: Any = None
+    context: Any = None
+
+
+class ResponsesBody(Struct, frozen=True, kw_only=True):
+    """The body of ``/v1/responses``."""
+
+    model: Name
+    input: (
+        Annotated[str, Meta(min_length=1)]
+        | Annotated[list[Json], Meta(min_length=1, max_length=MAX_MESSAGES)]
+    )
+    instructions: str | None = None
+    max_output_tokens: int | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    min_p: float | None = None
+    repeat_penalty: float | None = None
+    seed: int | None = None
+    stop: Any = None
+    stream: bool | None = None
+    tools: list[Json] | None = None
+    tool_choice: str | Json | None = None
+    parallel_tool_calls: bool | None = None
+    text: TextConfig | None = None
+    reasoning: Reasoning | None = None
+    knowledge: Any = None
+    metadata: dict[str, str] | None = None
+
+    previous_response_id: Any = None
+    conversation: Any = None
+    prompt: Any = None
+    background: Literal[False] | bool | None = None
+
+    store: Hint = None
+    include: Hint = None
+    stream_options: Hint = None
+    truncation: Hint = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
+    max_tool_calls: Hint = None
+    user: Hint = None
+    service_tier: Hint = None
+    safety_identifier: Hint = None
+    prompt_cache_key: Hint = None
+    prompt_cache_options: Hint = None
+    prompt_cache_retention: Hint = None
+
+
+def responses_body(body: Body) -> ResponsesBody:
+    """Return a checked body of ``/v1/responses``; RefusedError for what would have to be kept."""
+    asked = read_as(body, ResponsesBody)
+    for name in ("previous_response_id", "conversation", "prompt"):
+        if getattr(asked, name) is not None:
+            refuse(name, NOT_KEPT)
+    if asked.background:
+        refuse("background", "is not served here; stream the answer")
+    return asked
+
+
+def responses_request(asked: ResponsesBody) -> AskedText:
+    """Return what is asked for; RefusedError names the field at fault."""
+    chat = {**given_fields(asked, NAMES), "messages": list(_messages(asked))}
+    return chat_request({**chat, **_form(asked), **_tools(asked)})
+
+
+def _messages(asked: ResponsesBody) -> Iterator[Json]:
+    if asked.instructions:
+        yield {"role": "system", "content": asked.instructions}
+    if isinstance(asked.input, str):
+        yield {"role": "user", "content": asked.input}
+    else:
+        yield from _AssistantTurns(asked.input).messages()
+
+
+class _AssistantTurns:
+    """Items as messages: thoughts, text and calls that follow each other are one turn of the assistant."""
+
+    def __init__(self, items: list[Json]) -> None:
+        self._items = items
+        self._turn: Json = {}
+
+    def messages(self) -> Iterator[Json]:
+        for number, item in enumerate(self._items):
+            place = f"input[{number}]"
+            if not self._belongs(place, item):
+                yield from self._finished()
+                yield _message(place, item)
+        yield from self._finished()
+
+    def _belongs(self, place: str, item: Json) -> bool:
+        """Add an item to the assistant's turn, where it belongs there."""
+        kind = item.get("type", "message")
+        if kind == "reasoning":
+            self._think(place, item)
+        elif kind == "function_call":
+            call = function_call(
+                read_field(place, item, "call_id"),
+                read_field(place, item, "name"),
+                str(item.get("arguments") or ""),
+            )
+            self._turn.setdefault("tool_calls", []).append(call)
+        elif kind == "message" and item.get("role") == "assistant":
+            texts = read_texts(f"{place}.content", item.get("content"), PARTS)
+            self._turn.setdefault("content", []).extend(texts)
+        else:
+            return False
+        return True
+
+    def _think(self, place: str, item: Json) -> None:
+        texts = [
+            part["text"]
+            for name in ("summary", "content")
+            for part in read_texts(f"{place}.{name}", item.get(name), PARTS)
+        ]
+        thought = self._turn.get("reasoning_content", "")
+        self._turn["reasoning_content"] = "\n".join([thought, *texts] if thought else texts)
+
+    def _finished(self) -> Iterator[Json]:
+        turn, self._turn = self._turn, {}
+        if "content" in turn or "tool_calls" in turn:
+            yield {"role": "assistant", "content": [], **turn}
+
+
+def _message(place: str, item: Mapping[str, Any]) -> Json:
+    kind = item.get("type", "message")
+    if kind == "function_call_output":
+        return {
+            "role": "tool",
+            "tool_call_id": read_field(place, item, "call_id"),
+            "content": read_texts(f"{place}.output", item.get("output"), PARTS),
+        }
+    if kind == "item_reference":
+        refuse(place, NOT_KEPT)
+    if kind != "message":
+        refuse(
+            place,
+            f"is of type {kind!r:.60}, which is not served here; send messages, function calls and "
+            "their outputs",
+        )
+    content = read_texts(f"{place}.content", item.get("content"), PARTS)
+    return {"role": item.get("role"), "content": content}
+
+
+def _form(asked: ResponsesBody) -> Json:
+    form: Json = {}
+    wanted = asked.text.format if asked.text else None
+    if wanted is not None:
+        form["response_format"] = _format(wanted)
+    effort = asked.reasoning.effort if asked.reasoning else None
+    if effort in NO_THINKING:
+        form["chat_template_kwargs"] = thinking_switch(thinking=False)
+    elif effort is not None:
+        form["reasoning_effort"] = effort
+    return form
+
+
+def _format(wanted: Json) -> Json:
+    """Return a format as chat completions take it, where a schema lies one level deeper."""
+    if wanted.get("type") != "json_schema":
+        return wanted
+    inner = {name: value for name, value in wanted.items() if name != "type" and value is not None}
+    return {"type": "json_schema", "json_schema": inner}
+
+
+def _tools(asked: ResponsesBody) -> Json:
+    given: Json = {}
+    if asked.tools:
+        given["tools"] = [
+            _tool(f"tools[{number}]", tool) for number, tool in enumerate(asked.tools)
+        ]
+    choice = asked.tool_choice
+    if isinstance(choice, Mapping):
+        if choice.get("type") != "function":
+            refuse("tool_choice", "must be auto, none, required, or a function with its name")
+        given["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+    elif choice is not None:
+        given["tool_choice"] = choice
+    return given
+
+
+def _tool(place: str, tool: Json) -> Json:
+    if tool.get("type") != "function":
+        refuse(
+            place,
+            f"is {tool.get('type')!r:.60}, a tool of OpenAI's own servers; send functions",
+        )
+    return function_tool(
+        *(tool.get(name) for name in ("name", "description", "parameters", "strict"))
+    )

@@ -1,0 +1,15 @@
+"""The addresses under ``/v1/`` that are not OpenAI's older ones."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from migrations_app.compatible_api import views
+
+app_name = "compatible"
+
+urlpatterns = [
+    path("messages", views.messages, name="messages"),
+    path("messages/count_tokens", views.message_tokens, name="message-tokens"),
+    path("responses", views.responses, name="responses"),
+]
