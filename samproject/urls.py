@@ -19,6 +19,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/overview/", admin.site.admin_view(overview_live), name="admin-overview"),
     path("admin/", admin.site.urls),
+    path("", include("migrations_app.compatible_api.own_urls")),
     path("api/v1/", include("migrations_app.api.urls")),
     path("v1/", include("migrations_app.compatible_api.v1_urls")),
     path("v1/", include("migrations_app.openai_api.urls")),

@@ -7,7 +7,6 @@ not known, so it ended its turn. ``citations``, ``fallback_for`` and ``left_out_
 
 from __future__ import annotations
 
-import json
 from collections.abc import AsyncIterator
 from typing import Literal
 
@@ -22,6 +21,7 @@ from migrations_app.compatible_api.blocks import (
     BlockClosed,
     BlockEvent,
     BlockGrew,
+    arguments_of,
     blocks_of,
     in_blocks,
 )
@@ -284,16 +284,7 @@ def _empty_block(block: Block) -> ContentBlock:
 
 def _whole_block(block: Block) -> ContentBlock:
     if block.kind == "call":
-        return ToolUseBlock(id=block.call_id, name=block.name, input=_arguments(block.text))
+        return ToolUseBlock(id=block.call_id, name=block.name, input=arguments_of(block.text))
     if block.kind == "reasoning":
         return ThinkingBlock(thinking=block.text)
     return TextBlock(text=block.text)
-
-
-def _arguments(text: str) -> Json:
-    """Return a call's arguments as an object; what is none is kept as the text that the model wrote."""
-    try:
-        given = json.loads(text or "{}")
-    except ValueError:
-        given = text
-    return given if isinstance(given, dict) else {"arguments": text}

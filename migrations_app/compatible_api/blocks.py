@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import (
     AnswerPart,
     EndEvent,
@@ -86,6 +88,15 @@ def blocks_of(answer: GatheredAnswer) -> Iterator[Block]:
     yield from found
     for number, call in enumerate(answer.calls, len(found)):
         yield Block(number, "call", call.arguments, call.id, call.name)
+
+
+def arguments_of(text: str) -> Json:
+    """Return a call's arguments as an object; what is none is kept as the text that the model wrote."""
+    try:
+        given = json.loads(text or "{}")
+    except ValueError:
+        given = text
+    return given if isinstance(given, dict) else {"arguments": text}
 
 
 def _opened(number: int, event: AnswerPart) -> Block:

@@ -18,10 +18,23 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import resolve
 
 PREFIX = "/v1/"
+DOORS = frozenset(
+    {
+        f"/api/{name}"
+        for name in ("chat", "generate", "embed", "embeddings", "tags", "show", "version")
+    }
+    | {"/mcp"}
+)
+"""Addresses of other protocols' own, for programs with a token as well."""
+
+
+def is_for_programs(path: str) -> bool:
+    """Whether an address is a protocol's for programs with a token."""
+    return path.startswith(PREFIX) or path in DOORS
 
 
 class ApiDoor:
-    """The outermost middleware: answers what is below ``/v1/`` itself, and lets the rest pass.
+    """The outermost middleware: answers what is for programs itself, and lets the rest pass.
 
     What holds for every answer holds here too: HTTPS, known hosts, the headers for browsers. Those
     middlewares only look at headers, so they need no thread.
@@ -38,7 +51,7 @@ class ApiDoor:
         markcoroutinefunction(self)
 
     async def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if not request.path_info.startswith(PREFIX):
+        if not is_for_programs(request.path_info):
             return await self._rest(request)
         response: Any = (
             self._security.process_request(request)

@@ -35,11 +35,12 @@ from engines.services.people.tokens import find_owner
 from engines.services.people.usage import check_quota, today, with_quota
 from migrations_app.api.parsers import refuse_large_body
 from migrations_app.api.problems import PROBLEM_TYPE, ProblemRenderer, problem_handler
+from migrations_app.compatible_api.protocols import error_at
 from migrations_app.limits.held import ANSWERS, UPLOADS, Held, hold
 from migrations_app.limits.rates import limit_address, refuse_person
-from migrations_app.openai_api.access import refuse_stranger
-from migrations_app.openai_api.errors import error_response, too_large
-from migrations_app.openai_api.middleware import PREFIX
+from migrations_app.openai_api.access import key_of, refuse_stranger
+from migrations_app.openai_api.errors import too_large
+from migrations_app.openai_api.middleware import is_for_programs
 from samproject.web.headers import AnswerHeaders
 
 SMALL_BYTES = 64 * 1024
@@ -82,16 +83,16 @@ def _announces_much(scope: HTTPScope) -> bool:
 
 def _judge(request: ASGIRequest) -> Held | HttpResponse | None:
     """Return a place for the body while it comes, None where there is no limit, or a refusal."""
-    is_v1 = request.path_info.startswith(PREFIX)
+    for_programs = is_for_programs(request.path_info)
     try:
-        user = _require_sender(request, is_v1=is_v1)
+        user = _require_sender(request, for_programs=for_programs)
         refuse_person(user.pk)
-        if is_v1:
+        if for_programs:
             check_quota(with_quota(User.objects.filter(pk=user.pk), today()).get())
-        _refuse_size(request, is_v1=is_v1)
-        return hold(user.pk, ANSWERS if is_v1 else UPLOADS)
+        _refuse_size(request, for_programs=for_programs)
+        return hold(user.pk, ANSWERS if for_programs else UPLOADS)
     except SamError as error:
-        return error_response(error) if is_v1 else _problem(error)
+        return error_at(request.path_info, error) if for_programs else _problem(error)
     except APIException as error:
         return _problem(error)
     except DatabaseError:
@@ -101,11 +102,11 @@ def _judge(request: ASGIRequest) -> Held | HttpResponse | None:
         close_old_connections()
 
 
-def _require_sender(request: ASGIRequest, *, is_v1: bool) -> User:
+def _require_sender(request: ASGIRequest, *, for_programs: bool) -> User:
     user = _sender(request)
     if user is not None:
         return user
-    if is_v1:
+    if for_programs:
         refuse_stranger(request)
     limit_address(request)
     raise NotAuthenticated
@@ -113,17 +114,16 @@ def _require_sender(request: ASGIRequest, *, is_v1: bool) -> User:
 
 def _sender(request: ASGIRequest) -> User | None:
     """Return whose token or session a request carries."""
-    scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return find_owner(key.strip())
+    if key := key_of(request):
+        return find_owner(key)
     SessionMiddleware(lambda _: HttpResponse()).process_request(request)
     user = get_user(request)
     return user if isinstance(user, User) else None
 
 
-def _refuse_size(request: Any, *, is_v1: bool) -> None:
+def _refuse_size(request: Any, *, for_programs: bool) -> None:
     """Refuse more than the address takes; what its view would refuse once it has all of it."""
-    if is_v1:
+    if for_programs:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise too_large()

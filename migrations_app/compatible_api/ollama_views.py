@@ -1,0 +1,123 @@
+"""Ollama's doors under ``/api/``, for programs that speak nothing else."""
+
+from __future__ import annotations
+
+import time
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponseBase
+from msgspec import Struct
+
+from migrations_app.compatible_api.ollama_answers import (
+    OllamaChatFace,
+    OllamaFace,
+    OllamaPromptFace,
+    nothing_asked,
+    show_error,
+)
+from migrations_app.compatible_api.ollama_models import TagList, Version, list_tags, show_model
+from migrations_app.compatible_api.ollama_requests import (
+    NothingAskedError,
+    ollama_chat,
+    ollama_prompt,
+    ollama_texts,
+    read_show,
+)
+from migrations_app.openai_api.access import caller, named_revision, spender
+from migrations_app.openai_api.answering import Read, answer
+from migrations_app.openai_api.embedding import EmbeddedTexts, embed_texts
+from migrations_app.openai_api.endpoint import endpoint
+from migrations_app.openai_api.requests import read_body
+from migrations_app.openai_api.response_bodies import body_response
+
+
+class Embeddings(Struct, frozen=True, kw_only=True):
+    """The answer of ``/api/embed``; durations are in nanoseconds."""
+
+    model: str
+    embeddings: list[list[float]]
+    total_duration: int
+    load_duration: int = 0
+    prompt_eval_count: int
+
+
+class Embedding(Struct, frozen=True):
+    """The answer of the older ``/api/embeddings``."""
+
+    embedding: list[float]
+
+
+@endpoint("POST", show_error)
+async def chat(request: HttpRequest) -> HttpResponseBase:
+    """Answer messages as Ollama does; without any the model is only looked up."""
+    return await _answer(OllamaChatFace(), request, ollama_chat)
+
+
+@endpoint("POST", show_error)
+async def generate(request: HttpRequest) -> HttpResponseBase:
+    """Answer a prompt as Ollama does; without one the model is only looked up."""
+    return await _answer(OllamaPromptFace(), request, ollama_prompt)
+
+
+async def _answer(face: OllamaFace, request: HttpRequest, read: Read) -> HttpResponseBase:
+    try:
+        return await answer(face, request, read)
+    except NothingAskedError as nothing:
+        name = str(nothing)
+        await sync_to_async(_look_up)(request, name)
+        return body_response(nothing_asked(face, name))
+
+
+def _look_up(request: HttpRequest, name: str) -> None:
+    named_revision(spender(request), name)
+
+
+@endpoint("POST", show_error)
+async def embed(request: HttpRequest) -> HttpResponseBase:
+    """Return vectors of texts, of length one as Ollama's are."""
+    began = time.monotonic_ns()
+    done = await _embedded(request)
+    return body_response(
+        Embeddings(
+            model=done.model,
+            embeddings=done.vectors.tolist(),
+            total_duration=time.monotonic_ns() - began,
+            prompt_eval_count=done.tokens,
+        )
+    )
+
+
+@endpoint("POST", show_error)
+async def embeddings(request: HttpRequest) -> HttpResponseBase:
+    """Return the vector of one prompt, as older clients ask for it."""
+    done = await _embedded(request)
+    return body_response(Embedding(done.vectors[0].tolist()))
+
+
+async def _embedded(request: HttpRequest) -> EmbeddedTexts:
+    user = await sync_to_async(spender)(request)
+    asked = ollama_texts(read_body(request))
+    return await sync_to_async(embed_texts)(user, asked)
+
+
+@endpoint("GET", show_error)
+async def tags(request: HttpRequest) -> HttpResponseBase:
+    """List what the caller may use."""
+    return body_response(await sync_to_async(_tags)(request))
+
+
+def _tags(request: HttpRequest) -> TagList:
+    return list_tags(caller(request))
+
+
+@endpoint("POST", show_error)
+async def show(request: HttpRequest) -> HttpResponseBase:
+    """Show one model of the list."""
+    user = await sync_to_async(caller)(request)
+    return body_response(await sync_to_async(show_model)(user, read_show(read_body(request))))
+
+
+@endpoint("GET", show_error)
+async def version(request: HttpRequest) -> HttpResponseBase:
+    """Tell which version of Ollama's API this is; like Ollama's own it is public."""
+    return body_response(Version())

@@ -1,0 +1,18 @@
+"""Which protocol an address belongs to, for what is refused before a view is asked."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+
+from engines.exceptions import SamError
+from migrations_app.compatible_api import anthropic_answers, ollama_answers
+from migrations_app.openai_api.errors import error_response
+
+
+def error_at(path: str, error: SamError) -> HttpResponse:
+    """Return an error as the clients of an address read it."""
+    if path.startswith("/v1/messages"):
+        return anthropic_answers.show_error(error)
+    if path.startswith("/api/"):
+        return ollama_answers.show_error(error)
+    return error_response(error)
