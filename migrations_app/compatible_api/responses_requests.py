@@ -8,7 +8,7 @@ sends what came before with each request. ``knowledge``, ``top_k``, ``min_p``, `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Meta, Struct
 
@@ -31,7 +31,7 @@ SAME_NAMES = (
     *("model", "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "stop"),
     *("stream", "parallel_tool_calls", "knowledge"),
 )
-NAMES = {name: name for name in SAME_NAMES} | {"max_tokens": "max_output_tokens"}
+NAMES = {name: name for name in SAME_NAMES} | {"max_output_tokens": "max_tokens"}
 PARTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
 NO_THINKING = ("none", "minimal")
 NOT_KEPT = (
@@ -84,7 +84,7 @@ class ResponsesBody(Struct, frozen=True, kw_only=True):
     previous_response_id: Any = None
     conversation: Any = None
     prompt: Any = None
-    background: Literal[False] | bool | None = None
+    background: bool | None = None
 
     store: Hint = None
     include: Hint = None

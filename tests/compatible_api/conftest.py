@@ -1,0 +1,62 @@
+"""One web process, one worker and one engine for the clients of all protocols."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from django.contrib.auth.models import User
+
+from deploy.demo.models import tiny_models
+from engines.models import EnginePreference, ModelRevision, TokenScope
+from engines.services.people.tokens import create_token
+from migrations_app.serving.protocol import LIVE_KINDS
+from tests.openai_api.conftest import Served, served
+from tests.worker.live.test_live import make_revision
+from tests.worker.plans import make_host
+
+__all__ = ["served"]
+
+THINKS = "tiny-thinker"
+"""A model whose template opens its reasoning, as templates of reasoning models do."""
+
+
+class Caller(NamedTuple):
+    """A person with an engine, as a client is set up for them."""
+
+    user: User
+    revision: ModelRevision
+    address: str
+    token: str
+
+    def token_of(self, scope: TokenScope) -> str:
+        """The key of a token that opens less."""
+        return create_token(self.user, "test", scope=scope).key
+
+
+@pytest.fixture(scope="session")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With room for the descriptions of tools."""
+    path = tmp_path_factory.mktemp("models") / "tiny-llama-f16.gguf"
+    return tiny_models.write_llama_chat(path, context_length=2048)
+
+
+@pytest.fixture(scope="session")
+def tiny_thinker(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tiny-thinker-f16.gguf"
+    opened = f"{tiny_models.QWEN_TEMPLATE}{{% if add_generation_prompt %}}{{{{ '<think>\\n' }}}}{{% endif %}}"
+    return tiny_models._write_chat(path, replace(tiny_models._QWEN, template=opened), 2, 1024)
+
+
+@pytest.fixture
+def caller(transactional_db: None, served: Served, tiny_llama: Path, tiny_thinker: Path) -> Caller:
+    host = make_host(announces=[f"live.{kind}" for kind in LIVE_KINDS])
+    revision = make_revision(tiny_llama, host)
+    thinker = make_revision(tiny_thinker, host, THINKS)
+    thinker.model.model_family = "qwen3"
+    thinker.model.save()
+    user = User.objects.create(username="alan")
+    EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
+    return Caller(user, revision, served.web.address, create_token(user, "test").key)
