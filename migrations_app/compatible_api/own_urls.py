@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from django.urls import path
 
-from migrations_app.compatible_api import ollama_views
+from migrations_app.compatible_api import mcp_views, ollama_views
 
 app_name = "own_addresses"
 
 urlpatterns = [
+    path("mcp", mcp_views.mcp, name="mcp"),
     path("api/chat", ollama_views.chat, name="chat"),
     path("api/generate", ollama_views.generate, name="generate"),
     path("api/embed", ollama_views.embed, name="embed"),

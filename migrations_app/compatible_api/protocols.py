@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import HttpResponse
 
 from engines.exceptions import SamError
-from migrations_app.compatible_api import anthropic_answers, ollama_answers
+from migrations_app.compatible_api import anthropic_answers, mcp_views, ollama_answers
 from migrations_app.openai_api.errors import error_response
 
 
@@ -15,4 +15,6 @@ def error_at(path: str, error: SamError) -> HttpResponse:
         return anthropic_answers.show_error(error)
     if path.startswith("/api/"):
         return ollama_answers.show_error(error)
+    if path == "/mcp":
+        return mcp_views.show_error(error)
     return error_response(error)

@@ -46,7 +46,7 @@ def test_a_whole_answer_and_its_stream_say_the_same(client: ollama.Client) -> No
     assert [part.done for part in parts] == [False] * (len(parts) - 1) + [True]
     assert parts[-1].prompt_eval_count == whole.prompt_eval_count
     assert prompted.response == whole.message.content
-    assert "".join(piece.response for piece in pieces) == prompted.response
+    assert "".join(piece.response or "" for piece in pieces) == prompted.response
     assert raw.response
     assert client.chat("sam").done_reason == "load"
 
@@ -98,7 +98,7 @@ def test_texts_are_embedded_and_models_listed(client: ollama.Client) -> None:
 
 
 def test_a_client_that_leaves_in_the_middle_frees_its_engine(client: ollama.Client) -> None:
-    stream = client.chat(**{**COMMON, "options": {**OPTIONS, "num_predict": 1000}}, stream=True)
+    stream: Any = client.chat(**{**COMMON, "options": {**OPTIONS, "num_predict": 1000}}, stream=True)
     next(stream)
     stream.close()
 
@@ -107,7 +107,7 @@ def test_a_client_that_leaves_in_the_middle_frees_its_engine(client: ollama.Clie
 
 def test_errors_are_the_clients_own(client: ollama.Client, caller: Caller) -> None:
     refused: list[ollama.ResponseError] = []
-    stranger = client_of(caller.address, "wrong")
+    stranger: Any = client_of(caller.address, "wrong")
     for asked, by in (
         ({**COMMON, "model": "nothing"}, client),
         ({**COMMON, "options": {"temperature": 11}}, client),

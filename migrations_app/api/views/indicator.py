@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib.auth.models import User
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,13 +19,18 @@ class IndicatorView(ApiView):
     @extend_schema(operation_id="me_engine", responses=IndicatorSerializer)
     def get(self, request: Request) -> Response:
         """Tell which engine answers the caller, how that stands, and which adapters it left behind."""
-        indicator = indicator_of(self.caller)
-        shown = {
-            "status": indicator.status.value,
-            "look": indicator.look,
-            "sentence": indicator.sentence,
-            "engine": indicator.engine,
-            "moving": indicator.moving,
-            "adapter_warning": adapter_warning_of(indicator, self.caller),
-        }
-        return Response(IndicatorSerializer(shown).data)
+        return Response(shown_indicator(self.caller))
+
+
+def shown_indicator(user: User) -> Mapping[str, Any]:
+    """Return which engine answers a person, how that stands, and which adapters it left behind."""
+    indicator = indicator_of(user)
+    shown = {
+        "status": indicator.status.value,
+        "look": indicator.look,
+        "sentence": indicator.sentence,
+        "engine": indicator.engine,
+        "moving": indicator.moving,
+        "adapter_warning": adapter_warning_of(indicator, user),
+    }
+    return IndicatorSerializer(shown).data

@@ -1,0 +1,110 @@
+"""``langchain-openai`` and ``litellm``: clients that others build on, with fields of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+from types import ModuleType
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from engines.models import TokenUsage
+from tests.compatible_api.conftest import THINKS, Caller
+from tests.compatible_api.questions import PLACE, REPLY, WEATHER
+
+MESSAGES: Any = [{"role": "user", "content": "How will the weather be?"}]
+TOOLS: Any = [{"type": "function", "function": {"name": WEATHER, "parameters": PLACE}}]
+FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "place", "schema": PLACE}}
+
+THEIR_WARNINGS = pytest.mark.filterwarnings("ignore:::pydantic.*", "ignore:::litellm.*")
+"""It imports most of itself at its first use, and its own models warn of themselves then."""
+
+
+@pytest.fixture(scope="module")
+def litellm() -> ModuleType:
+    """Without its look at the internet for a list of prices."""
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
+    return pytest.importorskip("litellm")
+
+
+@pytest.fixture(scope="module")
+def langchain() -> ModuleType:
+    return pytest.importorskip("langchain_openai")
+
+
+def test_langchain(caller: Caller, langchain: ModuleType) -> None:
+    set_up = {"base_url": f"{caller.address}/v1", "api_key": caller.token, "max_retries": 0}
+    chat = langchain.ChatOpenAI(model="sam", temperature=0, max_tokens=24, **set_up)
+    long = langchain.ChatOpenAI(model="sam", temperature=0, max_tokens=300, **set_up)
+    whole = chat.invoke(MESSAGES)
+    streamed = "".join(part.content for part in chat.stream(MESSAGES))
+    called = long.bind_tools(TOOLS, tool_choice=WEATHER, parallel_tool_calls=False).invoke(MESSAGES)
+    (call,) = called.tool_calls
+    result = {"role": "tool", "tool_call_id": call["id"], "content": REPLY}
+    answered = chat.invoke([*MESSAGES, called, result])
+    held = long.bind(response_format=FORMAT).invoke(MESSAGES)
+    newer = langchain.ChatOpenAI(
+        model="sam", temperature=0, max_tokens=24, use_responses_api=True, **set_up
+    ).invoke(MESSAGES)
+
+    assert whole.content == streamed
+    assert whole.usage_metadata["output_tokens"] == 24
+    Draft202012Validator(PLACE).validate(call["args"])
+    assert answered.content
+    Draft202012Validator(PLACE).validate(json.loads(held.content))
+    assert newer.text == whole.content
+
+
+def test_langchain_embeds_and_raises(caller: Caller, langchain: ModuleType) -> None:
+    address = f"{caller.address}/v1"
+    embedder = langchain.OpenAIEmbeddings(
+        model="sam", base_url=address, api_key=caller.token, check_embedding_ctx_length=False
+    )
+    stranger = langchain.ChatOpenAI(model="sam", base_url=address, api_key="wrong", max_retries=0)
+
+    first, second = embedder.embed_documents(["A bridge.", "A violin."])
+    with pytest.raises(Exception, match="Send a SAM token"):
+        stranger.invoke(MESSAGES)
+
+    assert len(first) == len(second)
+
+
+@THEIR_WARNINGS
+def test_litellm(caller: Caller, litellm: ModuleType) -> None:
+    set_up = {"api_base": f"{caller.address}/v1", "api_key": caller.token, "num_retries": 0}
+    common = {"model": "openai/sam", "messages": MESSAGES, "temperature": 0, **set_up}
+    whole = litellm.completion(**common, max_tokens=24)
+    parts = list(litellm.completion(**common, max_tokens=24, stream=True))
+    must = {"type": "function", "function": {"name": WEATHER}}
+    called = litellm.completion(
+        **common, max_tokens=300, tools=TOOLS, tool_choice=must, parallel_tool_calls=False
+    )
+    held = litellm.completion(**common, max_tokens=300, response_format=FORMAT)
+    thought = litellm.completion(**{**common, "model": f"openai/{THINKS}"}, max_tokens=24)
+    vectors = litellm.embedding(model="openai/sam", input=["A bridge."], **set_up)
+    with pytest.raises(litellm.NotFoundError):
+        litellm.completion(**{**common, "model": "openai/nothing"})
+    with pytest.raises(litellm.AuthenticationError):
+        litellm.completion(**{**common, "api_key": "wrong"})
+
+    said = [part.choices[0].delta.content or "" for part in parts]
+    assert "".join(said) == whole.choices[0].message.content
+    (call,) = called.choices[0].message.tool_calls
+    Draft202012Validator(PLACE).validate(json.loads(call.function.arguments))
+    Draft202012Validator(PLACE).validate(json.loads(held.choices[0].message.content))
+    assert thought.choices[0].message.reasoning_content
+    assert vectors.data[0]["embedding"]
+    assert TokenUsage.objects.get().tokens_out > 0
+
+
+@THEIR_WARNINGS
+def test_litellm_speaks_the_other_protocols(caller: Caller, litellm: ModuleType) -> None:
+    asked = {"messages": MESSAGES, "max_tokens": 24, "temperature": 0, "api_key": caller.token}
+    anthropic = litellm.completion(
+        model="anthropic/sam", api_base=f"{caller.address}/v1/messages", **asked
+    )
+    ollama = litellm.completion(model="ollama_chat/sam", api_base=caller.address, **asked)
+
+    assert anthropic.choices[0].message.content == ollama.choices[0].message.content

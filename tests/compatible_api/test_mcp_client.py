@@ -1,0 +1,134 @@
+"""MCP through its official client, by the handshake of today and by that of older clients."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx2
+import pytest
+from django.contrib.auth.models import User
+from mcp.client.client import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from engines.models import EnginePreference, TokenScope
+from migrations_app.models import Plan
+from migrations_app.states import PlanStatus
+from tests.compatible_api.conftest import THINKS, Caller
+from tests.tokens import token_for
+
+READING = {"search_knowledge", "engine_state", "list_plans", "show_plan", "preview_plan"}
+CHANGING = {"create_plan", "execute_plan"}
+Asking = Callable[[Client], Awaitable[Any]]
+
+
+def talk(address: str, token: str, asking: Asking, mode: Any = "auto") -> Any:
+    """What comes of a conversation with a client that is set up with a token."""
+
+    async def conversation() -> Any:
+        headers = {"Authorization": f"Bearer {token}"}
+        async with (
+            httpx2.AsyncClient(headers=headers, timeout=120) as http,
+            Client(streamable_http_client(f"{address}/mcp", http_client=http), mode=mode) as client,
+        ):
+            return await asking(client)
+
+    return asyncio.run(conversation())
+
+
+async def named(client: Client) -> set[str]:
+    return {tool.name for tool in (await client.list_tools()).tools}
+
+
+async def state(client: Client) -> Any:
+    return (await client.call_tool("engine_state")).structured_content
+
+
+def calling(name: str, **given: Any) -> Asking:
+    async def call(client: Client) -> Any:
+        return await client.call_tool(name, given)
+
+    return call
+
+
+@pytest.mark.parametrize("mode", ["auto", "legacy"])
+def test_tools_are_listed_and_tell_of_the_engine(caller: Caller, mode: str) -> None:
+    assert talk(caller.address, caller.token, named, mode) == READING | CHANGING
+    told = talk(caller.address, caller.token, state, mode)
+    found = talk(caller.address, caller.token, calling("search_knowledge", query="A bridge"), mode)
+
+    assert (told["status"], told["engine"]["model_id"]) == ("ready", "tiny-llama")
+    assert (found.is_error, found.structured_content["hits"]) == (False, [])
+
+
+def test_a_plan_is_made_previewed_and_executed(caller: Caller) -> None:
+    async def migrate(client: Client) -> list[Any]:
+        made = await client.call_tool("create_plan", {"to_engine": THINKS})
+        plan = {"plan_id": made.structured_content["id"]}
+        previewed = await client.call_tool("preview_plan", plan)
+        started = await client.call_tool("execute_plan", plan)
+        shown = await client.call_tool("show_plan", plan)
+        listed = await client.call_tool("list_plans")
+        return [each.structured_content for each in (made, previewed, started, shown, listed)]
+
+    made, previewed, started, shown, listed = talk(caller.address, caller.token, migrate)
+
+    plan = Plan.objects.get()
+    assert made["status"] == PlanStatus.PENDING
+    assert previewed["to_engine"] == THINKS
+    assert (started["id"], shown["id"]) == (str(plan.pk), str(plan.pk))
+    assert shown["steps"]
+    assert [each["id"] for each in listed["plans"]] == [str(plan.pk)]
+    assert plan.status == PlanStatus.IN_PROGRESS
+    assert plan.created_by == caller.user
+    assert caller.user.username in {event.who for event in plan.events.all()}
+
+
+def test_the_scope_of_a_token_decides_what_is_offered(caller: Caller) -> None:
+    reading = caller.token_of(TokenScope.READ)
+    refused = talk(caller.address, reading, calling("create_plan", to_engine=THINKS))
+    with pytest.raises(ExceptionGroup):
+        talk(caller.address, caller.token_of(TokenScope.ANSWERS), named)
+    with pytest.raises(ExceptionGroup):
+        talk(caller.address, "wrong", named)
+
+    assert talk(caller.address, reading, named) == READING
+    assert refused.is_error
+    assert "This token may only read" in refused.content[0].text
+    assert not Plan.objects.exists()
+
+
+def test_what_is_wrong_or_anothers_is_told_to_the_model(caller: Caller) -> None:
+    other = User.objects.create(username="ada")
+    EnginePreference.objects.create(
+        user=other, engine=caller.revision.model, revision=caller.revision
+    )
+    theirs = talk(caller.address, token_for(other), calling("create_plan", to_engine=THINKS))
+    plan_id = theirs.structured_content["id"]
+    answers = [
+        talk(caller.address, caller.token, asking)
+        for asking in (
+            calling("show_plan", plan_id=plan_id),
+            calling("execute_plan", plan_id=plan_id),
+            calling("show_plan", plan_id="1"),
+            calling("search_knowledge", query="?", k=1000),
+            calling("create_plan", to_engine="nothing"),
+            calling("nothing"),
+        )
+    ]
+
+    assert [answer.is_error for answer in answers] == [True] * 6
+    assert "no such plan of yours" in answers[0].content[0].text
+    assert Plan.objects.get().status == PlanStatus.PENDING
+    assert "k must be" in answers[3].content[0].text
+
+
+def test_only_posts_with_a_token_are_answered(caller: Caller) -> None:
+    with httpx2.Client(base_url=caller.address) as http:
+        unsigned = http.post("/mcp", json={})
+        read = http.get("/mcp", headers={"Authorization": f"Bearer {caller.token}"})
+
+    assert (unsigned.status_code, unsigned.headers["www-authenticate"]) == (401, "Bearer")
+    assert unsigned.json()["jsonrpc"] == "2.0"
+    assert (read.status_code, read.headers["allow"]) == (405, "POST")
