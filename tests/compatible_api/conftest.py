@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from django.contrib.auth.models import User
+from pytest_django.plugin import DjangoDbBlocker
 
 from deploy.demo.models import tiny_models
 from engines.models import EnginePreference, ModelRevision, TokenScope
 from engines.services.people.tokens import create_token
 from migrations_app.serving.protocol import LIVE_KINDS
-from tests.openai_api.conftest import Served, served
+from samproject.supervisor.embedded import EmbeddedServices
+from tests.openai_api.conftest import Served, serve
 from tests.worker.live.test_live import make_revision
 from tests.worker.plans import make_host
 
-__all__ = ["served"]
-
 THINKS = "tiny-thinker"
 """A model whose template opens its reasoning, as templates of reasoning models do."""
+
+
+@pytest.fixture(scope="package")
+def served(
+    tmp_path_factory: pytest.TempPathFactory,
+    services: EmbeddedServices,
+    django_db_setup: None,
+    django_db_blocker: DjangoDbBlocker,
+) -> Iterator[Served]:
+    """Once for all clients; a worker forgets what no test needs any more."""
+    with django_db_blocker.unblock(), serve(tmp_path_factory.mktemp("served")) as both:
+        yield both
 
 
 class Caller(NamedTuple):

@@ -98,7 +98,9 @@ def test_texts_are_embedded_and_models_listed(client: ollama.Client) -> None:
 
 
 def test_a_client_that_leaves_in_the_middle_frees_its_engine(client: ollama.Client) -> None:
-    stream: Any = client.chat(**{**COMMON, "options": {**OPTIONS, "num_predict": 1000}}, stream=True)
+    stream: Any = client.chat(
+        **{**COMMON, "options": {**OPTIONS, "num_predict": 1000}}, stream=True
+    )
     next(stream)
     stream.close()
 

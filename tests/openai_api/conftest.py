@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +37,16 @@ class Asker(NamedTuple):
     client: httpx2.Client
 
 
+@contextmanager
+def serve(folder: Path) -> Iterator[Served]:
+    """Both processes for as long as the block runs."""
+    admin_redis().flushall()
+    worker = WorkerProcess(folder, LIVE, SAM_ENGINE_THREADS="1")
+    with worker, WebProcess(folder, worker._environment()) as web:
+        yield Served(web, worker)
+    forget_hosts()
+
+
 @pytest.fixture(scope="module")
 def served(
     tmp_path_factory: pytest.TempPathFactory,
@@ -43,13 +54,8 @@ def served(
     django_db_setup: None,
     django_db_blocker: DjangoDbBlocker,
 ) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp("served")
-    admin_redis().flushall()
-    with django_db_blocker.unblock():
-        worker = WorkerProcess(folder, LIVE, SAM_ENGINE_THREADS="1")
-        with worker, WebProcess(folder, worker._environment()) as web:
-            yield Served(web, worker)
-        forget_hosts()
+    with django_db_blocker.unblock(), serve(tmp_path_factory.mktemp("served")) as both:
+        yield both
 
 
 @pytest.fixture
