@@ -26,12 +26,14 @@ THEIR_WARNINGS = pytest.mark.filterwarnings("ignore:::pydantic.*", "ignore:::lit
 def litellm() -> ModuleType:
     """Without its look at the internet for a list of prices."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    return pytest.importorskip("litellm")
+    found: ModuleType = pytest.importorskip("litellm")
+    return found
 
 
 @pytest.fixture(scope="module")
 def langchain() -> ModuleType:
-    return pytest.importorskip("langchain_openai")
+    found: ModuleType = pytest.importorskip("langchain_openai")
+    return found
 
 
 def test_langchain(caller: Caller, langchain: ModuleType) -> None:
@@ -45,6 +47,9 @@ def test_langchain(caller: Caller, langchain: ModuleType) -> None:
     result = {"role": "tool", "tool_call_id": call["id"], "content": REPLY}
     answered = chat.invoke([*MESSAGES, called, result])
     held = long.bind(response_format=FORMAT).invoke(MESSAGES)
+    left = long.bind(max_tokens=1000).stream(MESSAGES)
+    next(left)
+    left.close()
     newer = langchain.ChatOpenAI(
         model="sam", temperature=0, max_tokens=24, use_responses_api=True, **set_up
     ).invoke(MESSAGES)
@@ -62,11 +67,15 @@ def test_langchain_embeds_and_raises(caller: Caller, langchain: ModuleType) -> N
     embedder = langchain.OpenAIEmbeddings(
         model="sam", base_url=address, api_key=caller.token, check_embedding_ctx_length=False
     )
-    stranger = langchain.ChatOpenAI(model="sam", base_url=address, api_key="wrong", max_retries=0)
+    set_up = {"base_url": address, "max_retries": 0}
+    stranger = langchain.ChatOpenAI(model="sam", api_key="wrong", **set_up)
+    unknown = langchain.ChatOpenAI(model="nothing", api_key=caller.token, **set_up)
 
     first, second = embedder.embed_documents(["A bridge.", "A violin."])
     with pytest.raises(Exception, match="Send a SAM token"):
         stranger.invoke(MESSAGES)
+    with pytest.raises(Exception, match="is offered to you"):
+        unknown.invoke(MESSAGES)
 
     assert len(first) == len(second)
 
@@ -83,6 +92,9 @@ def test_litellm(caller: Caller, litellm: ModuleType) -> None:
     )
     held = litellm.completion(**common, max_tokens=300, response_format=FORMAT)
     thought = litellm.completion(**{**common, "model": f"openai/{THINKS}"}, max_tokens=24)
+    left = litellm.completion(**common, max_tokens=1000, stream=True)
+    next(left)
+    left.completion_stream.close()
     vectors = litellm.embedding(model="openai/sam", input=["A bridge."], **set_up)
     with pytest.raises(litellm.NotFoundError):
         litellm.completion(**{**common, "model": "openai/nothing"})
