@@ -132,6 +132,10 @@ def test_errors_are_the_clients_own(client: openai.OpenAI, caller: Caller) -> No
     search: Any = [{"type": "web_search"}]
     with pytest.raises(openai.BadRequestError) as theirs:
         client.responses.create(**COMMON, tools=search)
+    with pytest.raises(openai.BadRequestError, match="No engine here ranks texts") as ranks:
+        client.post(
+            "/rerank", body={"model": "sam", "query": "?", "documents": ["a"]}, cast_to=object
+        )
     with (
         openai.OpenAI(base_url=f"{caller.address}/v1", api_key="wrong") as stranger,
         pytest.raises(openai.AuthenticationError),
@@ -141,5 +145,6 @@ def test_errors_are_the_clients_own(client: openai.OpenAI, caller: Caller) -> No
     assert unknown.value.code == "model_not_found"
     assert kept.value.param == "previous_response_id"
     assert "send the earlier items in input" in str(kept.value)
+    assert ranks.value.code == "not_served"
     assert theirs.value.param == "tools[0]"
     assert not TokenUsage.objects.exists()
