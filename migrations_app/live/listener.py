@@ -37,11 +37,12 @@ class Listener:
         self._progress_at = 0.0
         self._wake = asyncio.Event()
         self.is_ended = False
-        self._settled = 0
+        self._settled = cursor.settled if cursor else 0
 
     def settle(self, number: int) -> None:
         """Know that every change up to a number was pushed to whom it concerns."""
-        self._settled = number
+        # A process that has just begun looks far back; what the client was told before stays told.
+        self._settled = max(self._settled, number)
 
     def begin(self, beginning: Beginning, mode: Mode) -> None:
         """Tell what was missed and what is now before anything that was pushed meanwhile."""

@@ -7,7 +7,9 @@ import threading
 import pytest
 from django.db import connection, transaction
 
+from migrations_app.live.access import Credential, Permit, Scope
 from migrations_app.live.cursor import Cursor, parse_cursor
+from migrations_app.live.listener import Listener
 from migrations_app.live.tail import Tail, change_rows
 from migrations_app.models import Plan, PlanEvent
 from migrations_app.states import PlanKind
@@ -88,3 +90,14 @@ def test_a_cursor_that_is_none_of_ours_begins_anew() -> None:
         assert parse_cursor(text) is None, text
     assert parse_cursor("7-9-8") == Cursor(7, frozenset({8, 9}))
     assert str(Cursor(7, frozenset({9, 8}))) == "7-8-9"
+
+
+def test_what_a_client_was_told_stays_told_by_a_process_that_looks_far_back() -> None:
+    listener = Listener(Permit(Credential(1), Scope(1)), Cursor(600, frozenset({604})))
+
+    listener.settle(0)
+    first = listener.cursor()
+    listener.settle(610)
+
+    assert first == Cursor(600, frozenset({604}))
+    assert listener.cursor() == Cursor(610)

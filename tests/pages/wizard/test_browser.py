@@ -113,6 +113,8 @@ def test_every_step_can_be_read_by_everybody(
     Step.objects.filter(plan=plan, position=2).update(status="needs_operator", error=LOST)
     page.reload()
     judge("5-operator")
+    # The page that follows the plan would read itself again in the middle of the way to the next one.
+    page.goto("about:blank")
     done(plan)
     page.goto(f"/migrate/{plan.pk}/")
     judge("6-result")
