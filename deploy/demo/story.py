@@ -13,7 +13,7 @@ from rich.console import Console
 from deploy.demo.acts import play
 from deploy.demo.models.engine_files import NEW, OLD, REAL, ensure_engine_files
 from deploy.demo.models.weights import ensure_weights
-from deploy.demo.people import PASSWORDS_FILE, People, ensure_people
+from deploy.demo.people import PASSWORDS_FILE, People, ensure_people, forget_requests
 from deploy.demo.proofs.cosines import TOLERANCE, Cosines
 from deploy.demo.proofs.phases import phased_facts
 from deploy.demo.proofs.proofs import all_proofs
@@ -38,6 +38,7 @@ def run(console: Console, site: Site, environment: Mapping[str, str], *, once: b
         people = ensure_people(site.demo)
         with cast(console, site, address, people) as actors:
             held = _prove(actors)
+        forget_requests()
         if not once:
             print_addresses(console, site, people)
             _wait_for_ctrl_c(console)

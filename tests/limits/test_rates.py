@@ -11,7 +11,7 @@ from redis import Redis
 from rest_framework.test import APIClient
 
 from migrations_app.limits.client_address import client_address
-from migrations_app.limits.rates import TooManyRequestsError, limit_person
+from migrations_app.limits.rates import TooManyRequestsError, forget_person, limit_person
 from tests.api.roles import People, client_of, problem
 
 
@@ -47,6 +47,16 @@ def test_a_person_waits_and_others_do_not(people: People) -> None:
     assert 0 < int(answer["Retry-After"]) <= 60
 
     assert statuses(client_of(people.bob), "/api/v1/me", 3) == [200] * 3
+
+
+def test_a_person_whose_counts_begin_anew_waits_no_longer(people: People) -> None:
+    assert statuses(client_of(people.alice), "/api/v1/me")[-1] == 429
+    assert statuses(client_of(people.bob), "/api/v1/me")[-1] == 429
+
+    forget_person(people.alice.pk)
+
+    assert statuses(client_of(people.alice), "/api/v1/me", 1) == [200]
+    assert statuses(client_of(people.bob), "/api/v1/me", 1) == [429]
 
 
 def test_what_starts_work_has_a_rate_of_its_own(people: People, settings: Settings) -> None:
