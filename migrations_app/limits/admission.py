@@ -47,6 +47,11 @@ class Admission:
         most = min(question.max_tokens or self._reserved.tokens, self._reserved.tokens)
         return structs.replace(question, max_tokens=most, reservation_id=self._reserved.pk)
 
+    @property
+    def reservation_id(self) -> int | None:
+        """What was set aside of the day; None for a person without a quota."""
+        return self._reserved.pk if self._reserved else None
+
     def release(self) -> None:
         """Give everything back; safe to call twice."""
         held, reserved = self._held, self._reserved

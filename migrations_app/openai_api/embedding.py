@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from numpy.typing import NDArray
 
 from engines.models import ModelRevision
+from engines.runtimes.base import EmbeddingBatch
 from engines.services.people.usage import add_usage
 from migrations_app.limits.admission import Admission
 from migrations_app.openai_api.access import embedder_for
@@ -32,47 +33,61 @@ class EmbeddedTexts:
 
 
 def embed_texts(user: User, asked: AskedVectors) -> EmbeddedTexts:
-    """Return the vectors that were asked for; RefusedError names a text or a field at fault."""
+    """Return the vectors that were asked for; RefusedError names a text or a field at fault.
+
+    Raises QuotaExceededError when the texts have more tokens than the person's day has left. Parts that
+    were read before an error are counted.
+    """
     admission = Admission(user, sum(map(len, asked.texts)), 1)
     try:
-        return _embedded_admitted(user, asked)
+        return _embedded_admitted(user, asked, admission.reservation_id)
     finally:
         admission.release()
 
 
-def _embedded_admitted(user: User, asked: AskedVectors) -> EmbeddedTexts:
+def _embedded_admitted(
+    user: User, asked: AskedVectors, reservation_id: int | None
+) -> EmbeddedTexts:
     model, revision = embedder_for(user, asked.model)
-    vectors, tokens = _vectors(user, revision, asked)
+    vectors, tokens = _vectors(user, revision, asked, reservation_id)
     if asked.dimensions not in (None, vectors.shape[1]):
         raise RefusedError(
             f"{model.model_id} has {vectors.shape[1]} dimensions; leave dimensions out.",
             param="dimensions",
         )
-    add_usage(user.pk, tokens, 0)
     return EmbeddedTexts(model.model_id, vectors, tokens)
 
 
 def _vectors(
-    user: User, revision: ModelRevision, asked: AskedVectors
+    user: User, revision: ModelRevision, asked: AskedVectors, reservation_id: int | None
 ) -> tuple[NDArray[np.float32], int]:
     """Return vectors (n, d) and the texts' tokens; RefusedError names a text without a vector."""
     live = LiveClient(settings.REDIS_URL)
     parts: list[NDArray[np.float32]] = []
     tokens = 0
-    for texts in batched_texts(asked.texts):
-        request = EmbedRequest(
-            revision_id=revision.pk,
-            texts=list(texts),
-            role=asked.role,
-            count=True,
-            user_id=user.pk,
-        )
-        reply = live.call(EMBED, request, timeout=EMBED_SECONDS)
-        batch = reply.batch(len(texts))
-        if batch.errors:
-            number, sentence = min(batch.errors.items())
-            place = sum(map(len, parts)) + number
-            raise RefusedError(f"Text {place}: {sentence}", param=f"input[{place}]")
-        parts.append(batch.vectors)
-        tokens += reply.tokens
+    try:
+        for texts in batched_texts(asked.texts):
+            request = EmbedRequest(
+                revision_id=revision.pk,
+                texts=list(texts),
+                role=asked.role,
+                count=True,
+                user_id=user.pk,
+                reservation_id=reservation_id,
+                tokens_before=tokens,
+            )
+            reply = live.call(EMBED, request, timeout=EMBED_SECONDS)
+            tokens += reply.tokens
+            parts.append(_checked(reply.batch(len(texts)), sum(map(len, parts))))
+    finally:
+        if tokens:
+            add_usage(user.pk, tokens, 0)
     return np.concatenate(parts), tokens
+
+
+def _checked(batch: EmbeddingBatch, before: int) -> NDArray[np.float32]:
+    if batch.errors:
+        number, sentence = min(batch.errors.items())
+        place = before + number
+        raise RefusedError(f"Text {place}: {sentence}", param=f"input[{place}]")
+    return batch.vectors

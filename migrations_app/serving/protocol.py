@@ -51,6 +51,10 @@ class EmbedRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Whether the texts' tokens are counted; the caller then names the revision."""
     user_id: RowId | None = None
     """Who waits for them; None for the house's own work."""
+    reservation_id: RowId | None = None
+    """What of the person's day may be used for them, where it is limited; needs ``count``."""
+    tokens_before: Annotated[int, Meta(ge=0)] = 0
+    """Of it, what earlier parts of the same request used."""
 
 
 class SearchRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):

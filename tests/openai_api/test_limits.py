@@ -127,12 +127,22 @@ def test_who_leaves_while_being_admitted_holds_nothing(monkeypatch: pytest.Monke
     assert given_back.is_set()
 
 
-def test_embeddings_count_as_well(asker: Asker) -> None:
-    set_quota(asker.user, 1)
-    body = {"model": "sam", "input": ["A sentence that has more than one token."]}
+def test_embeddings_use_no_more_than_the_day_has_left(asker: Asker) -> None:
+    sentence = "A sentence that has more than one token."
 
-    assert asker.client.post("embeddings", json=body).status_code == 200
-    assert asker.client.post("embeddings", json=body).status_code == 429
+    def embed(texts: int) -> httpx2.Response:
+        body = {"model": "sam", "input": [sentence] * texts}
+        return asker.client.post("embeddings", json=body)
+
+    each = embed(1).json()["usage"]["prompt_tokens"]
+    set_quota(asker.user, 66 * each + 1)
+    # The second of its two batches has no room; the first was read, and counts.
+    long, last, short = embed(66), embed(1), embed(1)
+
+    assert [long.status_code, last.status_code, short.status_code] == [429, 200, 429]
+    assert f"have {66 * each} tokens or more" in long.json()["error"]["message"]
+    assert f"have {each} tokens or more, and 1 of those" in short.json()["error"]["message"]
+    assert TokenUsage.objects.get().tokens_in == 66 * each
     assert not TokenReservation.objects.exists()
 
 

@@ -25,6 +25,7 @@ from engines.services.knowledge.embeddings import Embedder
 from engines.services.knowledge.fingerprints import embedder_of, embedding_spec_of, spec_of
 from engines.services.people.adapters import adapters_for
 from engines.services.people.bindings import request_binding
+from engines.services.people.usage import QuotaExceededError, fit_reservation
 from engines.specs import EmbeddingSpec
 from migrations_app.serving.protocol import (
     COUNT,
@@ -58,14 +59,27 @@ def embed(request: EmbedRequest) -> EmbedReply:
     """Return the vectors of texts.
 
     To count their tokens the embedder must be on this host, which the caller sees to by naming the
-    revision.
+    revision. Raises QuotaExceededError, and has read none, when the person's day has fewer left.
     """
     texts = request.texts
     with lend_embedder_of(*_space(request)) as engine:
+        tokens = _count_tokens(engine, texts) if request.count else 0
+        _require_tokens(request, tokens)
         is_query = request.role == "query"
         batch = _as_queries(engine, texts) if is_query else engine.embed_documents(texts)
-        tokens = _count_tokens(engine, texts) if request.count else 0
     return EmbedReply.of(batch, tokens)
+
+
+def _require_tokens(request: EmbedRequest, tokens: int) -> None:
+    if request.reservation_id is None or request.user_id is None:
+        return
+    wanted = request.tokens_before + tokens
+    left = fit_reservation(request.user_id, request.reservation_id, wanted)
+    if left < wanted:
+        raise QuotaExceededError(
+            f"These texts have {wanted} tokens or more, and {left} of those allowed a day are left; send "
+            "fewer, or go on tomorrow (UTC)."
+        )
 
 
 def _space(request: EmbedRequest) -> tuple[ModelRevision, EmbeddingSpec]:
