@@ -226,6 +226,7 @@ def test_a_prompt_that_does_not_fit_is_an_error_of_the_request(asker: Asker, str
     error = error_of(asker.client.post("chat/completions", json=asked), 400)
 
     assert "shorten the prompt" in error["message"]
+    assert (error["type"], error["code"]) == ("invalid_request_error", "context_length_exceeded")
 
 
 def test_a_wrong_field_is_named(asker: Asker) -> None:

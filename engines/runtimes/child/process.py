@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from engines.exceptions import (
     AdapterMismatchError,
+    ContextLengthError,
     EngineCrashed,
     EngineError,
     EngineKilled,
@@ -37,7 +38,13 @@ CANCEL_POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
 PIPE_BLOCK = 1024 * 1024
 ERRORS: dict[str, type[SamError]] = {
-    kind.code: kind for kind in (AdapterMismatchError, InvalidRequestError, TextNotEmbeddableError)
+    kind.code: kind
+    for kind in (
+        AdapterMismatchError,
+        ContextLengthError,
+        InvalidRequestError,
+        TextNotEmbeddableError,
+    )
 }
 
 

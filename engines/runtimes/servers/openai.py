@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
 
+import httpx2
 from openai import (
     APIConnectionError,
     APIStatusError,
@@ -20,13 +22,14 @@ from engines.exceptions import (
     EngineError,
     EngineNotLoadedError,
     HostUnavailableError,
-    InvalidRequestError,
 )
 from engines.network.guard import address_guard
 from engines.network.transports import GuardedTransport
 from engines.runtimes.base import ChatMessage, Facts
 from engines.runtimes.servers.base import RemoteEngine, RemoteOptions, ServerEnding, quote_text
-from engines.runtimes.servers.tool_formats import OpenAICalls, openai_form
+from engines.runtimes.servers.learned import limits_of
+from engines.runtimes.servers.openai_stream import AnswerReader, error_for_status
+from engines.runtimes.servers.tool_formats import openai_form
 from engines.runtimes.text.generation import GenerationOptions, Piece
 from engines.runtimes.text.response_format import Json
 from engines.specs import EngineSpec
@@ -35,9 +38,15 @@ STANDARD = ("temperature", "top_p", "seed", "frequency_penalty", "presence_penal
 EXTENSIONS = {"top_k": ("top_k",), "min_p": ("min_p",)}
 """Options outside OpenAI's API, by the names vLLM and llama.cpp's servers give them."""
 PENALTY_NAMES = ("repeat_penalty", "repetition_penalty")
-BUSY = frozenset({408, 409, 425, 429, 502, 503, 504})
+TEACHING = frozenset({400, 422})
+"""Statuses with which servers refuse a field."""
+NO_LIST = frozenset({404, 405, 501})
+INTERRUPTING = "/extras/"
+"""In addresses of llama-cpp-python's server only."""
 NO_KEY = "none"
 """The client insists on a key; servers without keys ignore it."""
+
+Sent = TypeVar("Sent")
 
 
 class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
@@ -52,7 +61,28 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
     @classmethod
     def list_models(cls, place: str, options: RemoteOptions | None = None) -> list[str]:
         with cls.from_spec(EngineSpec("list", "list", "", endpoint=place), options) as engine:
-            return engine._list_names(engine._new_client())
+            names = engine._listed_names(engine._new_client())
+        if names is None:
+            raise EngineError(
+                f"The server at {place} does not list its models; type the name that it gives the model."
+            )
+        return names
+
+    def check(self) -> None:
+        """As the contract says; a server that lists no models is asked for nothing more."""
+        options = replace(self.options, read_seconds=self.options.check_seconds)
+        with type(self).from_spec(self.spec, options) as engine:
+            engine._require_model(engine._new_client())
+
+    def get_engine_info(self) -> Facts:
+        """Return the facts, and which fields of a request the server does not take."""
+        refused = limits_of(self.endpoint, self.model_path).refused
+        return {**super().get_engine_info(), **({"fields_left_out": refused} if refused else {})}
+
+    @property
+    def _names_reasons(self) -> bool:
+        """Whether the server is one that ends an answer for another request's sake, with ``[DONE]``."""
+        return isinstance(self._count, _Counter) and INTERRUPTING in self._count.url
 
     def count_tokens(self, text: str) -> int:
         """Tokens by the server's tokenizer where it offers one, else an estimate."""
@@ -64,7 +94,7 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
     def _connect(self) -> Facts:
         self._disconnect()
         client = self._new_client()
-        self._require_listed(self._list_names(client))
+        self._require_model(client)
         self._count = _token_counter(client, self.endpoint, self.model_path)
         return {
             "context_length": self.spec.context_length,
@@ -95,12 +125,23 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
 
     def _ping(self) -> None:
         client = self._require_client().with_options(timeout=self.options.ping_seconds)
-        with self._translate_errors():
-            client.models.list()
+        self._listed_names(client)
 
-    def _list_names(self, client: OpenAI) -> list[str]:
+    def _require_model(self, client: OpenAI) -> None:
+        """EngineError when the server lists its models and this one is not among them."""
+        names = self._listed_names(client)
+        if names is not None:
+            self._require_listed(names)
+
+    def _listed_names(self, client: OpenAI) -> list[str] | None:
+        """Return the models that the server lists; None when it has no such list."""
         with self._translate_errors():
-            return [model.id for model in client.models.list().data]
+            try:
+                return [model.id for model in client.models.list().data]
+            except APIStatusError as error:
+                if error.status_code not in NO_LIST:
+                    raise
+                return None
 
     def _require_client(self) -> OpenAI:
         if self._client is None:
@@ -110,24 +151,51 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
     def _answer(
         self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
     ) -> Generator[Piece, None, ServerEnding]:
-        parameters = self._parameters(options, given)
-        if not isinstance(prompt, str):
-            parameters |= openai_form(options, given)
-        reader = _Reader()
-        with self._translate_errors(), self._open(prompt, parameters) as chunks:
-            for chunk in chunks:
-                yield from reader.read(chunk)
-        ending = reader.ending(self.endpoint)
-        yield from reader.calls.pieces()
+        fields = self._fields(options, given)
+        if isinstance(prompt, str):
+            # Without a number the API's default is 16 here; null asks for as many as fit.
+            fields.setdefault("max_tokens", None)
+        else:
+            fields |= openai_form(options, given)
+        tools = [tool["function"]["name"] for tool in options.tools]
+        reader = AnswerReader(self.endpoint, tools)
+        with self._translate_errors(), self._open(prompt, fields) as reply:
+            if "json" in reply.headers.get("content-type", ""):
+                yield from reader.read_whole(reply.read())
+            else:
+                yield from reader.read_stream(reply.iter_bytes())
+        ending = reader.ending(options.max_tokens, names_reasons=self._names_reasons)
+        yield from reader.calls()
         return ending
 
-    def _open(self, prompt: str | list[ChatMessage], parameters: Json) -> Any:
+    @contextmanager
+    def _open(self, prompt: str | list[ChatMessage], fields: Json) -> Iterator[Any]:
+        """Ask for an answer; what the server refuses of the fields is left out, now and later."""
         client: Any = self._require_client()
-        if isinstance(prompt, str):
-            return client.completions.create(prompt=prompt, **parameters)
-        return client.chat.completions.create(messages=prompt, **parameters)
+        is_raw = isinstance(prompt, str)
+        door = client.completions if is_raw else client.chat.completions
+        asked = {"prompt" if is_raw else "messages": prompt}
+        with ExitStack() as opened:
 
-    def _parameters(self, options: GenerationOptions, given: frozenset[str]) -> Json:
+            def send(sent: Json) -> Any:
+                create = door.with_streaming_response.create
+                opening = create(model=self.model_path, stream=True, extra_body=sent, **asked)
+                return opened.enter_context(opening)
+
+            yield self._as_it_takes(self.model_path, fields, send)
+
+    def _as_it_takes(self, model: str, fields: Json, send: Callable[[Json], Sent]) -> Sent:
+        """Send fields as a model of the server takes them; each one it refuses costs one more try."""
+        limits = limits_of(self.endpoint, model)
+        while True:
+            sent = limits.adapted(fields)
+            try:
+                return send(sent)
+            except APIStatusError as error:
+                if error.status_code not in TEACHING or not limits.learn(sent, _text_of(error)):
+                    raise
+
+    def _fields(self, options: GenerationOptions, given: frozenset[str]) -> Json:
         """Return only what the caller set: servers refuse options that they do not know."""
         values = options.as_parameters()
         extra = {
@@ -139,14 +207,11 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
         if options.thinking is not None:
             extra["chat_template_kwargs"] = {self._family.thinking_variable: options.thinking}
         return {
-            "model": self.model_path,
-            "stream": True,
             "stream_options": {"include_usage": True},
-            # Without a number the API's default is 16; null asks for as many as fit.
-            "max_tokens": options.max_tokens or None,
-            "extra_body": extra,
+            **({"max_tokens": options.max_tokens} if options.max_tokens else {}),
             **({"stop": list(options.stop)} if options.stop else {}),
             **{name: values[name] for name in STANDARD if name in given},
+            **extra,
         }
 
     def _vectors(self, texts: list[str]) -> list[Any]:
@@ -158,13 +223,17 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
 
     def _ask_vectors(self, texts: list[str]) -> list[Any]:
         # As numbers: the client's default is base64, which not every server knows.
+        client: Any = self._require_client()
+        model = self.spec.embedding_model or self.model_path
+
+        def send(sent: Json) -> Any:
+            body = {"model": model, "input": texts, **sent}
+            return client.post("/embeddings", cast_to=object, body=body)
+
         with self._translate_errors():
-            reply = self._require_client().embeddings.create(
-                model=self.spec.embedding_model or self.model_path,
-                input=texts,
-                encoding_format="float",
-            )
-            return [item.embedding for item in sorted(reply.data, key=lambda item: item.index)]
+            reply = self._as_it_takes(model, {"encoding_format": "float"}, send)
+            rows = sorted(reply["data"], key=lambda row: row["index"])
+            return [row["embedding"] for row in rows]
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:
@@ -181,57 +250,18 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
                 "correct the entry's address."
             ) from error
         except APIStatusError as error:
-            raise _error_for_status(self.endpoint, error.status_code, error.message) from error
-        except (OpenAIError, ValueError, TypeError, AttributeError) as error:
+            status, code = error.status_code, error.code or error.type
+            raise error_for_status(self.endpoint, status, error.message, code) from error
+        except httpx2.TransportError as error:
+            raise HostUnavailableError(
+                f"The server at {self.endpoint} broke off or fell silent; start it, or try again later."
+            ) from error
+        except (OpenAIError, ValueError, TypeError, AttributeError, LookupError) as error:
             # The client does not check what a server sends: a field of another type ends here.
             raise EngineError(
                 f"The server at {self.endpoint} sent something that cannot be understood "
                 f"({quote_text(error)}); does it speak OpenAI's API?"
             ) from error
-
-
-class _Reader:
-    """Reads the chunks of one answer, of either kind of request."""
-
-    def __init__(self) -> None:
-        self._reason = ""
-        self._pieces = 0
-        self._usage: Any = None
-        self.calls = OpenAICalls()
-
-    def read(self, chunk: Any) -> Iterator[Piece]:
-        self._usage = getattr(chunk, "usage", None) or self._usage
-        for choice in chunk.choices or ():
-            self._reason = choice.finish_reason or self._reason
-            self.calls.take(getattr(choice, "delta", None))
-            for piece in _pieces_of(choice):
-                self._pieces += 1
-                yield piece
-
-    def ending(self, endpoint: str) -> ServerEnding:
-        # A finish reason is the only proof that the stream was not cut.
-        if not self._reason:
-            raise EngineError(
-                f"The server at {endpoint} ended the stream in the middle of the answer; another "
-                "request may have taken its place. Ask again."
-            )
-        return ServerEnding(
-            "length" if self._reason == "length" else "stop",
-            prompt_tokens=int(getattr(self._usage, "prompt_tokens", 0) or 0),
-            answer_tokens=int(getattr(self._usage, "completion_tokens", 0) or self._pieces),
-        )
-
-
-def _pieces_of(choice: Any) -> Iterator[Piece]:
-    delta = getattr(choice, "delta", None)
-    if delta is None:
-        texts = [(choice.text, False)]
-    else:
-        # vLLM and llama-server separate the reasoning themselves, by one of two names.
-        extra = delta.model_extra or {}
-        thought = extra.get("reasoning_content") or extra.get("reasoning")
-        texts = [(thought, True), (delta.content, False)]
-    return (Piece(text, is_reasoning) for text, is_reasoning in texts if text)
 
 
 def _is_per_token(embedding: Any) -> bool:
@@ -273,7 +303,7 @@ class _Counter:
 
     def __init__(self, client: OpenAI, url: str, body: dict[str, str], name: str) -> None:
         self._client = client
-        self._url = url
+        self.url = url
         self._body = body
         self._name = name
         self._opening = 0
@@ -290,16 +320,10 @@ class _Counter:
 
     def _ask(self, text: str) -> int:
         body = {**self._body, self._name: text}
-        reply: Any = self._client.post(self._url, cast_to=object, body=body)
+        reply: Any = self._client.post(self.url, cast_to=object, body=body)
         return len(reply["tokens"]) if "count" not in reply else int(reply["count"])
 
 
-def _error_for_status(endpoint: str, status: int, message: str) -> Exception:
-    said = f"The server at {endpoint} answered with status {status} ({quote_text(message)})"
-    if status in BUSY:
-        return HostUnavailableError(f"{said}; try again later.")
-    if status in (400, 413, 422):
-        return InvalidRequestError(f"{said}; change the request.")
-    if status in (401, 403):
-        return EngineError(f"{said}; give it a valid key.")
-    return EngineError(f"{said}; correct the entry's address and model.")
+def _text_of(error: APIStatusError) -> str:
+    """Return what a server said, as it came."""
+    return str(error.response.text)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,32 +57,100 @@ def ollama_calls(message: Any) -> Iterator[Piece]:
 
 @dataclass(slots=True)
 class _PartialCall:
+    place: int
+    key: str = ""
     name: str = ""
     arguments: str = ""
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the arguments are a whole object, so that more of them belong to another call."""
+        if not self.arguments.rstrip().endswith("}"):
+            return False
+        try:
+            return isinstance(json.loads(self.arguments), dict)
+        except (ValueError, RecursionError):
+            return False
+
 
 class OpenAICalls:
-    """Joins the parts in which OpenAI's API streams calls."""
+    """Joins the parts in which servers that speak OpenAI's API stream calls.
 
-    def __init__(self) -> None:
-        self._calls: dict[int, _PartialCall] = {}
+    The API says: an index for each call, its id and name once, its arguments in parts. Servers give each
+    call the same index or none, repeat the name with every part, or send no function at all.
+    """
+
+    def __init__(self, names: Collection[str] = ()) -> None:
+        self._names = frozenset(names)
+        """Of the tools that may be called: they tell a whole name from a part of one."""
+        self._calls: list[_PartialCall] = []
+        self._by_index: dict[int, _PartialCall] = {}
         self._size = 0
 
-    def take(self, delta: Any) -> None:
+    @property
+    def has_any(self) -> bool:
+        return bool(self._calls)
+
+    def take(self, delta: Json) -> None:
         """Add one chunk; EngineError when a server sends absurdly much."""
-        for part in getattr(delta, "tool_calls", None) or ():
-            # Parts of several calls may come mixed; the index says which call a part belongs to.
-            call = self._calls.setdefault(int(part.index or 0), _PartialCall())
-            name, arguments = part.function.name or "", part.function.arguments or ""
+        older = delta.get("function_call")
+        for part in delta.get("tool_calls") or ([{"function": older}] if older else ()):
+            function = part.get("function") if isinstance(part, dict) else None
+            if not isinstance(function, dict):
+                continue
+            name, arguments = str(function.get("name") or ""), _as_text(function.get("arguments"))
             self._size += len(name) + len(arguments)
             if self._size > MAX_CALLS_CHARS:
                 raise EngineError(
                     f"The server sent calls of more than {MAX_CALLS_CHARS} characters; set max_tokens."
                 )
-            call.name += name
+            call = self._call_of(part, name, arguments)
+            self._add_name(call, name)
             call.arguments += arguments
 
     def pieces(self) -> Iterator[Piece]:
         """Yield the calls; complete only at the end of the answer."""
-        for _, call in sorted(self._calls.items()):
-            yield Piece("", tool_call=ToolCall(call.name, call.arguments or "{}"))
+        for call in sorted(self._calls, key=lambda call: call.place):
+            if call.name:
+                yield Piece("", tool_call=ToolCall(call.name, call.arguments or "{}"))
+
+    def _call_of(self, part: Json, name: str, arguments: str) -> _PartialCall:
+        """Return the call that a part belongs to, which may be a new one."""
+        given, key = part.get("index"), str(part.get("id") or "")
+        index = given if isinstance(given, int) else None
+        # Parts of several calls may come mixed.
+        call = self._last(key) if index is None else self._by_index.get(index)
+        if call is None or self._begins_another(call, key, name, arguments):
+            call = _PartialCall(len(self._calls) if index is None else index, key)
+            self._calls.append(call)
+            if index is not None:
+                self._by_index[index] = call
+        return call
+
+    def _last(self, key: str) -> _PartialCall | None:
+        same = [call for call in self._calls if key and call.key == key]
+        return next(reversed(same or self._calls), None)
+
+    def _begins_another(self, call: _PartialCall, key: str, name: str, arguments: str) -> bool:
+        if not name:
+            return False
+        is_complete = call.is_complete
+        if is_complete and arguments.strip():
+            return True
+        if key and call.key and key != call.key:
+            # An id of its own for every part is not another call, while arguments are open.
+            return is_complete or not call.arguments or name != call.name
+        is_open = bool(call.arguments) and not is_complete
+        return name != call.name and {name, call.name} <= self._names and not is_open
+
+    def _add_name(self, call: _PartialCall, name: str) -> None:
+        if name.startswith(call.name):
+            call.name = name or call.name
+        elif call.name not in self._names and name != call.name:
+            call.name += name
+
+
+def _as_text(arguments: object) -> str:
+    if isinstance(arguments, str):
+        return arguments
+    return "" if arguments is None else json.dumps(arguments, ensure_ascii=False)
