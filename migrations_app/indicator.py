@@ -97,7 +97,7 @@ class EngineIndicator:
         return _SENTENCES[self.status].format(
             engine=self.engine.display_name if self.engine else "",
             to=self.moving.to if self.moving else "",
-            percentage=self.moving.percentage if self.moving else 0,
+            percentage=int(self.moving.percentage) if self.moving else 0,
             adapters=_left_behind(self.adapters_to_retrain),
         )
 
@@ -106,7 +106,7 @@ _SENTENCES = {
     IndicatorStatus.NONE: "No engine answers you yet; choose one.",
     IndicatorStatus.UNAVAILABLE: "{engine} answers you, but no host that is up has it.",
     IndicatorStatus.WAITING: "The way to {to} has stopped and waits for an operator.",
-    IndicatorStatus.MOVING: "You are moving to {to}: {percentage:.0f} %.",
+    IndicatorStatus.MOVING: "You are moving to {to}: {percentage} %.",
     IndicatorStatus.REPLACED: "No host that is up has {engine}; another engine answers meanwhile.",
     IndicatorStatus.RETRAIN: "{engine} answers you, without {adapters} trained for another engine.",
     IndicatorStatus.READY: "{engine} answers you.",

@@ -41,6 +41,7 @@ from migrations_app.plans.transitions import (
     start_plan,
 )
 from migrations_app.states import PLAN_OPEN, PlanKind, PlanStatus
+from migrations_app.trials import Trial, ask_model
 
 FOLD_ORDER = (
     CopyStatus.DOWNLOADED,
@@ -167,6 +168,16 @@ class ModelLibraryManager:
         for copy in chosen:
             clear_unsafe(copy)
         return bool(chosen)
+
+    def try_model(
+        self, model_id: str, question: str, *, host: str | None = None, actor: User | None = None
+    ) -> Trial:
+        """Ask a model a question on one host before it is offered, and say how fast it was there.
+
+        Without a host the first that has its file. Nothing is kept; the tokens count for the actor.
+        Raises what ``trials.ask_model`` raises.
+        """
+        return ask_model(get_model(model_id), question, host_name=host, actor=actor)
 
     def delete_entry(self, model_id: str) -> None:
         """Delete an entry that was never used: no file of it, no plan, nobody's engine, no index.

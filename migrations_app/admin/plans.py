@@ -79,7 +79,7 @@ class PlanAdmin(RoleAdmin):
 
     @admin.display(description="progress", ordering="progress_percentage")
     def progress(self, plan: Plan) -> str:
-        return f"{plan.progress_percentage:.0f} %"
+        return f"{int(plan.progress_percentage)} %"
 
     @admin.action(description="Execute", permissions=["operate"])
     def execute(self, request: HttpRequest, queryset: QuerySet[Plan]) -> None:

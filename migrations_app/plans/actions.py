@@ -48,7 +48,10 @@ def explain_refusal(plan: Plan, action: PlanAction) -> str:
             return f"The plan is {plan.status}; only a completed one can be rolled back."
         if plan.status in PLAN_FINAL:
             return f"The plan is {plan.status}; that is asked of an open one only."
-        return f"The plan is {plan.status.replace('_', ' ')}; it does not allow that now."
+        # What the action asks of a plan says more than its status does.
+        return _REASONS[action](plan) or (
+            f"The plan is {plan.status.replace('_', ' ')}; it does not allow that now."
+        )
     return _REASONS[action](plan)
 
 

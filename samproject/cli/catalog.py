@@ -148,6 +148,26 @@ def add(  # noqa: PLR0913 - a parameter is an option
     _report(session, session.api.post("/catalog-file", asked))
 
 
+@command(catalog, "try")
+def try_model(
+    session: Session,
+    model: Model,
+    question: Annotated[str, typer.Argument(help="What it is asked.")],
+    host: Annotated[
+        str | None, typer.Option(help="The first that has its file unless given.")
+    ] = None,
+) -> None:
+    """Ask an entry a question on a host before it is offered, and see how fast it answers."""
+    body = {"question": question} if host is None else {"question": question, "host": host}
+    trial = session.api.post(f"/catalog/{name_in_path(model)}/try", body)
+    session.show(
+        trial,
+        f"{trial['text']}\n\n{trial['engine_id']} ({trial['runtime']}) on {trial['host']}: "
+        f"{trial['completion_tokens']} tokens in {trial['answer_seconds']} s, "
+        f"{trial['tokens_per_second']} a second; loaded in {trial['load_seconds']} s.",
+    )
+
+
 @command(catalog)
 def delete(session: Session, model: Model) -> None:
     """Delete an entry that nothing stands on."""

@@ -28,6 +28,7 @@ STAFF_ONLY = {
     "catalog-file",
     "catalog-pause-download",
     "catalog-resume-download",
+    "catalog-try-model",
     "catalog-verify",
     "default-list",
     "organisation-default",

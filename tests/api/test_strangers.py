@@ -57,6 +57,7 @@ ACTS: dict[tuple[str, str], Act] = {
     ("post", f"{ENGINE}/pause-download"): Act("operator", 403),
     ("post", f"{ENGINE}/resume-download"): Act("operator", 403),
     ("post", f"{ENGINE}/delete-files"): Act("operator", 403),
+    ("post", f"{ENGINE}/try"): Act("curator", 403, {"question": "Who are you?"}),
     ("post", f"{ENGINE}/verify"): Act("operator", 403),
     ("patch", "adapters/{id}"): Act("alice", 404, {"enabled": False}),
     ("delete", "adapters/{id}"): Act("alice", 404),

@@ -232,6 +232,7 @@ DECISIONS: dict[str, dict[str, Decision]] = {
     "post catalog-file": CURATORS,
     "delete catalog-detail": CURATORS,
     "post catalog-verify": OPERATORS,
+    "post catalog-try-model": closed_but_to("curator", "operator", "administrator"),
     "post catalog-delete-files": OPERATORS,
     "post catalog-cancel-download": OPERATORS,
     "post catalog-pause-download": OPERATORS,
@@ -245,6 +246,7 @@ DECISIONS: dict[str, dict[str, Decision]] = {
 BODIES: dict[str, dict[str, Any]] = {
     "patch catalog-detail": {"description": "Changed."},
     "post catalog-clear-unsafe": {},
+    "post catalog-try-model": {"question": "Who are you?"},
     "post message-list": {"content": "Hi."},
     "patch conversation-detail": {"title": "Changed"},
     "put fallback-detail": {"answers": "qwen-4b"},

@@ -22,7 +22,8 @@ from typer.main import get_command
 from migrations_app.controller import MigrationController
 from migrations_app.library import ModelLibraryManager
 from samproject.cli.app import app
-from tests.doors.table import DOORS, INNER, Door, Face
+from tests.doors.inner import INNER
+from tests.doors.table import DOORS, Door, Face
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = PROJECT / "docs" / "doors.md"

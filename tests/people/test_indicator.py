@@ -142,7 +142,7 @@ def test_a_move_shows_how_far_it_is(alice: User, engines: Engines) -> None:
     assert shown.look.sign == Sign.PROGRESS
     assert shown.moving is not None
     assert (shown.moving.plan_id, shown.moving.to) == (plan.pk, "QWEN-4B")
-    assert shown.sentence == "You are moving to QWEN-4B: 42 %."
+    assert shown.sentence == "You are moving to QWEN-4B: 41 %."
 
 
 def test_a_move_that_stopped_is_a_warning(alice: User, engines: Engines) -> None:

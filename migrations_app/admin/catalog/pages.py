@@ -10,19 +10,22 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from engines.exceptions import SamError
 from engines.host_runtimes import engine_registry
-from engines.models import CatalogModel, Host, HostStatus, ModelCopy
+from engines.models import CatalogModel, Host, HostStatus, ModelCopy, ModelRole
 from engines.services.catalog.exchange import ImportReport
 from engines.services.catalog.fit import Judgement, judge_alone, machine_of
 from engines.services.catalog.hub_search import HubFile, HubRepository, list_hub_files, search_hub
 from engines.services.catalog.usage import count_usage
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.library import get_model_library_manager
+from migrations_app.trials import MAX_QUESTION, Trial, hosts_to_try
 
 MAX_IMPORT_BYTES = 4 * 1024 * 1024
 FILE_ACTIONS = {"download": "Download", "verify": "Verify", "delete": "Delete the files"}
@@ -61,6 +64,29 @@ class ImportForm(forms.Form):
         return read
 
 
+class TrialForm(forms.Form):
+    """A question, and the host on which it is asked."""
+
+    question = forms.CharField(
+        label="Your question",
+        max_length=MAX_QUESTION,
+        widget=forms.Textarea(attrs={"rows": 3, "class": "input"}),
+        help_text="It is asked as you would ask in chat, without knowledge. Nothing is kept.",
+    )
+    host = forms.ModelChoiceField(
+        Host.objects.none(),
+        required=False,
+        label="On",
+        empty_label="the first that has its file",
+        widget=forms.Select(attrs={"class": "input"}),
+    )
+
+    def __init__(self, hosts: QuerySet[Host], *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        host: Any = self.fields["host"]
+        host.queryset = hosts
+
+
 def runtime_asked(request: HttpRequest, entry: CatalogModel | None) -> str:
     """Return the runtime whose fields a form shows."""
     asked = request.POST.get("runtime") or request.GET.get("runtime")
@@ -79,6 +105,7 @@ class CatalogPages(admin.ModelAdmin[Any]):
             path("import/", view(self.import_view), name="catalog_import"),
             path("hub/", view(self.hub_view), name="catalog_hub"),
             path("<int:key>/files/<slug:action>/", view(self.files_view), name="catalog_files"),
+            path("<int:key>/try/", view(self.try_view), name="catalog_try"),
         ]
         return [*own, *super().get_urls()]
 
@@ -95,7 +122,7 @@ class CatalogPages(admin.ModelAdmin[Any]):
             "entry": entry,
             "runtimes": engine_registry().runtimes,
             "runtime": runtime_asked(request, entry),
-            "may_move_files": is_operator(request.user) or is_curator(request.user),
+            "may_move_files": _is_staff(request),
         }
         if entry is not None:
             shown |= {"usage": count_usage(entry).sentence, "host_lines": list_host_lines(entry)}
@@ -104,7 +131,7 @@ class CatalogPages(admin.ModelAdmin[Any]):
 
     def files_view(self, request: HttpRequest, key: int, action: str) -> HttpResponse:
         """Start what a button of an entry's page asks of its files."""
-        if not (is_operator(request.user) or is_curator(request.user)) or request.method != "POST":
+        if not _is_staff(request) or request.method != "POST":
             raise PermissionDenied
         entry = CatalogModel.objects.filter(pk=key).first()
         if entry is None or action not in FILE_ACTIONS:
@@ -128,6 +155,27 @@ class CatalogPages(admin.ModelAdmin[Any]):
         if not move(model_id, actor=actor):
             return f"No host has a file of {model_id}."
         return f"The files of {model_id} are being {word}."
+
+    def try_view(self, request: HttpRequest, key: int) -> HttpResponse:
+        """Ask an entry a question on a host, and show its answer with how fast it came."""
+        if not _is_staff(request):
+            raise PermissionDenied
+        entry = get_object_or_404(CatalogModel, pk=key, role=ModelRole.CHAT)
+        form = TrialForm(hosts_to_try(entry), request.POST or None)
+        trial: Trial | None = None
+        if form.is_valid():
+            chosen = form.cleaned_data["host"]
+            try:
+                trial = get_model_library_manager().try_model(
+                    entry.model_id,
+                    form.cleaned_data["question"],
+                    host=chosen.name if chosen else None,
+                    actor=cast("User", request.user),
+                )
+            except SamError as error:
+                form.add_error(None, str(error))
+        title = f"Ask {entry.display_name} a question"
+        return self._page(request, "try", title, entry=entry, form=form, trial=trial)
 
     def import_view(self, request: HttpRequest) -> HttpResponse:
         """Write the entries of a file, and tell of each what became of it."""
@@ -169,6 +217,11 @@ class CatalogPages(admin.ModelAdmin[Any]):
     def _page(self, request: HttpRequest, name: str, title: str, **shown: Any) -> HttpResponse:
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
         return TemplateResponse(request, f"admin/catalog/{name}.html", {**context, **shown})
+
+
+def _is_staff(request: HttpRequest) -> bool:
+    """Whether this person answers for what is offered, or for where it runs."""
+    return is_operator(request.user) or is_curator(request.user)
 
 
 def list_host_lines(entry: CatalogModel) -> list[HostLine]:

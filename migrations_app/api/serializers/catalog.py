@@ -11,6 +11,7 @@ from rest_framework import serializers
 
 from engines.models import CatalogModel, Host, ModelCopy, ModelRole
 from engines.models.catalog import MAX_PREFIX_LENGTH
+from engines.models.hosts import HOST_NAME
 from engines.models.validators import (
     validate_model_filename,
     validate_repository,
@@ -20,6 +21,7 @@ from engines.services.catalog.fields import list_curated_fields
 from engines.services.catalog.validation import CONFIRM, validate_entry
 from engines.specs import MAX_GPUS
 from migrations_app.api.base import ClosedSerializer, NamedField, refuse_unknown_fields
+from migrations_app.trials import MAX_QUESTION
 
 MAX_TAGS = 50
 
@@ -123,6 +125,28 @@ class ClearUnsafeSerializer(ClosedSerializer):
     """On which host; every host unless named."""
 
     host = serializers.CharField(max_length=63, required=False)
+
+
+class TrialCreateSerializer(ClosedSerializer):
+    """What a model is asked, and where; without a host the first that has its file."""
+
+    question = serializers.CharField(max_length=MAX_QUESTION)
+    host = serializers.CharField(max_length=63, required=False, validators=[HOST_NAME])
+
+
+class TrialSerializer(ClosedSerializer):
+    """What it answered, and how fast."""
+
+    engine_id = serializers.CharField()
+    runtime = serializers.CharField()
+    host = serializers.CharField()
+    text = serializers.CharField()
+    finish_reason = serializers.CharField(help_text="length: it would have gone on.")
+    prompt_tokens = serializers.IntegerField()
+    completion_tokens = serializers.IntegerField()
+    load_seconds = serializers.FloatField(help_text="Until it was in memory.")
+    answer_seconds = serializers.FloatField(help_text="From the question to the last word.")
+    tokens_per_second = serializers.FloatField()
 
 
 class HostSerializer(serializers.ModelSerializer[Host]):

@@ -20,12 +20,14 @@ from engines.services.people.roles import is_operator
 from engines.services.people.withdrawals import telling_of_withdrawals
 from migrations_app.api.base import ApiView, Rows, refuse_content, validated
 from migrations_app.api.idempotency import idempotent
-from migrations_app.api.permissions import CuratorWrites, OperatorOnly
+from migrations_app.api.permissions import CuratorWrites, OperatorOnly, StaffOnly
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.catalog import (
     CatalogModelSerializer,
     ClearUnsafeSerializer,
     ModelStatusSerializer,
+    TrialCreateSerializer,
+    TrialSerializer,
 )
 from migrations_app.api.serializers.plans import DownloadCreateSerializer, PlanSerializer
 from migrations_app.api.throttles import WorkThrottle
@@ -100,6 +102,23 @@ class CatalogViews(
         if not get_model_library_manager().clear_unsafe(model.model_id, host=asked.get("host")):
             raise ConflictError(f"{model.model_id} is not marked unsafe there.")
         return self._status_of(request, model)
+
+    @extend_schema(request=TrialCreateSerializer, responses=TrialSerializer)
+    @action(
+        detail=True,
+        methods=["post"],
+        url_path="try",
+        permission_classes=(IsAuthenticated, StaffOnly),
+        throttle_classes=(*ApiView.throttle_classes, WorkThrottle),
+    )
+    def try_model(self, request: Request, **lookup: Any) -> Response:
+        """Ask a model a question on a host before it is offered; nothing is kept."""
+        model = self.get_object()
+        asked = validated(TrialCreateSerializer(data=request.data))
+        trial = get_model_library_manager().try_model(
+            model.model_id, asked["question"], host=asked.get("host"), actor=self.actor
+        )
+        return Response(TrialSerializer(trial).data)
 
     @extend_schema(request=None, responses={202: ModelStatusSerializer})
     @action(detail=True, methods=["post"], permission_classes=OPERATORS)

@@ -49,7 +49,7 @@ class Transfer:
     def detail(self) -> str:
         """Say what is being done."""
         if self.is_paused:
-            return f"Paused. What has arrived stays on {self.plan.host}; resume, and it goes on from there."
+            return f"What has arrived stays on {self.plan.host}; resume, and it goes on from there."
         if self.step.status == StepStatus.PENDING:
             return f"Waits for a worker of {self.plan.host}"
         return self.told.detail if self.told else self.step.detail

@@ -80,8 +80,11 @@ def fetch(model_id: str, host: str = "gpu-1") -> Plan:
 
 
 def play_downloads(engines: Engines) -> None:
-    """One that runs, one that waits, and two that ended."""
+    """One that runs, one that waits, one that is paused, and two that ended."""
     running, waiting = fetch("gemma-12b"), fetch("mistral-7b", "gpu-2")
+    paused = Work(fetch("gemma-12b", "gpu-2"))
+    paused.report(5.3, 7.3)
+    get_model_library_manager().pause_download("gemma-12b", host="gpu-2")
     now = timezone.now()
     Step.objects.filter(plan=running).update(
         status=StepStatus.IN_PROGRESS,
@@ -200,6 +203,38 @@ def test_downloads_are_told_as_they_happen(
     work.finish()
     expect(page.get_by_text("No host is fetching anything.")).to_be_visible()
     expect(page.get_by_role("row", name="Gemma 3 12B").get_by_text("Completed")).to_be_visible()
+
+
+def test_a_download_is_paused_and_goes_on_by_its_buttons(
+    people: People, engines: Engines, signed_in_page: Callable[..., Page]
+) -> None:
+    plan = fetch("gemma-12b")
+    Work(plan).report(25, 100)
+    page, other = signed_in_page(people.operator), signed_in_page(people.operator)
+    page.goto("/engines/downloads/")
+    other.goto("/engines/gemma-12b/")
+    card = page.get_by_role("article", name="Gemma 3 12B")
+    line = other.get_by_role("group", name="gpu-1")
+
+    card.get_by_role("button", name="Pause the download of Gemma 3 12B").click()
+    expect(page.get_by_text("Paused. What has arrived stays on the host.")).to_be_visible()
+    for shown in (card, line):
+        expect(shown.get_by_text("What has arrived stays on gpu-1; resume")).to_be_visible()
+        expect(shown.get_by_role("button", name="Pause the download")).to_have_count(0)
+        expect(shown.get_by_role("progressbar", name="Arrived")).to_have_js_property("value", 25)
+    assert Plan.objects.get().status == PlanStatus.PAUSED
+
+    line.get_by_role("button", name="Resume the download to gpu-1").click()
+    expect(other.get_by_text("The download to gpu-1 goes on from what has")).to_be_visible()
+    expect(card.get_by_text("Waits for a worker of gpu-1")).to_be_visible()
+    Work(plan).report(60, 100)
+    for shown in (card, line):
+        expect(shown.locator("progress")).to_have_js_property("value", 60)
+    line.get_by_role("button", name="Pause the download to gpu-1").click()
+    expect(card.get_by_role("button", name="Resume the download of")).to_be_visible()
+    card.get_by_role("button", name="Cancel the download of Gemma 3 12B").click()
+    expect(page.get_by_text("No host is fetching anything.")).to_be_visible()
+    assert Plan.objects.get().status == PlanStatus.CANCELLED
 
 
 def test_a_download_with_a_keyboard(
