@@ -1,10 +1,11 @@
-"""Encrypted backups in one file each; the key that opens one is kept apart from it."""
+"""Encrypted backups in one file each, which the backup key alone opens."""
 
 from __future__ import annotations
 
 from engines.archive.keys import MasterKey, MasterKeyRing, WrappedKey
 from engines.archive.layout import ArchiveLimits, ArchiveSummary
 from engines.archive.reader import ArchiveReader, MemberStream, verify_archive
+from engines.archive.sealed_stream import rewrap
 from engines.archive.writer import ArchiveWriter
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "MasterKeyRing",
     "MemberStream",
     "WrappedKey",
+    "rewrap",
     "verify_archive",
 ]

@@ -1,7 +1,7 @@
-"""Keys of backups: a master key wraps each archive's own key, and the wrapped key is kept elsewhere.
+"""Keys of backups: a master key wraps each archive's own key, which travels with the archive.
 
-An archive does not hold its key, not even wrapped. So whoever deletes the wrapped key from where it is
-kept has made the archive and every copy of it unreadable.
+So the file and the master key are enough to read it after any disaster. Whoever wraps the keys of what shall
+live with a new master key and destroys the old one has made every copy of all else unreadable.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ KEY_BYTES = 32
 KEY_ID_BYTES = 8
 NONCE_BYTES = 12
 _TAG_BYTES = 16
-_WRAPPED_BYTES = NONCE_BYTES + KEY_BYTES + _TAG_BYTES
+WRAPPED_BYTES = NONCE_BYTES + KEY_BYTES + _TAG_BYTES
 _MIN_SECRET = 32
 _KEY_ID = re.compile(r"[0-9a-f]{16}")
 
@@ -51,6 +51,15 @@ class WrappedKey:
     key_id: str
     sealed: bytes
 
+    def to_bytes(self) -> bytes:
+        """The key's id and the sealed key, as an archive's header has them."""
+        return bytes.fromhex(self.key_id) + self.sealed
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> WrappedKey:
+        """Read ``to_bytes``; what is damaged in it is noticed when the key is opened."""
+        return cls(raw[:KEY_ID_BYTES].hex(), raw[KEY_ID_BYTES:])
+
     def to_text(self) -> str:
         """One line of ASCII for a database column or a key slip."""
         return f"{self.key_id}.{base64.urlsafe_b64encode(self.sealed).decode()}"
@@ -63,7 +72,7 @@ class WrappedKey:
             raw = base64.b64decode(sealed, altchars=b"-_", validate=True)
         except (binascii.Error, ValueError) as error:
             raise _unreadable_key() from error
-        if not _KEY_ID.fullmatch(key_id) or len(raw) != _WRAPPED_BYTES:
+        if not _KEY_ID.fullmatch(key_id) or len(raw) != WRAPPED_BYTES:
             raise _unreadable_key()
         return cls(key_id, raw)
 

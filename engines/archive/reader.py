@@ -73,13 +73,15 @@ class ArchiveReader:
     def __init__(
         self,
         path: Path,
-        wrapped_key: WrappedKey,
+        wrapped_key: WrappedKey | None,
         keys: MasterKeyRing,
         *,
         limits: ArchiveLimits = DEFAULT_LIMITS,
     ) -> None:
-        """Open and check the header; ArchiveError when file and keys do not belong together."""
-        self._wrapped_key = wrapped_key
+        """Open and check the header; ArchiveError when file and keys do not belong together.
+
+        ``wrapped_key`` is that of the archive's record, None for an archive without one.
+        """
         self._tally = Tally(limits)
         try:
             self._file = open_regular(path)
@@ -126,7 +128,7 @@ class ArchiveReader:
             self._sealed.size,
             self._tally.members,
             self._tally.content_bytes,
-            self._wrapped_key,
+            self._sealed.wrapped_key,
         )
 
     def _next_member(self) -> MemberStream:
@@ -156,7 +158,7 @@ class ArchiveReader:
 
 def verify_archive(
     path: Path,
-    wrapped_key: WrappedKey,
+    wrapped_key: WrappedKey | None,
     keys: MasterKeyRing,
     *,
     limits: ArchiveLimits = DEFAULT_LIMITS,

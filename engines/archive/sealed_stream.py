@@ -1,9 +1,9 @@
 """A stream sealed in chunks with AES-256-GCM, after STREAM (Hoang, Reyhanitabar, Rogaway, Vizár 2015).
 
-Layout: an 8-byte magic, 8 bytes of master key id, a 7-byte random nonce prefix; then chunks of 1 MiB and
-a 16-byte tag each. A chunk's nonce is prefix, 4-byte counter and a flag that is 1 on the last chunk only;
-its associated data is the SHA-256 of the header. So a chunk that is missing, moved, changed or from
-another file does not open, and neither does a file without its end.
+Layout: the header (``archive.header``); then chunks of 1 MiB and a 16-byte tag each. A chunk's nonce is the
+header's prefix, a 4-byte counter and a flag that is 1 on the last chunk only; its associated data is the
+SHA-256 of the header's identity. So a chunk that is missing, moved, changed or from another file does not
+open, and neither does a file without its end.
 """
 
 from __future__ import annotations
@@ -16,22 +16,12 @@ from typing import BinaryIO
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from engines.archive.keys import (
-    KEY_BYTES,
-    KEY_ID_BYTES,
-    MasterKey,
-    MasterKeyRing,
-    WrappedKey,
-    unwrap_key,
-    wrap_key,
-)
+from engines.archive.header import PREFIX_BYTES, Header, new_header, read_header
+from engines.archive.keys import KEY_BYTES, MasterKey, MasterKeyRing, WrappedKey, unwrap_key
 from engines.exceptions import ArchiveError
 
 CHUNK_BYTES = 1024 * 1024
 TAG_BYTES = 16
-MAGIC = b"SAMBKP\x00\x01"
-_PREFIX_BYTES = 7
-HEADER_BYTES = len(MAGIC) + KEY_ID_BYTES + _PREFIX_BYTES
 _MAX_CHUNKS = 2**32
 
 
@@ -41,15 +31,15 @@ class _ChunkCipher:
 
     aead: AESGCM
     prefix: bytes
-    header_hash: bytes
+    identity_hash: bytes
     counter: int = 0
 
     @classmethod
-    def of(cls, data_key: bytes, header: bytes) -> _ChunkCipher:
-        return cls(AESGCM(data_key), header[-_PREFIX_BYTES:], hashlib.sha256(header).digest())
+    def of(cls, data_key: bytes, header: Header) -> _ChunkCipher:
+        return cls(AESGCM(data_key), header.prefix, hashlib.sha256(header.identity).digest())
 
     def seal(self, chunk: bytes, *, last: bool) -> bytes:
-        sealed = self.aead.encrypt(self._nonce(last=last), chunk, self.header_hash)
+        sealed = self.aead.encrypt(self._nonce(last=last), chunk, self.identity_hash)
         self._step()
         return sealed
 
@@ -63,7 +53,7 @@ class _ChunkCipher:
 
     def _try_open(self, sealed: bytes, *, last: bool) -> bytes | None:
         try:
-            return self.aead.decrypt(self._nonce(last=last), sealed, self.header_hash)
+            return self.aead.decrypt(self._nonce(last=last), sealed, self.identity_hash)
         except (InvalidTag, ValueError):
             return None
 
@@ -94,15 +84,15 @@ class SealedWriter:
     """Seals what is written to ``file``; holds one chunk in memory. ``finish`` ends the stream."""
 
     def __init__(self, file: BinaryIO, master: MasterKey) -> None:
-        header = MAGIC + bytes.fromhex(master.key_id) + os.urandom(_PREFIX_BYTES)
-        data_key = os.urandom(KEY_BYTES)
-        self.wrapped_key = wrap_key(master, data_key, header)
+        data_key, prefix = os.urandom(KEY_BYTES), os.urandom(PREFIX_BYTES)
+        header = new_header(master, data_key, prefix)
+        self.wrapped_key = header.key_to_use(None)
         self.size = 0
         self._cipher = _ChunkCipher.of(data_key, header)
         self._file = file
         self._digest = hashlib.sha256()
         self._pending = bytearray()
-        self._emit(header)
+        self._emit(header.identity + self.wrapped_key.to_bytes())
 
     def write(self, data: bytes) -> None:
         """Add plain bytes of any length."""
@@ -132,15 +122,18 @@ class SealedWriter:
 class SealedReader:
     """Opens a sealed stream; every byte it gives out has been authenticated. Holds three chunks."""
 
-    def __init__(self, file: BinaryIO, wrapped: WrappedKey, ring: MasterKeyRing) -> None:
-        """Read and check the header; ArchiveError when it is none or the key does not fit."""
+    def __init__(self, file: BinaryIO, known_key: WrappedKey | None, ring: MasterKeyRing) -> None:
+        """Read and check the header; ArchiveError when it is none or the key does not fit.
+
+        ``known_key`` is the wrapped key of the archive's record: one of version 1 opens with it alone.
+        """
         self.size = 0
         self._file = file
         self._digest = hashlib.sha256()
-        header = self._take(HEADER_BYTES)
-        if len(header) < HEADER_BYTES or not header.startswith(MAGIC):
-            raise ArchiveError("This file is not a SAM backup, or not of a version known here.")
-        self._cipher = _ChunkCipher.of(unwrap_key(ring, wrapped, header), header)
+        header = read_header(self._take)
+        self.wrapped_key = header.key_to_use(known_key)
+        data_key = unwrap_key(ring, self.wrapped_key, header.identity)
+        self._cipher = _ChunkCipher.of(data_key, header)
         self._plain = memoryview(b"")
         # One chunk ahead: whether a chunk is the last decides how it is opened.
         self._next_sealed = self._take(CHUNK_BYTES + TAG_BYTES)
@@ -173,3 +166,18 @@ class SealedReader:
         self._digest.update(taken)
         self.size += len(taken)
         return bytes(taken)
+
+
+def rewrap(
+    source: BinaryIO, target: BinaryIO, known_key: WrappedKey | None, ring: MasterKeyRing
+) -> WrappedKey:
+    """Copy a sealed stream with its key wrapped by the master key in use; return that wrapped key.
+
+    What is sealed stays as it is and is not opened. A stream of version 1 is copied unchanged: its new
+    wrapped key belongs into its record. ArchiveError when it is no archive or its key cannot be opened.
+    """
+    beginning, wrapped = read_header(source.read).rewrapped(known_key, ring)
+    target.write(beginning)
+    while block := source.read(CHUNK_BYTES):
+        target.write(block)
+    return wrapped

@@ -6,6 +6,7 @@ import os
 import stat
 import tracemalloc
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,16 @@ from engines.archive import (
     ArchiveWriter,
     MasterKeyRing,
     WrappedKey,
+    rewrap,
     verify_archive,
 )
-from engines.archive.sealed_stream import CHUNK_BYTES, HEADER_BYTES
+from engines.archive.header import HEADER_BYTES, IDENTITY_BYTES
+from engines.archive.keys import unwrap_key
+from engines.archive.sealed_stream import CHUNK_BYTES
 from engines.exceptions import ArchiveError, UnsafeNameError
-from tests.archive.conftest import Sealed, read_contents
+from tests.archive.conftest import SECRET, Sealed, read_contents
 
+OF_FORMAT_1 = Path(__file__).parent.parent / "backups" / "data"
 MANY = settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -103,14 +108,58 @@ def test_an_archive_goes_into_an_open_file_as_well(tmp_path: Path, ring: MasterK
     assert read_contents(Sealed(path, writer.close(), {}), ring) == {"one": b"1"}
 
 
-def test_neither_contents_nor_names_nor_the_key_are_in_the_file(
-    seal: Callable[..., Sealed],
+def test_neither_contents_nor_names_nor_the_open_key_are_in_the_file(
+    seal: Callable[..., Sealed], ring: MasterKeyRing
 ) -> None:
     sealed = seal(contents={"a-telling-name": b"a telling text" * 50})
     raw = sealed.path.read_bytes()
 
     assert b"telling" not in raw
-    assert sealed.summary.wrapped_key.sealed[12:] not in raw
+    assert unwrap_key(ring, sealed.summary.wrapped_key, raw[:IDENTITY_BYTES]) not in raw
+
+
+def test_an_archive_opens_with_the_backup_key_alone(
+    seal: Callable[..., Sealed], ring: MasterKeyRing
+) -> None:
+    sealed = seal()
+
+    assert verify_archive(sealed.path, None, ring) == sealed.summary
+
+
+def test_an_archive_wrapped_anew_opens_with_the_new_key_alone(
+    seal: Callable[..., Sealed], ring: MasterKeyRing, tmp_path: Path
+) -> None:
+    sealed = seal()
+    new = "a new secret of a test, long enough to be one"
+    both, only_new = MasterKeyRing.from_secret(f"{new}\n{SECRET}"), MasterKeyRing.from_secret(new)
+    moved = tmp_path / "moved.sam"
+
+    with sealed.path.open("rb") as source, moved.open("wb") as target:
+        wrapped = rewrap(source, target, sealed.summary.wrapped_key, both)
+
+    assert verify_archive(moved, wrapped, only_new).members == sealed.summary.members
+    for lacks_key, path in ((ring, moved), (only_new, sealed.path)):
+        with pytest.raises(ArchiveError, match="not among the configured"):
+            verify_archive(path, None, lacks_key)
+    assert read_contents(Sealed(moved, replace(sealed.summary, wrapped_key=wrapped), {}), both) == (
+        sealed.contents
+    )
+
+
+def test_an_archive_of_the_first_kind_opens_with_its_record_as_before(tmp_path: Path) -> None:
+    old, new = "5a" * 32, "a5" * 32
+    key = WrappedKey.from_text((OF_FORMAT_1 / "format-1.key").read_text().strip())
+    path = OF_FORMAT_1 / "format-1.sealed"
+
+    assert verify_archive(path, key, MasterKeyRing.from_secret(old)).members > 10
+    with pytest.raises(ArchiveError, match="of an older kind"):
+        verify_archive(path, None, MasterKeyRing.from_secret(old))
+
+    moved = tmp_path / "moved.sealed"
+    with path.open("rb") as source, moved.open("wb") as target:
+        wrapped = rewrap(source, target, key, MasterKeyRing.from_secret(f"{new}\n{old}"))
+    assert moved.read_bytes() == path.read_bytes()
+    assert verify_archive(moved, wrapped, MasterKeyRing.from_secret(new)).members > 10
 
 
 def test_equal_contents_give_different_files(seal: Callable[..., Sealed]) -> None:

@@ -15,8 +15,9 @@ from engines.archive import (
     WrappedKey,
     verify_archive,
 )
+from engines.archive.header import HEADER_BYTES
 from engines.archive.layout import END, MEMBER, MEMBER_HEAD, TRAILER
-from engines.archive.sealed_stream import CHUNK_BYTES, HEADER_BYTES, SealedWriter
+from engines.archive.sealed_stream import CHUNK_BYTES, SealedWriter
 from engines.exceptions import ArchiveError, SamError, UnsafeNameError
 from tests.archive.conftest import Sealed
 
@@ -121,7 +122,7 @@ def test_a_key_of_another_archive_or_another_secret_does_not_open(
     impostor = MasterKeyRing([MasterKey(key.key_id, os.urandom(32))])
     stranger = MasterKeyRing.from_secret("another secret of a test, long enough too")
 
-    with pytest.raises(ArchiveError, match="another backup"):
+    with pytest.raises(ArchiveError, match="it is another backup"):
         verify_archive(first.path, second.summary.wrapped_key, ring)
     with pytest.raises(ArchiveError, match="does not open this backup"):
         verify_archive(first.path, key, impostor)
@@ -164,7 +165,7 @@ def test_keys_are_not_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"SAMBKP", b"PK\x03\x04" + b"\0" * 200, b"SAMBKP\x00\x02" + b"\0" * 99]
+    "raw", [b"", b"SAMBKP", b"PK\x03\x04" + b"\0" * 200, b"SAMBKP\x00\x03" + b"\0" * 99]
 )
 def test_a_file_of_another_kind_is_refused(
     seal: Callable[..., Sealed], ring: MasterKeyRing, raw: bytes
