@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import io
+import os
 import re
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -34,6 +36,15 @@ class Artifact:
     key: str
     sha256: str
     size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file as it lies in the store: its key, size in bytes, and when it was last stored."""
+
+    key: str
+    size: int
+    stored_at: datetime
 
 
 class ArtifactStore:
@@ -86,6 +97,47 @@ class ArtifactStore:
     def exists(self, key: str) -> bool:
         """Tell whether the store has the key; says nothing about the bytes."""
         return bool(self._fs.isfile(self._path(key)))
+
+    def size(self, key: str) -> int:
+        """Return how many bytes an artifact has; ArtifactMissingError when it is not there."""
+        path = self._path(key)
+        try:
+            return int(self._fs.size(path))
+        except FileNotFoundError as error:
+            raise ArtifactMissingError(f"The artifact {key} is not in the store.") from error
+
+    def pages(self) -> Iterator[list[StoredFile]]:
+        """Yield all that is stored, a folder at a time; what comes and goes meanwhile may be missed."""
+        for kind in self._folders(self._root):
+            for start in self._folders(kind):
+                found = self._fs.ls(start, detail=True)
+                yield [file for entry in found if (file := self._stored(entry)) is not None]
+
+    def remove_unnamed(
+        self, key: str, *, before: datetime, is_named: Callable[[str], bool]
+    ) -> bool:
+        """Remove an artifact that no row names and that was last stored before then; whether it did.
+
+        Whoever stores the same content meanwhile either keeps this from happening or stores it again.
+        """
+        if not self._local:
+            # No lock there. To store what is there already uploads it again and so renews its age, which
+            # is why the age is asked last.
+            if is_named(key) or self._fs.modified(self._path(key)) >= before:
+                return False
+            self.delete(key)
+            return True
+        path = Path(self._path(key))
+        with suppress(FileNotFoundError), open_regular(path) as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            stored_at = datetime.fromtimestamp(os.fstat(file.fileno()).st_mtime, UTC)
+            if stored_at < before and _is_at(file, path) and not is_named(key):
+                path.unlink()
+                return True
+        return False
 
     def delete(self, key: str) -> None:
         """Remove an artifact; nothing happens when it is gone already."""
@@ -141,7 +193,7 @@ class ArtifactStore:
         with self._aside() as aside:
             sha256, size = self._receive(source, aside)
             artifact = Artifact(f"{kind}/{sha256[:2]}/{sha256}", sha256, size)
-            if not self._holds(artifact.key):
+            if not (self._local and self._renew(artifact.key)):
                 self._move_in(aside, artifact.key)
         return artifact
 
@@ -163,12 +215,38 @@ class ArtifactStore:
         with self._fs.open(aside, "wb") as target:
             return _copy(source, target)
 
-    def _holds(self, key: str) -> bool:
-        """Tell whether an undamaged copy is there; a damaged one is replaced."""
-        if not self.exists(key):
-            return False
-        with self.open(key) as file:
-            return _copy(file)[0] == _sha_of(key)
+    def _renew(self, key: str) -> bool:
+        """Give an undamaged copy that is there a new age; False when there is none to keep.
+
+        Its lock keeps the collector from it, and a name that the collector took away is noticed. What
+        belongs to another user is replaced.
+        """
+        path = Path(self._path(key))
+        with suppress(FileNotFoundError, PermissionError), open_regular(path) as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            if _copy(file)[0] == _sha_of(key) and _is_at(file, path):
+                os.utime(file.fileno())
+                return True
+        return False
+
+    def _folders(self, path: str) -> list[str]:
+        """Return the folders of a folder, without those that begin with a dot."""
+        if not self._fs.isdir(path):
+            return []
+        found = self._fs.ls(path, detail=True)
+        folders = sorted(str(entry["name"]) for entry in found if entry["type"] == "directory")
+        return [name for name in folders if not name.rsplit("/", 1)[-1].startswith(".")]
+
+    def _stored(self, entry: dict[str, Any]) -> StoredFile | None:
+        """Describe an entry of a listing; None for what is no artifact."""
+        name = str(entry["name"])
+        key = "/".join(name.rsplit("/", 3)[-3:])
+        if entry["type"] != "file" or _KEY.fullmatch(key) is None:
+            return None
+        try:
+            return StoredFile(key, int(entry["size"]), self._fs.modified(name))
+        except FileNotFoundError:
+            return None
 
     def _move_in(self, aside: str, key: str) -> None:
         path = self._path(key)
@@ -206,6 +284,14 @@ def _sha_of(key: str) -> str:
             f"{key[:200]!r} is not the key of an artifact; take it from its record."
         )
     return match["sha"]
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    """Whether the path still names this open file."""
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _copy(source: BinaryIO, target: BinaryIO | None = None) -> tuple[str, int]:

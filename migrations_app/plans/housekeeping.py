@@ -37,26 +37,34 @@ def retained_index_ids() -> set[int]:
     return set(kept.values_list("from_index_id", flat=True))
 
 
+def stale_downloads() -> QuerySet[ModelCopy]:
+    """Return the copies that count as being downloaded although no plan fetches them."""
+    fetching = Plan.objects.filter(status=PlanStatus.IN_PROGRESS, host=OuterRef("host")).filter(
+        Q(to_revision=OuterRef("revision")) | Q(embedder_revision=OuterRef("revision"))
+    )
+    return ModelCopy.objects.filter(~Exists(fetching), status=CopyStatus.DOWNLOADING)
+
+
 def end_stale_downloads() -> int:
     """Say of copies that no plan fetches any more that they are not there; returns how many.
 
     A paused plan said so of its own; a worker that had not heard of the pause may have said else since.
     """
-    fetching = Plan.objects.filter(status=PlanStatus.IN_PROGRESS, host=OuterRef("host")).filter(
-        Q(to_revision=OuterRef("revision")) | Q(embedder_revision=OuterRef("revision"))
-    )
-    claimed = ModelCopy.objects.filter(status=CopyStatus.DOWNLOADING)
-    return claimed.filter(~Exists(fetching)).update(
+    return stale_downloads().update(
         status=CopyStatus.NOT_DOWNLOADED, error="The download ended before the file was whole."
     )
 
 
-def release_writers() -> int:
-    """End embed-on-write for bases whose switch is no longer under way; returns how many."""
+def waiting_writers() -> QuerySet[KnowledgeBase]:
+    """Return the bases whose writers embed for a switch that is no longer under way."""
     running = IndexSwitch.objects.filter(
         base=OuterRef("pk"),
         to_index=OuterRef("embed_on_write_for"),
         plan__status=PlanStatus.IN_PROGRESS,
     )
-    waiting = KnowledgeBase.objects.filter(embed_on_write_for__isnull=False)
-    return waiting.filter(~Exists(running)).update(embed_on_write_for=None)
+    return KnowledgeBase.objects.filter(~Exists(running), embed_on_write_for__isnull=False)
+
+
+def release_writers() -> int:
+    """End embed-on-write for bases whose switch is no longer under way; returns how many."""
+    return waiting_writers().update(embed_on_write_for=None)

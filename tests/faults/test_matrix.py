@@ -24,6 +24,7 @@ from tests.faults.harness import (
     run_with_fault,
     slow_selection,
 )
+from tests.invariants.nothing_wrong import assert_nothing_wrong
 from tests.world.people import DOCUMENTS_PER_BASE, Person
 from tests.world.state import (
     all_vectors,
@@ -100,6 +101,7 @@ def check(case: Case, plan: Plan, reference: Reference, workers: Workers) -> Non
     notes = LoraAdapter.objects.get().training_stats["migration_notes"]
     assert [note["plan"] for note in notes] == [str(plan.pk)]
     embedded = sum(int(n) for n in _tally(workers, "texts_embedded"))
+    assert_nothing_wrong()
     assert embedded <= 3 * DOCUMENTS_PER_BASE + kills_of(case) * BATCH
 
 

@@ -17,6 +17,7 @@ from migrations_app.models import Plan
 from migrations_app.states import STEPS_OF, PlanKind, PlanStatus
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.faults.harness import POINTS, VICTIMS, Case, finished, migrate, run_with_fault
+from tests.invariants.nothing_wrong import assert_nothing_wrong
 from tests.world.people import NEW, OLD, Person
 from tests.world.state import (
     all_vectors,
@@ -136,6 +137,7 @@ def prepared(kind: PlanKind, person: Person) -> Callable[[], Plan]:
 def check_ended(plan: Plan, kind: PlanKind) -> None:
     assert (plan.kind, plan.status) == (kind, PlanStatus.COMPLETED), plan.error_message
     assert terminal_events(plan) == dict.fromkeys(STEPS_OF[kind], 1)
+    assert_nothing_wrong()
 
 
 @pytest.mark.parametrize("kind", KILLS, ids=str)

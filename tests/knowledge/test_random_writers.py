@@ -27,6 +27,7 @@ from engines.services.knowledge.indexes import (
 from engines.services.knowledge.keep_up import keep_up
 from engines.services.knowledge.search import search_index
 from engines.services.people.snapshot import one_moment
+from tests.invariants.nothing_wrong import assert_nothing_wrong
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import (
     WAIT_SECONDS,
@@ -159,6 +160,7 @@ def test_an_index_answers_for_what_the_database_holds_at_every_moment(
     live = {text for base in crowd.bases for text in _texts(base)}
     assert live.isdisjoint(crowd.gone)
     assert len(live) == Document.objects.count()
+    assert_nothing_wrong(store)
 
 
 def _texts(base: KnowledgeBase) -> list[str]:

@@ -26,6 +26,7 @@ from migrations_app.models import Backup, Plan
 from migrations_app.states import PlanStatus
 from migrations_app.steps.probe import QUESTION
 from tests.faults.harness import STEPS, finished, migrate
+from tests.invariants.nothing_wrong import assert_nothing_wrong
 from tests.world.people import NEW, OLD, Person
 from tests.world.state import final_state, terminal_events
 from tests.world.workers import Workers
@@ -76,6 +77,7 @@ def test_happy_path(ada: Person, store: ArtifactStore, workers: Workers, tiny_qw
     assert probed["prompt_tokens"] == tokens_read(tiny_qwen)
     assert indexes_answer_for_the_database(ada, store)
     assert ada.user.conversations.get().messages.count() == 2
+    assert_nothing_wrong()
 
 
 def test_cautious_user(ada: Person, store: ArtifactStore, workers: Workers) -> None:

@@ -14,6 +14,7 @@ from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
 from tests.faults.harness import finished, migrate
+from tests.invariants.nothing_wrong import assert_nothing_wrong
 from tests.plans.writers import Writers
 from tests.world.people import Person
 from tests.world.workers import Workers, wait_until
@@ -64,4 +65,4 @@ def test_writers_never_stop_and_nothing_is_lost(
     old, new = ada.old.model_id, ada.new.model_id
     assert writers.seen == {(old, (old,)), (new, (new,))}
     assert writers.writes > writers.refused
-    assert not KnowledgeBase.objects.filter(embed_on_write_for__isnull=False).exists()
+    assert_nothing_wrong()

@@ -1,0 +1,24 @@
+"""Which files of the artifact store a row names: every table with a key is here, and only here."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from engines.models import LoraAdapter, VectorIndex
+from migrations_app.models import Backup
+
+
+def named_keys(keys: Collection[str]) -> set[str]:
+    """Return those of these keys that a row names: such a file is needed."""
+    adapters = LoraAdapter.objects.filter(artifact_key__in=keys).order_by()
+    backups = Backup.objects.filter(artifact_key__in=keys).order_by()
+    indexes = VectorIndex.objects.filter(file_key__in=keys).order_by()
+    rows = adapters.values_list("artifact_key").union(
+        backups.values_list("artifact_key"), indexes.values_list("file_key")
+    )
+    return {key for (key,) in rows}
+
+
+def is_named(key: str) -> bool:
+    """Whether a row names this file."""
+    return key in named_keys([key])

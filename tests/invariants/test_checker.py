@@ -1,0 +1,106 @@
+"""The checker finds nothing where all is well, each damage that is planted, and writes nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
+from redis import Redis
+
+from engines.models import KnowledgeBase, VectorIndex
+from migrations_app.invariants.check import RULES, name_of
+from migrations_app.invariants.findings import MAX_FINDINGS, Finding, read_only
+from tests.invariants.damages import DAMAGES, Plant
+from tests.invariants.scene import SECRET, Scene, make_scene
+from tests.knowledge.world import add
+from tests.plans.conftest import world
+from tests.plans.hash_world import HashWorld, all_rows
+
+__all__ = ["world"]
+"""A fixture of another folder."""
+
+
+@pytest.fixture
+def scene(world: HashWorld, redis_client: Redis, tmp_path: Path) -> Scene:
+    return make_scene(world, redis_client, tmp_path / "logs")
+
+
+def planted(scene: Scene, plant: Plant) -> list[tuple[str, Finding]]:
+    """Return what is found with a damage, which is gone again afterwards."""
+    with transaction.atomic():
+        undo = plant(scene)
+        try:
+            return scene.found()
+        finally:
+            transaction.set_rollback(True)
+            if undo is not None:
+                undo()
+
+
+def test_each_damage_is_found_and_a_sound_world_has_none(scene: Scene) -> None:
+    before = all_rows()
+    assert scene.found() == []
+
+    missed = {}
+    for rule, plant in DAMAGES:
+        found = planted(scene, plant)
+        if rule not in {name for name, _ in found}:
+            missed[plant.__name__] = found
+        assert SECRET not in repr(found)
+        assert all(f.where and f.problem.endswith(".") and f.remedy for _, f in found)
+
+    assert missed == {}
+    assert {name_of(rule) for rule in RULES} == {rule for rule, _ in DAMAGES}
+    assert scene.found() == []
+    assert all_rows() == before
+
+
+def test_a_check_costs_as_many_statements_for_more_rows_and_can_write_none(scene: Scene) -> None:
+    with CaptureQueriesContext(connection) as few:
+        scene.found()
+    for number in range(20):
+        add(scene.base, f"Another text, number {number}.")
+    scene.world.keep_up(scene.live)
+    with CaptureQueriesContext(connection) as more:
+        scene.found()
+
+    assert len(more) == len(few)
+    with read_only(), pytest.raises(DatabaseError, match="read-only"), transaction.atomic():
+        KnowledgeBase.objects.update(name="written")
+    assert KnowledgeBase.objects.filter(name="written").count() == 0
+
+
+def test_of_one_rule_no_more_is_kept_than_anybody_reads(scene: Scene) -> None:
+    with transaction.atomic():
+        rows = [KnowledgeBase(owner=scene.world.user, name=str(n)) for n in range(MAX_FINDINGS + 9)]
+        KnowledgeBase.objects.bulk_create(rows)
+        KnowledgeBase.objects.update(live_index=VectorIndex.objects.earliest("pk"))
+        found = [name for name, _ in scene.found()]
+        transaction.set_rollback(True)
+
+    assert found.count("crossed_pointers") == MAX_FINDINGS
+
+
+def test_the_command_says_what_is_wrong_and_exits_with_it(scene: Scene) -> None:
+    said = io.StringIO()
+    call_command("check_invariants", stdout=said)
+    assert f"{len(RULES)} rules looked at, 0 findings." in said.getvalue()
+
+    KnowledgeBase.objects.update(write_seq=0)
+    said = io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("check_invariants", json=True, quick=True, stdout=said)
+
+    assert ended.value.code == 1
+    (line,) = said.getvalue().splitlines()
+    assert json.loads(line) == {
+        "rule": "chunks_of_the_future",
+        "where": f"base {scene.base.pk}",
+        "problem": "Chunks or indexes are ahead of its write_seq.",
+        "remedy": json.loads(line)["remedy"],
+    }
