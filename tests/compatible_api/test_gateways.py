@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
@@ -23,11 +25,15 @@ THEIR_WARNINGS = pytest.mark.filterwarnings("ignore:::pydantic.*", "ignore:::lit
 
 
 @pytest.fixture(scope="module")
-def litellm() -> ModuleType:
-    """Without its look at the internet for a list of prices."""
+def litellm() -> Iterator[ModuleType]:
+    """Without its look at the internet for a list of prices, and on an event loop that is closed."""
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"
-    found: ModuleType = pytest.importorskip("litellm")
-    return found
+    loop = asyncio.new_event_loop()
+    # It asks for the thread's loop, and would leave the one that is made for it to the garbage collector.
+    asyncio.set_event_loop(loop)
+    yield pytest.importorskip("litellm")
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture(scope="module")
