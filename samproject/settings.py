@@ -53,6 +53,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- how SAM works ----------------------------------------------------------------------------
 
 SAM_LEASE_SECONDS = env.read_int("SAM_LEASE_SECONDS", 60, minimum=1, maximum=3600)
+SAM_RESTART_SECONDS = env.read_int("SAM_RESTART_SECONDS", 30, minimum=1, maximum=3600)
 SAM_SWEEP_SECONDS = env.read_int("SAM_SWEEP_SECONDS", 10, minimum=1, maximum=3600)
 SAM_ENGINE_THREADS = env.read_int("SAM_ENGINE_THREADS", 0, minimum=0, maximum=1024)
 SAM_MEASURE_EMBEDDING = env.read_bool("SAM_MEASURE_EMBEDDING", default=True)

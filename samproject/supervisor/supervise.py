@@ -13,7 +13,6 @@ from typing import Protocol
 from samproject.supervisor.errors import SupervisorError
 
 FIRST_DELAY_SECONDS = 1.0
-MAX_DELAY_SECONDS = 30.0
 PATIENT_SECONDS = 30.0
 """After so long each member is stopped by its own rules, one after the other."""
 STEADY_SECONDS = 60.0
@@ -60,8 +59,10 @@ class _Watch:
 class Supervisor:
     """Start members, restart the ones that end with growing delays, stop all on a signal."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], most_delay: float = 30.0) -> None:
+        """``most_delay`` is how many seconds a member that keeps ending waits at most."""
         self._say = say
+        self._most_delay = most_delay
         self._stopping = False
         self._logs_bounded_at = time.monotonic()
 
@@ -137,7 +138,7 @@ class Supervisor:
         now = time.monotonic()
         if now - watch.started > STEADY_SECONDS:
             watch.failures = 0
-        delay = min(FIRST_DELAY_SECONDS * 2.0**watch.failures, MAX_DELAY_SECONDS)
+        delay = min(FIRST_DELAY_SECONDS * 2.0**watch.failures, self._most_delay)
         watch.failures += 1
         watch.retry_at = now + delay
         self._say(f"{watch.member.name}: {reason}; starting it again in {delay:.0f} s")

@@ -21,6 +21,8 @@ from engines.models import Host, HostEvent, HostSample, ModelCopy
 HOST = "t1"
 LEASE_SECONDS = 5
 SWEEP_SECONDS = 1
+RESTART_SECONDS = 2
+"""Tests kill often, which is no reason to wait as for a process that cannot start."""
 PROJECT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -71,6 +73,7 @@ class Workers:
             "SAM_HOST_NAME": HOST,
             "SAM_LEASE_SECONDS": str(LEASE_SECONDS),
             "SAM_SWEEP_SECONDS": str(SWEEP_SECONDS),
+            "SAM_RESTART_SECONDS": str(RESTART_SECONDS),
             "SAM_ENGINE_THREADS": "1",
             "SAM_FAULTS": str(self.faults),
         }

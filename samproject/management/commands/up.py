@@ -81,7 +81,7 @@ class Command(SamCommand):
     def run(self, options: Mapping[str, object]) -> None:
         """Run until SIGINT, SIGTERM or SIGHUP; exits 1 with a sentence when it cannot start."""
         asked = parse_options(UpOptions, options)
-        supervisor = Supervisor(self.say)
+        supervisor = Supervisor(self.say, settings.SAM_RESTART_SECONDS)
         supervisor.listen_to_signals()
         # Logs are written by the supervisor itself.
         os.umask(0o077)
