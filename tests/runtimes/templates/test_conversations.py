@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -53,7 +54,7 @@ def say(*turns: str) -> list[ChatMessage]:
 
 
 def call(number: int) -> MessageToolCall:
-    function: Any = {"name": "probe_tool", "arguments": '{"n": %d}' % number}
+    function: Any = {"name": "probe_tool", "arguments": json.dumps({"n": number})}
     return {"id": f"c{number}", "type": "function", "function": function}
 
 
@@ -218,7 +219,7 @@ def test_a_refusal_is_not_looked_for_again() -> None:
     renderer = ConversationRenderer(refuse, HERMES_CALLS, takes_tools=False)
     tried = []
     for _ in range(2):
-        with pytest.raises(InvalidRequestError, match="^no$"):
+        with pytest.raises(InvalidRequestError, match=r"^no$"):
             renderer.render(say("user: U"), (), {})
         tried.append(len(seen))
 
