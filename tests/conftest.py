@@ -22,6 +22,7 @@ FLUSHES = 5
 
 pytest_plugins = [
     "tests.fixtures_models",
+    "tests.fixtures_templates",
     "tests.world.fixtures",
     "tests.pages.fixtures",
     "tests.attacks.plugin",

@@ -32,7 +32,7 @@ def tiny_lora(tmp_path_factory: pytest.TempPathFactory, tiny_llama: Path) -> Pat
 
 @pytest.fixture(scope="session")
 def minilm_source() -> Path:
-    return ensure_weights(MINILM, _cache())
+    return ensure_weights(MINILM, models_cache())
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +44,7 @@ def fetched(minilm_source: Path, smollm2: Path) -> Path:
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
     """A real chat engine of 135 million parameters, with its publisher's chat template."""
-    return ensure_weights(SMOLLM2, _cache()) / SMOLLM2.file
+    return ensure_weights(SMOLLM2, models_cache()) / SMOLLM2.file
 
 
 @pytest.fixture(scope="session")
@@ -54,7 +54,7 @@ def minilm() -> Path:
 
 @pytest.fixture(scope="session")
 def minilm_permuted(minilm_source: Path) -> Path:
-    target = _cache() / f"all-MiniLM-L6-v2-permuted-{PERMUTATION_SEED}-f16.gguf"
+    target = models_cache() / f"all-MiniLM-L6-v2-permuted-{PERMUTATION_SEED}-f16.gguf"
     if target.is_file():
         return target
     return convert_minilm_permuted(minilm_source, target, seed=PERMUTATION_SEED)
@@ -62,12 +62,20 @@ def minilm_permuted(minilm_source: Path) -> Path:
 
 def ensure_minilm() -> Path:
     """The converted embedder; fetched and written at first need."""
-    target = _cache() / "all-MiniLM-L6-v2-f16.gguf"
-    return target if target.is_file() else convert_minilm(ensure_weights(MINILM, _cache()), target)
+    target = models_cache() / "all-MiniLM-L6-v2-f16.gguf"
+    return (
+        target
+        if target.is_file()
+        else convert_minilm(ensure_weights(MINILM, models_cache()), target)
+    )
 
 
-def _cache() -> Path:
+def models_cache() -> Path:
     """A folder that a changed lock file or converter does not share with the last one."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     lock = hashlib.sha256(LOCK_FILE.read_bytes()).hexdigest()[:16]
-    return Path(root) / "sam-tests" / f"{lock}-{CONVERTER_VERSION}"
+    return tests_cache() / f"{lock}-{CONVERTER_VERSION}"
+
+
+def tests_cache() -> Path:
+    """Where tests keep what they fetched, for all checkouts of this account."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sam-tests"

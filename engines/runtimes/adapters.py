@@ -103,6 +103,9 @@ class AdaptedEngine(StreamingEngine):
     def format_prompt(self, messages: Sequence[ChatMessage]) -> str:
         return self._engine.format_prompt(messages)
 
+    def find_losses(self) -> list[str]:
+        return self._engine.find_losses()
+
     def get_status(self) -> ModelStatus:
         return self._engine.get_status()
 

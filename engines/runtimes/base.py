@@ -164,6 +164,13 @@ class BaseModelEngine(abc.ABC):
         turns = [f"{message['role'].capitalize()}: {message['content']}" for message in messages]
         return "\n".join([*turns, "Assistant:"])
 
+    def find_losses(self) -> list[str]:
+        """Name what of a conversation the engine's own template leaves out in whatever form it gets it.
+
+        Each with the reason; nothing where the engine has no template of its own.
+        """
+        return []
+
     def get_status(self) -> ModelStatus:
         return self.status
 

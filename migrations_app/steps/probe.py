@@ -10,6 +10,7 @@ from typing import Any
 
 from engines.exceptions import EngineCrashed, EngineError, EngineKilled, UnsafeModelFileError
 from engines.models import CopyStatus, HostStatus, ModelCopy, ModelRevision, VectorIndex
+from engines.runtimes.base import BaseModelEngine
 from engines.services.catalog.copies import (
     copy_of,
     engine_spec,
@@ -106,6 +107,7 @@ def _probe_engine(ctx: StepContext, revision: ModelRevision | None) -> dict[str,
     copy = copy_of(revision, required_host(ctx))
     _require_file(copy)
     with _marked_when_it_crashes(copy), ctx.engine(engine_spec(revision, copy.path)) as engine:
+        _require_whole_conversations(revision, engine)
         prompt = engine.format_prompt([{"role": "user", "content": QUESTION}])
         # As it is read: in a plain text the template's marks would be words.
         tokens = engine.count_prompt_tokens(prompt)
@@ -120,6 +122,16 @@ def _probe_engine(ctx: StepContext, revision: ModelRevision | None) -> dict[str,
     keys = ("n_ctx", "n_ctx_train", "gpu_layers", "gpu_offload", "load_seconds", "rss_bytes")
     known = {key: info[key] for key in keys if key in info}
     return facts_for_json(prompt_tokens=tokens, characters=len(text), **known)
+
+
+def _require_whole_conversations(revision: ModelRevision, engine: BaseModelEngine) -> None:
+    """Refuse an engine that would answer without having read what it is told or asked."""
+    losses = engine.find_losses()
+    if losses:
+        raise ProbeFailedError(
+            f"{revision} cannot be given whole conversations; its chat template loses: {'; '.join(losses)} "
+            "Choose another engine, or have a curator add a file of this one with its publisher's template."
+        )
 
 
 @contextmanager

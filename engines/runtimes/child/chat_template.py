@@ -71,15 +71,12 @@ class ChatTemplate:
 
     def render(self, messages: Sequence[Any], tools: Sequence[Any] | None, **variables: Any) -> str:
         """The prompt for these messages, open for an answer; raises what the template raises."""
+        unused = {"functions": None, "function_call": None, "tool_choice": None}
         return self._template.render(
             messages=messages,
             tools=tools,
-            functions=None,
-            function_call=None,
-            tool_choice=None,
             add_generation_prompt=True,
-            **self._tokens,
-            **variables,
+            **unused | self._tokens | variables,
         )
 
 

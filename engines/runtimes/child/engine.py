@@ -180,6 +180,10 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         reply = self._request("format", messages=require_messages(messages))
         return str(reply.header["prompt"])
 
+    def find_losses(self) -> list[str]:
+        """Render conversations of all kinds in the child, and look what the model's template left out."""
+        return self._request("losses").header["losses"]
+
     def get_status(self) -> ModelStatus:
         """Return the status now: a child that died while idle is an error until the next request."""
         if self.status is ModelStatus.READY and not self._is_running():

@@ -40,6 +40,9 @@ class PromptFormatter(Protocol):
     ) -> str:
         """Messages as a prompt in which the marks that people wrote are enclosed."""
 
+    def find_losses(self) -> list[str]:
+        """What of conversations the template leaves out, in words."""
+
     def count(self, text: str, *, from_template: bool) -> int:
         """Tokens of a prompt as it is read."""
 
@@ -79,6 +82,7 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
             "count": self._count,
             "count_prompt": self._count_prompt,
             "format": self._format,
+            "losses": self._find_losses,
         }
 
     def handle(self, job: Job) -> Frame | None:
@@ -147,6 +151,9 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
     def _format(self, _job: Job, given: FormatParameters) -> Frame:
         prompt = self._need_generator().format(given["messages"])
         return Frame({"prompt": strip_enclosures(prompt)})
+
+    def _find_losses(self, _job: Job, _given: object) -> Frame:
+        return Frame({"losses": self._need_generator().find_losses()})
 
     def _count_prompt(self, job: Job, given: PromptParameters) -> Frame | None:
         generator, messages = self._need_generator(), given["messages"]

@@ -90,6 +90,8 @@ class Header(TypedDict, total=False):
     generation: Json
     """The fields of Generation."""
     prompt: str
+    losses: list[str]
+    """What the template leaves out of conversations."""
     counts: list[int]
     dimension: int
     errors: dict[str, str]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +14,8 @@ from engines.runtimes.child.messages import ReasoningPiece
 from engines.runtimes.hugging_face.loading import Checkpoint
 from engines.runtimes.hugging_face.templates import ChatTemplates
 from engines.runtimes.streaming import require_free_form
+from engines.runtimes.templates.conversations import ConversationRenderer
+from engines.runtimes.templates.takings import find_losses
 from engines.runtimes.text.control_marks import ControlMarks, looks_like_a_mark, strip_enclosures
 from engines.runtimes.text.families import Family
 from engines.runtimes.text.generation import (
@@ -27,7 +28,6 @@ from engines.runtimes.text.generation import (
 from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.stop_words import TextStream
-from engines.runtimes.text.tool_prompts import render_with_tools
 
 REPLACEMENT = "\ufffd"
 
@@ -41,6 +41,11 @@ class Generator:
         self._checkpoint = model
         self._family = family
         self._templates = ChatTemplates(model.tokenizer)
+        self._conversations = ConversationRenderer(
+            self._render,
+            family.calls,
+            takes_tools=self._templates.describes_tools and family.knows_tools,
+        )
         self._end_tokens = _end_tokens(model)
         self._marks = _marks_of(model.tokenizer)
 
@@ -59,26 +64,34 @@ class Generator:
 
         Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
         """
-        prompt = render_with_tools(
-            partial(self._render, thinking=thinking),
+        prompt = self._conversations.render(
             self._marks.enclose(messages),
             self._marks.enclose_tools(tools),
-            self._family,
-            has_tools=self._templates.describes_tools,
+            self._family.switch(thinking=thinking),
         )
         return self._marks.join_escaped(prompt)
 
+    def find_losses(self) -> list[str]:
+        """Return what of conversations the template loses; nothing where there is no template."""
+        return find_losses(self._conversations, {}) if self.has_template else []
+
     def _render(
-        self, messages: Sequence[ChatMessage], tools: Sequence[Json], *, thinking: bool | None
+        self, messages: Sequence[Any], tools: Sequence[Json] | None, variables: Mapping[str, Any]
     ) -> str:
-        variables = self._family.switch(thinking=thinking)
         return self._templates.render(messages, tools, **variables)
 
     def tokens(self, text: str, *, from_template: bool) -> list[int]:
         """Tokens of a prompt; a template writes its own beginning-of-text."""
+        tokens = self._read(text, opened=not from_template)
+        begin = self._checkpoint.tokenizer.bos_token_id
+        # Where a raw prompt begins with it, the tokenizer puts a second one in front.
+        is_twice = begin is not None and not from_template and tokens[:2] == [begin, begin]
+        return tokens[1:] if is_twice else tokens
+
+    def _read(self, text: str, *, opened: bool) -> list[int]:
         if strip_enclosures(text) == text:
-            return self._parse(text, opened=not from_template)
-        tokens = [] if from_template else self._opening()
+            return self._parse(text, opened=opened)
+        tokens = self._opening() if opened else []
         parsed: list[str] = []
         for fragment in self._marks.split(text):
             if fragment.is_mark or not self._marks.is_in(fragment.text):

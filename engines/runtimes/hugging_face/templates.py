@@ -32,7 +32,7 @@ class ChatTemplates:
     def __bool__(self) -> bool:
         return bool(self._compiled)
 
-    def render(self, messages: Sequence[Any], tools: Sequence[Any], **variables: Any) -> str:
+    def render(self, messages: Sequence[Any], tools: Sequence[Any] | None, **variables: Any) -> str:
         """The prompt, open for an answer; InvalidRequestError where the template refuses."""
         template = self._compiled.get(WITH_TOOLS) if tools else None
         template = template or self._compiled.get(ORDINARY)
@@ -41,7 +41,7 @@ class ChatTemplates:
                 "This model has no chat template; set the chat format of its family."
             )
         with limit_rendering():
-            prompt = template.render(list(messages), [*tools] or None, **variables)
+            prompt = template.render(list(messages), tools, **variables)
         return require_prompt_size(prompt)
 
 

@@ -108,7 +108,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
     def _answer(self, job: Job, request: GenerationRequest, given: GenerateParameters) -> None:
         generator = self._need_generator()
         begin = partial(self._begin, job, request.options, given)
-        read = partial(generator.read, request.text, from_template=request.from_template)
+        read = partial(generator.read, request.text)
         if len(request.text) <= READ_AT_ONCE_CHARS:
             begin(read())
             return

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from llama_cpp import llama_cpp as api
@@ -24,12 +23,14 @@ from engines.runtimes.llama_cpp.output import Answer
 from engines.runtimes.llama_cpp.prompt_reader import PromptReader
 from engines.runtimes.llama_cpp.sampler import sampler_of
 from engines.runtimes.llama_cpp.scheduler import Scheduler, Slot
+from engines.runtimes.templates.conversations import ConversationRenderer
+from engines.runtimes.templates.takings import find_losses
 from engines.runtimes.text.families import UNKNOWN, Family
 from engines.runtimes.text.generation import GenerationOptions, require_answer_room
 from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.stop_words import TextStream
-from engines.runtimes.text.tool_prompts import describes_tools, render_with_tools
+from engines.runtimes.text.tool_prompts import describes_tools
 
 PROMPT_BATCH = 128
 """Tokens of a prompt in one batch; all other answers wait for it, and get a step between two."""
@@ -85,8 +86,11 @@ class Generator:
             )
         self.context_length = int(api.llama_n_ctx_seq(self._context.handle))
         self._template = _chat_template(model)
-        self._has_tools = describes_tools(_template_source(model))
         self._family = family
+        takes_tools = describes_tools(_template_source(model)) and family.knows_tools
+        self._conversations = ConversationRenderer(
+            self._render, family.calls, takes_tools=takes_tools
+        )
         self._marks = _mark_tokens(model, family)
         self._reader = PromptReader(model)
         self._scheduler = Scheduler(model, self._context, self._adapters, self._piece)
@@ -123,46 +127,46 @@ class Generator:
         Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
         """
         marks = self._reader.marks
-        prompt = render_with_tools(
-            partial(self._render, thinking=thinking),
+        prompt = self._conversations.render(
             marks.enclose(messages),
             marks.enclose_tools(tools),
-            self._family,
-            has_tools=self._has_tools,
+            self._family.switch(thinking=thinking),
         )
         return marks.join_escaped(prompt)
 
+    def find_losses(self) -> list[str]:
+        """Return what of conversations the template loses; nothing where there is no template."""
+        return find_losses(self._conversations, {}) if self.has_template else []
+
     def _render(
-        self, messages: Sequence[ChatMessage], tools: Sequence[Json], *, thinking: bool | None
+        self, messages: Sequence[Any], tools: Sequence[Json] | None, variables: Mapping[str, Any]
     ) -> str:
         if self._template is None:
             raise InvalidRequestError(
                 "This model has no chat template; set the chat format of its family."
             )
-        given: list[Any] = list(messages)
-        known: list[Any] = list(tools)
-        variables: Mapping[str, Any] = self._family.switch(thinking=thinking)
         with limit_rendering():
-            prompt = self._template.render(given, known or None, **variables)
+            prompt = self._template.render(messages, tools, **variables)
         return require_prompt_size(prompt)
 
-    def read(self, text: str, *, from_template: bool) -> Prompt:
-        """Tokenize a prompt; a template writes its own beginning-of-text, any other gets the model's.
+    def read(self, text: str) -> Prompt:
+        """Tokenize a prompt, with the beginning-of-text in front where the file asks for it.
 
         Any thread may call it. InvalidRequestError for a text that is too long for the context.
         """
         self._reader.require_may_fit(text, self.context_length)
-        return self._read(text, from_template=from_template)
+        return self._read(text)
 
     def count(self, text: str, *, from_template: bool) -> int:
         """Tokens of a prompt as ``read`` reads it, also of one that does not fit."""
-        return len(self._read(text, from_template=from_template).tokens)
+        return len(self._read(text).tokens)
 
-    def _read(self, text: str, *, from_template: bool) -> Prompt:
+    def _read(self, text: str) -> Prompt:
         tokens = self._reader.tokens(text)
         begin = int(api.llama_vocab_bos(self._model.vocab))
-        wanted = not from_template and api.llama_vocab_get_add_bos(self._model.vocab)
-        # A second one in front would move every position and change the answer.
+        # The file says it, not the template, which may write one too: a second one in front would move
+        # every position and change the answer.
+        wanted = api.llama_vocab_get_add_bos(self._model.vocab)
         if wanted and begin >= 0 and tokens[:1] != [begin]:
             tokens = [begin, *tokens]
         mark = self._family.reasoning[0]

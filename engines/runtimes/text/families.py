@@ -5,11 +5,7 @@ Source: the chat templates the families' publishers ship with their models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from engines.exceptions import InvalidRequestError
-from engines.runtimes.base import ChatMessage
 
 THINK = ("<think>", "</think>")
 
@@ -47,8 +43,6 @@ class Family:
     """Marks around the reasoning that may precede an answer; empty for a family without."""
     thinking_variable: str = ""
     """The template's variable that switches reasoning on and off; empty for a family without."""
-    folds_system: bool = False
-    """Some of its templates refuse a system message or two turns of one role in a row."""
     calls: ToolFormat = HERMES_CALLS
     """How its models call tools, or are asked to where they were not trained to."""
     knows_tools: bool = False
@@ -83,11 +77,10 @@ FAMILIES = {
         Family(
             "mistral",
             reasoning=("[THINK]", "[/THINK]"),
-            folds_system=True,
             calls=MISTRAL_CALLS,
             knows_tools=True,
         ),
-        Family("gemma", folds_system=True),
+        Family("gemma"),
         Family("phi", reasoning=THINK),
         Family("granite", reasoning=THINK, thinking_variable="thinking"),
         Family("smollm", reasoning=THINK, thinking_variable="enable_thinking", knows_tools=True),
@@ -99,36 +92,3 @@ def family_of(name: str) -> Family:
     """Return the family whose name ``name`` begins with (``qwen3`` is of ``qwen``), else UNKNOWN."""
     given = name.lower()
     return next((family for key, family in FAMILIES.items() if given.startswith(key)), UNKNOWN)
-
-
-def fold_turns(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """Return the messages without a system turn and with alternating roles.
-
-    A system message is put in front of the user's message after it; turns of one role are joined.
-    """
-    turns: list[ChatMessage] = []
-    for message in messages:
-        role = "user" if message["role"] == "system" else message["role"]
-        if turns and turns[-1]["role"] == role:
-            joined = f"{turns[-1]['content']}\n\n{message['content']}"
-            turns[-1] = {"role": role, "content": joined}
-        else:
-            turns.append({"role": role, "content": message["content"]})
-    return turns
-
-
-def render_for_family(
-    render: Callable[[Sequence[ChatMessage]], str], messages: Sequence[ChatMessage], family: Family
-) -> str:
-    """Render the messages; those that ``render`` refuses are folded where the family needs that.
-
-    Raises InvalidRequestError when it still refuses them.
-    """
-    # As they are first: newer templates of such a family accept a system message, and mean it.
-    try:
-        return render(messages)
-    except InvalidRequestError:
-        fold = fold_turns(messages)
-        if not family.folds_system or fold == list(messages):
-            raise
-    return render(fold)

@@ -8,38 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
 
-from engines.exceptions import InvalidRequestError
-from engines.runtimes.base import CalledFunction, ChatMessage, MessageToolCall
-from engines.runtimes.text.families import Family, ToolFormat, render_for_family
+from engines.runtimes.base import CalledFunction, ChatMessage
+from engines.runtimes.text.families import ToolFormat
 from engines.runtimes.text.response_format import Json
-
-Render = Callable[[Sequence[ChatMessage], Sequence[Json]], str]
-"""A template: messages and tools to a prompt."""
-
-
-def render_with_tools(
-    render: Render,
-    messages: Sequence[ChatMessage],
-    tools: Sequence[Json],
-    family: Family,
-    *,
-    has_tools: bool,
-) -> str:
-    """Render messages and tools; ``has_tools`` says that the template itself describes tools.
-
-    What such a template refuses is written as text, as for any other. Raises InvalidRequestError when it
-    refuses that as well.
-    """
-    if has_tools and family.knows_tools and (tools or any(map(_has_tools, messages))):
-        # Templates differ in what they accept (no content, several calls); text is always understood.
-        with suppress(InvalidRequestError):
-            return render([_for_template(message) for message in messages], tools)
-    plain = write_tools_as_text(messages, tools, family.calls)
-    return render_for_family(lambda turns: render(turns, ()), plain, family)
 
 
 def describes_tools(template: str) -> bool:
@@ -71,6 +45,24 @@ def instructions(tools: Sequence[Json], form: ToolFormat) -> str:
     )
 
 
+def read_arguments(text: str) -> Json:
+    """Return the arguments of a call in a history as an object, whatever a model or a program wrote there."""
+    try:
+        value = json.loads(text) if text.strip() else {}
+    except (ValueError, RecursionError):
+        # Cut off, or never JSON: the next answer shall know what was said.
+        return {"arguments": text}
+    if isinstance(value, dict):
+        return value
+    return {"arguments": value} if value else {}
+
+
+def _is_object(text: str) -> bool:
+    with suppress(ValueError, RecursionError):
+        return isinstance(json.loads(text), dict)
+    return False
+
+
 def _as_text(message: ChatMessage, form: ToolFormat) -> ChatMessage:
     if message["role"] == "tool":
         return {
@@ -88,31 +80,14 @@ def _as_text(message: ChatMessage, form: ToolFormat) -> ChatMessage:
 
 
 def _call_text(function: CalledFunction, form: ToolFormat) -> str:
-    return (
-        f'{{"name": {json.dumps(function["name"])}, "{form.arguments}": {function["arguments"]}}}'
+    given = function["arguments"]
+    arguments = (
+        given if _is_object(given) else json.dumps(read_arguments(given), ensure_ascii=False)
     )
+    return f'{{"name": {json.dumps(function["name"])}, "{form.arguments}": {arguments}}}'
 
 
 def _enclose(call: str, form: ToolFormat) -> str:
     if form.is_list:
         return f"{form.opening}[{call}]{form.closing}"
     return "\n".join(part for part in (form.opening, call, form.closing) if part)
-
-
-def _has_tools(message: ChatMessage) -> bool:
-    return message["role"] == "tool" or bool(message.get("tool_calls"))
-
-
-def _for_template(message: ChatMessage) -> ChatMessage:
-    """Return a message as templates read it: the arguments of a call are an object there."""
-    calls = message.get("tool_calls")
-    if not calls:
-        return message
-    copied: Any = {**message, "tool_calls": [_with_object(call) for call in calls]}
-    result: ChatMessage = copied
-    return result
-
-
-def _with_object(call: MessageToolCall) -> Json:
-    function = call["function"]
-    return {**call, "function": {**function, "arguments": json.loads(function["arguments"])}}

@@ -54,14 +54,14 @@ class Read:
         tokens = self.model.tokenize(mark, add_special=False, parse_special=True)
         return tokens[0] if len(tokens) == 1 else -1
 
-    def tokens(self, prompt: str, *, from_template: bool = True) -> list[int]:
-        return list(self.generator._read(prompt, from_template=from_template).tokens)
+    def tokens(self, prompt: str) -> list[int]:
+        return list(self.generator._read(prompt).tokens)
 
-    def control(self, prompt: str, *, from_template: bool = True) -> Counter[int]:
+    def control(self, prompt: str) -> Counter[int]:
         vocab = self.model.vocab
         return Counter(
             token
-            for token in self.tokens(prompt, from_template=from_template)
+            for token in self.tokens(prompt)
             if api.llama_vocab_is_control(vocab, token) or token in self.added
         )
 
@@ -173,8 +173,8 @@ def test_only_a_chat_formats_own_text_makes_control_tokens(marked: Path, read: R
         assert used
         prompt = fit_prompt(engine, given, user(text)[1:], 16).prompt
         assert isinstance(prompt, str)
-        assert engine.count_prompt_tokens(prompt) == len(read.tokens(prompt, from_template=False))
-        return read.control(prompt, from_template=False)
+        assert engine.count_prompt_tokens(prompt) == len(read.tokens(prompt))
+        return read.control(prompt)
 
     with LlamaCppEngine("m", "M", str(marked)) as engine:
         engine.load_model()
@@ -212,7 +212,7 @@ def test_a_raw_prompt_and_a_template_are_tokenized_as_llama_cpp_does(
         lambda: " " * many + "the harbour",
     ]
     for text in texts:
-        expected = direct.tokenize(text().encode(), add_bos=False, special=True)
+        expected = direct.tokenize(text().encode(), add_bos=True, special=True)
         assert read.tokens(text()) == expected
 
 

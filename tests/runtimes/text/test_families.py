@@ -15,7 +15,7 @@ from engines.runtimes.llama_cpp.engine import (
     LlamaEngine,
     QwenEngine,
 )
-from engines.runtimes.text.families import FAMILIES, THINK, family_of, fold_turns
+from engines.runtimes.text.families import FAMILIES, THINK, family_of
 from engines.runtimes.text.generation import Piece
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
@@ -135,33 +135,14 @@ def test_mistrals_marks_are_control_tokens_and_seen_all_the_same(tmp_path: Path)
     assert answer.text == "".join(SAID).lstrip()
 
 
-def test_gemma_gets_a_refused_system_message_with_the_users_first(tmp_path: Path) -> None:
+def test_any_family_gets_a_refused_system_message_with_the_users_first(tmp_path: Path) -> None:
     path = write_scripted(tmp_path / "m.gguf", SAID, template=STRICT)
     for family in ("gemma", "llama"):
         spec = EngineSpec("e", "E", str(path), family=family)
         with _running(LlamaCppEngine.from_spec(spec)) as engine:
-            if family == "gemma":
-                assert engine.format_prompt(CHAT) == "[user]Be brief.\n\nWhy?\n"
-                assert engine.generate(CHAT, temperature=0) == "".join(SAID)
-            else:
-                with pytest.raises(InvalidRequestError, match="System role not supported"):
-                    engine.format_prompt(CHAT)
-
-
-def test_folding_joins_turns_of_one_role() -> None:
-    turns: list[ChatMessage] = [
-        *CHAT,
-        {"role": "user", "content": "And how?"},
-        {"role": "assistant", "content": "So."},
-        {"role": "system", "content": "In rhyme."},
-        {"role": "user", "content": "Again!"},
-    ]
-
-    assert fold_turns(turns) == [
-        {"role": "user", "content": "Be brief.\n\nWhy?\n\nAnd how?"},
-        {"role": "assistant", "content": "So."},
-        {"role": "user", "content": "In rhyme.\n\nAgain!"},
-    ]
+            assert engine.format_prompt(CHAT) == "[user]Be brief.\n\nWhy?\n"
+            assert engine.generate(CHAT, temperature=0) == "".join(SAID)
+            assert engine.find_losses() == []
 
 
 @pytest.mark.parametrize(
@@ -175,4 +156,4 @@ def test_family_is_known_by_the_beginning_of_its_name(name: str, family: str) ->
 def test_unknown_family_has_no_peculiarities() -> None:
     family = family_of("abacus")
 
-    assert (family.reasons, family.thinking_variable, family.folds_system) == (False, "", False)
+    assert (family.reasons, family.thinking_variable) == (False, "")
