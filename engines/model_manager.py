@@ -18,7 +18,7 @@ from engines.fit.memory import Load
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import Placement, place
 from engines.fit.qwen3 import QUANTISATION, Qwen3Model, qwen3_model
-from engines.gguf.reader import read_header
+from engines.gguf.parts import IN_PARTS, part_paths, read_model_header
 from engines.machine import environment, measure
 from engines.runtimes.base import BaseModelEngine, ChatMessage, Facts
 from engines.runtimes.registry import EngineRegistry
@@ -196,7 +196,9 @@ class ModelManager:
             raise InvalidRequestError(
                 "Only GGUF files are shared with Ollama; name one as model_id."
             )
-        read_header(path)
+        if len(part_paths(path)) > 1:
+            raise InvalidRequestError(IN_PARTS)
+        read_model_header(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         store = Path(self.options.ollama_models or Path.home() / OLLAMA_MODELS)
@@ -239,7 +241,8 @@ class ModelManager:
     def _embeds_apart(self) -> bool:
         """Whether vectors need an engine that only embeds; a file made for it says how it pools."""
         return bool(
-            self.options.embedding_model_id or read_header(Path(self.model_id())).facts().pooling
+            self.options.embedding_model_id
+            or read_model_header(Path(self.model_id())).facts().pooling
         )
 
     def _spec(self) -> EngineSpec:
@@ -261,7 +264,7 @@ class ModelManager:
 
     def _embedder_spec(self) -> EngineSpec:
         path = self._require_file(self.options.embedding_model_id or self.model_id())
-        facts = read_header(Path(path)).facts()
+        facts = read_model_header(Path(path)).facts()
         embedding = EmbeddingSpec(
             dimension=facts.embedding_length,
             max_tokens=facts.context_length,
@@ -289,7 +292,7 @@ class ModelManager:
     def _shape(self) -> ModelShape:
         path = Path(self.options.model_id)
         if path.suffix == SUFFIX:
-            return ModelShape.from_header(read_header(path))
+            return ModelShape.from_header(read_model_header(path))
         if self.size is not None:
             return self.size.shape()
         raise InvalidRequestError(

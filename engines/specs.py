@@ -67,6 +67,15 @@ class ModelInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class ModelFile:
+    """One file of a pinned model: the whole of it, or one of its parts; the size in bytes."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class DownloadedModel:
     """A model file on a host (the seed's ``DownloadedModel``)."""
 

@@ -55,6 +55,9 @@ def _check_end(end: int, alignment: int, file_size: int) -> None:
 
 def _check_architecture(header: GgufHeader) -> None:
     architecture = header.architecture
+    if 0 < header.number("split.no") < header.number("split.count"):
+        # A later part has tensors only; parts.py judges it together with the first.
+        return
     if not architecture:
         refuse("general.architecture is missing")
     if header.is_adapter:

@@ -36,6 +36,12 @@ _ARRAY_HEAD = struct.Struct("<IQ")
 _SHAPES = {count: struct.Struct(f"<{count}Q") for count in range(1, limits.MAX_DIMENSIONS + 1)}
 _KINDS = {int(kind): kind for kind in ValueKind}
 _SCALARS = {kind: struct.Struct(f"<{code}") for kind, code in SCALAR_FORMATS.items()}
+_NEEDED_KINDS = {
+    "split.no": ValueKind.UINT16,
+    "split.count": ValueKind.UINT16,
+    "split.tensors.count": ValueKind.INT32,
+}
+"""llama.cpp reads these without a look at their kind, and aborts at another."""
 _VERSIONS = (2, 3)
 _HIGHEST_VERSION = 0xFFFF
 
@@ -126,6 +132,8 @@ def _read_value(cursor: Cursor, key: str) -> GgufValue:
     field = shown(key)
     (number,) = cursor.unpack(_NUMBER, field)
     kind = _kind(field, number)
+    if kind is not _NEEDED_KINDS.get(key, kind):
+        refuse(f"{field} is stored as {kind.name} and must be {_NEEDED_KINDS[key].name}")
     if kind is ValueKind.STRING:
         return cursor.string(_string_limit(key), field)
     if kind is ValueKind.ARRAY:

@@ -23,7 +23,8 @@ from engines.gguf.layout import (
     padding,
 )
 
-Scalar = bool | int | float | str
+Scalar = bool | int | float | str | np.uint16 | np.int32
+"""A number of numpy's is stored as its own kind."""
 Metadata = Mapping[str, Scalar | Sequence[Scalar]]
 Tensors = Mapping[str, NDArray[Any]]
 _TENSOR_TYPES = {np.dtype(np.float32): TENSOR_F32, np.dtype(np.float16): TENSOR_F16}
@@ -89,7 +90,7 @@ def _string(text: str) -> bytes:
 
 
 def _value(key: str, value: Scalar | Sequence[Scalar]) -> bytes:
-    if isinstance(value, bool | int | float | str):
+    if isinstance(value, Scalar):
         kind = _scalar_kind(value)
         return struct.pack("<I", kind) + _scalar(kind, value)
     kind = _element_kind(key, value)
@@ -98,6 +99,10 @@ def _value(key: str, value: Scalar | Sequence[Scalar]) -> bytes:
 
 
 def _scalar_kind(value: Scalar) -> ValueKind:
+    if isinstance(value, np.uint16):
+        return ValueKind.UINT16
+    if isinstance(value, np.int32):
+        return ValueKind.INT32
     if isinstance(value, bool):
         return ValueKind.BOOL
     if isinstance(value, str):

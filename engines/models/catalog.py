@@ -25,6 +25,7 @@ from engines.specs import (
     MAX_CONTEXT_LENGTH,
     MAX_GPUS,
     ComputeSettings,
+    ModelFile,
     ModelInfo,
     ModelSource,
 )
@@ -285,7 +286,12 @@ class ModelRevision(models.Model):
         validators=[SHA256],
         help_text="Of a folder it is empty until a host has read it.",
     )
-    file_size = models.BigIntegerField()
+    file_size = models.BigIntegerField(help_text="Bytes, of all parts together.")
+    parts = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Of a model in several files: name, size and SHA-256 of each, the first part first.",
+    )
     facts = models.JSONField(
         default=dict, blank=True, help_text="What the file's own header says, read after download."
     )
@@ -314,3 +320,11 @@ class ModelRevision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.model.model_id}@{self.commit[:8]}"
+
+    @property
+    def files(self) -> tuple[ModelFile, ...]:
+        """The files of a model at a hub, the first part first."""
+        if self.parts:
+            return tuple(ModelFile(**part) for part in self.parts)
+        name = self.filename or self.model.filename
+        return (ModelFile(name, self.file_size, self.sha256),)

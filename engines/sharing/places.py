@@ -13,6 +13,7 @@ from engines.exceptions import (
     SharingError,
     UnsafeNameError,
 )
+from engines.gguf.parts import part_names
 from engines.sharing.huggingface import find_in_cache, share_with_cache
 from engines.sharing.links import share_file
 from engines.sharing.ollama import find_in_store, share_with_store
@@ -74,12 +75,14 @@ class SharedPlaces:
         A folder that does not exist belongs to a program that is not used here: it is left out.
         """
         content = Content(remote.sha256 or "", remote.size)
+        is_part = len(part_names(remote.filename)) > 1
         ways: list[tuple[Path, Callable[[], Path]]] = [
             (self.hf_cache, lambda: share_with_cache(file, self.hf_cache, remote, branch=branch)),
             (self.ollama_models, lambda: share_with_store(file, self.ollama_models, content)),
         ]
         refusals = []
-        for folder, share in ways:
+        # Ollama makes no model of parts.
+        for folder, share in ways[:1] if is_part else ways:
             if folder.is_dir():
                 try:
                     share()

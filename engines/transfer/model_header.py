@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import httpx2
@@ -11,6 +12,7 @@ import httpx2
 from engines.exceptions import TransferError
 from engines.gguf import limits
 from engines.gguf.header import GgufHeader
+from engines.gguf.parts import merge_headers
 from engines.gguf.reader import read_header
 from engines.transfer.http import (
     InterruptedTransferError,
@@ -46,6 +48,21 @@ def read_remote_header(
         io.BufferedReader(ranges) as stream,
     ):
         return read_header(stream, file_size=remote.size)
+
+
+def read_remote_model(
+    remotes: Sequence[RemoteFile],
+    *,
+    token: str | None = None,
+    options: DownloadOptions = HEADER_OPTIONS,
+) -> GgufHeader:
+    """Read and check the header of a model whose parts, in their order, stay where they are.
+
+    Raises what ``read_remote_header`` raises, UnsafeModelFileError also for parts that do not belong
+    together.
+    """
+    headers = [read_remote_header(remote, token=token, options=options) for remote in remotes]
+    return merge_headers(headers)
 
 
 class _RangeStream(io.RawIOBase):

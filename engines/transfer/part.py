@@ -18,9 +18,12 @@ from engines.faults import faultpoint
 from engines.files.durable import BLOCK, READ_BY_ALL, rename_durably
 from engines.files.private import private_folder
 from engines.transfer.journal import Journal, boot_id, read_journal, write_journal
+from engines.transfer.verify import Content
 
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 _PRIVATE = 0o600
+PARTS = ".parts"
+"""The folder of unfinished files, beside the finished ones."""
 
 
 class PartFile:
@@ -110,7 +113,7 @@ def claim_part(destination: Path, sha256: str, size: int) -> Iterator[PartFile]:
 
     Raises TransientTransferError when another process or thread has it.
     """
-    folder = destination.parent / ".parts"
+    folder = destination.parent / PARTS
     private_folder(folder)
     path = folder / f"{sha256}.part"
     descriptor = _lock(path)
@@ -122,6 +125,13 @@ def claim_part(destination: Path, sha256: str, size: int) -> Iterator[PartFile]:
         if os.fstat(descriptor).st_size == 0 and _is_at(descriptor, path):
             part.discard()
         os.close(descriptor)
+
+
+def missing_bytes(destination: Path, content: Content) -> int:
+    """Return the bytes that are still to come: none where the file is, the rest where a part is."""
+    part = destination.parent / PARTS / f"{content.sha256}.part"
+    arrived = (path.stat().st_size for path in (destination, part) if path.is_file())
+    return content.size - min(max(arrived, default=0), content.size)
 
 
 def _lock(path: Path) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from engines.exceptions import (
 from engines.files.private import private_folder
 from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.copies import (
+    copy_files,
     copy_mark,
     copy_of,
     copy_path,
@@ -26,7 +27,7 @@ from engines.services.catalog.copies import (
     mark_downloaded,
     mark_present,
     refuse_unsafe,
-    remote_file,
+    remote_files,
     shared_places,
 )
 from engines.services.catalog.hub import hub_token
@@ -34,7 +35,9 @@ from engines.services.catalog.unfetched import verify_folder, verify_server
 from engines.sharing.links import remove_name
 from engines.specs import ModelSource
 from engines.transfer.download import download
-from engines.transfer.remote_file import Progress, RemoteFile
+from engines.transfer.limits import Disk
+from engines.transfer.part import missing_bytes
+from engines.transfer.remote_file import DEFAULT_OPTIONS, Progress, RemoteFile
 from engines.transfer.verify import Content, verify_file
 from migrations_app.models import Plan
 from migrations_app.plans.plan_revisions import list_needed_revisions
@@ -153,28 +156,65 @@ def _transfer(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
     revision = copy.revision
     destination = copy_path(ctx.models_dir, revision)
     private_folder(destination.parent)
-    remote = remote_file(revision)
+    paths = [path for path, _ in copy_files(destination, revision)]
+    files = list(zip(paths, remote_files(revision), strict=True))
+    _require_room(files)
+    before, fetched, notes = 0, 0, list[str]()
+    # Engines open the first part: it comes last, so that whoever finds it finds the others too.
+    for path, remote in reversed(files):
+        arrival = _transfer_file(ctx, revision, FileToBring(path, remote, before), share)
+        before, fetched = before + remote.size, fetched + arrival.fetched
+        notes += arrival.notes
+    mark_downloaded(copy, destination, revision.sha256)
+    return Arrival(fetched, tuple(notes))
+
+
+@dataclass(frozen=True, slots=True)
+class FileToBring:
+    """One file of a model: where it goes, where it comes from, and the bytes of the model before it."""
+
+    path: Path
+    remote: RemoteFile
+    before: int
+
+
+def _transfer_file(
+    ctx: StepContext, revision: ModelRevision, file: FileToBring, share: Share
+) -> Arrival:
+    """Link one file to what another program has of it, else download it."""
+    remote = file.remote
+    content = Content(remote.sha256 or "", remote.size)
+    is_part = len(revision.files) > 1
 
     def report(progress: Progress) -> None:
-        detail = f"{revision.model.model_id}: {progress.done / MIB:.1f} of {progress.total / MIB:.1f} MiB"
-        done = share.before + progress.done
-        amount = Amount(done, share.total, "bytes", progress.phase)
-        ctx.progress(share.fraction(progress.done), detail, amount)
+        done, total = file.before + progress.done, revision.file_size
+        detail = f"{revision.model.model_id}: {done / MIB:.1f} of {total / MIB:.1f} MiB"
+        amount = Amount(share.before + done, share.total, "bytes", progress.phase)
+        ctx.progress(share.fraction(done), detail, amount)
 
-    content = Content(revision.sha256, revision.file_size)
-    source = shared_places().adopt(destination, content, progress=report, cancelled=_watch(ctx))
+    source = shared_places().adopt(file.path, content, progress=report, cancelled=_watch(ctx))
     if source is not None:
-        mark_downloaded(copy, destination, revision.sha256)
-        return Arrival(0, (f"{revision} is one file with {source}.",))
+        what = f"{file.path.name} of {revision}" if is_part else str(revision)
+        return Arrival(0, (f"{what} is one file with {source}.",))
     result = download(
         remote,
-        destination,
+        file.path,
         progress=report,
         cancelled=_watch(ctx),
         token=hub_token(remote.url),
     )
-    mark_downloaded(copy, result.path, result.sha256)
     return Arrival(result.bytes_fetched, _offer_to_neighbours(result.path, revision, remote))
+
+
+def _require_room(files: Sequence[tuple[Path, RemoteFile]]) -> None:
+    """Raise DiskFullError before the first byte of a model in parts that the disk cannot hold whole."""
+    missing = 0
+    for path, remote in files if len(files) > 1 else ():
+        content = Content(remote.sha256 or "", remote.size)
+        if not shared_places().find(content):
+            missing += missing_bytes(path, content)
+    if missing:
+        Disk(files[0][0].parent, DEFAULT_OPTIONS).require(missing)
 
 
 def _read_folder(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
@@ -217,8 +257,7 @@ def verify_model(ctx: StepContext) -> Outcome:
     if copy.revision.source == ModelSource.SERVER:
         return _verify_server(ctx, copy)
     path = Path(copy.path)
-    is_folder = copy.revision.source == ModelSource.FOLDER
-    if not copy.path or not (path.is_dir() if is_folder else path.is_file()):
+    if not copy.path or not _is_whole(copy):
         return Outcome(
             f"{copy.revision} is missing on this host; download it again.",
             effects=lambda: copy_mark(copy, CopyStatus.MISSING, error="The file is gone."),
@@ -235,6 +274,14 @@ def verify_model(ctx: StepContext) -> Outcome:
         f"{copy.revision} is intact.",
         effects=lambda: mark_downloaded(copy, path, copy.revision.sha256),
     )
+
+
+def _is_whole(copy: ModelCopy) -> bool:
+    """Whether the folder is there, or each file."""
+    path = Path(copy.path)
+    if copy.revision.source == ModelSource.FOLDER:
+        return path.is_dir()
+    return all(part.is_file() for part, _ in copy_files(path, copy.revision))
 
 
 def _verify_server(ctx: StepContext, copy: ModelCopy) -> Outcome:
@@ -259,18 +306,17 @@ def _verify(ctx: StepContext, copy: ModelCopy) -> None:
         _read_folder(ctx, copy, Share())
         return
 
-    def report(progress: Progress) -> None:
-        amount = Amount(progress.done, progress.total, "bytes", progress.phase)
-        fraction = progress.done / max(progress.total, 1)
-        ctx.progress(fraction, f"Hashing {copy.revision}.", amount)
+    before, total = 0, copy.revision.file_size
 
-    verify_file(
-        Path(copy.path),
-        sha256=copy.revision.sha256,
-        size=copy.revision.file_size,
-        progress=report,
-        cancelled=_watch(ctx),
-    )
+    def report(progress: Progress) -> None:
+        amount = Amount(before + progress.done, total, "bytes", progress.phase)
+        ctx.progress(amount.done / max(total, 1), f"Hashing {copy.revision}.", amount)
+
+    for path, file in copy_files(Path(copy.path), copy.revision):
+        verify_file(
+            path, sha256=file.sha256, size=file.size, progress=report, cancelled=_watch(ctx)
+        )
+        before += file.size
 
 
 def _watch(ctx: StepContext) -> Callable[[], bool]:
@@ -299,7 +345,7 @@ def delete_model(ctx: StepContext) -> Outcome:
         return Outcome(f"This host uses {copy.revision} no more; what runs or holds it stays.")
     if is_needed_by_another(copy, path):
         return Outcome(f"{copy.revision} is deleted; another model here is the same file.")
-    freed = remove_name(Path(path))
+    freed = sum(remove_name(file) for file, _ in copy_files(Path(path), copy.revision))
     told = f"{copy.revision} is deleted from this host: {freed / MIB:.1f} MiB are free again."
     return Outcome(told, {"bytes_freed": freed})
 

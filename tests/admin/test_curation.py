@@ -132,11 +132,17 @@ def test_the_hub_is_searched_and_the_best_file_for_our_hosts_marked(
     for name, size in (("q4.gguf", 2000), ("q8.gguf", 4000), ("f16.gguf", 9000)):
         (folder / name).write_bytes(b"x" * size)
     (folder / "README.md").write_text("read me")
+    (folder / "mmproj-f16.gguf").write_bytes(b"x")
+    (folder / "BF16").mkdir()
+    for number in (1, 2):
+        (folder / "BF16" / f"bf16-0000{number}-of-00002.gguf").write_bytes(b"x" * 5000)
+    (folder / "lost-00001-of-00002.gguf").write_bytes(b"x")
     Host.objects.filter(pk=engines.host.pk).update(memory_bytes=6000)
     with HubServer(tmp_path) as hub:
         settings.HF_ENDPOINT = hub.endpoint
         found = curator.get(f"{CATALOG}hub/?q=qwen").context["found"]
-        files = curator.get(f"{CATALOG}hub/?repo=org/Qwen-GGUF").context["files"]
+        page = curator.get(f"{CATALOG}hub/?repo=org/Qwen-GGUF")
+        files = page.context["files"]
         unknown = curator.get(f"{CATALOG}hub/?repo=org/other").context["problem"]
         wrong = curator.get(f"{CATALOG}hub/?repo=../../x").context["problem"]
 
@@ -145,7 +151,10 @@ def test_the_hub_is_searched_and_the_best_file_for_our_hosts_marked(
         ("q4.gguf", True, False),
         ("q8.gguf", True, True),
         ("f16.gguf", False, False),
+        ("BF16/bf16-00001-of-00002.gguf", False, False),
     ]
+    assert files[-1].size == 10_000
+    assert "2 files" in page.content.decode()
     assert "no such repository" in unknown
     assert wrong
     assert "does not answer" in curator.get(f"{CATALOG}hub/?q=qwen").context["problem"]

@@ -40,7 +40,7 @@ def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "close_old_connections", lambda: None)
     # Nor does it hold a place: nobody reads it to its end.
     monkeypatch.setattr(events, "hold", lambda *_: None)
-    monkeypatch.setattr(headers, "read_remote_header", find_no_hub)
+    monkeypatch.setattr(headers, "read_remote_model", find_no_hub)
     # Looking up the Hub's name alone takes minutes where there is no network.
     monkeypatch.setattr(resolving, "resolve_file", find_no_hub)
 

@@ -29,7 +29,7 @@ from engines.exceptions import (
 from engines.fit.engine_need import Need, need_of
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import Room, room_of
-from engines.gguf.reader import read_header
+from engines.gguf.parts import part_paths, read_model_header
 from engines.host_runtimes import engine_registry
 from engines.machine import measure
 from engines.models import CatalogModel
@@ -318,7 +318,9 @@ def _key(spec: EngineSpec) -> tuple[Key, int]:
         return (spec, 0), 0
     path = Path(spec.model_path)
     try:
-        stats = [file.stat() for file in (folder_files(path) if path.is_dir() else [path])]
+        stats = [
+            file.stat() for file in (folder_files(path) if path.is_dir() else part_paths(path))
+        ]
     except OSError as error:
         raise ArtifactMissingError(
             f"A file of {spec.engine_id} cannot be read ({error.strerror}: {error.filename}); "
@@ -348,7 +350,7 @@ def _shape(spec: EngineSpec, size: int) -> ModelShape | None:
     if not size or spec.runtime != CatalogModel.FILE_RUNTIME:
         return None
     try:
-        return ModelShape.from_header(read_header(Path(spec.model_path)))
+        return ModelShape.from_header(read_model_header(Path(spec.model_path)))
     except SamError:
         # Loading will report what is wrong to the request that asks for it.
         return None

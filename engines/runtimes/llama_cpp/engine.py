@@ -16,7 +16,7 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.fit.model_shape import looks_back
-from engines.gguf.reader import read_header
+from engines.gguf.parts import find_misnomer, part_paths, read_model_header
 from engines.runtimes.adapters import AdaptableEngine, AdapterGate, AdapterRef
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.child.engine import ChildEngine, ChildOptions, blame_on_load
@@ -67,8 +67,9 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
 
     @classmethod
     def list_models(cls, place: str) -> list[str]:
-        """GGUF files of a folder, sorted."""
-        return sorted(str(path) for path in Path(place).glob("*.gguf"))
+        """GGUF models of a folder, sorted; one in parts is named by the first."""
+        paths = sorted(Path(place).glob("*.gguf"))
+        return [str(path) for path in paths if find_misnomer(path.name) is None]
 
     def stream_pieces(
         self,
@@ -144,7 +145,9 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     def _readable(self) -> tuple[str, ...]:
         if self._adapters is None:
             self._adapters = AdapterFolder(self.options.adapter_folders)
-        return (*super()._readable(), str(self._adapters.path))
+        # llama.cpp is given the first part and opens the others by name.
+        parts = [str(path) for path in part_paths(Path(self.model_path).absolute())]
+        return (*parts, str(self._adapters.path))
 
     def _memory_bytes(self) -> int:
         return self.options.memory_bytes or self._counted_bytes
@@ -167,20 +170,15 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             raise InvalidRequestError(
                 "A GGUF file is quantised already; choose one of another quantisation instead."
             )
-        base = read_header(Path(self.model_path))
+        base = read_model_header(Path(self.model_path))
         if base.is_adapter:
             raise UnsafeModelFileError(
                 f"{Path(self.model_path).name} is an adapter, not a model; choose the base model."
             )
-        if base.number("split.count") > 1:
-            # llama.cpp would open the other parts by name, unchecked.
-            raise UnsafeModelFileError(
-                f"{Path(self.model_path).name} is one part of a model; join the parts into one file."
-            )
         self._counted_bytes = memory_limit(
             self.spec,
             base,
-            Path(self.model_path).stat().st_size,
+            sum(part.stat().st_size for part in part_paths(Path(self.model_path))),
             self._threads(),
             self.options.pack_tokens,
         )

@@ -22,7 +22,7 @@ from engines.exceptions import (
     HostUnavailableError,
     InvalidRequestError,
 )
-from engines.gguf.reader import read_header
+from engines.gguf.parts import IN_PARTS, part_paths, read_model_header
 from engines.network.guard import address_guard
 from engines.network.ollama_transport import OllamaTransport
 from engines.runtimes.base import ChatMessage, Facts
@@ -113,7 +113,9 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
         if not path.is_file():
             raise ArtifactMissingError(f"{path.name} is not on this host; download it first.")
         # The same gate as for our own engines: a malformed file must not reach another program either.
-        read_header(path)
+        if len(part_paths(path)) > 1:
+            raise InvalidRequestError(IN_PARTS)
+        read_model_header(path)
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         name = f"sam-{digest[:NAME_DIGITS]}:latest"

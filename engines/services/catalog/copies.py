@@ -11,11 +11,11 @@ from django.utils import timezone
 from engines.exceptions import ConflictError, InvalidRequestError, UnsafeModelFileError
 from engines.files.names import safe_join
 from engines.fit.embedding import DEFAULT_TEXT_TOKENS
-from engines.gguf.reader import read_header
+from engines.gguf.parts import read_model_header
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
 from engines.services.catalog.hub import hub_of
 from engines.sharing.places import SharedPlaces
-from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec, ModelSource
+from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec, ModelFile, ModelSource
 from engines.transfer.folders import folder_size
 from engines.transfer.hub import pinned_file
 from engines.transfer.remote_file import RemoteFile
@@ -32,9 +32,16 @@ FACTS = (
 
 
 def copy_path(models_dir: Path, revision: ModelRevision) -> Path:
-    """Return where a host keeps a revision: by digest, so equal files are one."""
-    filename = revision.filename or revision.model.filename
-    return safe_join(models_dir, f"{revision.sha256}/{Path(filename).name}")
+    """Return where a host keeps a revision's first or only file: by digest, so equal models are one."""
+    return safe_join(models_dir, f"{revision.sha256}/{Path(revision.files[0].name).name}")
+
+
+def copy_files(first: Path, revision: ModelRevision) -> list[tuple[Path, ModelFile]]:
+    """Return where each file of a revision lies when its first or only one is ``first``."""
+    return [
+        (first if number == 0 else first.with_name(Path(file.name).name), file)
+        for number, file in enumerate(revision.files)
+    ]
 
 
 def copy_of(revision: ModelRevision, host: Host) -> ModelCopy:
@@ -55,7 +62,10 @@ def is_present(copy: ModelCopy) -> bool:
         return True
     if source == ModelSource.FOLDER:
         return path.is_dir() and folder_size(path) == copy.revision.file_size
-    return path.is_file() and path.stat().st_size == copy.revision.file_size
+    return all(
+        part.is_file() and part.stat().st_size == file.size
+        for part, file in copy_files(path, copy.revision)
+    )
 
 
 def copy_mark(copy: ModelCopy, status: CopyStatus, *, error: str = "") -> None:
@@ -119,7 +129,7 @@ def mark_present(copy: ModelCopy, path: str, checksum: str) -> None:
 def _remember_facts(revision: ModelRevision, path: Path) -> None:
     if revision.facts:
         return
-    stated = asdict(read_header(path).facts())
+    stated = asdict(read_model_header(path).facts())
     facts = {name: stated[name] for name in FACTS}
     facts["chat_template"] = bool(stated["chat_template"])
     ModelRevision.objects.filter(pk=revision.pk).update(facts=facts)
@@ -140,17 +150,23 @@ def is_needed_by_another(copy: ModelCopy, path: str) -> bool:
     return same.filter(status__in=(CopyStatus.DOWNLOADED, CopyStatus.UNSAFE)).exists()
 
 
-def remote_file(revision: ModelRevision) -> RemoteFile:
-    """Return where a pinned revision is fetched from: where it was found, though its entry moved on."""
+def remote_files(revision: ModelRevision) -> list[RemoteFile]:
+    """Return where the files of a pinned revision are fetched from, the first part first.
+
+    That is where they were found, though the entry moved on.
+    """
     model = revision.model
-    return pinned_file(
-        revision.repository or model.huggingface_repo,
-        revision.filename or model.filename,
-        commit=revision.commit,
-        size=revision.file_size,
-        sha256=revision.sha256,
-        endpoint=hub_of(model),
-    )
+    return [
+        pinned_file(
+            revision.repository or model.huggingface_repo,
+            file.name,
+            commit=revision.commit,
+            size=file.size,
+            sha256=file.sha256,
+            endpoint=hub_of(model),
+        )
+        for file in revision.files
+    ]
 
 
 def text_limit(model: CatalogModel, trained: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from engines.exceptions import InvalidRequestError
+from engines.gguf.parts import find_misnomer
 from engines.host_runtimes import engine_registry
 from engines.models import CatalogModel, ModelRole
 from engines.runtimes.hugging_face.engine import DEVICES
@@ -51,7 +52,11 @@ def find_entry_problems(entry: CatalogModel) -> dict[str, str]:
         sources = engine_registry().sources(entry.runtime)
     except InvalidRequestError as error:
         return {"runtime": str(error)}
-    return _place_problems(entry, sources) or {**_device_problems(entry), **_server_problems(entry)}
+    return _place_problems(entry, sources) or {
+        **_file_problems(entry),
+        **_device_problems(entry),
+        **_server_problems(entry),
+    }
 
 
 def _place_problems(entry: CatalogModel, sources: frozenset[ModelSource]) -> dict[str, str]:
@@ -62,6 +67,12 @@ def _place_problems(entry: CatalogModel, sources: frozenset[ModelSource]) -> dic
     others = {field for source in PLACES for field in PLACES[source]} - set(PLACES[wanted])
     extra = {field: f"{rule} Leave this empty." for field in others if getattr(entry, field)}
     return {**needed, **extra}
+
+
+def _file_problems(entry: CatalogModel) -> dict[str, str]:
+    """A file that is a part of a model, or lies beside one, is not taken for the model."""
+    misnomer = find_misnomer(entry.filename) if entry.filename else None
+    return {"filename": misnomer} if misnomer else {}
 
 
 def _device_problems(entry: CatalogModel) -> dict[str, str]:

@@ -30,7 +30,7 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
-from engines.services.catalog.copies import engine_spec, remote_file, text_limit
+from engines.services.catalog.copies import engine_spec, remote_files, text_limit
 from engines.services.catalog.resolving import find_unedited_revision, pinned_revision
 from engines.services.catalog.shapes import known_shape, read_shape, try_to_read_shape
 from engines.specs import EmbeddingSpec, ModelSource
@@ -74,7 +74,7 @@ def shape_of(model: CatalogModel) -> ModelShape:
             f"only models of the runtime {CatalogModel.FILE_RUNTIME} are judged."
         )
     revision = pinned_revision(model)
-    return known_shape(revision) or read_shape(revision, remote_file(revision))
+    return known_shape(revision) or read_shape(revision, remote_files(revision))
 
 
 def fit_on_host(model: CatalogModel, host: Host, load: Load | None = None) -> HostFit:
@@ -153,7 +153,7 @@ def _try_to_read(model: CatalogModel) -> None:
         # One entry the Hub does not answer for must not take the others' answer away.
         logger.warning("%s cannot be resolved: %s", model.model_id, error)
         return
-    try_to_read_shape(revision, remote_file(revision))
+    try_to_read_shape(revision, remote_files(revision))
 
 
 NOWHERE = "/"

@@ -7,11 +7,11 @@ from pathlib import Path
 from django.conf import settings
 
 from engines.gguf.header import GgufHeader
-from engines.gguf.reader import read_header
+from engines.gguf.parts import read_model_header
 from engines.models import CopyStatus, ModelCopy, ModelRevision
-from engines.services.catalog.copies import is_present, remote_file
+from engines.services.catalog.copies import is_present, remote_files
 from engines.services.catalog.hub import hub_token
-from engines.transfer.model_header import read_remote_header
+from engines.transfer.model_header import read_remote_model
 
 
 def local_header(revision: ModelRevision) -> GgufHeader | None:
@@ -19,7 +19,7 @@ def local_header(revision: ModelRevision) -> GgufHeader | None:
     copy = ModelCopy.objects.filter(
         revision=revision, host__name=settings.SAM_HOST_NAME, status=CopyStatus.DOWNLOADED
     ).first()
-    return read_header(Path(copy.path)) if copy is not None and is_present(copy) else None
+    return read_model_header(Path(copy.path)) if copy is not None and is_present(copy) else None
 
 
 def header_of(revision: ModelRevision) -> GgufHeader:
@@ -30,5 +30,5 @@ def header_of(revision: ModelRevision) -> GgufHeader:
     here = local_header(revision)
     if here is not None:
         return here
-    remote = remote_file(revision)
-    return read_remote_header(remote, token=hub_token(remote.url))
+    remotes = remote_files(revision)
+    return read_remote_model(remotes, token=hub_token(remotes[0].url))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from engines.exceptions import InvalidRequestError, NotFoundError, TransferError
 from engines.fit.engine_need import GUESS_FACTOR
+from engines.gguf.parts import find_misnomer, part_names
 from engines.machine import Machine
 from engines.models.validators import validate_repository
 from engines.network.transports import GuardedTransport
@@ -26,8 +27,6 @@ MAX_WORDS_LENGTH = 100
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 TIMEOUT_SECONDS = 10.0
 GGUF = ".gguf"
-PART_MARK = "-of-"
-"""In the names of models that are split into several files, which one entry cannot name."""
 NOT_FOUND = 404
 
 Answer = TypeVar("Answer")
@@ -49,10 +48,13 @@ class _TreeEntry(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class HubFile:
-    """A GGUF file of a repository; ``fits`` is None while no host has told its memory."""
+    """A model's GGUF file in a repository; ``fits`` is None while no host has told its memory."""
 
     name: str
+    """Of a model in parts, the first one's."""
     size: int
+    """Bytes, of all parts together."""
+    parts: int
     fits: bool | None
     is_best: bool
     """The largest that fits: of one model's quantisations the one that loses least."""
@@ -80,19 +82,30 @@ def list_hub_files(repo: str, machines: Iterable[Machine]) -> list[HubFile]:
         validate_repository(repo)
     except ValidationError as error:
         raise InvalidRequestError(" ".join(error.messages)) from error
-    entries = _ask(f"/api/models/{quote(repo)}/tree/main", {}, list[_TreeEntry])
-    files = [e for e in entries if e.type == "file" and e.path.lower().endswith(GGUF)]
-    whole = [entry for entry in files if PART_MARK not in entry.path][:MAX_FILES]
-    return _marked(sorted(whole, key=lambda entry: entry.size), list(machines))
+    # Large models lie in folders, one for each quantisation.
+    query = {"recursive": "true"}
+    entries = _ask(f"/api/models/{quote(repo)}/tree/main", query, list[_TreeEntry])
+    sizes = {e.path: e.size for e in entries if e.type == "file" and e.path.lower().endswith(GGUF)}
+    models = [_model(name, sizes) for name in sizes if find_misnomer(name) is None]
+    whole = sorted(filter(None, models), key=lambda model: (model.size, model.name))[:MAX_FILES]
+    return _marked(whole, list(machines))
 
 
-def _marked(entries: Sequence[_TreeEntry], machines: Sequence[Machine]) -> list[HubFile]:
+def _model(name: str, sizes: Mapping[str, int]) -> HubFile | None:
+    """Return the model that a file is or begins; None when one of its parts is not there."""
+    parts = [sizes.get(part) for part in part_names(name)]
+    if None in parts:
+        return None
+    return HubFile(name, sum(filter(None, parts)), len(parts), fits=None, is_best=False)
+
+
+def _marked(models: Sequence[HubFile], machines: Sequence[Machine]) -> list[HubFile]:
     room = max((m.memory_bytes + m.vram_bytes for m in machines), default=0)
-    fitting = [e.path for e in entries if room and e.size * GUESS_FACTOR <= room]
+    fitting = [model.name for model in models if room and model.size * GUESS_FACTOR <= room]
     best = fitting[-1] if fitting else ""
     return [
-        HubFile(e.path, e.size, e.path in fitting if room else None, e.path == best)
-        for e in entries
+        replace(model, fits=model.name in fitting if room else None, is_best=model.name == best)
+        for model in models
     ]
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import PurePosixPath
 
 from django.db import transaction
 from django.utils import timezone
 
-from engines.exceptions import ConflictError, InvalidRequestError
+from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
+from engines.gguf.parts import part_names
 from engines.models import CatalogModel, ModelRevision
 from engines.services.catalog.hub import hub_of, hub_token
 from engines.services.catalog.shapes import try_to_read_shape
-from engines.specs import ModelSource
+from engines.specs import ModelFile, ModelSource
 from engines.transfer.hub import resolve_file
 from engines.transfer.remote_file import RemoteFile
 
@@ -28,44 +32,105 @@ def resolve_model(model: CatalogModel) -> ModelRevision:
     """
     if model.source != ModelSource.FILE:
         return _named_revision(model)
-    remote, digest = look_up(model)
-    found_at = {
-        "repository": model.huggingface_repo,
-        "wanted_revision": model.wanted_revision,
-    }
+    found = look_up(model)
     with transaction.atomic():
-        revision, _ = ModelRevision.objects.update_or_create(
-            model=model,
-            commit=remote.commit,
-            filename=model.filename,
-            defaults=found_at,
-            create_defaults={**found_at, "sha256": digest, "file_size": remote.size},
-        )
-        if revision.sha256 != digest:
+        revision = _revision_of(model, found)
+        if revision.sha256 != found.sha256:
             raise ConflictError(
-                f"{model.model_id} at commit {remote.commit[:8]} had another digest before; "
+                f"{model.model_id} at commit {found.commit[:8]} had another digest before; "
                 "do not trust this hub until the publisher explains it."
             )
         _remember_current(model, revision)
     if model.runtime == CatalogModel.FILE_RUNTIME:
-        try_to_read_shape(revision, remote)
+        try_to_read_shape(revision, found.files)
     return revision
 
 
-def look_up(model: CatalogModel) -> tuple[RemoteFile, str]:
-    """Return the file that an entry means at its hub now, and its digest; nothing is written.
+def _revision_of(model: CatalogModel, found: FoundModel) -> ModelRevision:
+    found_at = {"repository": model.huggingface_repo, "wanted_revision": model.wanted_revision}
+    facts = {"sha256": found.sha256, "file_size": found.size, "parts": found.parts}
+    if found.parts:
+        # Before parts were known, such an entry was pinned to its first part alone and ran nowhere.
+        alone = model.revisions.filter(commit=found.commit, filename=model.filename, parts=[])
+        alone.update(**facts, shape={}, facts={})
+    revision, _ = ModelRevision.objects.update_or_create(
+        model=model,
+        commit=found.commit,
+        filename=model.filename,
+        defaults=found_at,
+        create_defaults={**found_at, **facts},
+    )
+    return revision
+
+
+@dataclass(frozen=True, slots=True)
+class FoundModel:
+    """The files of a model at its hub now, the first part first, and the digest of all together."""
+
+    files: tuple[RemoteFile, ...]
+    sha256: str
+
+    @property
+    def commit(self) -> str:
+        return self.files[0].commit
+
+    @property
+    def size(self) -> int:
+        """Bytes, of all parts together."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def parts(self) -> list[dict[str, object]]:
+        """What a revision keeps of a model in several files; nothing of a model in one."""
+        if len(self.files) == 1:
+            return []
+        return [asdict(ModelFile(f.filename, f.size, f.sha256 or "")) for f in self.files]
+
+
+def look_up(model: CatalogModel) -> FoundModel:
+    """Return what an entry means at its hub now; nothing is written.
 
     Raises what ``resolve_model`` raises.
     """
+    first = _resolve(model, model.filename, model.wanted_revision)
+    later = part_names(model.filename)[1:]
+    # At the commit of the first: the branch may move on meanwhile, and parts of two states are no model.
+    files = (first, *(_resolve_part(model, name, first.commit, len(later) + 1) for name in later))
+    published = _digest_of_parts(model, files) if later else first.sha256
+    return FoundModel(files, _agreed_digest(model, published))
+
+
+def _resolve(model: CatalogModel, filename: str, revision: str) -> RemoteFile:
     endpoint = hub_of(model)
-    remote = resolve_file(
+    return resolve_file(
         model.huggingface_repo,
-        model.filename,
-        revision=model.wanted_revision,
+        filename,
+        revision=revision,
         endpoint=endpoint,
         token=hub_token(endpoint),
     )
-    return remote, _agreed_digest(model, remote.sha256)
+
+
+def _resolve_part(model: CatalogModel, name: str, commit: str, count: int) -> RemoteFile:
+    try:
+        return _resolve(model, name, commit)
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"{model.huggingface_repo} has no {name}, one of the {count} parts of "
+            f"{model.model_id}, so the model is not whole there; choose another file or repository."
+        ) from error
+
+
+def _digest_of_parts(model: CatalogModel, files: Sequence[RemoteFile]) -> str:
+    """Return one digest over the names and digests of all parts."""
+    without = [file.filename for file in files if file.sha256 is None]
+    if without:
+        raise InvalidRequestError(
+            f"The publisher of {model.model_id} states no SHA-256 of {without[0]}, so the model "
+            "cannot be verified; choose another repository."
+        )
+    lines = [f"{file.sha256}  {PurePosixPath(file.filename).name}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _named_revision(model: CatalogModel) -> ModelRevision:
@@ -122,6 +187,8 @@ def find_unedited_revision(model: CatalogModel) -> ModelRevision | None:
     if model.source != ModelSource.FILE:
         return revision
     if model.sha256 not in ("", revision.sha256):
+        return None
+    if len(revision.files) != len(part_names(revision.files[0].name)):
         return None
     found = (revision.repository, revision.filename, revision.wanted_revision)
     entered = (model.huggingface_repo, model.filename, model.wanted_revision)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 
 from engines.exceptions import SamError
 from engines.fit.model_shape import ModelShape
 from engines.models import ModelRevision
 from engines.services.catalog.hub import hub_token
-from engines.transfer.model_header import HEADER_OPTIONS, read_remote_header
+from engines.transfer.model_header import HEADER_OPTIONS, read_remote_model
 from engines.transfer.remote_file import DownloadOptions, RemoteFile
 
 logger = logging.getLogger(__name__)
@@ -25,24 +26,26 @@ def known_shape(revision: ModelRevision | None) -> ModelShape | None:
 
 
 def read_shape(
-    revision: ModelRevision, remote: RemoteFile, options: DownloadOptions = HEADER_OPTIONS
+    revision: ModelRevision,
+    remotes: Sequence[RemoteFile],
+    options: DownloadOptions = HEADER_OPTIONS,
 ) -> ModelShape:
-    """Read a revision's header at the Hub and keep its shape.
+    """Read a revision's header at the Hub, that of each part, and keep its shape.
 
     Raises UnsafeModelFileError and what asking the Hub raises; then nothing is kept.
     """
-    header = read_remote_header(remote, token=hub_token(remote.url), options=options)
+    header = read_remote_model(remotes, token=hub_token(remotes[0].url), options=options)
     shape = ModelShape.from_header(header)
     ModelRevision.objects.filter(pk=revision.pk).update(shape=shape.as_dict())
     revision.shape = shape.as_dict()
     return shape
 
 
-def try_to_read_shape(revision: ModelRevision, remote: RemoteFile) -> None:
+def try_to_read_shape(revision: ModelRevision, remotes: Sequence[RemoteFile]) -> None:
     """Read a shape that is not needed yet: a failure is logged, and the next need tries again."""
     if revision.shape:
         return
     try:
-        read_shape(revision, remote, ONE_ATTEMPT)
+        read_shape(revision, remotes, ONE_ATTEMPT)
     except SamError as error:
         logger.warning("the header of %s cannot be read yet: %s", revision, error)

@@ -28,7 +28,7 @@ class StarterCatalog(TypedDict):
 def starter_catalog() -> StarterCatalog:
     """Return the catalog SAM ships: real files by digest, sizes and commits resolved at first use.
 
-    Files in several parts are left out: a catalog entry is one file.
+    Models in several parts are left out: the list names one file and one digest each.
     """
     facts = [json.loads(line) for line in STARTER.read_text().splitlines()]
     facts.sort(key=lambda fact: "embed" not in fact["name"])

@@ -14,14 +14,14 @@ from engines.exceptions import NotFoundError
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import GIB, Placement, longest_context, place
 from engines.fit.qwen3 import qwen3_model
-from engines.gguf.reader import read_header
+from engines.gguf.parts import part_names, read_model_header
 from engines.machine import Machine, measure
 from engines.services.catalog.entries import get_model
 from engines.services.catalog.fit import machine_of, shape_of
 from engines.services.catalog.hub import hub_token
 from engines.services.hosts import find_host
 from engines.transfer.hub import resolve_file
-from engines.transfer.model_header import read_remote_header
+from engines.transfer.model_header import read_remote_model
 from migrations_app.management.console import parse_options
 from migrations_app.management.model_commands import FitCommand, FitOptions
 
@@ -84,7 +84,7 @@ def _shape(model: str, revision: str) -> ModelShape:
     if model.startswith(HUB):
         return _shape_at_the_hub(model.removeprefix(HUB), revision)
     if model.endswith(FILE):
-        return ModelShape.from_header(read_header(Path(model)))
+        return ModelShape.from_header(read_model_header(Path(model)))
     try:
         return qwen3_model(model).shape()
     except NotFoundError:
@@ -95,11 +95,14 @@ def _shape_at_the_hub(name: str, revision: str) -> ModelShape:
     owner, _, rest = name.partition("/")
     repository, _, filename = rest.partition("/")
     token = hub_token(settings.HF_ENDPOINT)
-    remote = resolve_file(
-        f"{owner}/{repository}",
-        filename,
-        revision=revision,
-        endpoint=settings.HF_ENDPOINT,
-        token=token,
-    )
-    return ModelShape.from_header(read_remote_header(remote, token=token))
+    remotes = [
+        resolve_file(
+            f"{owner}/{repository}",
+            part,
+            revision=revision,
+            endpoint=settings.HF_ENDPOINT,
+            token=token,
+        )
+        for part in part_names(filename)
+    ]
+    return ModelShape.from_header(read_remote_model(remotes, token=token))

@@ -84,6 +84,8 @@ def test_a_person_may_not_write_the_catalog(alice: APIClient, engines: Engines) 
         ({"filename": "model\u202efugg.gguf"}, "filename"),
         ({"filename": "a\x00b.gguf"}, "filename"),
         ({"filename": "model.bin"}, "filename"),
+        ({"filename": "model-00002-of-00003.gguf"}, "filename"),
+        ({"filename": "mmproj-f16.gguf"}, "filename"),
         ({"huggingface_repo": "../x"}, "huggingface_repo"),
         ({"huggingface_repo": "no-slash"}, "huggingface_repo"),
         ({"sha256": "ABC"}, "sha256"),

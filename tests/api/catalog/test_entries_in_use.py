@@ -22,7 +22,7 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
-from engines.services.catalog.copies import copy_path, remote_file
+from engines.services.catalog.copies import copy_path, remote_files
 from engines.services.catalog.exchange import ImportOptions, import_catalog
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.catalog.usage import count_usage
@@ -95,7 +95,7 @@ def test_an_edited_entry_is_resolved_anew_and_the_pinned_stay(
     pinned.refresh_from_db()
     assert pinned.revision == first
     old = ModelRevision.objects.get(pk=first.pk)
-    assert remote_file(old).filename == "llama-8b.gguf"
+    assert remote_files(old)[0].filename == "llama-8b.gguf"
     assert copy_path(tmp_path, old).name == "llama-8b.gguf"
 
 
