@@ -41,6 +41,7 @@ from engines.services.people.sessions import end_sessions
 from engines.services.people.tokens import end_tokens
 from migrations_app.audit.entries import forget_person, make_pseudonym
 from migrations_app.models import Backup, Plan, PlanEvent, Step
+from migrations_app.plans.artifact_use import remove_unused
 from migrations_app.plans.transitions import request_cancel
 from migrations_app.states import PlanStatus
 
@@ -246,18 +247,8 @@ class _Remains:
 
     def erase(self, store: ArtifactStore) -> None:
         """Remove what nobody else has: files are named by content, so two people may share one."""
-        for key in sorted(self.keys):
-            if not _is_used(key):
-                store.delete(key)
+        remove_unused(self.keys, store)
         erase_vectors(self.hashes)
-
-
-def _is_used(key: str) -> bool:
-    return (
-        LoraAdapter.objects.filter(artifact_key=key).exists()
-        or Backup.objects.filter(artifact_key=key).exists()
-        or VectorIndex.objects.filter(file_key=key).exists()
-    )
 
 
 def _forget_name(user: User) -> None:
