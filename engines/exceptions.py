@@ -146,6 +146,12 @@ class ContextLengthError(InvalidRequestError):
     code = "context_length_exceeded"
 
 
+class NotAllowedError(SamError):
+    """Whoever asks may know of it, and not do this with it; nothing was changed."""
+
+    code = "permission_denied"
+
+
 class ConflictError(SamError):
     """Something else holds or has changed what the request needs; nothing was changed."""
 

@@ -24,7 +24,7 @@ from engines.services.people.adapters import retraining_of
 from engines.services.people.fallbacks import fallbacks_for
 from migrations_app.models import Plan, Step
 from migrations_app.signs import Look, Tone
-from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus, StepStatus
+from migrations_app.states import MOVES, PlanKind, PlanStatus, StepStatus
 
 MAX_NAMED = 20
 """Adapters that a warning names; it counts them all."""
@@ -125,11 +125,11 @@ def _indicated(user: Parameter) -> QuerySet[User]:
         revision=OuterRef("chosen_revision"), status=CopyStatus.DOWNLOADED, host__in=present_hosts()
     )
     plans = Plan.objects.filter(user=OuterRef("pk"))
-    running = plans.filter(status=PlanStatus.IN_PROGRESS, kind__in=PERSON_KINDS)[:1]
+    running = plans.filter(status=PlanStatus.IN_PROGRESS, kind__in=MOVES)[:1]
     stopped = Step.objects.filter(
         plan__user=OuterRef("pk"),
         plan__status=PlanStatus.IN_PROGRESS,
-        plan__kind__in=PERSON_KINDS,
+        plan__kind__in=MOVES,
         status=StepStatus.NEEDS_OPERATOR,
     )
     made = plans.filter(

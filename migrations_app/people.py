@@ -40,8 +40,8 @@ from engines.services.people.roles import (
 from engines.services.people.sessions import end_sessions
 from engines.services.people.tokens import end_tokens
 from migrations_app.audit.entries import forget_person, make_pseudonym
-from migrations_app.collection.named import is_named
 from migrations_app.models import Backup, Plan, PlanEvent, Step
+from migrations_app.plans.artifact_use import remove_unused
 from migrations_app.plans.transitions import request_cancel
 from migrations_app.states import PlanStatus
 
@@ -247,9 +247,7 @@ class _Remains:
 
     def erase(self, store: ArtifactStore) -> None:
         """Remove what nobody else has: files are named by content, so two people may share one."""
-        for key in sorted(self.keys):
-            if not is_named(key):
-                store.delete(key)
+        remove_unused(self.keys, store)
         erase_vectors(self.hashes)
 
 

@@ -12,6 +12,8 @@ class PlanKind(models.TextChoices):
     DELETE = "delete", "Delete"
     VERIFY = "verify", "Verify"
     RE_EMBED = "re_embed", "Re-embed"
+    BACKUP = "backup", "Back up"
+    RESTORE = "restore", "Restore"
 
 
 class PlanStatus(models.TextChoices):
@@ -109,8 +111,14 @@ PLAN_FINAL = frozenset(
 )
 STEP_FINAL = frozenset({StepStatus.COMPLETED, StepStatus.FAILED, StepStatus.CANCELLED})
 
-PERSON_KINDS = frozenset({PlanKind.MIGRATE, PlanKind.ROLLBACK, PlanKind.RE_EMBED})
+MOVES = frozenset({PlanKind.MIGRATE, PlanKind.ROLLBACK, PlanKind.RE_EMBED})
+"""Kinds that move a person or a base to another engine."""
+
+PERSON_KINDS = MOVES | {PlanKind.RESTORE}
 """Kinds of which one person has at most one in progress."""
+
+ABOUT_PEOPLE = PERSON_KINDS | {PlanKind.BACKUP}
+"""Kinds that are about a person; all others are about files on hosts."""
 
 STEPS_OF: dict[PlanKind, tuple[str, ...]] = {
     PlanKind.MIGRATE: ("fetch_engine", "back_up", "re_embed", "probe", "cut_over", "settle"),
@@ -119,6 +127,8 @@ STEPS_OF: dict[PlanKind, tuple[str, ...]] = {
     PlanKind.DOWNLOAD: ("download",),
     PlanKind.DELETE: ("delete",),
     PlanKind.VERIFY: ("verify",),
+    PlanKind.BACKUP: ("back_up",),
+    PlanKind.RESTORE: ("read_archive", "back_up", "put_back", "index_anew"),
 }
 
 STEP_TITLES: dict[str, str] = {
@@ -135,6 +145,9 @@ STEP_TITLES: dict[str, str] = {
     "download": "Download the file",
     "delete": "Delete the file",
     "verify": "Verify the file",
+    "read_archive": "Read the backup",
+    "put_back": "Put everything back",
+    "index_anew": "Fetch the engine and index the knowledge",
 }
 """Each step in the words of people; its kind stays the name in logs and in the API."""
 
@@ -145,15 +158,17 @@ TASK_PREFIX: dict[PlanKind, str] = {
     PlanKind.DOWNLOAD: "library",
     PlanKind.DELETE: "library",
     PlanKind.VERIFY: "library",
+    PlanKind.BACKUP: "backup",
+    PlanKind.RESTORE: "restore",
 }
 
 CONTROL_STEPS = frozenset({"cut_over", "cut_back"})
 """Steps of the control worker; all others run on the host that the step names."""
 
-POINT_OF_NO_RETURN = frozenset({"cut_over", "cut_back"})
-"""Once one of these is completed, cancelling answers "roll back instead"."""
+POINT_OF_NO_RETURN = frozenset({"cut_over", "cut_back", "put_back"})
+"""Once one of these is completed, cancelling says what undoes it instead."""
 
-HOUSEKEEPING = frozenset({"settle", "resettle"})
+HOUSEKEEPING = frozenset({"settle", "resettle", "index_anew"})
 """Steps after the point of no return: people are served already, so none of these may hold a plan open."""
 
 

@@ -103,6 +103,9 @@ SAM_GENERATED_SECRETS = [
     name for name in ("SECRET_KEY", "SAM_BACKUP_KEY") if not env.read_secret(name)
 ]
 env.require_hexadecimal("SAM_BACKUP_KEY", SAM_BACKUP_KEY, size=32)
+SAM_BACKUP_OLD_KEYS = env.read_secret("SAM_BACKUP_OLD_KEYS").replace(",", " ").split()
+for _key in SAM_BACKUP_OLD_KEYS:
+    env.require_hexadecimal("SAM_BACKUP_OLD_KEYS", _key, size=32)
 
 # --- servers ----------------------------------------------------------------------------------
 

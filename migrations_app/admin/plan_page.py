@@ -13,7 +13,7 @@ from migrations_app.plans.actions import legal_actions
 from migrations_app.plans.titles import title_for
 from migrations_app.signs import Tone, look_of
 from migrations_app.states import (
-    PERSON_KINDS,
+    ABOUT_PEOPLE,
     PLAN_FINAL,
     STEP_TITLES,
     PlanAction,
@@ -117,7 +117,7 @@ def describe_plan(plan: Plan) -> PlanContext:
 
 def facts_of(plan: Plan) -> list[Fact]:
     """Return what is true of a plan of this kind, and nothing that only others have."""
-    facts = [*_about_person(plan)] if plan.kind in PERSON_KINDS else [*_about_file(plan)]
+    facts = [*_about_person(plan)] if plan.kind in ABOUT_PEOPLE else [*_about_file(plan)]
     if plan.host is not None:
         facts.append(Fact("Host", plan.host.name, _page("engines_host", plan.host.pk)))
     if plan.created_by is not None:

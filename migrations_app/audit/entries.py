@@ -9,7 +9,10 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from migrations_app.audit.actor import SYSTEM
 from migrations_app.audit.rows import AuditEntry, AuditKind
 
-OPERATORS_READ = (AuditKind.HOST, AuditKind.HOST_INVITATION, AuditKind.PLAN, AuditKind.FALLBACK)
+OPERATORS_READ = (
+    *(AuditKind.HOST, AuditKind.HOST_INVITATION, AuditKind.PLAN, AuditKind.FALLBACK),
+    *(AuditKind.BACKUP, AuditKind.BACKUP_RULE),
+)
 """Of the others only administrators."""
 
 

@@ -41,6 +41,8 @@ class AuditKind(models.TextChoices):
     HOST = "host", "Host"
     HOST_INVITATION = "host_invitation", "Invitation of a host"
     PLAN = "plan", "Plan"
+    BACKUP = "backup", "Backup"
+    BACKUP_RULE = "backup_rule", "Rule of backups"
 
 
 class AuditEntry(models.Model):

@@ -11,9 +11,9 @@ from engines.exceptions import ArtifactMissingError, UnsafeNameError
 from engines.files.artifacts import ArtifactStore
 from engines.models import CopyStatus, LoraAdapter, ModelCopy, VectorIndex
 from engines.services.catalog.copies import is_present
-from migrations_app.collection.named import is_named, named_keys
 from migrations_app.invariants.findings import PAGE, Finding, Surroundings
 from migrations_app.models import Backup
+from migrations_app.plans.artifact_use import is_named, named_keys
 
 LEFT_BEHIND = timedelta(days=3)
 """Twice and more what a collector that works lets a file lie; whoever finds an older one has none."""

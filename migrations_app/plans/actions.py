@@ -11,8 +11,8 @@ from engines.exceptions import ConflictError
 from migrations_app.models import Plan
 from migrations_app.plans.transitions import is_held, is_switched
 from migrations_app.states import (
+    ABOUT_PEOPLE,
     ACTIONS_OF,
-    PERSON_KINDS,
     PLAN_FINAL,
     PlanAction,
     PlanKind,
@@ -74,6 +74,11 @@ def _not_roll_back(plan: Plan) -> str:
         return "The old index was let go when its retention ended; migrate instead."
     since = plan.finished_at or plan.created_at
     later = _moving_the_same(plan).filter(finished_at__gt=since).first()
+    restored = Plan.objects.filter(
+        kind=PlanKind.RESTORE, user=plan.user, status=PlanStatus.COMPLETED, finished_at__gt=since
+    )
+    if plan.user_id is not None and restored.exists():
+        return "A backup was put back since, with the engine of that time; migrate instead."
     if later is not None:
         return f"A later plan ({later.pk}) came after it; roll that one back first."
     return ""
@@ -98,7 +103,7 @@ def _not_abandon(plan: Plan) -> str:
 
 
 def _not_move(plan: Plan) -> str:
-    if plan.kind not in PERSON_KINDS or plan.host is None:
+    if plan.kind not in ABOUT_PEOPLE or plan.host is None:
         return "Only a plan about a person can run on another host; make a new plan there."
     if is_held(plan):
         return f"A worker of {plan.host} holds one of its steps; wait until it ends."

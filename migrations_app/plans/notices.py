@@ -14,12 +14,15 @@ from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus
 _DONE = {
     PlanKind.MIGRATE: "You are on {engine} now",
     PlanKind.RE_EMBED: "Your knowledge was embedded anew",
+    PlanKind.RESTORE: "Your backup was put back",
 }
 _WHAT = {
     PlanKind.MIGRATE: "move to {engine}",
     PlanKind.ROLLBACK: "way back to {engine}",
     PlanKind.RE_EMBED: "new embedding of your knowledge",
+    PlanKind.RESTORE: "restore of your backup",
 }
+_UNTIL_THEN = {PlanKind.RESTORE: "What you have is kept in a backup before anything is replaced."}
 
 
 def notify_of_plan_made(plan: Plan) -> None:
@@ -40,7 +43,9 @@ def notify_of_plan(plan: Plan, to: PlanStatus, *, who: str) -> None:
             plan,
             NoticeKind.PLAN_STARTED,
             f"The {what} has begun",
-            "Your present engine answers until the new one is proven.",
+            _UNTIL_THEN.get(
+                PlanKind(plan.kind), "Your present engine answers until the new one is proven."
+            ),
         )
     elif to == PlanStatus.COMPLETED and plan.kind in _DONE:
         back = f" It can be taken back until {until:%Y-%m-%d}." if until else ""

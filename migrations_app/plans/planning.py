@@ -91,7 +91,7 @@ def plan_migration(
     )
     if not options.re_embed:
         refuse_without_index(user)
-    return _save(plan)
+    return save_plan(plan)
 
 
 def refuse_what_fits_nowhere(model: CatalogModel, revision: ModelRevision) -> None:
@@ -146,7 +146,7 @@ def plan_re_embed(base: KnowledgeBase, engine: CatalogModel | None, *, actor: Us
         to_revision=revision,
         embedder_revision=revision,
     )
-    return _save(plan)
+    return save_plan(plan)
 
 
 def plan_rollback(original: Plan, *, actor: User | None) -> Plan:
@@ -166,7 +166,7 @@ def plan_rollback(original: Plan, *, actor: User | None) -> Plan:
         preference_version=preference.version if preference else None,
     )
     plan.host = _place_way_back(plan)
-    return _save(plan)
+    return save_plan(plan)
 
 
 def plan_for_file(
@@ -176,10 +176,11 @@ def plan_for_file(
     plan = Plan(
         kind=kind, created_by=actor, host=host, to_engine=revision.model, to_revision=revision
     )
-    return _save(plan)
+    return save_plan(plan)
 
 
-def _save(plan: Plan) -> Plan:
+def save_plan(plan: Plan) -> Plan:
+    """Write a plan that was made up, with the steps of its kind and what it would touch."""
     plan.preview = dict(preview_of(plan))
     plan.affected_lora_adapters = [a["name"] for a in plan.preview.get("adapters", [])]
     plan.knowledge_base_size = plan.preview.get("chunks", 0)

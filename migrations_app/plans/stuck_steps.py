@@ -20,8 +20,13 @@ from engines.services.hosts import present_hosts
 from migrations_app.models import Plan, Step
 from migrations_app.plans.plan_revisions import list_needed_revisions
 from migrations_app.plans.planning import choose_host
-from migrations_app.plans.transitions import ask_operator, complete_with_warning, move_plan
-from migrations_app.states import HOUSEKEEPING, PERSON_KINDS, STEP_FINAL, PlanStatus, StepStatus
+from migrations_app.plans.transitions import (
+    ask_operator,
+    complete_with_warning,
+    describe_left_out,
+    move_plan,
+)
+from migrations_app.states import ABOUT_PEOPLE, HOUSEKEEPING, STEP_FINAL, PlanStatus, StepStatus
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +75,10 @@ def _of_unknown_kinds() -> list[Step]:
 def _free(stuck: _Stuck, who: str) -> bool:
     step, reason = stuck.step, stuck.reason
     try:
-        if step.plan.kind in PERSON_KINDS and _move(step, who, reason):
+        if step.plan.kind in ABOUT_PEOPLE and _move(step, who, reason):
             return True
         if step.kind in HOUSEKEEPING:
-            warning = f"The switch is done; the step {step.kind} after it was left out: {reason}"
+            warning = describe_left_out(step, reason)
             complete_with_warning(step.plan_id, who=who, warning=warning)
             return True
         return not stuck.waits and ask_operator(step.pk, who=who, error=reason)

@@ -22,12 +22,28 @@ def title_for(plan: Plan, reader_id: int | None = None) -> str:
             return f"Take{whom} back to {to}" if whom else f"Go back to {to}"
         case PlanKind.RE_EMBED:
             return f"Re-embed {_knowledge(plan, reader_id)} with {to}"
+        case PlanKind.BACKUP:
+            return "Back up" + (_whom(plan, reader_id) or " everything you have here")
+        case PlanKind.RESTORE:
+            is_own = reader_id is not None and plan.user_id == reader_id
+            return "Restore a backup" + ("" if is_own else f" of{_name_of(plan)}")
+        case _:
+            return _title_of_file_plan(plan, to)
+
+
+def _title_of_file_plan(plan: Plan, to: str) -> str:
+    match PlanKind(plan.kind):
         case PlanKind.DOWNLOAD:
             return f"Download {to}" + (f" to {plan.host}" if plan.host else "")
         case PlanKind.DELETE:
             return f"Delete {to}" + (f" from {plan.host}" if plan.host else "")
-        case PlanKind.VERIFY:
+        case _:
             return f"Verify {to}" + (f" on {plan.host}" if plan.host else "")
+
+
+def _name_of(plan: Plan) -> str:
+    name = plan.user.get_username() if plan.user else plan.restores_into
+    return f" {name}"
 
 
 def _whom(plan: Plan, reader_id: int | None) -> str:

@@ -10,6 +10,7 @@ from migrations_app.steps.base import StepContext
 from migrations_app.steps.fetch import delete_model, download_model, fetch_engine, verify_model
 from migrations_app.steps.probe import probe, probe_back
 from migrations_app.steps.re_embed import catch_up, re_embed
+from migrations_app.steps.restore import index_anew, put_back, read_archive
 from migrations_app.steps.settle import resettle, settle
 from migrations_app.steps.switch import cut_back, cut_over
 
@@ -29,4 +30,7 @@ HANDLERS: dict[str, StepHandler] = {
     "download": download_model,
     "verify": verify_model,
     "delete": delete_model,
+    "read_archive": read_archive,
+    "put_back": put_back,
+    "index_anew": index_anew,
 }

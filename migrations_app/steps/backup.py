@@ -1,31 +1,33 @@
-"""The backup before any change: sealed, read back, and kept even when the plan is cancelled."""
+"""The backup of a person: sealed, read back, and kept even when the plan it was made for is cancelled."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 
 from engines.archive import ArchiveSummary, ArchiveWriter, verify_archive
 from engines.exceptions import InvalidRequestError
 from engines.files.artifacts import Artifact
 from engines.files.private import private_folder
+from engines.services.backups.members import MANIFEST, manifest_of, person_members
 from engines.services.people.adapters import list_adapters
-from engines.services.people.snapshot import one_moment, person_members
+from engines.services.people.snapshot import one_moment
 from migrations_app.models import Backup, Plan
+from migrations_app.plans.backup_rules import has_rule, prune_backups_of, rule_for
 from migrations_app.plans.transitions import Outcome
+from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext, mark_halfway
 
-FORMAT = "sam-backup-1"
 MEMBERS_BEFORE_HALF = 8
 
 
 def back_up(ctx: StepContext) -> Outcome:
     """Write, verify and store one archive of the person; a backup that is there is enough."""
+    if ctx.plan.kind == PlanKind.RESTORE and not ctx.plan.replaces:
+        mark_halfway(ctx)
+        return Outcome("Nothing of the person is replaced, so there is nothing to keep.")
     if Backup.objects.filter(plan=ctx.plan).exists():
         return Outcome("The backup is already there and verified.")
     private_folder(ctx.scratch_dir)
@@ -50,11 +52,11 @@ def _write(ctx: StepContext, path: Path) -> tuple[dict[str, int], ArchiveSummary
     user = _person(ctx.plan)
     with_adapters = ctx.plan.backup_lora_adapters
     with ArchiveWriter(path, ctx.keys.current) as archive, one_moment():
-        archive.add_json("format", {"format": FORMAT, "plan": str(ctx.plan.pk)})
-        for number, (name, rows) in enumerate(person_members(user, with_adapters=with_adapters)):
-            archive.add_bytes(f"rows/{name}.json", _json(rows))
-            table = name.split("/")[0]
-            counts[table] = counts.get(table, 0) + len(rows)
+        manifest = manifest_of(user, with_adapters=with_adapters, made_for=str(ctx.plan.pk))
+        archive.add_json(MANIFEST, manifest)
+        for number, member in enumerate(person_members(user, with_adapters=with_adapters)):
+            archive.add_bytes(member.name, member.content)
+            counts[member.table] = counts.get(member.table, 0) + member.count
             ctx.checkpoint()
             if number == MEMBERS_BEFORE_HALF:
                 mark_halfway(ctx)
@@ -70,24 +72,24 @@ def _person(plan: Plan) -> User:
     return plan.user
 
 
-def _json(rows: list[dict[str, Any]]) -> bytes:
-    return json.dumps(rows, cls=DjangoJSONEncoder).encode()
-
-
 def _add_adapter_files(ctx: StepContext, user: User, archive: ArchiveWriter) -> None:
-    for adapter in list_adapters(user.pk):
-        local = ctx.store.local_path(adapter.artifact_key, ctx.scratch_dir)
-        archive.add_file(f"adapters/{adapter.sha256}.gguf", local)
+    # Two adapters may be of the same content.
+    files = {adapter.sha256: adapter.artifact_key for adapter in list_adapters(user.pk)}
+    for sha256, key in files.items():
+        archive.add_file(f"adapters/{sha256}.gguf", ctx.store.local_path(key, ctx.scratch_dir))
         ctx.checkpoint()
 
 
 def _remember(
     plan: Plan, artifact: Artifact, summary: ArchiveSummary, counts: dict[str, int]
 ) -> None:
-    Backup.objects.get_or_create(
+    user = _person(plan)
+    _, is_new = Backup.objects.get_or_create(
         plan=plan,
         defaults={
-            "user": _person(plan),
+            "user": user,
+            "person_name": user.get_username(),
+            "reason": _reason(plan),
             "artifact_key": artifact.key,
             "sha256": artifact.sha256,
             "file_size": artifact.size,
@@ -96,3 +98,16 @@ def _remember(
             "verified_at": timezone.now(),
         },
     )
+    if is_new and has_rule(user):
+        prune_backups_of(user, rule_for(user).keep)
+
+
+def _reason(plan: Plan) -> Backup.Reason:
+    match PlanKind(plan.kind):
+        case PlanKind.RESTORE:
+            return Backup.Reason.RESTORE
+        case PlanKind.BACKUP:
+            is_asked = plan.created_by_id is not None
+            return Backup.Reason.ASKED if is_asked else Backup.Reason.SCHEDULE
+        case _:
+            return Backup.Reason.MIGRATION

@@ -76,7 +76,7 @@ def fetch_engine(ctx: StepContext) -> Outcome:
 
     A server is asked each time, because nobody but it knows what it runs.
     """
-    return _fetch_all(ctx, list_needed_revisions(ctx.plan))
+    return fetch_models(ctx, list_needed_revisions(ctx.plan))
 
 
 def bring_missing(ctx: StepContext) -> None:
@@ -90,10 +90,11 @@ def bring_missing(ctx: StepContext) -> None:
 def download_model(ctx: StepContext) -> Outcome:
     """Bring one model to this host: the only step of a download plan."""
     revision = ctx.plan.to_revision
-    return _fetch_all(ctx, [revision] if revision is not None else [])
+    return fetch_models(ctx, [revision] if revision is not None else [])
 
 
-def _fetch_all(ctx: StepContext, revisions: list[ModelRevision]) -> Outcome:
+def fetch_models(ctx: StepContext, revisions: list[ModelRevision]) -> Outcome:
+    """Bring models to this host; what is there and verified is left alone."""
     arrivals = {}
     for number, (revision, share) in enumerate(_shares(ctx, revisions)):
         if number == len(revisions) // 2:

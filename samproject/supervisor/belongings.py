@@ -105,7 +105,7 @@ def environment_for(user: ServiceUser, home: Path, inherited: Mapping[str, str])
 
 
 _SECRETS = (
-    *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SAM_BACKUP_KEY"),
+    *("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SAM_BACKUP_KEY", "SAM_BACKUP_OLD_KEYS"),
     *("HF_TOKEN", "SAM_ENGINE_KEYS", "SAM_JOIN_TOKEN"),
 )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from django.conf import settings
+from pytest_django import Settings
 from redis import Redis
 
 from engines.files.artifacts import ArtifactStore
@@ -15,11 +15,15 @@ def world(
     transactional_db: None,
     redis_client: Redis,
     tmp_path: Path,
+    settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> HashWorld:
-    """Ada on the engine ``old``; nobody but the test runs steps."""
+    """Ada on the engine ``old``, with a store of her own; nobody but the test runs steps."""
     lender = Lender()
+    settings.SAM_ARTIFACT_STORE = str(tmp_path / "artifacts")
+    store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
+    monkeypatch.setattr("worker.steps.context.artifact_store", lambda: store)
     monkeypatch.setattr("worker.steps.context.lend_embedder", lender.lend)
-    world = make_world(tmp_path, ArtifactStore(settings.SAM_ARTIFACT_STORE), lender)
+    world = make_world(tmp_path, store, lender)
     world.uses(world.engine("old"))
     return world

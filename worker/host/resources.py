@@ -14,6 +14,7 @@ from engines.archive import MasterKeyRing
 from engines.files.artifacts import ArtifactStore
 from engines.files.private import private_folder
 from engines.models import Host, ModelRevision
+from engines.services.backups.keys import backup_keys
 from engines.services.catalog.copies import copy_of, engine_spec, is_present
 from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec
@@ -36,7 +37,7 @@ def artifact_store() -> ArtifactStore:
 @cache
 def master_keys() -> MasterKeyRing:
     """Return the keys that seal backups."""
-    return MasterKeyRing.from_secret(settings.SAM_BACKUP_KEY)
+    return backup_keys()
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TypeVar
 
 from django.contrib.auth.models import Group, User
@@ -116,6 +117,40 @@ def add_document(
         return document
 
     return _write(base_id, content.pieces, embed, change)
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenDocument:
+    """A document that was written elsewhere or before, with the times it had."""
+
+    title: str
+    text: str
+    media_type: str
+    created_at: datetime
+    updated_at: datetime
+
+
+def put_documents(base_id: int, written: Sequence[WrittenDocument]) -> list[Document]:
+    """Add documents as they were, in one write; they are found as soon as they are embedded.
+
+    Raises what ``add_document`` raises; then none is stored.
+    """
+    contents = [_Content.of(one.title, one.text, one.media_type) for one in written]
+
+    def change(base: KnowledgeBase) -> list[Document]:
+        require_room("documents", _documents_beside(base))
+        rows = [Document(base=base, **content.fields()) for content in contents]
+        documents = Document.objects.bulk_create(rows)
+        for document, one in zip(documents, written, strict=True):
+            document.created_at, document.updated_at = one.created_at, one.updated_at
+        # Both are set by themselves when a row is made, whatever it was given.
+        Document.objects.bulk_update(documents, ["created_at", "updated_at"])
+        seq = _next_seq(base)
+        for document, content in zip(documents, contents, strict=True):
+            _insert_chunks(document, content, seq)
+        return documents
+
+    return _write(base_id, {}, None, change)
 
 
 def update_document(

@@ -20,7 +20,7 @@ from migrations_app.pages.base import PageView
 from migrations_app.pages.components import Link, Stage
 from migrations_app.pages.plans import PlanPage as PlanCardPage
 from migrations_app.plans.visibility import plans_visible_to
-from migrations_app.states import PERSON_KINDS, PLAN_FINAL, PlanKind, PlanStatus
+from migrations_app.states import MOVES, PERSON_KINDS, PLAN_FINAL, PlanKind, PlanStatus
 
 CHOOSE = "migrate"
 MEANING = "migrate-meaning"
@@ -51,7 +51,7 @@ RELATED = (
 
 def plans_for(reader: Any) -> QuerySet[Plan]:
     """Return the plans about people that somebody may open here: their own, for operators everybody's."""
-    rows = plans_visible_to(reader).filter(kind__in=PERSON_KINDS)
+    rows = plans_visible_to(reader).filter(kind__in=MOVES)
     return rows.select_related(*RELATED)
 
 

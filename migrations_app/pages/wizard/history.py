@@ -14,7 +14,7 @@ from migrations_app.pages.base import PageView
 from migrations_app.pages.components import Link, paginate
 from migrations_app.plans.titles import title_for
 from migrations_app.plans.visibility import plans_visible_to
-from migrations_app.states import PERSON_KINDS
+from migrations_app.states import MOVES
 
 PER_PAGE = 25
 
@@ -29,7 +29,7 @@ class PlanRow:
 
 
 def _row(plan: Plan, reader_id: int) -> PlanRow:
-    opens = plan.kind in PERSON_KINDS or plan.created_by_id == reader_id
+    opens = plan.kind in MOVES or reader_id in (plan.user_id, plan.created_by_id)
     href = reverse("plan", args=[plan.pk]) if opens else ""
     return PlanRow(plan, title_for(plan, reader_id), href)
 

@@ -18,7 +18,7 @@ from migrations_app.plans.transitions.claims import (
     finish_step,
     release_step,
 )
-from migrations_app.plans.transitions.moves import is_held, is_switched
+from migrations_app.plans.transitions.moves import describe_left_out, is_held, is_switched
 from migrations_app.plans.transitions.pauses import request_pause, resume_plan
 from migrations_app.plans.transitions.pending import (
     PlanChange,
@@ -50,6 +50,7 @@ __all__ = [
     "claim_step",
     "complete_with_warning",
     "confirm_plan",
+    "describe_left_out",
     "fail_step",
     "finish_step",
     "is_held",

@@ -17,6 +17,7 @@ from migrations_app.states import (
     POINT_OF_NO_RETURN,
     STEP_FINAL,
     STEP_MOVES,
+    PlanKind,
     PlanStatus,
     StepStatus,
 )
@@ -87,6 +88,8 @@ def make_ready(plan: Plan, *, after: int) -> Step | None:
 def complete_plan(plan: Plan, *, who: str, why: str = "Every step is completed.") -> None:
     """End a locked plan as completed."""
     Plan.objects.filter(pk=plan.pk).update(progress_percentage=100.0, current_step="")
+    if plan.kind == PlanKind.RESTORE:
+        plan.warning = " ".join(filter(None, [plan.warning, *plan.switched.get("left", [])]))
     move_plan_status(plan, PlanStatus.COMPLETED, who=who, why=why)
 
 
@@ -119,8 +122,14 @@ def give_up(step: Step, *, who: str, error: str) -> None:
     running = step.status == StepStatus.IN_PROGRESS
     end = StepStatus.FAILED if running else StepStatus.CANCELLED
     move_step_status(step, end, who=who, why=error)
-    warning = f"The switch is done; the step {step.kind} after it was left out: {error}"
-    complete_without_rest(plan, who=who, warning=warning)
+    complete_without_rest(plan, who=who, warning=describe_left_out(step, error))
+
+
+def describe_left_out(step: Step, reason: str) -> str:
+    """Say that a step of housekeeping was left out, and that what was asked for is done."""
+    is_restore = step.plan.kind == PlanKind.RESTORE
+    done = "Everything is put back" if is_restore else "The switch is done"
+    return f"{done}; the step {step.kind} after it was left out: {reason}"
 
 
 def complete_without_rest(plan: Plan, *, who: str, warning: str) -> None:

@@ -27,6 +27,16 @@ from migrations_app.plans.transitions.moves import (
 from migrations_app.states import PLAN_OPEN, STEP_FINAL, PlanKind, PlanStatus, StepStatus
 from migrations_app.wakeups import publish_step_on_commit
 
+TOO_LATE_FOR_A_MOVE = (
+    "The switch is already committed; roll the plan back instead of cancelling it."
+)
+TOO_LATE: dict[PlanKind, str] = {
+    PlanKind.ROLLBACK: "The switch is already committed; migrate again instead of cancelling it.",
+    PlanKind.RESTORE: (
+        "Everything is put back already; to undo that, restore the backup that this plan made first."
+    ),
+}
+
 
 def start_plan(plan_id: UUID | str, *, who: str) -> Plan:
     """Move a pending plan to in_progress and make its first step ready.
@@ -57,10 +67,7 @@ def request_cancel(plan_id: UUID | str, *, who: str) -> Plan:
         if plan.status == PlanStatus.CANCELLED:
             return plan
         if is_switched(plan) and plan.status != PlanStatus.ROLLED_BACK:
-            other = "migrate again" if plan.kind == PlanKind.ROLLBACK else "roll the plan back"
-            raise ConflictError(
-                f"The switch is already committed; {other} instead of cancelling it."
-            )
+            raise ConflictError(TOO_LATE.get(PlanKind(plan.kind), TOO_LATE_FOR_A_MOVE))
         if plan.status not in PLAN_OPEN:
             raise IllegalMoveError(
                 f"The plan is {plan.status}; only an open plan can be cancelled."

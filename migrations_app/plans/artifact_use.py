@@ -1,9 +1,13 @@
-"""Which files of the artifact store a row names: every table with a key is here, and only here."""
+"""Which files of the artifact store a row names: every table with a key is here, and only here.
+
+Files are named by their content, so two rows may name the same.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
+from engines.files.artifacts import ArtifactStore
 from engines.models import LoraAdapter, VectorIndex
 from migrations_app.models import Backup
 
@@ -22,3 +26,10 @@ def named_keys(keys: Collection[str]) -> set[str]:
 def is_named(key: str) -> bool:
     """Whether a row names this file."""
     return key in named_keys([key])
+
+
+def remove_unused(keys: Iterable[str], store: ArtifactStore) -> None:
+    """Remove those of the files that no row names; call it after the commit that let go of them."""
+    for key in sorted(set(keys)):
+        if not is_named(key):
+            store.delete(key)
