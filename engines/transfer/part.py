@@ -10,7 +10,9 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engines.exceptions import TransientTransferError
@@ -19,6 +21,8 @@ from engines.files.durable import BLOCK, READ_BY_ALL, rename_durably
 from engines.files.private import private_folder
 from engines.transfer.journal import Journal, boot_id, read_journal, write_journal
 
+FOLDER = ".parts"
+SUFFIX = ".part"
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 _PRIVATE = 0o600
 
@@ -104,15 +108,48 @@ class PartFile:
         self.offset = self._synced = 0
 
 
+@dataclass(frozen=True, slots=True)
+class UnfinishedFile:
+    """A part that lies there: which content it is to become, its bytes so far, and when the last came."""
+
+    path: Path
+    sha256: str
+    size: int
+    written_at: datetime
+
+
+def list_parts(models_dir: Path) -> Iterator[UnfinishedFile]:
+    """Yield the parts below a folder of model files."""
+    for path in sorted(models_dir.glob(f"*/{FOLDER}/*{SUFFIX}")):
+        with suppress(FileNotFoundError):
+            found = path.lstat()
+            written_at = datetime.fromtimestamp(found.st_mtime, UTC)
+            yield UnfinishedFile(path, path.stem, found.st_size, written_at)
+
+
+def remove_abandoned_part(path: Path) -> bool:
+    """Remove a part and its journal; False when a download holds it."""
+    try:
+        descriptor = _lock(path)
+    except TransientTransferError:
+        return False
+    try:
+        path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+    return True
+
+
 @contextmanager
 def claim_part(destination: Path, sha256: str, size: int) -> Iterator[PartFile]:
     """Lock the part of this content beside ``destination``; the kernel frees it with the process.
 
     Raises TransientTransferError when another process or thread has it.
     """
-    folder = destination.parent / ".parts"
+    folder = destination.parent / FOLDER
     private_folder(folder)
-    path = folder / f"{sha256}.part"
+    path = folder / f"{sha256}{SUFFIX}"
     descriptor = _lock(path)
     part = PartFile(descriptor, path, size)
     try:
