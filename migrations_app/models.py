@@ -28,6 +28,7 @@ __all__ = [
     "AuditKind",
     "Backup",
     "BackupRule",
+    "CollectionRun",
     "EmbedRange",
     "IdempotencyKey",
     "IndexSwitch",
@@ -399,6 +400,24 @@ class BackupRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user or 'everybody'}: {self.keep} kept"
+
+
+class CollectionRun(models.Model):
+    """What the collector removed at one time: by rule, how many and how many bytes."""
+
+    started_at = models.DateTimeField(db_index=True)
+    finished_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty: it runs, or it was interrupted."
+    )
+    count = models.BigIntegerField(default=0)
+    size = models.BigIntegerField(default=0, help_text="Bytes.")
+    report = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%F %T}: {self.count} removed"
 
 
 class IdempotencyKey(models.Model):

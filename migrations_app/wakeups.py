@@ -24,6 +24,7 @@ from migrations_app.states import task_name
 
 logger = logging.getLogger(__name__)
 
+COLLECT_TASK = "control.collect"
 MAIL_TASK = "control.mail"
 
 
@@ -97,3 +98,8 @@ def publish_keep_up(index_id: int, host: Host) -> bool:
 def call_mail_sender() -> bool:
     """Have the mails sent that are due."""
     return send(MAIL_TASK, queue=CONTROL_QUEUE, expires=60)
+
+
+def call_collector() -> bool:
+    """Have what nobody needs removed; whether the message was sent."""
+    return send(COLLECT_TASK, queue=CONTROL_QUEUE, expires=60)

@@ -6,13 +6,12 @@ Beat calls it, and slowly every worker does; two at once do no harm, and one loc
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 
 from django.db import connection
 from django.utils import timezone
 
+from engines.db.session_locks import only_one
 from engines.exceptions import ConflictError
 from engines.models import KnowledgeBase
 from engines.services.hosts import SEEN_WITHIN, mark_hosts_lost
@@ -22,6 +21,13 @@ from engines.services.people.fallbacks import end_incidents
 from engines.services.people.notices import forget_old_notices
 from engines.services.people.outbox import has_due_mail
 from engines.services.people.tokens import end_dead_tokens
+from migrations_app.collection.collect import (
+    collect,
+    is_collection_due,
+    own_place,
+    sum_of,
+)
+from migrations_app.collection.vectors_and_files import PartRule
 from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan, Step
 from migrations_app.plans.housekeeping import (
@@ -33,7 +39,7 @@ from migrations_app.plans.housekeeping import (
 from migrations_app.plans.stuck_steps import free_stuck_steps
 from migrations_app.plans.transitions import claim_step, request_cancel
 from migrations_app.states import PlanStatus, StepStatus
-from migrations_app.wakeups import call_mail_sender, publish_step
+from migrations_app.wakeups import call_collector, call_mail_sender, publish_step
 from worker.host.resources import artifact_store, scratch_folder
 
 logger = logging.getLogger(__name__)
@@ -67,7 +73,7 @@ ORDER BY step.ready_at LIMIT %s
 
 def sweep() -> str:
     """Look once for everything that must not be forgotten; returns a sentence."""
-    with _only_one() as mine:
+    with only_one(LOCK) as mine:
         if not mine:
             return "Another sweep is running."
         lost = mark_hosts_lost(SEEN_WITHIN.total_seconds(), who=WHO)
@@ -83,25 +89,13 @@ def sweep() -> str:
         forget_old_notices()
         if has_due_mail():
             call_mail_sender()
+        if is_collection_due():
+            call_collector()
     return (
         f"{sent} steps sent again, {cancelled} plans cancelled, {lost} hosts lost, "
         f"{freed} stuck plans freed, {started} plans started at their time, "
         f"{indexes} indexes called to keep up."
     )
-
-
-@contextmanager
-def _only_one() -> Iterator[bool]:
-    """Hold a lock of this session, not a transaction: messages are sent while it is held."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
-        mine = bool(cursor.fetchone()[0])
-    try:
-        yield mine
-    finally:
-        if mine:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [LOCK])
 
 
 def _cancel_asked() -> int:
@@ -152,9 +146,21 @@ def _adopt_indexes() -> None:
         adopt_index(base.pk)
 
 
+def collect_when_due() -> str:
+    """Remove what nobody needs, unless that was done within the hour; returns a sentence."""
+    if not is_collection_due():
+        return "The last collection was within the hour."
+    done = collect(own_place())
+    if done is None:
+        return "Another collection is running."
+    total = sum_of(done)
+    return f"{total.count} things removed, {total.size} bytes."
+
+
 def remove_leftovers() -> None:
     """Remove what interrupted work of this machine left behind more than a day ago."""
     before = timezone.now() - LEFTOVER_AGE
+    PartRule().collect(own_place())
     artifact_store().remove_leftovers(before)
     for path in scratch_folder().rglob("*"):
         if path.is_file() and path.stat().st_mtime < before.timestamp():

@@ -7,12 +7,12 @@ from celery import shared_task
 from engines.services.people.outbox import send_due_mails
 from migrations_app.serving.protocol import LIVE_KINDS, TASK_PREFIX
 from migrations_app.states import ALL_TASKS
-from migrations_app.wakeups import MAIL_TASK
+from migrations_app.wakeups import COLLECT_TASK, MAIL_TASK
 from worker import startup
 from worker.live.requests import answer
 from worker.steps.embedding import help_embedding, keep_index_up
 from worker.steps.runner import run_step
-from worker.sweeper import sweep
+from worker.sweeper import collect_when_due, sweep
 
 startup.connect()
 
@@ -53,6 +53,12 @@ def catch_index_up(index_id: int) -> str:
 def control_sweep() -> str:
     """Look for what was forgotten."""
     return sweep()
+
+
+@shared_task(name=COLLECT_TASK)
+def control_collect() -> str:
+    """Remove what nobody needs any more."""
+    return collect_when_due()
 
 
 @shared_task(name=MAIL_TASK)

@@ -10,7 +10,9 @@ import fcntl
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from engines.exceptions import TransientTransferError
@@ -20,10 +22,11 @@ from engines.files.private import private_folder
 from engines.transfer.journal import Journal, boot_id, read_journal, write_journal
 from engines.transfer.verify import Content
 
+FOLDER = ".parts"
+"""Of unfinished files, beside the finished ones."""
+SUFFIX = ".part"
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
 _PRIVATE = 0o600
-PARTS = ".parts"
-"""The folder of unfinished files, beside the finished ones."""
 
 
 class PartFile:
@@ -107,15 +110,48 @@ class PartFile:
         self.offset = self._synced = 0
 
 
+@dataclass(frozen=True, slots=True)
+class UnfinishedFile:
+    """A part that lies there: which content it is to become, its bytes so far, and when the last came."""
+
+    path: Path
+    sha256: str
+    size: int
+    written_at: datetime
+
+
+def list_parts(models_dir: Path) -> Iterator[UnfinishedFile]:
+    """Yield the parts below a folder of model files."""
+    for path in sorted(models_dir.glob(f"*/{FOLDER}/*{SUFFIX}")):
+        with suppress(FileNotFoundError):
+            found = path.lstat()
+            written_at = datetime.fromtimestamp(found.st_mtime, UTC)
+            yield UnfinishedFile(path, path.stem, found.st_size, written_at)
+
+
+def remove_abandoned_part(path: Path) -> bool:
+    """Remove a part and its journal; False when a download holds it."""
+    try:
+        descriptor = _lock(path)
+    except TransientTransferError:
+        return False
+    try:
+        path.unlink(missing_ok=True)
+        path.with_suffix(".json").unlink(missing_ok=True)
+    finally:
+        os.close(descriptor)
+    return True
+
+
 @contextmanager
 def claim_part(destination: Path, sha256: str, size: int) -> Iterator[PartFile]:
     """Lock the part of this content beside ``destination``; the kernel frees it with the process.
 
     Raises TransientTransferError when another process or thread has it.
     """
-    folder = destination.parent / PARTS
+    folder = destination.parent / FOLDER
     private_folder(folder)
-    path = folder / f"{sha256}.part"
+    path = folder / f"{sha256}{SUFFIX}"
     descriptor = _lock(path)
     part = PartFile(descriptor, path, size)
     try:
@@ -129,7 +165,7 @@ def claim_part(destination: Path, sha256: str, size: int) -> Iterator[PartFile]:
 
 def missing_bytes(destination: Path, content: Content) -> int:
     """Return the bytes that are still to come: none where the file is, the rest where a part is."""
-    part = destination.parent / PARTS / f"{content.sha256}.part"
+    part = destination.parent / FOLDER / f"{content.sha256}{SUFFIX}"
     arrived = (path.stat().st_size for path in (destination, part) if path.is_file())
     return content.size - min(max(arrived, default=0), content.size)
 

@@ -25,7 +25,7 @@ from engines.models import (
 )
 from engines.services.engine_choice import people_using
 from engines.services.people.roles import is_curator, is_operator
-from migrations_app.models import Backup, Plan, Step
+from migrations_app.models import Backup, CollectionRun, Plan, Step
 from migrations_app.plans.titles import title_for
 from migrations_app.serving.host_state import HostState, read_host_states
 from migrations_app.serving.redis_keys import redis_client
@@ -33,6 +33,7 @@ from migrations_app.states import STEP_TITLES, PlanStatus, StepStatus
 
 MAX_LINES = 20
 FAILED_SINCE = timedelta(days=7)
+COLLECTED_SINCE = timedelta(days=7)
 SHORT_SHARE = 0.1
 WIDTH, HEIGHT = 100.0, 20.0
 """Of a small curve, in its own units."""
@@ -215,10 +216,12 @@ def _storage() -> list[Amount]:
     files = ModelCopy.objects.aggregate(total=held)["total"]
     adapters = LoraAdapter.objects.aggregate(total=Sum("file_size"))["total"]
     backups = Backup.objects.aggregate(total=Sum("file_size"))["total"]
+    runs = CollectionRun.objects.filter(started_at__gt=timezone.now() - COLLECTED_SINCE)
     return [
         Amount("Model files on hosts", files or 0),
         Amount("Adapters", adapters or 0),
         Amount("Backups", backups or 0),
+        Amount("Collected within a week", runs.aggregate(total=Sum("size"))["total"] or 0),
     ]
 
 

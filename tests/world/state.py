@@ -51,6 +51,7 @@ LEFT_OUT = frozenset(
     {
         "embedding",
         "auditentry",
+        "collectionrun",
         "planevent",
         "host",
         "hostevent",

@@ -56,7 +56,7 @@ class Reading:
         return tokens
 
 
-@pytest.fixture(scope="module", params=FILES.values(), ids=FILES)
+@pytest.fixture(scope="module", params=list(FILES.values()), ids=list(FILES))
 def reading(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Reading:
     adds, template = request.param
     family = replace(_LLAMA, add_first=adds, template=template)

@@ -1,0 +1,185 @@
+"""Rows that are needed no more: by which rule each kind is kept, and for how long."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from engines.models import (
+    Fingerprint,
+    HostEvent,
+    HostInvitation,
+    Invitation,
+    VectorIndex,
+)
+from engines.services.knowledge.erasure import has_vectors
+from migrations_app.collection.needed import (
+    SPARE,
+    release_indexes,
+    unneeded_indexes,
+    unneeded_tombstones,
+)
+from migrations_app.collection.rules import RowRule
+from migrations_app.models import (
+    Backup,
+    CollectionRun,
+    EmbedRange,
+    IdempotencyKey,
+    Plan,
+)
+from migrations_app.plans.transitions import request_cancel
+from migrations_app.states import PLAN_FINAL, PlanStatus
+
+WHO = "collector"
+DRAFT = timedelta(days=30)
+REPEATED = timedelta(days=7)
+"""So long a request that is sent again gets its first answer."""
+INVITED = timedelta(days=30)
+RUNS = timedelta(days=30)
+
+
+def drafts(now: datetime) -> QuerySet[Plan]:
+    """Plans that somebody began to make a month ago and never confirmed."""
+    return Plan.objects.filter(
+        status=PlanStatus.PENDING, confirmed_at__isnull=True, created_at__lt=now - DRAFT
+    )
+
+
+def cancel_drafts(rows: QuerySet[Plan], _now: datetime) -> int:
+    """Cancel them by the one way there is; returns how many."""
+    keys = list(rows.values_list("pk", flat=True))
+    for key in keys:
+        request_cancel(key, who=WHO)
+    return len(keys)
+
+
+def history(now: datetime) -> QuerySet[Plan]:
+    """Plans that ended long ago, as long as nothing of theirs is kept: a backup, a way back, a younger rollback."""
+    if not settings.SAM_HISTORY_DAYS:
+        return Plan.objects.none()
+    before = now - timedelta(days=settings.SAM_HISTORY_DAYS)
+    old = Q(status__in=PLAN_FINAL, finished_at__lt=before)
+    kept = Plan.objects.filter(rolls_back=OuterRef("pk")).filter(
+        ~old | Q(Exists(Backup.objects.filter(plan=OuterRef("pk"))))
+    )
+    return Plan.objects.filter(old, rolls_back__isnull=True).exclude(
+        Q(retention_until__gt=now)
+        | Q(Exists(kept))
+        | Q(Exists(Backup.objects.filter(plan=OuterRef("pk"))))
+    )
+
+
+def forget_plans(rows: QuerySet[Plan], _now: datetime) -> int:
+    """Delete plans with their steps and events, their rollbacks first; returns how many."""
+    keys = list(rows.values_list("pk", flat=True))
+    Plan.objects.filter(rolls_back__in=keys).delete()
+    Plan.objects.filter(pk__in=keys).delete()
+    return len(keys)
+
+
+def ended_ranges(now: datetime) -> QuerySet[EmbedRange]:
+    """Shares of embedding whose plan ended a while ago."""
+    return EmbedRange.objects.filter(
+        step__plan__status__in=PLAN_FINAL, step__plan__finished_at__lt=now - SPARE
+    )
+
+
+def empty_spaces(now: datetime) -> QuerySet[Fingerprint]:
+    """Spaces without index, range and vector."""
+    indexes = VectorIndex.objects.filter(fingerprint=OuterRef("pk"))
+    ranges = EmbedRange.objects.filter(fingerprint=OuterRef("pk"))
+    return Fingerprint.objects.filter(
+        ~Exists(indexes), ~Exists(ranges), ~has_vectors(), created_at__lt=now - SPARE
+    )
+
+
+def old_host_events(now: datetime) -> QuerySet[HostEvent]:
+    """What happened to hosts long ago."""
+    if not settings.SAM_HISTORY_DAYS:
+        return HostEvent.objects.none()
+    return HostEvent.objects.filter(at__lt=now - timedelta(days=settings.SAM_HISTORY_DAYS))
+
+
+def ended_invitations(
+    model: type[Invitation] | type[HostInvitation], now: datetime
+) -> QuerySet[Any]:
+    """Invitations that nobody can use any more."""
+    return model.objects.filter(expires_at__lt=now - INVITED)
+
+
+def ended_sessions(now: datetime) -> QuerySet[Session]:
+    """Sessions that let nobody in any more."""
+    return Session.objects.filter(expire_date__lt=now)
+
+
+def unseen_devices(now: datetime) -> QuerySet[UserSession]:
+    """Devices whose session must have expired."""
+    age = timedelta(seconds=settings.SESSION_COOKIE_AGE)
+    return UserSession.objects.filter(last_seen_at__lt=now - age)
+
+
+ROW_RULES = (
+    RowRule(
+        "drafts",
+        f"A plan that nobody confirmed within {DRAFT.days} days is cancelled.",
+        drafts,
+        cancel_drafts,
+    ),
+    RowRule(
+        "history",
+        "An ended plan goes with steps and events after SAM_HISTORY_DAYS, unless its backup is kept.",
+        history,
+        forget_plans,
+    ),
+    RowRule(
+        "ranges",
+        f"What hosts shared out to embed goes {SPARE.days} days after its plan ended.",
+        ended_ranges,
+    ),
+    RowRule(
+        "indexes",
+        "An index is kept while it is live, a running plan or a way back needs it, and "
+        f"{SPARE.days} days more.",
+        unneeded_indexes,
+        release_indexes,
+    ),
+    RowRule(
+        "tombstones",
+        "The place of a deleted text is kept while the file of a needed index has it.",
+        unneeded_tombstones,
+    ),
+    RowRule(
+        "idempotency_keys",
+        f"The answer to a repeated request is kept for {REPEATED.days} days.",
+        lambda now: IdempotencyKey.objects.filter(created_at__lt=now - REPEATED),
+    ),
+    RowRule("host_events", "What happened to hosts goes after SAM_HISTORY_DAYS.", old_host_events),
+    RowRule(
+        "invitations",
+        f"An invitation is kept for {INVITED.days} days after its end.",
+        lambda now: ended_invitations(Invitation, now),
+    ),
+    RowRule(
+        "host_invitations",
+        f"A host's invitation is kept for {INVITED.days} days after its end.",
+        lambda now: ended_invitations(HostInvitation, now),
+    ),
+    RowRule("sessions", "A session goes when it has expired.", ended_sessions),
+    RowRule("devices", "Where somebody was signed in goes with its session.", unseen_devices),
+    RowRule(
+        "runs",
+        f"What the collector did is kept for {RUNS.days} days.",
+        lambda now: CollectionRun.objects.filter(started_at__lt=now - RUNS),
+    ),
+)
+"""In this order: what goes with an earlier one is found by a later one."""
+
+SPACES = RowRule(
+    "spaces", "A space goes when no index, no range and no vector is in it.", empty_spaces
+)
+"""After the vectors."""
