@@ -70,6 +70,13 @@ class EmbeddingBatch:
     cut: frozenset[int] = frozenset()
     """Texts that are longer than the model reads: their vectors are of their beginnings."""
 
+    def only_vector(self) -> list[float]:
+        """Return the vector of a batch of one text; TextNotEmbeddableError when it has none."""
+        if self.errors:
+            raise TextNotEmbeddableError(self.errors[0])
+        vector: list[float] = self.vectors[0].tolist()
+        return vector
+
 
 class BaseModelEngine(abc.ABC):
     """One model that generates text, embeds text, or both.

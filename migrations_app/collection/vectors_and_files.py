@@ -7,10 +7,10 @@ from datetime import timedelta
 from engines.models import Fingerprint
 from engines.services.knowledge.erasure import drop_vectors, find_unneeded_vectors
 from engines.transfer.part import list_parts, remove_abandoned_part
-from migrations_app.collection.named import is_named, named_keys
 from migrations_app.collection.needed import needed_indexes
 from migrations_app.collection.rules import Amount, Place
 from migrations_app.models import Plan
+from migrations_app.plans.artifact_use import is_named, named_keys
 from migrations_app.states import PLAN_OPEN
 
 ORPHANED = timedelta(days=1)

@@ -21,7 +21,6 @@ from engines.exceptions import (
     EngineNotLoadedError,
     LoadCrashed,
     SamError,
-    TextNotEmbeddableError,
 )
 from engines.runtimes.base import ChatMessage, EmbeddingBatch, Facts, ModelStatus
 from engines.runtimes.child.frames import Frame
@@ -142,11 +141,11 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
 
     def embed(self, text: str) -> list[float]:
         """Vector of ``text`` as a document; TextNotEmbeddableError when it has none."""
-        return _only_vector(self.embed_documents([text]))
+        return self.embed_documents([text]).only_vector()
 
     def embed_query(self, text: str) -> list[float]:
         """Vector of ``text`` as a question; TextNotEmbeddableError when it has none."""
-        return _only_vector(self._embed([text], query=True))
+        return self._embed([text], query=True).only_vector()
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
         """Vectors (n, d) float32 and a sentence for each text that has none."""
@@ -386,13 +385,6 @@ def _read_pieces(
         return frame
     finally:
         sent.close()
-
-
-def _only_vector(batch: EmbeddingBatch) -> list[float]:
-    if batch.errors:
-        raise TextNotEmbeddableError(batch.errors[0])
-    vector: list[float] = batch.vectors[0].tolist()
-    return vector
 
 
 def _resident_bytes(pid: int) -> int:
