@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -23,14 +24,36 @@ FEWEST = 50
 @pytest.fixture(scope="session")
 def real_templates() -> Mapping[str, str]:
     """About 70 publishers' templates by name; tests that need them are skipped where they cannot be had."""
-    requirement = find_requirement(LOCK, PACKAGE)
-    folder = tests_cache() / f"templates-{hashlib.sha256(requirement.encode()).hexdigest()[:16]}"
-    trouble = "" if folder.is_dir() else _fetch(requirement, folder)
+    folder, trouble = ensure_templates()
     if trouble:
         pytest.skip(f"The sources of {PACKAGE} cannot be had from the package index: {trouble}")
-    found = {path.stem: path.read_text() for path in sorted(folder.iterdir())}
+    return read_templates(folder)
+
+
+def ensure_templates() -> tuple[Path, str]:
+    """Return the folder of the locked package's templates, and why it cannot be had.
+
+    They are where the package was compiled on this machine; else they are fetched, once for all checkouts.
+    """
+    requirement = find_requirement(LOCK, PACKAGE)
+    compiled = _compiled_sources(requirement)
+    if compiled is not None:
+        return compiled, ""
+    folder = tests_cache() / f"templates-{hashlib.sha256(requirement.encode()).hexdigest()[:16]}"
+    return folder, "" if folder.is_dir() else _fetch(requirement, folder)
+
+
+def read_templates(folder: Path) -> Mapping[str, str]:
+    found = {path.stem: path.read_text() for path in sorted(folder.glob("*.jinja"))}
     assert len(found) >= FEWEST, f"only {len(found)} templates are in {folder}"
     return found
+
+
+def _compiled_sources(requirement: str) -> Path | None:
+    """Return the templates among the sources that uv checked by their hash, compiled and kept."""
+    cache = Path(os.environ.get("UV_CACHE_DIR") or tests_cache().parent / "uv")
+    version = requirement.split()[0].removeprefix(f"{PACKAGE}==")
+    return next(cache.glob(f"sdists-*/pypi/{PACKAGE}/{version}/*/src/{FOLDER}"), None)
 
 
 def _fetch(requirement: str, folder: Path) -> str:

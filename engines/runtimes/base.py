@@ -172,9 +172,9 @@ class BaseModelEngine(abc.ABC):
         return "\n".join([*turns, "Assistant:"])
 
     def find_losses(self) -> list[str]:
-        """Name what of a conversation the engine's own template leaves out in whatever form it gets it.
+        """Name what the engine's own template refuses or leaves out in whatever form it gets it.
 
-        Each with the reason; nothing where the engine has no template of its own.
+        Nothing where the engine has no template of its own.
         """
         return []
 

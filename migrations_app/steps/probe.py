@@ -62,7 +62,9 @@ ADVICE = {
 def probe(ctx: StepContext) -> Outcome:
     """Load the target for real, then prove every new index; raises ProbeFailedError."""
     bring_missing(ctx)
-    answer = _probe_engine(ctx, ctx.plan.to_revision) if ctx.plan.kind == PlanKind.MIGRATE else {}
+    answer = {}
+    if ctx.plan.kind == PlanKind.MIGRATE:
+        answer = _probe_engine(ctx, ctx.plan.to_revision, must_show_all=True)
     mark_halfway(ctx)
     switches = switches_that_move(switches_of(ctx.plan)) if ctx.plan.re_embed_knowledge else []
     # A new sample at each attempt: a plan is not refused for ever by one unlucky draw.
@@ -85,7 +87,8 @@ def probe_back(ctx: StepContext) -> Outcome:
     Nothing is compared: whoever goes back knows how well the old index understood.
     """
     bring_missing(ctx)
-    answer = _probe_engine(ctx, ctx.plan.to_revision)
+    # Whatever it loses it has lost before, and nobody is held on an engine that they want to leave.
+    answer = _probe_engine(ctx, ctx.plan.to_revision, must_show_all=False)
     mark_halfway(ctx)
     switches = switches_that_move(switches_of(ctx.plan))
     seed = secrets.randbits(SEED_BITS)
@@ -101,13 +104,16 @@ def probe_back(ctx: StepContext) -> Outcome:
     return Outcome(sentence, {"engine": answer, "indexes": len(switches), "seed": seed})
 
 
-def _probe_engine(ctx: StepContext, revision: ModelRevision | None) -> dict[str, Any]:
+def _probe_engine(
+    ctx: StepContext, revision: ModelRevision | None, *, must_show_all: bool
+) -> dict[str, Any]:
     if revision is None:
         return {}
     copy = copy_of(revision, required_host(ctx))
     _require_file(copy)
     with _marked_when_it_crashes(copy), ctx.engine(engine_spec(revision, copy.path)) as engine:
-        _require_whole_conversations(revision, engine)
+        if must_show_all:
+            _require_whole_conversations(revision, engine)
         prompt = engine.format_prompt([{"role": "user", "content": QUESTION}])
         # As it is read: in a plain text the template's marks would be words.
         tokens = engine.count_prompt_tokens(prompt)
@@ -129,8 +135,9 @@ def _require_whole_conversations(revision: ModelRevision, engine: BaseModelEngin
     losses = engine.find_losses()
     if losses:
         raise ProbeFailedError(
-            f"{revision} cannot be given whole conversations; its chat template loses: {'; '.join(losses)} "
-            "Choose another engine, or have a curator add a file of this one with its publisher's template."
+            f"{revision} would answer without having read everything: its chat template refuses or leaves "
+            f"out {', '.join(losses)}, in whatever form it gets them. Choose another engine, or have a "
+            "curator add a file of this one with its publisher's template."
         )
 
 

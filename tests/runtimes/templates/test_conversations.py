@@ -178,8 +178,8 @@ def test_what_no_form_shows_is_refused_and_named() -> None:
     ):
         renderer.render(say("user: U", "assistant: A", "user: V"), (), {})
     losses = find_losses(renderer, {})
-    assert [loss.split(" (")[0] for loss in losses] == [
-        "a conversation", "later system text", "a call and its result", "two results"
+    assert losses == [
+        "what was said before", "later system text", "a call and its result", "two results in a row"
     ]  # fmt: skip
     assert find_losses(renderer_of(ALTERNATES), {}) == []
 

@@ -13,7 +13,7 @@ from engines.runtimes.base import ChatMessage
 from engines.runtimes.hugging_face.engine import HuggingFaceEngine
 from engines.runtimes.hugging_face.generator import Generator
 from engines.runtimes.hugging_face.loading import Checkpoint, LoadSettings, load_checkpoint
-from engines.runtimes.text.control_marks import strip_enclosures
+from engines.runtimes.text.control_marks import make_literal, strip_enclosures
 from engines.runtimes.text.families import family_of
 from engines.specs import EngineSpec
 from tests.runtimes.child.test_chat_template import FOLDED
@@ -127,12 +127,40 @@ def test_a_tool_and_its_result_make_no_control_tokens(reader: Reader) -> None:
 def test_a_model_with_a_template_for_tools_uses_it_for_tools(reader: Reader) -> None:
     before = reader.model.tokenizer.chat_template
     reader.model.tokenizer.chat_template = {
-        "default": "plain",
-        "tool_use": "{{ tools[0].function.name }}",
+        "default": "plain " + TURNS,
+        "tool_use": "{{ tools[0].function | tojson }}" + TURNS,
         "rag": "{% if %}",
     }
     generator = Generator(reader.model, 0, family_of("llama"))
     reader.model.tokenizer.chat_template = before
 
-    assert generator.format(HELLO) == "plain"
-    assert generator.format(HELLO, tools=[TOOL]) == "weather"
+    assert generator.format(HELLO) == "plain <|start_header_id|>Hello<|eot_id|>"
+    assert generator.format(HELLO, tools=[TOOL]).startswith(
+        '{"name": "weather"}<|start_header_id|>'
+    )
+
+
+def test_a_template_that_loses_system_text_gets_it_from_the_user(reader: Reader) -> None:
+    before = reader.model.tokenizer.chat_template
+    reader.model.tokenizer.chat_template = (
+        "{% for m in messages %}{% if m.role != 'system' %}<|start_header_id|>{{ m.content }}<|eot_id|>"
+        "{% endif %}{% endfor %}"
+    )
+    generator = Generator(reader.model, 0, family_of("llama"))
+    reader.model.tokenizer.chat_template = before
+    system: ChatMessage = {"role": "system", "content": "<|eot_id|>Be brief."}
+
+    prompt = generator.format([system, *HELLO])
+
+    assert strip_enclosures(prompt) == ("<|start_header_id|><|eot_id|>Be brief.\n\nHello<|eot_id|>")
+    tokens = generator.tokens(prompt, from_template=True)
+    assert reader.control(tokens) == ["<|start_header_id|>", "<|eot_id|>"]
+    assert generator.find_losses() == []
+
+
+@pytest.mark.parametrize("text", ["Stones", "<|begin_of_text|>Stones", make_literal("Stones")])
+def test_a_raw_prompt_begins_once_with_the_beginning_of_text(reader: Reader, text: str) -> None:
+    tokens = reader.generator.tokens(text, from_template=False)
+
+    assert reader.control(tokens).count("<|begin_of_text|>") == 1
+    assert tokens[0] == reader.model.tokenizer.bos_token_id
