@@ -23,8 +23,8 @@ from engines.services.catalog.exchange import (
     import_catalog,
 )
 from engines.services.catalog.resolving import pinned_revision
-from engines.services.catalog.starter import starter_catalog
-from engines.services.catalog.starter_prompts import write_missing_prompts
+from engines.services.catalog.starter.entries import starter_catalog
+from engines.services.catalog.starter.prompts import write_missing_prompts
 from engines.services.catalog.usage import count_usage
 from engines.services.hosts import find_host
 from engines.services.people.roles import AnyUser, is_curator, is_operator

@@ -11,6 +11,7 @@ from engines.gguf.limits import MAX_DIMENSIONS
 _SUFFIX_A, _SUFFIX_B = ".lora_a", ".lora_b"
 _INVOCATION = "adapter.alora.invocation_tokens"
 _IGNORED_SUFFIX = "_norm.weight"
+_OUTPUT = "output.weight"
 _TOKEN_EMBEDDING = "token_embd.weight"  # noqa: S105 - a tensor's name
 
 Shape = tuple[int, ...]
@@ -30,6 +31,9 @@ def check_adapter_fits(adapter: GgufHeader, base: GgufHeader) -> int:
     for name, (low, high) in pairs.items():
         if name not in tensors:
             _mismatch(f"the model has no tensor {shown(name)}")
+        if name == _TOKEN_EMBEDDING and _OUTPUT not in tensors:
+            # llama.cpp multiplies by the table then, with the halves that were made to be looked up.
+            _mismatch("it changes the token table, and the model answers with the same table")
         if not _product_fits(name, low, high, _full(tensors[name].shape)):
             _mismatch(f"its change of {shown(name)} has another shape than the model's tensor")
     return len(pairs)

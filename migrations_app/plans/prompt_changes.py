@@ -7,7 +7,7 @@ from typing import TypedDict
 from django.contrib.auth.models import User
 
 from engines.models import EnginePreference, UserPrompts
-from engines.services.catalog.starter_prompts import hint_of
+from engines.services.catalog.starter.prompts import hint_of
 from engines.services.people.preferences import PROMPT_FIELDS, prompts_of
 from migrations_app.models import Plan
 from migrations_app.states import PlanKind

@@ -9,7 +9,6 @@ import typer
 from samproject.cli import (
     accounts,
     audit,
-    catalog,
     hosts,
     knowledge,
     own,
@@ -19,6 +18,7 @@ from samproject.cli import (
     tokens,
 )
 from samproject.cli.errors import CommandError
+from samproject.cli.library import catalog
 from samproject.cli.session import command
 from samproject.cli.talk.chat import chat
 from samproject.cli.talk.conversations import conversations

@@ -10,7 +10,7 @@ from deploy.demo.catalog import ensure_catalog
 from deploy.demo.models.engine_files import ENGINES, NEW, OLD, PERMUTED
 from deploy.demo.people import CHANGED, PASSWORDS_FILE, ensure_people
 from engines.models import CatalogModel, PromptTemplate
-from engines.services.catalog.starter import starter_catalog
+from engines.services.catalog.starter.entries import starter_catalog
 from engines.services.people.tokens import find_owner
 
 pytestmark = pytest.mark.django_db

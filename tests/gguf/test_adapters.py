@@ -26,7 +26,12 @@ def lora(*tensors: TensorInfo) -> GgufHeader:
     return header(*tensors, general_type="adapter", adapter_type="lora")
 
 
-BASE = header(info(QUERY, 128, 64), info("token_embd.weight", 128, 500), info("e.weight", 8, 6, 3))
+BASE = header(
+    info(QUERY, 128, 64),
+    info("token_embd.weight", 128, 500),
+    info("output.weight", 128, 500),
+    info("e.weight", 8, 6, 3),
+)
 
 
 def test_an_adapter_fits_the_model_it_was_made_for(tiny_llama: Path, tiny_lora: Path) -> None:
@@ -58,6 +63,17 @@ def test_embedding_and_expert_pairs_follow_the_engines_rules() -> None:
     )
 
     assert check_adapter_fits(adapter, BASE) == 2
+
+
+def test_a_table_that_is_the_output_too_cannot_be_changed() -> None:
+    """llama.cpp ends the process at the first answer of such a pair."""
+    tied = replace(BASE, tensors=tuple(t for t in BASE.tensors if t.name != "output.weight"))
+    adapter = lora(
+        info("token_embd.weight.lora_a", 4, 500), info("token_embd.weight.lora_b", 4, 128)
+    )
+
+    with pytest.raises(AdapterMismatchError, match="answers with the same table"):
+        check_adapter_fits(adapter, tied)
 
 
 PAIR = (info(f"{QUERY}.lora_a", 128, 4), info(f"{QUERY}.lora_b", 4, 64))

@@ -53,6 +53,7 @@ CONFIG: dict[str, Any] = {
 """As PEFT writes it."""
 MODULES = {"attn_q": "self_attn.q_proj", "attn_output": "self_attn.o_proj"}
 PREFIX = "base_model.model.model.layers."
+TABLE = "base_model.model.model.embed_tokens"
 QUERY_A, QUERY_B = (f"{PREFIX}0.self_attn.q_proj.lora_{side}.weight" for side in "AB")
 
 
@@ -185,6 +186,12 @@ UNUSABLE = {
     "whole modules": (config(modules_to_save=["lm_head"]), "modules_to_save"),
     "biases": (config(bias="all"), "bias"),
     "another rank": (config(r=8), "has rank 4 and the configuration says 8"),
+    "another rank by name": (config(rank_pattern={"q_proj": 3}), "the configuration says 3"),
+    "a rank of text": (config(rank_pattern={"q_proj": "3"}), "a rank of its rank_pattern"),
+    "an alpha of zero": (config(alpha_pattern={"q_proj": 0}), "a value of its alpha_pattern"),
+    "a list of alphas": (config(alpha_pattern=[["q_proj", 1]]), "not an object"),
+    "a slow pattern": (config(alpha_pattern={"(a+)+$": 1}), "not a plain pattern. Merge it"),
+    "no pattern": (config(rank_pattern={"(q_proj": 4}), "not a pattern"),
 }
 
 
@@ -220,6 +227,26 @@ UNFIT: dict[str, tuple[Mapping[str, NDArray[Any]], type[SamError], str]] = {
         AdapterMismatchError,
         "heads",
     ),
+    "more tokens": (
+        {**pair(), f"{TABLE}.base_layer.weight": np.ones((9_000, 128), F32)},
+        InvalidRequestError,
+        "as after tokens were added. Merge it into its model",
+    ),
+    "a whole output": (
+        {**pair(), "base_model.model.lm_head.weight": np.ones((4, 4), F32)},
+        InvalidRequestError,
+        "holds a whole",
+    ),
+    "a table as a projection": (
+        {f"{TABLE}.lora_A.weight": np.ones((4, 4), F32)},
+        InvalidRequestError,
+        "Save it again",
+    ),
+    "the same twice": (
+        {**pair(), QUERY_A.replace(".lora_", ".base_layer.lora_"): pair()[QUERY_A]},
+        InvalidRequestError,
+        "twice",
+    ),
     "no matrix": (pair(**{QUERY_A: np.ones(4, F32)}), InvalidRequestError, "not a matrix"),
     "infinite": (
         pair(**{QUERY_B: np.full((128, 4), np.inf, F32)}),
@@ -250,8 +277,15 @@ def test_a_model_whose_names_are_not_known_is_refused(tmp_path: Path) -> None:
     weights = written(tmp_path / "a.safetensors", pair())
     base = GgufHeader(3, {"general.architecture": "mamba"}, (), 32, 0)
 
-    with pytest.raises(InvalidRequestError, match="'mamba' models are not converted here"):
+    with pytest.raises(InvalidRequestError, match="'mamba' models are not converted here") as plain:
         convert_peft(config(), weights, base, tmp_path / "a.gguf")
+    # llama.cpp's converter knows one alpha and divides by the rank: of another it would make a wrong file.
+    for changes in ({"use_rslora": True}, {"alpha_pattern": {"q_proj": 1}}):
+        with pytest.raises(InvalidRequestError) as scaled:
+            convert_peft(config(**changes), weights, base, tmp_path / "a.gguf")
+        assert "convert_lora_to_gguf" not in str(scaled.value)
+        assert "Merge it into its model" in str(scaled.value)
+    assert "convert_lora_to_gguf" in str(plain.value)
 
 
 def raw(header: bytes, data: bytes = b"", *, length: int | None = None) -> bytes:

@@ -16,6 +16,7 @@ from django.utils import timezone
 from engines.exceptions import InvalidRequestError
 from engines.models import CatalogModel, ModelRole
 from engines.services.catalog.fields import list_curated_fields
+from engines.services.catalog.instructions import Instructions, differing_instructions
 from engines.services.catalog.validation import validate_entry
 
 FORMAT_VERSION = "1.0.0"
@@ -51,6 +52,9 @@ class ImportReport:
     """With a sentence; nothing of them was written."""
     prompts: list[str] = field(default_factory=list)
     """Families whose prompts were written; only the starter catalog brings any."""
+
+    instructions: dict[str, Instructions] = field(default_factory=dict)
+    """What the publishers of embedders ask for, where a written entry has other instructions."""
 
     @property
     def total(self) -> int:
@@ -136,12 +140,12 @@ def _embedders_first(named: tuple[str, object]) -> bool:
 def _import_entry(name: str, entry: object, options: ImportOptions, report: ImportReport) -> None:
     if not isinstance(entry, Mapping):
         raise InvalidRequestError("An entry is an object with the fields of ModelInfo.")
-    absent = [field for field in REQUIRED_FIELDS if not entry.get(field)]
-    if absent:
-        raise InvalidRequestError(f"Missing: {', '.join(absent)}.")
     with transaction.atomic():
         model_id = entry.get("model_id", name)
         stored = _named(CatalogModel.objects.select_for_update(of=("self",)), "model_id", model_id)
+        absent = [field for field in REQUIRED_FIELDS if stored is None and not entry.get(field)]
+        if absent:
+            raise InvalidRequestError(f"Missing: {', '.join(absent)}.")
         draft = _drafted(stored or CatalogModel(model_id=model_id), entry)
         if stored is not None and not draft.changed:
             report.unchanged.append(stored.model_id)
@@ -156,6 +160,9 @@ def _import_entry(name: str, entry: object, options: ImportOptions, report: Impo
                 report.created.append(draft.model.model_id)
             else:
                 report.updated[stored.model_id] = ", ".join(draft.changed)
+            proposed = differing_instructions(draft.model)
+            if proposed is not None:
+                report.instructions[draft.model.model_id] = proposed
 
 
 def _write(draft: _Draft, options: ImportOptions) -> None:

@@ -21,15 +21,17 @@ from engines.models import (
     EngineDefault,
     Host,
     HostStatus,
+    ModelRole,
 )
 from engines.services.catalog.entry_rules import list_unused_fields
 from engines.services.catalog.exchange import export_catalog
 from engines.services.catalog.fields import KEPT_BY_SAM, group_curated_fields
+from engines.services.catalog.instructions import describe_instructions, differing_instructions
 from engines.services.catalog.validation import CONFIRM
 from engines.services.people.roles import is_curator, is_operator
 from engines.services.people.withdrawals import telling_of_withdrawals
 from migrations_app.admin.base import RoleAdmin
-from migrations_app.admin.catalog.form import CATALOG_HELP, CatalogForm
+from migrations_app.admin.catalog.form import CATALOG_HELP, CatalogForm, instructions_of_place
 from migrations_app.admin.catalog.pages import CatalogPages, runtime_asked
 from migrations_app.admin.reports import count_rows, report_each
 from migrations_app.library import ModelLibraryManager, get_model_library_manager
@@ -202,6 +204,20 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
         """Save an entry; who uses one that is withdrawn by this is told."""
         with telling_of_withdrawals():
             super().save_model(request, obj, form, change)
+        proposed = differing_instructions(obj)
+        if proposed is not None:
+            self.message_user(
+                request, f"{describe_instructions(proposed)} This entry has others.", messages.INFO
+            )
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Propose an embedder's instructions to whoever enters one that SAM knows."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        known = instructions_of_place(initial)
+        if known is None:
+            return initial
+        asked = {"query_prefix": known.query_prefix, "document_prefix": known.document_prefix}
+        return {"role": ModelRole.EMBEDDING, **asked, **initial}
 
     def _set_published(
         self, request: HttpRequest, queryset: QuerySet[CatalogModel], *, published: bool

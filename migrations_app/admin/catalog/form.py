@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -26,6 +27,12 @@ from engines.models.validators import (
 )
 from engines.runtimes.text.families import FAMILIES
 from engines.services.catalog.entry_rules import list_unused_fields
+from engines.services.catalog.instructions import (
+    Instructions,
+    describe_instructions,
+    find_instructions,
+    propose_instructions,
+)
 from engines.services.catalog.validation import CONFIRM, validate_entry
 
 LICENCES = (
@@ -56,6 +63,12 @@ CATALOG_HELP = {
     "recommended": "Marked so in the catalog that people see.",
     "published": "Off: only the staff see it and nobody can move to it.",
 }
+
+
+def instructions_of_place(given: Mapping[str, Any]) -> Instructions | None:
+    """Return what is known of a model that is about to be entered, by where it is."""
+    names = (given.get(field) for field in ("huggingface_repo", "filename"))
+    return find_instructions([str(name) for name in names if name])
 
 
 class PrefixField(forms.CharField):
@@ -137,6 +150,9 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
         shown = {CONFIRM, *(self._meta.fields or self.fields)}
         for name in set(self.fields) - shown:
             del self.fields[name]
+        proposed = self._proposed_instructions()
+        if proposed is not None and "query_prefix" in self.fields:
+            self.fields["query_prefix"].help_text = describe_instructions(proposed)
         for field in {"tags", "tensor_split"} & set(self.fields):
             self.fields[field].widget = UnfoldAdminTextInputWidget()
         if "description" in self.fields:
@@ -144,6 +160,12 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
         for field, known in (("model_family", tuple(FAMILIES)), ("licence", LICENCES)):
             if field in self.fields:
                 self.fields[field].widget = SuggestingInput(field, known)
+
+    def _proposed_instructions(self) -> Instructions | None:
+        """Say what the publisher asks for; it is filled in for a new entry only, and never typed over."""
+        if self.instance.pk:
+            return propose_instructions(self.instance)
+        return instructions_of_place(self.initial)
 
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]

@@ -7,6 +7,8 @@ from typing import Any, cast
 
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError as ModelValidationError
+from drf_spectacular.utils import extend_schema_field
+from msgspec import to_builtins
 from rest_framework import serializers
 
 from engines.models import CatalogModel, Host, ModelCopy, ModelRole
@@ -18,12 +20,21 @@ from engines.models.validators import (
     validate_tensor_split,
 )
 from engines.services.catalog.fields import list_curated_fields
+from engines.services.catalog.instructions import propose_instructions
 from engines.services.catalog.validation import CONFIRM, validate_entry
 from engines.specs import MAX_GPUS
 from migrations_app.api.base import ClosedSerializer, NamedField, refuse_unknown_fields
 from migrations_app.trials import MAX_QUESTION
 
 MAX_TAGS = 50
+
+
+class InstructionsSerializer(ClosedSerializer):
+    """What an embedder's publisher asks to put before texts, and the card that says so."""
+
+    query_prefix = serializers.CharField()
+    document_prefix = serializers.CharField()
+    card = serializers.CharField()
 
 
 class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
@@ -64,6 +75,9 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
         source="current_revision.commit", read_only=True, allow_null=True, default=None
     )
 
+    proposed_instructions = serializers.SerializerMethodField(
+        help_text="Of an embedder that SAM knows; null for others. It is never applied by itself."
+    )
     confirm = serializers.BooleanField(
         write_only=True,
         default=False,
@@ -73,7 +87,15 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
 
     class Meta:
         model = CatalogModel
-        fields = [*list_curated_fields(), "current_commit", "created_at", "updated_at", CONFIRM]
+        fields = [
+            *list_curated_fields(),
+            *("current_commit", "proposed_instructions", "created_at", "updated_at", CONFIRM),
+        ]
+
+    @extend_schema_field(InstructionsSerializer(allow_null=True))
+    def get_proposed_instructions(self, entry: CatalogModel) -> dict[str, str] | None:
+        proposed = propose_instructions(entry)
+        return to_builtins(proposed) if proposed is not None else None
 
     def to_internal_value(self, data: Any) -> Any:
         refuse_unknown_fields(self, data)

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from engines.models import PromptTemplate, TokenQuota, TokenUsage
 from engines.services.people.usage import MAX_QUOTA
 from migrations_app.api.base import ClosedSerializer
+from migrations_app.api.serializers.catalog import InstructionsSerializer
 from migrations_app.api.serializers.people import MAX_PROMPT_CHARS
 
 EVERYBODY = "*"
@@ -41,6 +42,11 @@ class ImportReportSerializer(ClosedSerializer):
     refused = serializers.DictField(child=serializers.CharField())
     prompts = serializers.ListField(
         child=serializers.CharField(), help_text="Families whose prompts were written."
+    )
+    instructions = serializers.DictField(
+        child=InstructionsSerializer(),
+        help_text="What the publishers of embedders ask for, where an entry written has other "
+        "instructions; nothing of it was applied.",
     )
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
+from msgspec import to_builtins
 from rest_framework import mixins
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
@@ -48,7 +48,7 @@ class CatalogFileView(ApiView):
             report = library.import_catalog({"models": asked["models"]}, **options)
         else:
             report = library._create_default_catalog(**options)
-        return Response(ImportReportSerializer(asdict(report)).data)
+        return Response(ImportReportSerializer(to_builtins(report)).data)
 
 
 class PromptTemplateViews(

@@ -14,7 +14,7 @@ from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 
 from engines.models import PromptTemplate, UserPrompts
-from engines.services.catalog.starter_prompts import hint_of
+from engines.services.catalog.starter.prompts import hint_of
 from engines.services.engine_choice import effective_engine
 from engines.services.people.preferences import (
     PROMPT_FIELDS,

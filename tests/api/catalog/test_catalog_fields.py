@@ -20,7 +20,7 @@ from engines.models import CatalogModel, ModelRole
 from engines.services.catalog.entry_rules import COMPUTE_FIELDS
 from engines.services.catalog.exchange import ImportOptions, export_catalog, import_catalog
 from engines.services.catalog.fields import KEPT_BY_SAM, list_curated_fields
-from engines.services.catalog.starter import STARTER_COMPANION
+from engines.services.catalog.starter.entries import STARTER_COMPANION
 from engines.specs import ComputeSettings, EngineSpec, ModelInfo, ModelSource
 from migrations_app.admin.catalog import CatalogModelAdmin
 from migrations_app.api.serializers.catalog import CatalogModelSerializer

@@ -8,8 +8,8 @@ import pytest
 from rest_framework.test import APIClient
 
 from engines.models import PromptTemplate, UserPrompts
-from engines.services.catalog.starter import starter_catalog
-from engines.services.catalog.starter_prompts import shipped_prompts, write_missing_prompts
+from engines.services.catalog.starter.entries import starter_catalog
+from engines.services.catalog.starter.prompts import shipped_prompts, write_missing_prompts
 from engines.services.people.preferences import PROMPT_FIELDS, edit_prompts, prompts_of
 from migrations_app.controller import MigrationController
 from migrations_app.library import get_model_library_manager

@@ -9,12 +9,11 @@ from typing import TypedDict
 
 from engines.models import ModelRole
 from engines.services.catalog.exchange import FORMAT_VERSION, Entry
+from engines.services.catalog.instructions import find_instructions
 
-STARTER = Path(__file__).resolve().parents[2] / "data" / "starter_catalog.jsonl"
+STARTER = Path(__file__).resolve().parents[3] / "data" / "starter_catalog.jsonl"
 STARTER_COMPANION = "granite-embedding-107m-multilingual"
 """Small, multilingual and under Apache-2.0: a sound embedder for engines that chat."""
-STARTER_PREFIXES = {"nomic-embed-text-v1.5": ("search_query: ", "search_document: ")}
-"""What the models' own pages ask for; left out, they find worse."""
 FAMILIES = ("deepseek", "qwen", "llama", "mistral", "gemma", "smollm", "nomic", "granite")
 
 
@@ -39,7 +38,7 @@ def _starter_entry(fact: Mapping[str, str]) -> Entry:
     name = fact["name"]
     is_embedder = "embed" in name
     family = next((f for f in FAMILIES if f in name), "other")
-    query, document = STARTER_PREFIXES.get(name, ("", ""))
+    asked = find_instructions([fact["hf_repo"]]) if is_embedder else None
     return {
         "model_id": name.replace("_", "-"),
         "display_name": f"{name} ({fact['quant']})",
@@ -52,7 +51,7 @@ def _starter_entry(fact: Mapping[str, str]) -> Entry:
         "quantization": fact["quant"],
         "licence": fact["license"] or "",
         "tags": ["starter", family],
-        "query_prefix": query,
-        "document_prefix": document,
+        "query_prefix": asked.query_prefix if asked else "",
+        "document_prefix": asked.document_prefix if asked else "",
         "embedding_model": None if is_embedder else STARTER_COMPANION,
     }

@@ -9,7 +9,7 @@ from typing import TypedDict
 
 from engines.models import PromptTemplate
 
-SHIPPED = Path(__file__).resolve().parents[2] / "data" / "prompt_templates.json"
+SHIPPED = Path(__file__).resolve().parents[3] / "data" / "prompt_templates.json"
 
 
 class ShippedPrompts(TypedDict):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,8 +30,17 @@ Overwrite = Annotated[
 Confirm = Annotated[
     bool, typer.Option("--confirm", help="Also write what moves the vectors of people.")
 ]
+Revision = Annotated[str | None, typer.Option("--revision", help="main unless given.")]
+QueryPrefix = Annotated[
+    str | None, typer.Option(help=r"Put before every question; \n is a line break, \t a tab.")
+]
+DocumentPrefix = Annotated[
+    str | None, typer.Option(help=r"Put before every passage; \n is a line break, \t a tab.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Show the progress to the end.")]
 GIB = 2**30
+_ESCAPES = {"\\n": "\n", "\\t": "\t", "\\\\": "\\"}
+_ESCAPE = re.compile(r"\\[nt\\]")
 
 
 @command(catalog, "list")
@@ -115,9 +126,9 @@ def add(  # noqa: PLR0913 - a parameter is an option
     embedding_model: Annotated[
         str | None, typer.Option(help="The companion that embeds for it.")
     ] = None,
-    wanted_revision: Annotated[
-        str | None, typer.Option("--revision", help="main unless given.")
-    ] = None,
+    wanted_revision: Revision = None,
+    query_prefix: QueryPrefix = None,
+    document_prefix: DocumentPrefix = None,
     fields: Annotated[
         list[str] | None,
         typer.Option(
@@ -141,6 +152,8 @@ def add(  # noqa: PLR0913 - a parameter is an option
         "role": role,
         "embedding_model": embedding_model,
         "wanted_revision": wanted_revision,
+        "query_prefix": _unescape(query_prefix),
+        "document_prefix": _unescape(document_prefix),
     }
     given = {name: value for name, value in named.items() if value is not None}
     entry = {"model_id": model_id, **given, **dict(map(_field, fields or ()))}
@@ -252,6 +265,19 @@ def _act(session: Session, model: str, what: str, sentence: str) -> None:
     session.show(session.api.post(f"/catalog/{name_in_path(model)}/{what}"), sentence)
 
 
+def _unescape(text: str | None) -> str | None:
+    """Read line breaks, tabs and backslashes as people write them in one line."""
+    if text is None:
+        return None
+    return _ESCAPE.sub(lambda found: _ESCAPES[found[0]], text)
+
+
+def _escape(text: str) -> str:
+    """Write a prefix so that ``_unescape`` reads it, quoted for a shell."""
+    written = text.replace("\\", "\\\\").replace("\n", "\\n").replace("\t", "\\t")
+    return shlex.quote(written)
+
+
 def _field(text: str) -> tuple[str, Any]:
     """Read ``name=value``; what is JSON (numbers, true, lists) is taken as such."""
     name, equals, value = text.partition("=")
@@ -276,9 +302,20 @@ def _report(session: Session, report: dict[str, Any]) -> None:
         typer.echo(f"{name}: {why}", file=sys.stderr)
     if report["prompts"]:
         session.say(f"Prompts written for {', '.join(report['prompts'])}.")
+    _propose(session, report)
     session.say(
         f"{len(report['created'])} entries created, {len(report['updated'])} updated, "
         f"{len(report['unchanged'])} unchanged, {len(report['left'])} left as curated."
     )
     if report["refused"]:
         raise CommandError(f"{len(report['refused'])} entries were refused; they changed nothing.")
+
+
+def _propose(session: Session, report: dict[str, Any]) -> None:
+    """Say how to take what publishers ask for, where an entry has other instructions."""
+    for name, asked in report["instructions"].items():
+        session.say(
+            f"{name}: the card of {asked['card']} asks for other instructions. To take them: "
+            f"sam catalog add {name} --query-prefix {_escape(asked['query_prefix'])} "
+            f"--document-prefix {_escape(asked['document_prefix'])}"
+        )
