@@ -25,6 +25,7 @@ from engines.services.people.tokens import end_dead_tokens
 from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan, Step
 from migrations_app.plans.housekeeping import (
+    drop_forgotten_drafts,
     end_stale_downloads,
     release_writers,
     retained_index_ids,
@@ -78,6 +79,7 @@ def sweep() -> str:
         indexes = _wake_lagging_indexes()
         release_writers()
         end_stale_downloads()
+        drop_forgotten_drafts(who=WHO)
         end_incidents()
         end_dead_tokens()
         forget_old_notices()
