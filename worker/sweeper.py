@@ -31,6 +31,7 @@ from migrations_app.collection.vectors_and_files import PartRule
 from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan, Step
 from migrations_app.plans.housekeeping import (
+    drop_forgotten_drafts,
     end_stale_downloads,
     release_writers,
     retained_index_ids,
@@ -84,6 +85,7 @@ def sweep() -> str:
         indexes = _wake_lagging_indexes()
         release_writers()
         end_stale_downloads()
+        drop_forgotten_drafts(who=WHO)
         end_incidents()
         end_dead_tokens()
         forget_old_notices()

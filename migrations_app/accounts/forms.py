@@ -8,8 +8,11 @@ from allauth.account.adapter import get_adapter
 from allauth.account.forms import ChangePasswordForm, LoginForm, ResetPasswordForm
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm, BaseAuthenticateForm, ReauthenticateForm
+from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
+from django import forms
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxLengthValidator
 
 from migrations_app.limits.sign_in import LockedOutError, count_attempt, forgive_attempt
 
@@ -70,3 +73,35 @@ class SecondFactorForm(CountedCode, AuthenticateForm):
 
 class SecondFactorAgainForm(CountedCode, ReauthenticateForm):
     """Before something that only the person may do."""
+
+
+MAX_PASSKEY_NAME = 60
+
+
+class AddPasskeyForm(AddWebAuthnForm):
+    """A new passkey: what it is called, and whether it opens the account alone."""
+
+    passwordless = forms.BooleanField(
+        required=False,
+        initial=True,
+        label="Sign in with it alone",
+        help_text="Without name and password; the device asks for your finger, face or PIN instead.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _describe_name(self.fields["name"])
+
+
+class RenamePasskeyForm(EditWebAuthnForm):
+    """What a passkey is called."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _describe_name(self.fields["name"])
+
+
+def _describe_name(field: forms.Field) -> None:
+    field.label, field.help_text = "Name", "So that you know it again: “Telephone”, “Blue key”."
+    field.widget.attrs |= {"maxlength": MAX_PASSKEY_NAME, "autocomplete": "off"}
+    field.validators.append(MaxLengthValidator(MAX_PASSKEY_NAME))

@@ -25,6 +25,8 @@ def require_second_factor(request: HttpRequest, user: User, code: str) -> None:
     A wrong code counts like a wrong password; LockedOutError after too many.
     """
     factors = list(Authenticator.objects.filter(user=user))
+    # A passkey speaks to browsers only; whoever has one has recovery codes as well.
+    coded = [factor for factor in factors if factor.type != Authenticator.Type.WEBAUTHN]
     if not factors:
         if must_have_factor(user):
             raise SecondFactorError(
@@ -32,9 +34,11 @@ def require_second_factor(request: HttpRequest, user: User, code: str) -> None:
             )
         return
     if not code:
-        raise SecondFactorError("Send the code of your second factor as well.")
+        raise SecondFactorError(
+            "Send the code of your second factor as well: of your app, or a recovery code."
+        )
     count_attempt(request, user.username)
-    if not any(factor.wrap().validate_code(code) for factor in factors):
+    if not any(factor.wrap().validate_code(code) for factor in coded):
         raise SecondFactorError("The code is wrong or was used before; send a new one.")
     forgive_attempt(request, user.username)
 

@@ -296,6 +296,17 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
 class DefaultForm(forms.ModelForm[EngineDefault]):
     """A default's form, which asks for an engine that can answer."""
 
+    def clean_group(self) -> Group | None:
+        """Refuse a second default of the same people, and say where the first one is."""
+        group: Group | None = self.cleaned_data["group"]
+        rows = EngineDefault.objects.filter(group=group).exclude(pk=self.instance.pk)
+        if (there := rows.select_related("engine").first()) is not None:
+            whose = f"The group {group.name}" if group else "The organisation"
+            raise ValidationError(
+                f"{whose} has a default already, {there.engine.model_id}: change that one instead."
+            )
+        return group
+
     def _post_clean(self) -> None:
         super()._post_clean()  # type: ignore[misc]
         if self.errors:

@@ -32,30 +32,13 @@ from migrations_app.models import (
     IdempotencyKey,
     Plan,
 )
-from migrations_app.plans.transitions import request_cancel
-from migrations_app.states import PLAN_FINAL, PlanStatus
+from migrations_app.states import PLAN_FINAL
 
 WHO = "collector"
-DRAFT = timedelta(days=30)
 REPEATED = timedelta(days=7)
 """So long a request that is sent again gets its first answer."""
 INVITED = timedelta(days=30)
 RUNS = timedelta(days=30)
-
-
-def drafts(now: datetime) -> QuerySet[Plan]:
-    """Plans that somebody began to make a month ago and never confirmed."""
-    return Plan.objects.filter(
-        status=PlanStatus.PENDING, confirmed_at__isnull=True, created_at__lt=now - DRAFT
-    )
-
-
-def cancel_drafts(rows: QuerySet[Plan], _now: datetime) -> int:
-    """Cancel them by the one way there is; returns how many."""
-    keys = list(rows.values_list("pk", flat=True))
-    for key in keys:
-        request_cancel(key, who=WHO)
-    return len(keys)
 
 
 def history(now: datetime) -> QuerySet[Plan]:
@@ -124,12 +107,6 @@ def unseen_devices(now: datetime) -> QuerySet[UserSession]:
 
 
 ROW_RULES = (
-    RowRule(
-        "drafts",
-        f"A plan that nobody confirmed within {DRAFT.days} days is cancelled.",
-        drafts,
-        cancel_drafts,
-    ),
     RowRule(
         "history",
         "An ended plan goes with steps and events after SAM_HISTORY_DAYS, unless its backup is kept.",

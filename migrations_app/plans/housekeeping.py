@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from django.conf import settings
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from engines.db.clock import seconds_from_now
 from engines.models import CopyStatus, KnowledgeBase, ModelCopy, VectorIndex
 from engines.services.hosts import present_hosts
-from migrations_app.models import IndexSwitch, Plan
-from migrations_app.states import PlanStatus
+from migrations_app.models import IndexSwitch, Plan, PlanEvent
+from migrations_app.plans.transitions import drop_unconfirmed
+from migrations_app.states import PERSON_KINDS, PlanStatus
 from migrations_app.wakeups import publish_keep_up
+
+MAX_DROPPED = 200
+"""Drafts of one look; the next look is seconds away."""
 
 
 def wake_keep_up(index: VectorIndex) -> bool:
@@ -53,6 +61,24 @@ def end_stale_downloads() -> int:
     return stale_downloads().update(
         status=CopyStatus.NOT_DOWNLOADED, error="The download ended before the file was whole."
     )
+
+
+def drop_forgotten_drafts(*, who: str) -> int:
+    """Cancel the plans about people that nobody confirmed or changed for SAM_DRAFT_DAYS; returns how many.
+
+    They hold neither host nor engine, but what they say of both is long untrue. 0 days keeps them.
+    """
+    days: int = settings.SAM_DRAFT_DAYS
+    if not days:
+        return 0
+    before = seconds_from_now(-timedelta(days=days).total_seconds())
+    touched = PlanEvent.objects.filter(plan=OuterRef("pk"), at__gte=before)
+    drafts = Plan.objects.filter(
+        status=PlanStatus.PENDING, kind__in=PERSON_KINDS, confirmed_at=None, created_at__lt=before
+    )
+    why = f"Nobody confirmed it for {days} days."
+    forgotten = drafts.exclude(Exists(touched)).order_by("created_at", "pk")[:MAX_DROPPED]
+    return sum(drop_unconfirmed(plan.pk, who=who, why=why) for plan in forgotten)
 
 
 def waiting_writers() -> QuerySet[KnowledgeBase]:

@@ -65,6 +65,9 @@ def notify_of_plan(plan: Plan, to: PlanStatus, *, who: str) -> None:
             f"The {what} failed",
             "Nothing was changed for you; its page says why.",
         )
+    elif to == PlanStatus.CANCELLED and plan.started_at is None and not did_it:
+        title = f"The planned {what} was dropped"
+        _tell(plan, NoticeKind.PLAN_FAILED, title, "It was never started; nothing was changed.")
     elif to == PlanStatus.CANCELLED and not did_it:
         _tell(plan, NoticeKind.PLAN_FAILED, f"The {what} was stopped", "Nothing was changed.")
 

@@ -59,8 +59,13 @@ def _second_factor() -> dict[str, object]:
         "MFA_FORMS": {
             "authenticate": "migrations_app.accounts.forms.SecondFactorForm",
             "reauthenticate": "migrations_app.accounts.forms.SecondFactorAgainForm",
+            "add_webauthn": "migrations_app.accounts.forms.AddPasskeyForm",
+            "edit_webauthn": "migrations_app.accounts.forms.RenamePasskeyForm",
         },
-        "MFA_SUPPORTED_TYPES": ["totp", "recovery_codes"],
+        "MFA_SUPPORTED_TYPES": ["totp", "recovery_codes", "webauthn"],
+        "MFA_PASSKEY_LOGIN_ENABLED": True,
+        # Nothing can be guessed there, and a whole organisation may come from one address.
+        "MFA_RATE_LIMITS": {"webauthn_login": "120/m/ip"},
         "MFA_TOTP_ISSUER": "SAM",
         # One step of 30 s before and after: phones' clocks differ.
         "MFA_TOTP_TOLERANCE": 1,

@@ -160,3 +160,14 @@ def test_it_may_be_required(
         problem(ask_token(), 401, "second_factor")
         TOTP.activate(people.alice, SECRET)
         assert browser.client.get("/api/v1/me").status_code == 200
+
+
+def test_who_has_a_passkey_only_sends_a_recovery_code_to_the_api(people: People) -> None:
+    """A passkey speaks to browsers; at the API's door there is none to ask."""
+    passkey = {"name": "Telephone", "credential": {}}
+    Authenticator.objects.create(user=people.alice, type=Authenticator.Type.WEBAUTHN, data=passkey)
+    codes = RecoveryCodes.activate(people.alice).get_unused_codes()
+
+    problem(ask_token(), 401, "second_factor")
+    problem(ask_token(code="000000"), 401, "second_factor")
+    assert ask_token(code=codes[0]).status_code == 201

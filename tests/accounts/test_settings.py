@@ -25,6 +25,7 @@ PAGES = [
     "/accounts/email/",
     "/accounts/password/change/",
     "/accounts/2fa/",
+    "/accounts/2fa/webauthn/",
 ]
 TOKENS = "/settings/tokens/"
 KEY = re.compile(r"sam_[A-Za-z0-9_-]{43}")

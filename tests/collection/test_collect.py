@@ -35,7 +35,6 @@ from engines.services.knowledge.indexes import build_file
 from engines.services.people.roles import OPERATOR
 from migrations_app.collection.collect import RULES, collect, is_collection_due, own_place, survey
 from migrations_app.collection.rules import Place
-from migrations_app.controller import MigrationController
 from migrations_app.models import (
     CollectionRun,
     EmbedRange,
@@ -108,16 +107,11 @@ def _host_event(world: HashWorld) -> None:
     HostEvent.objects.create(host=world.host, to_status="active", who="x")
 
 
-def _draft(world: HashWorld) -> None:
-    MigrationController().create_migration_plan("current", "new", world.user.username)
-
-
 AGES: list[tuple[str, Callable[[HashWorld], None], timedelta]] = [
     ("idempotency_keys", _key, timedelta(days=7)),
     ("sessions", _session, timedelta()),
     ("host_invitations", _host_invitation, timedelta(days=30)),
     ("host_events", _host_event, timedelta(days=365)),
-    ("drafts", _draft, timedelta(days=30)),
 ]
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpRequest, HttpResponse
@@ -137,6 +138,7 @@ class ChooseView(PageView):
             "for_whom": whom.get_username(),
             "may_choose_person": is_operator(self.person),
             "drafts": drafts_of(whom, self.person)[:MAX_SHOWN],
+            "draft_days": settings.SAM_DRAFT_DAYS,
             "refusal": str(refusal) if refusal else "",
             "refused": refused,
         }

@@ -24,6 +24,7 @@ from migrations_app.plans.transitions.pending import (
     PlanChange,
     change_plan,
     confirm_plan,
+    drop_unconfirmed,
     withdraw_confirmation,
 )
 from migrations_app.plans.transitions.requests import (
@@ -51,6 +52,7 @@ __all__ = [
     "complete_with_warning",
     "confirm_plan",
     "describe_left_out",
+    "drop_unconfirmed",
     "fail_step",
     "finish_step",
     "is_held",

@@ -100,10 +100,9 @@ def cancel_pending(plan: Plan, *, who: str, why: str) -> None:
         move_step_status(step, StepStatus.CANCELLED, who=who, why=why)
 
 
-def cancel_open_steps(plan: Plan, *, who: str) -> None:
+def cancel_open_steps(plan: Plan, *, who: str, why: str = "Cancelled on request.") -> None:
     """Cancel what is open of a plan, and the plan; the caller holds its steps."""
     plan = lock_plan_row(plan.pk)
-    why = "Cancelled on request."
     for step in plan.steps.filter(status=StepStatus.IN_PROGRESS).order_by("pk"):
         move_step_status(step, StepStatus.CANCELLED, who=who, why=why)
     cancel_pending(plan, who=who, why=why)

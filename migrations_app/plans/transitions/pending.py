@@ -12,7 +12,11 @@ from django.utils import timezone
 from engines.exceptions import IllegalMoveError
 from migrations_app.models import Plan
 from migrations_app.plans.notices import notify_of_plan_not_started
-from migrations_app.plans.transitions.moves import lock_plan_and_steps, record
+from migrations_app.plans.transitions.moves import (
+    cancel_open_steps,
+    lock_plan_and_steps,
+    record,
+)
 from migrations_app.plans.transitions.requests import start_plan
 from migrations_app.states import PlanStatus
 
@@ -89,6 +93,16 @@ def withdraw_confirmation(plan_id: UUID | str, *, who: str, why: str) -> bool:
         plan.save(update_fields=["confirmed_at", "error_message"])
         record(plan, None, plan.status, plan.status, who=who, why=f"Not started: {why}")
         notify_of_plan_not_started(plan, why)
+        return True
+
+
+def drop_unconfirmed(plan_id: UUID | str, *, who: str, why: str) -> bool:
+    """Cancel a plan that nobody has agreed to; False when somebody did meanwhile, or it ended."""
+    with transaction.atomic():
+        plan = lock_plan_and_steps(plan_id)
+        if plan.status != PlanStatus.PENDING or plan.confirmed_at is not None:
+            return False
+        cancel_open_steps(plan, who=who, why=why)
         return True
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from engines.exceptions import ConflictError, IllegalMoveError, InvalidRequestError
 from engines.models import CatalogModel, Host, HostStatus, Notice
@@ -268,3 +269,27 @@ def test_a_cancelled_plan_does_not_start(confirmed: Plan, people: People) -> Non
 
     confirmed.refresh_from_db()
     assert confirmed.status == PlanStatus.CANCELLED
+
+
+def test_a_plan_that_nobody_confirms_is_dropped_after_a_while(
+    people: People, engines: Engines, plan: Plan, settings: Settings
+) -> None:
+    settings.SAM_DRAFT_DAYS = 30
+    fresh, changed, agreed = (make_plan(people.alice, engines) for _ in range(3))
+    download = Plan.objects.create(kind="download", host=engines.host, to_engine=engines.new)
+    long_ago = timezone.now() - timedelta(days=31)
+    Plan.objects.exclude(pk=fresh.pk).update(created_at=long_ago)
+    controller.change_migration(changed.pk, PlanChange(backup_lora=False), actor=people.alice)
+    Plan.objects.filter(pk=agreed.pk).update(confirmed_at=long_ago, not_before=TOMORROW)
+    settings.SAM_DRAFT_DAYS = 0
+    sweep()
+    assert not Plan.objects.filter(status=PlanStatus.CANCELLED).exists()
+
+    settings.SAM_DRAFT_DAYS = 30
+    sweep()
+
+    dropped = Plan.objects.filter(status=PlanStatus.CANCELLED)
+    assert [each.pk for each in dropped] == [plan.pk]
+    assert ("sweeper", "Nobody confirmed it for 30 days.") in whys(plan)
+    assert Plan.objects.get(pk=download.pk).status == PlanStatus.PENDING
+    assert Notice.objects.get(user=people.alice).title == "The planned move to QWEN-4B was dropped"
