@@ -12,7 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from engines.db.session_locks import only_one
-from engines.exceptions import ConflictError
+from engines.exceptions import ConflictError, HostUnavailableError
 from engines.models import KnowledgeBase
 from engines.services.hosts import SEEN_WITHIN, mark_hosts_lost
 from engines.services.knowledge.documents import adopt_index
@@ -21,6 +21,7 @@ from engines.services.people.fallbacks import end_incidents
 from engines.services.people.notices import forget_old_notices
 from engines.services.people.outbox import has_due_mail
 from engines.services.people.tokens import end_dead_tokens
+from migrations_app.backups import start_due_backups
 from migrations_app.collection.collect import (
     collect,
     is_collection_due,
@@ -80,7 +81,7 @@ def sweep() -> str:
         lost = mark_hosts_lost(SEEN_WITHIN.total_seconds(), who=WHO)
         cancelled = _cancel_asked()
         freed = free_stuck_steps(who=WHO)
-        started = get_migration_controller().start_due_migrations()
+        started = get_migration_controller().start_due_migrations() + _start_due_backups()
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
         release_writers()
@@ -120,6 +121,14 @@ def _cancel(plan: Plan) -> bool:
         logger.warning("plan %s is not cancelled: %s", plan.pk, error)
     plan.refresh_from_db(fields=["status"])
     return plan.status == PlanStatus.CANCELLED
+
+
+def _start_due_backups() -> int:
+    try:
+        return start_due_backups()
+    except HostUnavailableError as error:
+        logger.info("backups are due and wait: %s", error)
+        return 0
 
 
 def _send_due_steps() -> int:

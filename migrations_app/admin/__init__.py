@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from migrations_app.admin import (
     audit,
+    backups,
     catalog,
     collection,
     fallbacks,
@@ -21,6 +22,7 @@ from migrations_app.admin.sign_in import close_own_login, remove_pages_of_allaut
 
 __all__ = [
     "audit",
+    "backups",
     "catalog",
     "collection",
     "fallbacks",

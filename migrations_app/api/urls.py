@@ -13,7 +13,11 @@ from migrations_app.api.views.accounts import (
     SessionView,
 )
 from migrations_app.api.views.audit import AuditViews
-from migrations_app.api.views.backups import BackupViews
+from migrations_app.api.views.backups import (
+    BackupRuleView,
+    BackupViews,
+    OrganisationBackupRuleView,
+)
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
 from migrations_app.api.views.curation import CatalogFileView, PromptTemplateViews
@@ -93,6 +97,12 @@ urlpatterns = [
         r"^defaults/groups/(?P<group>[^/]{1,150})$",
         GroupDefaultView.as_view(),
         name="group-default",
+    ),
+    path("backup-rule", BackupRuleView.as_view(), name="backup-rule"),
+    path(
+        "backup-rules/organisation",
+        OrganisationBackupRuleView.as_view(),
+        name="organisation-backup-rule",
     ),
     path("preferences", PreferenceView.as_view(), name="preferences"),
     path("prompts", PromptViews.as_view(), name="prompts"),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Min
+
+from engines.files.artifacts import StoredFile
 from engines.models import Fingerprint
 from engines.services.knowledge.erasure import drop_vectors, find_unneeded_vectors
 from engines.transfer.part import list_parts, remove_abandoned_part
@@ -16,6 +20,7 @@ from migrations_app.states import PLAN_OPEN
 ORPHANED = timedelta(days=1)
 """A file is stored before its row is written; no writer takes so long."""
 ABANDONED = timedelta(days=7)
+ARCHIVES = "backups/"
 
 
 class VectorRule:
@@ -44,7 +49,10 @@ class StoreRule:
     """Files of the artifact store: replaced index files, and those of adapters, backups and people that are gone."""
 
     name = "files"
-    why = f"A file that no row names goes when it was stored {ORPHANED.days} day ago or earlier."
+    why = (
+        f"A file that no row names goes when it was stored {ORPHANED.days} day ago or earlier; a backup "
+        "that is older than this database stays, to be found."
+    )
 
     def survey(self, place: Place) -> Amount:
         return self._look(place, remove=False)
@@ -53,9 +61,13 @@ class StoreRule:
         return self._look(place, remove=True)
 
     def _look(self, place: Place, *, remove: bool) -> Amount:
-        total, before = Amount(), place.now - ORPHANED
+        total, before, made = Amount(), place.now - ORPHANED, _database_made_at()
         for page in place.store.pages():
-            old = {file.key: file.size for file in page if file.stored_at < before}
+            old = {
+                file.key: file.size
+                for file in page
+                if file.stored_at < before and not _outlived_a_database(file, made)
+            }
             for key in sorted(old.keys() - named_keys(old.keys())):
                 # Asked again under the file's lock: a row may have been written since.
                 gone = not remove or place.store.remove_unnamed(
@@ -85,6 +97,16 @@ class PartRule:
             if part.sha256 not in wanted and (not remove or remove_abandoned_part(part.path)):
                 total += Amount(1, part.size)
         return total
+
+
+def _database_made_at() -> datetime:
+    made: datetime = MigrationRecorder.Migration.objects.aggregate(at=Min("applied"))["at"]
+    return made
+
+
+def _outlived_a_database(file: StoredFile, made: datetime) -> bool:
+    """Whether a backup was there before this database: after a disaster nothing else is left of people."""
+    return file.key.startswith(ARCHIVES) and file.stored_at < made
 
 
 def _spaces(place: Place) -> list[tuple[int, list[int]]]:

@@ -1,11 +1,13 @@
-"""The tables of the story."""
+"""The tables of the story: plans with their steps and events, backups, the audit."""
 
 from __future__ import annotations
 
 from migrations_app.audit.rows import AuditAction, AuditDoor, AuditEntry, AuditKind
-from migrations_app.models.keeping import Backup, BackupRule, CollectionRun, IdempotencyKey
+from migrations_app.models.backups import Backup, BackupRule
 from migrations_app.models.plans import (
+    CollectionRun,
     EmbedRange,
+    IdempotencyKey,
     IndexSwitch,
     Plan,
     PlanEvent,

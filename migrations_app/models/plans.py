@@ -304,3 +304,39 @@ class EmbedRange(models.Model):
 
     def __str__(self) -> str:
         return f"chunks {self.first_id}-{self.last_id}"
+
+
+class CollectionRun(models.Model):
+    """What the collector removed at one time: by rule, how many and how many bytes."""
+
+    started_at = models.DateTimeField(db_index=True)
+    finished_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty: it runs, or it was interrupted."
+    )
+    count = models.BigIntegerField(default=0)
+    size = models.BigIntegerField(default=0, help_text="Bytes.")
+    report = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.started_at:%F %T}: {self.count} removed"
+
+
+class IdempotencyKey(models.Model):
+    """The answer already given to a request that starts work."""
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=200)
+    request_sha256 = models.CharField(max_length=64)
+    status_code = models.PositiveSmallIntegerField(null=True)
+    body = models.JSONField(null=True)
+    location = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_answer_per_key")]
+
+    def __str__(self) -> str:
+        return self.key

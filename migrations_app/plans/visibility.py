@@ -22,4 +22,4 @@ def plans_of(user: AnyUser) -> QuerySet[Plan]:
 def backups_visible_to(user: AnyUser) -> QuerySet[Backup]:
     """Return one's own backups; an operator's view is all of them, which tells nothing of their content."""
     rows = Backup.objects.all() if is_operator(user) else Backup.objects.filter(user=user.pk)
-    return rows.select_related("user")
+    return rows.select_related("user", "plan")

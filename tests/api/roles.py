@@ -119,10 +119,10 @@ def make_backup(plan: Plan) -> Backup:
     return Backup.objects.create(
         plan=plan,
         user=plan.user,
-        artifact_key="backups/k",
+        artifact_key=f"backups/aa/{'a' * 64}",
         sha256="a" * 64,
         file_size=2048,
-        wrapped_key="w",
+        wrapped_key=f"{'0' * 16}.{'A' * 80}",
         contents={"secret": "what the archive holds"},
         verified_at=timezone.now(),
     )

@@ -22,6 +22,8 @@ SIGN_IN = ("token-list", "post")
 """Takes a password instead of a token."""
 STAFF_ONLY = {
     "audit-list",
+    "backup-find",
+    "organisation-backup-rule",
     "catalog-cancel-download",
     "catalog-clear-unsafe",
     "catalog-delete-files",
@@ -65,6 +67,7 @@ STAFF_ONLY = {
     "quota-list",
 }
 OWN = {
+    "backup-rule",
     "preferences",
     "prompts",
     "me",

@@ -30,7 +30,15 @@ from engines.services.people.defaults import set_default
 from engines.services.people.invitations import invite_person
 from engines.services.people.tokens import create_token
 from engines.services.people.usage import set_quota
-from tests.api.roles import Engines, People, client_of, make_plan, problem, use_engine
+from tests.api.roles import (
+    Engines,
+    People,
+    client_of,
+    make_backup,
+    make_plan,
+    problem,
+    use_engine,
+)
 
 pytestmark = pytest.mark.attack
 
@@ -100,6 +108,9 @@ ACTS: dict[tuple[str, str], Act] = {
     ("patch", PLAN): Act("alice", 404, {"re_embed": False}),
     ("post", "conversations/{conversation_pk}/messages/regenerate"): Act("alice", 404, {}),
     ("delete", PERSON): Act("administrator", 403),
+    ("delete", "backups/{id}"): Act("alice", 404),
+    ("post", "backups/{id}/verify"): Act("alice", 404),
+    ("post", "backups/{id}/restore"): Act("alice", 404, {"replace": True}),
     ("put", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
     ("delete", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
     ("post", f"{PERSON}/unlock"): Act("administrator", 403),
@@ -151,6 +162,7 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
         "defaults": {"group": set_default(group, engines.old).group},
         "people": {"username": "alice", "role": "curator"},
         "fallbacks": {"engine": engines.old.model_id},
+        "backups": {"id": make_backup(make_plan(people.alice, engines)).pk},
     }
 
 

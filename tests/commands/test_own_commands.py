@@ -54,7 +54,15 @@ def test_backups_are_listed_by_their_person_and_by_operators_without_their_conte
     for who in ("alice", "oscar"):
         (row,) = json.loads(run_sam("backup", "list", "--json", "--user", who))
         assert (row["person"], row["file_size"]) == ("alice", 2048)
-        assert set(row) == {"id", "person", "plan", "file_size", "created_at", "verified_at"}
+        assert set(row) == {
+            "id",
+            "person",
+            "plan",
+            "reason",
+            "file_size",
+            "created_at",
+            "verified_at",
+        }
     assert json.loads(run_sam("backup", "list", "--json", "--user", "bob")) == []
     assert str(backup.plan_id) in run_sam("backup", "list")
 

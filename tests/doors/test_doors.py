@@ -22,8 +22,9 @@ from typer.main import get_command
 from migrations_app.controller import MigrationController
 from migrations_app.library import ModelLibraryManager
 from samproject.cli.app import app
+from tests.doors.door import Door, Face
 from tests.doors.inner import INNER
-from tests.doors.table import DOORS, Door, Face
+from tests.doors.table import DOORS
 
 PROJECT = Path(__file__).resolve().parents[2]
 PAGE = PROJECT / "docs" / "doors.md"
@@ -45,6 +46,7 @@ SERVICES = (
         )
     ),
     "engines.services.knowledge.documents",
+    "migrations_app.plans.backup_rules",
 )
 
 
@@ -76,7 +78,7 @@ def the_doors() -> set[str]:
     }
     neighbours = {
         f"{room}.{name}"
-        for room in ("hosts", "people")
+        for room in ("hosts", "people", "backups")
         for name in public_functions(import_module(f"migrations_app.{room}"))
     }
     return methods | neighbours | called_by_faces()

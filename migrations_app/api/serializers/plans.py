@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from engines.services.people.roles import AnyUser, is_operator
 from migrations_app.api.base import ClosedSerializer
-from migrations_app.models import Backup, Plan, PlanEvent, Step
+from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.actions import legal_actions
 from migrations_app.states import PlanAction
 
@@ -173,15 +173,3 @@ class PlanDetailSerializer(PlanSerializer):
     def get_actions(self, plan: Plan) -> list[str]:
         hidden = () if is_operator(self.context["request"].user) else FOR_OPERATORS
         return [str(action) for action in legal_actions(plan) if action not in hidden]
-
-
-class BackupSerializer(serializers.ModelSerializer[Backup]):
-    """A sealed archive of one person, made before their migration changed anything."""
-
-    person = serializers.CharField(source="user.username")
-    plan = serializers.UUIDField(source="plan_id")
-
-    class Meta:
-        model = Backup
-        fields = ["id", "person", "plan", "file_size", "created_at", "verified_at"]
-        read_only_fields = fields

@@ -1,12 +1,10 @@
-"""What is kept beside plans for a time: backups and their rules, answers given, what was collected."""
+"""Backups of people, and the rules that say how often they are made and how many are kept."""
 
 from __future__ import annotations
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
 from django.db import models
-
-from migrations_app.models.plans import Plan
 
 
 class Backup(models.Model):
@@ -20,7 +18,11 @@ class Backup(models.Model):
         FOUND = "found", "Found in the store"
 
     plan = models.OneToOneField(
-        Plan, null=True, blank=True, on_delete=models.RESTRICT, related_name="backup"
+        "migrations_app.Plan",
+        null=True,
+        blank=True,
+        on_delete=models.RESTRICT,
+        related_name="backup",
     )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -85,39 +87,3 @@ class BackupRule(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user or 'everybody'}: {self.keep} kept"
-
-
-class CollectionRun(models.Model):
-    """What the collector removed at one time: by rule, how many and how many bytes."""
-
-    started_at = models.DateTimeField(db_index=True)
-    finished_at = models.DateTimeField(
-        null=True, blank=True, help_text="Empty: it runs, or it was interrupted."
-    )
-    count = models.BigIntegerField(default=0)
-    size = models.BigIntegerField(default=0, help_text="Bytes.")
-    report = models.JSONField(default=dict, blank=True)
-
-    class Meta:
-        ordering = ["-id"]
-
-    def __str__(self) -> str:
-        return f"{self.started_at:%F %T}: {self.count} removed"
-
-
-class IdempotencyKey(models.Model):
-    """The answer already given to a request that starts work."""
-
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    key = models.CharField(max_length=200)
-    request_sha256 = models.CharField(max_length=64)
-    status_code = models.PositiveSmallIntegerField(null=True)
-    body = models.JSONField(null=True)
-    location = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["user", "key"], name="one_answer_per_key")]
-
-    def __str__(self) -> str:
-        return self.key
