@@ -26,7 +26,7 @@ def find_broken_index_files(around: Surroundings) -> Iterator[Finding]:
     """The file of each index is in the store, and its bytes are those of its digest."""
     rows = VectorIndex.objects.exclude(file_key="").order_by("pk")
     found = rows.values_list("pk", "file_key", "file_sha256").iterator(chunk_size=PAGE)
-    remedy = "Set its covered_seq to 0 (`manage.py shell`): keeping up then builds the file again."
+    remedy = "Search its base once: that reports the damage, and keeping up builds the file again."
     named = ((pk, key, sha256, None) for pk, key, sha256 in found)
     yield from _broken(around, "index", named, remedy)
 

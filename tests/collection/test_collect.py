@@ -156,6 +156,12 @@ def test_a_dry_run_changes_nothing_and_says_what_a_collection_does(
     assert collect_when_due() == "The last collection was within the hour."
 
 
+def test_the_page_names_each_rule_in_its_own_words() -> None:
+    page = Path("docs/decisions/what-nobody-needs-is-collected.md").read_text()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert rows == [f"| `{rule.name}` | {rule.why} |" for rule in RULES]
+
+
 # --- knowledge
 
 
