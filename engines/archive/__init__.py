@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engines.archive.header import check_key
 from engines.archive.keys import MasterKey, MasterKeyRing, WrappedKey
 from engines.archive.layout import ArchiveLimits, ArchiveSummary
 from engines.archive.reader import ArchiveReader, MemberStream, verify_archive
@@ -17,6 +18,7 @@ __all__ = [
     "MasterKeyRing",
     "MemberStream",
     "WrappedKey",
+    "check_key",
     "rewrap",
     "verify_archive",
 ]

@@ -88,3 +88,9 @@ def read_header(take: Callable[[int], bytes]) -> Header:
         if len(identity) == IDENTITY_1_BYTES:
             return Header(identity, None)
     raise ArchiveError("This file is not a SAM backup, or not of a version known here.")
+
+
+def check_key(take: Callable[[int], bytes], known: WrappedKey | None, ring: MasterKeyRing) -> None:
+    """Raise ArchiveError unless one of our master keys opens an archive; reads only its beginning."""
+    header = read_header(take)
+    unwrap_key(ring, header.key_to_use(known), header.identity)

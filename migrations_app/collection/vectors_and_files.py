@@ -15,12 +15,13 @@ from migrations_app.collection.needed import needed_indexes
 from migrations_app.collection.rules import Amount, Place
 from migrations_app.models import Plan
 from migrations_app.plans.artifact_use import is_named, named_keys
-from migrations_app.states import PLAN_OPEN
+from migrations_app.states import PLAN_OPEN, PlanKind
 
 ORPHANED = timedelta(days=1)
 """A file is stored before its row is written; no writer takes so long."""
 ABANDONED = timedelta(days=7)
 ARCHIVES = "backups/"
+ADAPTERS = ("adapters/",)
 
 
 class VectorRule:
@@ -51,7 +52,8 @@ class StoreRule:
     name = "files"
     why = (
         f"A file that no row names goes when it was stored {ORPHANED.days} day ago or earlier; a backup "
-        "that is older than this database stays, to be found."
+        "that is older than this database stays, to be found, and adapters that a restore read wait for "
+        "its end."
     )
 
     def survey(self, place: Place) -> Amount:
@@ -62,10 +64,14 @@ class StoreRule:
 
     def _look(self, place: Place, *, remove: bool) -> Amount:
         total, before, made = Amount(), place.now - ORPHANED, _database_made_at()
+        # A restore reads an archive's adapters into the store long before their rows are written.
+        restores = Plan.objects.filter(kind=PlanKind.RESTORE, status__in=PLAN_OPEN).exists()
+        waiting = ADAPTERS if restores else ()
         for page in place.store.pages():
+            lying = (file for file in page if not file.key.startswith(waiting))
             old = {
                 file.key: file.size
-                for file in page
+                for file in lying
                 if file.stored_at < before and not _outlived_a_database(file, made)
             }
             for key in sorted(old.keys() - named_keys(old.keys())):

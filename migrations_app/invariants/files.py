@@ -7,9 +7,11 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from engines.exceptions import ArtifactMissingError, UnsafeNameError
+from engines.archive import WrappedKey, check_key
+from engines.exceptions import ArchiveError, ArtifactMissingError, UnsafeNameError
 from engines.files.artifacts import ArtifactStore
 from engines.models import CopyStatus, LoraAdapter, ModelCopy, VectorIndex
+from engines.services.backups.keys import backup_keys
 from engines.services.catalog.copies import is_present
 from migrations_app.invariants.findings import PAGE, Finding, Surroundings
 from migrations_app.models import Backup
@@ -45,6 +47,24 @@ def find_broken_backup_files(around: Surroundings) -> Iterator[Finding]:
     found = rows.values_list("pk", "artifact_key", "sha256", "file_size")
     remedy = "Bring the store's file back from a copy of the store, or make a new backup."
     yield from _broken(around, "backup", found.iterator(chunk_size=PAGE), remedy)
+
+
+def find_backups_that_nobody_can_open(around: Surroundings) -> Iterator[Finding]:
+    """The archive of each backup opens with a backup key of this installation."""
+    rows = Backup.objects.order_by("pk").values_list("pk", "artifact_key", "wrapped_key")
+    for pk, key, wrapped in rows.iterator(chunk_size=PAGE):
+        try:
+            with around.store.open(key) as archive:
+                check_key(archive.read, WrappedKey.from_text(wrapped), backup_keys())
+        except (ArtifactMissingError, UnsafeNameError):
+            # Another rule says that it is not there.
+            continue
+        except ArchiveError as error:
+            yield Finding(
+                f"backup {pk}",
+                str(error),
+                "Name the older key in SAM_BACKUP_OLD_KEYS, or have the person backed up anew.",
+            )
 
 
 def find_broken_model_files(around: Surroundings) -> Iterator[Finding]:

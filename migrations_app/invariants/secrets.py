@@ -57,6 +57,7 @@ def known_secrets() -> dict[str, str]:
         "REDIS_URL": urlsplit(settings.REDIS_URL).password,
         "SAM_EMAIL_URL": settings.EMAIL_HOST_PASSWORD,
     }
+    named |= {f"SAM_BACKUP_OLD_KEYS {n}": key for n, key in enumerate(settings.SAM_BACKUP_OLD_KEYS)}
     named |= {f"SAM_ENGINE_KEYS of {at}": key for at, key in settings.SAM_ENGINE_KEYS.items()}
     return {name: str(value) for name, value in named.items() if value}
 

@@ -43,7 +43,7 @@ from migrations_app.models import (
     PlanEvent,
 )
 from migrations_app.people import grant_role
-from migrations_app.states import PlanStatus
+from migrations_app.states import PlanKind, PlanStatus
 from tests.invariants.nothing_wrong import assert_nothing_wrong
 from tests.knowledge.world import Threads, live_index
 from tests.plans.conftest import threads, world
@@ -268,6 +268,9 @@ def test_a_file_goes_a_day_after_it_was_stored_unless_a_row_names_it_by_then(
     orphan = world.store.put_bytes(b"nobody's", kind="adapters").key
 
     assert removed(later(place, hours=23)) == {}
+    restore = Plan.objects.create(kind=PlanKind.RESTORE, user=world.user)
+    assert removed(later(place, hours=25)) == {}
+    restore.delete()
     assert removed(later(place, hours=25)) == {"files": 1}
     assert stored(world) == {live}
     assert not world.store.exists(orphan)

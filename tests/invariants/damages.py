@@ -12,6 +12,7 @@ from django.db.models import F
 from django.utils import timezone
 from psycopg import sql
 
+from engines.archive import WrappedKey
 from engines.models import (
     Chunk,
     Embedding,
@@ -281,13 +282,21 @@ def _adapter_of_another_size(_: Scene) -> None:
 
 @damage("broken_backup_files")
 def _backup_file_gone(scene: Scene) -> Undo:
+    with scene.world.store.open(scene.backup.artifact_key) as file:
+        content = file.read()
     scene.world.store.delete(scene.backup.artifact_key)
-    return lambda: scene.world.store.put_bytes(b"an archive", kind="backups")
+    return lambda: scene.world.store.put_bytes(content, kind="backups")
 
 
 @damage("broken_backup_files")
 def _backup_names_another(scene: Scene) -> None:
     Backup.objects.update(artifact_key=scene.adapter.artifact_key)
+
+
+@damage("backups_that_nobody_can_open")
+def _backup_of_another_key(_: Scene) -> None:
+    strange = WrappedKey("0" * 16, bytes(60))
+    Backup.objects.update(wrapped_key=strange.to_text())
 
 
 @damage("broken_model_files")

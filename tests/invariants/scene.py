@@ -9,6 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 from redis import Redis
 
+from engines.archive import ArchiveWriter
 from engines.models import (
     Conversation,
     Document,
@@ -17,6 +18,7 @@ from engines.models import (
     Message,
     VectorIndex,
 )
+from engines.services.backups.keys import backup_keys
 from engines.services.knowledge.documents import delete_document
 from engines.services.people.conversations import add_message, create_conversation
 from migrations_app.invariants.check import check_invariants
@@ -104,12 +106,16 @@ def _keep_artifacts(world: HashWorld, plan: Plan) -> None:
         sha256=adapter.sha256,
         file_size=adapter.size,
     )
-    archive = world.store.put_bytes(b"an archive", kind="backups")
+    path = world.folder / "archive.sealed"
+    with ArchiveWriter(path, backup_keys().current) as writer:
+        wrapped = writer.close().wrapped_key
+    archive = world.store.put_file(path, kind="backups")
     Backup.objects.create(
         plan=plan,
         user=world.user,
         artifact_key=archive.key,
         sha256=archive.sha256,
         file_size=archive.size,
+        wrapped_key=wrapped.to_text(),
         verified_at=timezone.now(),
     )
