@@ -45,6 +45,7 @@ SERVICES = (
         )
     ),
     "engines.services.knowledge.documents",
+    "engines.services.knowledge.folders",
 )
 
 
