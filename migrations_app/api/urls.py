@@ -36,7 +36,13 @@ from migrations_app.api.views.fallbacks import FallbackIncidentViews, FallbackVi
 from migrations_app.api.views.fit import FitView, RecommendView
 from migrations_app.api.views.hosts import HostViews
 from migrations_app.api.views.indicator import IndicatorView
-from migrations_app.api.views.knowledge import BaseViews, DocumentViews, PassageView, SearchView
+from migrations_app.api.views.knowledge import (
+    BaseViews,
+    DocumentViews,
+    FileView,
+    PassageView,
+    SearchView,
+)
 from migrations_app.api.views.notices import NoticeChoicesView, NoticeViews
 from migrations_app.api.views.people import (
     AdapterViews,
@@ -115,6 +121,11 @@ urlpatterns = [
         r"^documents/(?P<document_id>[0-9]{1,18})/passages/(?P<chunk_id>[0-9]{1,18})$",
         PassageView.as_view(),
         name="passage",
+    ),
+    re_path(
+        r"^knowledge-bases/(?P<base_pk>[0-9]{1,18})/files/(?P<path>.+)$",
+        FileView.as_view(),
+        name="document-file",
     ),
     path("search", SearchView.as_view(), name="search"),
     path("events", EventsView.as_view(), name="events"),

@@ -56,6 +56,10 @@ class Client:
         """Send files with a form."""
         return self._send("POST", path, data=fields, files=files)
 
+    def put_file(self, path: str, fields: Mapping[str, str], files: Mapping[str, Any]) -> Any:
+        """Send a file to its address."""
+        return self._send("PUT", path, data=fields, files=files)
+
     def rows(self, path: str, *, limit: int | None = None, **params: str | int) -> list[Any]:
         """Return the rows of all pages, or the first ``limit``."""
         found: list[Any] = []

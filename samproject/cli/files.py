@@ -20,18 +20,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise CommandError(f'{path} holds no catalog: it begins with an object with "models".')
     return document
-
-
-def find_files(paths: list[Path], endings: frozenset[str]) -> list[Path]:
-    """Return the files of these kinds, folders with all below them; CommandError for another kind."""
-    found: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            below = sorted(path.rglob("*"))
-            found += [each for each in below if each.is_file() and each.suffix.lower() in endings]
-        elif path.suffix.lower() in endings or not path.exists():
-            found.append(path)
-        else:
-            known = ", ".join(sorted(endings))
-            raise CommandError(f"{path} is no file of these kinds: {known}.")
-    return found

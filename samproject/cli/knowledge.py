@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,13 +10,21 @@ import typer
 from rich.progress import track
 
 from samproject.cli.errors import CommandError
-from samproject.cli.files import find_files
+from samproject.cli.folders import Line, bring_up, find_local
+from samproject.cli.folders import delete_missing as delete_missing_files
 from samproject.cli.session import Session, command, make_group, pick
 
 base = make_group("Knowledge bases, one's own and those of one's groups.")
 documents = make_group("The documents of a person's knowledge bases.")
 
-ENDINGS = frozenset({".md", ".markdown", ".txt", ".rst"})
+OUTCOMES = {
+    "unchanged": "unchanged",
+    "updated": "updated",
+    "added": "new",
+    "moved": "moved",
+    "deleted": "deleted",
+    "refused": "refused",
+}
 DEFAULT_BASE = "Documents"
 MAX_HITS = 50
 SHOWN_CHARACTERS = 200
@@ -69,25 +78,53 @@ def add_documents(
     into: Annotated[
         str, typer.Option("--base", help="Its name; made at first need.")
     ] = DEFAULT_BASE,
+    delete_missing: Annotated[
+        bool,
+        typer.Option(
+            "--delete-missing", help="Delete documents whose files are gone from a folder."
+        ),
+    ] = False,
 ) -> None:
-    """Add text and Markdown files."""
-    texts = _read_texts(session, paths)
+    """Add files, or bring folders up to date: what is unchanged is not sent again."""
+    files, prefixes = find_local(paths)
+    if not files:
+        raise CommandError("There is no file in it; hidden ones are left out.")
     target = _base_named(session, into)
-    added: list[Any] = []
-    for path, content in track(texts, "Adding", console=session.console(), disable=session.as_json):
-        try:
-            added.append(
-                session.api.upload(
-                    f"/knowledge-bases/{target['id']}/documents",
-                    {"title": path.name},
-                    {"file": (path.name, content)},
-                )
-            )
-        except CommandError as error:
-            raise CommandError(f"{path}: {error} {len(added)} documents were added.") from error
-    session.show(added, f"{len(added)} documents added to {target['name']}.")
+    lines: list[Line] = []
+    for told in track(
+        bring_up(session.api, target["id"], files, prefixes),
+        "Adding",
+        total=len(files),
+        console=session.console(),
+        disable=session.as_json,
+    ):
+        lines += told
+        _tell(session, told)
+    if delete_missing:
+        gone = delete_missing_files(session.api, target["id"], files, prefixes)
+        lines += gone
+        _tell(session, gone)
+    session.show(lines, f"{_describe(lines)} in {target['name']}.")
+    if all(line["outcome"] == "refused" for line in lines):
+        raise CommandError("No file could be added.")
     if not session.api.get(f"/knowledge-bases/{target['id']}")["searchable"]:
         session.say("They are searched once an engine is chosen; `sam plan create` chooses one.")
+
+
+def _tell(session: Session, lines: list[Line]) -> None:
+    for line in lines:
+        said = f" ({line['said']})" if line["said"] else ""
+        session.say(f"{line['outcome']}  {line['path']}{said}")
+
+
+def _describe(lines: list[Line]) -> str:
+    counts = Counter(line["outcome"] for line in lines)
+    shown = [
+        f"{counts[one]} {word}"
+        for one, word in OUTCOMES.items()
+        if counts[one] or one in ("unchanged", "updated", "added")
+    ]
+    return ", ".join(shown)
 
 
 @command(documents, "list")
@@ -134,36 +171,15 @@ def search(
     if session.as_json:
         session.show(found)
     for hit in found["hits"]:
-        session.say(f"{hit['score']:.4f}  {hit['title']}  (chunk {hit['chunk_id']})")
+        where = f", {hit['place']}" if hit["place"] else ""
+        session.say(f"{hit['score']:.4f}  {hit['title']}{where}  (chunk {hit['chunk_id']})")
+        if hit["also"]:
+            session.say(f"        also in {', '.join(one['title'] for one in hit['also'])}")
         session.say(f"        {' '.join(hit['text'].split())[:SHOWN_CHARACTERS]}")
     if not found["hits"]:
         session.say(
             "Nothing was found." if found["engine_id"] else f"Nothing was found. {NO_ENGINE}"
         )
-
-
-def _read_texts(session: Session, paths: list[Path]) -> list[tuple[Path, bytes]]:
-    """Read all that is to be added, so that a file that cannot be leaves nothing half done."""
-    read = [(path, _read(path)) for path in find_files(paths, ENDINGS)]
-    for path in (path for path, content in read if not content.strip()):
-        session.say(f"{path} is empty; left out.")
-    found = [(path, content) for path, content in read if content.strip()]
-    if not found:
-        raise CommandError(
-            f"There is no text to add; SAM reads {', '.join(sorted(ENDINGS))} files."
-        )
-    return found
-
-
-def _read(path: Path) -> bytes:
-    try:
-        content = path.read_bytes()
-        content.decode("utf-8")
-    except OSError as error:
-        raise CommandError(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise CommandError(f"{path} is no UTF-8 text; nothing was added.") from error
-    return content
 
 
 def _base_named(session: Session, name: str) -> dict[str, Any]:

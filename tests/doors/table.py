@@ -333,9 +333,30 @@ DOORS: dict[str, Door] = {
     ),
     "engines.services.knowledge.documents.add_document": Door(
         ("api:document-list",),
+        page=("base-write",),
+        not_meant={"sam": "It adds files; a text is written into one.", "admin": OWN},
+    ),
+    "engines.services.knowledge.folders.take_delivery": Door(
+        ("api:document-file",),
         ("documents add",),
-        page=("base-upload", "base-write"),
+        page=("base-upload",),
         not_meant={"admin": OWN},
+    ),
+    "engines.services.knowledge.folders.add_read_file": Door(
+        ("api:document-list",),
+        not_meant={
+            "sam": "`documents add` puts a file to its path.",
+            "page": "An upload puts a file to its path.",
+            "admin": OWN,
+        },
+    ),
+    "engines.services.knowledge.folders.replace_with_file": Door(
+        page=("document-replace",),
+        not_meant={
+            "rest": "A text is sent to the document, or a file to its path.",
+            "sam": "`documents add` updates a file at its path.",
+            "admin": OWN,
+        },
     ),
     "engines.services.knowledge.documents.update_document": Door(
         ("api:document-detail",),

@@ -46,6 +46,7 @@ SERVICES = (
         )
     ),
     "engines.services.knowledge.documents",
+    "engines.services.knowledge.folders",
     "migrations_app.plans.backup_rules",
 )
 

@@ -16,9 +16,9 @@ from engines.models import (
     KnowledgeBase,
     VectorIndex,
 )
+from engines.reading.limits import MAX_TEXT_BYTES
 from engines.runtimes.base import EmbeddingBatch
 from engines.services.knowledge.documents import (
-    MAX_TEXT_BYTES,
     add_document,
     adopt_index,
     create_base,

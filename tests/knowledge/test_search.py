@@ -130,17 +130,17 @@ def test_dead_rows_at_the_top_do_not_hide_live_ones(
     assert [hit.document_id for hit in hits] == [survivor.pk]
 
 
-def test_equal_texts_come_in_the_order_of_their_chunks_wherever_they_lie(
+def test_the_oldest_of_equal_texts_is_the_hit_wherever_they_lie(
     base: KnowledgeBase, store: ArtifactStore, scratch: Path
 ) -> None:
     first = add(base, "the same words")
     catch_up(base, store, scratch)
     second = add(base, "the same words")
 
-    hits = search(store, "the same words", base)
+    [hit] = search(store, "the same words", base)
 
-    assert [hit.document_id for hit in hits] == [first.pk, second.pk]
-    assert hits[0].score == hits[1].score
+    assert hit.document_id == first.pk
+    assert [twin.document_id for twin in hit.also] == [second.pk]
 
 
 def test_another_persons_text_is_not_found_even_with_a_planted_file(

@@ -48,6 +48,15 @@ class AnswerRequest(Question, frozen=True, kw_only=True, omit_defaults=True):
     """The tokens of the day that were set aside for the answer, by an estimate."""
 
 
+class OtherPlace(Struct, frozen=True, kw_only=True):
+    """Another document that holds the same passage."""
+
+    document_id: int
+    title: str
+    chunk_id: int
+    place: str = ""
+
+
 class FoundPassage(Struct, frozen=True, kw_only=True):
     """A passage of a person's knowledge, and how near it is to the question (cosine)."""
 
@@ -58,6 +67,10 @@ class FoundPassage(Struct, frozen=True, kw_only=True):
     text: str
     score: float
     content_hash: str
+    place: str = ""
+    """Its page, sheet or slide and the headings above it, for people."""
+    also: list[OtherPlace] = []
+    """The other documents that hold it."""
 
     @classmethod
     def of(cls, hit: Hit) -> FoundPassage:
@@ -69,6 +82,8 @@ class FoundPassage(Struct, frozen=True, kw_only=True):
             text=hit.text,
             score=hit.score,
             content_hash=hit.content_hash.hex(),
+            place=hit.place,
+            also=[OtherPlace(**twin._asdict()) for twin in hit.also],
         )
 
 

@@ -35,7 +35,8 @@ class Passage:
 
     @property
     def shown(self) -> str:
-        return f"[{self.number}] {self.hit.title}\n{self.hit.text}"
+        where = f" ({self.hit.place})" if self.hit.place else ""
+        return f"[{self.number}] {self.hit.title}{where}\n{self.hit.text}"
 
     @property
     def citation(self) -> Citation:

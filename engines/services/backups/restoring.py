@@ -28,6 +28,7 @@ from engines.models import (
 )
 from engines.services.backups.engines_here import EnginesHere
 from engines.services.catalog.entries import is_offered
+from engines.services.knowledge.content import Origin
 from engines.services.knowledge.documents import (
     WrittenDocument,
     create_base,
@@ -338,6 +339,7 @@ def _written(fields: Mapping[str, Any]) -> WrittenDocument:
         media_type=fields["media_type"],
         created_at=_moment(fields["created_at"]),
         updated_at=_moment(fields["updated_at"]),
+        origin=Origin(**_present(fields, ("path", "source_sha256", "places"))),
     )
 
 

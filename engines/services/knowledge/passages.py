@@ -46,6 +46,7 @@ class CitedPassage:
     is_available: bool
     title: str = ""
     text: str = ""
+    place: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class PlacedPassage:
     before: str
     text: str
     after: str
+    place: str = ""
+    """Its page, sheet or slide and the headings above it, for people."""
 
 
 def cited_passages(user: User, records: Iterable[CitationRecord]) -> list[CitedPassage]:
@@ -90,6 +93,7 @@ def _cited(record: CitationRecord, chunk: Chunk | None) -> CitedPassage:
         is_available=document is not None,
         title=document.title if document is not None else "",
         text=chunk.text if chunk is not None else "",
+        place=chunk.place if chunk is not None else "",
     )
 
 
@@ -108,6 +112,7 @@ def place_passage(user: User, document_id: int, chunk_id: int) -> PlacedPassage:
         before=text[max(start - AROUND_CHARS, 0) : start],
         text=text[start:end],
         after=text[end : end + AROUND_CHARS],
+        place=chunk.place,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -43,6 +44,8 @@ EmbedQuery = Callable[[VectorIndex], Vector]
 
 MAX_CHOSEN_DOCUMENT_CHUNKS = 10_000
 """Passages of a filter's documents that are compared one by one; of more, the nearest are filtered."""
+MAX_TWINS = 20
+"""Other documents that are named beside a passage that they all hold."""
 SPARE = 16
 GROWTH = 4
 TRIES = 3
@@ -51,7 +54,7 @@ TRIES = 3
 # seen as it was or as it is, never as neither. The score comes from the embedding of the chunk's own
 # hash, so a file that is stale or not ours can hide a text for a moment, but never show a wrong one.
 _CANDIDATES = """
-SELECT c.id, e.vector
+SELECT c.id, e.vector, c.content_hash
 FROM (
     SELECT unnest(%b::bigint[]) AS id
     UNION
@@ -73,8 +76,19 @@ _OF_DOCUMENTS = """AND document_id IN (
           AND (%b::timestamptz IS NULL OR updated_at >= %b::timestamptz)
           AND (%b::timestamptz IS NULL OR updated_at < %b::timestamptz)
 )"""
+# Other documents that say the same, word for word.
+_TWINS = """(
+    SELECT jsonb_agg(jsonb_build_array(twin.document_id, twin.title, twin.id, twin.place)) FROM (
+        SELECT t.id, t.document_id, o.title, t.place
+        FROM engines_chunk t JOIN engines_document o ON o.id = t.document_id
+        WHERE t.content_hash = c.content_hash AND t.base_id = c.base_id AND t.deleted_seq IS NULL
+              AND t.document_id <> c.document_id /* narrowed */
+        ORDER BY t.id LIMIT /* most */
+    ) twin
+)""".replace("/* most */", str(MAX_TWINS))
 _WITH_TEXTS = """
-SELECT live.id, live.vector, c.document_id, d.title, c.text, c.content_hash
+SELECT live.id, live.vector, live.content_hash,
+       c.document_id, d.title, c.text, c.content_hash, c.place, NULL
 FROM (/* candidates */) live
 JOIN engines_chunk c ON c.id = live.id
 JOIN engines_document d ON d.id = c.document_id
@@ -84,15 +98,24 @@ SELECT id FROM engines_chunk
 WHERE base_id = %b AND deleted_seq IS NULL /* narrowed */ LIMIT %b
 """.replace("/* narrowed */", _OF_DOCUMENTS)
 _TEXTS = """
-SELECT c.id, c.document_id, d.title, c.text, c.content_hash
+SELECT c.id, c.document_id, d.title, c.text, c.content_hash, c.place, /* twins */
 FROM engines_chunk c JOIN engines_document d ON d.id = c.document_id
 WHERE c.id = ANY(%b::bigint[]) AND c.base_id = %b AND c.deleted_seq IS NULL
-"""
+""".replace("/* twins */", _TWINS)
+
+
+class Twin(NamedTuple):
+    """The same passage in another document."""
+
+    document_id: int
+    title: str
+    chunk_id: int
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage found; ``score`` is the cosine of question and text."""
+    """A passage found; ``score`` is the cosine of question and text. A text is found once."""
 
     chunk_id: int
     document_id: int
@@ -101,6 +124,10 @@ class Hit:
     text: str
     score: float
     content_hash: bytes
+    place: str = ""
+    """Its page, sheet or slide and the headings above it, for people."""
+    also: tuple[Twin, ...] = ()
+    """The other documents that hold it, the oldest passages first."""
 
 
 class _Text(NamedTuple):
@@ -110,6 +137,15 @@ class _Text(NamedTuple):
     title: str
     text: str
     content_hash: bytes
+    place: str
+    also: tuple[Twin, ...]
+
+
+def _text_of(row: Sequence[Any]) -> _Text:
+    """Read a row of ``_TEXTS`` behind its id."""
+    document_id, title, text, content_hash, place, twins = row
+    also = tuple(Twin(*twin) for twin in json.loads(twins or "[]"))
+    return _Text(document_id, title, text, content_hash, place, also)
 
 
 def readable_bases(user: AbstractBaseUser | AnonymousUser) -> QuerySet[KnowledgeBase]:
@@ -147,8 +183,24 @@ def search_bases(
         # A base may be deleted between reading the bindings and here: then it has no passages.
         with suppress(NotFoundError):
             found.append(_search(index, queries[index.fingerprint_id], wanted, files))
-    best = sorted(chain.from_iterable(found), key=lambda hit: (-hit.score, hit.chunk_id))[:k]
-    return [hit for hit in best if narrowed.min_score is None or hit.score >= narrowed.min_score]
+    best = sorted(chain.from_iterable(found), key=lambda hit: (-hit.score, hit.chunk_id))
+    return [
+        hit
+        for hit in _each_text_once(best)[:k]
+        if narrowed.min_score is None or hit.score >= narrowed.min_score
+    ]
+
+
+def _each_text_once(hits: Sequence[Hit]) -> list[Hit]:
+    """Leave the best hit of each text, with the documents of other bases beside those of its own."""
+    once: dict[bytes, Hit] = {}
+    for hit in hits:
+        first = once.setdefault(hit.content_hash, hit)
+        if first is not hit:
+            twin = Twin(hit.document_id, hit.title, hit.chunk_id, hit.place)
+            also = (*first.also, twin, *hit.also)[:MAX_TWINS]
+            once[hit.content_hash] = replace(first, also=also)
+    return list(once.values())
 
 
 def search_index(
@@ -182,7 +234,7 @@ def _search(
     for _ in range(TRIES):
         current, opened = _open(index, files)
         scores, _none_read = _best(current, opened, query, wanted)
-        texts = _read(current, scores)
+        texts = _read(current, scores, wanted)
         if len(texts) == len(scores):
             break
     else:
@@ -216,9 +268,10 @@ def _open(index: VectorIndex, files: IndexFiles) -> tuple[VectorIndex, ReadOnlyI
 def _best(
     index: VectorIndex, opened: ReadOnlyIndex | None, query: NDArray[np.float32], wanted: _Wanted
 ) -> tuple[dict[int, float], dict[int, _Text]]:
-    """Return chunk id → score of the k best live chunks, best first, and texts if read at once.
+    """Return chunk id → score of the k best live texts, best first, and what they say if read at once.
 
-    More is asked of the file as long as too many of its candidates are dead, or of other documents.
+    More is asked of the file as long as too many of its candidates are dead, of other documents, or say the
+    same.
     """
     size, k = wanted.k + SPARE, wanted.k
     chosen = _chosen(index, wanted)
@@ -262,12 +315,18 @@ def _live(
         narrowing = _OF_DOCUMENTS if is_narrow else ""
         cursor.execute(statement.replace("/* narrowed */", narrowing), values)
         rows = cursor.fetchall()
-    ids = np.array([row[0] for row in rows], dtype=np.int64)
-    vectors = decode_vectors([row[1] for row in rows], spec_of(index.fingerprint).dimension)
-    return ids, vectors, {row[0]: _Text(*row[2:]) for row in rows if wanted.is_read_at_once}
+    # The oldest passage stands for all that say the same: it is the one the file holds, if any.
+    first = {bytes(row[2]): row for row in sorted(rows, key=lambda row: -row[0])}
+    kept = list(first.values())
+    ids = np.array([row[0] for row in kept], dtype=np.int64)
+    vectors = decode_vectors([row[1] for row in kept], spec_of(index.fingerprint).dimension)
+    return ids, vectors, {row[0]: _text_of(row[3:]) for row in kept if wanted.is_read_at_once}
 
 
-def _read(index: VectorIndex, scores: Mapping[int, float]) -> dict[int, _Text]:
+def _read(index: VectorIndex, scores: Mapping[int, float], wanted: _Wanted) -> dict[int, _Text]:
+    base_id, is_narrow = index.base_id, wanted.narrowed.narrows_documents
+    statement = _TEXTS.replace("/* narrowed */", _OF_DOCUMENTS if is_narrow else "")
+    narrowing = wanted.documents(base_id) if is_narrow else []
     with binary_cursor() as cursor:
-        cursor.execute(_TEXTS, [list(scores), index.base_id])
-        return {row[0]: _Text(*row[1:]) for row in cursor}
+        cursor.execute(statement, [*narrowing, list(scores), base_id])
+        return {row[0]: _text_of(row[1:]) for row in cursor}

@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from engines.db.keys import MAX_ROW_ID
 from engines.models import Document, KnowledgeBase
+from engines.services.knowledge.folders import FileLine, Outcome
 from engines.services.knowledge.passages import PlacedPassage
 from engines.services.knowledge.search_filters import (
     MAX_BASES,
@@ -65,7 +66,10 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
 
     class Meta:
         model = Document
-        fields = ["id", "base_id", "title", "media_type", "sha256", "created_at", "updated_at"]
+        fields = [
+            *("id", "base_id", "title", "path", "media_type", "sha256", "source_sha256"),
+            *("created_at", "updated_at"),
+        ]
         read_only_fields = fields
 
 
@@ -94,10 +98,38 @@ class DocumentPatchSerializer(ClosedSerializer):
 
 
 class DocumentUploadSerializer(ClosedSerializer):
-    """A text or Markdown file in UTF-8; its title is the file's name unless given."""
+    """A file of any kind that is read; its title is the file's name unless given."""
 
     file = serializers.FileField()
     title = serializers.CharField(max_length=300, required=False)
+
+
+class FileSerializer(ClosedSerializer):
+    """A file for a path; a zip is a folder of files."""
+
+    file = serializers.FileField()
+    moved_from = serializers.CharField(
+        max_length=1024,
+        required=False,
+        help_text="The path that this very file had before, where it is moved.",
+    )
+
+
+class FileLineSerializer(serializers.Serializer[FileLine]):
+    """What became of one file."""
+
+    path = serializers.CharField()
+    outcome = serializers.ChoiceField(choices=[one.value for one in Outcome])
+    document_id = serializers.IntegerField(allow_null=True)
+    said = serializers.CharField(
+        allow_blank=True, help_text="Why it was refused, or what was not as expected."
+    )
+
+
+class FilesSerializer(ClosedSerializer):
+    """A line for each file, in the order in which they were read."""
+
+    files = FileLineSerializer(many=True)
 
 
 class FilterSerializer(ClosedSerializer):
@@ -138,6 +170,15 @@ class SearchSerializer(FilterSerializer):
     k = serializers.IntegerField(min_value=1, max_value=MAX_HITS, default=5)
 
 
+class OtherPlaceSerializer(ClosedSerializer):
+    """Another document that holds the same passage."""
+
+    document_id = serializers.IntegerField()
+    title = serializers.CharField()
+    chunk_id = serializers.IntegerField()
+    place = serializers.CharField(allow_blank=True)
+
+
 class HitSerializer(ClosedSerializer):
     chunk_id = serializers.IntegerField()
     document_id = serializers.IntegerField(allow_null=True)
@@ -145,6 +186,12 @@ class HitSerializer(ClosedSerializer):
     title = serializers.CharField()
     text = serializers.CharField()
     score = serializers.FloatField(help_text="Cosine.")
+    place = serializers.CharField(
+        allow_blank=True, help_text="Its page, sheet or slide, and the headings above it."
+    )
+    also = OtherPlaceSerializer(
+        many=True, help_text="The other documents that hold it, word for word."
+    )
 
 
 class SearchAnswerSerializer(ClosedSerializer):
@@ -163,6 +210,10 @@ class PassageSerializer(serializers.Serializer[PlacedPassage]):
     base_id = serializers.IntegerField(source="document.base_id")
     title = serializers.CharField(source="document.title")
     media_type = serializers.CharField(source="document.media_type")
+    path = serializers.CharField(source="document.path", allow_blank=True)
+    place = serializers.CharField(
+        allow_blank=True, help_text="Its page, sheet or slide, and the headings above it."
+    )
     start = serializers.IntegerField(help_text="Where it begins, in characters of the document.")
     end = serializers.IntegerField(help_text="Where it ends.")
     before = serializers.CharField(allow_blank=True, help_text="What stands before it.")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, TypedDict, cast
 
-from django.core.files.uploadedfile import UploadedFile
 from django.db.models import BooleanField, Count, ExpressionWrapper, Q, QuerySet
 from django.urls import reverse
 from drf_spectacular.utils import extend_schema
@@ -16,8 +16,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer as AnySerializer
 
-from engines.exceptions import InvalidRequestError
+from engines.exceptions import InvalidRequestError, UnsafeNameError
 from engines.models import Document, KnowledgeBase
+from engines.reading.kinds import is_archive
+from engines.reading.reader import ReadFile, read_file
 from engines.services.knowledge.access import READERS_ONLY, bases_visible_to, may_write
 from engines.services.knowledge.documents import (
     add_document,
@@ -27,13 +29,23 @@ from engines.services.knowledge.documents import (
     rename_base,
     update_document,
 )
+from engines.services.knowledge.folders import (
+    Delivery,
+    Outcome,
+    add_read_file,
+    take_delivery,
+)
 from engines.services.knowledge.passages import place_passage
 from engines.services.knowledge.search_filters import SearchFilter
-from engines.services.knowledge.text_files import read_text_file
 from engines.services.people.roles import AnyUser, is_curator
 from migrations_app.api.base import ApiView, Rows, row_or_404, validated
 from migrations_app.api.idempotency import idempotent
-from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, StrictFormParser, StrictJSONParser
+from migrations_app.api.parsers import (
+    MAX_DOCUMENT_UPLOAD_BYTES,
+    StrictFormParser,
+    StrictJSONParser,
+    uploaded_to_disk,
+)
 from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.knowledge import (
     BaseCreateSerializer,
@@ -44,6 +56,8 @@ from migrations_app.api.serializers.knowledge import (
     DocumentSerializer,
     DocumentUploadSerializer,
     DocumentWriteSerializer,
+    FileSerializer,
+    FilesSerializer,
     PassageSerializer,
     ReEmbedSerializer,
     SearchAnswerSerializer,
@@ -179,11 +193,10 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         parameters=[LOCATION],
     )
     def create(self, request: Request, **lookup: Any) -> Response:
-        """Add a document as JSON, or as a text or Markdown file."""
+        """Add a document as JSON, or as a file; ``PUT`` a file to its path to add it once only."""
         base = self._writable_base()
         with holding(self.caller.pk, UPLOADS):
-            content = self._content(request)
-            document = add_document(base.pk, embed=embed_for_writer, **content)
+            document = self._added(request, base)
         address = {"base_pk": base.pk, "pk": document.pk}
         return Response(
             DocumentSerializer(document).data,
@@ -225,24 +238,54 @@ class DocumentViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Docum
         refuse_reader(self.request.user, base)
         return base
 
-    def _content(self, request: Request) -> DocumentText:
+    def _added(self, request: Request, base: KnowledgeBase) -> Document:
         is_upload = (request.content_type or "").startswith("multipart/")
         if not is_upload:
-            return _text(DocumentWriteSerializer(data=request.data))
+            content = _text(DocumentWriteSerializer(data=request.data))
+            return add_document(base.pk, embed=embed_for_writer, **content)
         asked = validated(DocumentUploadSerializer(data=request.data))
-        return _from_file(asked["file"], asked.get("title"))
+        with uploaded_to_disk(asked["file"], "file") as stored:
+            read = _read_upload(stored, asked["file"].name or "document")
+        return add_read_file(base.pk, read, asked.get("title") or read.path, embed_for_writer)
 
 
 def _text(serializer: AnySerializer[Any]) -> DocumentText:
     return cast("DocumentText", validated(serializer))
 
 
-def _from_file(upload: UploadedFile[Any], title: str | None) -> DocumentText:
+def _read_upload(stored: Path, name: str) -> ReadFile:
     try:
-        read = read_text_file(upload.name or "document", upload.read())
-    except InvalidRequestError as error:
+        return read_file(stored, name)
+    except (InvalidRequestError, UnsafeNameError) as error:
         raise ValidationError({"file": [str(error)]}) from error
-    return {"title": title or read.name, "text": read.text, "media_type": read.media_type}
+
+
+class FileView(ApiView):
+    """A file at its path in a base: the same path again is the same document."""
+
+    parser_classes = (StrictFormParser,)
+    max_upload_bytes = MAX_DOCUMENT_UPLOAD_BYTES
+
+    @extend_schema(
+        request={"multipart/form-data": FileSerializer}, responses={200: FilesSerializer}
+    )
+    def put(self, request: Request, base_pk: str, path: str) -> Response:
+        """Add a file, update or move its document, or leave it as it is; a line says which.
+
+        A zip is a folder: a file that is refused leaves the others alone. A single file that is refused is an
+        error.
+        """
+        base = row_or_404(bases_visible_to(request.user), pk=base_pk)
+        refuse_reader(request.user, base)
+        with holding(self.caller.pk, UPLOADS):
+            asked = validated(FileSerializer(data=request.data))
+            with uploaded_to_disk(asked["file"], "file") as stored:
+                moved_from = asked.get("moved_from", "")
+                delivery = Delivery(stored, path, folder=path, moved_from=moved_from)
+                lines = take_delivery(base.pk, delivery, embed_for_writer)
+        if not is_archive(path) and lines[0].outcome is Outcome.REFUSED:
+            raise ValidationError({"file": [lines[0].said]})
+        return Response(FilesSerializer({"files": lines}).data)
 
 
 class PassageView(ApiView):

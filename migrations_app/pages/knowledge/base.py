@@ -83,6 +83,7 @@ class UploadFilesView(UploadView, BasePage):
                 base,
                 request.FILES.getlist("files"),
                 folder=request.POST.get("folder", ""),
+                path=request.POST.get("path", ""),
                 replaces="replace" in request.POST,
             )
         return self.show_base(self.base(base_id), intake=intake)

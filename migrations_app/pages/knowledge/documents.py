@@ -13,9 +13,9 @@ from engines.exceptions import ConflictError, SamError
 from engines.models import Chunk, Document
 from engines.services.knowledge.access import may_write
 from engines.services.knowledge.documents import delete_document, update_document
+from engines.services.knowledge.folders import replace_with_file
 from engines.services.knowledge.passages import GONE, find_passage
-from engines.services.knowledge.text_files import read_text_file
-from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES
+from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, uploaded_to_disk
 from migrations_app.limits.held import UPLOADS, holding
 from migrations_app.pages.chat.markdown import render_document
 from migrations_app.pages.knowledge.forms import MAX_EDIT_CHARS, TextForm, TitleForm
@@ -160,14 +160,11 @@ class DocumentReplaceView(UploadView, EditPage):
         if upload is None:
             return self.show_edit(document, refusal="Choose a file first.", status=400)
         try:
-            with holding(self.person.pk, UPLOADS):
-                read = read_text_file(str(upload.name), upload.read())
-                update_document(
-                    document.pk, text=read.text, media_type=read.media_type, embed=embed_for_writer
-                )
+            with holding(self.person.pk, UPLOADS), uploaded_to_disk(upload, "file") as stored:
+                replace_with_file(document.pk, stored, str(upload.name), embed_for_writer)
         except SamError as error:
             return self.show_edit(document, refusal=str(error), status=400)
-        messages.success(request, f"The document has the text of {read.name} now.")
+        messages.success(request, f"The document has the text of {upload.name} now.")
         return self.go("document", document_id=document.pk)
 
 

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib.auth.models import Group, User
 
 from engines.models import Document
-from engines.services.knowledge.documents import MAX_NAME_CHARS, MAX_TITLE_CHARS
+from engines.services.knowledge.content import MAX_NAME_CHARS, MAX_TITLE_CHARS
 from engines.services.people.roles import is_curator
 from migrations_app.api.serializers.knowledge import MAX_QUERY_CHARS
 from migrations_app.pages.forms import PageForm

@@ -14,6 +14,7 @@ from engines.services.answers.messages import FoundPassage
 from migrations_app.api.problems import status_of
 from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.pages.addresses import passage_address
+from migrations_app.pages.components import Link
 from migrations_app.pages.knowledge.forms import SearchForm
 from migrations_app.pages.knowledge.shelf import KnowledgePage, way_to
 from migrations_app.serving.answers import search_for
@@ -26,10 +27,13 @@ class FoundLine:
     """A passage that was found, where it stands, and how near it is to the question (percent)."""
 
     title: str
+    place: str
     text: str
     percent: int
     base: str
     href: str
+    also: list[Link]
+    """The other documents that hold it."""
 
 
 class SearchPage(KnowledgePage):
@@ -74,10 +78,12 @@ def _lines(hits: Sequence[FoundPassage]) -> list[FoundLine]:
     return [
         FoundLine(
             hit.title,
+            hit.place,
             hit.text,
             max(round(100 * hit.score), 0),
             names.get(hit.base_id, ""),
             passage_address(hit.document_id, hit.chunk_id),
+            [Link(one.title, passage_address(one.document_id, one.chunk_id)) for one in hit.also],
         )
         for hit in hits
     ]

@@ -17,8 +17,8 @@ from migrations_app.pages.base import PageView
 from migrations_app.pages.components import Link
 
 KINDS_READ = (
-    "Text and Markdown in UTF-8: .txt, .md, .csv, source code and the like. Several files, a folder, or a "
-    "zip of them; up to 50 MB each."
+    "PDF, Word, PowerPoint, Excel, OpenDocument, EPUB, web pages, e-mail, CSV, JSON, Markdown, text and source "
+    "code. Several files, a folder, or a zip of them; up to 50 MB each."
 )
 NEEDS_ENGINE = (
     "It can be searched once an engine with an embedder answers you and a host has read its file. What you "

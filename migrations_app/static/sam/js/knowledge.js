@@ -4,6 +4,7 @@
 const AT_ONCE = 2;
 const TRIES = 30;
 const MOST_FILES = 5000;
+const MOST_LINES = 200;
 
 function start(form) {
   const zone = form.querySelector("[data-drop-zone]");
@@ -72,7 +73,7 @@ class Queue {
   begin() {
     this.waiting = [];
     this.running = new Map();
-    this.counts = { added: 0, replaced: 0, kept: 0, refused: 0 };
+    this.counts = { added: 0, replaced: 0, moved: 0, kept: 0, refused: 0 };
     this.total = this.done = this.bytes = this.sent = 0;
   }
 
@@ -83,6 +84,7 @@ class Queue {
     if (!this.isBusy) {
       this.begin();
       this.lines.replaceChildren();
+      this.others = undefined;
       this.list = this.lines.appendChild(document.createElement("ul"));
       this.list.className = "points";
     }
@@ -129,6 +131,15 @@ class Queue {
     for (const name of Object.keys(this.counts)) this.counts[name] += Number(part.dataset[name]);
     const lines = [...part.querySelectorAll("[data-intake-refused] > li")];
     this.list.append(...lines.map((line) => document.importNode(line, true)));
+    this.tell([...part.querySelectorAll("[data-intake-taken] > li")]);
+  }
+
+  // The first of those that were taken; a list of thousands helps nobody.
+  tell(lines) {
+    const others = this.others ??= this.lines.appendChild(document.getElementById("taken-files").content.firstElementChild.cloneNode(true));
+    const list = others.querySelector("ul");
+    list.append(...lines.slice(0, MOST_LINES - list.children.length).map((line) => document.importNode(line, true)));
+    others.hidden = !list.children.length;
   }
 
   refuse(name, why) {
@@ -147,7 +158,7 @@ class Queue {
   }
 
   finish() {
-    const words = { added: "added", replaced: "replaced", kept: "already there", refused: "refused" };
+    const words = { added: "added", replaced: "replaced", moved: "moved", kept: "already there", refused: "refused" };
     const parts = Object.entries(this.counts).filter(([, number]) => number).map(([name, number]) => `${number} ${words[name]}`);
     this.bar.value = 100;
     this.label.textContent = `Done: ${parts.join(", ") || "nothing was in it"}.`;
@@ -165,7 +176,8 @@ function reasonOf({ status, text, toast }) {
 function post(form, { file, folder }, onPart) {
   const body = new FormData();
   body.append("files", file, file.name);
-  body.append("folder", folder);
+  // The name of a file in a form loses blanks and joiners that are a part of it.
+  body.append("path", folder ? `${folder}/${file.name}` : file.name);
   if (form.elements.replace.checked) body.append("replace", "1");
   const request = new XMLHttpRequest();
   request.open("POST", form.action);

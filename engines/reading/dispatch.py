@@ -1,0 +1,43 @@
+"""Each kind of file to the module that reads it, which is loaded at first need only.
+
+Called in the process that reads: what a library makes of a hostile file ends there.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+from collections.abc import Callable
+
+from engines.exceptions import InvalidRequestError
+from engines.reading.kinds import Kind, ending_of, kind_of
+from engines.reading.limits import MAX_FILE_BYTES
+from engines.reading.result import MARKDOWN, TEXT, Reading, Source
+from engines.reading.text import decode_text, describe_guess, require_visible
+
+_MARKDOWN_ENDINGS = frozenset({".md", ".markdown"})
+
+
+def read_content(source: Source) -> Reading:
+    """Read a file of any kind; InvalidRequestError when it cannot be read or has no text."""
+    if len(source.content) > MAX_FILE_BYTES:
+        raise InvalidRequestError(
+            f"It has {len(source.content)} bytes, {MAX_FILE_BYTES} are allowed; split it."
+        )
+    kind = kind_of(source.name, io.BytesIO(source.content))
+    if kind is Kind.TEXT:
+        return read_text(source)
+    module = importlib.import_module(f"engines.reading.readers.{kind.value}")
+    read: Callable[[Source], Reading] = module.read
+    found = read(source)
+    require_visible(found.text)
+    return found
+
+
+def read_text(source: Source) -> Reading:
+    """Read a text, Markdown or source code: nothing is parsed of it."""
+    decoded = decode_text(source.content)
+    require_visible(decoded.text)
+    is_markdown = ending_of(source.name) in _MARKDOWN_ENDINGS
+    note = describe_guess(decoded.guessed)
+    return Reading(decoded.text, MARKDOWN if is_markdown else TEXT, note=note)

@@ -1,0 +1,195 @@
+"""HTML as Markdown: its headings, paragraphs, lists, tables and code, without what only a browser needs."""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from engines.reading.result import Reading, Source, TextBuilder
+from engines.reading.text import decode_text
+
+_SKIPPED = frozenset(
+    [
+        "head",
+        "script",
+        "style",
+        "template",
+        "noscript",
+        "svg",
+        "math",
+        "iframe",
+        "object",
+        "audio",
+        "video",
+        "canvas",
+        "select",
+        "button",
+    ]
+)
+_BLOCKS = frozenset(
+    [
+        "address",
+        "article",
+        "aside",
+        "blockquote",
+        "body",
+        "caption",
+        "dd",
+        "details",
+        "dialog",
+        "div",
+        "dl",
+        "dt",
+        "fieldset",
+        "figcaption",
+        "figure",
+        "footer",
+        "form",
+        "header",
+        "hr",
+        "html",
+        "legend",
+        "li",
+        "main",
+        "nav",
+        "ol",
+        "p",
+        "section",
+        "summary",
+        "table",
+        "tbody",
+        "tfoot",
+        "thead",
+        "tr",
+        "ul",
+    ]
+)
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_CHARSET = re.compile(
+    rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE
+)
+_CHARSET_BYTES = 4096
+
+
+def read(source: Source) -> Reading:
+    """Read a page."""
+    builder = TextBuilder()
+    add_markup(builder, _decode(source.content), with_title=True)
+    return builder.build()
+
+
+def add_markup(builder: TextBuilder, html: str, *, with_title: bool = False) -> None:
+    """Add what a page says; its title too, where it has no heading of the first rank."""
+    tree = LexborHTMLParser(html)
+    if with_title and tree.css_first("h1") is None:
+        title = tree.css_first("title")
+        builder.add_heading(1, title.text() if title is not None else "")
+    if tree.root is not None:
+        _Walk(builder).walk(tree.root)
+
+
+def _decode(content: bytes) -> str:
+    named = _CHARSET.search(content[:_CHARSET_BYTES])
+    if named is not None:
+        try:
+            # What browsers take these names for.
+            name = codecs.lookup(named[1].decode("ascii")).name
+            return content.decode("cp1252" if name in ("iso8859-1", "ascii") else name)
+        except (LookupError, UnicodeDecodeError):
+            # The page is wrong about itself; its bytes tell.
+            return decode_text(content).text
+    return decode_text(content).text
+
+
+class _Walk:
+    """Goes through a tree without recursion, whatever its depth."""
+
+    def __init__(self, builder: TextBuilder) -> None:
+        self._builder = builder
+        self._words: list[str] = []
+        self._prefix = ""
+        self._level = 0
+        self._is_code = False
+        self._row: int | None = None
+
+    def walk(self, root: LexborNode) -> None:
+        node: LexborNode | None = root
+        while node is not None:
+            below = self._enter(node)
+            if below is not None:
+                node = below
+                continue
+            while node is not None:
+                self._leave(node)
+                if node.next is not None:
+                    node = node.next
+                    break
+                node = node.parent
+        self._flush()
+
+    def _enter(self, node: LexborNode) -> LexborNode | None:
+        tag = str(node.tag)
+        if tag == "-text":
+            self._take(node.text_content or "")
+            return None
+        if tag in _SKIPPED or not tag[:1].isalpha() or "hidden" in node.attributes:
+            return None
+        if tag == "br":
+            self._words.append("\n")
+        elif tag == "img":
+            self._take(f" {node.attributes.get('alt') or ''} ")
+        elif tag in ("td", "th"):
+            self._words.append(" | " if "".join(self._words).strip() else "")
+        else:
+            self._open(tag)
+        return node.child
+
+    def _open(self, tag: str) -> None:
+        if tag in _HEADINGS or tag in _BLOCKS or tag == "pre":
+            self._flush()
+        self._level = _HEADINGS.get(tag, self._level)
+        if tag == "li":
+            self._prefix = "- "
+        elif tag == "tr":
+            self._row = 0 if self._row is None else self._row
+        elif tag == "table":
+            self._row = None
+        elif tag == "pre":
+            self._is_code = True
+
+    def _leave(self, node: LexborNode) -> None:
+        tag = str(node.tag)
+        if tag == "pre":
+            self._builder.add_code("".join(self._words))
+            self._words, self._is_code = [], False
+        elif tag in _HEADINGS:
+            self._flush()
+            self._level = 0
+        elif tag in _BLOCKS:
+            self._flush()
+            if tag == "table":
+                self._row = None
+
+    def _take(self, text: str) -> None:
+        self._words.append(text if self._is_code else re.sub(r"\s+", " ", text))
+
+    def _flush(self) -> None:
+        if self._is_code:
+            return
+        words = "".join(self._words).strip()
+        self._words = []
+        if not words:
+            return
+        if self._level:
+            self._builder.add_heading(self._level, words)
+        elif self._row is not None:
+            add = self._builder.add_line if self._row else self._builder.add_block
+            add(" ".join(words.split()))
+            self._row += 1
+        elif self._prefix:
+            self._builder.add_block(self._prefix + words)
+        else:
+            self._builder.add_block(words)
+        self._prefix = ""

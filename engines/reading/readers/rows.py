@@ -1,0 +1,58 @@
+"""Rows of cells as text: each line carries the names of its columns, so that a passage says what it means."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engines.reading.result import TextBuilder
+
+ROWS_TOGETHER = 10
+"""Rows that share a place, and stand together."""
+MAX_ROW_PLACES = 2_000
+Row = Sequence[str]
+
+
+def add_rows(builder: TextBuilder, rows: Sequence[Row], *, place: str = "") -> None:
+    """Add rows, the first of them as the names of columns where it looks like that.
+
+    Places read ``row 41`` after ``place``; rows are counted as a program for tables shows them.
+    """
+    header = _header_of(rows)
+    step = max(ROWS_TOGETHER, -(-len(rows) // MAX_ROW_PLACES))
+    shown = 0
+    for number, row in enumerate(rows, 1):
+        line = _line(header, row)
+        if not line or row is header:
+            continue
+        if shown % step == 0:
+            builder.mark(f"{place}row {number}")
+            builder.add_block(line)
+        else:
+            builder.add_line(line)
+        shown += 1
+
+
+def _header_of(rows: Sequence[Row]) -> Row | None:
+    filled = [row for row in rows[:3] if any(cell.strip() for cell in row)]
+    if len(filled) < 2:  # noqa: PLR2004 - names, and something that is named
+        return None
+    names = [cell.strip() for cell in filled[0]]
+    told = [name for name in names if name]
+    is_named = len(told) > 1 and len(set(told)) == len(told) and not any(map(_is_number, told))
+    return filled[0] if is_named else None
+
+
+def _is_number(cell: str) -> bool:
+    return cell.replace(".", "").replace(",", "").lstrip("-+").isdecimal()
+
+
+def _line(header: Row | None, row: Row) -> str:
+    cells = [(number, " ".join(cell.split())) for number, cell in enumerate(row)]
+    told = [(number, cell) for number, cell in cells if cell]
+    if header is None:
+        return " | ".join(cell for _, cell in told)
+    names = [name.strip() for name in header]
+    return "; ".join(
+        f"{names[number]}: {cell}" if number < len(names) and names[number] else cell
+        for number, cell in told
+    )

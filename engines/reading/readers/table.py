@@ -1,0 +1,37 @@
+"""Tables in text: CSV with any of the usual separators."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from engines.exceptions import InvalidRequestError
+from engines.reading.limits import MAX_CELLS, MAX_TEXT_BYTES
+from engines.reading.readers.rows import add_rows
+from engines.reading.result import TEXT, Reading, Source, TextBuilder
+from engines.reading.text import decode_text, describe_guess
+
+_SEPARATORS = (",", ";", "\t", "|")
+_SAMPLE_LINES = 20
+
+
+def read(source: Source) -> Reading:
+    """Read all rows."""
+    decoded = decode_text(source.content)
+    csv.field_size_limit(MAX_TEXT_BYTES)
+    builder = TextBuilder()
+    try:
+        rows = list(csv.reader(io.StringIO(decoded.text), delimiter=_separator(decoded.text)))
+    except csv.Error as error:
+        raise InvalidRequestError(f"It is no table that can be read: {error}.") from error
+    if sum(map(len, rows)) > MAX_CELLS:
+        raise InvalidRequestError(f"It has more than {MAX_CELLS} cells; split it.")
+    add_rows(builder, rows)
+    return builder.build(TEXT, describe_guess(decoded.guessed))
+
+
+def _separator(text: str) -> str:
+    """Return what stands equally often in the first lines, the most often of all."""
+    lines = [line for line in text.split("\n", _SAMPLE_LINES)[:_SAMPLE_LINES] if line.strip()]
+    counts = {mark: [line.count(mark) for line in lines] for mark in _SEPARATORS}
+    return max(counts, key=lambda mark: (min(counts[mark], default=0), sum(counts[mark])))

@@ -1,0 +1,143 @@
+"""From bytes to characters, and what counts as the same text.
+
+What a file's bytes mean is decided in this order: a byte order mark; UTF-8, if every byte of it is right;
+UTF-16, if every other byte is zero as in no other text; then windows-1252, when little of it is not ASCII and
+that little are letters and marks of Western Europe; then what charset-normalizer finds most plausible.
+Characters are kept composed (NFC), lines end with a line feed, and a byte order mark is no part of a text.
+"""
+
+from __future__ import annotations
+
+import codecs
+import unicodedata
+from typing import NamedTuple
+
+from charset_normalizer import from_bytes
+
+from engines.exceptions import InvalidRequestError
+
+NOT_TEXT = (
+    "It is none of the kinds of files that SAM reads, and no text either; save it as PDF, an office "
+    "document or text."
+)
+NO_TEXT = "There is no text in it that can be seen; nothing was added."
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+"""UTF-32 first: its mark begins with that of UTF-16."""
+WESTERN = "cp1252"
+_OLDER = (
+    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
+    *("koi8_r", "koi8_u", "iso8859_2", "cp874", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
+)
+"""What texts without Unicode were written in on the systems of people."""
+SAMPLE_BYTES = 64 * 1024
+MIN_ZEROS = 0.3
+"""Share of zeros at even or odd places from which a text is UTF-16."""
+MAX_WESTERN = 0.45
+"""Share of bytes that are not ASCII up to which a text may be windows-1252 by its looks alone."""
+MIN_GUESSED_BYTES = 16
+"""Of fewer, any encoding makes something that might be a word."""
+_WESTERN_CHARACTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽžŸ"
+                                "‘’“”„‚«»‹›–—…•·°§©®™€£¿¡ªº´\u00a0\u00ad")  # fmt: skip
+_UNSEEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zs", "Zl", "Zp"})
+_BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+"""Letters and a symbol by their category, and blank to the eye."""
+
+
+class Decoded(NamedTuple):
+    """A text, and the encoding it was in where that had to be guessed."""
+
+    text: str
+    guessed: str = ""
+
+
+def decode_text(content: bytes) -> Decoded:
+    """Return the text of a file; InvalidRequestError when it is none."""
+    for mark, encoding in _MARKS:
+        if content.startswith(mark):
+            return Decoded(normalise(_decode(content, encoding)))
+    try:
+        text, guessed = content.decode("utf-8"), ""
+    except UnicodeDecodeError:
+        guessed = _zero_encoding(content) or _guess(content)
+        text = _decode(content, guessed)
+    if "\0" in text and not guessed and (wide := _zero_encoding(content)):
+        text, guessed = _decode(content, wide), wide
+    if "\0" in text:
+        raise InvalidRequestError(NOT_TEXT)
+    return Decoded(normalise(text), guessed)
+
+
+def normalise(text: str) -> str:
+    """Return a text as it is kept: composed, lines ended by a line feed, without byte order marks."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    return unicodedata.normalize("NFC", lines)
+
+
+def has_visible(text: str) -> bool:
+    """Whether there is anything to see in a text."""
+    return any(
+        unicodedata.category(c) not in _UNSEEN and c not in _BLANK_LETTERS for c in text if c != " "
+    )
+
+
+def require_visible(text: str) -> None:
+    """Raise InvalidRequestError for a text of blanks, joiners and the like alone."""
+    if not has_visible(text):
+        raise InvalidRequestError(NO_TEXT)
+
+
+def describe_guess(encoding: str) -> str:
+    """Say that an encoding was guessed; empty when it was not."""
+    known = {"cp1252": "windows-1252", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
+    named = known.get(encoding, encoding)
+    return f"It does not say its encoding; it was read as {named}." if encoding else ""
+
+
+def _decode(content: bytes, encoding: str) -> str:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError(
+            f"It begins as text in {encoding.removesuffix('-sig').upper()} and is damaged further on; "
+            "save it anew as UTF-8."
+        ) from error
+
+
+def _zero_encoding(content: bytes) -> str:
+    """Return which UTF-16 a text without a mark is in, by the zeros of its ASCII characters."""
+    sample = content[:SAMPLE_BYTES]
+    half = len(sample) // 2
+    if half == 0 or len(content) % 2:
+        return ""
+    even, odd = sample[::2].count(0) / half, sample[1::2].count(0) / half
+    if max(even, odd) < MIN_ZEROS or min(even, odd) > MIN_ZEROS / 10:
+        return ""
+    return "utf-16-be" if even > odd else "utf-16-le"
+
+
+def _guess(content: bytes) -> str:
+    sample = content[:SAMPLE_BYTES]
+    if b"\0" in sample:
+        raise InvalidRequestError(NOT_TEXT)
+    foreign = bytes(byte for byte in sample if byte >= 0x80)  # noqa: PLR2004 - ASCII ends there
+    if len(foreign) <= MAX_WESTERN * len(sample) and _is_western(foreign):
+        return WESTERN
+    if len(sample) < MIN_GUESSED_BYTES:
+        raise InvalidRequestError(NOT_TEXT)
+    best = from_bytes(sample, cp_isolation=list(_OLDER), enable_fallback=False).best()
+    if best is None:
+        raise InvalidRequestError(NOT_TEXT)
+    return best.encoding
+
+
+def _is_western(foreign: bytes) -> bool:
+    try:
+        return _WESTERN_CHARACTERS.issuperset(foreign.decode(WESTERN))
+    except UnicodeDecodeError:
+        return False

@@ -1,0 +1,194 @@
+"""Files as documents: a path in a base is one document, so the same folder again changes only what changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from engines.exceptions import InvalidRequestError, SamError
+from engines.models import Document, KnowledgeBase
+from engines.reading.reader import ReadFile, RefusedFile, read_file, read_files
+from engines.services.knowledge.content import MAX_TITLE_CHARS, Content, Origin
+from engines.services.knowledge.writing import (
+    Embed,
+    insert_document,
+    next_seq,
+    replace_text,
+    require_document,
+    write,
+)
+
+
+class Outcome(StrEnum):
+    """What became of a file."""
+
+    ADDED = "added"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    MOVED = "moved"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A document and how it came to be what it is."""
+
+    document: Document
+    outcome: Outcome
+
+
+def put_file(
+    base_id: int,
+    file: ReadFile,
+    *,
+    moved_from: str = "",
+    is_copy: bool = False,
+    embed: Embed | None = None,
+) -> Taken:
+    """Make a file the document of its path: added, updated, moved from another path, or unchanged.
+
+    A document without a path that has its title is taken for it. ``moved_from`` counts when that document was
+    made of the same file. ``is_copy`` adds a document without a path where there is one with another text.
+    Raises as ``add_document``.
+    """
+    content = _content_of(file)
+
+    def change(base: KnowledgeBase) -> Taken:
+        found = _find(base, content)
+        if found is None and moved_from:
+            found = _movable(base, content, moved_from)
+        if found is None:
+            return Taken(insert_document(base, content), Outcome.ADDED)
+        if is_copy and not content.is_text_of(found):
+            apart = Content.of(content.title, content.text, content.media_type, _pathless(content))
+            return Taken(insert_document(base, apart), Outcome.ADDED)
+        return _bring_up(base, found, content)
+
+    return write(base_id, content.pieces, embed, change)
+
+
+def add_read_file(base_id: int, file: ReadFile, title: str, embed: Embed | None) -> Document:
+    """Add a file as one more document, under no path. Raises as ``add_document``."""
+    reading = file.reading
+    origin = Origin("", reading.sha256, reading.places)
+    content = Content.of(title, reading.text, reading.media_type, origin)
+    return write(base_id, content.pieces, embed, lambda base: insert_document(base, content))
+
+
+def replace_with_file(document_id: int, stored: Path, name: str, embed: Embed | None) -> Document:
+    """Give a document the text of another file; its title and its path stay. Raises as ``add_document``."""
+    reading = read_file(stored, name).reading
+    document = require_document(document_id)
+    origin = Origin(document.path, reading.sha256, reading.places)
+    content = Content.of(document.title, reading.text, reading.media_type, origin)
+
+    def change(base: KnowledgeBase) -> Document:
+        current = require_document(document_id)
+        if not content.is_text_of(current):
+            replace_text(current, content, next_seq(base))
+        return current
+
+    return write(document.base_id, content.pieces, embed, change)
+
+
+def _content_of(file: ReadFile) -> Content:
+    reading = file.reading
+    origin = Origin(file.path, reading.sha256, reading.places)
+    return Content.of(title_of(file.path), reading.text, reading.media_type, origin)
+
+
+def title_of(path: str) -> str:
+    """Return a document's title: its path, or the end of a very long one."""
+    return path if len(path) <= MAX_TITLE_CHARS else f"…{path[1 - MAX_TITLE_CHARS :]}"
+
+
+def _pathless(content: Content) -> Origin:
+    return Origin("", content.origin.source_sha256, content.origin.places)
+
+
+def _find(base: KnowledgeBase, content: Content) -> Document | None:
+    """Return the document of this path, else one without a path that is called so: the same text first."""
+    documents = Document.objects.filter(base=base)
+    at_path = documents.filter(path=content.origin.path).first()
+    if at_path is not None:
+        return at_path
+    titled = documents.filter(path="", title=content.title).order_by("-pk")
+    return titled.filter(sha256=content.sha256).first() or titled.first()
+
+
+def _movable(base: KnowledgeBase, content: Content, moved_from: str) -> Document | None:
+    found = Document.objects.filter(base=base, path=moved_from).first()
+    if found is None or found.source_sha256 != content.origin.source_sha256:
+        raise InvalidRequestError(
+            f"No document of this base was made of this file at {moved_from[:80]!a}; send it without "
+            "moved_from."
+        )
+    return found
+
+
+def _bring_up(base: KnowledgeBase, document: Document, content: Content) -> Taken:
+    is_moved = document.path not in ("", content.origin.path)
+    is_updated = not content.is_text_of(document)
+    if is_updated:
+        replace_text(document, content, next_seq(base))
+    # A title that somebody gave it stays; one that was its path goes with it.
+    if document.title in ("", title_of(document.path)):
+        document.title = content.title
+    kept = (document.path, document.source_sha256)
+    document.path, document.source_sha256 = content.origin.path, content.origin.source_sha256
+    if is_moved or kept != (document.path, document.source_sha256):
+        document.save(update_fields=["path", "source_sha256", "title"])
+    if is_moved:
+        return Taken(document, Outcome.MOVED)
+    return Taken(document, Outcome.UPDATED if is_updated else Outcome.UNCHANGED)
+
+
+@dataclass(frozen=True, slots=True)
+class FileLine:
+    """What became of one file, for people."""
+
+    path: str
+    outcome: Outcome
+    document_id: int | None = None
+    said: str = ""
+    """Why it was refused, or what was not as people expect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A file that was sent: where it lies for the moment, and its name at its person's."""
+
+    stored: Path
+    path: str
+    folder: str = ""
+    """Where the files of an archive are put."""
+    moved_from: str = ""
+    replaces: bool = True
+    """Whether another text at a path takes the place of the one there, or stands beside it."""
+
+
+def take_delivery(base_id: int, delivery: Delivery, embed: Embed | None = None) -> list[FileLine]:
+    """Make documents of a file, or of each file in an archive; what is refused has its line like others."""
+    return [
+        _take(base_id, found, delivery, embed)
+        for found in read_files(delivery.stored, delivery.path, delivery.folder)
+    ]
+
+
+def _take(
+    base_id: int, found: ReadFile | RefusedFile, delivery: Delivery, embed: Embed | None
+) -> FileLine:
+    if isinstance(found, RefusedFile):
+        return FileLine(found.path, Outcome.REFUSED, said=found.why)
+    try:
+        taken = put_file(
+            base_id,
+            found,
+            moved_from=delivery.moved_from,
+            is_copy=not delivery.replaces,
+            embed=embed,
+        )
+    except SamError as error:
+        return FileLine(found.path, Outcome.REFUSED, said=str(error))
+    return FileLine(found.path, taken.outcome, taken.document.pk, found.reading.note)

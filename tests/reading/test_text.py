@@ -1,0 +1,68 @@
+"""What the bytes of a text mean, and which names a document may have."""
+
+from __future__ import annotations
+
+import codecs
+
+import pytest
+
+from engines.exceptions import InvalidRequestError, UnsafeNameError
+from engines.reading.names import clean_path
+from engines.reading.text import decode_text
+
+GERMAN = "Das Café öffnet um neun – „pünktlich“."
+ENCODED = {
+    "utf-8": (GERMAN.encode(), GERMAN, ""),
+    "with a mark": (codecs.BOM_UTF8 + GERMAN.encode(), GERMAN, ""),
+    "utf-16 with a mark": (GERMAN.encode("utf-16"), GERMAN, ""),
+    "utf-32 with a mark": (GERMAN.encode("utf-32"), GERMAN, ""),
+    "utf-16 without": (GERMAN.encode("utf-16-le"), GERMAN, "utf-16-le"),
+    "big ends first": (GERMAN.encode("utf-16-be"), GERMAN, "utf-16-be"),
+    "ascii in utf-16": ("plain words".encode("utf-16-le"), "plain words", "utf-16-le"),
+    "windows-1252": (GERMAN.encode("cp1252"), GERMAN, "cp1252"),
+    "latin-1": ("Größe".encode("latin-1"), "Größe", "cp1252"),
+    "cyrillic": (
+        "Сегодня хорошая погода, и мы пойдём гулять в парк.".encode("cp1251"),
+        "Сегодня хорошая погода, и мы пойдём гулять в парк.",
+        "cp1251",
+    ),
+    "chinese": (
+        "今天天气很好，我们去公园散步吧。".encode("gb18030"),
+        "今天天气很好，我们去公园散步吧。",
+        "gb18030",
+    ),
+    "typewriters": (b"a\r\nb\rc\n", "a\nb\nc\n", ""),
+    "composed": ("cafe\u0301".encode(), "café", ""),
+}
+
+
+@pytest.mark.parametrize("kind", ENCODED)
+def test_bytes_become_a_text(kind: str) -> None:
+    content, text, guessed = ENCODED[kind]
+
+    assert decode_text(content) == (text, guessed)
+
+
+@pytest.mark.parametrize("content", [bytes(range(256)), b"a\0b\0\0c", codecs.BOM_UTF16_LE + b"a"])
+def test_what_is_no_text_is_refused(content: bytes) -> None:
+    with pytest.raises(InvalidRequestError, match=r"no text either|damaged further on"):
+        decode_text(content)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b.md", "a\u00a0b.md", "a\u3000b.md", "می\u200cخواهم.md", "👩\u200d🔬.md", "so\u00adft.md", "5\u202fkg.md",
+     "-list.md", "x/\u200f\u05d0.md", "e\u0301.md"],
+)  # fmt: skip
+def test_blanks_joiners_and_emoji_are_letters_of_a_name(name: str) -> None:
+    assert clean_path(name) == name.replace("e\u0301", "é")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "/etc", "a//b", "../up", "a/./b", ".git/x", "a\\b", "a\nb", "a\u202etxt.exe", "a\u2028b", "é" * 600,
+     "\u00a0/a", "a\ud800"],
+)  # fmt: skip
+def test_names_that_lead_elsewhere_or_hide_are_refused(name: str) -> None:
+    with pytest.raises(UnsafeNameError):
+        clean_path(name)
