@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
@@ -41,8 +42,8 @@ class ConversationRenderer:
         self._render = render
         self._calls = calls
         self._takes_tools = takes_tools
-        self._known: dict[Shape, Form | str] = {}
-        """For each shape its form, or the sentence that says why there is none."""
+        self._known: dict[tuple[Shape, bool], Form | str] = {}
+        """For each shape its form, or the sentence that says why there is none; also with tools as text."""
 
     def render(
         self, messages: Sequence[ChatMessage], tools: Sequence[Json], variables: Mapping[str, Any]
@@ -55,14 +56,14 @@ class ConversationRenderer:
         form = self._form_for(shape)
         try:
             return self._render_as(form, messages, tools, variables)
-        except InvalidRequestError as refusal:
-            # It looks into the texts themselves.
-            for other in self._fitting(shape, FORMS[FORMS.index(form) + 1 :], []):
-                try:
-                    return self._render_as(other, messages, tools, variables)
-                except InvalidRequestError:
-                    continue
-            raise refusal from None
+        except InvalidRequestError:
+            if form.tools_as_text or not _has_tools(shape):
+                raise
+            # Templates differ in the descriptions of tools that they understand; text is always understood.
+            with suppress(InvalidRequestError):
+                written = self._form_for(shape, as_text=True)
+                return self._render_as(written, messages, tools, variables)
+            raise
 
     def form_for(
         self, messages: Sequence[ChatMessage], tools: Sequence[Json], variables: Mapping[str, Any]
@@ -70,46 +71,40 @@ class ConversationRenderer:
         """Return the form in which such messages are rendered; InvalidRequestError where none is taken."""
         return self._form_for(shape_of(messages, tools, variables))
 
-    def _form_for(self, shape: Shape) -> Form:
-        known = self._known.get(shape)
+    def _form_for(self, shape: Shape, *, as_text: bool = False) -> Form:
+        known = self._known.get((shape, as_text))
         if known is None:
             if len(self._known) >= MAX_KNOWN:
                 self._known.clear()
-            known = self._known[shape] = self._find_form(shape)
+            known = self._known[shape, as_text] = self._find_form(shape, as_text=as_text)
         if isinstance(known, str):
             raise InvalidRequestError(known)
         return known
 
-    def _find_form(self, shape: Shape) -> Form | str:
-        complaints: list[str] = []
-        found = next(self._fitting(shape, FORMS, complaints), None)
-        # What it said of the messages as they are tells most.
-        return found or complaints[0]
-
-    def _fitting(
-        self, shape: Shape, forms: Sequence[Form], complaints: list[str]
-    ) -> Iterator[Form]:
-        """Yield the forms in which a conversation of this shape is rendered whole."""
+    def _find_form(self, shape: Shape, *, as_text: bool) -> Form | str:
+        """Return the first form in which a conversation of this shape is rendered whole."""
         probe = make_probe(shape)
         tried: set[str] = set()
+        complaints: list[str] = []
         until = time.thread_time() + SEARCH_SECONDS
-        for form in _forms_that_differ(forms, shape):
+        as_text = as_text or (_has_tools(shape) and not self._takes_tools)
+        for form in _forms_that_differ(shape, as_text=as_text):
             given = form.shape(probe.messages, probe.tools, self._calls)
             key = json.dumps(given)
-            has_tools = shape.has_tools and not form.tools_as_text
-            is_native = has_tools or any(map(_has_tools, given.messages))
-            if key in tried or (is_native and not self._takes_tools):
+            if key in tried:
                 continue
             tried.add(key)
             try:
                 prompt = self._render_given(given, dict(shape.variables))
-                probe.require_whole(prompt, is_native=is_native)
+                probe.require_whole(prompt, is_native=_has_tools(shape) and not form.tools_as_text)
             except InvalidRequestError as complaint:
                 complaints.append(str(complaint))
             else:
-                yield form
+                return form
             if time.thread_time() > until:
-                return
+                break
+        # What it said of the messages as they are tells most.
+        return complaints[0]
 
     def _render_as(
         self,
@@ -124,20 +119,21 @@ class ConversationRenderer:
         return self._render(given.messages, given.tools, {**given.variables, **variables})
 
 
-def _forms_that_differ(forms: Sequence[Form], shape: Shape) -> Iterator[Form]:
+def _forms_that_differ(shape: Shape, *, as_text: bool) -> Iterator[Form]:
     """Yield the forms without those that change what a conversation of this shape does not have."""
     calls = any(turn.calls for turn in shape.turns)
-    tools = calls or shape.has_tools or any(turn.role == "tool" for turn in shape.turns)
+    tools = _has_tools(shape)
     # Tools that are written out are a system message.
     system = shape.has_tools or any(turn.role == "system" for turn in shape.turns)
-    for form in forms:
+    for form in FORMS:
         changes_calls = form.short_ids or form.written_arguments or form.split
         if form.tools_as_text and (changes_calls or not tools):
             continue
         if (changes_calls and not calls) or (form.system is not SystemPlace.OWN and not system):
             continue
-        yield form
+        if form.tools_as_text or not as_text:
+            yield form
 
 
-def _has_tools(message: Mapping[str, Any]) -> bool:
-    return message["role"] == "tool" or bool(message.get("tool_calls"))
+def _has_tools(shape: Shape) -> bool:
+    return shape.has_tools or any(turn.calls or turn.role == "tool" for turn in shape.turns)

@@ -226,6 +226,21 @@ def test_a_refusal_is_not_looked_for_again() -> None:
     assert tried[0] == tried[1] > 1
 
 
+def test_a_tool_that_a_template_does_not_understand_is_written_out() -> None:
+    source = (
+        "{% for tool in tools or [] %}{% if 'moo' in tool.function.name %}"
+        "{{ raise_exception('no moo') }}{% endif %}{{ tool | tojson }}{% endfor %}" + ANY
+    )
+    renderer = renderer_of(source, takes_tools=True)
+    moo = {"type": "function", "function": {"name": "moo"}}
+
+    assert renderer.render(say("user: U"), [TOOL], {}).startswith('{"type": "function"')
+    written = renderer.render(say("user: U"), [TOOL, moo], {})
+
+    assert written.startswith("[system]You may call these tools")
+    assert '{"name": "moo"}' in written
+
+
 def test_what_a_template_reads_in_the_texts_is_its_own_to_refuse() -> None:
     refuses = (
         "{% if 'moo' in messages[0].content %}{{ raise_exception('no moo') }}{% endif %}" + ANY
