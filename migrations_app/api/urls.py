@@ -20,7 +20,7 @@ from migrations_app.api.views.backups import (
 )
 from migrations_app.api.views.catalog import CatalogViews, DownloadViews
 from migrations_app.api.views.conversations import ConversationViews, MessageViews
-from migrations_app.api.views.curation import CatalogFileView, PromptTemplateViews
+from migrations_app.api.views.curation import CatalogFileView, HubFilesView, PromptTemplateViews
 from migrations_app.api.views.defaults import (
     DefaultViews,
     GroupDefaultView,
@@ -88,6 +88,7 @@ router.register("quotas", QuotaViews, basename="quota")
 urlpatterns = [
     *router.urls,
     path("catalog-file", CatalogFileView.as_view(), name="catalog-file"),
+    path("hub-files", HubFilesView.as_view(), name="hub-files"),
     re_path(
         rf"^catalog/(?P<model_id>{CatalogViews.lookup_value_regex})/fit$",
         FitView.as_view(),

@@ -41,6 +41,7 @@ STAFF_ONLY = {
     "fallback-incident-list",
     "host-list",
     "host-detail",
+    "hub-files",
     "host-invite",
     "host-dependents",
     "host-events",

@@ -241,6 +241,7 @@ DECISIONS: dict[str, dict[str, Decision]] = {
     "put organisation-backup-rule": ADMINISTRATORS,
     "delete organisation-backup-rule": ADMINISTRATORS,
     "get catalog-file": CURATORS,
+    "get hub-files": CURATORS,
     "post catalog-file": CURATORS,
     "delete catalog-detail": CURATORS,
     "post catalog-verify": OPERATORS,

@@ -17,11 +17,17 @@ from engines.exceptions import InvalidRequestError, NotFoundError, TransferError
 from engines.fit.engine_need import GUESS_FACTOR
 from engines.gguf.parts import find_misnomer, part_names
 from engines.machine import Machine
+from engines.models import ModelRole
 from engines.models.validators import validate_repository
 from engines.network.transports import GuardedTransport
+from engines.runtimes.text.families import FAMILIES
 from engines.services.catalog.hub import hub_token
+from engines.services.catalog.instructions import find_instructions
 
 MAX_FOUND = 20
+MAX_ID_LENGTH = 128
+MAX_FAMILY_LENGTH = 64
+EMBEDS = "embed"
 MAX_FILES = 200
 MAX_WORDS_LENGTH = 100
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -58,6 +64,28 @@ class HubFile:
     fits: bool | None
     is_best: bool
     """The largest that fits: of one model's quantisations the one that loses least."""
+
+
+@dataclass(frozen=True, slots=True)
+class SuggestedEntry:
+    """What an entry of a repository's model might be called, and what it is for; guessed from names."""
+
+    model_id: str
+    model_family: str
+    role: str
+
+
+def suggest_entry(name: str) -> SuggestedEntry:
+    """Return a guess for an entry by the name of a repository or of a file."""
+    last = name.rpartition("/")[2].lower().removesuffix(GGUF).removesuffix("-gguf")
+    model_id = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in last)
+    embeds = EMBEDS in last or find_instructions([name]) is not None
+    family = next((known for known in FAMILIES if known in last), "")
+    return SuggestedEntry(
+        model_id.lstrip("._-")[:MAX_ID_LENGTH],
+        family or model_id.partition("-")[0][:MAX_FAMILY_LENGTH],
+        ModelRole.EMBEDDING if embeds else ModelRole.CHAT,
+    )
 
 
 def search_hub(words: str) -> list[HubRepository]:

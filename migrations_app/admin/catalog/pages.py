@@ -21,7 +21,13 @@ from engines.host_runtimes import engine_registry
 from engines.models import CatalogModel, Host, HostStatus, ModelCopy, ModelRole
 from engines.services.catalog.exchange import ImportReport
 from engines.services.catalog.fit import Judgement, judge_alone, machine_of
-from engines.services.catalog.hub_search import HubFile, HubRepository, list_hub_files, search_hub
+from engines.services.catalog.hub_search import (
+    HubFile,
+    HubRepository,
+    list_hub_files,
+    search_hub,
+    suggest_entry,
+)
 from engines.services.catalog.usage import count_usage
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.library import get_model_library_manager
@@ -29,7 +35,6 @@ from migrations_app.trials import MAX_QUESTION, Trial, hosts_to_try
 
 MAX_IMPORT_BYTES = 4 * 1024 * 1024
 FILE_ACTIONS = {"download": "Download", "verify": "Verify", "delete": "Delete the files"}
-MAX_ID_LENGTH = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +217,7 @@ class CatalogPages(admin.ModelAdmin[Any]):
         except SamError as error:
             problem = str(error)
         shown = {"words": words, "repo": repo, "found": found, "files": files, "problem": problem}
-        return self._page(request, "hub", "Search the Hub", wanted=suggested_id(repo), **shown)
+        return self._page(request, "hub", "Search the Hub", wanted=suggest_entry(repo), **shown)
 
     def _page(self, request: HttpRequest, name: str, title: str, **shown: Any) -> HttpResponse:
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}
@@ -233,12 +238,4 @@ def list_host_lines(entry: CatalogModel) -> list[HostLine]:
     return [
         HostLine(host, judge_alone(entry, revision, machine_of(host)), copies.get(host.pk, []))
         for host in Host.objects.exclude(status=HostStatus.RETIRED)
-    ]
-
-
-def suggested_id(repo: str) -> str:
-    """Return an id for an entry of a repository: its name, in the letters that ids have."""
-    name = repo.rpartition("/")[2].lower().removesuffix("-gguf")
-    return "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)[
-        :MAX_ID_LENGTH
     ]

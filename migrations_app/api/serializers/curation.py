@@ -50,6 +50,42 @@ class ImportReportSerializer(ClosedSerializer):
     )
 
 
+class HubFilesQuerySerializer(ClosedSerializer):
+    """Whose files."""
+
+    repo = serializers.CharField(max_length=193, help_text="organisation/repository at the Hub")
+
+
+class HubFileSerializer(ClosedSerializer):
+    """A GGUF model of a repository; of one in parts the first part's name, and all of their bytes."""
+
+    name = serializers.CharField()
+    size = serializers.IntegerField(help_text="Bytes.")
+    parts = serializers.IntegerField()
+    fits = serializers.BooleanField(
+        allow_null=True, help_text="On an active host; null while none has told its memory."
+    )
+    is_best = serializers.BooleanField(
+        help_text="The largest that fits: it loses least of the model's quantisations."
+    )
+
+
+class SuggestedEntrySerializer(ClosedSerializer):
+    """What an entry might be called; guessed from the repository's name."""
+
+    model_id = serializers.CharField()
+    model_family = serializers.CharField()
+    role = serializers.CharField()
+
+
+class HubFilesSerializer(ClosedSerializer):
+    """The models of a repository by size."""
+
+    repo = serializers.CharField()
+    suggested = SuggestedEntrySerializer()
+    files = HubFileSerializer(many=True)
+
+
 class CatalogDocumentSerializer(ClosedSerializer):
     """The whole catalog in the seed's JSON."""
 

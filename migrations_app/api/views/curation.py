@@ -12,13 +12,17 @@ from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from engines.models import PromptTemplate
+from engines.models import Host, HostStatus, PromptTemplate
+from engines.services.catalog.fit import machine_of
+from engines.services.catalog.hub_search import list_hub_files, suggest_entry
 from engines.services.people.preferences import set_template
 from migrations_app.api.base import ApiView, Rows, validated
 from migrations_app.api.permissions import CuratorOnly, CuratorWrites, StaffOnly
 from migrations_app.api.serializers.curation import (
     CatalogDocumentSerializer,
     CatalogFileSerializer,
+    HubFilesQuerySerializer,
+    HubFilesSerializer,
     ImportReportSerializer,
     PromptTemplatePutSerializer,
     PromptTemplateSerializer,
@@ -49,6 +53,22 @@ class CatalogFileView(ApiView):
         else:
             report = library._create_default_catalog(**options)
         return Response(ImportReportSerializer(to_builtins(report)).data)
+
+
+class HubFilesView(ApiView):
+    """The GGUF models of a repository at the configured Hub; nothing is downloaded."""
+
+    permission_classes = (IsAuthenticated, CuratorOnly)
+    query_parameters = frozenset({"repo"})
+
+    @extend_schema(parameters=[HubFilesQuerySerializer], responses=HubFilesSerializer)
+    def get(self, request: Request) -> Response:
+        """List them with their sizes, and mark the best for our hosts."""
+        repo = validated(HubFilesQuerySerializer(data=request.query_params.dict()))["repo"]
+        hosts = Host.objects.filter(status=HostStatus.ACTIVE)
+        files = list_hub_files(repo, map(machine_of, hosts))
+        answer = {"repo": repo, "suggested": suggest_entry(repo), "files": files}
+        return Response(HubFilesSerializer(answer).data)
 
 
 class PromptTemplateViews(

@@ -15,6 +15,7 @@ from samproject.cli.client import name_in_path
 from samproject.cli.completion import complete_models
 from samproject.cli.errors import CommandError
 from samproject.cli.files import read_json
+from samproject.cli.library.adding import list_hub_models
 from samproject.cli.session import Session, command, make_group
 from samproject.cli.waiting import follow_plan
 
@@ -111,7 +112,12 @@ def export_catalog(
 @command(catalog)
 def add(  # noqa: PLR0913 - a parameter is an option
     session: Session,
-    model_id: Annotated[str, typer.Argument(help="What programs call it.")],
+    model_id: Annotated[
+        str,
+        typer.Argument(
+            help="What programs call it; or a repository of the Hub, owner/name, to list its models."
+        ),
+    ],
     display_name: Annotated[str | None, typer.Option("--name", help="What people read.")] = None,
     model_family: Annotated[str | None, typer.Option("--family", help="Such as qwen.")] = None,
     huggingface_repo: Annotated[
@@ -156,6 +162,9 @@ def add(  # noqa: PLR0913 - a parameter is an option
         "document_prefix": _unescape(document_prefix),
     }
     given = {name: value for name, value in named.items() if value is not None}
+    if "/" in model_id and not given:
+        list_hub_models(session, model_id)
+        return
     entry = {"model_id": model_id, **given, **dict(map(_field, fields or ()))}
     asked = {"models": [entry], "overwrite": True, "confirm": confirm}
     _report(session, session.api.post("/catalog-file", asked))
