@@ -257,7 +257,6 @@ def _run_program(name: str, *arguments: str) -> None:
         name=name,
         argv=(_program(name), *arguments),
         log=private_folder(settings.SAM_LOCATIONS.logs) / f"{name}.log",
-        folder=folder,
         environment=_environment(),
         stop_signal=signal.SIGINT,
     )
