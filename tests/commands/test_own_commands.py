@@ -11,6 +11,8 @@ from django.test import Client
 from engines.models import Conversation, EngineDefault, Message, Notice
 from engines.models.notices import NoticeKind
 from engines.services.people.sessions import list_sessions
+from migrations_app.models import Backup, Plan
+from migrations_app.states import PlanStatus
 from samproject.cli.errors import CommandError
 from tests.api.roles import PASSWORD, Engines, People, make_backup, make_plan, use_engine
 from tests.sam_command import run_sam
@@ -65,6 +67,31 @@ def test_backups_are_listed_by_their_person_and_by_operators_without_their_conte
         }
     assert json.loads(run_sam("backup", "list", "--json", "--user", "bob")) == []
     assert str(backup.plan_id) in run_sam("backup", "list")
+
+
+def test_backups_are_made_restored_pruned_and_ruled(people: People, engines: Engines) -> None:
+    use_engine(people.alice, engines.old)
+    backup = make_backup(make_plan(people.alice, engines))
+    Plan.objects.update(status=PlanStatus.CANCELLED)
+    number = str(backup.pk)
+    with pytest.raises(CommandError, match="is not in the store"):
+        run_sam("backup", "verify", number, "--user", "alice")
+    with pytest.raises(CommandError, match="no such person whose backups"):
+        run_sam("backup", "make", "--person", "bob", "--user", "alice")
+    with pytest.raises(CommandError, match="Only an administrator"):
+        run_sam("backup", "restore", number, "--into", "copy", "--user", "oscar")
+
+    assert "Started: plan" in run_sam("backup", "make", "--person", "alice", "--user", "oscar")
+    assert "Started: plan" in run_sam("backup", "restore", number, "--user", "alice")
+    with pytest.raises(CommandError, match="is needed"):
+        run_sam("backup", "delete", number, "--user", "alice")
+    run_sam("backup", "rule", "--keep", "2", "--every-hours", "24", "--organisation")
+    shown = run_sam("backup", "rule", "--user", "alice")
+    assert shown == "Backed up every 24 hours; the newest 2 are kept.\n"
+    assert run_sam("backup", "prune", "--user", "alice") == "0 deleted, 0.0 MiB.\n"
+    Plan.objects.update(status=PlanStatus.CANCELLED)
+    assert run_sam("backup", "delete", number, "--user", "alice") == "Deleted.\n"
+    assert not Backup.objects.exists()
 
 
 def test_defaults_are_set_shown_and_cleared(people: People, engines: Engines) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from engines.models import ModelCopy
 from engines.services.knowledge.documents import add_document
+from migrations_app.backups import start_backup, start_restore
 from migrations_app.controller import MigrationController
 from migrations_app.library import ModelLibraryManager
-from migrations_app.models import Plan
+from migrations_app.models import Backup, Plan
+from migrations_app.plans.backup_plans import RestoreWish
 from migrations_app.states import STEPS_OF, PlanKind, PlanStatus
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.faults.harness import POINTS, VICTIMS, Case, finished, migrate, run_with_fault
@@ -49,6 +51,20 @@ KILLS: dict[PlanKind, dict[str, tuple[str, str]]] = {
         "everything": ("probe", "before_commit"),
         "redis": ("re_embed", "queued"),
         "postgres": ("cut_over", "after"),
+    },
+    PlanKind.BACKUP: {
+        "host_worker": ("back_up", "half"),
+        "control_worker": ("back_up", "claimed"),
+        "everything": ("back_up", "before_commit"),
+        "redis": ("back_up", "queued"),
+        "postgres": ("back_up", "after"),
+    },
+    PlanKind.RESTORE: {
+        "host_worker": ("read_archive", "half"),
+        "control_worker": ("index_anew", "claimed"),
+        "everything": ("put_back", "before_commit"),
+        "redis": ("back_up", "queued"),
+        "postgres": ("put_back", "after"),
     },
     **{
         kind: {
@@ -111,6 +127,11 @@ def _re_embed(person: Person) -> Plan:
     return Plan.objects.get(pk=plan_id)
 
 
+def _restore(person: Person) -> Plan:
+    wish = RestoreWish(person=person.user, replace=True)
+    return start_restore(Backup.objects.get(user=person.user), wish, actor=person.user)
+
+
 def _roll_back(migration: Plan) -> Plan:
     return Plan.objects.get(pk=MigrationController().roll_back_migration(migration.pk))
 
@@ -126,6 +147,12 @@ def prepared(kind: PlanKind, person: Person) -> Callable[[], Plan]:
         return partial(_roll_back, migration)
     if kind == PlanKind.RE_EMBED:
         return partial(_re_embed, person)
+    if kind == PlanKind.BACKUP:
+        return partial(start_backup, person.user, actor=person.user)
+    if kind == PlanKind.RESTORE:
+        saved = finished(start_backup(person.user, actor=person.user))
+        assert saved.status == PlanStatus.COMPLETED, saved.error_message
+        return partial(_restore, person)
     if kind == PlanKind.DOWNLOAD:
         return _download
     if kind == PlanKind.VERIFY:
