@@ -57,8 +57,8 @@ def test_a_grammar_follows_the_notation(templates: Mapping[str, str], template: 
     full = {"city": "Graz", "days": 2, "zip": "08010", "exact": True, "near": ["a"], "unit": None}
     some = {"city": "Graz", "near": ["a", "b"]}
 
-    def call(name: str, arguments: dict[str, object]) -> str:
-        return write_calls([(name, json.dumps(arguments))], notation.calls)
+    def call(name: str, arguments: Mapping[str, object]) -> str:
+        return write_calls([(name, json.dumps(dict(arguments)))], notation.calls)
 
     assert accepts(notation, call("get_weather", full))
     assert accepts(notation, call("get_weather", some))

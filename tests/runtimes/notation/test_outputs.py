@@ -81,7 +81,7 @@ def test_what_is_cut_off_reads_alike_in_pieces(
 ) -> None:
     notation = derived(templates[output.template], output.family)
     said = output.said
-    for end in range(1, len(said), 7):
+    for end in range(1, len(said), 19):
         cut = [letter.encode() for letter in said[:end]]
         whole = read(notation, [b"".join(cut)], output.prompt)
 
