@@ -88,6 +88,9 @@ class BaseModelEngine(abc.ABC):
     reads_literals: bool = False
     """Whether ``make_literal`` may enclose texts in a prompt; they are then read without control tokens."""
 
+    reads_calls: bool = False
+    """Whether calls of tools come as pieces of their own, told apart by whoever runs the model."""
+
     def __init__(self, engine_id: str, model_name: str, model_path: str) -> None:
         self.engine_id = engine_id
         self.model_name = model_name

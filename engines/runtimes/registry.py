@@ -20,9 +20,9 @@ from engines.runtimes.llama_cpp.engine import (
     LlamaOptions,
     QwenEngine,
 )
+from engines.runtimes.notation.families import family_of
 from engines.runtimes.servers.base import RemoteEngine
 from engines.runtimes.specified import SpecifiedEngine
-from engines.runtimes.text.families import family_of
 from engines.specs import EngineSpec, ModelSource
 
 logger = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.text.families import Family
+from engines.runtimes.notation.description import Notation
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 
 
@@ -74,11 +74,11 @@ def _answer_only(
         pieces.close()
 
 
-def require_thinking_switch(options: GenerationOptions, family: Family) -> None:
-    """InvalidRequestError when the thinking switch is used on a family that has none."""
-    if options.thinking is not None and not family.thinking_variable:
+def require_thinking_switch(options: GenerationOptions, notation: Notation, family: str) -> None:
+    """InvalidRequestError when the thinking switch is used on a model that has none."""
+    if options.thinking is not None and notation.switch is None:
         raise InvalidRequestError(
-            f"Models of the family {family.name or 'unknown'!r} have no thinking switch; leave the "
+            f"This model of the family {family or 'unknown'!r} has no thinking switch; leave the "
             "option out."
         )
 

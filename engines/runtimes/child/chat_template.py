@@ -19,6 +19,10 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAX_BITS = 4096
 """Bits of a number that a template may compute."""
+_UNUSED = ("functions", "function_call", "tool_choice")
+"""Variables that a template may ask for, and that have no value here."""
+_GROWING = frozenset({"append", "pop"})
+"""Methods of lists with which templates keep what they have seen; time and memory bound them."""
 MAX_LENGTH = 16 * 1024 * 1024
 """Characters or entries of what a template may repeat."""
 
@@ -39,6 +43,11 @@ class _Environment(ImmutableSandboxedEnvironment):
     # Jinja never folds an operator that the sandbox looks at, and only these can grow by themselves.
     intercepted_binops = frozenset({"**", "*", "+", "-", "/", "//", "%"})
     intercepted_unops = frozenset({"-", "+"})
+
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        if type(obj) is list and attr in _GROWING:
+            return True
+        return super().is_safe_attribute(obj, attr, value)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         if operator == "**":
@@ -71,12 +80,11 @@ class ChatTemplate:
 
     def render(self, messages: Sequence[Any], tools: Sequence[Any] | None, **variables: Any) -> str:
         """The prompt for these messages, open for an answer; raises what the template raises."""
-        unused = {"functions": None, "function_call": None, "tool_choice": None}
+        usual = {"add_generation_prompt": True, **dict.fromkeys(_UNUSED)}
         return self._template.render(
             messages=messages,
             tools=tools,
-            add_generation_prompt=True,
-            **unused | self._tokens | variables,
+            **usual | self._tokens | variables,
         )
 
 

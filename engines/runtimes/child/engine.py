@@ -24,12 +24,12 @@ from engines.exceptions import (
 )
 from engines.runtimes.base import ChatMessage, EmbeddingBatch, Facts, ModelStatus
 from engines.runtimes.child.frames import Frame
-from engines.runtimes.child.messages import GenerateParameters, ReasoningPiece
+from engines.runtimes.child.messages import EmittedPiece, GenerateParameters, as_piece
 from engines.runtimes.child.process import RESTART_HINT, ChildProcess
 from engines.runtimes.child.start import ChildSpec
+from engines.runtimes.notation.facts import notation_of
 from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.streaming import require_messages, require_thinking_switch
-from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.text.runs import require_countable
 from engines.runtimes.vector_rules import split_batches
@@ -74,6 +74,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     """
 
     reads_literals = True
+    reads_calls = True
     handler: ClassVar[str]
     """``module:callable`` of what the child does."""
     environment: ClassVar[tuple[tuple[str, str], ...]] = ()
@@ -129,7 +130,8 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     ) -> GenerateParameters:
         """Parse a request into the parameters of ``generate``; InvalidRequestError."""
         options = GenerationOptions.parse(given)
-        require_thinking_switch(options, family_of(self.spec.family))
+        notation = notation_of({"family": self.spec.family, **self._info})
+        require_thinking_switch(options, notation, self.spec.family)
         text, messages = (
             (prompt, None) if isinstance(prompt, str) else ("", require_messages(prompt))
         )
@@ -371,15 +373,11 @@ def blame_on_load(kind: type[LoadCrashed], what: str, advice: str) -> Iterator[N
 
 
 def _read_pieces(
-    sent: Generator[str | ReasoningPiece, None, Frame],
+    sent: Generator[EmittedPiece, None, Frame],
 ) -> Generator[Piece, None, Frame]:
     try:
         while True:
-            piece = next(sent)
-            if isinstance(piece, str):
-                yield Piece(piece)
-            else:
-                yield Piece(piece["reasoning"], is_reasoning=True)
+            yield as_piece(next(sent))
     except StopIteration as end:
         frame: Frame = end.value
         return frame

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
-from engines.exceptions import EngineError
+from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import ChatMessage, EmbeddingBatch
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
@@ -119,12 +119,20 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
         options = GenerationOptions(**given["options"])
         text, messages = given["prompt"], given["messages"]
         if messages is not None:
-            text = self._need_generator().format(
-                messages, thinking=options.template_thinking, tools=options.shown_tools
-            )
+            text = self._format_for(messages, options)
         return self._answer(
             job, GenerationRequest(text, options, from_template=messages is not None), given
         )
+
+    def _format_for(self, messages: Sequence[ChatMessage], options: GenerationOptions) -> str:
+        form = partial(self._need_generator().format, messages, tools=options.shown_tools)
+        try:
+            return form(thinking=options.template_thinking)
+        except InvalidRequestError:
+            # A switch that nobody asked for must not be what a template refuses.
+            if options.template_thinking == options.thinking:
+                raise
+        return form(thinking=options.thinking)
 
     def _embed(self, _job: Job, given: EmbedParameters) -> Frame:
         result = self._need_embedder().embed(given["texts"], query=given["query"])

@@ -21,7 +21,7 @@ from typing import BinaryIO, Protocol
 
 from engines.exceptions import SamError
 from engines.runtimes.child.frames import Frame, read_frame
-from engines.runtimes.child.messages import ReasoningPiece
+from engines.runtimes.child.messages import EmittedPiece
 from engines.runtimes.child.readable import REPOSITORY, code_of
 from engines.runtimes.child.sandbox import Sandbox, Surroundings, enter
 
@@ -50,7 +50,7 @@ class Job:
         """Tell the parent that this request is being worked on."""
         self.send(Frame({"id": self.number, "begun": True}))
 
-    def emit(self, piece: str | ReasoningPiece) -> None:
+    def emit(self, piece: EmittedPiece) -> None:
         """Send a piece of the answer before its end."""
         self.send(Frame({"id": self.number, "piece": piece}))
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, final
 
-from engines.runtimes.base import ChatMessage, Facts
+from engines.runtimes.base import CalledFunction, ChatMessage, Facts
+from engines.runtimes.text.generation import Piece, ToolCall
 from engines.runtimes.text.response_format import Json
 
 
@@ -21,10 +22,41 @@ class SandboxReport(TypedDict, total=False):
     open_files: int
 
 
+@final
 class ReasoningPiece(TypedDict):
     """A piece of the reasoning; a piece of the answer is a plain text."""
 
     reasoning: str
+
+
+@final
+class CallPiece(TypedDict):
+    """A call of a tool, whole."""
+
+    call: CalledFunction
+
+
+EmittedPiece = str | ReasoningPiece | CallPiece
+
+
+def as_emitted(piece: Piece) -> EmittedPiece:
+    """Return a piece as it is sent to the parent."""
+    if piece.tool_call is not None:
+        called: CalledFunction = {
+            "name": piece.tool_call.name,
+            "arguments": piece.tool_call.arguments,
+        }
+        return {"call": called}
+    return {"reasoning": piece.text} if piece.is_reasoning else piece.text
+
+
+def as_piece(emitted: EmittedPiece) -> Piece:
+    """Return what the child sent as a piece of the answer."""
+    if isinstance(emitted, str):
+        return Piece(emitted)
+    if "reasoning" in emitted:
+        return Piece(emitted["reasoning"], is_reasoning=True)
+    return Piece("", tool_call=ToolCall(**emitted["call"]))
 
 
 class BatchSettingFields(TypedDict):
@@ -79,7 +111,7 @@ class Header(TypedDict, total=False):
     parameters: Any
     begun: bool
     """The request waits no more."""
-    piece: str | ReasoningPiece
+    piece: EmittedPiece
     end: bool
     """The last frame of an answer, with its result or with ``error`` and ``message``."""
     error: str

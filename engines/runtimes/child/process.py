@@ -29,7 +29,7 @@ from engines.exceptions import (
 )
 from engines.runtimes.child.exit_reason import FROM_OUTSIDE, StderrTail, describe_exit
 from engines.runtimes.child.frames import Frame, read_frame
-from engines.runtimes.child.messages import ReasoningPiece, SandboxReport
+from engines.runtimes.child.messages import EmittedPiece, SandboxReport
 from engines.runtimes.child.start import ChildSpec, start
 
 RESTART_HINT = " The next request starts it again."
@@ -133,7 +133,7 @@ class ChildProcess:
         *,
         cancelled: threading.Event | None = None,
         **parameters: Any,
-    ) -> Generator[str | ReasoningPiece, None, Frame]:
+    ) -> Generator[EmittedPiece, None, Frame]:
         """Send one request and yield its pieces; the generator's value is the last frame.
 
         ``timeout`` seconds may pass between two pieces. Setting ``cancelled`` lets the child end the

@@ -18,7 +18,8 @@ from engines.runtimes.hugging_face.embedder import Embedder
 from engines.runtimes.hugging_face.generator import Generator
 from engines.runtimes.hugging_face.loading import Checkpoint, LoadSettings, load_checkpoint
 from engines.runtimes.hugging_face.parameters import LoadParameters
-from engines.runtimes.text.families import family_of
+from engines.runtimes.notation.facts import notation_facts
+from engines.runtimes.notation.families import family_of
 from engines.specs import EmbeddingSpec
 
 
@@ -53,10 +54,10 @@ class HuggingFaceHandler(ModelHandler[Checkpoint, Generator, Embedder]):
     def _answer(self, job: Job, request: GenerationRequest, _given: GenerateParameters) -> Frame:
         generator = self._need_generator()
         tokens = generator.tokens(request.text, from_template=request.from_template)
-        opened = generator.opens_reasoning(request.text)
-        generation = generator.run(
-            tokens, request.options, job.emit, job.cancelled.is_set, opens_reasoning=opened
+        reader = generator.reader_of(
+            request.text, request.options, from_template=request.from_template
         )
+        generation = generator.run(tokens, request.options, reader, job.emit, job.cancelled.is_set)
         return Frame({"generation": asdict(generation)})
 
     def _tokens_of(self, model: Checkpoint, text: str) -> int:
@@ -87,5 +88,6 @@ class HuggingFaceHandler(ModelHandler[Checkpoint, Generator, Embedder]):
             "context_length": generator.context_length if generator else 0,
             "embedding_limit": embedder.limit if embedder else 0,
             "chat_template": bool(generator and generator.has_template),
+            **({"notation": notation_facts(generator.notation)} if generator else {}),
             "threads": torch.get_num_threads(),
         }

@@ -10,14 +10,17 @@ from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.child.messages import ReasoningPiece
+from engines.runtimes.child.messages import EmittedPiece, as_emitted
 from engines.runtimes.hugging_face.loading import Checkpoint
 from engines.runtimes.hugging_face.templates import ChatTemplates
+from engines.runtimes.notation.derive import derive_notation
+from engines.runtimes.notation.description import Notation
+from engines.runtimes.notation.families import Family
+from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.streaming import require_free_form
 from engines.runtimes.templates.conversations import ConversationRenderer
 from engines.runtimes.templates.takings import find_losses
 from engines.runtimes.text.control_marks import ControlMarks, looks_like_a_mark, strip_enclosures
-from engines.runtimes.text.families import Family
 from engines.runtimes.text.generation import (
     RANDOM_SEED,
     Generation,
@@ -25,9 +28,7 @@ from engines.runtimes.text.generation import (
     Piece,
     require_answer_room,
 )
-from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.response_format import Json
-from engines.runtimes.text.stop_words import TextStream
 
 REPLACEMENT = "\ufffd"
 
@@ -41,13 +42,28 @@ class Generator:
         self._checkpoint = model
         self._family = family
         self._templates = ChatTemplates(model.tokenizer)
+        self.notation = self._derive()
+        """What this model is told and what is read of it."""
         self._conversations = ConversationRenderer(
-            self._render,
-            family.calls,
-            takes_tools=self._templates.describes_tools and family.knows_tools,
+            self._render, self.notation.calls, takes_tools=self.notation.describes_tools
         )
         self._end_tokens = _end_tokens(model)
         self._marks = _marks_of(model.tokenizer)
+
+    def _derive(self) -> Notation:
+        if not self._templates:
+            return self._family.notation
+        return derive_notation(self._render_probe, self._templates.source, self._family)
+
+    def _render_probe(
+        self,
+        messages: Sequence[Any],
+        *,
+        add_generation_prompt: bool,
+        variables: Mapping[str, Any],
+    ) -> str:
+        given = {"tools": None, **variables, "add_generation_prompt": add_generation_prompt}
+        return self._templates.render(messages, **given)
 
     @property
     def has_template(self) -> bool:
@@ -67,7 +83,7 @@ class Generator:
         prompt = self._conversations.render(
             self._marks.enclose(messages),
             self._marks.enclose_tools(tools),
-            self._family.switch(thinking=thinking),
+            self.notation.switch_variables(thinking=thinking),
         )
         return self._marks.join_escaped(prompt)
 
@@ -117,24 +133,25 @@ class Generator:
         begin = self._checkpoint.tokenizer.bos_token_id
         return [begin] if begin in self._parse("", opened=True) else []
 
-    def opens_reasoning(self, prompt: str) -> bool:
-        mark = self._family.reasoning[0]
-        return bool(mark) and prompt.rstrip().endswith(mark)
+    def reader_of(
+        self, prompt: str, options: GenerationOptions, *, from_template: bool
+    ) -> AnswerReader:
+        """Return what reads the answer to a prompt."""
+        end = read_prompt_end(prompt, self.notation, from_template=from_template)
+        return AnswerReader.of(self.notation, options, end)
 
     def run(
         self,
         prompt: Sequence[int],
         options: GenerationOptions,
-        emit: Callable[[str | ReasoningPiece], None],
+        reader: AnswerReader,
+        emit: Callable[[EmittedPiece], None],
         cancelled: Callable[[], bool],
-        *,
-        opens_reasoning: bool = False,
     ) -> Generation:
         """Generate; pieces go to ``emit``, their sum and the token ids come back."""
         require_free_form(options, "transformers")
         room = require_answer_room(len(prompt), self.context_length, options.max_tokens)
-        splitter = ReasoningSplitter(self._family.reasoning, opened=opens_reasoning)
-        answer = _Answer(self._reader(), TextStream(options.stop), splitter, emit)
+        answer = _Answer(self._reader(), reader, emit)
         ids = torch.tensor([list(prompt)], device=self._checkpoint.model.device)
         # torch has one generator for the process; requests come one at a time, so it is this answer's.
         if options.seed == RANDOM_SEED:
@@ -171,7 +188,7 @@ class Generator:
 
     def _reader(self) -> TokenReader:
         tokenizer = self._checkpoint.tokenizer
-        marks = {token for mark in self._family.marks if (token := _single_token(tokenizer, mark))}
+        marks = {token for mark in self.notation.marks for token in _tokens_of(tokenizer, mark)}
         return TokenReader(tokenizer, set(tokenizer.all_special_ids) - marks)
 
 
@@ -220,14 +237,12 @@ class _Answer:
 
     def __init__(
         self,
-        reader: TokenReader,
-        stream: TextStream,
-        splitter: ReasoningSplitter,
-        emit: Callable[[str | ReasoningPiece], None],
+        tokens: TokenReader,
+        reader: AnswerReader,
+        emit: Callable[[EmittedPiece], None],
     ) -> None:
+        self._token_reader = tokens
         self._reader = reader
-        self._stream = stream
-        self._splitter = splitter
         self._emit = emit
         self._texts: dict[bool, list[str]] = {False: [], True: []}
         self._tokens: list[int] = []
@@ -235,18 +250,17 @@ class _Answer:
 
     @property
     def stopped(self) -> bool:
-        return self._stream.stopped
+        return self._reader.stopped
 
     def end_token(self) -> None:
         self._ended = True
 
     def add(self, token: int) -> None:
         self._tokens.append(token)
-        self._take(self._reader.add(token))
+        self._show(self._reader.add(self._token_reader.add(token)))
 
     def end(self, prompt_tokens: int, *, was_cancelled: bool) -> Generation:
-        self._take(self._reader.finish())
-        self._show([*self._splitter.add(self._stream.finish()), *self._splitter.finish()])
+        self._show([*self._reader.add(self._token_reader.finish()), *self._reader.finish()])
         finished = "stop" if self._ended or self.stopped else "length"
         answer, thought = ("".join(self._texts[kind]) for kind in (False, True))
         return Generation(
@@ -257,13 +271,10 @@ class _Answer:
             reasoning=thought,
         )
 
-    def _take(self, text: str) -> None:
-        self._show(self._splitter.add(self._stream.add(text.encode())))
-
     def _show(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
             self._texts[piece.is_reasoning].append(piece.text)
-            self._emit({"reasoning": piece.text} if piece.is_reasoning else piece.text)
+            self._emit(as_emitted(piece))
 
 
 class _Streamer(BaseStreamer):  # type: ignore[misc]
@@ -333,7 +344,6 @@ def _end_tokens(model: Checkpoint) -> frozenset[int]:
     return frozenset(found)
 
 
-def _single_token(tokenizer: Any, mark: str) -> int:
-    """The token that is this mark; 0 when it takes several."""
-    tokens = tokenizer(mark, add_special_tokens=False)["input_ids"]
-    return int(tokens[0]) if len(tokens) == 1 else 0
+def _tokens_of(tokenizer: Any, mark: str) -> list[int]:
+    """The tokens that a mark takes."""
+    return [int(token) for token in tokenizer(mark, add_special_tokens=False)["input_ids"]]

@@ -13,7 +13,6 @@ from engines.runtimes.child.template_limits import (
     limit_rendering,
     require_prompt_size,
 )
-from engines.runtimes.text.tool_prompts import describes_tools
 
 ORDINARY, WITH_TOOLS = "default", "tool_use"
 """Names of templates where a model has several; the others are for uses that SAM has not."""
@@ -27,7 +26,7 @@ class ChatTemplates:
         sources = _sources(tokenizer.chat_template)
         tokens: dict[str, str] = tokenizer.special_tokens_map
         self._compiled = {name: _compile(source, tokens) for name, source in sources.items()}
-        self.describes_tools = any(map(describes_tools, sources.values()))
+        self.source = "\n".join(sources.values())
 
     def __bool__(self) -> bool:
         return bool(self._compiled)

@@ -23,8 +23,9 @@ from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
 from engines.runtimes.llama_cpp.generator import ContextLayout, Generator, Prompt
 from engines.runtimes.llama_cpp.native import LoadedModel, load_model
 from engines.runtimes.llama_cpp.parameters import AdaptParameters, LayoutFields, LoadParameters
+from engines.runtimes.notation.facts import notation_facts
+from engines.runtimes.notation.families import family_of
 from engines.runtimes.offload import Offload
-from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import GenerationOptions
 from engines.specs import EmbeddingSpec
 
@@ -108,7 +109,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
     def _answer(self, job: Job, request: GenerationRequest, given: GenerateParameters) -> None:
         generator = self._need_generator()
         begin = partial(self._begin, job, request.options, given)
-        read = partial(generator.read, request.text)
+        read = partial(generator.read, request.text, from_template=request.from_template)
         if len(request.text) <= READ_AT_ONCE_CHARS:
             begin(read())
             return
@@ -151,6 +152,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
             "training_context_length": model.context_limit,
             "embedding_limit": embedder.limit if embedder else 0,
             "chat_template": generator is not None and generator.has_template,
+            **({"notation": notation_facts(generator.notation)} if generator else {}),
             "gpu_offload": bool(api.llama_supports_gpu_offload()),
             "offloaded_layers": model.log.offloaded or "0",
             "devices": [device.name for device in devices()],

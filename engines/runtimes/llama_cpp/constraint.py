@@ -131,10 +131,16 @@ def make_mark_namer(model: LoadedModel) -> Callable[[str], str]:
 
     def name(mark: str) -> str:
         tokens = model.tokenize(mark, add_special=False, parse_special=True)
-        if len(tokens) == 1 and _tokenizer(model.vocab).is_special_token(tokens[0]):
-            # A control token has no text that a grammar could match; llguidance names it by number.
-            return f"<[{tokens[0]}]>"
-        return json.dumps(mark)
+        special = _tokenizer(model.vocab).is_special_token
+        parts, rest = [], mark
+        for token in filter(special, tokens):
+            text = model.token_text(token)
+            before, found, after = rest.partition(text)
+            if found and text:
+                # A control token has no text that a grammar could match; llguidance names it by number.
+                parts += [*([json.dumps(before)] if before else []), f"<[{token}]>"]
+                rest = after
+        return " ".join([*parts, *([json.dumps(rest)] if rest or not parts else [])])
 
     return name
 

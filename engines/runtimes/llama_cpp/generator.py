@@ -23,14 +23,14 @@ from engines.runtimes.llama_cpp.output import Answer
 from engines.runtimes.llama_cpp.prompt_reader import PromptReader
 from engines.runtimes.llama_cpp.sampler import sampler_of
 from engines.runtimes.llama_cpp.scheduler import Scheduler, Slot
+from engines.runtimes.notation.derive import derive_notation
+from engines.runtimes.notation.description import Notation
+from engines.runtimes.notation.families import UNKNOWN, Family
+from engines.runtimes.notation.reader import AnswerReader, PromptEnd, read_prompt_end
 from engines.runtimes.templates.conversations import ConversationRenderer
 from engines.runtimes.templates.takings import find_losses
-from engines.runtimes.text.families import UNKNOWN, Family
 from engines.runtimes.text.generation import GenerationOptions, require_answer_room
-from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.text.response_format import Json
-from engines.runtimes.text.stop_words import TextStream
-from engines.runtimes.text.tool_prompts import describes_tools
 
 PROMPT_BATCH = 128
 """Tokens of a prompt in one batch; all other answers wait for it, and get a step between two."""
@@ -42,8 +42,8 @@ class Prompt:
     """A tokenized prompt."""
 
     tokens: Sequence[int]
-    opens_reasoning: bool = False
-    """Whether the prompt ends with the mark that begins the reasoning."""
+    end: PromptEnd
+    """What it has written of the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +87,34 @@ class Generator:
         self.context_length = int(api.llama_n_ctx_seq(self._context.handle))
         self._template = _chat_template(model)
         self._family = family
-        takes_tools = describes_tools(_template_source(model)) and family.knows_tools
+        self.notation = self._derive(_template_source(model))
+        """What this model is told and what is read of it."""
         self._conversations = ConversationRenderer(
-            self._render, family.calls, takes_tools=takes_tools
+            self._render, self.notation.calls, takes_tools=self.notation.describes_tools
         )
-        self._marks = _mark_tokens(model, family)
+        self._marks = _mark_tokens(model, self.notation)
         self._reader = PromptReader(model)
         self._scheduler = Scheduler(model, self._context, self._adapters, self._piece)
 
     def _piece(self, token: int) -> bytes:
         return self._marks.get(token) or self._model.piece(token)
+
+    def _derive(self, source: str) -> Notation:
+        if self._template is None:
+            return self._family.notation
+        return derive_notation(self._render_probe, source, self._family)
+
+    def _render_probe(
+        self,
+        messages: Sequence[Any],
+        *,
+        add_generation_prompt: bool,
+        variables: Mapping[str, Any],
+    ) -> str:
+        given = dict(variables)
+        tools = given.pop("tools", None)
+        given["add_generation_prompt"] = add_generation_prompt
+        return self._render(messages, tools, given)
 
     @property
     def has_template(self) -> bool:
@@ -130,7 +148,7 @@ class Generator:
         prompt = self._conversations.render(
             marks.enclose(messages),
             marks.enclose_tools(tools),
-            self._family.switch(thinking=thinking),
+            self.notation.switch_variables(thinking=thinking),
         )
         return marks.join_escaped(prompt)
 
@@ -149,19 +167,19 @@ class Generator:
             prompt = self._template.render(messages, tools, **variables)
         return require_prompt_size(prompt)
 
-    def read(self, text: str) -> Prompt:
+    def read(self, text: str, *, from_template: bool = True) -> Prompt:
         """Tokenize a prompt, with the beginning-of-text in front where the file asks for it.
 
         Any thread may call it. InvalidRequestError for a text that is too long for the context.
         """
         self._reader.require_may_fit(text, self.context_length)
-        return self._read(text)
+        return self._read(text, from_template=from_template)
 
     def count(self, text: str, *, from_template: bool) -> int:
         """Tokens of a prompt as ``read`` reads it, also of one that does not fit."""
-        return len(self._read(text).tokens)
+        return len(self._read(text, from_template=from_template).tokens)
 
-    def _read(self, text: str) -> Prompt:
+    def _read(self, text: str, *, from_template: bool = True) -> Prompt:
         tokens = self._reader.tokens(text)
         begin = int(api.llama_vocab_bos(self._model.vocab))
         # The file says it, not the template, which may write one too: a second one in front would move
@@ -169,18 +187,16 @@ class Generator:
         wanted = api.llama_vocab_get_add_bos(self._model.vocab)
         if wanted and begin >= 0 and tokens[:1] != [begin]:
             tokens = [begin, *tokens]
-        mark = self._family.reasoning[0]
-        return Prompt(tokens, opens_reasoning=bool(mark) and text.rstrip().endswith(mark))
+        end = read_prompt_end(text, self.notation, from_template=from_template)
+        return Prompt(tokens, end)
 
     def begin(
         self, job: Job, prompt: Prompt, options: GenerationOptions, adapters: AdapterRefs
     ) -> None:
         """Queue an answer; its pieces and its end go to ``job`` while ``proceed`` is called."""
         room = require_answer_room(len(prompt.tokens), self.context_length, options.max_tokens)
-        splitter = ReasoningSplitter(self._family.reasoning, opened=prompt.opens_reasoning)
-        answer = Answer(TextStream(options.stop), splitter, job.emit)
-        reasoning = prompt.opens_reasoning
-        sampler = sampler_of(self._model, options, self._family, reasoning=reasoning)
+        answer = Answer(AnswerReader.of(self.notation, options, prompt.end), job.emit)
+        sampler = sampler_of(self._model, options, self.notation, prompt.end)
         slot = Slot(job, list(prompt.tokens), room, sampler, answer, adapters, options.owner)
         self._scheduler.add(slot)
 
@@ -189,13 +205,21 @@ class Generator:
         return self._scheduler.step()
 
 
-def _mark_tokens(model: LoadedModel, family: Family) -> dict[int, bytes]:
-    """Marks that are one token each: as control tokens they would be swallowed."""
-    tokens = {
-        mark: model.tokenize(mark, add_special=False, parse_special=True) for mark in family.marks
-    }
-    # A mark of several tokens is ordinary text, which llama.cpp writes by itself.
-    return {found[0]: mark.encode() for mark, found in tokens.items() if len(found) == 1}
+def _mark_tokens(model: LoadedModel, notation: Notation) -> dict[int, bytes]:
+    """Control tokens within marks, with their texts: they would be swallowed."""
+    found: dict[int, bytes] = {}
+    for mark in notation.marks:
+        tokens = model.tokenize(mark, add_special=False, parse_special=True)
+        if len(tokens) == 1:
+            found[tokens[0]] = mark.encode()
+            continue
+        # The rest is ordinary text, which llama.cpp writes by itself.
+        found |= {
+            token: text.encode()
+            for token in tokens
+            if not model.piece(token) and (text := model.token_text(token)) in mark
+        }
+    return found
 
 
 def _chat_template(model: LoadedModel) -> ChatTemplate | None:

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from engines.runtimes.child.messages import ReasoningPiece
+from engines.runtimes.child.messages import EmittedPiece, as_emitted
+from engines.runtimes.notation.reader import AnswerReader
 from engines.runtimes.text.generation import Generation, Piece
-from engines.runtimes.text.reasoning import ReasoningSplitter
-from engines.runtimes.text.stop_words import TextStream
+from engines.runtimes.text.stop_words import ByteJoiner
 
 
 class Answer:
-    """Collects an answer while passing it on.
+    """Collects an answer while passing it on."""
 
-    A piece of the answer is a text, one of the reasoning ``{"reasoning": text}``.
-    """
-
-    def __init__(
-        self,
-        stream: TextStream,
-        splitter: ReasoningSplitter,
-        emit: Callable[[str | ReasoningPiece], None],
-    ) -> None:
-        self._stream = stream
-        self._splitter = splitter
+    def __init__(self, reader: AnswerReader, emit: Callable[[EmittedPiece], None]) -> None:
+        self._reader = reader
+        self._joiner = ByteJoiner()
         self._emit = emit
         self._texts: dict[bool, list[str]] = {False: [], True: []}
         self._tokens: list[int] = []
@@ -31,7 +23,7 @@ class Answer:
     @property
     def stopped(self) -> bool:
         """Whether a stop word ended it."""
-        return self._stream.stopped
+        return self._reader.stopped
 
     @property
     def length(self) -> int:
@@ -40,10 +32,11 @@ class Answer:
 
     def add(self, token: int, piece: bytes) -> None:
         self._tokens.append(token)
-        self._show(self._splitter.add(self._stream.add(piece)))
+        if text := self._joiner.add(piece):
+            self._show(self._reader.add(text))
 
     def end(self, prompt_tokens: int, reason: str, *, reused: int = 0) -> Generation:
-        self._show([*self._splitter.add(self._stream.finish()), *self._splitter.finish()])
+        self._show([*self._reader.add(self._joiner.finish()), *self._reader.finish()])
         answer, thought = ("".join(self._texts[kind]) for kind in (False, True))
         return Generation(
             answer,
@@ -57,4 +50,4 @@ class Answer:
     def _show(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
             self._texts[piece.is_reasoning].append(piece.text)
-            self._emit({"reasoning": piece.text} if piece.is_reasoning else piece.text)
+            self._emit(as_emitted(piece))

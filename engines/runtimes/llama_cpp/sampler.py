@@ -8,9 +8,10 @@ from llama_cpp import llama_cpp as api
 
 from engines.runtimes.llama_cpp.constraint import Constraint, address_of, make_mark_namer
 from engines.runtimes.llama_cpp.native import LoadedModel
-from engines.runtimes.text.families import UNKNOWN, Family
+from engines.runtimes.notation.description import Notation
+from engines.runtimes.notation.grammars import grammar_of
+from engines.runtimes.notation.reader import PromptEnd
 from engines.runtimes.text.generation import GenerationOptions
-from engines.runtimes.text.grammars import grammar_of
 
 PENALTY_WINDOW = 64
 """Tokens that penalties look back on."""
@@ -19,16 +20,16 @@ PENALTY_WINDOW = 64
 def sampler_of(
     model: LoadedModel,
     options: GenerationOptions,
-    family: Family = UNKNOWN,
-    *,
-    reasoning: bool = False,
+    notation: Notation | None = None,
+    end: PromptEnd | None = None,
 ) -> Any:
     """A chain in llama.cpp's default order: penalties, then greedy or the filters and a draw; the caller frees it.
 
-    First comes the grammar, if the options ask for one; ``reasoning`` says that the prompt has opened a
-    reasoning. Raises InvalidRequestError for a schema that cannot be kept.
+    First comes the grammar, if the options ask for one; ``end`` says what the prompt has written of the
+    answer. Raises InvalidRequestError for a schema that cannot be kept.
     """
-    grammar = grammar_of(options, family, make_mark_namer(model), reasoning=reasoning)
+    mark = make_mark_namer(model)
+    grammar = grammar_of(options, notation or Notation(), mark, end or PromptEnd())
     # First, so that penalties and filters choose among tokens the grammar allows; a filter before it
     # could leave none of them.
     first = [] if grammar is None else [Constraint(model, grammar).native]

@@ -21,12 +21,12 @@ from engines.exceptions import (
     TextNotEmbeddableError,
 )
 from engines.runtimes.base import ChatMessage, EmbeddingBatch, Facts, ModelStatus
+from engines.runtimes.notation.families import family_of
+from engines.runtimes.notation.reasoning import ReasoningSplitter
 from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.streaming import require_messages, require_thinking_switch
-from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.text.printable import make_printable
-from engines.runtimes.text.reasoning import ReasoningSplitter
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, split_batches, to_usable_vector
 from engines.specs import EmbeddingSpec
 
@@ -68,7 +68,7 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
 
     def _prepare(self) -> None:
         self.endpoint = parse_endpoint(self.spec.endpoint or self.default_endpoint)
-        self._family = family_of(self.spec.family)
+        self._notation = family_of(self.spec.family).notation
 
     @classmethod
     @abc.abstractmethod
@@ -152,7 +152,7 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         """As the contract says; a cancelled server stops when it sends its next piece."""
         options = GenerationOptions.parse(kwargs)
         given = frozenset(name for name, value in kwargs.items() if value is not None)
-        require_thinking_switch(options, self._family)
+        require_thinking_switch(options, self._notation, self.spec.family)
         checked = prompt if isinstance(prompt, str) else require_messages(prompt)
         answer = self._answer(checked, options, given)
         return self._collect(_stop_when(cancelled, answer))
@@ -161,7 +161,7 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         self, answer: Generator[Piece, None, ServerEnding]
     ) -> Generator[Piece, None, Generation]:
         self._need_loaded()
-        splitter = ReasoningSplitter(self._family.reasoning)
+        splitter = ReasoningSplitter(self._notation.reasoning)
         collector = AnswerCollector()
         try:
             while True:

@@ -205,7 +205,9 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             for sent in names
         }
         if options.thinking is not None:
-            extra["chat_template_kwargs"] = {self._family.thinking_variable: options.thinking}
+            extra["chat_template_kwargs"] = self._notation.switch_variables(
+                thinking=options.thinking
+            )
         return {
             "stream_options": {"include_usage": True},
             **({"max_tokens": options.max_tokens} if options.max_tokens else {}),

@@ -14,9 +14,9 @@ from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
+from engines.runtimes.notation.description import CallNotation
 from engines.runtimes.templates.forms import FORMS, Form, Given, SystemPlace
 from engines.runtimes.templates.shapes import Shape, make_probe, shape_of
-from engines.runtimes.text.families import ToolFormat
 from engines.runtimes.text.response_format import Json
 
 Render = Callable[[Sequence[Any], Sequence[Json] | None, Mapping[str, Any]], str]
@@ -34,7 +34,7 @@ class ConversationRenderer:
     Any thread may call it: two that look for the same form find the same one.
     """
 
-    def __init__(self, render: Render, calls: ToolFormat, *, takes_tools: bool) -> None:
+    def __init__(self, render: Render, calls: CallNotation, *, takes_tools: bool) -> None:
         """``takes_tools`` says that the template itself describes tools, and calls are read as it has them.
 
         Where it does not, calls are written as ``calls``.

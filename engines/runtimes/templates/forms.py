@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from engines.runtimes.base import ChatMessage, MessageToolCall
-from engines.runtimes.text.families import ToolFormat
+from engines.runtimes.notation.description import CallNotation
+from engines.runtimes.notation.tool_prompts import read_arguments, write_tools_as_text
 from engines.runtimes.text.response_format import Json
-from engines.runtimes.text.tool_prompts import read_arguments, write_tools_as_text
 
 BETWEEN = "\n\n"
 """Between two texts that become one message."""
@@ -100,7 +100,7 @@ class Form:
         return ", ".join(words for words, applies in named.items() if applies)
 
     def shape(
-        self, messages: Sequence[ChatMessage], tools: Sequence[Json], calls: ToolFormat
+        self, messages: Sequence[ChatMessage], tools: Sequence[Json], calls: CallNotation
     ) -> Given:
         """Return messages and tools as a template gets them in this form; calls as text as ``calls``."""
         turns = list(messages)

@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.notation.description import Notation
+from engines.runtimes.notation.facts import notation_of
+from engines.runtimes.notation.tool_calls import ToolCallReader
+from engines.runtimes.notation.tool_prompts import write_tools_as_text
 from engines.runtimes.streaming import StreamingEngine, require_free_form
 from engines.runtimes.text.characters import HalfJoiner, join_halves
-from engines.runtimes.text.families import Family, family_of
 from engines.runtimes.text.generation import FORM, Generation, GenerationOptions, Piece, ToolCall
-from engines.runtimes.text.tool_calls import ToolCallReader
-from engines.runtimes.text.tool_prompts import write_tools_as_text
 from engines.services.answers.messages import (
     EndEvent,
     Event,
@@ -107,20 +108,20 @@ def _pieces(
     recipient: Recipient,
 ) -> Pieces:
     """Yield the engine's pieces; a runtime that tells how it ended has that as its value."""
-    family = family_of(str(engine.get_engine_info().get("family") or ""))
+    notation = notation_of(engine.get_engine_info())
     if isinstance(engine, StreamingEngine):
         owned = {**options, "owner": str(recipient.user_id)}
         pieces: Pieces = engine.stream_pieces(prompt, cancelled=recipient.left, **owned)
     else:
         require_free_form(asked, type(engine).__name__)
-        text = _as_text(engine, prompt, asked, family)
+        text = _as_text(engine, prompt, asked, notation)
         others = {name: value for name, value in options.items() if name not in FORM}
         pieces = _plain(engine, text, others)
     pieces = _whole(pieces)
-    if not asked.shown_tools:
+    if engine.reads_calls or not asked.shown_tools:
         return pieces
-    names = [tool["function"]["name"] for tool in asked.shown_tools]
-    return _sorted(pieces, ToolCallReader(family.calls, names))
+    functions = [tool["function"] for tool in asked.shown_tools]
+    return _sorted(pieces, ToolCallReader(notation.readable, functions))
 
 
 def _plain(engine: BaseModelEngine, text: str, options: Mapping[str, Any]) -> Pieces:
@@ -172,8 +173,8 @@ def _estimate(engine: BaseModelEngine, prompt: Prompt, answer: AnswerSoFar) -> t
 
 
 def _as_text(
-    engine: BaseModelEngine, prompt: Prompt, asked: GenerationOptions, family: Family
+    engine: BaseModelEngine, prompt: Prompt, asked: GenerationOptions, notation: Notation
 ) -> str:
     if isinstance(prompt, str):
         return prompt
-    return engine.format_prompt(write_tools_as_text(prompt, asked.shown_tools, family.calls))
+    return engine.format_prompt(write_tools_as_text(prompt, asked.shown_tools, notation.calls))

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.notation.description import HERMES_CALLS, CallNotation
+from engines.runtimes.notation.facts import notation_of
+from engines.runtimes.notation.tool_prompts import instructions, write_tools_as_text
 from engines.runtimes.text.control_marks import make_literal, strip_enclosures
-from engines.runtimes.text.families import family_of
 from engines.runtimes.text.response_format import Json, parse_calls
-from engines.runtimes.text.tool_prompts import instructions, write_tools_as_text
 from engines.services.answers.messages import MAX_MESSAGES
 from engines.services.people.preferences import Prompts
 
@@ -47,11 +48,14 @@ def validate_messages(messages: list[ChatMessage]) -> list[ChatMessage]:
 
 
 def render(
-    prompts: Prompts, messages: Sequence[ChatMessage], tools: Sequence[Json] = ()
+    prompts: Prompts,
+    messages: Sequence[ChatMessage],
+    tools: Sequence[Json] = (),
+    calls: CallNotation = HERMES_CALLS,
 ) -> str | list[ChatMessage]:
     """Return what the engine is given: its own template's messages, or the person's chat format.
 
-    A chat format knows nothing of tools: they are written out in it. Its own text alone makes control
+    A chat format knows nothing of tools: they are written out in it, as the model writes ``calls``. Its own text alone makes control
     tokens; ``make_literal`` encloses what is put into it.
     """
     instructions = "\n\n".join(
@@ -60,8 +64,7 @@ def render(
     if not prompts.chat_format:
         opening: list[ChatMessage] = [{"role": "system", "content": instructions}]
         return (opening if instructions else []) + list(messages)
-    form = family_of(prompts.family).calls
-    plain = write_tools_as_text(messages, tools, form)
+    plain = write_tools_as_text(messages, tools, calls)
     turns = [_turn(prompts.chat_format, message) for message in plain]
     return "\n".join([*([instructions] if instructions else []), *turns])
 
@@ -85,13 +88,14 @@ def fit_prompt(
     The oldest are left out first, a tool's result together with its call; the last one always stays,
     and is the engine's to refuse.
     """
+    calls = notation_of({"family": prompts.family, **engine.get_engine_info()}).calls
     room = _context_tokens(engine) - (answer_tokens or ANSWER_ROOM)
     if tools and not prompts.chat_format:
-        room -= engine.count_tokens(instructions(tools, family_of(prompts.family).calls))
+        room -= engine.count_tokens(instructions(tools, calls))
     kept = list(messages)
 
     def rendered() -> str | list[ChatMessage]:
-        prompt = render(prompts, kept, tools)
+        prompt = render(prompts, kept, tools, calls)
         if isinstance(prompt, str) and not engine.reads_literals:
             return strip_enclosures(prompt)
         return prompt
@@ -125,8 +129,8 @@ def count_read_tokens(
     """Return how many tokens an engine reads for an answer: the prompt, and what describes the tools."""
     count = engine.count_prompt_tokens(prompt)
     if tools and not isinstance(prompt, str):
-        family = str(engine.get_engine_info().get("family") or "")
-        count += engine.count_tokens(instructions(tools, family_of(family).calls))
+        calls = notation_of(engine.get_engine_info()).calls
+        count += engine.count_tokens(instructions(tools, calls))
     return count
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from django.db.models import Q
 
 from engines.models import CatalogModel, ModelRevision
-from engines.runtimes.text.families import FAMILIES, family_of
+from engines.runtimes.notation.families import FAMILIES, family_of
 
 SERVERS = frozenset({"ollama", "openai"})
 """Runtimes whose server decides what is done with tools and forms."""

@@ -25,7 +25,7 @@ from engines.models.validators import (
     validate_model_filename,
     validate_repository,
 )
-from engines.runtimes.text.families import FAMILIES
+from engines.runtimes.notation.families import FAMILIES
 from engines.services.catalog.entry_rules import list_unused_fields
 from engines.services.catalog.instructions import (
     Instructions,

@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from engines.models import CatalogModel, CopyStatus, EngineDefault, ModelCopy, ModelRevision
-from engines.runtimes.text.families import FAMILIES
+from engines.runtimes.notation.families import FAMILIES
 from engines.services.catalog.capabilities import (
     Ability,
     JsonUse,

@@ -27,10 +27,10 @@ class ReadsLongTextsLast(LlamaHandler):
         generator = self._need_generator()
         read = generator.read
 
-        def read_late(text: str) -> Prompt:
+        def read_late(text: str, *, from_template: bool = True) -> Prompt:
             if len(text) > LONG_CHARS and not self._ended.wait(PATIENCE_SECONDS):
                 raise TimeoutError("no other request has ended")
-            return read(text[-100:])
+            return read(text[-100:], from_template=from_template)
 
         generator.read = read_late  # type: ignore[method-assign]
         return reply

@@ -15,12 +15,13 @@ from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.child.chat_template import ChatTemplate
 from engines.runtimes.child.template_limits import limit_rendering
+from engines.runtimes.notation.derive import derive_notation
+from engines.runtimes.notation.description import CallForm, Notation
+from engines.runtimes.notation.families import FAMILIES, UNKNOWN, Family
 from engines.runtimes.templates.conversations import ConversationRenderer
 from engines.runtimes.templates.forms import Form
 from engines.runtimes.templates.takings import KINDS
-from engines.runtimes.text.families import FAMILIES, UNKNOWN, Family
 from engines.runtimes.text.response_format import Json
-from engines.runtimes.text.tool_prompts import describes_tools
 from tests.fixtures_templates import ensure_templates, read_templates
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "families.md"
@@ -55,13 +56,16 @@ class Tried:
     def template(self) -> ChatTemplate:
         return ChatTemplate(self.source, bos_token="<s>", eos_token="</s>")
 
-    @property
-    def takes_tools(self) -> bool:
-        return describes_tools(self.source) and self.family.knows_tools
+    @cached_property
+    def notation(self) -> Notation:
+        return derive_notation(self._render_probe, self.source, self.family)
 
     @cached_property
     def conversations(self) -> ConversationRenderer:
-        return ConversationRenderer(self._render, self.family.calls, takes_tools=self.takes_tools)
+        notation = self.notation
+        return ConversationRenderer(
+            self._render, notation.calls, takes_tools=notation.describes_tools
+        )
 
     def render(self, messages: Sequence[ChatMessage], tools: Sequence[Json] = ()) -> str:
         """The prompt as an engine with this template reads it."""
@@ -70,6 +74,16 @@ class Tried:
     def form(self, kind: str) -> Form:
         """How it gets conversations of a kind; InvalidRequestError where it loses a part of them."""
         return self.conversations.form_for(KINDS[kind].messages, KINDS[kind].tools, {})
+
+    def _render_probe(
+        self,
+        messages: Sequence[Any],
+        *,
+        add_generation_prompt: bool,
+        variables: Mapping[str, Any],
+    ) -> str:
+        given = {"tools": None, **variables, "add_generation_prompt": add_generation_prompt}
+        return self._render(messages, given.pop("tools"), given)
 
     def _render(
         self, messages: Sequence[Any], tools: Sequence[Json] | None, variables: Mapping[str, Any]
@@ -91,16 +105,34 @@ def _told(kind: str) -> Callable[[Tried], str]:
 def _tools(tried: Tried) -> str:
     if not tried.form("a call and its result").tools_as_text:
         return "by the template"
-    return "written out, not as it has them" if describes_tools(tried.source) else "written out"
+    is_described = tried.notation.describes_tools
+    return "written out, for it shows no calls" if is_described else "written out"
+
+
+def _calls(tried: Tried) -> str:
+    notation = tried.notation
+    calls = notation.calls
+    mark = (calls.section[0] or calls.opening or calls.after_name).strip().partition("\n")[0]
+    shown = mark.replace("|", r"\|")
+    words = {
+        CallForm.OBJECT: "JSON",
+        CallForm.NAMED: "name, JSON",
+        CallForm.TAGGED: "name, tags",
+        CallForm.PYTHON: "Python",
+        CallForm.QUOTED: "name, quotes",
+    }[calls.form]
+    return f"{words} `{shown}`" if mark else f"{words}, bare"
 
 
 def _reasoning(tried: Tried) -> str:
-    return " ".join(f"`{mark}`" for mark in tried.family.reasoning if mark) or "—"
+    channels = tried.notation.channels
+    marks = (channels.reasoning,) if channels else tried.notation.reasoning
+    return " ".join(f"`{mark}`" for mark in marks if mark).replace("|", r"\|") or "—"
 
 
 def _switch(tried: Tried) -> str:
-    variable = tried.family.thinking_variable
-    return f"`{variable}`" if variable and variable in tried.source else "—"
+    switch = tried.notation.switch
+    return f"`{switch.variable}`" if switch else "—"
 
 
 def _begin(tried: Tried) -> str:
@@ -115,6 +147,7 @@ COLUMNS: Mapping[str, Callable[[Tried], str]] = {
     "two user turns": _told("two user turns in a row"),
     "tools and calls": _tools,
     "two results": _told("two results in a row"),
+    "calls": _calls,
     "reasoning": _reasoning,
     "switch": _switch,
     "begin-of-text by": _begin,

@@ -11,11 +11,11 @@ import pytest
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage, MessageToolCall
 from engines.runtimes.child.chat_template import ChatTemplate
+from engines.runtimes.notation.description import HERMES_CALLS
 from engines.runtimes.templates.conversations import ConversationRenderer, Render
 from engines.runtimes.templates.shapes import TOOL, shape_of
 from engines.runtimes.templates.takings import find_losses
 from engines.runtimes.text.control_marks import ControlMarks
-from engines.runtimes.text.families import HERMES_CALLS
 
 TURN = "[{{ m.role }}]{{ m.content }}\n"
 ANY = "{% for m in messages %}" + TURN + "{% endfor %}"

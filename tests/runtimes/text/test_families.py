@@ -15,7 +15,7 @@ from engines.runtimes.llama_cpp.engine import (
     LlamaEngine,
     QwenEngine,
 )
-from engines.runtimes.text.families import FAMILIES, THINK, family_of
+from engines.runtimes.notation.families import FAMILIES, THINK, family_of
 from engines.runtimes.text.generation import Piece
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
@@ -108,7 +108,7 @@ def test_qwens_thinking_can_be_switched_off(tmp_path: Path) -> None:
 def test_family_without_a_switch_refuses_it(tiny_llama: Path) -> None:
     engine = LlamaEngine("e", "E", str(tiny_llama))
 
-    with pytest.raises(InvalidRequestError, match="family 'llama' have no thinking switch"):
+    with pytest.raises(InvalidRequestError, match="family 'llama' has no thinking switch"):
         engine.stream(CHAT, thinking=False)
     assert engine.is_loaded is False
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.runtimes.text.families import THINK
-from engines.runtimes.text.reasoning import ReasoningSplitter
+from engines.runtimes.notation.families import THINK
+from engines.runtimes.notation.reasoning import ReasoningSplitter
 
 
 def _split(parts: list[str], *, opened: bool = False) -> tuple[str, str]:

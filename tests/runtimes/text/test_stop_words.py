@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.runtimes.text.stop_words import TextStream
+from engines.runtimes.text.stop_words import ByteJoiner, StopWords
 
 
 @given(st.text(), st.integers(1, 5))
 def test_any_cut_of_the_bytes_gives_the_text_back(text: str, size: int) -> None:
     data = text.encode("utf-8", "replace")
-    stream = TextStream([])
+    stream = ByteJoiner()
 
     pieces = [stream.add(data[start : start + size]) for start in range(0, len(data), size)]
 
@@ -25,10 +25,9 @@ def test_any_cut_of_the_bytes_gives_the_text_back(text: str, size: int) -> None:
 def test_text_ends_at_the_first_stop_word_however_it_is_cut(
     text: str, words: list[str], size: int
 ) -> None:
-    stream = TextStream(words)
-    data = text.encode()
+    stream = StopWords(words)
 
-    shown = "".join(stream.add(data[start : start + size]) for start in range(0, len(data), size))
+    shown = "".join(stream.add(text[start : start + size]) for start in range(0, len(text), size))
     shown += stream.finish()
 
     assert not any(word in shown for word in words)
@@ -39,7 +38,7 @@ def test_text_ends_at_the_first_stop_word_however_it_is_cut(
 
 @pytest.mark.parametrize("data", [b"\xf0\x9f", b"\xff\xfe"])
 def test_broken_bytes_become_replacement_characters(data: bytes) -> None:
-    stream = TextStream([])
+    stream = ByteJoiner()
 
     shown = stream.add(b"a" + data) + stream.finish()
 

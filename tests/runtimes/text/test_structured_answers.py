@@ -15,9 +15,7 @@ from deploy.demo.models.tiny_models import LLAMA_TEMPLATE
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.runtimes.text.families import family_of
 from engines.runtimes.text.generation import ToolCall
-from engines.runtimes.text.tool_calls import ToolCallReader
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 
@@ -139,20 +137,19 @@ def test_a_model_of_random_weights_calls_when_it_must(tiny_qwen: Path, family: s
     spec = EngineSpec("e", "E", str(tiny_qwen), threads=1, family=family)
     with LlamaCppEngine.from_spec(spec) as engine:
         engine.load_model()
-        some = engine.complete(CHAT, tool_choice="required", **asked).text
-        one = engine.complete(CHAT, tool_choice=tool("f"), **asked).text
+        some = called(engine, tool_choice="required", **asked)
+        one = called(engine, tool_choice=tool("f"), **asked)
 
-    assert {call.name for call in called(family, some)} <= {"f", "g"}
-    assert [call.name for call in called(family, one)] == ["f"]
-    for call in [*called(family, some), *called(family, one)]:
+    assert {call.name for call in some} <= {"f", "g"}
+    assert [call.name for call in one] == ["f"]
+    for call in [*some, *one]:
         if call.name == "f":
             Draft202012Validator(WEATHER).validate(json.loads(call.arguments))
 
 
-def called(family: str, text: str) -> list[ToolCall]:
+def called(engine: LlamaCppEngine, **asked: Any) -> list[ToolCall]:
     """The calls of an answer that consists of nothing else."""
-    reader = ToolCallReader(family_of(family).calls, ["f", "g"])
-    pieces = [*reader.add(text), *reader.finish()]
+    pieces = list(engine.stream_pieces(CHAT, **asked))
     calls = [piece.tool_call for piece in pieces if piece.tool_call]
     assert calls
     assert not "".join(piece.text for piece in pieces).strip()

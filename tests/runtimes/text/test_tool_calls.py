@@ -7,16 +7,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from engines.runtimes.text.families import HERMES_CALLS, LLAMA_CALLS, MISTRAL_CALLS, ToolFormat
-from engines.runtimes.text.tool_calls import ToolCallReader
+from engines.runtimes.notation.description import HERMES_CALLS, CallNotation
+from engines.runtimes.notation.families import LLAMA_CALLS, MISTRAL_CALLS
+from engines.runtimes.notation.tool_calls import ToolCallReader
 
-NAMES = ("weather", "stop")
+FUNCTIONS = ({"name": "weather"}, {"name": "stop"})
 Call = tuple[str, object]
 RAIN: Call = ("weather", {"city": "Graz", "days": 2})
 STOP: Call = ("stop", {})
 Said = tuple[str, list[Call]]
 
-CASES: list[tuple[str, ToolFormat, str, str, list[Call]]] = [
+CASES: list[tuple[str, CallNotation, str, str, list[Call]]] = [
     ("plain text", HERMES_CALLS, " It <b>rains</b>.\n", " It <b>rains</b>.\n", []),
     ("a call", HERMES_CALLS, '<tool_call>\n{"name": "weather", "arguments": {"city": "Graz", "days": 2}}\n</tool_call>', "", [RAIN]),
     ("text before it", HERMES_CALLS, 'Let me see.\n\n<tool_call>{"name": "stop", "arguments": {}}</tool_call>\n', "Let me see.", [STOP]),
@@ -39,8 +40,8 @@ CASES: list[tuple[str, ToolFormat, str, str, list[Call]]] = [
 ]  # fmt: skip
 
 
-def read(form: ToolFormat, parts: Sequence[str]) -> Said:
-    reader = ToolCallReader(form, NAMES)
+def read(form: CallNotation, parts: Sequence[str]) -> Said:
+    reader = ToolCallReader([form], FUNCTIONS)
     pieces = [piece for part in parts for piece in reader.add(part)] + reader.finish()
     calls = [piece.tool_call for piece in pieces if piece.tool_call]
     text = "".join(piece.text for piece in pieces)
@@ -51,7 +52,7 @@ def read(form: ToolFormat, parts: Sequence[str]) -> Said:
     ("form", "said", "text", "calls"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
 )
 def test_calls_are_read_and_what_is_none_stays_text(
-    form: ToolFormat, said: str, text: str, calls: list[Call]
+    form: CallNotation, said: str, text: str, calls: list[Call]
 ) -> None:
     assert read(form, [said]) == (text, calls)
     for size in (1, 2, 3, 7):
@@ -62,7 +63,7 @@ def test_calls_are_read_and_what_is_none_stays_text(
 
 
 def test_text_is_shown_while_it_comes_and_a_beginning_of_a_call_is_not() -> None:
-    reader = ToolCallReader(HERMES_CALLS, NAMES)
+    reader = ToolCallReader([HERMES_CALLS], FUNCTIONS)
 
     assert [piece.text for piece in reader.add("It rains <")] == ["It rains"]
     assert [piece.text for piece in reader.add("3 mm")] == [" <3 mm"]

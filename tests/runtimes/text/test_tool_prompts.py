@@ -10,10 +10,9 @@ import pytest
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage, MessageToolCall
+from engines.runtimes.notation.families import FAMILIES, UNKNOWN, Family, family_of
 from engines.runtimes.templates.conversations import ConversationRenderer
-from engines.runtimes.text.families import FAMILIES, UNKNOWN, Family, family_of
 from engines.runtimes.text.response_format import Json
-from engines.runtimes.text.tool_prompts import describes_tools
 
 TOOL = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 CALL: MessageToolCall = {
@@ -97,11 +96,3 @@ def test_messages_without_tools_stay_as_they_are() -> None:
     given = json.loads(rendered(without_tools, CHAT[:2], [], UNKNOWN, has_tools=False))
 
     assert given["messages"] == CHAT[:2]
-
-
-@pytest.mark.parametrize(
-    ("template", "described"),
-    [("{% if tools %}", True), ("{{ mytools }}", False), ("{{ messages }}", False)],
-)
-def test_whether_a_template_describes_tools_is_read_from_it(template: str, described: bool) -> None:
-    assert describes_tools(template) is described

@@ -13,8 +13,8 @@ from engines.runtimes.base import ChatMessage
 from engines.runtimes.hugging_face.engine import HuggingFaceEngine
 from engines.runtimes.hugging_face.generator import Generator
 from engines.runtimes.hugging_face.loading import Checkpoint, LoadSettings, load_checkpoint
+from engines.runtimes.notation.families import family_of
 from engines.runtimes.text.control_marks import make_literal, strip_enclosures
-from engines.runtimes.text.families import family_of
 from engines.specs import EngineSpec
 from tests.runtimes.child.test_chat_template import FOLDED
 from tests.runtimes.family_marks import FAMILY_MARKS

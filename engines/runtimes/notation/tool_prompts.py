@@ -7,22 +7,16 @@ so that every chat model can be asked.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 
-from engines.runtimes.base import CalledFunction, ChatMessage
-from engines.runtimes.text.families import ToolFormat
+from engines.runtimes.base import ChatMessage
+from engines.runtimes.notation.description import CallNotation, write_calls
 from engines.runtimes.text.response_format import Json
 
 
-def describes_tools(template: str) -> bool:
-    """Whether a chat template reads its variable ``tools``."""
-    return re.search(r"\btools\b", template) is not None
-
-
 def write_tools_as_text(
-    messages: Sequence[ChatMessage], tools: Sequence[Json], form: ToolFormat
+    messages: Sequence[ChatMessage], tools: Sequence[Json], form: CallNotation
 ) -> list[ChatMessage]:
     """Return the messages with calls and results as text, and the tools described in front."""
     plain = [_as_text(message, form) for message in messages]
@@ -35,13 +29,13 @@ def write_tools_as_text(
     return [{"role": "system", "content": text}, *plain]
 
 
-def instructions(tools: Sequence[Json], form: ToolFormat) -> str:
+def instructions(tools: Sequence[Json], form: CallNotation) -> str:
     """Return the text that tells a model which tools there are and how to call one."""
     functions = "\n".join(json.dumps(tool["function"], ensure_ascii=False) for tool in tools)
-    example = f'{{"name": "the tool\'s name", "{form.arguments}": {{"argument": "value"}}}}'
+    example = write_calls([("the tool's name", '{"argument": "value"}')], form)
     return (
         f"You may call these tools (their arguments are described as JSON schemas):\n{functions}\n"
-        f"To call one, answer with nothing but: {_enclose(example, form)}"
+        f"To call one, answer with nothing but: {example}"
     )
 
 
@@ -57,37 +51,28 @@ def read_arguments(text: str) -> Json:
     return {"arguments": value} if value else {}
 
 
+def _object_text(given: str) -> str:
+    """Return arguments as the text of an object; one that is it already stays as it was written."""
+    return given if _is_object(given) else json.dumps(read_arguments(given), ensure_ascii=False)
+
+
 def _is_object(text: str) -> bool:
     with suppress(ValueError, RecursionError):
         return isinstance(json.loads(text), dict)
     return False
 
 
-def _as_text(message: ChatMessage, form: ToolFormat) -> ChatMessage:
+def _as_text(message: ChatMessage, form: CallNotation) -> ChatMessage:
     if message["role"] == "tool":
         return {
             "role": "user",
             "content": f"<tool_response>\n{message['content']}\n</tool_response>",
         }
-    calls = message.get("tool_calls") or []
-    if not calls:
+    called = [call["function"] for call in message.get("tool_calls") or []]
+    if not called:
         return {"role": message["role"], "content": message["content"]}
-    written = [_enclose(_call_text(call["function"], form), form) for call in calls]
-    return {
-        "role": message["role"],
-        "content": "\n".join(part for part in (message["content"], *written) if part),
-    }
-
-
-def _call_text(function: CalledFunction, form: ToolFormat) -> str:
-    given = function["arguments"]
-    arguments = (
-        given if _is_object(given) else json.dumps(read_arguments(given), ensure_ascii=False)
+    written = write_calls(
+        [(call["name"], _object_text(call["arguments"])) for call in called], form
     )
-    return f'{{"name": {json.dumps(function["name"])}, "{form.arguments}": {arguments}}}'
-
-
-def _enclose(call: str, form: ToolFormat) -> str:
-    if form.is_list:
-        return f"{form.opening}[{call}]{form.closing}"
-    return "\n".join(part for part in (form.opening, call, form.closing) if part)
+    content = "\n".join(part for part in (message["content"], written) if part)
+    return {"role": message["role"], "content": content}

@@ -1,0 +1,149 @@
+"""Sorts an answer that comes in messages with headers (gpt-oss) into reasoning, answer and calls."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from engines.runtimes.notation.description import Channels
+from engines.runtimes.notation.scanning import IncompleteError, NotACallError, decode_json
+from engines.runtimes.text.generation import Piece, ToolCall
+from engines.runtimes.text.marks import split_undecided
+from engines.runtimes.text.response_format import Json
+
+MAX_HEADER_CHARS = 256
+_RECIPIENT = re.compile(r"[\w.\-/]+")
+
+
+class ChannelSplitter:
+    """Reads the headers of messages and sorts what stands below them.
+
+    An answer without a first header is one without channels: all of it is text. A message to a tool that
+    there is not stays as it was written.
+    """
+
+    def __init__(self, channels: Channels, functions: Iterable[Json]) -> None:
+        """``functions`` are the tools there are."""
+        self._channels = channels
+        self._names = {str(function["name"]) for function in functions}
+        self._held = ""
+        self._header: str | None = ""
+        """Of the message that is being read as far as it has come; None inside its text."""
+        self._kind = ""
+        self._recipient = ""
+        self._written = ""
+        """A header that is shown with its text."""
+        self._shown: set[bool] = set()
+        """Which kinds of text have come, reasoning or answer."""
+        self._starts_text = False
+
+    def add(self, text: str) -> list[Piece]:
+        """Return what may be shown now; text that may hold calls of another notation is text."""
+        return self._take(text, last=False)
+
+    def finish(self) -> list[Piece]:
+        """Return what was held back, at the end of the answer."""
+        return self._take("", last=True)
+
+    def _take(self, text: str, *, last: bool) -> list[Piece]:
+        self._held += text
+        shown: list[Piece] = []
+        going = True
+        while going:
+            step = self._read_body if self._header is None else self._read_header
+            pieces, going = step(last=last)
+            shown += pieces
+        return shown
+
+    def _read_header(self, *, last: bool) -> tuple[list[Piece], bool]:
+        if not self._held:
+            return [], False
+        at = self._held.find(self._channels.message, 0, MAX_HEADER_CHARS)
+        may_be = self._may_be_header(self._held)
+        if at >= 0 and may_be:
+            self._open_message(self._held[:at])
+            self._held = self._held[at + len(self._channels.message) :]
+            return [], True
+        if may_be and last and self._held.lstrip().startswith(self._marks):
+            # Cut within a header, of which nothing is said.
+            self._held = ""
+            return [], False
+        if may_be and not last and len(self._held) < MAX_HEADER_CHARS:
+            return [], False
+        self._open_message("")
+        return [], True
+
+    def _may_be_header(self, text: str) -> bool:
+        begun = text.lstrip()
+        starts = (*self._marks, self._channels.recipient, "assistant")
+        return any(begun.startswith(each) or each.startswith(begun) for each in starts)
+
+    @property
+    def _marks(self) -> tuple[str, ...]:
+        """Marks with which a header may begin."""
+        channels = self._channels
+        firsts = [re.split(r"(?<=>)", each)[0] for each in (channels.reasoning, channels.text)]
+        return tuple(
+            each for each in (channels.start, channels.message, *firsts) if each.startswith("<")
+        )
+
+    def _open_message(self, header: str) -> None:
+        channels = self._channels
+        self._header, self._starts_text, self._written = None, True, ""
+        _, has_recipient, rest = header.partition(channels.recipient)
+        named = _RECIPIENT.match(rest) if has_recipient else None
+        name = named[0].removeprefix(channels.functions) if named else ""
+        self._recipient = name if name in self._names else ""
+        if self._recipient:
+            self._kind = "call"
+        elif channels.reasoning in header:
+            self._kind = "reasoning"
+        else:
+            self._kind = "text"
+            if name and channels.text not in header:
+                # To a tool that there is not: as it was written.
+                self._written = header + channels.message
+
+    def _read_body(self, *, last: bool) -> tuple[list[Piece], bool]:
+        ends = [*self._channels.ends, self._channels.start]
+        found = min(
+            ((at, end) for end in ends if (at := self._held.find(end)) >= 0), default=(-1, "")
+        )
+        if found[0] >= 0:
+            body, self._held = self._held[: found[0]], self._held[found[0] :]
+            if found[1] != self._channels.start:
+                self._held = self._held[len(found[1]) :]
+            self._header = ""
+            return self._body(body), True
+        if self._kind == "call" and not last:
+            return [], False
+        body, self._held = (
+            (self._held, "") if last else split_undecided(self._held, ends, with_space=False)
+        )
+        return self._body(body), False
+
+    def _body(self, text: str) -> list[Piece]:
+        """A message's text, or a part of it."""
+        if self._kind == "call" and (call := self._call(text)):
+            return [Piece("", tool_call=call)]
+        is_reasoning = self._kind == "reasoning"
+        text, self._written = self._written + text, ""
+        if not text:
+            return []
+        # Two messages of a kind are two paragraphs.
+        again = self._starts_text and is_reasoning in self._shown
+        self._starts_text = False
+        self._shown.add(is_reasoning)
+        return [Piece("\n\n" + text if again else text, is_reasoning)]
+
+    def _call(self, text: str) -> ToolCall | None:
+        if not text.strip():
+            return ToolCall(self._recipient, "{}")
+        try:
+            value, end = decode_json(text, 0)
+        except (IncompleteError, NotACallError):
+            return None
+        if not isinstance(value, dict) or text[end:].strip():
+            return None
+        return ToolCall(self._recipient, json.dumps(value, ensure_ascii=False))

@@ -1,0 +1,201 @@
+"""Derives how a model writes its answers from its chat template, by rendering the template with probes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import product
+
+from engines.runtimes.notation.derive_answers import AnswerMarks, derive_answers
+from engines.runtimes.notation.derive_calls import CallTurn, derive_calls
+from engines.runtimes.notation.description import (
+    HERMES_CALLS,
+    CallForm,
+    CallNotation,
+    Notation,
+    Switch,
+)
+from engines.runtimes.notation.families import (
+    FUNCTOOLS,
+    GRANITE_CALLS,
+    LFM_CALLS,
+    LLAMA_CALLS,
+    MISTRAL_CALLS,
+    MISTRAL_NAMED,
+    PHI_CALLS,
+    PYTHON_CALLS,
+    PYTHON_MARKED,
+    UNKNOWN,
+    Family,
+)
+from engines.runtimes.notation.probes import (
+    IDS,
+    NAMES,
+    TOOLS,
+    Probe,
+    RenderTemplate,
+    make_answer,
+    make_calls,
+)
+from engines.runtimes.notation.stretches import TAG, find_common_prefix, strip_leading
+from engines.runtimes.text.response_format import Json
+
+SWITCHES = (
+    Switch("enable_thinking", on=True, off=False),
+    Switch("thinking", on=True, off=False),
+    Switch("thinking_mode", on="enabled", off="disabled"),
+    Switch("thinking_budget", on=-1, off=0),
+    Switch("reasoning_effort", on="high", off="no_think"),
+    Switch("reasoning_effort", on="high", off="none"),
+    Switch("reasoning_effort", on="high", off="minimal"),
+)
+"""Variables that publishers give their templates to turn the reasoning on and off."""
+KIMI_IDS = tuple(f"functions.{name}:{number}" for number, name in enumerate(NAMES))
+SIGNATURES: tuple[tuple[str, CallNotation], ...] = (
+    ("<|tool_list_start|>", LFM_CALLS),
+    ("List of tools: [", LFM_CALLS),
+    ("functools[", FUNCTOOLS),
+    ("<|tool_call|>", GRANITE_CALLS),
+    ("<tool_call>", HERMES_CALLS),
+)
+"""What a template tells its model of a notation that it does not render itself."""
+_TOOLS_AS_TEXT: tuple[Json, Json] = (
+    {"functions": "[]", "datetime": "today"},
+    {"functions": json.dumps(TOOLS), "datetime": "today"},
+)
+"""No tools and both, as the first templates that described tools want them."""
+
+
+def derive_notation(render: RenderTemplate, source: str, family: Family = UNKNOWN) -> Notation:
+    """Return what a template shows, completed by what is known of the family.
+
+    ``render`` is asked for some twenty prompts, within ``PROBE_CPU_SECONDS``.
+    """
+    probe = Probe(render, source)
+    if probe.render_whole() is None:
+        # Some loop over tools whether there are any or not, and the oldest want them as text.
+        lists: tuple[Json, ...] = ({"tools": []}, *_TOOLS_AS_TEXT[:1])
+        probe.always = next((each for each in lists if probe.render_whole(**each)), {})
+    given = _tools_for(probe)
+    answers = derive_answers(probe)
+    notation = Notation(
+        reasoning=answers.reasoning,
+        channels=answers.channels,
+        dropped=answers.dropped,
+        switch=_switch(probe, answers.reasoning if answers.reasoning[1] else family.reasoning),
+        describes_tools=bool(given),
+    )
+    notation = _with_calls(probe, answers, notation, given or {"tools": [*TOOLS]})
+    return family.complete(notation)
+
+
+def _tools_for(probe: Probe) -> Json:
+    """Return the variables with which a template describes tools; empty where it describes none."""
+    for variables in ({"tools": [*TOOLS]}, _TOOLS_AS_TEXT[1]):
+        prompt = probe.render_whole(is_open=True, **variables)
+        if prompt and NAMES[0] in prompt:
+            return variables
+    return {}
+
+
+def _switch(probe: Probe, reasoning: tuple[str, str]) -> Switch | None:
+    if not reasoning[1]:
+        return None
+    for switch in SWITCHES:
+        if not probe.mentions(switch.variable):
+            continue
+        # An effort is told in words; it is a switch where it changes how an answer begins.
+        ask = probe.render_turn if switch.variable == "reasoning_effort" else probe.render_whole
+        on, off = (
+            ask(is_open=True, **{switch.variable: value}) for value in (switch.on, switch.off)
+        )
+        if on is None or off is None or on == off:
+            continue
+        if not (reasoning[0] and off.rstrip().endswith(reasoning[0])):
+            return switch
+    return None
+
+
+def _with_calls(probe: Probe, answers: AnswerMarks, notation: Notation, given: Json) -> Notation:
+    for turn in _call_turns(probe, given):
+        found = _found_calls(turn, answers, notation)
+        if found is None:
+            continue
+        return replace(found, also_read=_companions(found.calls), renders_calls=True)
+    return _told(probe, notation, given)
+
+
+def _call_turns(probe: Probe, given: Json) -> Iterator[str]:
+    """Yield turns with two calls or one, their arguments as objects or as text."""
+    variants = product(("", None), (IDS, KIMI_IDS), (False, True), (2, 1))
+    for content, ids, as_text, count in variants:
+        shown = make_calls(count, as_text=as_text, ids=ids)
+        turn = probe.render_turn(make_answer(content, tool_calls=shown), **given)
+        if turn is not None and NAMES[0] in turn:
+            yield turn
+
+
+def _found_calls(turn: str, answers: AnswerMarks, notation: Notation) -> Notation | None:
+    if notation.channels:
+        return _channel_calls(turn, answers, notation)
+    plain = max(
+        (find_common_prefix(turn, each) for each in (answers.header, answers.header.rstrip())),
+        key=len,
+    )
+    text = strip_leading(turn[len(plain) :], (*notation.reasoning, *notation.dropped))
+    found = derive_calls(CallTurn(text, answers.ending))
+    if found is None:
+        return None
+    if found.form is CallForm.NAMED and not found.opening.strip():
+        # The prompt itself writes the mark before the name (functionary).
+        signs = answers.header.rpartition("\n")[2]
+        found = replace(found, opening=signs)
+    return replace(notation, calls=found)
+
+
+def _channel_calls(turn: str, answers: AnswerMarks, notation: Notation) -> Notation | None:
+    """Read a call in a message of its own, whose header names the tool."""
+    channels = notation.channels
+    if channels is None:
+        return None
+    text = turn[len(find_common_prefix(turn, answers.header)) :]
+    header, _, body = text.partition(channels.message)
+    before, _, _ = header.partition(NAMES[0])
+    prefix = before.partition(channels.recipient)[2]
+    channels = replace(channels, functions=prefix)
+    for end in channels.ends:
+        body = body.partition(end)[0]
+    if NAMES[0] in body:
+        calls_in_body = derive_calls(CallTurn(body, answers.ending))
+        return replace(notation, channels=channels, calls=calls_in_body or HERMES_CALLS)
+    closing = TAG.search(text.partition(channels.message)[2])
+    ends = (*channels.ends, closing[0]) if closing else channels.ends
+    channels = replace(channels, ends=tuple(dict.fromkeys(ends)))
+    written = CallNotation(
+        CallForm.NAMED,
+        opening=f"<|channel|>commentary {channels.recipient}{prefix}",
+        after_name=f" <|constrain|>json{channels.message}",
+        closing=closing[0] if closing else "",
+    )
+    return replace(notation, channels=channels, calls=written)
+
+
+def _companions(found: CallNotation) -> tuple[CallNotation, ...]:
+    """Return what models that write so are known to write as well."""
+    if found.is_bare and found.form is CallForm.OBJECT:
+        return (LLAMA_CALLS, PYTHON_CALLS, PYTHON_MARKED)
+    if MISTRAL_NAMED.opening in (found.opening, found.section[0]):
+        return (MISTRAL_CALLS, MISTRAL_NAMED)
+    return ()
+
+
+def _told(probe: Probe, notation: Notation, given: Json) -> Notation:
+    """Take the notation that the template tells its model of, for it renders no calls."""
+    if "<|tool|>" in probe.source:
+        return replace(notation, calls=PHI_CALLS, also_read=(FUNCTOOLS,))
+    prompt = probe.render_whole(is_open=True, **given) or "" if notation.describes_tools else ""
+    for sign, form in SIGNATURES:
+        if sign in prompt:
+            return replace(notation, calls=form)
+    return notation

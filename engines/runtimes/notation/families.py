@@ -1,0 +1,115 @@
+"""How the families of models differ where their templates do not show it: data that every runtime reads.
+
+Source: the chat templates and model cards that the families' publishers ship with their models.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from engines.runtimes.notation.description import (
+    HERMES_CALLS,
+    HOLE,
+    CallForm,
+    CallNotation,
+    Notation,
+    Switch,
+)
+
+THINK = ("<think>", "</think>")
+LLAMA_CALLS = CallNotation(arguments_key="parameters", may_open=("<|python_tag|>",))
+PYTHON_CALLS = CallNotation(CallForm.PYTHON)
+PYTHON_MARKED = CallNotation(CallForm.PYTHON, ("<|python_start|>", "<|python_end|>"))
+MISTRAL_CALLS = CallNotation(section=("[TOOL_CALLS]", ""), is_list=True)
+MISTRAL_NAMED = CallNotation(
+    CallForm.NAMED, opening="[TOOL_CALLS]", after_name=f"[CALL_ID]{HOLE}[ARGS]"
+)
+FUNCTOOLS = CallNotation(section=("functools", ""), is_list=True)
+PHI_CALLS = CallNotation(section=("<|tool_call|>", "<|/tool_call|>"), is_list=True)
+LFM_CALLS = CallNotation(CallForm.PYTHON, ("<|tool_call_start|>", "<|tool_call_end|>"))
+DEEPSEEK_CALLS = CallNotation(
+    CallForm.NAMED,
+    ("<｜tool▁calls▁begin｜>", "<｜tool▁calls▁end｜>"),
+    opening="<｜tool▁call▁begin｜>function<｜tool▁sep｜>",
+    after_name="\n```json\n",
+    closing="\n```<｜tool▁call▁end｜>",
+)
+GRANITE_CALLS = CallNotation(section=("<|tool_call|>", ""), is_list=True, may_open=("<tool_call>",))
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """What is known of a family's models beyond their templates; a template's own marks come first."""
+
+    name: str
+    reasoning: tuple[str, str] = ("", "")
+    """Marks around the reasoning that may precede an answer; empty for a family without."""
+    thinking_variable: str = ""
+    """The template's variable that switches reasoning on and off; empty for a family without."""
+    calls: CallNotation = HERMES_CALLS
+    """How its models call tools, or are asked to where they were not trained to."""
+    also_read: tuple[CallNotation, ...] = ()
+    """Other ways in which they are known to call."""
+    knows_tools: bool = False
+    """Whether its own templates describe tools, and answers then call them as in ``calls``."""
+
+    @property
+    def reasons(self) -> bool:
+        return bool(self.reasoning[0])
+
+    @property
+    def notation(self) -> Notation:
+        """What is known of a model whose template cannot be seen."""
+        variable = self.thinking_variable
+        return Notation(
+            reasoning=self.reasoning,
+            calls=self.calls,
+            also_read=self.also_read,
+            switch=Switch(variable, on=True, off=False) if variable else None,
+        )
+
+    def complete(self, derived: Notation) -> Notation:
+        """Return what a template shows, completed by what is known of the family."""
+        shows_calls = derived.calls != HERMES_CALLS or derived.renders_calls
+        calls = derived.calls if shows_calls else self.calls
+        read = (self.calls, *derived.also_read, *self.also_read)
+        return replace(
+            derived,
+            reasoning=derived.reasoning if derived.reasons else self.reasoning,
+            calls=calls,
+            also_read=tuple(dict.fromkeys(form for form in read if form != calls)),
+        )
+
+
+UNKNOWN = Family("")
+"""A family without peculiarities."""
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family(
+            "llama",
+            calls=LLAMA_CALLS,
+            also_read=(PYTHON_CALLS, PYTHON_MARKED),
+            knows_tools=True,
+        ),
+        Family("deepseek", reasoning=THINK, also_read=(DEEPSEEK_CALLS,)),
+        Family("qwen", reasoning=THINK, thinking_variable="enable_thinking", knows_tools=True),
+        Family(
+            "mistral",
+            reasoning=("[THINK]", "[/THINK]"),
+            calls=MISTRAL_CALLS,
+            also_read=(MISTRAL_NAMED,),
+            knows_tools=True,
+        ),
+        Family("gemma"),
+        Family("phi", reasoning=THINK, also_read=(PHI_CALLS, FUNCTOOLS)),
+        Family("granite", reasoning=THINK, thinking_variable="thinking"),
+        Family("smollm", reasoning=THINK, thinking_variable="enable_thinking", knows_tools=True),
+    )
+}
+
+
+def family_of(name: str) -> Family:
+    """Return the family whose name ``name`` begins with (``qwen3`` is of ``qwen``), else UNKNOWN."""
+    given = name.lower()
+    return next((family for key, family in FAMILIES.items() if given.startswith(key)), UNKNOWN)

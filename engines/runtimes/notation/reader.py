@@ -1,0 +1,156 @@
+"""Reads a model's answer as it comes: reasoning, calls, and the text up to a stop word."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from engines.runtimes.notation.channels import ChannelSplitter
+from engines.runtimes.notation.description import Notation
+from engines.runtimes.notation.reasoning import ReasoningSplitter
+from engines.runtimes.notation.tool_calls import ToolCallReader
+from engines.runtimes.text.generation import GenerationOptions, Piece
+from engines.runtimes.text.marks import split_undecided
+from engines.runtimes.text.response_format import Json
+from engines.runtimes.text.stop_words import StopWords
+
+TAIL_CHARS = 256
+"""Of a prompt, in which it may have begun the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEnd:
+    """What the end of a prompt has written of the answer."""
+
+    opens_reasoning: bool = False
+    opened: str = ""
+    """The mark that opens a call or a text, where the prompt ends with it."""
+
+
+def read_prompt_end(prompt: str, notation: Notation, *, from_template: bool = True) -> PromptEnd:
+    """Return how an answer to this prompt begins; a prompt that no template wrote begins no call."""
+    tail = prompt[-TAIL_CHARS:].rstrip()
+    start = notation.reasoning[0].strip()
+    opening = notation.calls.opening.strip() if from_template else ""
+    return PromptEnd(
+        opens_reasoning=bool(start) and tail.endswith(start),
+        opened=opening if opening and tail.endswith(opening) else "",
+    )
+
+
+class AnswerReader:
+    """Sorts the text of one answer; where it is cut changes nothing.
+
+    Stop words are looked for in the answer, not in the reasoning and not in calls.
+    """
+
+    def __init__(
+        self,
+        notation: Notation,
+        functions: Sequence[Json] = (),
+        stop: Sequence[str] = (),
+        end: PromptEnd | None = None,
+    ) -> None:
+        """``functions`` are the tools that the model was told of."""
+        end = end or PromptEnd()
+        channels = notation.channels
+        self._sorter = (
+            ChannelSplitter(channels, functions)
+            if channels
+            else ReasoningSplitter(notation.reasoning, opened=end.opens_reasoning)
+        )
+        self._filter = _MarkFilter(notation.dropped)
+        self._calls = ToolCallReader(notation.readable, functions) if functions else None
+        self._stop = StopWords(stop)
+        self._opened = end.opened
+
+    @classmethod
+    def of(cls, notation: Notation, options: GenerationOptions, end: PromptEnd) -> AnswerReader:
+        """Return the reader of an answer to a request."""
+        functions = [tool["function"] for tool in options.shown_tools]
+        return cls(notation, functions, options.stop, end)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop word ended the answer."""
+        return self._stop.stopped
+
+    def add(self, text: str) -> list[Piece]:
+        """Return what may be shown now."""
+        text, self._opened = (self._opened + text, "") if text else (text, self._opened)
+        return self._show(self._sorter.add(text))
+
+    def finish(self) -> list[Piece]:
+        """Return what was held back, at the end of the answer."""
+        shown = self._show(self._sorter.finish())
+        shown += self._answer(self._filter.finish())
+        if self._calls:
+            shown += self._stopped(self._calls.finish())
+        return shown + _texts(self._stop.finish())
+
+    def _show(self, pieces: Sequence[Piece]) -> list[Piece]:
+        shown: list[Piece] = []
+        for piece in pieces:
+            if self.stopped:
+                break
+            if piece.is_reasoning or piece.tool_call:
+                shown.append(piece)
+            else:
+                shown += self._answer(self._filter.add(piece.text))
+        return shown
+
+    def _answer(self, text: str) -> list[Piece]:
+        return self._stopped(self._calls.add(text) if self._calls else _texts(text))
+
+    def _stopped(self, pieces: Sequence[Piece]) -> list[Piece]:
+        """Return the pieces up to a stop word."""
+        shown: list[Piece] = []
+        for piece in pieces:
+            if self.stopped:
+                break
+            shown += [piece] if piece.tool_call else _texts(self._stop.add(piece.text))
+        return shown
+
+
+class _MarkFilter:
+    """Drops marks around the answer, and the white space between them and it."""
+
+    def __init__(self, marks: Sequence[str]) -> None:
+        self._marks = sorted(
+            (mark.strip() for mark in marks if mark.strip()), key=len, reverse=True
+        )
+        self._held = ""
+        self._after_mark = False
+
+    def add(self, text: str) -> str:
+        if not self._marks:
+            return text
+        self._held += text
+        shown = ""
+        while True:
+            at, mark = min(
+                ((at, mark) for mark in self._marks if (at := self._held.find(mark)) >= 0),
+                key=lambda found: (found[0], -len(found[1])),
+                default=(-1, ""),
+            )
+            if at < 0:
+                break
+            shown += self._text(self._held[:at].rstrip())
+            self._held, self._after_mark = self._held[at + len(mark) :], True
+        text, self._held = split_undecided(self._held, self._marks, with_space=True)
+        return shown + self._text(text)
+
+    def finish(self) -> str:
+        text, self._held = self._held, ""
+        return self._text(text)
+
+    def _text(self, text: str) -> str:
+        if not self._after_mark:
+            return text
+        text = text.lstrip()
+        self._after_mark = not text
+        return text
+
+
+def _texts(text: str) -> list[Piece]:
+    return [Piece(text)] if text else []

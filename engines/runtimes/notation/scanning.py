@@ -1,0 +1,120 @@
+"""Matching of marks and JSON at a place of a text that may still grow.
+
+Each function decides as early as it can and never otherwise for a longer text, so that pieces of an
+answer are read as the whole is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from engines.runtimes.notation.description import HOLE
+
+MAX_HOLE_CHARS = 128
+"""Characters of an id, an index or a type between two parts of a mark."""
+UNSURE_CHARS = 10
+"""A JSON error so near to the end may be the half of a word or a number."""
+_EDGES = re.compile(r"^\s+|\s+$|\s*\n\s*")
+_SPACE = re.compile(r"\s*")
+
+
+class IncompleteError(Exception):
+    """More text is needed to decide."""
+
+
+class NotACallError(Exception):
+    """What stands here is no call, whatever follows."""
+
+
+class Matched(NamedTuple):
+    end: int
+    hole: str = ""
+    """What stood where the mark has its first hole."""
+
+
+def skip_space(text: str, at: int) -> int:
+    """Return where the white space at a place ends."""
+    found = _SPACE.match(text, at)
+    return found.end() if found else at
+
+
+@lru_cache(maxsize=1024)
+def split_mark(mark: str) -> tuple[str, ...]:
+    """Return the parts of a mark between which white space may be anything."""
+    return tuple(filter(None, _EDGES.split(mark)))
+
+
+def match_mark(text: str, at: int, mark: str) -> Matched:
+    """Match all parts of a mark; raises IncompleteError or NotACallError."""
+    hole = ""
+    for part in split_mark(mark):
+        found = _match_part(text, skip_space(text, at), part)
+        at, hole = found.end, hole or found.hole
+    return Matched(at, hole)
+
+
+def match_closing(text: str, at: int, mark: str, *, is_required: bool, is_last: bool) -> int:
+    """Match what stands there of a closing mark; models leave out parts after the first.
+
+    At the end of the answer the rest may be missing as well.
+    """
+    for number, part in enumerate(split_mark(mark)):
+        begun = skip_space(text, at)
+        try:
+            at = _match_part(text, begun, part).end
+        except IncompleteError:
+            if not is_last or (is_required and not number):
+                raise
+            return len(text) if part.startswith(text[begun:]) else at
+        except NotACallError:
+            if is_required and not number:
+                raise
+    return at
+
+
+def _match_part(text: str, at: int, part: str) -> Matched:
+    before, has_hole, after = part.partition(HOLE)
+    at = _match_text(text, at, before)
+    if not has_hole:
+        return Matched(at)
+    end = text.find(after, at, at + MAX_HOLE_CHARS) if after else at
+    if end < 0:
+        if len(text) - at < MAX_HOLE_CHARS and "\n" not in text[at:]:
+            raise IncompleteError
+        raise NotACallError
+    return Matched(end + len(after), text[at:end])
+
+
+def _match_text(text: str, at: int, expected: str) -> int:
+    if text.startswith(expected, at):
+        return at + len(expected)
+    if expected.startswith(text[at:]):
+        raise IncompleteError
+    raise NotACallError
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"JSON has no {name}")
+
+
+# Not strict: models write line feeds into texts as they are.
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
+
+
+def decode_json(text: str, at: int) -> tuple[Any, int]:
+    """Return the JSON value at a place and its end; raises IncompleteError or NotACallError."""
+    at = skip_space(text, at)
+    if at == len(text):
+        raise IncompleteError
+    try:
+        return _DECODER.raw_decode(text, at)
+    except json.JSONDecodeError as error:
+        is_open = error.msg.startswith("Unterminated string")
+        if is_open or error.pos > len(text) - UNSURE_CHARS:
+            raise IncompleteError from error
+        raise NotACallError from error
+    except (ValueError, RecursionError) as error:
+        raise NotACallError from error

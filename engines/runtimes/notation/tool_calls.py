@@ -1,0 +1,261 @@
+"""Separates a model's tool calls from its answer while both are streaming."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from engines.runtimes.notation.call_forms import CallParser, FoundCall
+from engines.runtimes.notation.description import CallForm, CallNotation
+from engines.runtimes.notation.scanning import (
+    IncompleteError,
+    NotACallError,
+    match_closing,
+    skip_space,
+)
+from engines.runtimes.text.generation import Piece, ToolCall
+from engines.runtimes.text.marks import split_undecided
+from engines.runtimes.text.response_format import Json
+
+MAX_CALL_CHARS = 1_000_000
+"""What is longer is treated as text."""
+SMALL_CHARS = 4096
+"""So much is looked at again with every piece; more only when something may have ended."""
+_MAY_END = re.compile(r"[}\])>|]")
+_BETWEEN = re.compile(r"[\s,;]*")
+_BARE = re.compile(r"(?:\A|(?<=\n))[ \t]*([{\[])")
+_BRACKETS = ("{", "[")
+_SEPARATORS = " \t\r\n;,"
+_FENCE = "```"
+
+
+@dataclass(slots=True)
+class _Group:
+    """Calls between one pair of marks, as far as they have come."""
+
+    parser: CallParser
+    written: str
+    """All of it as it was written."""
+    unknown: str = ""
+    """Those of its calls that name no tool."""
+    has_calls: bool = False
+
+
+class ToolCallReader:
+    """Sorts text into answer and calls, by the model's ways of writing calls.
+
+    What only looks like a call is text as it was written, and so is a call of a tool that there is not:
+    those beside it are calls all the same. White space beside a call is dropped, and text that may be the
+    beginning of a call is held back.
+    """
+
+    def __init__(self, notations: Sequence[CallNotation], functions: Iterable[Json]) -> None:
+        """``functions`` are the tools there are, with their names and parameters."""
+        known = {str(function["name"]): function for function in functions}
+        self._parsers = [CallParser(notation, known) for notation in notations]
+        self._known = known
+        self._leads = sorted(
+            {lead for parser in self._parsers for lead in parser.leads}, key=len, reverse=True
+        )
+        self._bare = [parser for parser in self._parsers if parser.form.is_bare]
+        self._held = ""
+        self._group: _Group | None = None
+        self._space = ""
+        """White space after a call; shown only where text follows."""
+        self._shown = ""
+        """The answer's text, where its lines matter."""
+        self._called = False
+
+    def add(self, text: str) -> list[Piece]:
+        """Return what may be shown now."""
+        return self._take(text, last=False)
+
+    def finish(self) -> list[Piece]:
+        """Return what was held back, at the end of the answer."""
+        return self._take("", last=True)
+
+    def _take(self, text: str, *, last: bool) -> list[Piece]:
+        self._held += text
+        if not last and len(self._held) > SMALL_CHARS and not _MAY_END.search(text):
+            return self._give_up() if len(self._held) > MAX_CALL_CHARS else []
+        shown: list[Piece] = []
+        going = True
+        while going:
+            step = self._read_group if self._group else self._read_text
+            pieces, going = step(last=last)
+            shown += pieces
+        return shown
+
+    def _give_up(self) -> list[Piece]:
+        group, self._group = self._group, None
+        text, self._held = (group.written if group else "") + self._held, ""
+        return self._text(text)
+
+    def _read_text(self, *, last: bool) -> tuple[list[Piece], bool]:
+        """What is not part of a call, and whether to look again."""
+        at, lead = self._find_lead()
+        if at < 0:
+            return self._show_decided(last=last), False
+        before = self._held[:at].rstrip()
+        if self._called and lead in _BRACKETS and not before.strip(_SEPARATORS):
+            before = ""
+        pieces = self._text(before)
+        space, self._held = self._held[len(before) : at], self._held[at:]
+        try:
+            calls, parser = self._read_first(lead, is_last=last)
+        except IncompleteError:
+            self._held = space + self._held
+            if len(self._held) > MAX_CALL_CHARS:
+                return pieces + self._give_up(), False
+            return pieces, False
+        except NotACallError:
+            size = len(lead)
+            text, self._held = space + self._held[:size], self._held[size:]
+            return pieces + self._text(text), True
+        self._space += space if space.isspace() else ""
+        return pieces + self._accept(parser, calls), True
+
+    def _find_lead(self) -> tuple[int, str]:
+        """Return where calls may begin, and with what; -1 where nothing of the kind has come."""
+        found = [(self._held.find(lead), -len(lead), lead) for lead in self._leads]
+        marks = [each for each in found if each[0] >= 0]
+        if self._bare and (bare := self._find_bare()) >= 0:
+            marks.append((bare, -1, self._held[bare]))
+        at, _, lead = min(marks, default=(-1, 0, ""))
+        return at, lead
+
+    def _find_bare(self) -> int:
+        """Return where a line begins with a bracket outside of fenced code; -1 for nowhere."""
+        between = _BETWEEN.match(self._held)
+        after = self._held[between.end() :] if between else ""
+        if self._called and after.startswith(_BRACKETS):
+            return len(self._held) - len(after)
+        for found in _BARE.finditer(self._held):
+            before = self._shown + self._held[: found.start()]
+            starts_line = found.start() > 0 or self._at_line_start()
+            if starts_line and before.count(_FENCE) % 2 == 0:
+                return found.start(1)
+        return -1
+
+    def _at_line_start(self) -> bool:
+        return self._called or not self._shown or self._shown.endswith("\n")
+
+    def _show_decided(self, *, last: bool) -> list[Piece]:
+        if last:
+            text, self._held = self._held, ""
+            return self._text(text.rstrip() if self._called else text)
+        if self._called and self._bare and not self._held.strip(_SEPARATORS):
+            return []
+        text, self._held = split_undecided(self._held, self._leads, with_space=True)
+        return self._text(text)
+
+    def _read_first(self, lead: str, *, is_last: bool) -> tuple[list[FoundCall], CallParser]:
+        """Return the call that begins what is held, by the first notation that it fits.
+
+        Raises IncompleteError where a notation before that may still fit, NotACallError where none does.
+        """
+        bare = self._bare if lead in _BRACKETS else []
+        for parser in bare or [each for each in self._parsers if lead in each.leads]:
+            try:
+                at = parser.match_opening(self._held, 0)
+                return parser.read(self._held, at, is_last=is_last), parser
+            except IncompleteError:
+                if not is_last:
+                    raise
+            except NotACallError:
+                continue
+        raise NotACallError
+
+    def _accept(self, parser: CallParser, calls: list[FoundCall]) -> list[Piece]:
+        """Take calls off what is held; those of a group without a known one wait for its end."""
+        end = calls[-1].end
+        written, self._held = self._held[:end], self._held[end:]
+        group = self._group or _Group(parser, "")
+        group.written += written
+        shown = []
+        for call in calls:
+            if call.name in self._known:
+                group.has_calls = True
+                shown.append(self._call(call))
+            else:
+                group.unknown += written[call.start : call.end]
+        if parser.section[0].strip() or parser.section[1].strip():
+            self._group = group
+            return shown
+        self._group = None
+        return shown + self._rest_of(group)
+
+    def _read_group(self, *, last: bool) -> tuple[list[Piece], bool]:
+        """The next call of a group, or its end; and whether to look again."""
+        group = self._group
+        if group is None:
+            return [], True
+        found = _BETWEEN.match(self._held)
+        at = found.end() if found else 0
+        try:
+            end = self._end_of_group(group, at, is_last=last)
+            if end is not None:
+                return self._close(group, end), True
+            calls = group.parser.read(self._held, self._item(group, at), is_last=last)
+        except IncompleteError:
+            if not last:
+                return (self._give_up() if len(self._held) > MAX_CALL_CHARS else []), False
+            return self._close(group, 0), True
+        except NotACallError:
+            return self._close(group, 0), True
+        return self._accept(group.parser, calls), True
+
+    def _item(self, group: _Group, at: int) -> int:
+        """Where the next call of a group begins after its own mark."""
+        if group.parser.form.form in (CallForm.OBJECT, CallForm.PYTHON):
+            return at
+        return group.parser.match_opening(self._held, at)
+
+    def _end_of_group(self, group: _Group, at: int, *, is_last: bool) -> int | None:
+        if at == len(self._held):
+            raise IncompleteError
+        try:
+            mark = group.parser.section[1]
+            if not mark.strip():
+                return None
+            start = skip_space(self._held, at)
+            end = match_closing(self._held, start, mark, is_required=True, is_last=is_last)
+        except NotACallError:
+            return None
+        return end
+
+    def _close(self, group: _Group, end: int) -> list[Piece]:
+        self._group = None
+        group.written += self._held[:end]
+        self._held = self._held[end:]
+        return self._rest_of(group)
+
+    def _rest_of(self, group: _Group) -> list[Piece]:
+        """What of a group is text: all of it where no call is known, else the unknown ones."""
+        text = group.unknown if group.has_calls else group.written
+        pieces = self._text(text)
+        self._called = self._called or group.has_calls
+        return pieces
+
+    def _call(self, call: FoundCall) -> Piece:
+        self._called = True
+        return Piece(
+            "", tool_call=ToolCall(call.name, json.dumps(call.arguments, ensure_ascii=False))
+        )
+
+    def _text(self, text: str) -> list[Piece]:
+        text, self._space = self._space + text, ""
+        if self._called:
+            # The white space after a call is shown before what follows it, never at the end.
+            rest = text.lstrip()
+            if not rest:
+                self._space = text
+                return []
+            text = text if self._shown else rest
+        if not text:
+            return []
+        self._called = False
+        self._shown += text
+        return [Piece(text)]

@@ -1,0 +1,64 @@
+"""An engine of no known family reads its model's answers by the template in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from engines.exceptions import InvalidRequestError
+from engines.runtimes.base import ChatMessage
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.notation.facts import notation_of
+from engines.specs import EngineSpec
+from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
+
+CHAT: list[ChatMessage] = [{"role": "user", "content": "Why?"}]
+MARKS = ("<|START_THINKING|>", "<|END_THINKING|>", "<|START_RESPONSE|>", "<|END_RESPONSE|>")
+SPOKEN = words(5)
+THOUGHT, SAID = SPOKEN[:3], SPOKEN[3:]
+
+
+def test_marks_that_are_control_tokens_are_read_and_stop_words_are_the_answers(
+    real_templates: Mapping[str, str], tmp_path: Path
+) -> None:
+    template = real_templates["CohereForAI-c4ai-command-r7b-12-2024-tool_use"] + "{{ '\\n' }}"
+    script = [MARKS[0], *THOUGHT, MARKS[1], MARKS[2], *SAID, MARKS[3]]
+    path = write_scripted(tmp_path / "m.gguf", script, template=template, marks=MARKS, context=2048)
+    with LlamaCppEngine.from_spec(EngineSpec("e", "E", str(path), family="command-r")) as engine:
+        engine.load_model()
+        answer = engine.complete(CHAT, temperature=0)
+        silent = engine.format_prompt(CHAT)
+        stopped = engine.complete(CHAT, temperature=0, stop=[THOUGHT[1], SAID[1]])
+        told = notation_of(engine.get_engine_info())
+
+        assert answer.reasoning == "".join(THOUGHT).strip()
+        assert answer.text == "".join(SAID).strip()
+        assert (stopped.reasoning, stopped.text) == (answer.reasoning, SAID[0].strip())
+        assert silent.rstrip().endswith("<|START_THINKING|><|END_THINKING|>")
+        assert told.reasoning == MARKS[:2]
+        assert told.switch is not None
+        assert engine.complete(CHAT, temperature=0, thinking=False).text == answer.text
+        with pytest.raises(InvalidRequestError, match="thinking must be true or false"):
+            engine.complete(CHAT, thinking="yes")
+
+
+def test_a_switch_that_nobody_asked_for_is_left_out_where_the_template_refuses_it(
+    tmp_path: Path,
+) -> None:
+    template = (
+        "{% if thinking is defined and not thinking and messages|length > 2 %}"
+        "{{ raise_exception('it must think') }}{% endif %}"
+        "{% for message in messages %}{{ '[' + message['role'] + ']' + message['content'] }}{% endfor %}"
+        "{% if thinking is defined and not thinking %}{{ '<think></think>' }}{% endif %}{{ '\\n' }}"
+    )
+    path = write_scripted(tmp_path / "m.gguf", SAID, template=template)
+    talk: list[ChatMessage] = [*CHAT, {"role": "assistant", "content": "So."}, *CHAT]
+    form = {"response_format": {"type": "json_object"}, "max_tokens": 4}
+    with LlamaCppEngine.from_spec(EngineSpec("e", "E", str(path))) as engine:
+        engine.load_model()
+
+        assert engine.complete(talk, temperature=0, **form).text.startswith("{")
+        with pytest.raises(InvalidRequestError, match="it must think"):
+            engine.complete(talk, thinking=False)
