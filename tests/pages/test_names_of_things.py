@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from engines.services.catalog.starter import starter_catalog
+from engines.services.catalog.starter.entries import starter_catalog
 from migrations_app.templatetags.sam_people import browser_name
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/150.0 Safari/537.36"

@@ -20,7 +20,7 @@ from engines.machine import Machine
 from engines.models import ModelRole
 from engines.models.validators import validate_repository
 from engines.network.transports import GuardedTransport
-from engines.runtimes.text.families import FAMILIES
+from engines.runtimes.notation.families import FAMILIES
 from engines.services.catalog.hub import hub_token
 from engines.services.catalog.instructions import find_instructions
 
