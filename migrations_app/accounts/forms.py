@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from allauth.account.adapter import get_adapter
-from allauth.account.forms import ChangePasswordForm, LoginForm, ResetPasswordForm
+from allauth.account.forms import AddEmailForm, ChangePasswordForm, LoginForm, ResetPasswordForm
+from allauth.account.forms import ReauthenticateForm as AskAgainForm
 from allauth.core import context
 from allauth.mfa.base.forms import AuthenticateForm, BaseAuthenticateForm, ReauthenticateForm
 from allauth.mfa.webauthn.forms import AddWebAuthnForm, EditWebAuthnForm
@@ -33,15 +34,35 @@ class ForgottenPasswordForm(ResetPasswordForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        email = self.fields["email"]
-        email.label = "E-mail address"
-        email.widget.attrs.pop("placeholder", None)
+        _name_field(self.fields["email"], "E-mail address")
+
+
+class AddressForm(AddEmailForm):
+    """Calls the address as the sign-in does."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _name_field(self.fields["email"], "E-mail address")
+
+
+class PasswordAgainForm(AskAgainForm):
+    """The password once more, before something that only the person may do."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _name_field(self.fields["password"], "Password")
 
 
 class PasswordChangeForm(ChangePasswordForm):
     """Whoever sits at an open session guesses the old password no faster than at the sign-in."""
 
     user: User
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        _name_field(self.fields["oldpassword"], "Current password")
+        _name_field(self.fields["password1"], "New password")
+        _name_field(self.fields["password2"], "New password, again")
 
     def clean_oldpassword(self) -> str:
         password: str = self.cleaned_data["oldpassword"]
@@ -99,6 +120,12 @@ class RenamePasskeyForm(EditWebAuthnForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         _describe_name(self.fields["name"])
+
+
+def _name_field(field: forms.Field, label: str) -> None:
+    """Name a field once: what stands in an empty field is gone as soon as somebody types."""
+    field.label = label
+    field.widget.attrs.pop("placeholder", None)
 
 
 def _describe_name(field: forms.Field) -> None:

@@ -71,10 +71,10 @@ class HostAdmin(RoleAdmin):
     fields = (
         ("name", "status", "last_seen"),
         ("cores", "memory"),
-        ("gpus", "gpu_memory"),
+        ("gpu_names", "gpu_memory"),
         ("free_disk", "disk"),
-        "limits",
-        "announces",
+        "own_limits",
+        "work_taken",
     )
     inlines = (CopyInline, HostEventInline)
     actions = ["drain", "drain_knowing", "resume", "retire", "invite_again"]
@@ -95,6 +95,21 @@ class HostAdmin(RoleAdmin):
     @admin.display(description="GPU memory")
     def gpu_memory(self, host: Host) -> str:
         return filesizeformat(host.vram_bytes)
+
+    @admin.display(description="GPUs")
+    def gpu_names(self, host: Host) -> str:
+        return ", ".join(str(gpu.get("name", "unnamed")) for gpu in host.gpus) or "none"
+
+    @admin.display(description="limits")
+    def own_limits(self, host: Host) -> str:
+        """What the host was told to keep to."""
+        named = (f"{name.replace('_', ' ')} {value}" for name, value in host.limits.items())
+        return ", ".join(named) or "none of its own"
+
+    @admin.display(description="takes on")
+    def work_taken(self, host: Host) -> str:
+        """The kinds of work that its workers announced."""
+        return ", ".join(sorted(host.announces)) or "nothing: no worker of it has started yet"
 
     @admin.display(ordering="disk_free_bytes")
     def free_disk(self, host: Host) -> str:

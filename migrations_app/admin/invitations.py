@@ -10,6 +10,10 @@ from django.contrib.auth.models import AnonymousUser, Group, User
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils import timezone
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminIntegerFieldWidget,
+)
 
 from engines.exceptions import SamError
 from engines.models import Invitation
@@ -27,8 +31,19 @@ from migrations_app.admin.base import RoleAdmin
 class InvitationForm(forms.ModelForm[Invitation]):
     """Whom to invite; groups may be roles, which open the admin as well."""
 
-    groups = forms.ModelMultipleChoiceField(Group.objects.order_by("name"), required=False)
-    days = forms.IntegerField(min_value=1, max_value=MAX_DAYS, initial=DEFAULT_DAYS)
+    groups = forms.ModelMultipleChoiceField(
+        Group.objects.order_by("name"),
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="Curator, operator and administrator are roles, and open the admin as well.",
+    )
+    days = forms.IntegerField(
+        min_value=1,
+        max_value=MAX_DAYS,
+        initial=DEFAULT_DAYS,
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="How long the link is open.",
+    )
 
     class Meta:
         model = Invitation

@@ -22,6 +22,26 @@ PARTS = (
     ("preferences", "Preferences", "bell", "settings-preferences"),
 )
 MAX_SHOWN = 99
+MAX_UNKNOWN = 60
+_BROWSERS = {
+    "Edg": "Edge",
+    "OPR/": "Opera",
+    "Firefox/": "Firefox",
+    "FxiOS": "Firefox",
+    "CriOS": "Chrome",
+    "Chrome/": "Chrome",
+    "Safari/": "Safari",
+}
+"""By a word of what they say of themselves; each also names those below it."""
+_SYSTEMS = {
+    "iPhone": "iPhone",
+    "iPad": "iPad",
+    "Android": "Android",
+    "Windows": "Windows",
+    "Mac OS": "Mac",
+    "CrOS": "ChromeOS",
+    "Linux": "Linux",
+}
 
 
 class TabsContext(TypedDict):
@@ -50,3 +70,13 @@ def notice_bell(context: template.Context) -> BellContext:
     user = context.get("user")
     unread = count_unread(user) if isinstance(user, User) else 0
     return {"unread": unread, "shown": f"{MAX_SHOWN}+" if unread > MAX_SHOWN else str(unread)}
+
+
+@register.filter
+def browser_name(user_agent: str) -> str:
+    """Say which browser and machine a session belongs to; what is unknown is shown as it was sent."""
+    browser = next((name for word, name in _BROWSERS.items() if word in user_agent), "")
+    system = next((name for word, name in _SYSTEMS.items() if word in user_agent), "")
+    if not browser:
+        return user_agent[:MAX_UNKNOWN] or "unknown"
+    return f"{browser} on {system}" if system else browser

@@ -45,6 +45,8 @@ def _account() -> dict[str, object]:
         "ACCOUNT_LOGOUT_REDIRECT_URL": "account_login",
         "ACCOUNT_FORMS": {
             "login": "migrations_app.accounts.forms.SignInForm",
+            "add_email": "migrations_app.accounts.forms.AddressForm",
+            "reauthenticate": "migrations_app.accounts.forms.PasswordAgainForm",
             "change_password": "migrations_app.accounts.forms.PasswordChangeForm",
             "reset_password": "migrations_app.accounts.forms.ForgottenPasswordForm",
         },

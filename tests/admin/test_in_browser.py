@@ -56,6 +56,9 @@ def test_pages_are_accessible(
         f"{PLANS}{plan.pk}/change/",
         f"{CATALOG}{engines.old.pk}/change/",
         f"{CATALOG}hub/",
+        f"{CATALOG}{engines.old.pk}/try/",
+        f"{CATALOG}import/",
+        f"/admin/engines/host/{engines.host.pk}/change/",
         f"/admin/auth/user/{people.alice.pk}/change/",
     ):
         page.goto(address)
@@ -118,6 +121,24 @@ def test_the_status_of_a_plan_is_in_the_window_of_a_phone(
         assert_fits(page)
         if address != "/admin/":
             expect(page.locator(".badge").first).to_be_in_viewport()
+
+
+def test_forms_fit_a_phone_and_break_no_policy(
+    people: People, engines: Engines, signed_in_page: OpenPage
+) -> None:
+    page = signed_in_page(people.administrator, viewport=PHONE, has_touch=True)
+
+    for address in (
+        f"/admin/auth/user/{people.alice.pk}/change/",
+        f"/admin/engines/host/{engines.host.pk}/change/",
+        f"{CATALOG}{engines.old.pk}/try/",
+        f"{CATALOG}import/",
+        "/admin/engines/invitation/add/",
+    ):
+        page.goto(address)
+        assert_fits(page)
+    expect(page.get_by_label("curator")).to_be_visible()
+    expect(page.get_by_label("Days")).to_have_value("7")
 
 
 def test_an_open_plan_moves_by_itself_and_is_started_by_its_button(

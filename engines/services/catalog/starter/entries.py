@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict
@@ -15,6 +16,16 @@ STARTER = Path(__file__).resolve().parents[3] / "data" / "starter_catalog.jsonl"
 STARTER_COMPANION = "granite-embedding-107m-multilingual"
 """Small, multilingual and under Apache-2.0: a sound embedder for engines that chat."""
 FAMILIES = ("deepseek", "qwen", "llama", "mistral", "gemma", "smollm", "nomic", "granite")
+
+_WRITTEN = {
+    "deepseek": "DeepSeek",
+    "smollm2": "SmolLM2",
+    "embeddinggemma": "EmbeddingGemma",
+    "it": "Instruct",
+}
+"""Words that are not written with one capital letter."""
+_SIZE = re.compile(r"a?[0-9.]+[bm]")
+_VERSION = re.compile(r"v[0-9.]+")
 
 
 class StarterCatalog(TypedDict):
@@ -34,6 +45,18 @@ def starter_catalog() -> StarterCatalog:
     return {"version": FORMAT_VERSION, "models": [_starter_entry(fact) for fact in facts]}
 
 
+def _title_of(name: str) -> str:
+    """Return a file's name as people write it: ``qwen3-0.6b`` is Qwen3 0.6B."""
+    plain = name.partition(":")[0].rpartition("_")[2]
+    return " ".join(_WRITTEN.get(word) or _capitalise(word) for word in plain.split("-"))
+
+
+def _capitalise(word: str) -> str:
+    if _SIZE.fullmatch(word):
+        return word.upper()
+    return word if _VERSION.fullmatch(word) else word[:1].upper() + word[1:]
+
+
 def _starter_entry(fact: Mapping[str, str]) -> Entry:
     name = fact["name"]
     is_embedder = "embed" in name
@@ -41,7 +64,7 @@ def _starter_entry(fact: Mapping[str, str]) -> Entry:
     asked = find_instructions([fact["hf_repo"]]) if is_embedder else None
     return {
         "model_id": name.replace("_", "-"),
-        "display_name": f"{name} ({fact['quant']})",
+        "display_name": f"{_title_of(name)} ({fact['quant']})",
         "description": f"{fact['filename']} from {fact['hf_repo']}.",
         "model_family": family,
         "role": ModelRole.EMBEDDING if is_embedder else ModelRole.CHAT,
