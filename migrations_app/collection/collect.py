@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from engines.db.session_locks import only_one
 from engines.files.artifacts import ArtifactStore
+from migrations_app.collection.plans import PLAN_RULES
 from migrations_app.collection.rows import ROW_RULES, SPACES
 from migrations_app.collection.rules import Amount, CollectionRule, Place
 from migrations_app.collection.vectors_and_files import PartRule, StoreRule, VectorRule
@@ -24,7 +25,14 @@ LOCK = 0x53414D02
 
 EVERY = timedelta(hours=1)
 
-RULES: tuple[CollectionRule, ...] = (*ROW_RULES, VectorRule(), SPACES, StoreRule(), PartRule())
+RULES: tuple[CollectionRule, ...] = (
+    *PLAN_RULES,
+    *ROW_RULES,
+    VectorRule(),
+    SPACES,
+    StoreRule(),
+    PartRule(),
+)
 """In an order in which what one leaves is found by a later one."""
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.sessions.models import Session
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 
 from engines.models import (
     Fingerprint,
@@ -26,43 +26,16 @@ from migrations_app.collection.needed import (
 )
 from migrations_app.collection.rules import RowRule
 from migrations_app.models import (
-    Backup,
     CollectionRun,
     EmbedRange,
     IdempotencyKey,
-    Plan,
 )
 from migrations_app.states import PLAN_FINAL
 
-WHO = "collector"
 REPEATED = timedelta(days=7)
 """So long a request that is sent again gets its first answer."""
 INVITED = timedelta(days=30)
 RUNS = timedelta(days=30)
-
-
-def history(now: datetime) -> QuerySet[Plan]:
-    """Plans that ended long ago, as long as nothing of theirs is kept: a backup, a way back, a younger rollback."""
-    if not settings.SAM_HISTORY_DAYS:
-        return Plan.objects.none()
-    before = now - timedelta(days=settings.SAM_HISTORY_DAYS)
-    old = Q(status__in=PLAN_FINAL, finished_at__lt=before)
-    kept = Plan.objects.filter(rolls_back=OuterRef("pk")).filter(
-        ~old | Q(Exists(Backup.objects.filter(plan=OuterRef("pk"))))
-    )
-    return Plan.objects.filter(old, rolls_back__isnull=True).exclude(
-        Q(retention_until__gt=now)
-        | Q(Exists(kept))
-        | Q(Exists(Backup.objects.filter(plan=OuterRef("pk"))))
-    )
-
-
-def forget_plans(rows: QuerySet[Plan], _now: datetime) -> int:
-    """Delete plans with their steps and events, their rollbacks first; returns how many."""
-    keys = list(rows.values_list("pk", flat=True))
-    Plan.objects.filter(rolls_back__in=keys).delete()
-    Plan.objects.filter(pk__in=keys).delete()
-    return len(keys)
 
 
 def ended_ranges(now: datetime) -> QuerySet[EmbedRange]:
@@ -107,12 +80,6 @@ def unseen_devices(now: datetime) -> QuerySet[UserSession]:
 
 
 ROW_RULES = (
-    RowRule(
-        "history",
-        "An ended plan goes with steps and events after SAM_HISTORY_DAYS, unless its backup is kept.",
-        history,
-        forget_plans,
-    ),
     RowRule(
         "ranges",
         f"What hosts shared out to embed goes {SPARE.days} days after its plan ended.",

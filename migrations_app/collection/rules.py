@@ -67,9 +67,7 @@ class RowRule:
     """Other than deleting them; gets a batch of locked rows, and returns how many it was for."""
 
     def survey(self, place: Place) -> Amount:
-        rows = self._with_sizes(place.now)
-        total = rows.order_by().aggregate(count=Count("pk"), size=Sum("row_bytes"))
-        return Amount(total["count"], total["size"] or 0)
+        return survey_rows(self.due(place.now))
 
     def collect(self, place: Place) -> Amount:
         total, after = Amount(), None
@@ -82,7 +80,7 @@ class RowRule:
                 total += self._remove(place.now, batch)
 
     def _next(self, now: datetime, after: Any) -> list[tuple[Any, int]]:
-        rows = self._with_sizes(now).order_by("pk")
+        rows = with_sizes(self.due(now)).order_by("pk")
         rows = rows if after is None else rows.filter(pk__gt=after)
         locked = rows.select_for_update(skip_locked=True, of=("self",))
         return [(row.pk, row.row_bytes) for row in locked[:BATCH]]
@@ -96,8 +94,16 @@ class RowRule:
         count = self.remove(rows, now)
         return Amount(count, size * count // len(batch))
 
-    def _with_sizes(self, now: datetime) -> QuerySet[Any]:
-        rows = self.due(now)
-        table = rows.model._meta.db_table
-        sized: QuerySet[Any] = rows.annotate(row_bytes=RawSQL(f'pg_column_size("{table}".*)', []))  # noqa: S611 - a table of ours
-        return sized
+
+def survey_rows(rows: QuerySet[Any]) -> Amount:
+    """Count rows and the bytes they take."""
+    sized = with_sizes(rows).order_by()
+    total = sized.aggregate(count=Count("pk"), size=Sum("row_bytes"))
+    return Amount(total["count"], total["size"] or 0)
+
+
+def with_sizes(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """Add ``row_bytes``: what PostgreSQL says that a row takes."""
+    table = rows.model._meta.db_table
+    sized: QuerySet[Any] = rows.annotate(row_bytes=RawSQL(f'pg_column_size("{table}".*)', []))  # noqa: S611 - a table of ours
+    return sized
