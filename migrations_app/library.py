@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import TypedDict
 
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
@@ -22,6 +24,7 @@ from engines.services.catalog.exchange import (
     export_catalog,
     import_catalog,
 )
+from engines.services.catalog.local_files import AddedModel, add_local_model
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.catalog.starter.entries import starter_catalog
 from engines.services.catalog.starter.prompts import write_missing_prompts
@@ -206,6 +209,15 @@ class ModelLibraryManager:
         """
         with telling_of_withdrawals():
             return import_catalog(document, ImportOptions(overwrite, confirmed))
+
+    def add_file(self, path: Path, fields: Mapping[str, object]) -> AddedModel:
+        """Add a GGUF model that lies on this machine, and put it into this host's store.
+
+        ``fields`` are those of an entry that the file does not say, or says otherwise. Raises
+        InvalidRequestError, ConflictError, UnsafeModelFileError, ArtifactMissingError, DiskFullError;
+        then nothing is written.
+        """
+        return add_local_model(path, fields, find_host(settings.SAM_HOST_NAME))
 
     def export_catalog(self) -> CatalogDocument:
         """Return the catalog in the seed's JSON."""

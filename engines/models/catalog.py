@@ -322,6 +322,12 @@ class ModelRevision(models.Model):
         return f"{self.model.model_id}@{self.commit[:8]}"
 
     @property
+    def is_at_no_hub(self) -> bool:
+        """Whether it was added from a file of a host, so that no host can fetch it."""
+        place = self.repository or self.model.huggingface_repo
+        return self.source == self.Source.FILE and not place
+
+    @property
     def files(self) -> tuple[ModelFile, ...]:
         """The files of a model at a hub, the first part first."""
         if self.parts:

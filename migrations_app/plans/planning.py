@@ -256,6 +256,7 @@ def choose_host(
     """
     hosts_of_all = Host.objects.all() if among is None else among
     active = hosts_of_all.filter(status=HostStatus.ACTIVE)
+    active = _having_what_cannot_be_fetched(active, revisions)
 
     def rank(host: Host) -> tuple[bool, int, int]:
         has_room = fit_side_by_side([*beside, *revisions], machine_of(host)).fits is not False
@@ -273,6 +274,22 @@ def choose_host(
             f"{names}: a file is marked unsafe on every active host; an operator can clear the mark."
         )
     return chosen
+
+
+def _having_what_cannot_be_fetched(
+    hosts: QuerySet[Host], revisions: list[ModelRevision]
+) -> QuerySet[Host]:
+    """Return the hosts that have each model which is at no hub."""
+    for revision in revisions:
+        if revision.is_at_no_hub:
+            copies = ModelCopy.objects.filter(revision=revision, status=CopyStatus.DOWNLOADED)
+            hosts = hosts.filter(pk__in=copies.values("host"))
+            if not hosts.exists():
+                raise HostUnavailableError(
+                    f"{revision.model.model_id} was added from a file, and no active host has it; run "
+                    "`sam catalog add FILE` on one."
+                )
+    return hosts
 
 
 def choose_other_host(plan: Plan, name: str | None = None) -> Host:

@@ -155,6 +155,11 @@ def _fetch(ctx: StepContext, revision: ModelRevision, share: Share) -> Arrival:
 
 def _transfer(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
     revision = copy.revision
+    if revision.is_at_no_hub:
+        raise InvalidRequestError(
+            f"{revision.model.model_id} was added from a file and cannot be fetched; run "
+            f"`sam catalog add FILE` on {required_host(ctx).name}."
+        )
     destination = copy_path(ctx.models_dir, revision)
     private_folder(destination.parent)
     paths = [path for path, _ in copy_files(destination, revision)]

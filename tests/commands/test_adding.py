@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
+from shutil import copyfile
 
 import pytest
 from pytest_django.fixtures import Settings
 
 from deploy.demo.hub.server import HubServer
-from engines.models import CatalogModel
+from deploy.demo.models.tiny_models import write_llama_chat
+from engines.exceptions import InvalidRequestError
+from engines.fit.model_shape import ModelShape
+from engines.gguf.reader import read_header
+from engines.models import CatalogModel, ModelCopy, ModelRevision
+from engines.services.catalog.copies import is_present
+from engines.services.catalog.resolving import pinned_revision, resolve_model
+from engines.services.catalog.shapes import known_shape
+from migrations_app.plans.planning import choose_host
 from samproject.cli.errors import CommandError
 from tests.sam_command import run_sam
+from tests.split_models import write_llama_in_parts
 from tests.worker.plans import make_host
 
 
@@ -44,3 +54,88 @@ def test_a_repository_lists_its_models_and_the_command_that_takes_the_best(
     assert (entry.model_id, entry.role) == ("qwen3-embedding", "embedding")
     assert (entry.huggingface_repo, entry.filename) == ("org/Qwen3-Embedding-GGUF", "q 8.gguf")
     assert (entry.model_family, entry.query_prefix) == ("qwen", "")
+
+
+@pytest.fixture
+def disk(db: None, tmp_path: Path, settings: Settings) -> Path:
+    """A folder of somebody on this host, beside the host's own of models."""
+    settings.SAM_MODELS_DIR = tmp_path / "models"
+    make_host()
+    (tmp_path / "mine").mkdir()
+    return tmp_path / "mine"
+
+
+def test_a_file_on_disk_becomes_an_entry_with_a_verified_copy_here(
+    disk: Path, tiny_llama: Path, settings: Settings
+) -> None:
+    # As the Hub's cache has it: a link to a blob without a suffix.
+    (disk / "My-Llama.gguf").symlink_to(tiny_llama)
+
+    said = run_sam("catalog", "add", str(disk / "My-Llama.gguf"), "--family", "llama")
+
+    entry, copy = CatalogModel.objects.get(), ModelCopy.objects.get()
+    assert "my-llama (chat) is on" in said
+    assert (entry.model_id, entry.role, entry.huggingface_repo) == ("my-llama", "chat", "")
+    assert (entry.display_name, entry.quantization) == ("SAM Tiny Llama", "F16")
+    assert (entry.context_length, entry.file_size) == (512, tiny_llama.stat().st_size)
+    assert is_present(copy)
+    assert Path(copy.path).is_relative_to(settings.SAM_MODELS_DIR)
+    assert Path(copy.path).read_bytes() == tiny_llama.read_bytes()
+    assert pinned_revision(entry) == copy.revision
+    assert known_shape(copy.revision) == ModelShape.from_header(read_header(tiny_llama))
+    # Only here: another host is not chosen, and cannot fetch it.
+    make_host("roomy", memory_bytes=2**50, disk_free_bytes=2**50)
+    assert choose_host([copy.revision]) == copy.host
+    with pytest.raises(InvalidRequestError, match="names no repository"):
+        resolve_model(entry)
+
+    # The same again changes nothing; another file under this id is refused.
+    run_sam("catalog", "add", str(disk / "My-Llama.gguf"))
+    (disk / "My-Llama.gguf").unlink()
+    write_llama_chat(disk / "My-Llama.gguf", seed=9)
+    with pytest.raises(CommandError, match="another entry already"):
+        run_sam("catalog", "add", str(disk / "My-Llama.gguf"))
+    assert CatalogModel.objects.get().sha256 == copy.checksum
+    assert ModelCopy.objects.count() == 1
+
+
+def test_a_folder_with_a_model_in_parts_and_an_embedder_are_told_apart(
+    disk: Path, minilm: Path
+) -> None:
+    parts = write_llama_in_parts(disk)
+    (disk / "mmproj-f16.gguf").write_bytes(b"x")
+    run_sam("catalog", "add", str(disk))
+    run_sam("catalog", "add", str(minilm))
+
+    split, embedder = ModelCopy.objects.order_by("pk")
+    assert (split.revision.model.model_id, len(split.revision.files)) == ("tiny-q4_k_m", 3)
+    assert is_present(split)
+    assert split.file_size == sum(part.stat().st_size for part in parts)
+    assert embedder.revision.model.role == "embedding"
+
+
+def test_what_is_no_model_on_disk_leaves_nothing(
+    disk: Path, tiny_llama: Path, tiny_lora: Path, settings: Settings
+) -> None:
+    parts = write_llama_in_parts(disk / "split")
+    (disk / "bad.gguf").write_bytes(b"GGUF" + bytes(60))
+    (disk / "empty").mkdir()
+    copyfile(tiny_llama, disk / "sound.gguf")
+    for arguments, told in (
+        ([str(parts[1])], "choose tiny-Q4_K_M-00001-of-00003.gguf"),
+        ([str(disk / "bad.gguf")], "version"),
+        ([str(disk / "gone.gguf")], "no model file"),
+        ([str(disk / "empty")], "0 GGUF models"),
+        ([str(tiny_lora)], "is an adapter"),
+        ([str(disk / "sound.gguf"), "--set", "model_id=../x"], "lower-case"),
+        ([str(disk / "sound.gguf"), "--user", "ada"], "leave out --user"),
+    ):
+        with pytest.raises(CommandError, match=told):
+            run_sam("catalog", "add", *arguments)
+    parts[2].unlink()
+    with pytest.raises(CommandError, match="no model file"):
+        run_sam("catalog", "add", str(disk / "split"))
+
+    assert not CatalogModel.objects.exists()
+    assert not ModelRevision.objects.exists()
+    assert not list(Path(settings.SAM_MODELS_DIR).rglob("*.gguf"))

@@ -11,6 +11,7 @@ OWN = "It is the person's own; the staff does it for nobody."
 STAFF = "It is the staff's; people's pages are about one's own things."
 IN_A_FORM = "An administrator's form in the admin does it beside other fields."
 BY_A_LINK = "Who comes has no account yet, so only the page behind the link can do it."
+ON_DISK = "It reads a file of the machine that it runs on, which nobody should name from elsewhere."
 BROWSER = "It is chosen once, where one looks at it: on the page."
 
 

@@ -10,6 +10,7 @@ from tests.doors.door import (
     BROWSER,
     BY_A_LINK,
     IN_A_FORM,
+    ON_DISK,
     OWN,
     STAFF,
     Door,
@@ -121,6 +122,10 @@ DOORS: dict[str, Door] = {
         ("catalog import", "catalog starter", "catalog add"),
         (ENTRY,),
         not_meant={"page": STAFF},
+    ),
+    f"{LIBRARY}.add_file": Door(
+        sam=("catalog add",),
+        not_meant={"rest": ON_DISK, "admin": ON_DISK, "page": STAFF},
     ),
     f"{LIBRARY}.export_catalog": Door(
         ("api:catalog-file",),

@@ -64,6 +64,9 @@ def _place_problems(entry: CatalogModel, sources: frozenset[ModelSource]) -> dic
     wanted = entry.source if entry.source in sources else min(sources)
     rule = f"A model of the runtime {entry.runtime} is named by {' and '.join(PLACES[wanted])}."
     needed = {field: f"{rule} Fill it in." for field in PLACES[wanted] if not getattr(entry, field)}
+    if entry.filename and entry.sha256:
+        # Added from a file of a host: its digest says which.
+        needed.pop("huggingface_repo", None)
     others = {field for source in PLACES for field in PLACES[source]} - set(PLACES[wanted])
     extra = {field: f"{rule} Leave this empty." for field in others if getattr(entry, field)}
     return {**needed, **extra}

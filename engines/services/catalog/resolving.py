@@ -92,11 +92,16 @@ def look_up(model: CatalogModel) -> FoundModel:
 
     Raises what ``resolve_model`` raises.
     """
+    if not model.huggingface_repo:
+        raise InvalidRequestError(
+            f"{model.model_id} names no repository: it is a file that was added on a host. Add it "
+            "where it is missing (`sam catalog add FILE`), or give the entry its huggingface_repo."
+        )
     first = _resolve(model, model.filename, model.wanted_revision)
     later = part_names(model.filename)[1:]
     # At the commit of the first: the branch may move on meanwhile, and parts of two states are no model.
     files = (first, *(_resolve_part(model, name, first.commit, len(later) + 1) for name in later))
-    published = _digest_of_parts(model, files) if later else first.sha256
+    published = _published_digest(model, files) if later else first.sha256
     return FoundModel(files, _agreed_digest(model, published))
 
 
@@ -121,16 +126,22 @@ def _resolve_part(model: CatalogModel, name: str, commit: str, count: int) -> Re
         ) from error
 
 
-def _digest_of_parts(model: CatalogModel, files: Sequence[RemoteFile]) -> str:
-    """Return one digest over the names and digests of all parts."""
+def whole_digest(files: Sequence[ModelFile]) -> str:
+    """Return the digest of a model: its file's own, or one over names and digests of all parts."""
+    if len(files) == 1:
+        return files[0].sha256
+    lines = [f"{file.sha256}  {PurePosixPath(file.name).name}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _published_digest(model: CatalogModel, files: Sequence[RemoteFile]) -> str:
     without = [file.filename for file in files if file.sha256 is None]
     if without:
         raise InvalidRequestError(
             f"The publisher of {model.model_id} states no SHA-256 of {without[0]}, so the model "
             "cannot be verified; choose another repository."
         )
-    lines = [f"{file.sha256}  {PurePosixPath(file.filename).name}\n" for file in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    return whole_digest([ModelFile(f.filename, f.size, f.sha256 or "") for f in files])
 
 
 def _named_revision(model: CatalogModel) -> ModelRevision:

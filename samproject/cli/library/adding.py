@@ -2,14 +2,56 @@
 
 from __future__ import annotations
 
+import importlib
 import shlex
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
+from msgspec import to_builtins
+
+from engines.exceptions import SamError
+from migrations_app.local_caller import COMMAND_TYPED_BY, find_machine_user
+from samproject.cli.errors import CommandError
+from samproject.cli.profile import find_profile
 from samproject.cli.session import Session
 
 GIB = 2**30
 FITS = {True: "yes", False: "no", None: "?"}
 """Unknown while no host has told its memory."""
+
+
+def is_on_disk(place: str) -> bool:
+    """Whether a place is a file or folder of this machine, and not an id or a repository."""
+    return place.startswith((".", "/", "~")) or place.endswith(".gguf") or Path(place).is_dir()
+
+
+def add_from_disk(session: Session, path: Path, fields: dict[str, Any]) -> dict[str, Any]:
+    """Put a model of this machine into this host's store and the catalog; return what became of it."""
+    if find_profile() is not None:
+        raise CommandError(
+            "A file is added on the host that is to have it: run `sam logout` there first, and then "
+            "this command as the user who runs SAM."
+        )
+    if session.person is not None:
+        raise CommandError("Whoever runs SAM on this machine adds files; leave out --user.")
+    # The database is reached, and Django is loaded, by the client of this machine.
+    session.api.get("/hosts")
+    library = importlib.import_module("migrations_app.library").get_model_library_manager()
+    typed_by = COMMAND_TYPED_BY.set(find_machine_user())
+    session.say(f"Reading {path}; a large model takes minutes.")
+    try:
+        added = library.add_file(path.expanduser(), fields)
+    except SamError as error:
+        raise CommandError(str(error)) from error
+    finally:
+        COMMAND_TYPED_BY.reset(typed_by)
+    session.say(
+        f"{added.entry.model_id} ({added.entry.role}) is on {added.copy.host.name}, verified."
+    )
+    report = asdict(added.report)
+    kept = {name: to_builtins(asked) for name, asked in added.report.instructions.items()}
+    return {**report, "instructions": kept}
 
 
 def list_hub_models(session: Session, repo: str) -> None:

@@ -15,7 +15,7 @@ from samproject.cli.client import name_in_path
 from samproject.cli.completion import complete_models
 from samproject.cli.errors import CommandError
 from samproject.cli.files import read_json
-from samproject.cli.library.adding import list_hub_models
+from samproject.cli.library.adding import add_from_disk, is_on_disk, list_hub_models
 from samproject.cli.session import Session, command, make_group
 from samproject.cli.waiting import follow_plan
 
@@ -115,7 +115,8 @@ def add(  # noqa: PLR0913 - a parameter is an option
     model_id: Annotated[
         str,
         typer.Argument(
-            help="What programs call it; or a repository of the Hub, owner/name, to list its models."
+            help="What programs call it; or a GGUF file or its folder on this machine; or a repository "
+            "of the Hub, owner/name, to list its models."
         ),
     ],
     display_name: Annotated[str | None, typer.Option("--name", help="What people read.")] = None,
@@ -162,10 +163,14 @@ def add(  # noqa: PLR0913 - a parameter is an option
         "document_prefix": _unescape(document_prefix),
     }
     given = {name: value for name, value in named.items() if value is not None}
+    others = dict(map(_field, fields or ()))
+    if is_on_disk(model_id):
+        _report(session, add_from_disk(session, Path(model_id), {**given, **others}))
+        return
     if "/" in model_id and not given:
         list_hub_models(session, model_id)
         return
-    entry = {"model_id": model_id, **given, **dict(map(_field, fields or ()))}
+    entry = {"model_id": model_id, **given, **others}
     asked = {"models": [entry], "overwrite": True, "confirm": confirm}
     _report(session, session.api.post("/catalog-file", asked))
 

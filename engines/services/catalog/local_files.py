@@ -1,0 +1,204 @@
+"""A model file that somebody has on a host: read, entered, and published there like a download."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from django.conf import settings
+
+from engines.exceptions import (
+    ArtifactMissingError,
+    ConflictError,
+    DigestMismatchError,
+    InvalidRequestError,
+)
+from engines.files.durable import BLOCK, open_regular
+from engines.files.private import own_like_folder, private_folder
+from engines.fit.architectures import WITH_HEAD, WITHOUT_CACHE
+from engines.fit.model_shape import ModelShape
+from engines.gguf.header import GgufHeader
+from engines.gguf.parts import find_misnomer, merge_headers, part_names
+from engines.gguf.reader import read_header
+from engines.models import CatalogModel, Host, ModelCopy, ModelRevision, ModelRole
+from engines.runtimes.text.families import FAMILIES
+from engines.services.catalog.copies import copy_files, copy_of, copy_path, mark_downloaded
+from engines.services.catalog.exchange import ImportOptions, ImportReport, import_catalog
+from engines.services.catalog.hub_search import suggest_entry
+from engines.services.catalog.resolving import COMMIT_DIGITS, whole_digest
+from engines.specs import ModelFile
+from engines.transfer.limits import Disk
+from engines.transfer.part import claim_part, missing_bytes
+from engines.transfer.remote_file import DEFAULT_OPTIONS
+from engines.transfer.verify import Content
+
+SUFFIX = ".gguf"
+
+
+@dataclass(frozen=True, slots=True)
+class AddedModel:
+    """An entry, this host's copy of it, and what became of the entry."""
+
+    entry: CatalogModel
+    copy: ModelCopy
+    report: ImportReport
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What lies on the disk: the files as they will be called, where they are, and what they say."""
+
+    paths: tuple[Path, ...]
+    files: tuple[ModelFile, ...]
+    header: GgufHeader
+
+    @property
+    def sha256(self) -> str:
+        return whole_digest(self.files)
+
+
+def add_local_model(path: Path, fields: Mapping[str, object], host: Host) -> AddedModel:
+    """Enter a model and publish its files on this process's host.
+
+    The same file again under the same id is put on this host, whatever hosts have it. Raises what
+    ``ModelLibraryManager.add_file`` says; then neither entry nor file is left.
+    """
+    source = _read(_model_at(path))
+    wanted = {**_described(source), **fields}
+    report = import_catalog({"models": [wanted]}, ImportOptions())
+    if report.refused:
+        raise InvalidRequestError(next(iter(report.refused.values())))
+    entry = CatalogModel.objects.get(model_id=wanted["model_id"])
+    if not report.created and (entry.sha256, entry.huggingface_repo) != (source.sha256, ""):
+        raise ConflictError(
+            f"{entry.model_id} is another entry already; give this one an id of its own "
+            "(--set model_id=NAME)."
+        )
+    try:
+        copy = _publish(entry, source, host)
+    except BaseException:
+        # Nobody could use it: its file is nowhere.
+        if report.created:
+            entry.revisions.filter(copies__isnull=True).delete()
+            entry.delete()
+        raise
+    return AddedModel(entry, copy, report)
+
+
+def _model_at(path: Path) -> Path:
+    """Return the model's file: ``path``, or the one in the folder that it is."""
+    if path.is_dir():
+        found = [each for each in sorted(path.glob(f"*{SUFFIX}")) if not find_misnomer(each.name)]
+        if len(found) != 1:
+            names = ", ".join(each.name for each in found[:5]) or "none"
+            raise InvalidRequestError(
+                f"{path} holds {len(found)} GGUF models ({names}); name the file. A folder of "
+                "safetensors goes below SAM_MODELS_DIR, and an entry of the runtime transformers names it."
+            )
+        return found[0]
+    misnomer = find_misnomer(path.name)
+    if misnomer or path.suffix != SUFFIX:
+        raise InvalidRequestError(misnomer or f"{path.name} does not end in {SUFFIX}.")
+    return path
+
+
+def _read(path: Path) -> _Source:
+    # Resolved: what is named may be a link, as in the Hub's cache, and links are not opened.
+    paths = tuple(path.with_name(name).resolve() for name in part_names(path.name))
+    header = merge_headers([read_header(each) for each in paths])
+    if header.is_adapter:
+        raise InvalidRequestError(
+            f"{path.name} is an adapter, not a model; `sam adapter add` takes it."
+        )
+    files = (
+        ModelFile(name, *_digest_of(each))
+        for name, each in zip(part_names(path.name), paths, strict=True)
+    )
+    return _Source(paths, tuple(files), header)
+
+
+def _digest_of(path: Path) -> tuple[int, str]:
+    digest, size = hashlib.sha256(), 0
+    try:
+        with open_regular(path) as file:
+            while block := file.read(BLOCK):
+                digest.update(block)
+                size += len(block)
+        return size, digest.hexdigest()
+    except OSError as error:
+        raise ArtifactMissingError(f"{path} cannot be read ({error.strerror}).") from error
+
+
+def _described(source: _Source) -> dict[str, object]:
+    """Return the fields of an entry as the file tells them."""
+    facts, name = source.header.facts(), source.files[0].name
+    suggested = suggest_entry(name.partition("-00001-of-")[0])
+    known = next((family for family in FAMILIES if facts.architecture.startswith(family)), "")
+    return {
+        "model_id": suggested.model_id,
+        "display_name": facts.name or Path(name).stem,
+        "model_family": known or suggested.model_family,
+        "role": _role(source.header),
+        "filename": name,
+        "sha256": source.sha256,
+        "quantization": facts.quantization,
+        "description": f"Added from the file {name}.",
+    }
+
+
+def _role(header: GgufHeader) -> ModelRole:
+    """Return what a model is for: a file that says how it pools, or writes no text, embeds."""
+    facts = header.facts()
+    writes = facts.architecture not in WITHOUT_CACHE or facts.architecture in WITH_HEAD
+    embeds = facts.pooling not in ("", "none") or not writes
+    return ModelRole.EMBEDDING if embeds and not facts.chat_template else ModelRole.CHAT
+
+
+def _publish(entry: CatalogModel, source: _Source, host: Host) -> ModelCopy:
+    revision, _ = ModelRevision.objects.get_or_create(
+        model=entry,
+        commit=source.sha256[:COMMIT_DIGITS],
+        filename=entry.filename,
+        defaults={
+            "sha256": source.sha256,
+            "file_size": sum(file.size for file in source.files),
+            "parts": [asdict(file) for file in source.files] if len(source.files) > 1 else [],
+            "shape": ModelShape.from_header(source.header).as_dict(),
+            "wanted_revision": entry.wanted_revision,
+        },
+    )
+    first = copy_path(settings.SAM_MODELS_DIR, revision)
+    private_folder(first.parent)
+    targets = [path for path, _ in copy_files(first, revision)]
+    contents = [Content(file.sha256, file.size) for file in source.files]
+    missing = sum(missing_bytes(*each) for each in zip(targets, contents, strict=True))
+    Disk(first.parent, DEFAULT_OPTIONS).require(missing)
+    # The first part comes last, as in a download.
+    for each in reversed(list(zip(source.paths, targets, contents, strict=True))):
+        _copy_in(*each)
+    CatalogModel.objects.filter(pk=entry.pk).update(
+        current_revision=revision, file_size=revision.file_size
+    )
+    entry.refresh_from_db()
+    copy = copy_of(revision, host)
+    mark_downloaded(copy, first, revision.sha256)
+    return copy
+
+
+def _copy_in(path: Path, target: Path, content: Content) -> None:
+    """Copy one file to where downloads lie, and give it its name only with the right digest."""
+    with (
+        Disk(target.parent, DEFAULT_OPTIONS).guard(lambda: content.size),
+        claim_part(target, content.sha256, content.size) as part,
+        open_regular(path) as file,
+    ):
+        part.restart()
+        while block := file.read(BLOCK):
+            part.append(block)
+        if part.sha256() != content.sha256:
+            part.discard()
+            raise DigestMismatchError(f"{path} was changed while it was read; add it again.")
+        part.publish(target)
+    own_like_folder(target, target.parent)
