@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -223,10 +224,31 @@ def test_a_prompt_that_does_not_fit_is_an_error_of_the_request(asker: Asker, str
     messages = [{"role": "user", "content": "word " * 600}]
     asked = {**CHAT, "messages": messages, "stream": stream}
 
-    error = error_of(asker.client.post("chat/completions", json=asked), 400)
+    response = asker.client.post("chat/completions", json=asked)
 
+    if stream and response.status_code == httpx2.codes.OK:
+        # Found out after the headers had to be sent.
+        *_, told = filter(None, response.text.splitlines())
+        error = json.loads(told.removeprefix("data: "))["error"]
+    else:
+        error = error_of(response, 400)
     assert "shorten the prompt" in error["message"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "context_length_exceeded")
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "responses", "messages"])
+def test_a_streams_headers_come_before_any_host_answers(asker: Asker, path: str) -> None:
+    Host.objects.update(announces=[])
+    asked = {"model": "sam", "messages": MESSAGES, "stream": True, "max_tokens": 9}
+    if path == "responses":
+        asked = {"model": "sam", "input": "Say something.", "stream": True}
+
+    with asker.client.stream("POST", path, json=asked) as response:
+        first = next(response.iter_lines())
+
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert first == ("event: ping" if path == "messages" else ": beat")
 
 
 def test_a_wrong_field_is_named(asker: Asker) -> None:
