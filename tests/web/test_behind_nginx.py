@@ -57,6 +57,7 @@ http {{
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(PIECES * SILENT_SECONDS + 300),
     pytest.mark.skipif(NGINX is None, reason="nginx is not installed: apt-get install nginx-light"),
 ]
 
