@@ -144,6 +144,7 @@ _is_behind_proxy = env.read_bool("SAM_BEHIND_PROXY", default=False)
 if _is_behind_proxy:
     # Only then: without a proxy that sets it, any client could send this header.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SAM_CORS_ORIGINS = env.read_origins("SAM_CORS_ORIGINS")
 SAM_TRUSTED_PROXIES = env.read_int(
     "SAM_TRUSTED_PROXIES", int(_is_behind_proxy), minimum=0, maximum=16
 )
