@@ -43,7 +43,7 @@ from engines.services.people.conversations import (
 )
 from migrations_app.limits.admission import PASSAGE_CHARACTERS, Admission
 from migrations_app.limits.held import Held, hold_alone
-from migrations_app.serving.answers import GENERATE_SECONDS, generate_answer
+from migrations_app.serving.answers import generate_answer
 from migrations_app.serving.gathered import AnswerFacts, GatheredAnswer
 from migrations_app.serving.stream_client import stream_answer
 
@@ -174,7 +174,7 @@ class Turn:
         """
         # Until its end was read: who leaves is counted by the worker a moment later.
         self._admission.is_counted = False
-        answer = stream_answer(self._request, self._client_left, wait_seconds=GENERATE_SECONDS)
+        answer = stream_answer(self._request, self._client_left)
         async with aclosing(answer) as events:
             async for event in events:
                 self.facts.learn(event)

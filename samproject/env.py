@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable, Collection
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -65,6 +66,20 @@ def read_bool(name: str, *, default: bool) -> bool:
 def read_list(name: str, default: str = "") -> list[str]:
     """Return the comma-separated parts, without empty ones."""
     return [part.strip() for part in read_str(name, default).split(",") if part.strip()]
+
+
+def read_origins(name: str) -> list[str]:
+    """Return origins of pages, or ``*`` for any; an address that is no origin is an error."""
+    given = read_list(name)
+    for origin in given:
+        parts = urlsplit(origin)
+        whole = f"{parts.scheme}://{parts.netloc}"
+        is_origin = parts.scheme in ("http", "https") and bool(parts.netloc) and origin == whole
+        if origin != "*" and not is_origin:
+            raise EnvironmentVariableError(
+                f"{name} has {origin!r}; write origins as https://chat.example.org, without a path, or *."
+            )
+    return given
 
 
 def read_url(name: str, default: str) -> str:

@@ -61,6 +61,7 @@ SAM_EMBEDDING_LANES = env.read_int("SAM_EMBEDDING_LANES", 0, minimum=0, maximum=
 SAM_EMBEDDING_PACK_TOKENS = env.read_int("SAM_EMBEDDING_PACK_TOKENS", 0, minimum=0, maximum=65_536)
 SAM_MAX_ANSWER_TOKENS = env.read_int("SAM_MAX_ANSWER_TOKENS", 2048, minimum=0, maximum=1_000_000)
 SAM_DRAFT_DAYS = env.read_int("SAM_DRAFT_DAYS", 30, minimum=0, maximum=3650)
+SAM_LOAD_WAIT_SECONDS = env.read_int("SAM_LOAD_WAIT_SECONDS", 300, minimum=1, maximum=3600)
 SAM_RETENTION_DAYS = env.read_int("SAM_RETENTION_DAYS", 14, minimum=0, maximum=3650)
 SAM_HISTORY_DAYS = env.read_int("SAM_HISTORY_DAYS", 365, minimum=0, maximum=36_500)
 
@@ -143,6 +144,7 @@ _is_behind_proxy = env.read_bool("SAM_BEHIND_PROXY", default=False)
 if _is_behind_proxy:
     # Only then: without a proxy that sets it, any client could send this header.
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SAM_CORS_ORIGINS = env.read_origins("SAM_CORS_ORIGINS")
 SAM_TRUSTED_PROXIES = env.read_int(
     "SAM_TRUSTED_PROXIES", int(_is_behind_proxy), minimum=0, maximum=16
 )

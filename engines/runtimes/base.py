@@ -55,6 +55,8 @@ class ChatMessage(TypedDict):
     """What an assistant called."""
     tool_call_id: NotRequired[str]
     """Which call a tool's result answers."""
+    reasoning_content: NotRequired[str]
+    """What an assistant thought before it called, for templates that show it between a call and its result."""
 
 
 @dataclass(frozen=True, slots=True)

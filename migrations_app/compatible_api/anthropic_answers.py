@@ -15,7 +15,13 @@ from msgspec import UNSET, Struct, UnsetType
 
 from engines.exceptions import SamError
 from engines.runtimes.text.response_format import Json
-from engines.services.answers.messages import Citation, EndEvent, Event, FallbackCause
+from engines.services.answers.messages import (
+    Citation,
+    EndEvent,
+    Event,
+    FallbackCause,
+    StateEvent,
+)
 from migrations_app.compatible_api.blocks import (
     Block,
     BlockClosed,
@@ -213,6 +219,9 @@ class MessagesFace(Face):
         begun = False
         try:
             async for event in in_blocks(events):
+                if isinstance(event, StateEvent):
+                    yield _written(Ping())
+                    continue
                 if not begun:
                     begun = True
                     yield _written(MessageStart(self._beginning(opening)))

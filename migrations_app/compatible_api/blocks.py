@@ -13,6 +13,7 @@ from engines.services.answers.messages import (
     EndEvent,
     Event,
     ReasoningEvent,
+    StateEvent,
     ToolCallEvent,
 )
 from migrations_app.serving.gathered import GatheredAnswer
@@ -56,8 +57,13 @@ class BlockClosed:
 BlockEvent = BlockOpened | BlockGrew | BlockClosed
 
 
-async def in_blocks(events: AsyncIterator[Event]) -> AsyncIterator[BlockEvent | EndEvent]:
-    """Yield how blocks open, grow and close, one after the other, and then the end."""
+async def in_blocks(
+    events: AsyncIterator[Event],
+) -> AsyncIterator[BlockEvent | StateEvent | EndEvent]:
+    """Yield how blocks open, grow and close, one after the other, and then the end.
+
+    What only says that the answer lives passes as it is.
+    """
     current: Block | None = None
     count = 0
     async for event in events:
@@ -72,6 +78,8 @@ async def in_blocks(events: AsyncIterator[Event]) -> AsyncIterator[BlockEvent | 
             piece = event.arguments if isinstance(event, ToolCallEvent) else event.text
             current.text += piece
             yield BlockGrew(current, piece)
+        elif isinstance(event, StateEvent):
+            yield event
         elif isinstance(event, EndEvent):
             if current is not None:
                 yield BlockClosed(current)

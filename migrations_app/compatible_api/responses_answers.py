@@ -10,7 +10,7 @@ from msgspec import UNSET, structs
 
 from engines.exceptions import SamError
 from engines.runtimes.text.response_format import Json
-from engines.services.answers.messages import EndEvent, Event
+from engines.services.answers.messages import EndEvent, Event, StateEvent
 from migrations_app.compatible_api import responses_bodies as bodies
 from migrations_app.compatible_api.blocks import (
     Block,
@@ -42,7 +42,7 @@ from migrations_app.openai_api.requests import AskedText, Body
 from migrations_app.openai_api.response_bodies import ErrorDetail
 from migrations_app.openai_api.responses import Face, Opening
 from migrations_app.serving.gathered import GatheredAnswer
-from migrations_app.serving.sse import named_event
+from migrations_app.serving.sse import BEAT, named_event
 
 ID_PREFIXES = {"text": "msg", "reasoning": "rs", "call": "fc"}
 
@@ -75,16 +75,22 @@ class ResponsesFace(Face):
     ) -> AsyncIterator[bytes]:
         numbers = count()
         async for told in self._told(opening, events):
-            yield _written(structs.replace(told, sequence_number=next(numbers)))
+            if told is None:
+                yield BEAT
+            else:
+                yield _written(structs.replace(told, sequence_number=next(numbers)))
 
     async def _told(
         self, opening: Opening, events: AsyncIterator[Event]
-    ) -> AsyncIterator[StreamedEvent]:
-        """Yield what is told of an answer, not numbered yet."""
+    ) -> AsyncIterator[StreamedEvent | None]:
+        """Yield what is told of an answer, not numbered yet; None while there is nothing to tell."""
         items: list[Item] = []
         begun = False
         try:
             async for event in in_blocks(events):
+                if isinstance(event, StateEvent):
+                    yield None
+                    continue
                 if not begun:
                     begun = True
                     yield bodies.ResponseCreated(response=self._response(opening))

@@ -9,10 +9,10 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 
-from engines.services.answers.messages import AnswerPart, AnswerRequest, EndEvent, Event
+from engines.services.answers.messages import AnswerRequest
 from migrations_app.limits.admission import Admission, count_characters
 from migrations_app.openai_api.access import named_revision, spender
-from migrations_app.openai_api.errors import INTERNAL, RefusedError
+from migrations_app.openai_api.first_word import FirstWord, paced
 from migrations_app.openai_api.requests import AskedText, Body, read_body
 from migrations_app.openai_api.response_bodies import body_response
 from migrations_app.openai_api.responses import Face, Opening, whole_answer
@@ -20,6 +20,10 @@ from migrations_app.serving.sse import EventStream
 from migrations_app.serving.stream_client import stream_answer
 
 FALLBACK_HEADER = "X-SAM-Fallback-For"
+IGNORED_HEADER = "X-SAM-Ignored"
+"""Names what was sent and changes nothing here."""
+HEADERS_SECONDS = 1.0
+"""How long a stream's headers wait for its first word, or for what is wrong with it."""
 
 Read = Callable[[Body], AskedText]
 Admitted = tuple[AskedText, AnswerRequest, Admission]
@@ -60,6 +64,8 @@ async def answer(face: Face, request: HttpRequest, read: Read) -> HttpResponseBa
     finally:
         if not isinstance(response, _AnswerStream):
             await sync_to_async(admission.release)()
+    if asked.ignored:
+        response[IGNORED_HEADER] = ", ".join(asked.ignored)
     return response
 
 
@@ -69,13 +75,13 @@ async def _answer_admitted(
     client_left = threading.Event()
     events = stream_answer(question, client_left)
     opening = Opening()
-    first = await _first_word(events, opening)
-    rest = _with_first(first, events)
     if not asked.stream:
-        whole = body_response(await whole_answer(face, opening, rest))
+        whole = body_response(await whole_answer(face, opening, events))
         return _name_fallback(whole, opening)
-    body = face.stream(opening, rest, asked)
-    streamed = _AnswerStream(body, client_left, admission)
+    first = FirstWord(events, opening)
+    await first.wait(HEADERS_SECONDS)
+    body = face.stream(opening, paced(first.and_rest()), asked)
+    streamed = _AnswerStream(body, client_left, admission, first)
     streamed["Content-Type"] = face.content_type
     return _name_fallback(streamed, opening)
 
@@ -87,29 +93,19 @@ def _name_fallback(response: HttpResponseBase, opening: Opening) -> HttpResponse
     return response
 
 
-async def _first_word(events: AsyncIterator[Event], opening: Opening) -> Event:
-    """Wait for the first word: until then an error still has a status of its own."""
-    async for event in events:
-        if isinstance(event, AnswerPart | EndEvent):
-            return event
-        opening.learn(event)
-    raise RefusedError("The engine said nothing.", status=INTERNAL, code="internal_error")
-
-
-async def _with_first(first: Event, rest: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-    yield first
-    async for event in rest:
-        yield event
-
-
 class _AnswerStream(EventStream):
     """An answer piece by piece whose end, also by a client that leaves, stops the engine."""
 
     def __init__(
-        self, body: AsyncIterator[bytes], client_left: threading.Event, admission: Admission
+        self,
+        body: AsyncIterator[bytes],
+        client_left: threading.Event,
+        admission: Admission,
+        first: FirstWord,
     ) -> None:
         super().__init__(self._until_end(body))
         self._client_left = client_left
+        self._first = first
         self._admission = admission
         # Until its end was read: who leaves is counted by the worker a moment later.
         admission.is_counted = False
@@ -122,5 +118,6 @@ class _AnswerStream(EventStream):
     def close(self) -> None:
         # Django calls it in any case; the generators behind it may end only when they are collected.
         self._client_left.set()
+        self._first.give_up()
         self._admission.release()
         super().close()

@@ -50,12 +50,21 @@ def _embedded_admitted(
 ) -> EmbeddedTexts:
     model, revision = embedder_for(user, asked.model)
     vectors, tokens = _vectors(user, revision, asked, reservation_id)
-    if asked.dimensions not in (None, vectors.shape[1]):
+    if asked.dimensions is not None and asked.dimensions > vectors.shape[1]:
         raise RefusedError(
-            f"{model.model_id} has {vectors.shape[1]} dimensions; leave dimensions out.",
+            f"{model.model_id} has {vectors.shape[1]} dimensions; ask for no more of them.",
             param="dimensions",
         )
-    return EmbeddedTexts(model.model_id, vectors, tokens)
+    return EmbeddedTexts(model.model_id, _shortened(vectors, asked.dimensions), tokens)
+
+
+def _shortened(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:
+    """Return the beginnings of vectors, of length one again as OpenAI's are."""
+    if dimensions in (None, vectors.shape[1]):
+        return vectors
+    short = vectors[:, :dimensions]
+    lengths = np.linalg.norm(short, axis=1, keepdims=True)
+    return (short / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def _vectors(

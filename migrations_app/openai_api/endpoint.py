@@ -32,6 +32,8 @@ def endpoint(method: str, show: ErrorShape = error_response) -> Callable[[View],
         @wraps(view)
         async def wrapped(request: HttpRequest, **lookup: Any) -> HttpResponseBase:
             try:
+                if request.method == "OPTIONS":
+                    return _methods(method)
                 _check_method(request, method)
                 return await view(request, **lookup)
             except SamError as error:
@@ -53,5 +55,13 @@ def endpoint(method: str, show: ErrorShape = error_response) -> Callable[[View],
 
 
 def _check_method(request: HttpRequest, method: str) -> None:
-    if request.method != method:
+    # A server leaves the body out of what HEAD is answered with.
+    if request.method != method and (request.method, method) != ("HEAD", "GET"):
         raise WrongMethodError(method)
+
+
+def _methods(method: str) -> HttpResponse:
+    """Return which methods an address knows; that is no secret."""
+    response = HttpResponse(status=204)
+    response["Allow"] = f"{'GET, HEAD' if method == 'GET' else method}, OPTIONS"
+    return response

@@ -6,6 +6,7 @@ its way out: several milliseconds before the first token.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, cast
 
@@ -17,7 +18,10 @@ from django.middleware.common import CommonMiddleware
 from django.middleware.security import SecurityMiddleware
 from django.urls import resolve
 
+from migrations_app.openai_api.cross_origin import preflight, share
+
 PREFIX = "/v1/"
+_SLASHES = re.compile("/{2,}")
 DOORS = frozenset(
     {
         f"/api/{name}"
@@ -30,7 +34,15 @@ DOORS = frozenset(
 
 def is_for_programs(path: str) -> bool:
     """Whether an address is a protocol's for programs with a token."""
-    return path.startswith(PREFIX) or path in DOORS
+    plain = plain_path(path)
+    return plain.startswith(PREFIX) or plain in DOORS
+
+
+def plain_path(path: str) -> str:
+    """Return an address as it is written here: programs add slashes at its end, or join two."""
+    single = _SLASHES.sub("/", path)
+    plain = single.rstrip("/")
+    return plain if plain.startswith(PREFIX) or plain in DOORS else single
 
 
 class ApiDoor:
@@ -54,16 +66,19 @@ class ApiDoor:
         if not is_for_programs(request.path_info):
             return await self._rest(request)
         response: Any = (
-            self._security.process_request(request)
+            preflight(request)
+            or self._security.process_request(request)
             or self._common.process_request(request)
             or await _answered(request)
         )
         for headers in (self._frames, self._common, self._security):
             response = headers.process_response(request, response)
+        share(request, response)
         return cast("HttpResponseBase", response)
 
 
 async def _answered(request: HttpRequest) -> HttpResponseBase:
+    request.path_info = plain_path(request.path_info)
     request.resolver_match = match = resolve(request.path_info)
     response: HttpResponseBase = await match.func(request, *match.args, **match.kwargs)
     return response

@@ -1,14 +1,15 @@
 """What clients may send to ``/v1``: every field that is accepted, with its type and limits.
 
-Source: the API reference at https://platform.openai.com/docs/api-reference. ``top_k``, ``min_p`` and
-``repeat_penalty`` are llama.cpp's, sent as ``extra_body``; ``knowledge`` and ``input_type`` are SAM's.
+Source: the API reference at https://platform.openai.com/docs/api-reference. ``top_k``, ``min_p``,
+``repeat_penalty``, ``cache_prompt`` … are llama.cpp's, vLLM's and OpenRouter's, sent as ``extra_body``;
+``knowledge`` and ``input_type`` are SAM's.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal, get_type_hints
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from engines.runtimes.text.generation import MAX_TOKENS, SamplingOptions
 from engines.runtimes.text.response_format import Choice, Json
@@ -59,6 +60,20 @@ class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
     prediction: Hint = None
     reasoning_effort: Hint = None
     verbosity: Hint = None
+    cache_prompt: Hint = None
+    cache_control: Hint = None
+    keep_alive: Hint = None
+    id_slot: Hint = None
+    request_id: Hint = None
+    session_id: Hint = None
+    priority: Hint = None
+    provider: Hint = None
+    usage: Hint = None
+    add_generation_prompt: Hint = None
+    skip_special_tokens: Hint = None
+    timings_per_token: Hint = None
+    repetition_penalty: Annotated[float, Meta(ge=0.1, le=10.0)] | None = None
+    """vLLM's name of ``repeat_penalty``."""
 
     n: Annotated[Any, only([1])] = None
     best_of: Annotated[Any, only([1])] = None
@@ -74,18 +89,27 @@ class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
     web_search_options: Annotated[Any, only([])] = None
 
 
-class TextPart(Struct, frozen=True):
-    """A part of a message; others than text are not read here."""
+class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
+    """A part of a message; others than texts are not read here."""
 
-    type: Literal["text"]
     text: str
+
+
+class RefusalPart(Struct, frozen=True, tag_field="type", tag="refusal"):
+    """What an assistant said when it refused to answer."""
+
+    refusal: str
 
 
 class ChatTurn(Struct, frozen=True, kw_only=True):
     """One message of a chat."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
-    content: str | list[TextPart] | None = None
+    content: str | list[TextPart | RefusalPart] | UnsetType | None = UNSET
+    refusal: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    """OpenRouter's name of the same."""
     tool_calls: list[Json] | None = None
     tool_call_id: str | None = None
     """Which call a tool's result answers."""
@@ -93,9 +117,23 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
 
 
 class TemplateOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The thinking switch, as vLLM's and llama.cpp's servers take it."""
+    """The thinking switch, as vLLM's and llama.cpp's servers take it; ``thinking`` is its other name."""
 
     enable_thinking: bool | None = None
+    thinking: bool | None = None
+    reasoning_effort: Hint = None
+    add_generation_prompt: Hint = None
+    clear_thinking: Hint = None
+    preserve_thinking: Hint = None
+
+
+class ReasoningOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How much the model shall think, as OpenRouter takes it: whether at all is what engines here know."""
+
+    enabled: bool | None = None
+    effort: str | None = None
+    max_tokens: Hint = None
+    summary: Hint = None
 
 
 class KnowledgeBody(SearchFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -121,6 +159,9 @@ class ChatBody(TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     parallel_tool_calls: bool | None = None
     knowledge: bool | KnowledgeBody | None = None
     chat_template_kwargs: TemplateOptions | None = None
+    enable_thinking: bool | None = None
+    think: bool | Literal["none", "low", "medium", "high", "max"] | None = None
+    reasoning: ReasoningOptions | None = None
 
 
 class CompletionBody(
@@ -138,9 +179,11 @@ class EmbeddingBody(
 
     model: Name
     input: FilledText | Annotated[list[FilledText], Meta(min_length=1, max_length=MAX_TEXTS)]
+    """Texts; lists of token numbers are of another vocabulary than an engine's here."""
     input_type: Literal["document", "query"] = "document"
     encoding_format: Literal["float", "base64"] = "float"
-    dimensions: int | None = None
+    dimensions: Annotated[int, Meta(ge=1)] | None = None
+    """Fewer than the model's: its vectors are cut and brought back to length one."""
     user: Hint = None
 
 
@@ -157,3 +200,13 @@ def _served_values() -> dict[str, list[object]]:
 
 
 SERVED_VALUES = _served_values()
+
+
+def given_hints(asked: Struct) -> list[str]:
+    """Return the fields that were sent and change nothing here."""
+    hints = get_type_hints(type(asked), include_extras=True)
+    return [
+        name
+        for name, hint in hints.items()
+        if hint == Hint and getattr(asked, name, None) is not None
+    ]

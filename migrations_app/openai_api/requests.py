@@ -15,6 +15,7 @@ from msgspec import structs
 
 from engines.exceptions import InvalidRequestError
 from engines.parsing import UNREADABLE, fault_of
+from engines.runtimes.text.characters import join_halves
 from engines.runtimes.text.generation import (
     FORM,
     RANDOM_SEED,
@@ -33,17 +34,22 @@ from migrations_app.openai_api.request_bodies import (
     KnowledgeBody,
     StreamOptions,
     TextBody,
+    given_hints,
 )
+from migrations_app.openai_api.tidying import split_name, tidy_chat, tidy_text
 
 Body = Mapping[str, object]
 Parsed = TypeVar("Parsed", ChatBody, CompletionBody, EmbeddingBody)
 
 DEFAULT_COMPLETION_TOKENS = 16
 """What OpenAI's completions endpoint takes when nothing is said."""
+NO_EFFORT = ("none", "minimal")
+"""Efforts of a model that shall not think."""
 SAMPLING = frozenset(SamplingOptions.__struct_fields__) - {"max_tokens"}
 _FIELD = re.compile(r"messages\[\d+\](\.\w+)?|\w+")
 """What a client is told of where a fault is: a field, in a message the message's."""
-_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]")
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
+"""As JSON writes one, and as programs do that write UTF-16 as if it were UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,8 @@ class AskedText:
     question: Question
     stream: bool
     include_usage: bool
+    ignored: tuple[str, ...] = ()
+    """What was sent and changes nothing here."""
 
     def request_of(self, user_id: int, revision_id: int | None) -> AnswerRequest:
         """Return what the worker is asked for a person; None leaves their active engine to it."""
@@ -86,38 +94,43 @@ def read_body(request: HttpRequest) -> Body:
 
 
 def _with_whole_characters(body: Body) -> Body:
-    """Replace halves of characters, as clients leave where they cut a text; no engine can read them."""
-    text = json.dumps(body, ensure_ascii=False)
-    whole: Body = json.loads(text.encode("utf-8", "replace"))
+    """Join halves of characters, as clients leave where they cut a text; one alone becomes U+FFFD."""
+    whole: Body = json.loads(join_halves(json.dumps(body, ensure_ascii=False)))
     return whole
 
 
 def chat_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/chat/completions``; RefusedError names the field at fault."""
-    asked = _parse({**body, "knowledge": _with_moments(body.get("knowledge"))}, ChatBody)
-    template = asked.chat_template_kwargs
+    fields, ignored = tidy_chat(body)
+    fields["model"], is_grounded = split_name(fields.get("model"))
+    fields["knowledge"] = _with_moments(fields.get("knowledge"))
+    if fields["knowledge"] is None and is_grounded:
+        fields["knowledge"] = True
+    asked = _parse(fields, ChatBody)
     knowledge = KnowledgeBody() if asked.knowledge is True else asked.knowledge or None
     question = Question(
         messages=parse_messages(asked.messages),
         max_tokens=asked.max_completion_tokens or asked.max_tokens or 0,
-        thinking=template.enable_thinking if template else None,
+        thinking=_thinking(asked),
         knowledge=knowledge.k if knowledge else None,
         knowledge_filter=knowledge.narrowed() if knowledge else None,
     )
-    return _asked_text(asked, structs.replace(question, **_sampling(asked), **_form(asked)))
+    question = structs.replace(question, **_sampling(asked), **_form(asked))
+    return _asked_text(asked, question, [*ignored, *_ignored_in_chat(asked)])
 
 
 def completion_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/completions``; RefusedError names the field at fault."""
-    asked = _parse(body, CompletionBody)
+    asked = _parse(tidy_text(body).fields, CompletionBody)
     prompt = asked.prompt if isinstance(asked.prompt, str) else asked.prompt[0]
     limit = asked.max_tokens or DEFAULT_COMPLETION_TOKENS
     question = Question(prompt=prompt, max_tokens=limit)
-    return _asked_text(asked, structs.replace(question, **_sampling(asked)))
+    return _asked_text(asked, structs.replace(question, **_sampling(asked)), [])
 
 
 def embedding_request(body: Body) -> AskedVectors:
     """Return a checked request of ``/v1/embeddings``; ``input_type`` query is an extension."""
+    _check_texts(body.get("input"))
     asked = _parse(body, EmbeddingBody)
     return AskedVectors(
         model=asked.model,
@@ -128,12 +141,28 @@ def embedding_request(body: Body) -> AskedVectors:
     )
 
 
+def _check_texts(given: object) -> None:
+    """Refuse what is often sent instead of texts in words that help."""
+    texts = given if isinstance(given, list) else []
+    if texts and all(isinstance(one, (int, list)) for one in texts):
+        refuse(
+            "input",
+            "holds numbers of tokens, which are of another vocabulary than an engine's here; send texts "
+            "(LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False))",
+        )
+    for number, text in enumerate(texts):
+        if text == "":
+            refuse(f"input[{number}]", "is empty; leave it out")
+
+
 def _parse(body: Body, kind: type[Parsed]) -> Parsed:
     """Return a body with its types; null means that a field is left out."""
     unknown = sorted(set(body) - set(kind.__struct_fields__))
     if unknown:
         raise RefusedError(
-            f"There is no field {unknown[0]!r} here; leave it out.", param=unknown[0]
+            f"There is no field {unknown[0]!r} here; leave it out.",
+            param=unknown[0],
+            code="unknown_parameter",
         )
     given = {name: value for name, value in body.items() if value is not None}
     for name, values in SERVED_VALUES.items():
@@ -162,12 +191,39 @@ def _check_sampling(given: Body) -> None:
             raise RefusedError(str(error), param=name) from None
 
 
-def _asked_text(asked: TextBody, question: Question) -> AskedText:
+def _asked_text(asked: TextBody, question: Question, ignored: list[str]) -> AskedText:
     options = asked.stream_options
     if options not in (None, StreamOptions()) and not asked.stream:
         refuse("stream_options", "goes with stream only")
     include_usage = bool(options and options.include_usage)
-    return AskedText(asked.model, question, asked.stream, include_usage)
+    all_ignored = (*given_hints(asked), *ignored)
+    return AskedText(asked.model, question, asked.stream, include_usage, all_ignored)
+
+
+def _thinking(asked: ChatBody) -> bool | None:
+    """Return the thinking switch by the first of its names that was sent; None leaves it to the model."""
+    template, reasoning = asked.chat_template_kwargs, asked.reasoning
+    switches = [
+        template.enable_thinking if template else None,
+        template.thinking if template else None,
+        asked.enable_thinking,
+        asked.think != "none" if isinstance(asked.think, str) else asked.think,
+        reasoning.enabled if reasoning else None,
+        False if reasoning and reasoning.effort in NO_EFFORT else None,
+    ]
+    return next((switch for switch in switches if switch is not None), None)
+
+
+def _ignored_in_chat(asked: ChatBody) -> list[str]:
+    inner = {"chat_template_kwargs": asked.chat_template_kwargs, "reasoning": asked.reasoning}
+    ignored = [
+        f"{place}.{name}"
+        for place, options in inner.items()
+        if options is not None
+        for name in given_hints(options)
+    ]
+    effort = asked.reasoning.effort if asked.reasoning else None
+    return [*ignored, *(["reasoning.effort"] if effort not in (None, *NO_EFFORT) else [])]
 
 
 def _with_moments(knowledge: object) -> object:
@@ -183,6 +239,8 @@ def _with_moments(knowledge: object) -> object:
 def _sampling(asked: TextBody) -> dict[str, object]:
     """Return the sampling options that were sent."""
     given = {name: value for name in SAMPLING if (value := getattr(asked, name)) is not None}
+    if asked.repetition_penalty is not None:
+        given.setdefault("repeat_penalty", asked.repetition_penalty)
     if asked.seed is not None:
         given["seed"] = asked.seed % RANDOM_SEED
     return given

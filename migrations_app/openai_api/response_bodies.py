@@ -158,6 +158,11 @@ class EmbeddingList(Struct, frozen=True, kw_only=True):
     usage: EmbeddingUsage
 
 
+Capability = Literal[
+    "chat", "completions", "embeddings", "tools", "json_schema", "reasoning", "knowledge"
+]
+
+
 class ModelEntry(Struct, frozen=True, kw_only=True):
     """One model that the caller may name."""
 
@@ -165,6 +170,10 @@ class ModelEntry(Struct, frozen=True, kw_only=True):
     object: Literal["model"] = "model"
     created: int
     owned_by: Literal["sam"] = "sam"
+    capabilities: list[Capability] = []
+    """SAM's: what it can be asked for."""
+    context_length: int | None = None
+    """SAM's: tokens of its context, where that is known."""
 
 
 class ModelList(Struct, frozen=True, kw_only=True):

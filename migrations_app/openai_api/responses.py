@@ -6,7 +6,7 @@ import base64
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -22,6 +22,7 @@ from engines.services.answers.messages import (
     Event,
     FallbackCause,
     ReasoningEvent,
+    StateEvent,
     TextEvent,
     ToolCallEvent,
 )
@@ -46,7 +47,7 @@ from migrations_app.openai_api.response_bodies import (
     Usage,
 )
 from migrations_app.serving.gathered import AnswerFacts, GatheredAnswer
-from migrations_app.serving.sse import MEDIA_TYPE, data_event
+from migrations_app.serving.sse import BEAT, MEDIA_TYPE, data_event
 
 DONE = b"data: [DONE]\n\n"
 ShownUsage = Usage | None | UnsetType
@@ -199,6 +200,7 @@ async def whole_answer(face: Face, opening: Opening, events: AsyncIterator[Event
     """Return the body of an answer that is not streamed; raises what the stream raises."""
     answer = GatheredAnswer()
     async for event in events:
+        opening.learn(event)
         answer.take(event)
     end = answer.end or EndEvent(finish_reason="stop", prompt_tokens=0, completion_tokens=0)
     return face.whole_body(opening, answer, end)
@@ -208,27 +210,40 @@ async def chunks(
     shape: Shape, opening: Opening, events: AsyncIterator[Event], *, include_usage: bool
 ) -> AsyncIterator[bytes]:
     """Yield an answer as server-sent events; an error ends it without ``[DONE]``."""
-    head = opening.head(shape.prefix)
+    head: Head | None = None
     usage: ShownUsage = None if include_usage else UNSET
-    first = shape.first(head, usage)
-    if first is not None:
-        yield data_event(first)
-    # Once is enough for what may be long.
-    head["citations"] = UNSET
     try:
         async for event in events:
-            if isinstance(event, AnswerPart):
-                piece = shape.piece(head, event, usage)
-                if piece is not None:
-                    yield data_event(piece)
-            elif isinstance(event, EndEvent):
-                yield data_event(shape.last(head, event.finish_reason, usage))
-                if include_usage:
-                    yield data_event(shape.counted(head, _usage(event)))
+            if isinstance(event, StateEvent):
+                yield BEAT
+            elif isinstance(event, AnswerPart | EndEvent):
+                if head is None:
+                    # Who answers is known with the first word.
+                    head = opening.head(shape.prefix)
+                    first = shape.first(head, usage)
+                    if first is not None:
+                        yield data_event(first)
+                    # Once is enough for what may be long.
+                    head["citations"] = UNSET
+                for chunk in _chunks_of(shape, head, event, usage):
+                    yield data_event(chunk)
     except SamError as error:
         yield data_event(error_body(error))
         return
     yield DONE
+
+
+def _chunks_of(
+    shape: Shape, head: Head, event: AnswerPart | EndEvent, usage: ShownUsage
+) -> Iterator[Struct]:
+    if not isinstance(event, EndEvent):
+        piece = shape.piece(head, event, usage)
+        if piece is not None:
+            yield piece
+        return
+    yield shape.last(head, event.finish_reason, usage)
+    if usage is None:
+        yield shape.counted(head, _usage(event))
 
 
 def embeddings(

@@ -7,11 +7,12 @@ from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
 from migrations_app.openai_api import responses as answers
-from migrations_app.openai_api.access import ACTIVE, caller, models_for, spender
+from migrations_app.openai_api.access import caller, spender
 from migrations_app.openai_api.answering import answer
 from migrations_app.openai_api.embedding import embed_texts
 from migrations_app.openai_api.endpoint import endpoint
 from migrations_app.openai_api.errors import NOT_FOUND, RefusedError, error_response
+from migrations_app.openai_api.model_entries import list_models
 from migrations_app.openai_api.requests import (
     chat_request,
     completion_request,
@@ -65,12 +66,7 @@ async def model_detail(request: HttpRequest, *, name: str) -> HttpResponseBase:
 
 
 def _models(request: HttpRequest) -> list[ModelEntry]:
-    user = caller(request)
-    found = [
-        ModelEntry(id=model.model_id, created=int(model.created_at.timestamp()))
-        for model in models_for(user)
-    ]
-    return [ModelEntry(id=ACTIVE, created=int(user.date_joined.timestamp())), *found]
+    return list_models(caller(request))
 
 
 @csrf_exempt

@@ -12,6 +12,8 @@ from msgspec import Struct, json
 
 BEAT = b": beat\n\n"
 """A comment: it says that the stream lives, to proxies and to whoever waits."""
+BEAT_SECONDS = 10.0
+"""A stream of an answer is never silent for longer; proxies end one after 15 to 60 seconds."""
 MEDIA_TYPE = "text/event-stream"
 
 

@@ -8,10 +8,10 @@ import threading
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from itertools import cycle
 
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.db import close_old_connections
 
 from engines.exceptions import HostUnavailableError, SamError
@@ -39,8 +39,6 @@ START_SECONDS = 30.0
 """How long hosts are asked to begin."""
 AGAIN_SECONDS = 0.5
 """Pause before another host is tried."""
-LOAD_SECONDS = 20.0
-"""A client is told to come again when an engine takes longer to load; it goes on loading."""
 
 
 class EngineLoadingError(HostUnavailableError):
@@ -50,15 +48,13 @@ class EngineLoadingError(HostUnavailableError):
 
 
 async def stream_answer(
-    request: AnswerRequest,
-    client_left: threading.Event | None = None,
-    *,
-    wait_seconds: float | None = None,
+    request: AnswerRequest, client_left: threading.Event | None = None
 ) -> AsyncGenerator[Event]:
     """Yield the events of an answer: begin, fitted, citations, reasoning…, text and tool_call…, end.
 
-    With ``wait_seconds`` an engine that is being loaded is waited for so long, and ``state`` comes
-    about every second until the first word; without it the client is told to ask again after a while.
+    An engine that is being loaded is waited for as long as SAM_LOAD_WAIT_SECONDS says; it goes on
+    loading. Whenever there is nothing else to tell, ``state`` comes about every second, so that whoever
+    carries the answer on can show that it lives.
 
     When the active engine cannot be made ready and another one may answer for it, ``begin`` says so
     in ``fallback_for``. Raises HostUnavailableError (transient) when no host can begin,
@@ -66,12 +62,12 @@ async def stream_answer(
     UnreadableReplyError, and what the host answers with. Closing the generator stops the engine, and
     so does ``client_left``: a generator may be closed long after its client left.
     """
-    waiting = _Waiting(client_left or threading.Event(), wait_seconds)
+    left = client_left or threading.Event()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
     plan = FallbackPlan(STREAM, request)
     while True:
-        attempt = _Attempt(plan, deadline, waiting)
+        attempt = _Attempt(plan, deadline, left)
         try:
             async with aclosing(attempt.events()) as events:
                 async for event in events:
@@ -86,39 +82,31 @@ async def stream_answer(
             if attempt.begun or not final.transient or loop.time() > deadline or final is not error:
                 raise final from None
             logger.info("a stream is tried elsewhere: %s", error)
+        yield StateEvent()
         await asyncio.sleep(AGAIN_SECONDS)
-
-
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    """Whether the client is still there, and how long it waits for an engine."""
-
-    client_left: threading.Event
-    seconds: float | None
-
-    @property
-    def load_seconds(self) -> float:
-        return LOAD_SECONDS if self.seconds is None else self.seconds
 
 
 class _Attempt:
     """One request on its way to whichever host takes it."""
 
-    def __init__(self, plan: FallbackPlan, deadline: float, waiting: _Waiting) -> None:
+    def __init__(self, plan: FallbackPlan, deadline: float, client_left: threading.Event) -> None:
         self.begun = False
         self._plan = plan
         self._deadline = deadline
-        self._waiting = waiting
+        self._client_left = client_left
         self._reader: StreamReader = stream_reader()
         self._loop = asyncio.get_running_loop()
 
     async def events(self) -> AsyncGenerator[Event]:
         request_id = uuid.uuid4().hex
-        with self._reader.subscribe(request_id, self._waiting.client_left) as subscription:
+        with self._reader.subscribe(request_id, self._client_left) as subscription:
             # In one thread's turn: each way there and back costs a part of the first token's time.
             hosts, is_sent = await sync_to_async(self._send_out)(request_id)
-            event = await self._first(subscription, hosts, is_sent=is_sent)
-            load_until = self._loop.time() + self._waiting.load_seconds
+            while (event := await self._first(subscription, is_sent=is_sent)) is None:
+                yield StateEvent()
+                wake = sync_to_async(_wake, thread_sensitive=False)
+                is_sent = await wake(next(hosts), request_id)
+            load_until = self._loop.time() + settings.SAM_LOAD_WAIT_SECONDS
             while True:
                 if isinstance(event, ErrorEvent):
                     raise event.error()
@@ -128,7 +116,7 @@ class _Attempt:
                     yield event
                 elif self._loop.time() > load_until:
                     raise EngineLoadingError("The engine is being loaded; ask again in a moment.")
-                elif self._waiting.seconds is not None:
+                else:
                     yield StateEvent()
                 if isinstance(event, EndEvent):
                     return
@@ -150,18 +138,13 @@ class _Attempt:
             close_old_connections()
         return hosts, is_sent
 
-    async def _first(
-        self, subscription: Subscription, hosts: Iterator[str], *, is_sent: bool
-    ) -> StreamEvent:
-        """Wait for the host that was woken, and wake one after the other until one of them writes."""
-        while True:
-            try:
-                return await subscription.next(WAKE_SECONDS if is_sent else AGAIN_SECONDS)
-            except TimeoutError:
-                if self._loop.time() > self._deadline:
-                    break
-            wake = sync_to_async(_wake, thread_sensitive=False)
-            is_sent = await wake(next(hosts), subscription.request_id)
+    async def _first(self, subscription: Subscription, *, is_sent: bool) -> StreamEvent | None:
+        """Return what the host that was woken writes first; None when it is time to wake another."""
+        try:
+            return await subscription.next(WAKE_SECONDS if is_sent else AGAIN_SECONDS)
+        except TimeoutError:
+            if self._loop.time() <= self._deadline:
+                return None
         raise HostUnavailableError("No host took the request in time; try again later.")
 
     async def _next(self, subscription: Subscription) -> StreamEvent:

@@ -16,6 +16,7 @@ from engines.services.answers.messages import (
     EndEvent,
     Event,
     ReasoningEvent,
+    StateEvent,
     TextEvent,
     ToolCallEvent,
 )
@@ -32,6 +33,7 @@ from migrations_app.compatible_api.responses_answers import ResponsesFace
 from migrations_app.openai_api.errors import RefusedError
 from migrations_app.openai_api.requests import AskedText, Body
 from migrations_app.openai_api.responses import Face, Opening, whole_answer
+from migrations_app.serving.sse import BEAT
 from migrations_app.serving.stream import StreamBrokenError
 
 TOOL = {"name": "weather", "description": "Tells it.", "parameters": {"type": "object"}}
@@ -257,14 +259,19 @@ def asked_responses() -> ResponsesFace:
 FACES: list[Callable[[], Face]] = [MessagesFace, asked_responses, OllamaChatFace, OllamaPromptFace]
 
 
-def streamed(face: Face, events: AsyncIterator[Event]) -> list[dict[str, Any]]:
-    """The bodies of a stream's events."""
+def streamed_parts(face: Face, events: AsyncIterator[Event]) -> list[bytes]:
+    """A stream, part by part."""
 
     async def collect() -> list[bytes]:
         asked = messages_request(ANTHROPIC)
         return [part async for part in face.stream(Opening("tiny", 3), events, asked)]
 
-    parts = asyncio.run(collect())
+    return asyncio.run(collect())
+
+
+def streamed(face: Face, events: AsyncIterator[Event]) -> list[dict[str, Any]]:
+    """The bodies of a stream's events."""
+    parts = streamed_parts(face, events)
     return [json.loads(part.split(b"data: ")[-1]) for part in parts]
 
 
@@ -289,6 +296,26 @@ def test_anthropics_stream_has_its_blocks_in_order() -> None:
         "cache_read_input_tokens": 2,
         "cache_creation_input_tokens": 0,
     }
+
+
+LIVING: list[tuple[Callable[[], Face], list[bytes]]] = [
+    (MessagesFace, [b'event: ping\ndata: {"type":"ping"}\n\n'] * 2),
+    (asked_responses, [BEAT] * 2),
+    (OllamaChatFace, []),
+    (OllamaPromptFace, []),
+]
+
+
+@pytest.mark.parametrize(("face", "told"), LIVING)
+def test_a_stream_shows_that_it_lives_as_its_protocol_does(
+    face: Callable[[], Face], told: list[bytes]
+) -> None:
+    plain = streamed_parts(face(), played(EVENTS))
+    beating = streamed_parts(face(), played([StateEvent(), *EVENTS[:3], StateEvent(), *EVENTS[3:]]))
+
+    assert beating[: len(told[:1])] == told[:1]
+    assert len(beating) == len(plain) + len(told)
+    assert [part for part in told if part in beating] == told
 
 
 def test_the_items_of_a_response_are_those_of_its_stream() -> None:

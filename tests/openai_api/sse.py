@@ -9,6 +9,7 @@ from typing import Any
 Chunk = dict[str, Any]
 
 PREFIX = "data: "
+COMMENT = ":"
 DONE = "[DONE]"
 
 
@@ -20,7 +21,7 @@ def chunks_of(lines: Iterable[str]) -> Iterator[Chunk]:
     """The chunks of a whole stream; InterruptedStreamError when it does not end with ``[DONE]``."""
     ended = False
     for line in lines:
-        content = line.removeprefix(PREFIX)
+        content = "" if line.startswith(COMMENT) else line.removeprefix(PREFIX)
         if content == DONE:
             ended = True
         elif content:
@@ -33,7 +34,7 @@ async def chunks_of_async(lines: AsyncIterator[str]) -> AsyncIterator[Chunk]:
     """The same for an event loop."""
     ended = False
     async for line in lines:
-        content = line.removeprefix(PREFIX)
+        content = "" if line.startswith(COMMENT) else line.removeprefix(PREFIX)
         if content == DONE:
             ended = True
         elif content:

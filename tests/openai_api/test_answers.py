@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -147,13 +148,18 @@ def test_texts_are_embedded_as_numbers_and_packed(asker: Asker, tiny_llama: Path
     assert TokenUsage.objects.get().tokens_in == 2 * tokens
 
 
-def test_other_dimensions_than_the_models_are_refused(asker: Asker) -> None:
-    asked = {"model": "sam", "input": "A bridge.", "dimensions": 7}
+def test_vectors_are_cut_to_fewer_dimensions_and_not_to_more(asker: Asker) -> None:
+    def embedded(**more: Any) -> Any:
+        return asker.client.post("embeddings", json={"model": "sam", "input": "Hm.", **more})
 
-    error = error_of(asker.client.post("embeddings", json=asked), 400)
+    (whole,) = embedded().json()["data"]
+    (short,) = embedded(dimensions=7).json()["data"]
+    error = error_of(embedded(dimensions=129), 400)
 
-    assert error["message"] == "tiny-llama has 128 dimensions; leave dimensions out."
-    assert TokenUsage.objects.count() == 0
+    beginning = np.array(whole["embedding"][:7])
+    np.testing.assert_allclose(short["embedding"], beginning / np.linalg.norm(beginning), atol=1e-6)
+    assert error["param"] == "dimensions"
+    assert error["message"] == "tiny-llama has 128 dimensions; ask for no more of them."
 
 
 def test_a_person_sees_and_uses_only_what_is_offered(asker: Asker) -> None:
@@ -164,7 +170,10 @@ def test_a_person_sees_and_uses_only_what_is_offered(asker: Asker) -> None:
     listed = asker.client.get("models").json()
 
     assert listed["object"] == "list"
-    assert [model["id"] for model in listed["data"]] == ["sam", "tiny-llama"]
+    assert [model["id"] for model in listed["data"]] == ["sam", "tiny-llama", "sam+knowledge"]
+    assert [model["context_length"] for model in listed["data"]] == [512, 512, 512]
+    assert {"chat", "tools", "json_schema"} < set(listed["data"][1]["capabilities"])
+    assert listed["data"][2]["capabilities"][-1] == "knowledge"
     assert asker.client.get("models/tiny-llama").json() == listed["data"][1]
     for name in (hidden.model_id, reserved.model_id, "nothing", "a\x00b"):
         refused = asker.client.post("chat/completions", json={**CHAT, "model": name})
@@ -223,10 +232,43 @@ def test_a_prompt_that_does_not_fit_is_an_error_of_the_request(asker: Asker, str
     messages = [{"role": "user", "content": "word " * 600}]
     asked = {**CHAT, "messages": messages, "stream": stream}
 
-    error = error_of(asker.client.post("chat/completions", json=asked), 400)
+    response = asker.client.post("chat/completions", json=asked)
 
+    if stream and response.status_code == httpx2.codes.OK:
+        # Found out after the headers had to be sent.
+        *_, told = filter(None, response.text.splitlines())
+        error = json.loads(told.removeprefix("data: "))["error"]
+    else:
+        error = error_of(response, 400)
     assert "shorten the prompt" in error["message"]
     assert (error["type"], error["code"]) == ("invalid_request_error", "context_length_exceeded")
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "responses", "messages"])
+def test_a_streams_headers_come_before_any_host_answers(asker: Asker, path: str) -> None:
+    Host.objects.update(announces=[])
+    asked = {"model": "sam", "messages": MESSAGES, "stream": True, "max_tokens": 9}
+    if path == "responses":
+        asked = {"model": "sam", "input": "Say something.", "stream": True}
+
+    with asker.client.stream("POST", path, json=asked) as response:
+        first = next(response.iter_lines())
+
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/event-stream")
+    assert first == ("event: ping" if path == "messages" else ": beat")
+
+
+def test_what_changes_nothing_is_named_in_a_header(asker: Asker) -> None:
+    more = {"cache_prompt": True, "user": "x", "max_tokens": 1}
+
+    whole = asker.client.post("chat/completions", json={**CHAT, **more})
+    streamed = asker.client.post("chat/completions", json={**CHAT, **more, "stream": True})
+    plain = asker.client.post("chat/completions", json={**CHAT, "max_tokens": 1})
+
+    assert whole.headers["x-sam-ignored"] == streamed.headers["x-sam-ignored"]
+    assert set(whole.headers["x-sam-ignored"].split(", ")) == {"cache_prompt", "user"}
+    assert "x-sam-ignored" not in plain.headers
 
 
 def test_a_wrong_field_is_named(asker: Asker) -> None:

@@ -42,7 +42,6 @@ def nested(depth: int) -> dict[str, Any]:
 
 TOOL = tool("f", description="Does it.", parameters={"type": "object"}, strict=True)
 CALL = {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-CALL_OF_TEXT = {**CALL, "function": {"name": "f", "arguments": "[]"}}
 OLD_CALL = {"function_call": {"name": "f", "arguments": "{}"}}
 
 
@@ -79,10 +78,14 @@ OLD_CALL = {"function_call": {"name": "f", "arguments": "{}"}}
             {"messages": [{"role": "user", "content": "", "tool_calls": [CALL]}]},
             "messages[0].tool_calls",
         ),
-        (
-            {"messages": [{"role": "assistant", "tool_calls": [CALL_OF_TEXT]}]},
-            "messages[0].tool_calls",
-        ),
+        ({"messages": [{"role": "assistant"}]}, "messages[0].content"),
+        ({"reasoning": {"efort": "low"}}, "reasoning"),
+        ({"think": "a lot"}, "think"),
+        ({"enable_thinking": "no"}, "enable_thinking"),
+        ({"repetition_penalty": 0}, "repetition_penalty"),
+        ({"max_tokens": -3}, "max_tokens"),
+        ({"top_k": -2}, "top_k"),
+        ({"chat_template_kwargs": {"enable_thinkin": True}}, "chat_template_kwargs"),
         (
             {"messages": [{"role": "assistant", "content": "", **OLD_CALL}]},
             "messages[0].function_call",
@@ -175,7 +178,7 @@ def test_a_chat_becomes_what_the_worker_reads() -> None:
     assert to_builtins(asked.question) == {
         "messages": [
             {"role": "system", "content": "Be brief."},
-            {"role": "user", "content": "Hi!"},
+            {"role": "user", "content": "Hi\n!"},
         ],
         "max_tokens": 7,
         "temperature": 0,
@@ -257,7 +260,9 @@ def test_a_completion_that_cannot_be_served_is_refused(more: dict[str, Any]) -> 
         ({"input": None}, "input"),
         ({"input": []}, "input"),
         ({"input": ""}, "input"),
-        ({"input": ["a", ""]}, "input"),
+        ({"input": ["a", ""]}, "input[1]"),
+        ({"input": [[1, 2], [3]]}, "input"),
+        ({"dimensions": 0}, "dimensions"),
         ({"input": [1, 2]}, "input"),
         ({"input": ["a"] * 2049}, "input"),
         ({"encoding_format": "hex"}, "encoding_format"),
@@ -286,13 +291,14 @@ def test_a_body_that_is_no_object_is_refused(body: bytes) -> None:
         read_body(request)
 
 
-def test_half_a_character_is_replaced_as_no_engine_can_read_it() -> None:
-    body = (
-        b'{"model": "sam", "messages": [{"role": "user", "content": "a\\ud83d b\\ud83d\\ude00"}]}'
-    )
+@pytest.mark.parametrize("half", [b"\\ud83d", b"\xed\xa0\xbd"])
+def test_half_a_character_is_replaced_as_no_engine_can_read_it(half: bytes) -> None:
+    whole = b"\\ud83d\\ude00" if half.startswith(b"\\") else b"\xed\xa0\xbd\xed\xb8\x80"
+    said = b"a" + half + b" b" + whole
+    body = b'{"model": "sam", "messages": [{"role": "user", "content": "' + said + b'"}]}'
     request = RequestFactory().post("/v1/x", body, content_type="application/json")
 
     asked = chat_request(read_body(request))
 
-    assert asked.question.messages == [{"role": "user", "content": "a? b\U0001f600"}]
+    assert asked.question.messages == [{"role": "user", "content": "a\ufffd b\U0001f600"}]
     assert STREAM.request_body(asked.request_of(1, None))

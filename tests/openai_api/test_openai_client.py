@@ -42,7 +42,7 @@ def test_the_client_chats_streams_completes_embeds_and_lists(options: dict[str, 
     assert chunks[-1].usage == whole.usage
     assert raw.choices[0].finish_reason == "length"
     np.testing.assert_allclose(packed.data[1].embedding, numbers.data[1].embedding)
-    assert models == ["sam", "tiny-llama"]
+    assert models == ["sam", "tiny-llama", "sam+knowledge"]
 
 
 def test_the_async_client_does_the_same(options: dict[str, Any]) -> None:

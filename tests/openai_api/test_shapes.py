@@ -11,7 +11,14 @@ import pytest
 from msgspec import structs, to_builtins
 
 from engines.exceptions import EngineCrashed, InvalidRequestError, NotFoundError, SamError
-from engines.services.answers.messages import Citation, EndEvent, Event, ReasoningEvent, TextEvent
+from engines.services.answers.messages import (
+    Citation,
+    EndEvent,
+    Event,
+    ReasoningEvent,
+    StateEvent,
+    TextEvent,
+)
 from migrations_app.openai_api.errors import RefusedError, error_body, error_response
 from migrations_app.openai_api.responses import (
     ChatShape,
@@ -22,6 +29,7 @@ from migrations_app.openai_api.responses import (
     whole_answer,
 )
 from migrations_app.serving.protocol import ErrorFields
+from migrations_app.serving.sse import BEAT
 from migrations_app.serving.stream import StreamBrokenError
 from migrations_app.serving.stream_client import EngineLoadingError
 
@@ -78,6 +86,22 @@ def test_reasoning_is_told_apart_from_the_answer_in_a_stream() -> None:
     ]
     assert parts[-1] == b"data: [DONE]\n\n"
     assert all(part.startswith(b"data: ") and part.endswith(b"\n\n") for part in parts)
+
+
+def test_a_stream_shows_that_it_lives_before_and_between_its_words() -> None:
+    events = [StateEvent(), EVENTS[2], StateEvent(), *EVENTS[3:]]
+
+    parts = sent(ChatShape(), played(events))
+
+    assert [part == BEAT for part in parts] == [True, False, False, True, *[False] * 3]
+    assert bodies([parts[1]])[0]["choices"][0]["delta"] == {"role": "assistant", "content": ""}
+
+
+def test_an_error_before_the_first_word_is_an_event_of_a_stream_that_has_begun() -> None:
+    parts = sent(ChatShape(), played([StateEvent()], InvalidRequestError("Too long.")))
+
+    assert parts[0] == BEAT
+    assert [body["error"]["message"] for body in bodies(parts[1:])] == ["Too long."]
 
 
 def test_reasoning_is_told_apart_in_a_whole_answer() -> None:

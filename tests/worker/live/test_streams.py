@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
+from pytest_django.fixtures import Settings
 from redis import Redis
 
 from deploy.demo.models.tiny_models import write_llama_chat
@@ -82,7 +83,7 @@ def asked(
 
 
 async def events_of(request: AnswerRequest) -> list[Event]:
-    return [event async for event in stream_answer(request)]
+    return [event async for event in stream_answer(request) if not isinstance(event, StateEvent)]
 
 
 def text_of(events: list[Event]) -> str:
@@ -199,7 +200,8 @@ async def played(play: Play, request: AnswerRequest) -> list[Event]:
 
     async def collect() -> None:
         async for event in stream_answer(request):
-            seen.append(event)  # noqa: PERF401 - what came before an error is wanted
+            if not isinstance(event, StateEvent):
+                seen.append(event)  # noqa: PERF401 - what came before an error is wanted
 
     reading = asyncio.create_task(collect())
     while not (keys := redis.keys("sam:live:*:reader")):
@@ -280,9 +282,9 @@ def test_redis_gone_in_mid_stream_is_an_error_within_seconds(
 
 
 def test_an_engine_that_loads_for_long_is_a_reason_to_come_again(
-    ada: User, monkeypatch: pytest.MonkeyPatch
+    ada: User, settings: Settings
 ) -> None:
-    monkeypatch.setattr("migrations_app.serving.stream_client.LOAD_SECONDS", 0.5)
+    settings.SAM_LOAD_WAIT_SECONDS = 0.5
 
     async def load(redis: Redis, request_id: str) -> None:
         write(redis, request_id, 1, StateEvent())
@@ -294,10 +296,8 @@ def test_an_engine_that_loads_for_long_is_a_reason_to_come_again(
         asyncio.run(played(load, asked(ada)))
 
 
-def test_an_engine_that_answers_slowly_is_waited_for(
-    ada: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("migrations_app.serving.stream_client.LOAD_SECONDS", 0.5)
+def test_an_engine_that_answers_slowly_is_waited_for(ada: User, settings: Settings) -> None:
+    settings.SAM_LOAD_WAIT_SECONDS = 0.5
 
     async def read_the_prompt(redis: Redis, request_id: str) -> None:
         write(redis, request_id, 1, BEGIN)
@@ -307,6 +307,33 @@ def test_an_engine_that_answers_slowly_is_waited_for(
         write(redis, request_id, 5, END)
 
     assert asyncio.run(played(read_the_prompt, asked(ada))) == [BEGIN, END]
+
+
+def test_a_stream_tells_that_it_lives_before_a_host_takes_it_and_between_words(
+    ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrations_app.serving.stream_client.WAKE_SECONDS", 0.05)
+    told: list[Event] = []
+
+    async def take_it_late(redis: Redis) -> None:
+        while not told or not (keys := redis.keys("sam:live:*:reader")):
+            await asyncio.sleep(0.01)
+        request_id = str(keys[0]).split(":")[2]
+        parts: list[StreamEvent] = [BEGIN, TextEvent("Once"), BeatEvent(), TextEvent("."), END]
+        for number, event in enumerate(parts, 1):
+            write(redis, request_id, number, event)
+
+    async def collect() -> None:
+        taking = asyncio.create_task(take_it_late(admin_redis(decode_responses=True)))
+        async for event in stream_answer(asked(ada)):
+            told.append(event)  # noqa: PERF401 - it is looked at meanwhile
+        await taking
+
+    asyncio.run(collect())
+
+    begun = told.index(BEGIN)
+    assert set(told[:begun]) == {StateEvent()}
+    assert told[begun:] == [BEGIN, TextEvent("Once"), StateEvent(), TextEvent("."), END]
 
 
 def test_what_passes_by_itself_is_tried_again_before_the_first_word(ada: User) -> None:

@@ -1,0 +1,110 @@
+"""Bodies as programs write them, brought into the one form that is checked afterwards."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from engines.runtimes.text.patterns import loosen_patterns
+from engines.runtimes.text.response_format import MAX_SCHEMA_DEPTH, Json
+
+WITH_KNOWLEDGE = "+knowledge"
+"""At the end of a model's name: answers stand on the person's knowledge, for clients that send no other field."""
+NO_LIMIT = (-1, -2)
+"""What llama.cpp's and Ollama's clients say for as many tokens as fit."""
+DEFAULTS_ELSEWHERE: dict[str, tuple[int, ...]] = {
+    "max_tokens": NO_LIMIT,
+    "max_completion_tokens": NO_LIMIT,
+    "top_k": (-1,),
+}
+"""Numbers that ask other servers for what nothing at all asks for here."""
+MAX_NAME = 64
+_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
+
+
+class TidyBody(NamedTuple):
+    """A body in our form, and what of it changes nothing here."""
+
+    fields: Json
+    ignored: list[str]
+
+
+def tidy_text(body: Mapping[str, object]) -> TidyBody:
+    """Return a body of either endpoint for text without numbers that mean nothing."""
+    fields = dict(body)
+    for name, values in DEFAULTS_ELSEWHERE.items():
+        value = fields.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value in values:
+            # Without a restriction, as every token is drawn from.
+            fields[name] = 0 if name == "top_k" else None
+    return TidyBody(fields, [])
+
+
+def tidy_chat(body: Mapping[str, object]) -> TidyBody:
+    """Return a body of chat completions in the form that is checked."""
+    fields, ignored = tidy_text(body)
+    if isinstance(tools := fields.get("tools"), list):
+        fields["tools"] = [_tidy_tool(tool, ignored) for tool in tools]
+    if fields.get("tool_choice") == "any":
+        # Mistral's word.
+        fields["tool_choice"] = "required"
+    fields["response_format"] = _tidy_format(fields.get("response_format"), ignored)
+    return TidyBody(fields, ignored)
+
+
+def split_name(name: object) -> tuple[object, bool]:
+    """Return a model's name without what asks for knowledge, and whether that was there."""
+    if isinstance(name, str) and name.endswith(WITH_KNOWLEDGE):
+        return name.removesuffix(WITH_KNOWLEDGE), True
+    return name, False
+
+
+def _tidy_tool(tool: Any, ignored: list[str]) -> Any:
+    if not isinstance(tool, Mapping):
+        return tool
+    tidy = {**tool}
+    if isinstance(function := tidy.get("function"), Mapping):
+        tidy["function"] = {**function}
+    for part in (tidy, tidy.get("function")):
+        if isinstance(part, dict) and part.pop("cache_control", None) is not None:
+            ignored += [name for name in ["tools.cache_control"] if name not in ignored]
+    return tidy
+
+
+def _tidy_format(given: Any, ignored: list[str]) -> Any:
+    """Return a format in OpenAI's form: llama.cpp's servers take a schema beside the type."""
+    if not isinstance(given, Mapping):
+        return given
+    named, kind = given.get("json_schema"), given.get("type")
+    if "schema" in given and kind in ("json_object", "json_schema") and named is None:
+        named = {"schema": given["schema"]}
+        given = {key: value for key, value in given.items() if key != "schema"}
+    if not isinstance(named, Mapping):
+        return given
+    name = named.get("name", "answer")
+    if isinstance(name, str):
+        name = _NO_NAME.sub("_", name)[:MAX_NAME]
+    _name_loosened(named.get("schema"), ignored)
+    return {**given, "type": "json_schema", "json_schema": {**named, "name": name}}
+
+
+def _name_loosened(schema: object, ignored: list[str]) -> None:
+    """Say that patterns are not held which look ahead or back: no grammar can."""
+    if isinstance(schema, dict) and _is_shallow(schema) and loosen_patterns(schema).places:
+        ignored.append("response_format.pattern")
+
+
+def _is_shallow(schema: object) -> bool:
+    """Whether a schema may be walked through; one that is deeper is refused a little later."""
+    level = [schema]
+    for _ in range(MAX_SCHEMA_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+        if not level:
+            return True
+    return False
