@@ -6,7 +6,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from engines.models import Conversation
-from migrations_app.models import Backup, BackupRule, Plan
+from migrations_app.models import AuditEntry, AuditKind, Backup, BackupRule, Plan
 from migrations_app.states import PlanKind, PlanStatus
 from tests.api.roles import Engines, People, client_of, make_backup, make_plan, problem, use_engine
 
@@ -63,6 +63,8 @@ def test_a_restore_over_somebody_is_refused_unless_asked_for(
         "index_anew",
     ]
     problem(alice.post(address, {"replace": True}, format="json"), 409, "conflict")
+    entry = AuditEntry.objects.get(kind=AuditKind.PLAN, changes__has_key="restores_id")
+    assert (entry.actor, entry.changes["replaces"]) == ("alice", [None, True])
 
 
 def test_one_that_was_found_needs_a_name_and_an_administrator(

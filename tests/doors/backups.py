@@ -5,7 +5,8 @@ from __future__ import annotations
 from tests.doors.door import Door
 
 RARE = "It is done rarely and with care: by REST, the command line, or the staff."
-NEEDS_A_NAME = "It asks for numbers and names that a row does not hold."
+NEEDS_A_NAME = "It begins with a person and not with a backup: by REST or the command line."
+AFTER_A_LOSS = "It belongs to the work after a loss, which is done at the command line."
 BACKUP, RULE = "migrations_app.backup", "migrations_app.backuprule"
 RULES = "migrations_app.plans.backup_rules"
 
@@ -31,7 +32,7 @@ BACKUP_DOORS: dict[str, Door] = {
     "backups.find_backups": Door(
         ("api:backup-find",),
         ("backup find",),
-        not_meant={"admin": NEEDS_A_NAME, "page": RARE},
+        not_meant={"admin": AFTER_A_LOSS, "page": RARE},
     ),
     f"{RULES}.rule_for": Door(
         ("api:backup-rule", "api:organisation-backup-rule"),

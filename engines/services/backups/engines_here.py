@@ -8,7 +8,9 @@ from typing import Any
 from engines.models import CatalogModel, ModelRevision
 from engines.specs import ModelSource
 
-PINNED = ("source", "repository", "wanted_revision", "sha256", "file_size", "facts", "shape")
+PINNED = (
+    *("source", "repository", "wanted_revision", "sha256", "file_size", "parts", "facts", "shape"),
+)
 
 
 class EnginesHere:
