@@ -87,24 +87,31 @@ class MigrationController:
         update_prompts: bool = True,  # noqa: FBT001, FBT002
         *,
         not_before: datetime | None = None,
+        accept_losses: bool = False,
         actor: User | None = None,
     ) -> str:
         """Make a pending plan for one person and return its id; nothing is changed yet.
 
         ``user_id`` is a key or a user name; ``from_engine`` may be ``"current"``.
         """
-        options = Options(backup_lora, re_embed, update_prompts, not_before)
+        options = Options(backup_lora, re_embed, update_prompts, not_before, accept_losses)
         plan = plan_migration(person_named(user_id), from_engine, to_engine, options, actor=actor)
         return plan.migration_id
 
     def create_re_embed_plan(
-        self, base: KnowledgeBase, engine: str | None = None, *, actor: User
+        self,
+        base: KnowledgeBase,
+        engine: str | None = None,
+        *,
+        actor: User,
+        accept_losses: bool = False,
     ) -> str:
         """Make a pending plan that gives one base the embedder of an engine, or of its owner's."""
         chosen = get_model(engine) if engine else None
         if chosen is not None and not _sees_hidden(base, actor):
             require_offered(actor, chosen)
-        return plan_re_embed(base, chosen, actor=actor).migration_id
+        plan = plan_re_embed(base, chosen, actor=actor, accept_losses=accept_losses)
+        return plan.migration_id
 
     def preview_migration(self, migration_id: str | UUID) -> PlanPreview:
         """Count again what a pending plan would touch, with the prompts that change.

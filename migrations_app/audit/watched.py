@@ -140,6 +140,7 @@ WATCHED = (
             *("status", "host_id", "from_engine_id", "to_engine_id"),
             *("not_before", "confirmed_at", "cancel_requested_at"),
             *("backup_lora_adapters", "re_embed_knowledge", "update_prompt_templates"),
+            "accept_losses",
             *("restores_id", "replaces"),
         ),
         name="kind",

@@ -105,6 +105,10 @@ class Plan(models.Model):
     backup_lora_adapters = models.BooleanField(default=True)
     re_embed_knowledge = models.BooleanField(default=True)
     update_prompt_templates = models.BooleanField(default=True)
+    accept_losses = models.BooleanField(
+        default=False,
+        help_text="Whether it goes on where the new embedder understands texts worse, and says so.",
+    )
 
     affected_lora_adapters = models.JSONField(default=list, blank=True)
     knowledge_base_size = models.PositiveIntegerField(default=0, help_text="Chunks.")

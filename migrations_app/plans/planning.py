@@ -54,6 +54,8 @@ class Options:
     re_embed: bool = True
     update_prompts: bool = True
     not_before: datetime | None = None
+    accept_losses: bool = False
+    """Whether it goes on where the new embedder understands texts worse, and says so."""
 
 
 def plan_migration(
@@ -86,6 +88,7 @@ def plan_migration(
         backup_lora_adapters=options.backup_lora,
         re_embed_knowledge=options.re_embed,
         update_prompt_templates=options.update_prompts,
+        accept_losses=options.accept_losses,
         not_before=options.not_before,
         preference_version=preference_of(user).version,
     )
@@ -120,7 +123,9 @@ def require_start_ahead(moment: datetime | None) -> None:
         raise InvalidRequestError("A start lies at most a year ahead; choose an earlier one.")
 
 
-def plan_re_embed(base: KnowledgeBase, engine: CatalogModel | None, *, actor: User) -> Plan:
+def plan_re_embed(
+    base: KnowledgeBase, engine: CatalogModel | None, *, actor: User, accept_losses: bool = False
+) -> Plan:
     """Make a pending plan that gives one base another embedder: the engine's, or the engine itself.
 
     Without an engine it is the one its owner uses. Raises InvalidRequestError when there is none, or
@@ -138,6 +143,7 @@ def plan_re_embed(base: KnowledgeBase, engine: CatalogModel | None, *, actor: Us
         )
     plan = Plan(
         kind=PlanKind.RE_EMBED,
+        accept_losses=accept_losses,
         base=base,
         user=base.owner,
         created_by=actor,

@@ -13,6 +13,9 @@ among the first ``HITS``. Two things are kept apart:
   equally good embedder is refused in at most that share, whatever the size of the sample, and a small
   sample (fewer than seven questions) refuses nobody.
 
+The same is asked of each script that the texts are written in, with the chance divided among them: a tenth in
+Thai is lost in the mean of all. A script that is rare gets questions of its own, so that there are enough.
+
 A first index has nothing to be compared with and is never refused for what it finds.
 """
 
@@ -20,11 +23,14 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
+from django.db.models.functions import Left
 from numpy.typing import NDArray
 
 from engines.exceptions import TextNotEmbeddableError
@@ -33,6 +39,7 @@ from engines.services.knowledge.embeddings import Embedder, load_vectors
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.search import Hit, search_index
 from migrations_app.steps.base import ProbeFailedError, StepContext
+from migrations_app.steps.scripts import LOOKED_AT, script_of
 
 SAMPLE = 100
 """Questions a base is asked at most: enough that a loss of one answer in eight is seen nearly always."""
@@ -47,6 +54,14 @@ NEAR_DUPLICATE = 0.95
 SCORE_TOLERANCE = 1e-3
 """Half precision moves a cosine by less than this (4e-5 measured at 384 dimensions)."""
 PASSAGE_CHARS = 160
+PART = 2
+"""A question is at most this part of its passage: a whole passage finds itself in any index."""
+POOL = 2000
+"""Passages whose script is looked at, to find enough of the rare ones."""
+SCRIPT_SAMPLE = 24
+"""Questions in one script, where there are so many: half of them lost is seen nearly always."""
+LEAST_OF_SCRIPT = 7
+"""Of fewer questions no loss is improbable enough to refuse anybody."""
 
 Answers = Mapping[int, Sequence[Hit]]
 """Chunk id of a question → what was found for it, best first."""
@@ -60,6 +75,9 @@ class Question:
     content_hash: bytes
     text: str
     asked: str
+    script: str = ""
+    is_extra: bool = False
+    """Asked for its script alone; the mean of all is that of a plain sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +97,11 @@ class Comparison:
 
     @property
     def is_worse(self) -> bool:
-        return self.probability < CHANCE
+        return self.is_worse_among(1)
+
+    def is_worse_among(self, comparisons: int) -> bool:
+        """Whether it is too improbable where one of so many comparisons is enough to refuse."""
+        return self.probability < CHANCE / comparisons
 
 
 def run_sign_test(losses: int, wins: int) -> float:
@@ -99,26 +121,55 @@ def draw_questions(index: VectorIndex, seed: int, *, size: int) -> list[Question
         base_id=index.base_id, deleted_seq__isnull=True, created_seq__lte=index.base_seq or 0
     )
     ids = list(live.order_by("pk").values_list("pk", flat=True))
-    chosen = random.Random(seed).sample(ids, min(size, len(ids)))  # noqa: S311 - a sample
     # In the order of the draw, so that the first few of them are a sample too.
-    chunks = sorted(live.filter(pk__in=chosen), key=lambda chunk: chosen.index(chunk.pk))
+    drawn = random.Random(seed).sample(ids, min(max(size, POOL), len(ids)))  # noqa: S311 - a sample
+    begun = live.filter(pk__in=drawn).annotate(begin=Left("text", LOOKED_AT))
+    scripts = {pk: script_of(text) for pk, text in begun.values_list("pk", "begin")}
+    chosen = [pk for pk in drawn[:size] if pk in scripts]
+    extra = set(_draw_of_scripts([pk for pk in drawn if pk in scripts], scripts, chosen))
+    found = {chunk.pk: chunk for chunk in live.filter(pk__in=[*chosen, *extra])}
+    chunks = [found[pk] for pk in drawn if pk in found]
     known = load_vectors(index.fingerprint_id, [bytes(chunk.content_hash) for chunk in chunks])
     return [
-        Question(chunk.pk, bytes(chunk.content_hash), chunk.text, cut_middle(chunk.text))
+        Question(
+            chunk.pk,
+            bytes(chunk.content_hash),
+            chunk.text,
+            cut_middle(chunk.text),
+            scripts[chunk.pk],
+            is_extra=chunk.pk in extra,
+        )
         for chunk in chunks
         if bytes(chunk.content_hash) in known
     ]
 
 
+def _draw_of_scripts(
+    drawn: Sequence[int], scripts: Mapping[int, str], chosen: Sequence[int]
+) -> Iterator[int]:
+    """Yield what is drawn besides, so that each script has its questions; nothing for a small sample."""
+    if len(chosen) < SAMPLE:
+        return
+    counts = Counter(scripts[pk] for pk in chosen)
+    for pk in drawn[len(chosen) :]:
+        if counts[scripts[pk]] < SCRIPT_SAMPLE:
+            counts[scripts[pk]] += 1
+            yield pk
+
+
 def cut_middle(text: str) -> str:
-    """Return some 160 characters from the middle, whole words where the text has blanks."""
+    """Return at most 160 characters from the middle and half of all, whole words where there are blanks.
+
+    Letters are not parted from the marks above and below them.
+    """
     stripped = " ".join(text.split())
-    start = max((len(stripped) - PASSAGE_CHARS) // 2, 0)
-    cut = stripped[start : start + PASSAGE_CHARS]
-    if start and " " in cut:
-        cut = cut.split(" ", 1)[1] or cut
-    is_cut = start + PASSAGE_CHARS < len(stripped)
-    return cut.rsplit(" ", 1)[0] if is_cut and " " in cut else cut
+    size = min(PASSAGE_CHARS, max(len(stripped) // PART, 1))
+    start = (len(stripped) - size) // 2
+    while start < len(stripped) - 1 and unicodedata.category(stripped[start]).startswith("M"):
+        start += 1
+    cut = stripped[start : start + size].strip()
+    inner = cut.partition(" ")[2].rpartition(" ")[0]
+    return inner or cut or stripped
 
 
 def prove_sound(ctx: StepContext, index: VectorIndex, questions: Sequence[Question]) -> None:
@@ -169,6 +220,21 @@ def compare(
         only_old=sum(was and not now for was, now in pairs),
         only_new=sum(now and not was for was, now in pairs),
     )
+
+
+def compare_scripts(
+    old: VectorIndex, questions: Sequence[Question], before: Answers, after: Answers
+) -> dict[str, Comparison]:
+    """Compare each script that has questions enough; empty where all is in one."""
+    groups: dict[str, list[Question]] = {}
+    for question in questions:
+        groups.setdefault(question.script, []).append(question)
+    found = {
+        script: compare(old, group, before, after)
+        for script, group in groups.items()
+        if len(group) >= LEAST_OF_SCRIPT
+    }
+    return found if len(groups) > 1 else {}
 
 
 def is_found(
@@ -222,3 +288,15 @@ def _ask(
     except TextNotEmbeddableError:
         return None
     return search_index(index, vector, k=HITS, store=ctx.store)
+
+
+def count_same_vectors(index: VectorIndex, questions: Sequence[Question]) -> dict[str, int]:
+    """Return script → how many of its drawn texts have the vector of a different text.
+
+    That is how an embedder looks at what it has no tokens for: one token that means "unknown".
+    """
+    scripts = {question.content_hash: question.script for question in questions}
+    vectors = load_vectors(index.fingerprint_id, list(scripts))
+    counts = Counter(vector.tobytes() for vector in vectors.values())
+    same = Counter(scripts[key] for key, vector in vectors.items() if counts[vector.tobytes()] > 1)
+    return dict(same)

@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 from engines.exceptions import EngineCrashed, EngineError, EngineKilled, UnsafeModelFileError
@@ -45,6 +46,8 @@ from migrations_app.steps.meaning import (
     Question,
     ask,
     compare,
+    compare_scripts,
+    count_same_vectors,
     draw_questions,
     prove_sound,
 )
@@ -57,6 +60,12 @@ ADVICE = {
     "(re_embed=false, --no-re-embed): then search keeps the old index and its embedder.",
     PlanKind.RE_EMBED: "Choose another embedder, or keep the one this base has.",
 }
+
+
+ACCEPT = (
+    "Nothing was switched. Whoever wants it all the same plans again and accepts losses "
+    "(accept_losses=true, --accept-losses)."
+)
 
 
 def probe(ctx: StepContext) -> Outcome:
@@ -77,6 +86,7 @@ def probe(ctx: StepContext) -> Outcome:
     failed = sum(proof["not_embeddable"] for proof in proofs)
     drawn = f" (sample {seed})" if proofs else ""
     trouble = f" {failed} chunks cannot be embedded." if failed else ""
+    trouble += "".join(f" Accepted: {one}" for proof in proofs for one in proof["accepted"])
     sentence = f"The new engine answers; {len(proofs)} indexes proved{drawn}.{trouble}"
     return Outcome(sentence, {"engine": answer, "indexes": proofs, "seed": seed})
 
@@ -167,17 +177,31 @@ def _probe_index(ctx: StepContext, switch: IndexSwitch, seed: int) -> dict[str, 
     counts = index_counts(new, ctx.store)
     questions = draw_questions(new, seed, size=SAMPLE)
     prove_sound(ctx, new, questions[:SOUND_SAMPLE])
-    comparison, reason = _compared(ctx, switch.from_index, new, questions)
-    if comparison is not None and comparison.is_worse:
-        raise ProbeFailedError(_refusal(ctx, comparison, seed))
+    verdict = _compared(ctx, switch.from_index, new, questions)
+    refusals = list(_refusals(verdict, seed))
+    if refusals and not ctx.plan.accept_losses:
+        raise ProbeFailedError(f"{refusals[0]} {ADVICE[PlanKind(ctx.plan.kind)]} {ACCEPT}")
     return facts_for_json(
         base=new.base_id,
         in_file=counts.in_file,
         not_embeddable=counts.errors,
         sample=len(questions),
-        **_told(comparison),
-        not_compared=reason,
+        **_told(verdict.whole),
+        scripts={script: _told(one) for script, one in verdict.scripts.items()},
+        accepted=refusals,
+        same_vectors=count_same_vectors(new, questions),
+        not_compared=verdict.reason,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """What the comparison with the old index says, of all texts and of each script."""
+
+    whole: Comparison | None = None
+    scripts: dict[str, Comparison] = field(default_factory=dict)
+    reason: str = ""
+    """Why nothing was compared."""
 
 
 def _told(comparison: Comparison | None) -> dict[str, Any]:
@@ -193,18 +217,22 @@ def _told(comparison: Comparison | None) -> dict[str, Any]:
 
 def _compared(
     ctx: StepContext, old: VectorIndex | None, new: VectorIndex, questions: Sequence[Question]
-) -> tuple[Comparison | None, str]:
-    """Compare with the old index; None and the reason where there is nothing that could answer."""
+) -> _Verdict:
+    """Compare with the old index; the reason where there is nothing that could answer."""
     if old is None:
-        return None, "It is the base's first index."
+        return _Verdict(reason="It is the base's first index.")
     if not _is_somewhere(old.fingerprint.revision):
-        return None, "The old embedder is on no active host."
+        return _Verdict(reason="The old embedder is on no active host.")
     try:
         before = ask(ctx, old, questions)
     except (EngineError, UnsafeModelFileError) as error:
         # Perhaps the very reason why somebody leaves it: that must not hold them.
-        return None, f"The old embedder does not answer: {error}"
-    return compare(old, questions, before, ask(ctx, new, questions)), ""
+        return _Verdict(reason=f"The old embedder does not answer: {error}")
+    after = ask(ctx, new, questions)
+    plain = [question for question in questions if not question.is_extra]
+    return _Verdict(
+        compare(old, plain, before, after), compare_scripts(old, questions, before, after)
+    )
 
 
 def _is_somewhere(revision: ModelRevision) -> bool:
@@ -212,11 +240,23 @@ def _is_somewhere(revision: ModelRevision) -> bool:
     return held.filter(host__status=HostStatus.ACTIVE).exists()
 
 
-def _refusal(ctx: StepContext, comparison: Comparison, seed: int) -> str:
+def _refusals(verdict: _Verdict, seed: int) -> Iterator[str]:
+    """Yield a sentence for all texts or a script that the new index understands worse; that of a script first."""
+    for script, one in verdict.scripts.items():
+        if one.is_worse_among(len(verdict.scripts)):
+            yield (
+                f"Of {one.asked} questions about passages in the script {script} the new index answers "
+                f"{one.new_found} among the first {HITS}, the old one {one.old_found} (sample {seed}): "
+                f"the new embedder does not understand {script} as the old one does."
+            )
+    if verdict.whole is not None and verdict.whole.is_worse:
+        yield _describe_loss(verdict.whole, seed)
+
+
+def _describe_loss(comparison: Comparison, seed: int) -> str:
     return (
         f"Among the first {HITS} passages the new index has the answer to {comparison.new_found} of "
         f"{comparison.asked} questions, the old one to {comparison.old_found}; two equally good ones "
         f"differ so much in less than {CHANCE:.0%} of all samples (this one is {seed}). The new "
-        "embedder understands these texts worse, and nothing was switched. "
-        f"{ADVICE[PlanKind(ctx.plan.kind)]}"
+        "embedder understands these texts worse."
     )

@@ -29,6 +29,10 @@ SHOWN = 50
 BACKUP = typer.Option("--backup-lora/--no-backup-lora", help="Adapters into the archive.")
 RE_EMBED = typer.Option("--re-embed/--no-re-embed", help="Move the knowledge along.")
 PROMPTS = typer.Option("--update-prompts/--no-update-prompts", help="Take the family's prompts.")
+LOSSES = typer.Option(
+    "--accept-losses/--no-accept-losses",
+    help="Go on where the new embedder understands texts worse.",
+)
 Backup = Annotated[bool, BACKUP]
 ReEmbed = Annotated[bool, RE_EMBED]
 Prompts = Annotated[bool, PROMPTS]
@@ -51,6 +55,7 @@ def create(  # noqa: PLR0913 - a parameter is an option
     backup_lora: Backup = True,
     re_embed: ReEmbed = True,
     update_prompts: Prompts = True,
+    accept_losses: Annotated[bool, LOSSES] = False,
     not_before: Time = None,
 ) -> None:
     """Plan a migration to another engine; nothing starts yet. Prints the plan's id."""
@@ -60,6 +65,7 @@ def create(  # noqa: PLR0913 - a parameter is an option
         "backup_lora": backup_lora,
         "re_embed": re_embed,
         "update_prompts": update_prompts,
+        "accept_losses": accept_losses,
         "not_before": _moment(not_before),
     }
     plan = session.api.post("/plans", asked)
@@ -73,11 +79,17 @@ def change(  # noqa: PLR0913 - a parameter is an option
     backup_lora: Annotated[bool | None, BACKUP] = None,
     re_embed: Annotated[bool | None, RE_EMBED] = None,
     update_prompts: Annotated[bool | None, PROMPTS] = None,
+    accept_losses: Annotated[bool | None, LOSSES] = None,
     not_before: Time = None,
     at_once: Annotated[bool, typer.Option("--at-once", help="Starts when it is executed.")] = False,
 ) -> None:
     """Give a plan that has not started other options or another time; execute it again then."""
-    wanted = {"backup_lora": backup_lora, "re_embed": re_embed, "update_prompts": update_prompts}
+    wanted = {
+        "backup_lora": backup_lora,
+        "re_embed": re_embed,
+        "update_prompts": update_prompts,
+        "accept_losses": accept_losses,
+    }
     body: dict[str, Any] = {name: on for name, on in wanted.items() if on is not None}
     if not_before is not None and at_once:
         raise CommandError("--at-once and --not-before exclude each other; give one of them.")
@@ -94,10 +106,12 @@ def plan_re_embedding(
     engine: Annotated[
         str | None, typer.Option(help="Whose embedder; its owner's unless given.")
     ] = None,
+    accept_losses: Annotated[bool, LOSSES] = False,
     wait: Wait = False,
 ) -> None:
     """Re-embed one knowledge base with another engine's embedder, beside the live index."""
-    body = {} if engine is None else {"engine": engine}
+    body: dict[str, Any] = {} if engine is None else {"engine": engine}
+    body["accept_losses"] = accept_losses
     plan = session.api.post(f"/knowledge-bases/{base}/re-embed", body)
     session.show(plan, f"Started: plan {plan['id']}.")
     if wait:

@@ -183,6 +183,8 @@ HIT = {
     "title": "Whales",
     "text": TEXT,
     "score": 0.75,
+    "place": "page 3",
+    "also": [{"document_id": 5, "title": "Copy", "chunk_id": 6, "place": ""}],
 }
 
 

@@ -13,6 +13,7 @@ from django.contrib.auth import SESSION_KEY
 from django.contrib.auth.models import Group, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.core import serializers
+from django.core.files.uploadedfile import SimpleUploadedFile
 from drf_spectacular.generators import SchemaGenerator
 
 from engines.models import (
@@ -44,6 +45,7 @@ pytestmark = pytest.mark.attack
 
 UNSAFE = ("post", "put", "patch", "delete")
 PLAN, BASE, DOCUMENT = "plans/{id}", "knowledge-bases/{id}", "knowledge-bases/{base_pk}/documents"
+FILE = "knowledge-bases/{base_pk}/files/{path}"
 PERSON = "people/{username}"
 CONVERSATION, HOST, ENGINE = "conversations/{id}", "hosts/{name}", "catalog/{model_id}"
 
@@ -86,6 +88,7 @@ ACTS: dict[tuple[str, str], Act] = {
     ("put", f"{DOCUMENT}/{{id}}"): Act("alice", 404, {"title": "Changed", "text": "Changed."}),
     ("patch", f"{DOCUMENT}/{{id}}"): Act("alice", 404, {"title": "Changed"}),
     ("delete", f"{DOCUMENT}/{{id}}"): Act("alice", 404),
+    ("put", FILE): Act("alice", 404, {"file": b"text"}),
     ("patch", BASE): Act("alice", 404, {"name": "Changed"}),
     ("delete", BASE): Act("alice", 404),
     ("post", f"{BASE}/re-embed"): Act("alice", 404, {"engine": "qwen-4b"}),
@@ -151,7 +154,7 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
         "quotas": {"person": "alice"},
         "plans": {"id": make_plan(people.alice, engines).pk},
         "knowledge-bases": {"base_pk": base.pk, "id": base.pk},
-        "documents": {"base_pk": base.pk, "id": document.pk},
+        "documents": {"base_pk": base.pk, "id": document.pk, "path": "a.txt"},
         "conversations": {"conversation_pk": conversation.pk, "id": conversation.pk},
         "hosts": {"name": engines.host.name},
         "catalog": {"model_id": engines.old.model_id},
@@ -179,10 +182,14 @@ def make_session(user: User) -> UserSession:
 
 def send(people: People, who: str, owned: dict[str, Any], act: tuple[str, str]) -> Any:
     method, path = act
-    noun = "documents" if path.startswith(f"{DOCUMENT}/") else path.split("/")[0]
+    noun = "documents" if path.startswith((f"{DOCUMENT}/", FILE)) else path.split("/")[0]
     address = f"/api/v1/{path.format(**owned[noun])}"
     client = client_of(getattr(people, who))
-    return getattr(client, method)(address, ACTS[act].body, format="json")
+    body = ACTS[act].body
+    if body is not None and "file" in body:
+        file = SimpleUploadedFile("file", body["file"])
+        return getattr(client, method)(address, {"file": file}, format="multipart")
+    return getattr(client, method)(address, body, format="json")
 
 
 def everything() -> dict[str, str]:

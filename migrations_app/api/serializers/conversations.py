@@ -55,6 +55,9 @@ class CitationSerializer(serializers.Serializer[CitedPassage]):
     )
     title = serializers.CharField(allow_blank=True, help_text="Of the document.")
     text = serializers.CharField(allow_blank=True)
+    place = serializers.CharField(
+        allow_blank=True, help_text="Its page, sheet or slide, and the headings above it."
+    )
 
 
 class FallbackForSerializer(ClosedSerializer):

@@ -55,6 +55,10 @@ class ReEmbedSerializer(ClosedSerializer):
         required=False,
         help_text="The engine whose embedder it shall be; the one in use unless given.",
     )
+    accept_losses = serializers.BooleanField(
+        default=False,
+        help_text="Whether it goes on where the new embedder understands texts worse.",
+    )
 
 
 class BaseRenameSerializer(ClosedSerializer):

@@ -37,6 +37,10 @@ class PlanCreateSerializer(ClosedSerializer):
     backup_lora = serializers.BooleanField(default=True)
     re_embed = serializers.BooleanField(default=True)
     update_prompts = serializers.BooleanField(default=True)
+    accept_losses = serializers.BooleanField(
+        default=False,
+        help_text="Whether it goes on where the new embedder understands texts worse.",
+    )
     not_before = serializers.DateTimeField(default=None, allow_null=True, help_text=NOT_BEFORE_HELP)
 
 
@@ -46,6 +50,7 @@ class PlanChangeSerializer(ClosedSerializer):
     backup_lora = serializers.BooleanField(required=False)
     re_embed = serializers.BooleanField(required=False)
     update_prompts = serializers.BooleanField(required=False)
+    accept_losses = serializers.BooleanField(required=False)
     not_before = serializers.DateTimeField(
         required=False, allow_null=True, help_text=NOT_BEFORE_HELP
     )
@@ -95,6 +100,7 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
             "backup_lora_adapters",
             "re_embed_knowledge",
             "update_prompt_templates",
+            "accept_losses",
             "affected_lora_adapters",
             "knowledge_base_size",
             "estimated_duration_minutes",

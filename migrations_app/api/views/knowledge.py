@@ -146,7 +146,12 @@ class BaseViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Knowledge
         refuse_reader(request.user, base)
         asked = validated(ReEmbedSerializer(data=request.data))
         controller = get_migration_controller()
-        plan_id = controller.create_re_embed_plan(base, asked.get("engine"), actor=self.caller)
+        plan_id = controller.create_re_embed_plan(
+            base,
+            asked.get("engine"),
+            actor=self.caller,
+            accept_losses=asked["accept_losses"],
+        )
         controller.execute_migration(plan_id, actor=self.actor)
         plan = Plan.objects.prefetch_related("steps", "events").get(pk=plan_id)
         shown = PlanDetailSerializer(plan, context=self.get_serializer_context())

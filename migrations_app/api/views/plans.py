@@ -85,6 +85,7 @@ class PlanViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Plan]):
             backup_lora=asked["backup_lora"],
             re_embed=asked["re_embed"],
             update_prompts=asked["update_prompts"],
+            accept_losses=asked["accept_losses"],
             not_before=asked["not_before"],
             actor=self.actor,
         )

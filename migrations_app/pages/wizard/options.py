@@ -88,7 +88,21 @@ class OptionsForm(WhenForm):
         required=False,
         help_text="What you wrote for the old family is kept for your return. Without it your prompts stay in use.",
     )
-    field_order = ("backup_lora", "re_embed", "update_prompts", "when", "at", "zone")
+    accept_losses = forms.BooleanField(
+        label="Go on where the new engine finds less in my knowledge",
+        required=False,
+        help_text="Without it a migration stops before the switch when questions find less than before, for "
+        "example in a language that the new embedder does not know. With it the result says what was lost.",
+    )
+    field_order = (
+        "backup_lora",
+        "re_embed",
+        "update_prompts",
+        "accept_losses",
+        "when",
+        "at",
+        "zone",
+    )
 
 
 class OptionsView(PlanPage):
@@ -131,6 +145,7 @@ def _initial(plan: Plan) -> dict[str, object]:
         "backup_lora": plan.backup_lora_adapters,
         "re_embed": plan.re_embed_knowledge,
         "update_prompts": plan.update_prompt_templates,
+        "accept_losses": plan.accept_losses,
         "when": LATER if plan.not_before else NOW,
         "at": plan.not_before,
     }
@@ -142,6 +157,7 @@ def _change(given: dict[str, Any]) -> PlanChange:
         backup_lora=given.get("backup_lora"),
         re_embed=given.get("re_embed"),
         update_prompts=given.get("update_prompts"),
+        accept_losses=given.get("accept_losses"),
         not_before=at,
         at_once=at is None,
     )

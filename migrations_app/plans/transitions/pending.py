@@ -28,6 +28,7 @@ class PlanChange:
     backup_lora: bool | None = None
     re_embed: bool | None = None
     update_prompts: bool | None = None
+    accept_losses: bool | None = None
     not_before: datetime | None = None
     at_once: bool = False
     """Take its time away: it starts when it is confirmed."""
@@ -39,6 +40,7 @@ class PlanChange:
             "backup_lora_adapters": self.backup_lora,
             "re_embed_knowledge": self.re_embed,
             "update_prompt_templates": self.update_prompts,
+            "accept_losses": self.accept_losses,
         }
         return {field: value for field, value in named.items() if value is not None}
 
