@@ -23,7 +23,7 @@ from engines.gguf.header import GgufHeader
 from engines.gguf.parts import find_misnomer, merge_headers, part_names
 from engines.gguf.reader import read_header
 from engines.models import CatalogModel, Host, ModelCopy, ModelRevision, ModelRole
-from engines.runtimes.text.families import FAMILIES
+from engines.runtimes.notation.families import FAMILIES
 from engines.services.catalog.copies import copy_files, copy_of, copy_path, mark_downloaded
 from engines.services.catalog.exchange import ImportOptions, ImportReport, import_catalog
 from engines.services.catalog.hub_search import suggest_entry
