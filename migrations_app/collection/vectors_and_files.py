@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.models import Min
 
-from engines.files.artifacts import StoredFile
-from engines.models import Fingerprint
+from engines.files.artifacts import ArtifactStore, StoredFile
+from engines.models import Fingerprint, ModelRevision
 from engines.services.knowledge.erasure import drop_vectors, find_unneeded_vectors
 from engines.transfer.part import list_parts, remove_abandoned_part
 from migrations_app.collection.needed import needed_indexes
@@ -63,23 +64,13 @@ class StoreRule:
         return self._look(place, remove=True)
 
     def _look(self, place: Place, *, remove: bool) -> Amount:
-        total, before, made = Amount(), place.now - ORPHANED, _database_made_at()
-        # A restore reads an archive's adapters into the store long before their rows are written.
-        restores = Plan.objects.filter(kind=PlanKind.RESTORE, status__in=PLAN_OPEN).exists()
-        waiting = ADAPTERS if restores else ()
-        for page in place.store.pages():
-            lying = (file for file in page if not file.key.startswith(waiting))
-            old = {
-                file.key: file.size
-                for file in lying
-                if file.stored_at < before and not _outlived_a_database(file, made)
-            }
-            for key in sorted(old.keys() - named_keys(old.keys())):
-                # Asked again under the file's lock: a row may have been written since.
-                gone = not remove or place.store.remove_unnamed(
-                    key, before=before, is_named=is_named
-                )
-                total += Amount(1, old[key]) if gone else Amount()
+        total, before = Amount(), place.now - ORPHANED
+        for file in unneeded_files(place.store, before):
+            # Asked again under the file's lock: a row may have been written since.
+            gone = not remove or place.store.remove_unnamed(
+                file.key, before=before, is_named=is_named
+            )
+            total += Amount(1, file.size) if gone else Amount()
         return total
 
 
@@ -105,9 +96,21 @@ class PartRule:
         return total
 
 
-def _database_made_at() -> datetime:
+def unneeded_files(store: ArtifactStore, before: datetime) -> Iterator[StoredFile]:
+    """Yield the files stored before then that no row names and nothing waits for, by their keys."""
     made: datetime = MigrationRecorder.Migration.objects.aggregate(at=Min("applied"))["at"]
-    return made
+    # A restore reads an archive's adapters into the store long before their rows are written.
+    restores = Plan.objects.filter(kind=PlanKind.RESTORE, status__in=PLAN_OPEN).exists()
+    waiting = ADAPTERS if restores else ()
+    for page in store.pages():
+        lying = (file for file in page if not file.key.startswith(waiting))
+        old = {
+            file.key: file
+            for file in lying
+            if file.stored_at < before and not _outlived_a_database(file, made)
+        }
+        for key in sorted(old.keys() - named_keys(old.keys())):
+            yield old[key]
 
 
 def _outlived_a_database(file: StoredFile, made: datetime) -> bool:
@@ -128,5 +131,7 @@ def _wanted_digests(host_name: str) -> set[str]:
     """Return the digests of the files that open plans of a host may still fetch."""
     plans = Plan.objects.filter(status__in=PLAN_OPEN, host__name=host_name)
     names = ("to_revision", "embedder_revision", "from_revision", "rolls_back__from_revision")
-    rows = plans.values_list(*(f"{name}__sha256" for name in names))
-    return {digest for row in rows for digest in row if digest}
+    keys = {key for row in plans.values_list(*names) for key in row if key is not None}
+    # A model in several files has a part for each.
+    revisions = ModelRevision.objects.filter(pk__in=keys).select_related("model")
+    return {file.sha256 for revision in revisions for file in revision.files}

@@ -13,9 +13,10 @@ from engines.files.artifacts import ArtifactStore
 from engines.models import CopyStatus, LoraAdapter, ModelCopy, VectorIndex
 from engines.services.backups.keys import backup_keys
 from engines.services.catalog.copies import is_present
+from migrations_app.collection.vectors_and_files import unneeded_files
 from migrations_app.invariants.findings import PAGE, Finding, Surroundings
 from migrations_app.models import Backup
-from migrations_app.plans.artifact_use import is_named, named_keys
+from migrations_app.plans.artifact_use import is_named
 
 LEFT_BEHIND = timedelta(days=3)
 """Twice and more what a collector that works lets a file lie; whoever finds an older one has none."""
@@ -82,15 +83,12 @@ def find_broken_model_files(around: Surroundings) -> Iterator[Finding]:
 
 def find_files_left_behind(around: Surroundings) -> Iterator[Finding]:
     """What no row names has been collected."""
-    before = timezone.now() - LEFT_BEHIND
-    for page in around.store.pages():
-        old = {file.key: file for file in page if file.stored_at < before}
-        for key in sorted(old.keys() - named_keys(old.keys())):
-            yield Finding(
-                f"file {key}",
-                f"No row names it ({old[key].size} bytes, stored {old[key].stored_at:%F}).",
-                "The collector has not run for days: see that a control worker and its beat do.",
-            )
+    for file in unneeded_files(around.store, timezone.now() - LEFT_BEHIND):
+        yield Finding(
+            f"file {file.key}",
+            f"No row names it ({file.size} bytes, stored {file.stored_at:%F}).",
+            "The collector has not run for days: see that a control worker and its beat do.",
+        )
 
 
 def _broken(
