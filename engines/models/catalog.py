@@ -325,7 +325,7 @@ class ModelRevision(models.Model):
     def is_at_no_hub(self) -> bool:
         """Whether it was added from a file of a host, so that no host can fetch it."""
         place = self.repository or self.model.huggingface_repo
-        return self.source == self.Source.FILE and not place
+        return self.source == self.Source.FILE and not place and bool(self.model.sha256)
 
     @property
     def files(self) -> tuple[ModelFile, ...]:

@@ -31,6 +31,13 @@ Overwrite = Annotated[
 Confirm = Annotated[
     bool, typer.Option("--confirm", help="Also write what moves the vectors of people.")
 ]
+Place = Annotated[
+    str,
+    typer.Argument(
+        help="What programs call it; or a GGUF file or its folder on this machine; or a repository "
+        "of the Hub, owner/name, to list its models."
+    ),
+]
 Revision = Annotated[str | None, typer.Option("--revision", help="main unless given.")]
 QueryPrefix = Annotated[
     str | None, typer.Option(help=r"Put before every question; \n is a line break, \t a tab.")
@@ -112,13 +119,7 @@ def export_catalog(
 @command(catalog)
 def add(  # noqa: PLR0913 - a parameter is an option
     session: Session,
-    model_id: Annotated[
-        str,
-        typer.Argument(
-            help="What programs call it; or a GGUF file or its folder on this machine; or a repository "
-            "of the Hub, owner/name, to list its models."
-        ),
-    ],
+    model_id: Place,
     display_name: Annotated[str | None, typer.Option("--name", help="What people read.")] = None,
     model_family: Annotated[str | None, typer.Option("--family", help="Such as qwen.")] = None,
     huggingface_repo: Annotated[
@@ -163,16 +164,7 @@ def add(  # noqa: PLR0913 - a parameter is an option
         "document_prefix": _unescape(document_prefix),
     }
     given = {name: value for name, value in named.items() if value is not None}
-    others = dict(map(_field, fields or ()))
-    if is_on_disk(model_id):
-        _report(session, add_from_disk(session, Path(model_id), {**given, **others}))
-        return
-    if "/" in model_id and not given:
-        list_hub_models(session, model_id)
-        return
-    entry = {"model_id": model_id, **given, **others}
-    asked = {"models": [entry], "overwrite": True, "confirm": confirm}
-    _report(session, session.api.post("/catalog-file", asked))
+    _add(session, model_id, {**given, **dict(map(_field, fields or ()))}, confirm=confirm)
 
 
 @command(catalog, "try")
@@ -333,3 +325,13 @@ def _propose(session: Session, report: dict[str, Any]) -> None:
             f"sam catalog add {name} --query-prefix {_escape(asked['query_prefix'])} "
             f"--document-prefix {_escape(asked['document_prefix'])}"
         )
+
+
+def _add(session: Session, place: str, given: dict[str, Any], *, confirm: bool) -> None:
+    if is_on_disk(place):
+        _report(session, add_from_disk(session, Path(place), given))
+    elif "/" in place and not given:
+        list_hub_models(session, place)
+    else:
+        asked = {"models": [{"model_id": place, **given}], "overwrite": True, "confirm": confirm}
+        _report(session, session.api.post("/catalog-file", asked))
