@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import signal
 from collections import Counter
 from contextlib import suppress
 from pathlib import Path
@@ -245,14 +246,19 @@ def test_a_prompt_that_does_not_fit_is_an_error_of_the_request(asker: Asker, str
 
 
 @pytest.mark.parametrize("path", ["chat/completions", "responses", "messages"])
-def test_a_streams_headers_come_before_any_host_answers(asker: Asker, path: str) -> None:
-    Host.objects.update(announces=[])
+def test_a_streams_headers_come_before_any_host_answers(
+    asker: Asker, served: Served, path: str
+) -> None:
     asked = {"model": "sam", "messages": MESSAGES, "stream": True, "max_tokens": 9}
     if path == "responses":
         asked = {"model": "sam", "input": "Say something.", "stream": True}
 
-    with asker.client.stream("POST", path, json=asked) as response:
-        first = next(response.iter_lines())
+    served.worker.signal(signal.SIGSTOP)
+    try:
+        with asker.client.stream("POST", path, json=asked) as response:
+            first = next(response.iter_lines())
+    finally:
+        served.worker.signal(signal.SIGCONT)
 
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/event-stream")
