@@ -28,7 +28,7 @@ from migrations_app.states import PlanStatus, StepStatus
 from tests.api.roles import GIB, Engines, People, make_engines, make_people
 from tests.live.conftest import Work
 from tests.pages.chromium import Screenshot, assert_accessible, assert_fits
-from tests.pages.fixtures import PHONE
+from tests.pages.fixtures import PATIENCE_MS, PHONE
 from tests.pages.wizard.library import furnish
 from tests.pages.wizard.test_browser import press
 
@@ -217,23 +217,35 @@ def test_a_download_is_paused_and_goes_on_by_its_buttons(
     line = other.get_by_role("group", name="gpu-1")
 
     card.get_by_role("button", name="Pause the download of Gemma 3 12B").click()
-    expect(page.get_by_text("Paused. What has arrived stays on the host.")).to_be_visible()
+    expect(page.get_by_text("Paused. What has arrived stays on the host.")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
     for shown in (card, line):
-        expect(shown.get_by_text("What has arrived stays on gpu-1; resume")).to_be_visible()
-        expect(shown.get_by_role("button", name="Pause the download")).to_have_count(0)
-        expect(shown.get_by_role("progressbar", name="Arrived")).to_have_js_property("value", 25)
+        expect(shown.get_by_text("What has arrived stays on gpu-1; resume")).to_be_visible(
+            timeout=PATIENCE_MS
+        )
+        expect(shown.get_by_role("button", name="Pause the download")).to_have_count(
+            0, timeout=PATIENCE_MS
+        )
+        expect(shown.get_by_role("progressbar", name="Arrived")).to_have_js_property(
+            "value", 25, timeout=PATIENCE_MS
+        )
     assert Plan.objects.get().status == PlanStatus.PAUSED
 
     line.get_by_role("button", name="Resume the download to gpu-1").click()
-    expect(other.get_by_text("The download to gpu-1 goes on from what has")).to_be_visible()
-    expect(card.get_by_text("Waits for a worker of gpu-1")).to_be_visible()
+    expect(other.get_by_text("The download to gpu-1 goes on from what has")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
+    expect(card.get_by_text("Waits for a worker of gpu-1")).to_be_visible(timeout=PATIENCE_MS)
     Work(plan).report(60, 100)
     for shown in (card, line):
-        expect(shown.locator("progress")).to_have_js_property("value", 60)
+        expect(shown.locator("progress")).to_have_js_property("value", 60, timeout=PATIENCE_MS)
     line.get_by_role("button", name="Pause the download to gpu-1").click()
-    expect(card.get_by_role("button", name="Resume the download of")).to_be_visible()
+    expect(card.get_by_role("button", name="Resume the download of")).to_be_visible(
+        timeout=PATIENCE_MS
+    )
     card.get_by_role("button", name="Cancel the download of Gemma 3 12B").click()
-    expect(page.get_by_text("No host is fetching anything.")).to_be_visible()
+    expect(page.get_by_text("No host is fetching anything.")).to_be_visible(timeout=PATIENCE_MS)
     assert Plan.objects.get().status == PlanStatus.CANCELLED
 
 
