@@ -134,9 +134,9 @@ def test_dropped_files_are_sent_one_by_one_and_refusals_have_lines(
     page.locator("[data-drop-zone]").evaluate(DROP, files)
 
     expect_said(page, "Done: 9 added, 1 already there, 2 refused.")
-    lines = page.locator("[data-upload-lines] li")
+    lines = page.locator("[data-upload-lines] > ul > li")
     expect(lines).to_have_count(2)
-    expect(lines.filter(has_text="scan.pdf")).to_contain_text("PDF is not read")
+    expect(lines.filter(has_text="scan.pdf")).to_contain_text("It is damaged")
     expect(page.get_by_role("link", name="note 8.md")).to_be_visible()
     assert Document.objects.filter(base=base, title__startswith="note").count() == 9
     assert_accessible(page)
