@@ -18,7 +18,14 @@ from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_K
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    Page,
+    ViewportSize,
+    expect,
+    sync_playwright,
+)
 from pytest_django.plugin import DjangoDbBlocker
 
 from samproject.supervisor.embedded import EmbeddedServices
@@ -37,6 +44,7 @@ SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "docs" / "screensh
 DESKTOP = ViewportSize(width=1280, height=900)
 PHONE = ViewportSize(width=PHONE_WIDTH, height=780)
 PATIENCE_MS = 60_000.0
+expect.set_options(timeout=PATIENCE_MS)
 """Other work may hold the machine; nothing is judged by how long it takes."""
 
 
