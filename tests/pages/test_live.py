@@ -12,9 +12,10 @@ from tests.live.conftest import Work, plan_of
 
 pytestmark = pytest.mark.browser
 
-SECTION = """plan => {
+SECTION = """([plan, status]) => {
   const section = document.createElement("section");
   section.dataset.livePlan = plan;
+  if (status) section.dataset.status = status;
   section.innerHTML = `
     <p data-live="status"></p><p data-live="pace"></p><p data-live="announce" aria-live="polite"></p>
     <progress data-live="bar" max="100" value="0"></progress>
@@ -34,7 +35,7 @@ def test_a_section_follows_its_plan(
     page = signed_in_page(user)
     page.goto("/styleguide/")
 
-    page.evaluate(SECTION, str(plan.pk))
+    page.evaluate(SECTION, [str(plan.pk), ""])
     section = page.locator("[data-live-plan]")
     status = section.locator('[data-live="status"]')
     expect(status).to_have_text("Running")
@@ -51,3 +52,18 @@ def test_a_section_follows_its_plan(
     expect(announced).to_have_text("Done")
     expect(section).to_have_attribute("data-status", "completed")
     assert page.evaluate("window.heard") == ["in_progress", "completed", "completed"]
+
+
+def test_what_changed_before_the_stream_was_open_is_told(
+    transactional_db: None, signed_in_page: Callable[..., Page]
+) -> None:
+    user = User.objects.create_user("olga", is_staff=True)
+    plan = plan_of(user)
+    page = signed_in_page(user)
+    page.goto("/styleguide/")
+
+    page.evaluate(SECTION, [str(plan.pk), "pending"])
+
+    section = page.locator("[data-live-plan]")
+    expect(section).to_have_attribute("data-status", "in_progress")
+    assert page.evaluate("window.heard") == ["in_progress"]

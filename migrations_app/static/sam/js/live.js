@@ -95,12 +95,23 @@ function showPlan(root, plan) {
   announce(root, plan);
 }
 
+const met = new WeakSet();
+
+// What changed between the drawing of a page and the opening of its stream is told as a state only.
+function meet(section, plan) {
+  const drawn = section.dataset.status;
+  showPlan(section, plan);
+  if (met.has(section)) return;
+  met.add(section);
+  if (drawn && drawn !== plan.status) send(section, "change", { plan: plan.id, to_status: plan.status });
+}
+
 function sectionsOf(id) {
   return document.querySelectorAll(`[data-live-plan="${CSS.escape(id)}"]`);
 }
 
 function take(root, name, data) {
-  if (name === "plan") sectionsOf(data.id).forEach((section) => showPlan(section, data));
+  if (name === "plan") sectionsOf(data.id).forEach((section) => meet(section, data));
   if (name === "progress") sectionsOf(data.plan).forEach((section) => showNow(section, data.now));
   if (name === "mode") {
     document.querySelectorAll('[data-live="mode"]').forEach((place) => {
