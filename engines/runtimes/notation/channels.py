@@ -72,7 +72,10 @@ class ChannelSplitter:
         if may_be and not last and len(self._held) < MAX_HEADER_CHARS:
             return [], False
         self._open_message("")
-        return [], True
+        # What begins it stood where a header would, and must not be taken for one again.
+        size = len(self._channels.start) if self._held.startswith(self._channels.start) else 0
+        text, self._held = self._held[:size], self._held[size:]
+        return self._body(text), True
 
     def _may_be_header(self, text: str) -> bool:
         begun = text.lstrip()

@@ -207,5 +207,6 @@ OUTPUTS: dict[str, Output] = {
     "code with a call in it": Output(L31, "llama", 'So:\n```json\n{"name": "stop", "parameters": {}}\n```', "", 'So:\n```json\n{"name": "stop", "parameters": {}}\n```'),
     "a list that is no call": Output(L32, "llama", "[1, 2] and [a](b)", "", "[1, 2] and [a](b)"),
     "only text": Output(GPT, "gpt-oss", "Just text, a < b.", "", "Just text, a < b."),
+    "a mark that begins no header": Output(GPT, "gpt-oss", "<|start|>" + "a " * 200, "", "<|start|>" + "a " * 200),
     "signs of a prompt": Output(FN32, "functionary", "all\n>>> 1 + 1\n2", "", ">>> 1 + 1\n2", (), ">>>"),
 }  # fmt: skip
