@@ -128,6 +128,7 @@ def foreign(people: People, engines: Engines) -> Callable[[str], dict[str, objec
             "pk": keys.get(noun, 1),
             "id": plan.pk,
             "base_pk": base.pk,
+            "path": "a.txt",
             "conversation_pk": conversation.pk,
             "model_id": "draft-1b",
             "name": "gpu-1",

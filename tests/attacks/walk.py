@@ -148,6 +148,7 @@ DECISIONS: dict[str, dict[str, Decision]] = {
     "put document-detail": base(written=True),
     "patch document-detail": base(written=True),
     "delete document-detail": base(written=True),
+    "put document-file": base(written=True),
     "get conversation-list": OWN_PAGE,
     "post conversation-list": OWN_PAGE,
     "get conversation-detail": OWN_THING,

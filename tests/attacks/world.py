@@ -73,7 +73,12 @@ def make_world(revision: ModelRevision | None = None) -> World:
             used = revision.model
         use_engine(person, used)
         own[role] = _belongings(person, engines)
-    shared_keys = {"knowledge-base": shared.pk, "document": text.pk, "base_pk": shared.pk}
+    shared_keys = {
+        "knowledge-base": shared.pk,
+        "document": text.pk,
+        "base_pk": shared.pk,
+        "path": "a.txt",
+    }
     return World(people, engines, own, Belongings(shared_keys))
 
 
@@ -97,6 +102,7 @@ def _belongings(person: User, engines: Engines) -> Belongings:
             "adapter": adapter.pk,
             "token": ApiToken.objects.get(user=person, name=SECRET).pk,
             "base_pk": base.pk,
+            "path": "a.txt",
             "conversation_pk": conversation.pk,
             "model_id": engines.old.model_id,
             "engine": engines.old.model_id,
