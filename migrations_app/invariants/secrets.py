@@ -18,6 +18,7 @@ from migrations_app.audit.rows import AuditEntry
 from migrations_app.invariants.findings import PAGE, Finding, Surroundings
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.serving.progress import PlanProgress
+from migrations_app.serving.redis_keys import EVERY_KEY, EVERY_PROGRESS, PASSING
 
 MIN_CHARS = 8
 """A shorter value would be found in any text."""
@@ -40,9 +41,6 @@ WHOLE = 100.0
 MAX_VALUE = 64 * 1024
 MAX_MEMBERS = 100
 """Bytes of a value, members of a list or stream: what is looked at in one key of Redis."""
-
-ENDLESS = ("sam:live:", "sam:progress:", "sam:held:", "sam:alone:", "sam:count:", "sam:cache:")
-"""Keys of ours of which there is one for each request, plan or person: without an end they pile up."""
 
 
 def known_secrets() -> dict[str, str]:
@@ -103,7 +101,7 @@ def find_secrets_in_logs(around: Surroundings) -> Iterator[Finding]:
 def find_keys_without_end(around: Surroundings) -> Iterator[Finding]:
     """What Redis keeps for one request, plan or person goes away by itself."""
     for key in _keys(around.redis):
-        if around.redis and key.startswith(ENDLESS) and around.redis.ttl(key) == -1:
+        if around.redis and key.startswith(PASSING) and around.redis.ttl(key) == -1:
             yield Finding(
                 f"Redis {key}", "It would stay for ever.", "Delete it, and report what wrote it."
             )
@@ -111,7 +109,7 @@ def find_keys_without_end(around: Surroundings) -> Iterator[Finding]:
 
 def find_unreadable_progress(around: Surroundings) -> Iterator[Finding]:
     """The progress that pages show is a share of a whole."""
-    for key in _keys(around.redis, "sam:progress:*"):
+    for key in _keys(around.redis, EVERY_PROGRESS):
         content = around.redis.get(key) if around.redis else None
         if content is not None and not _is_progress(content):
             yield Finding(
@@ -135,7 +133,7 @@ def _secrets_of(around: Surroundings, text: str) -> list[str]:
     return known or ["a token"] * (TOKENS.search(text) is not None)
 
 
-def _keys(redis: Redis | None, pattern: str = "sam:*") -> Iterator[str]:
+def _keys(redis: Redis | None, pattern: str = EVERY_KEY) -> Iterator[str]:
     for key in redis.scan_iter(match=pattern, count=PAGE) if redis else ():
         yield key.decode(errors="replace") if isinstance(key, bytes) else str(key)
 

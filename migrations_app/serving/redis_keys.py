@@ -110,6 +110,14 @@ def progress_key(plan_id: object) -> str:
     return f"sam:progress:{plan_id}"
 
 
+# What an operator looks for.
+
+EVERY_KEY = "sam:*"
+EVERY_PROGRESS = progress_key("*")
+PASSING = ("sam:live:", "sam:progress:", "sam:held:", "sam:alone:", "sam:count:", "sam:cache:")
+"""How keys begin of which there is one for each request, plan or person: without an end they pile up."""
+
+
 @lru_cache(maxsize=4)
 def redis_client(url: str) -> Redis:
     """Return this process's client of a Redis: short waits, and no retries that nobody sees."""
