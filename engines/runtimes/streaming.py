@@ -75,8 +75,12 @@ def _answer_only(
 
 
 def require_thinking_switch(options: GenerationOptions, notation: Notation, family: str) -> None:
-    """InvalidRequestError when the thinking switch is used on a model that has none."""
-    if options.thinking is not None and notation.switch is None:
+    """InvalidRequestError when the thinking switch is used on a model that has none.
+
+    A model that always reasons may be asked to, as clients do of all models that can.
+    """
+    is_always_on = options.thinking is True and notation.reasons
+    if options.thinking is not None and notation.switch is None and not is_always_on:
         raise InvalidRequestError(
             f"This model of the family {family or 'unknown'!r} has no thinking switch; leave the "
             "option out."

@@ -105,6 +105,15 @@ def test_qwens_thinking_can_be_switched_off(tmp_path: Path) -> None:
             engine.complete(CHAT, thinking="yes")
 
 
+def test_a_model_that_always_reasons_may_be_asked_to(tmp_path: Path) -> None:
+    with _running(DeepSeekEngine("e", "E", _reasoner(tmp_path))) as engine:
+        answer = engine.complete(CHAT, temperature=0, thinking=True)
+        with pytest.raises(InvalidRequestError, match="no thinking switch"):
+            engine.complete(CHAT, thinking=False)
+
+    assert answer.reasoning == "".join(THOUGHT).lstrip()
+
+
 def test_family_without_a_switch_refuses_it(tiny_llama: Path) -> None:
     engine = LlamaEngine("e", "E", str(tiny_llama))
 
