@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,7 +108,8 @@ def test_numbers_nobody_keeps_are_not_fetched(scene: Scene) -> None:
 def test_a_dropped_connection_is_tried_again(scene: Scene) -> None:
     scene.hub.faults.add(Fault(cut_after=1000), Fault(status=503), Fault(hold_after=10))
 
-    header = read_remote_header(scene.resolve(), options=QUICK)
+    options = replace(QUICK, read_timeout=8.0)
+    header = read_remote_header(scene.resolve(), options=options)
 
     assert header == read_header(scene.published)
     assert len(scene.gets()) == 4
