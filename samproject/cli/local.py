@@ -43,10 +43,10 @@ def connect(person: str | None) -> Client:
             "with the same SAM_DATA_DIR, check DATABASE_URL, or `sam login` to a SAM elsewhere."
         ) from error
     connection.close()
-    # What is refused is told by the command itself.
+    transport = AppTransport(LocalCaller(person or "", find_machine_user()))
+    # What is refused is told by the command itself. Only now: making the application sets the levels anew.
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
-    caller = LocalCaller(person or "", find_machine_user())
-    return Client(httpx2.Client(base_url=ADDRESS, transport=AppTransport(caller), timeout=TIMEOUT))
+    return Client(httpx2.Client(base_url=ADDRESS, transport=transport, timeout=TIMEOUT))
 
 
 class AppTransport(httpx2.BaseTransport):

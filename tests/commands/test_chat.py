@@ -156,4 +156,5 @@ def test_what_is_refused_leaves_no_empty_conversation(talker: Talker) -> None:
     codes = [each.returncode for each in (refused, unknown, no_question, usage)]
     assert codes == [1, 1, 1, 2], refused.stderr
     assert "Traceback" not in refused.stderr + unknown.stderr
+    assert "WARNING" not in refused.stderr + unknown.stderr
     assert not Conversation.objects.exists()
