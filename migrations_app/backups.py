@@ -19,7 +19,7 @@ from engines.services.backups.keys import backup_keys, is_current, wrap_anew
 from engines.services.people.roles import is_administrator, is_operator
 from migrations_app.controller import SYSTEM, PlanInTheWayError
 from migrations_app.models import Backup, Plan
-from migrations_app.plans.artifact_use import remove_unused
+from migrations_app.plans.artifact_use import ARCHIVES, remove_unused
 from migrations_app.plans.backup_plans import RestoreWish, plan_backup, plan_restore
 from migrations_app.plans.backup_rules import (
     Pruned,
@@ -32,7 +32,6 @@ from migrations_app.plans.transitions import start_plan
 from migrations_app.states import PLAN_OPEN, PlanKind
 from migrations_app.steps.restore import require_same
 
-ARCHIVES = "backups"
 """The kind of artifact that archives are."""
 MAX_ASKED_BYTES = 2 * 1024**3
 """Of an archive that is read while somebody waits; a restore reads larger ones first, on a host."""
@@ -129,7 +128,8 @@ def find_backups() -> Found:
     store, found, unreadable = _store(), list[Backup](), list[str]()
     known = set(Backup.objects.values_list("artifact_key", flat=True))
     with tempfile.TemporaryDirectory(prefix="sam-find-") as folder:
-        for key in sorted(set(store.keys(ARCHIVES)) - known):
+        stored = {file.key for page in store.pages() for file in page}
+        for key in sorted(key for key in stored - known if key.startswith(ARCHIVES)):
             path = store.local_path(key, Path(folder))
             try:
                 manifest, wrapped = read_manifest(SealedFile(path, None, backup_keys()))

@@ -139,15 +139,6 @@ class ArtifactStore:
                 return True
         return False
 
-    def keys(self, kind: str) -> Iterator[str]:
-        """Yield the keys of a kind, in no order that means anything."""
-        folder = f"{self._root}/{kind}"
-        paths = self._fs.find(folder) if self._fs.isdir(folder) else []
-        for path in paths:
-            key = f"{kind}/" + str(path).removeprefix(folder).strip("/")
-            if _KEY.fullmatch(key):
-                yield key
-
     def delete(self, key: str) -> None:
         """Remove an artifact; nothing happens when it is gone already."""
         try:

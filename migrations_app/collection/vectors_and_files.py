@@ -15,13 +15,12 @@ from engines.transfer.part import list_parts, remove_abandoned_part
 from migrations_app.collection.needed import needed_indexes
 from migrations_app.collection.rules import Amount, Place
 from migrations_app.models import Plan
-from migrations_app.plans.artifact_use import is_named, named_keys
+from migrations_app.plans.artifact_use import ARCHIVES, is_named, named_keys
 from migrations_app.states import PLAN_OPEN, PlanKind
 
 ORPHANED = timedelta(days=1)
 """A file is stored before its row is written; no writer takes so long."""
 ABANDONED = timedelta(days=7)
-ARCHIVES = "backups/"
 ADAPTERS = ("adapters/",)
 
 

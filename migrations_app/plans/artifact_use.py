@@ -11,6 +11,9 @@ from engines.files.artifacts import ArtifactStore
 from engines.models import LoraAdapter, VectorIndex
 from migrations_app.models import Backup
 
+ARCHIVES = "backups/"
+"""How the keys of backups begin."""
+
 
 def named_keys(keys: Collection[str]) -> set[str]:
     """Return those of these keys that a row names: such a file is needed."""

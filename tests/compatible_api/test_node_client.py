@@ -23,7 +23,9 @@ INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
 def node_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The script beside the client that it imports."""
     if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("There is no Node here.")
+        pytest.skip(
+            "Node is not installed (apt-get install nodejs npm): its client of OpenAI is not tried."
+        )
     folder = tmp_path_factory.mktemp("node")
     for name in FILES:
         shutil.copy(SCRIPT / name, folder)
