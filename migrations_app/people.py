@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 
 from django.conf import settings
@@ -41,7 +42,7 @@ from engines.services.people.sessions import end_sessions
 from engines.services.people.tokens import end_tokens
 from migrations_app.audit.entries import forget_person, make_pseudonym
 from migrations_app.models import Backup, Plan, PlanEvent, Step
-from migrations_app.plans.artifact_use import remove_unused
+from migrations_app.plans.artifact_use import is_named, remove_unused
 from migrations_app.plans.transitions import request_cancel
 from migrations_app.states import PlanStatus
 
@@ -160,7 +161,7 @@ def delete_adapter(adapter_id: int) -> None:
     """Delete an adapter, and its file unless another adapter or a backup has the same."""
     with transaction.atomic():
         adapter = LoraAdapter.objects.select_for_update().get(pk=adapter_id)
-        remains = _Remains(frozenset({adapter.artifact_key}), ())
+        remains = _Remains(frozenset(), {adapter.artifact_key: adapter.created_at}, ())
         adapter.delete()
         transaction.on_commit(partial(remains.erase, ArtifactStore(settings.SAM_ARTIFACT_STORE)))
 
@@ -232,6 +233,8 @@ class _Remains:
     """What lies outside the person's rows: files in the store, and vectors of their texts."""
 
     keys: frozenset[str]
+    adapters: dict[str, datetime]
+    """Their files, with the moment by which the person had each; others may have the same."""
     hashes: tuple[bytes, ...]
 
     @classmethod
@@ -239,15 +242,23 @@ class _Remains:
         bases = list(user.knowledge_bases.values_list("pk", flat=True))
         files = VectorIndex.objects.filter(base__in=bases).exclude(file_key="")
         keys = {
-            *LoraAdapter.objects.filter(user=user).values_list("artifact_key", flat=True),
             *Backup.objects.filter(user=user).values_list("artifact_key", flat=True),
             *files.values_list("file_key", flat=True),
         }
-        return cls(frozenset(keys), tuple(list_content_hashes(bases)))
+        # Of one file twice, the later moment is kept.
+        adapters = LoraAdapter.objects.filter(user=user).order_by("created_at")
+        stored = dict(adapters.values_list("artifact_key", "created_at"))
+        return cls(frozenset(keys), stored, tuple(list_content_hashes(bases)))
 
     def erase(self, store: ArtifactStore) -> None:
-        """Remove what nobody else has: files are named by content, so two people may share one."""
+        """Remove what nobody else has: files are named by content, so two people may share one.
+
+        An adapter that somebody stored again since may have no row of theirs yet: the collector looks
+        after it.
+        """
         remove_unused(self.keys, store)
+        for key, moment in self.adapters.items():
+            store.remove_unnamed(key, before=moment, is_named=is_named)
         erase_vectors(self.hashes)
 
 

@@ -123,10 +123,12 @@ class ArtifactStore:
         if not self._local:
             # No lock there. To store what is there already uploads it again and so renews its age, which
             # is why the age is asked last.
-            if is_named(key) or self._fs.modified(self._path(key)) >= before:
-                return False
-            self.delete(key)
-            return True
+            with suppress(FileNotFoundError):
+                if is_named(key) or self._fs.modified(self._path(key)) >= before:
+                    return False
+                self.delete(key)
+                return True
+            return False
         path = Path(self._path(key))
         with suppress(FileNotFoundError), open_regular(path) as file:
             try:

@@ -32,7 +32,11 @@ def is_named(key: str) -> bool:
 
 
 def remove_unused(keys: Iterable[str], store: ArtifactStore) -> None:
-    """Remove those of the files that no row names; call it after the commit that let go of them."""
+    """Remove those of the files that no row names; call it after the commit that let go of them.
+
+    Only for contents that nobody else stores, such as archives and indexes: a file whose row is still to be
+    committed would be taken from its writer.
+    """
     for key in sorted(set(keys)):
         if not is_named(key):
             store.delete(key)

@@ -94,6 +94,15 @@ def test_no_word_of_a_deleted_person_is_left(person: HashWorld) -> None:
     assert_nothing_wrong()
 
 
+def test_an_adapter_that_somebody_stores_just_then_stays_theirs(person: HashWorld) -> None:
+    """The other's row is written after the file, and may not be there yet."""
+    same = person.store.put_bytes(f"adapters of {WORD}".encode(), kind="adapters")
+
+    delete_person(person.user)
+
+    assert [file.key for page in person.store.pages() for file in page] == [same.key]
+
+
 def test_what_a_deletion_that_was_cut_short_left_is_gone_by_the_deadline(
     person: HashWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
