@@ -179,7 +179,7 @@ class EmbeddingBody(
 
     model: Name
     input: FilledText | Annotated[list[FilledText], Meta(min_length=1, max_length=MAX_TEXTS)]
-    """Texts; lists of token numbers are of another vocabulary than an engine's here."""
+    """Texts. LangChain's lists of numbers of tokens have become texts before this is read."""
     input_type: Literal["document", "query"] = "document"
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: Annotated[int, Meta(ge=1)] | None = None

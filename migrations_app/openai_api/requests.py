@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NoReturn, TypeVar
+from typing import Literal, NoReturn, TypeGuard, TypeVar, cast
 
 import msgspec
 from django.core.exceptions import RequestDataTooBig
@@ -22,6 +22,7 @@ from engines.runtimes.text.generation import (
     GenerationOptions,
     SamplingOptions,
 )
+from engines.runtimes.text.openai_vocabulary import read_openai_tokens
 from engines.services.answers.messages import AnswerRequest, Question
 from engines.services.knowledge.search_filters import with_moments
 from migrations_app.openai_api.errors import RefusedError, refuse, too_large
@@ -130,8 +131,7 @@ def completion_request(body: Body) -> AskedText:
 
 def embedding_request(body: Body) -> AskedVectors:
     """Return a checked request of ``/v1/embeddings``; ``input_type`` query is an extension."""
-    _check_texts(body.get("input"))
-    asked = _parse(body, EmbeddingBody)
+    asked = _parse({**body, "input": _with_texts(body.get("input"))}, EmbeddingBody)
     return AskedVectors(
         model=asked.model,
         texts=[asked.input] if isinstance(asked.input, str) else asked.input,
@@ -141,18 +141,32 @@ def embedding_request(body: Body) -> AskedVectors:
     )
 
 
-def _check_texts(given: object) -> None:
-    """Refuse what is often sent instead of texts in words that help."""
-    texts = given if isinstance(given, list) else []
-    if texts and all(isinstance(one, (int, list)) for one in texts):
-        refuse(
-            "input",
-            "holds numbers of tokens, which are of another vocabulary than an engine's here; send texts "
-            "(LangChain: OpenAIEmbeddings(check_embedding_ctx_length=False))",
-        )
-    for number, text in enumerate(texts):
-        if text == "":
+def _with_texts(given: object) -> object:
+    """Return what shall be embedded as texts: LangChain and others send numbers of OpenAI's tokens."""
+    if not isinstance(given, list) or not given:
+        return given
+    if all(_is_number(one) for one in given):
+        return _text_of(given, "input")
+    texts = []
+    for number, one in enumerate(given):
+        if one in ("", []):
             refuse(f"input[{number}]", "is empty; leave it out")
+        texts.append(_text_of(one, f"input[{number}]") if isinstance(one, list) else one)
+    return texts
+
+
+def _is_number(one: object) -> TypeGuard[int]:
+    return isinstance(one, int) and not isinstance(one, bool)
+
+
+def _text_of(numbers: list[object], place: str) -> str:
+    """Return the text of one list of tokens; RefusedError names where it stands."""
+    if not all(_is_number(one) for one in numbers):
+        refuse(place, "must be a text, or numbers of tokens and nothing else")
+    try:
+        return read_openai_tokens(cast("list[int]", numbers))
+    except ValueError as error:
+        refuse(place, f"cannot be read: {error}; send texts instead")
 
 
 def _parse(body: Body, kind: type[Parsed]) -> Parsed:

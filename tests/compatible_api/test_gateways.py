@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from types import ModuleType
 from typing import Any
 
@@ -68,11 +69,17 @@ def test_langchain(caller: Caller, langchain: ModuleType) -> None:
     assert newer.text == whole.content
 
 
-def test_langchain_embeds_and_raises(caller: Caller, langchain: ModuleType) -> None:
+def test_langchain_embeds_and_raises(
+    caller: Caller, langchain: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Texts, and as it does by itself numbers of tokens."""
     address = f"{caller.address}/v1"
-    embedder = langchain.OpenAIEmbeddings(
-        model="sam", base_url=address, api_key=caller.token, check_embedding_ctx_length=False
-    )
+    # Where litellm keeps what tiktoken would fetch from the internet.
+    vocabularies = distribution("litellm").locate_file("litellm/litellm_core_utils/tokenizers")
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", str(vocabularies))
+    engine = {"model": "sam", "base_url": address, "api_key": caller.token}
+    embedder = langchain.OpenAIEmbeddings(**engine, check_embedding_ctx_length=False)
+    counting = langchain.OpenAIEmbeddings(**engine)
     set_up = {"base_url": address, "max_retries": 0}
     stranger = langchain.ChatOpenAI(model="sam", api_key="wrong", **set_up)
     unknown = langchain.ChatOpenAI(model="nothing", api_key=caller.token, **set_up)
@@ -84,6 +91,7 @@ def test_langchain_embeds_and_raises(caller: Caller, langchain: ModuleType) -> N
         unknown.invoke(MESSAGES)
 
     assert len(first) == len(second)
+    assert counting.embed_query("A bridge.") == pytest.approx(first, abs=1e-4)
 
 
 @THEIR_WARNINGS

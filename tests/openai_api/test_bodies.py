@@ -261,9 +261,14 @@ def test_a_completion_that_cannot_be_served_is_refused(more: dict[str, Any]) -> 
         ({"input": []}, "input"),
         ({"input": ""}, "input"),
         ({"input": ["a", ""]}, "input[1]"),
-        ({"input": [[1, 2], [3]]}, "input"),
+        ({"input": ["a", []]}, "input[1]"),
+        ({"input": [[9906], ["a"]]}, "input[1]"),
+        ({"input": [[9906], [True]]}, "input[1]"),
+        ({"input": [[9906], [-1]]}, "input[1]"),
+        ({"input": [9906, 1917, "a"]}, "input"),
+        ({"input": [9906, 100_257]}, "input"),
+        ({"input": [[2**70]]}, "input[0]"),
         ({"dimensions": 0}, "dimensions"),
-        ({"input": [1, 2]}, "input"),
         ({"input": ["a"] * 2049}, "input"),
         ({"encoding_format": "hex"}, "encoding_format"),
         ({"encoding_format": ["float"]}, "encoding_format"),
@@ -279,6 +284,20 @@ def test_texts_that_cannot_be_embedded_are_refused_by_field(
         embedding_request({"model": "sam", "input": "a", **more})
 
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [
+        ([9906, 1917], ["Hello world"]),
+        ([[9906], [57668, 53901], [5297, 718, 220, 57668]], ["Hello", "你好", "ürich 你"]),
+        (["a", [9906]], ["a", "Hello"]),
+        # Cut by tokens within a character, as clients cut long texts.
+        ([[9906, 160, 121], [254, 9906]], ["Hello\ufffd", "\ufffdHello"]),
+    ],
+)
+def test_tokens_of_openai_are_read_as_their_texts(given: list[Any], texts: list[str]) -> None:
+    assert embedding_request({"model": "sam", "input": given}).texts == texts
 
 
 @pytest.mark.parametrize(
