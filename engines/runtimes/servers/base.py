@@ -27,6 +27,7 @@ from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.streaming import require_messages, require_thinking_switch
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.text.printable import make_printable
+from engines.runtimes.text.stop_words import StopWords
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, split_batches, to_usable_vector
 from engines.specs import EmbeddingSpec
 
@@ -155,28 +156,41 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         require_thinking_switch(options, self._notation, self.spec.family)
         checked = prompt if isinstance(prompt, str) else require_messages(prompt)
         answer = self._answer(checked, options, given)
-        return self._collect(_stop_when(cancelled, answer))
+        return self._collect(_stop_when(cancelled, answer), checked, StopWords(options.stop))
 
     def _collect(
-        self, answer: Generator[Piece, None, ServerEnding]
+        self,
+        answer: Generator[Piece, None, ServerEnding],
+        prompt: str | list[ChatMessage],
+        stop: StopWords,
     ) -> Generator[Piece, None, Generation]:
         self._need_loaded()
         splitter = ReasoningSplitter(self._notation.reasoning)
         collector = AnswerCollector()
+        ending = None
         try:
-            while True:
+            while not stop.stopped:
                 piece = next(answer)
                 # Servers that split off the reasoning send it marked; from others it comes in the text.
                 is_sorted = piece.is_reasoning or piece.tool_call is not None
                 parts = [piece] if is_sorted else splitter.add(piece.text)
-                yield from collector.take(parts)
+                yield from collector.take(_until_stop(stop, parts))
         except StopIteration as end:
-            ending: ServerEnding = end.value
+            ending = end.value
         finally:
             # Also when nobody reads on: an open connection keeps the server computing.
             answer.close()
-        yield from collector.take(splitter.finish())
-        return collector.generation(ending)
+        yield from collector.take(_until_stop(stop, splitter.finish()))
+        yield from collector.take([Piece(held)] if (held := stop.finish()) else [])
+        return collector.generation(ending or self._stopped_ending(prompt, collector))
+
+    def _stopped_ending(
+        self, prompt: str | list[ChatMessage], collector: AnswerCollector
+    ) -> ServerEnding:
+        """How an answer ended at a stop word that the server does not know; it was not asked to the end."""
+        read = prompt if isinstance(prompt, str) else "\n".join(one["content"] for one in prompt)
+        estimate = super().count_tokens
+        return ServerEnding("stop", estimate(read), estimate(collector.text))
 
     def embed(self, text: str) -> list[float]:
         """Vector of ``text`` as a document; TextNotEmbeddableError when it has none."""
@@ -313,6 +327,11 @@ class AnswerCollector:
             )
         return pieces
 
+    @property
+    def text(self) -> str:
+        """All that was answered, reasoning included."""
+        return "".join([*self._texts[True], *self._texts[False]])
+
     def generation(self, ending: ServerEnding) -> Generation:
         return Generation(
             text="".join(self._texts[False]),
@@ -336,6 +355,17 @@ def _stop_when(
                 ending: ServerEnding = end.value
                 return ending
     return ServerEnding("cancelled", prompt_tokens=0, answer_tokens=0)
+
+
+def _until_stop(stop: StopWords, pieces: Sequence[Piece]) -> list[Piece]:
+    """Return the pieces up to a stop word of the answer; reasoning has none."""
+    shown: list[Piece] = []
+    for piece in pieces:
+        if piece.is_reasoning or piece.tool_call is not None:
+            shown.append(piece)
+        elif text := stop.add(piece.text):
+            shown.append(Piece(text))
+    return shown
 
 
 def quote_text(text: object) -> str:

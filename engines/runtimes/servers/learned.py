@@ -31,6 +31,7 @@ OPTIONAL = frozenset(
         "seed",
         "frequency_penalty",
         "presence_penalty",
+        "stop",
         "repeat_penalty",
         "repetition_penalty",
         "stream_options",
@@ -39,7 +40,8 @@ OPTIONAL = frozenset(
         "encoding_format",
     }
 )
-"""Fields without which a request still asks the same, the limit by its newer name; tools, formats and stop words are none of these."""
+"""Fields without which a request still asks the same, the limit by its newer name. Stop words
+are looked for here too; tools and formats are none of these."""
 _UNSUPPORTED = re.compile(
     r"unsupported|support|unknown|unrecogni[sz]ed|unexpected|extra[ _](?:input|field|forbidden)"
     r"|not (?:permitted|allowed|available|known|recogni[sz]ed|implemented)|forbidden"

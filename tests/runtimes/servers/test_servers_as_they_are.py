@@ -287,6 +287,34 @@ def test_a_limit_goes_by_the_name_that_the_server_wants() -> None:
     ]
 
 
+@pytest.mark.parametrize("takes", [True, False])
+def test_an_answer_ends_at_a_stop_word_whether_or_not_the_server_takes_any(takes: bool) -> None:
+    def refuse(body: Json) -> tuple[int, Json] | None:
+        if takes or "stop" not in body:
+            return None
+        message = "Unsupported parameter: 'stop' is not supported with this model."
+        return 400, _openai(message, param="stop", code="unsupported_parameter")
+
+    thought = part(reasoning_content="Is it END already?")
+    words = [part(content=text) for text in ("At noon.", " E", "N", "D and more", " of it")]
+    with (
+        picky_server(chunks=[thought, *words, STOP], refuse=refuse) as server,
+        _engine(server.endpoint, "m") as engine,
+    ):
+        engine.load_model()
+        answers = [engine.complete(CHAT, stop=["END", "never"]) for _ in range(2)]
+        whole = engine.complete(CHAT, stop=["of it all"])
+
+    for answer in answers:
+        assert (answer.text, answer.finish_reason) == ("At noon. ", "stop")
+        assert answer.reasoning == "Is it END already?"
+        assert min(answer.prompt_tokens, answer.counted_tokens) > 0
+    assert whole.text == "At noon. END and more of it"
+    assert ["stop" in body for body in server.asked] == (
+        [True] * 3 if takes else [True, *[False] * 3]
+    )
+
+
 def test_a_null_that_is_not_wanted_is_not_sent_again() -> None:
     def refuse(body: Json) -> tuple[int, Json] | None:
         if body.get("max_tokens", 0) is None:
