@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -42,6 +43,8 @@ class Trial:
     """Until it was in memory; next to nothing when it was there already."""
     answer_seconds: float
     """From the question to the last word."""
+    losses: list[str]
+    """What of a conversation its chat template loses in every form: a move to this engine would be refused."""
 
     @property
     def tokens_per_second(self) -> float:
@@ -88,7 +91,7 @@ def ask_model(
             temperature=0.0,
             reservation_id=reserved.pk if reserved else None,
         )
-        answer, load_seconds, answer_seconds = _ask(request, revision, host)
+        answer, measured = _ask(request, revision, host)
     end = answer.end
     return Trial(
         engine_id=answer.engine_id,
@@ -98,22 +101,30 @@ def ask_model(
         finish_reason=end.finish_reason if end else "",
         prompt_tokens=end.prompt_tokens if end else 0,
         completion_tokens=end.completion_tokens if end else 0,
-        load_seconds=load_seconds,
-        answer_seconds=answer_seconds,
+        load_seconds=measured.load_seconds,
+        answer_seconds=measured.answer_seconds,
+        losses=measured.losses,
     )
+
+
+class _Measured(NamedTuple):
+    load_seconds: float
+    answer_seconds: float
+    losses: list[str]
 
 
 def _ask(
     request: AnswerRequest, revision: ModelRevision, host: Host
-) -> tuple[WholeAnswer, float, float]:
-    """Return the answer, and how many seconds loading and answering took."""
+) -> tuple[WholeAnswer, _Measured]:
+    """Return the answer, and what was seen of the engine meanwhile."""
     client, began = LiveClient(settings.REDIS_URL), time.monotonic()
-    warm = WarmRequest(revision_id=revision.pk, user_id=request.user_id)
-    client.call(WARM, warm, host=host.name, timeout=TRIAL_SECONDS)
+    warm = WarmRequest(revision_id=revision.pk, user_id=request.user_id, find_losses=True)
+    ready = client.call(WARM, warm, host=host.name, timeout=TRIAL_SECONDS)
     loaded = time.monotonic()
     left = max(began + TRIAL_SECONDS - loaded, 1.0)
     answer = client.call(GENERATE, request, host=host.name, timeout=left)
-    return answer, round(loaded - began, 2), round(time.monotonic() - loaded, 2)
+    answered = time.monotonic()
+    return answer, _Measured(round(loaded - began, 2), round(answered - loaded, 2), ready.losses)
 
 
 def _place(model: CatalogModel, host_name: str | None) -> tuple[Host, ModelRevision]:

@@ -71,6 +71,8 @@ class WarmRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     revision_id: RowId
     user_id: RowId | None = None
+    find_losses: bool = False
+    """Whether to say what of a conversation its chat template loses."""
 
 
 class UnloadRequest(Struct, frozen=True, kw_only=True):
@@ -127,9 +129,10 @@ class SearchReply(Struct, frozen=True, kw_only=True):
 
 
 class WarmReply(Struct, frozen=True):
-    """How many engines are loaded then."""
+    """How many engines are loaded then, and what the template of the asked one loses where that was asked."""
 
     engines: int
+    losses: list[str] = []
 
 
 class UnloadReply(Struct, frozen=True):

@@ -140,17 +140,18 @@ def search(request: SearchRequest) -> SearchReply:
 
 def warm(request: WarmRequest) -> WarmReply:
     """Load a revision as a person will use it, and what embeds for it."""
-    revision = require_revision(request.revision_id)
+    revision, losses = require_revision(request.revision_id), []
     if revision.model.role == ModelRole.CHAT:
         resources, user_id = answer_resources(), request.user_id
         own = adapters_for(user_id, revision.pk) if user_id is not None else []
-        with resources.lend_chat_engine(revision, resources.adapter_specs(own)):
+        with resources.lend_chat_engine(revision, resources.adapter_specs(own)) as engine:
             close_old_connections()
+            losses = engine.find_losses() if request.find_losses else []
     _, embedding = embedder_of(revision.model, revision)
     if embedding is not None and embedding.facts:
         with lend_embedder_of(embedding, embedding_spec_of(embedding.model, embedding)):
             close_old_connections()
-    return WarmReply(len(engine_pool().describe()))
+    return WarmReply(len(engine_pool().describe()), losses)
 
 
 def unload(request: UnloadRequest) -> UnloadReply:

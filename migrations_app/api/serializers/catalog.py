@@ -169,6 +169,10 @@ class TrialSerializer(ClosedSerializer):
     load_seconds = serializers.FloatField(help_text="Until it was in memory.")
     answer_seconds = serializers.FloatField(help_text="From the question to the last word.")
     tokens_per_second = serializers.FloatField()
+    losses = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What of a conversation its chat template loses in every form; a move to it is refused then.",
+    )
 
 
 class HostSerializer(serializers.ModelSerializer[Host]):

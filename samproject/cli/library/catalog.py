@@ -179,9 +179,11 @@ def try_model(
     """Ask an entry a question on a host before it is offered, and see how fast it answers."""
     body = {"question": question} if host is None else {"question": question, "host": host}
     trial = session.api.post(f"/catalog/{name_in_path(model)}/try", body)
+    lost = ", ".join(trial["losses"])
     session.show(
         trial,
-        f"{trial['text']}\n\n{trial['engine_id']} ({trial['runtime']}) on {trial['host']}: "
+        (f"Its chat template loses {lost}: nobody can move to it as it is.\n\n" if lost else "")
+        + f"{trial['text']}\n\n{trial['engine_id']} ({trial['runtime']}) on {trial['host']}: "
         f"{trial['completion_tokens']} tokens in {trial['answer_seconds']} s, "
         f"{trial['tokens_per_second']} a second; loaded in {trial['load_seconds']} s.",
     )

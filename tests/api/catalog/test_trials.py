@@ -17,13 +17,14 @@ from tests.api.roles import Engines, People, problem
 from tests.sam_command import run_sam
 
 QUESTION = "Who are you?"
+LOST = "what was said before"
 SAID = "I am a draft. <b>Not</b> offered yet."
 
 
 def reply(kind: str, payload: dict[str, Any]) -> dict[str, Any]:
     """Answer as a host that has the draft would."""
     if kind == "warm":
-        return {"engines": 1}
+        return {"engines": 1, "losses": [LOST] if payload.get("find_losses") else []}
     end = {"finish_reason": "length", "prompt_tokens": 9, "completion_tokens": 7}
     whole = {"text": SAID, "engine_id": "draft-1b", "revision_id": payload["revision_id"]}
     return {**whole, "end": {"type": "end", **end}}
@@ -68,11 +69,14 @@ def test_a_draft_is_asked_over_every_face(
     assert (told["text"], told["host"], told["runtime"]) == (SAID, "gpu-1", "llama_cpp")
     assert (told["completion_tokens"], told["finish_reason"]) == (7, "length")
     assert told["tokens_per_second"] > 0
+    assert told["losses"] == [LOST]
+    assert f"loses {LOST}: nobody can move to it" in by_command
     assert SAID in by_command
     assert "draft-1b (llama_cpp) on gpu-1: 7 tokens in" in by_command
     shown = in_admin.content.decode()
     assert "I am a draft. &lt;b&gt;Not&lt;/b&gt; offered yet." in shown
     assert "It would have gone on" in shown
+    assert f"Its chat template loses {LOST}, in whatever form" in shown
     asked = [request for request in heard if "messages" in request]
     assert [(a["user_id"], a["revision_id"], a["temperature"]) for a in asked] == [
         (people.curator.pk, draft.current_revision_id, 0.0)

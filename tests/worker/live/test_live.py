@@ -100,7 +100,11 @@ def test_a_live_worker_embeds_answers_warms_and_unloads(
             AnswerRequest(user_id=user.pk, messages=messages, max_tokens=8, temperature=0.0),
             timeout=60,
         )
-        warm = client.call(WARM, WarmRequest(revision_id=revision.pk, user_id=user.pk), timeout=60)
+        warm = client.call(
+            WARM,
+            WarmRequest(revision_id=revision.pk, user_id=user.pk, find_losses=True),
+            timeout=60,
+        )
         loaded = client.call(INFO, InfoRequest())
         client.call(UNLOAD, UnloadRequest(revision_id=revision.pk))
         after = client.call(INFO, InfoRequest())
@@ -114,7 +118,7 @@ def test_a_live_worker_embeds_answers_warms_and_unloads(
     assert batch.vectors.shape == (3, len(own))
     assert set(batch.errors) == {1}
     assert (reply.text, reply.engine_id) == (said, "tiny-llama")
-    assert warm.engines == 2
+    assert (warm.engines, warm.losses) == (2, [])
     assert {engine["model_path"] for engine in loaded.engines} == {str(tiny_llama)}
     assert (loaded.host, after.engines) == (settings.SAM_HOST_NAME, [])
 
