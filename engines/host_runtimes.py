@@ -21,6 +21,7 @@ def _llama_options() -> LlamaOptions:
     return LlamaOptions(
         embedding_lanes=settings.SAM_EMBEDDING_LANES,
         pack_tokens=settings.SAM_EMBEDDING_PACK_TOKENS,
+        openvino=settings.SAM_OPENVINO,
         adapter_folders=str(settings.SAM_DATA_DIR / "engine-adapters"),
         batch_settings=str(settings.SAM_BATCH_SETTINGS) if settings.SAM_MEASURE_EMBEDDING else "",
     )

@@ -59,6 +59,7 @@ SAM_ENGINE_THREADS = env.read_int("SAM_ENGINE_THREADS", 0, minimum=0, maximum=10
 SAM_MEASURE_EMBEDDING = env.read_bool("SAM_MEASURE_EMBEDDING", default=True)
 SAM_EMBEDDING_LANES = env.read_int("SAM_EMBEDDING_LANES", 0, minimum=0, maximum=256)
 SAM_EMBEDDING_PACK_TOKENS = env.read_int("SAM_EMBEDDING_PACK_TOKENS", 0, minimum=0, maximum=65_536)
+SAM_OPENVINO = env.read_str("SAM_OPENVINO", "", choices=("", "never", "f32", "bf16"))
 SAM_MAX_ANSWER_TOKENS = env.read_int("SAM_MAX_ANSWER_TOKENS", 2048, minimum=0, maximum=1_000_000)
 SAM_DRAFT_DAYS = env.read_int("SAM_DRAFT_DAYS", 30, minimum=0, maximum=3650)
 SAM_LOAD_WAIT_SECONDS = env.read_int("SAM_LOAD_WAIT_SECONDS", 300, minimum=1, maximum=3600)

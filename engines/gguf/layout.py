@@ -44,6 +44,7 @@ SCALAR_FORMATS: dict[ValueKind, str] = {
 
 TENSOR_F32 = 0
 TENSOR_F16 = 1
+TENSOR_BF16 = 30
 
 TENSOR_BLOCKS: dict[int, tuple[str, int, int]] = {
     TENSOR_F32: ("F32", 1, 4),
@@ -74,7 +75,7 @@ TENSOR_BLOCKS: dict[int, tuple[str, int, int]] = {
     27: ("I64", 1, 8),
     28: ("F64", 1, 8),
     29: ("IQ1_M", 256, 56),
-    30: ("BF16", 1, 2),
+    TENSOR_BF16: ("BF16", 1, 2),
     34: ("TQ1_0", 256, 54),
     35: ("TQ2_0", 256, 66),
     39: ("MXFP4", 32, 17),

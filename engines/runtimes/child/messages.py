@@ -64,6 +64,8 @@ class BatchSettingFields(TypedDict):
 
     lanes: int
     pack_tokens: int
+    openvino: str
+    """The precision in which OpenVINO computes; empty where llama.cpp does."""
 
 
 class TrialSummary(BatchSettingFields):

@@ -191,10 +191,11 @@ def _compete(
 def _agrees(found: Sequence[NDArray[np.float32]], expected: Sequence[NDArray[np.float32]]) -> bool:
     """Whether these are the same vectors; NaN never is."""
     pairs = zip(found, expected, strict=True)
-    return all(bool((_cosines(left, right) >= MIN_COSINE).all()) for left, right in pairs)
+    return all(bool((cosines_of(left, right) >= MIN_COSINE).all()) for left, right in pairs)
 
 
-def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+def cosines_of(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the cosine of each pair of rows."""
     scale = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=1)
     cosines: NDArray[np.float32] = (left * right).sum(axis=1) / scale
     return cosines
@@ -203,4 +204,4 @@ def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
 def _summarize(trial: Trial, default: Trial) -> TrialSummary:
     layout = trial.embedder.layout
     gain = round(trial.gain(default), 3)
-    return {"lanes": layout.lanes, "pack_tokens": layout.pack_tokens, "gain": gain}
+    return {"lanes": layout.lanes, "pack_tokens": layout.pack_tokens, "openvino": "", "gain": gain}

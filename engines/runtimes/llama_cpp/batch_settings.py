@@ -20,6 +20,7 @@ from engines.files.private import private_folder
 from engines.machine import cores, cpu_name, gpus
 from engines.runtimes.base import Facts
 from engines.runtimes.child.messages import TrialSummary
+from engines.runtimes.openvino.choice import PRECISIONS, openvino_version
 from engines.specs import EngineSpec
 
 logger = logging.getLogger(__name__)
@@ -38,6 +39,8 @@ class BatchSetting:
 
     lanes: int = 0
     pack_tokens: int = 0
+    openvino: str = ""
+    """The precision in which OpenVINO computes; empty means that llama.cpp does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,9 @@ class BatchMeasurement:
     """Other work took the cores meanwhile; the setting must not be stored."""
 
 
+Measure = Callable[[], BatchMeasurement]
+
+
 class BatchSettings:
     """A folder with one small file per model, way of embedding, and machine."""
 
@@ -57,9 +63,13 @@ class BatchSettings:
         self._folder = folder
 
     def setting(
-        self, spec: EngineSpec, threads: int, measure: Callable[[], BatchMeasurement]
+        self,
+        spec: EngineSpec,
+        threads: int,
+        measure: Measure,
+        measure_beside: Measure | None = None,
     ) -> BatchSetting:
-        """Return the stored setting, else what ``measure`` finds now.
+        """Return the stored setting, else what ``measure`` finds now, or ``measure_beside`` other work.
 
         The default, until the next load, while the machine is busy or when measuring fails. One
         measurement at a time runs on a machine, so that none disturbs another; a process that waited
@@ -68,20 +78,21 @@ class BatchSettings:
         facts = _facts(spec, threads)
         path = self._folder / f"{_digest(facts)}.json"
         try:
-            return _read(path) or self._find(path, facts, measure) or BatchSetting()
+            return _read(path) or self._find(path, facts, measure, measure_beside) or BatchSetting()
         except (SamError, OSError):
             logger.exception("how %s embeds fastest could not be measured", spec.engine_id)
             return BatchSetting()
 
     def _find(
-        self, path: Path, facts: Facts, measure: Callable[[], BatchMeasurement]
+        self, path: Path, facts: Facts, measure: Measure, measure_beside: Measure | None
     ) -> BatchSetting | None:
         with self._hold_lock():
             # Again under the lock: another process may have measured while this one waited.
             known = _read(path)
-            if known is not None or not is_quiet():
+            chosen = measure if is_quiet() else measure_beside
+            if known is not None or chosen is None:
                 return known
-            found = measure()
+            found = chosen()
             if found.disturbed:
                 # Stored once, a wrong setting would slow this model down for good.
                 return None
@@ -115,7 +126,10 @@ def _read(path: Path) -> BatchSetting | None:
         return None
     numbers = (setting.lanes, setting.pack_tokens)
     # ``type`` and not isinstance: true is an int in Python.
-    return setting if all(type(each) is int and each >= 0 for each in numbers) else None
+    is_known = setting.openvino in ("", *PRECISIONS)
+    return (
+        setting if is_known and all(type(each) is int and each >= 0 for each in numbers) else None
+    )
 
 
 def _digest(facts: Facts) -> str:
@@ -134,6 +148,7 @@ def _facts(spec: EngineSpec, threads: int) -> Facts:
         "cpu": cpu_name(),
         "gpus": [gpu.name for gpu in gpus()],
         "library": version(LIBRARY),
+        "openvino": openvino_version(),
     }
 
 

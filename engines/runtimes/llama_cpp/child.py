@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import importlib
+import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from llama_cpp import llama_cpp as api
 
+from engines.exceptions import EngineError, SamError
 from engines.fit.embedding import default_lanes
 from engines.runtimes.base import Facts
 from engines.runtimes.child.cpu_time import cpu_limit
@@ -21,13 +27,27 @@ from engines.runtimes.llama_cpp.autotune import find_fastest_layout
 from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
 from engines.runtimes.llama_cpp.generator import ContextLayout, Generator, Prompt
-from engines.runtimes.llama_cpp.native import LoadedModel, load_model
-from engines.runtimes.llama_cpp.parameters import AdaptParameters, LayoutFields, LoadParameters
+from engines.runtimes.llama_cpp.native import MAX_REASON_CHARS, LoadedModel, load_model
+from engines.runtimes.llama_cpp.parameters import (
+    AdaptParameters,
+    LayoutFields,
+    LoadParameters,
+    MeasureParameters,
+)
+from engines.runtimes.llama_cpp.token_embedder import TokenEmbedder
 from engines.runtimes.notation.facts import notation_facts
 from engines.runtimes.notation.families import family_of
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import GenerationOptions
+from engines.runtimes.text.printable import make_printable
 from engines.specs import EmbeddingSpec
+
+if TYPE_CHECKING:
+    from engines.runtimes.llama_cpp.openvino_embedder import OpenVinoMaker, PrecisionResult
+
+logger = logging.getLogger("engine")
+
+OPENVINO = "engines.runtimes.llama_cpp.openvino_embedder"
 
 READ_THREADS = 4
 """Long texts that are tokenized at the same time; another one waits for them, short ones do not."""
@@ -35,7 +55,16 @@ READ_AT_ONCE_CHARS = 32 * 1024
 """A longer text is tokenized in a thread: some take llama.cpp half a minute for each megabyte."""
 
 
-class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
+@dataclass(frozen=True, slots=True)
+class _OwnEmbedder:
+    """llama.cpp's embedder of the loaded file."""
+
+    path: Path
+    spec: EmbeddingSpec
+    embedder: Embedder
+
+
+class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
     """llama.cpp's handler; adapters are loaded in addition to the model and chosen per request."""
 
     def __init__(self) -> None:
@@ -43,6 +72,8 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
         self._layout = EmbedLayout(threads=1, lanes=1, pack_tokens=0)
         self._gpus: list[str] = []
         self._seconds = 0.0
+        self._own: _OwnEmbedder | None = None
+        self._openvino = self._openvino_problem = ""
         self._embed_thread = ThreadPoolExecutor(1, "embed")
         self._read_threads = ThreadPoolExecutor(READ_THREADS, "read")
         self._operations["adapt"] = self._adapt
@@ -74,23 +105,75 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
             self._generator = Generator(self._model, context, threads, family)
         else:
             spec = EmbeddingSpec(**given["embedding"])
-            self._embedder = Embedder(self._model, spec, self._layout)
+            self._embedder = self._fastest_embedder(self._model, spec, given)
         self._seconds = time.monotonic() - started
         return Frame({"info": self._info(self._model)})
+
+    def _fastest_embedder(
+        self, model: LoadedModel, spec: EmbeddingSpec, given: LoadParameters
+    ) -> TokenEmbedder:
+        """llama.cpp's, or the one over OpenVINO where that was chosen and gives the same vectors."""
+        self._own = _OwnEmbedder(Path(given["path"]), spec, Embedder(model, spec, self._layout))
+        precision = given["layout"]["openvino"]
+        if not precision or self._gpus:
+            return self._own.embedder
+        try:
+            found = self._openvino_maker(model, self._own).make(precision)
+        except (SamError, ImportError) as error:
+            # Whatever the reason, llama.cpp's vectors are of the same space.
+            self._openvino_problem = make_printable(str(error), MAX_REASON_CHARS)
+            logger.warning("llama.cpp embeds: %s", self._openvino_problem)
+            return self._own.embedder
+        self._openvino = precision
+        return found
+
+    def _openvino_maker(self, model: LoadedModel, own: _OwnEmbedder) -> OpenVinoMaker:
+        """Import OpenVINO, which takes half a second and memory that most engines have no use for."""
+        module = importlib.import_module(OPENVINO)
+        maker: OpenVinoMaker = module.OpenVinoMaker(own.path, model, own.spec, own.embedder)
+        return maker
 
     def _adapt(self, _job: Job, given: AdaptParameters) -> Frame:
         with cpu_limit(given["cpu_seconds"]):
             self._need_generator().load_adapters(given["adapters"])
         return Frame({"adapters": self._need_generator().adapter_count})
 
-    def _measure(self, _job: Job, _given: object) -> Frame:
-        """Which layout embeds fastest here; this child goes on as it was."""
-        found = find_fastest_layout(self._need_embedder(), on_gpu=bool(self._gpus))
+    def _measure(self, _job: Job, given: MeasureParameters) -> Frame:
+        """Who embeds fastest here, and in which layout; this child goes on as it was."""
+        if self._own is None:
+            raise EngineError("This engine's process was not loaded to embed.")
+        raced = self._race(given["precisions"], self._own)
+        if raced is not None and raced.precision:
+            won: BatchSettingFields = {
+                "lanes": 0,
+                "pack_tokens": 0,
+                "openvino": raced.precision,
+            }
+            return Frame({"setting": won, "trials": raced.trials, "disturbed": False})
+        usual: BatchSettingFields = {"lanes": 0, "pack_tokens": 0, "openvino": ""}
+        if not given["layouts"]:
+            return Frame({"setting": usual, "trials": [], "disturbed": True})
+        found = find_fastest_layout(self._own.embedder, on_gpu=bool(self._gpus))
         setting: BatchSettingFields = {
             "lanes": found.layout.lanes,
             "pack_tokens": found.layout.pack_tokens,
+            "openvino": "",
         }
         return Frame({"setting": setting, "trials": found.trials, "disturbed": found.disturbed})
+
+    def _race(self, precisions: Sequence[str], own: _OwnEmbedder) -> PrecisionResult | None:
+        """Time OpenVINO against llama.cpp; None where it cannot compute."""
+        if not precisions or self._gpus:
+            return None
+        try:
+            maker = self._openvino_maker(self._need_model(), own)
+        except ImportError as error:
+            logger.warning("OpenVINO cannot be imported: %s", error)
+            return None
+        found: PrecisionResult = importlib.import_module(OPENVINO).find_fastest_precision(
+            maker, precisions
+        )
+        return found
 
     def handle(self, job: Job) -> Frame | None:
         """Handle a request; vectors are computed in another thread, with contexts of their own."""
@@ -133,7 +216,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
     def _tokens_of(self, model: LoadedModel, text: str) -> int:
         return len(model.tokenize(text, add_special=False, parse_special=False))
 
-    def _make_embedder(self, model: LoadedModel) -> Embedder:
+    def _make_embedder(self, model: LoadedModel) -> TokenEmbedder:
         spec = EmbeddingSpec(dimension=model.dimension, max_tokens=OWN_EMBEDDING_TOKENS)
         return Embedder(model, spec, self._layout)
 
@@ -159,6 +242,8 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, Embedder]):
             "gpus": self._gpus,
             "threads": self._layout.threads,
             "embedding_lanes": self._layout.lanes,
+            "openvino": self._openvino,
+            "openvino_problem": self._openvino_problem,
             "pack_tokens": self._layout.pack_tokens,
         }
 

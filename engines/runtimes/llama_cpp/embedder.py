@@ -7,27 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
-from typing import Any
 
 import numpy as np
 from llama_cpp import llama_cpp as api
 from numpy.typing import NDArray
 
-from engines.exceptions import EngineError, InvalidRequestError
 from engines.fit.embedding import plan_contexts
 from engines.runtimes.base import EmbeddingBatch
-from engines.runtimes.llama_cpp.native import (
-    POOLINGS,
-    ContextShape,
-    LoadedModel,
-    NativeContext,
-    Part,
-)
-from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
+from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeContext, Part
+from engines.runtimes.llama_cpp.token_embedder import NumberedTokens, TokenEmbedder
 from engines.specs import EmbeddingSpec
 
-Pack = list[tuple[int, list[int]]]
-"""Texts that are computed together: their numbers and tokens."""
+Pack = list[NumberedTokens]
+"""Texts that are computed together."""
 Row = NDArray[np.float32] | None
 
 
@@ -44,7 +36,7 @@ class EmbedLayout:
     """Whether the model only looks back, so that a text need not be computed at once."""
 
 
-class Embedder:
+class Embedder(TokenEmbedder):
     """Embeds with one or more contexts of one model; called from one thread.
 
     What is computed together is decided from the whole list before anything is computed, so the
@@ -52,12 +44,8 @@ class Embedder:
     """
 
     def __init__(self, model: LoadedModel, spec: EmbeddingSpec, layout: EmbedLayout) -> None:
-        _check(model, spec)
-        self._model = model
-        self._spec = spec
+        super().__init__(model, spec)
         self.layout = layout
-        self.limit = min(spec.max_tokens, model.context_limit)
-        self._ending = _ending_tokens(model)
         self._contexts = self._make_contexts()
         self._pool = ThreadPoolExecutor(len(self._contexts))
 
@@ -90,61 +78,8 @@ class Embedder:
         )
         return [NativeContext(self._model, shape) for _ in range(planned.lanes)]
 
-    def tokens(self, text: str) -> list[int]:
-        """Tokens as the model gets them: cut to its limit, the closing token kept."""
-        return self._fit(self._read(text))
-
-    def _read(self, text: str) -> list[int]:
-        return self._model.tokenize(text, add_special=True, parse_special=False)
-
-    def _fit(self, tokens: list[int]) -> list[int]:
-        if len(tokens) <= self.limit:
-            return tokens
-        # Models that pool the last token were trained with the closing one there.
-        if tokens[-1] in self._ending:
-            return [*tokens[: self.limit - 1], tokens[-1]]
-        return tokens[: self.limit]
-
-    def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
-        """Vectors (n, d) of ``texts`` with the prefix of a query or a document."""
-        prefix = self._spec.query_prefix if query else self._spec.document_prefix
-        result = EmbeddingBatch(np.full((len(texts), self._model.dimension), np.nan, np.float32))
-        work: list[tuple[int, list[int]]] = []
-        cut: set[int] = set()
-        for number, text in enumerate(texts):
-            try:
-                tokens = self._read(prefix + text) if text.strip() else []
-            except InvalidRequestError as error:
-                result.errors[number] = str(error)
-                continue
-            if len(tokens) > self.limit:
-                cut.add(number)
-            if tokens:
-                work.append((number, self._fit(tokens)))
-            else:
-                result.errors[number] = NO_TOKENS if text.strip() else EMPTY
-        self._compute(list(self._packs(work)), result)
-        return replace(result, cut=frozenset(cut))
-
-    def _packs(
-        self, work: Iterable[tuple[int, list[int]]]
-    ) -> Iterable[list[tuple[int, list[int]]]]:
-        pack: list[tuple[int, list[int]]] = []
-        size = 0
-        shape = self._contexts[0].shape
-        limit, room = shape.sequences, min(self.layout.pack_tokens, shape.batch)
-        for item in work:
-            if pack and (size + len(item[1]) > room or len(pack) == limit):
-                yield pack
-                pack, size = [], 0
-            pack.append(item)
-            size += len(item[1])
-        if pack:
-            yield pack
-
-    def _compute(
-        self, packs: Sequence[list[tuple[int, list[int]]]], result: EmbeddingBatch
-    ) -> None:
+    def compute(self, work: Sequence[NumberedTokens], result: EmbeddingBatch) -> None:
+        packs = list(self._packs(work))
         lanes = min(len(self._contexts), len(packs))
         if not lanes:
             return
@@ -159,7 +94,21 @@ class Embedder:
         done = self._pool.map(lambda pack: _with_free(free, pack, encode), ordered)
         for pack, rows in zip(ordered, done, strict=True):
             for (number, _tokens), row in zip(pack, rows, strict=True):
-                self._store(number, row, result)
+                self.store(number, row, result)
+
+    def _packs(self, work: Iterable[NumberedTokens]) -> Iterable[Pack]:
+        pack: Pack = []
+        size = 0
+        shape = self._contexts[0].shape
+        limit, room = shape.sequences, min(self.layout.pack_tokens, shape.batch)
+        for item in work:
+            if pack and (size + len(item[1]) > room or len(pack) == limit):
+                yield pack
+                pack, size = [], 0
+            pack.append(item)
+            size += len(item[1])
+        if pack:
+            yield pack
 
     def _encode_by_pieces(self, context: NativeContext, pack: Pack) -> list[Row]:
         """Compute a pack in one batch, or one long text piece by piece."""
@@ -182,15 +131,8 @@ class Embedder:
         vector: NDArray[np.float32] = rows[0 if self._spec.pooling == "cls" else -1]
         return vector
 
-    def _store(self, number: int, row: NDArray[np.float32] | None, result: EmbeddingBatch) -> None:
-        usable = None if row is None else to_usable_vector(row, normalise=self._spec.normalise)
-        if usable is None:
-            result.errors[number] = NO_NUMBERS
-        else:
-            result.vectors[number] = usable
 
-
-def _tokens_in(pack: Sequence[tuple[int, list[int]]]) -> int:
+def _tokens_in(pack: Sequence[NumberedTokens]) -> int:
     return sum(len(tokens) for _, tokens in pack)
 
 
@@ -209,29 +151,3 @@ def _with_free(
 def _encode_pack(context: NativeContext, pack: Pack) -> list[Row]:
     context.encode([tokens for _, tokens in pack])
     return [context.vector(number) for number in range(len(pack))]
-
-
-def _check(model: LoadedModel, spec: EmbeddingSpec) -> None:
-    known = sorted(POOLINGS.keys() - {"none"})
-    if spec.pooling not in known:
-        raise EngineError(f"Pooling {spec.pooling!r} is not known; use one of {', '.join(known)}.")
-    if spec.dimension != model.dimension:
-        raise EngineError(
-            f"The model's vectors have {model.dimension} numbers, but its catalog entry says "
-            f"{spec.dimension}; correct the entry."
-        )
-    if spec.max_tokens < 1:
-        raise EngineError(
-            "The longest text to embed must be at least one token; correct the entry."
-        )
-
-
-def _ending_tokens(model: LoadedModel) -> frozenset[int]:
-    """Tokens that close a text, which pooling relies on."""
-    vocab: Any = model.vocab
-    ending = set()
-    if api.llama_vocab_get_add_sep(vocab):
-        ending.add(int(api.llama_vocab_sep(vocab)))
-    if api.llama_vocab_get_add_eos(vocab):
-        ending.add(int(api.llama_vocab_eos(vocab)))
-    return frozenset(ending)

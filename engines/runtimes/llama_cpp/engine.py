@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from engines.exceptions import (
     UnsafeModelFileError,
 )
 from engines.fit.model_shape import looks_back
+from engines.gguf.header import GgufHeader
 from engines.gguf.parts import find_misnomer, part_paths, read_model_header
 from engines.runtimes.adapters import AdaptableEngine, AdapterGate, AdapterRef
 from engines.runtimes.base import ChatMessage
@@ -28,10 +30,13 @@ from engines.runtimes.llama_cpp.batch_settings import BatchMeasurement, BatchSet
 from engines.runtimes.llama_cpp.memory_limit import memory_limit
 from engines.runtimes.llama_cpp.parameters import LoadParameters
 from engines.runtimes.offload import Offload
+from engines.runtimes.openvino.choice import PRECISIONS, find_shape
 from engines.runtimes.text.generation import Generation, Piece
 from engines.specs import ANSWERS_AT_ONCE, AdapterSpec
 
 HANDLER = "engines.runtimes.llama_cpp.child:LlamaHandler"
+NEVER = "never"
+"""Of the option ``openvino``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,9 @@ class LlamaOptions(ChildOptions):
     """Contexts that embed side by side; 0 means one per core without a GPU, at most eight."""
     pack_tokens: int = 0
     """Short texts are embedded together up to this many tokens; 0 means one by one."""
+    openvino: str = ""
+    """Who computes vectors of models that OpenVINO can: a precision of its, ``never``, or empty for the
+    faster one by measuring."""
     batch_settings: str = ""
     """Folder that remembers how each model embeds fastest here, found by measuring at its first load;
     empty means never to measure. Lanes or tokens given above are taken as they are."""
@@ -62,6 +70,8 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     """Made with each child."""
     _adapters: AdapterFolder | None = None
     _counted_bytes = 0
+    _precisions: tuple[str, ...] = ()
+    """In which OpenVINO may compute this model."""
     _by_pieces = False
     """Whether texts may be embedded piece by piece."""
 
@@ -183,6 +193,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             self.options.pack_tokens,
         )
         self._by_pieces = looks_back(base)
+        self._consider_openvino(base)
         self._gate = AdapterGate(self.spec, base)
         # Before the child starts: an adapter that does not fit must not cost a load.
         self._gate.admit(self.spec.adapters)
@@ -206,19 +217,32 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
                 "threads": self._threads(),
                 "lanes": setting.lanes,
                 "pack_tokens": setting.pack_tokens,
+                "openvino": setting.openvino,
                 "by_pieces": self._by_pieces,
             },
         }
 
     def _batch_setting(self) -> BatchSetting:
         """The setting given, else the measured one; a chat engine's own embedder is never measured."""
-        given = BatchSetting(self.options.embedding_lanes, self.options.pack_tokens)
+        precision = self.options.openvino if self.options.openvino in self._precisions else ""
+        given = BatchSetting(self.options.embedding_lanes, self.options.pack_tokens, precision)
         if given != BatchSetting() or not self.options.batch_settings or not self.spec.embedding:
             return given
         remembered = BatchSettings(Path(self.options.batch_settings))
-        return remembered.setting(self.spec, self._threads(), self._measure)
+        # By processor time, which other work hardly changes; how lanes share the cores it does change.
+        beside = partial(self._measure, layouts=False) if self._precisions else None
+        return remembered.setting(self.spec, self._threads(), self._measure, beside)
 
-    def _measure(self) -> BatchMeasurement:
+    def _consider_openvino(self, header: GgufHeader) -> None:
+        """Note whether OpenVINO could embed with this model, and what memory that takes."""
+        shape = None
+        if self.options.openvino != NEVER and self.spec.device in ("auto", "cpu"):
+            shape = find_shape(header, self.spec.embedding)
+        self._precisions = PRECISIONS if shape else ()
+        if shape and self._counted_bytes:
+            self._counted_bytes += shape.memory_bytes
+
+    def _measure(self, *, layouts: bool = True) -> BatchMeasurement:
         """Measure in a child of its own: memory it leaves behind, or a crash, ends with it."""
         child = ChildProcess(self._child_spec())
         try:
@@ -226,7 +250,12 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             child.request(
                 "load", self.options.load_seconds, **self._parameters_with(BatchSetting())
             )
-            found = child.request("measure", self.options.measure_seconds).header
+            found = child.request(
+                "measure",
+                self.options.measure_seconds,
+                precisions=self._precisions,
+                layouts=layouts,
+            ).header
         finally:
             child.stop(0)
         setting = BatchSetting(**found["setting"])

@@ -29,6 +29,13 @@ class LoadParameters(TypedDict):
     layout: LayoutFields
 
 
+class MeasureParameters(TypedDict):
+    precisions: Sequence[str]
+    """In which OpenVINO is tried."""
+    layouts: bool
+    """Whether layouts of llama.cpp are tried as well: only where nothing else runs."""
+
+
 class AdaptParameters(TypedDict):
     adapters: Sequence[tuple[str, str, float]]
     cpu_seconds: int

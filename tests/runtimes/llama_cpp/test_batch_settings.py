@@ -93,7 +93,7 @@ def test_another_model_or_way_to_compute_is_measured_for_itself(
     assert measure.count == 3
 
 
-@pytest.mark.parametrize("name", ["cpu_name", "cores"])
+@pytest.mark.parametrize("name", ["cpu_name", "cores", "openvino_version"])
 def test_folder_that_moved_to_another_machine_is_measured_again(
     settings_here: BatchSettings, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -163,9 +163,24 @@ def test_busy_machine_is_not_measured(
     assert (measure.count, _remembered(pressure.parent)) == (0, [])
 
 
+def test_busy_machine_is_only_measured_for_what_other_work_does_not_change(
+    settings_here: BatchSettings, pressure: Path
+) -> None:
+    pressure.write_text("some avg10=60.00 avg60=0.00")
+    quiet, beside = Measurer(), Measurer(replace(FOUND, disturbed=True))
+
+    assert settings_here.setting(SPEC, 2, quiet, beside) == USUAL
+    beside.outcome = BatchMeasurement(BatchSetting(openvino="bf16"), [])
+    for _ in range(2):
+        assert settings_here.setting(SPEC, 2, quiet, beside) == BatchSetting(openvino="bf16")
+
+    assert (quiet.count, beside.count) == (0, 2)
+
+
 @pytest.mark.parametrize(
     "content",
     [
+        b'{"setting": {"openvino": "f8"}}',
         b"",
         b"{",
         b"[]",

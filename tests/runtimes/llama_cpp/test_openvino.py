@@ -1,0 +1,185 @@
+"""OpenVINO in llama.cpp's place: the same texts, the same tokens, one vector space."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deploy.demo.texts import MARKDOWN, project_pages
+from engines.exceptions import EngineError
+from engines.gguf.reader import read_header
+from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp.native import load_model
+from engines.runtimes.llama_cpp.openvino_embedder import (
+    FEW_THREADS,
+    OpenVinoEmbedder,
+    OpenVinoMaker,
+    find_fastest_precision,
+)
+from engines.runtimes.offload import Offload
+from engines.runtimes.openvino.network import Network, usable_precisions
+from engines.services.knowledge.chunking import chunk_text
+from engines.specs import EmbeddingSpec, EngineSpec
+
+PROJECT = Path(__file__).resolve().parents[3]
+SAME_SPACE = 0.9999
+SCORE_TOLERANCE = 2e-3
+SPEC = EmbeddingSpec(384, 512, query_prefix="query: ", document_prefix="passage: ")
+CHUNKS = 20
+
+
+@pytest.fixture(scope="module")
+def texts() -> list[str]:
+    """Real passages of several lengths, short ones, other scripts, one that is cut, one without a word."""
+    pages = project_pages(PROJECT)
+    chunks = [chunk for page in pages for chunk in chunk_text(page.text, MARKDOWN)]
+    real = chunks[:: max(1, len(chunks) // CHUNKS)][:CHUNKS]
+    others = ["rain", "1871", "ស្វាគមន៍", "Größe, naïve", "漢字とかな", "stone " * 700, "", " \n"]
+    return [*real, *others]
+
+
+def _engine(path: Path, openvino: str) -> LlamaCppEngine:
+    engine = LlamaCppEngine.from_spec(
+        EngineSpec("minilm", "MiniLM", str(path), threads=2, embedding=SPEC),
+        LlamaOptions(openvino=openvino),
+    )
+    engine.load_model()
+    return engine
+
+
+@pytest.fixture(scope="module")
+def plain(minilm: Path) -> Iterator[LlamaCppEngine]:
+    with _engine(minilm, "never") as engine:
+        yield engine
+
+
+@pytest.fixture(scope="module", params=usable_precisions())
+def fast(minilm: Path, request: pytest.FixtureRequest) -> Iterator[LlamaCppEngine]:
+    with _engine(minilm, request.param) as engine:
+        info = engine.get_engine_info()
+        assert (info["openvino"], info["openvino_problem"]) == (request.param, "")
+        yield engine
+
+
+def test_both_ways_share_one_space_and_may_be_mixed(
+    plain: LlamaCppEngine, fast: LlamaCppEngine, texts: list[str]
+) -> None:
+    """As in a re-embedding whose host falls back to llama.cpp in the middle."""
+    left, right = plain.embed_documents(texts), fast.embed_documents(texts)
+    has_vector = [number for number in range(len(texts)) if number not in left.errors]
+    old, new = left.vectors[has_vector], right.vectors[has_vector]
+
+    assert (right.errors, right.cut) == (left.errors, left.cut)
+    assert left.cut and len(left.errors) == 2
+    assert _cosines(old, new).min() >= SAME_SPACE
+    half = len(has_vector) // 2
+    mixed = np.concatenate([new[:half], old[half:]])
+    questions = [" ".join(text.split()[:9]) for text in texts[:5]]
+    for ask in (plain, fast):
+        asked = np.array([ask.embed_query(question) for question in questions], np.float32)
+        assert abs(asked @ mixed.T - asked @ old.T).max() <= SCORE_TOLERANCE
+    # The same list gives the same bits, and the order of a list changes next to nothing.
+    np.testing.assert_array_equal(fast.embed_documents(texts).vectors, right.vectors)
+    turned = fast.embed_documents(texts[::-1]).vectors[::-1][has_vector]
+    assert _cosines(turned, new).min() >= SAME_SPACE
+    assert plain.count_tokens(texts[0]) == fast.count_tokens(texts[0])
+
+
+def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+    cosines: NDArray[np.float32] = (left * right).sum(axis=1)
+    return cosines
+
+
+def test_choice_is_measured_beside_other_work_and_remembered(
+    minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By processor time, whatever else the machine does; what it finds is one of the two."""
+    monkeypatch.setattr("engines.runtimes.llama_cpp.batch_settings.is_quiet", lambda: False)
+    spec = EngineSpec("minilm", "MiniLM", str(minilm), threads=1, embedding=SPEC)
+    engine = LlamaCppEngine.from_spec(spec, LlamaOptions(batch_settings=str(tmp_path / "here")))
+    engine._check_files()
+
+    setting = engine._batch_setting()
+
+    files = list((tmp_path / "here").glob("*.json"))
+    assert setting.openvino in {"", *usable_precisions()}
+    assert len(files) == bool(setting.openvino)
+    for file in files:
+        stored = json.loads(file.read_bytes())
+        assert stored["setting"]["openvino"] == setting.openvino
+        assert {trial["openvino"] for trial in stored["trials"]} == {"", *usable_precisions()}
+        monkeypatch.setattr(engine, "_measure", lambda **_options: pytest.fail("measured again"))
+        assert engine._batch_setting() == setting
+
+
+@pytest.fixture(scope="module")
+def maker(minilm: Path) -> OpenVinoMaker:
+    model = load_model(str(minilm), Offload())
+    spare = Embedder(model, SPEC, EmbedLayout(threads=1, lanes=1, pack_tokens=0))
+    return OpenVinoMaker(minilm, model, SPEC, spare)
+
+
+class _Refusing(Network):
+    """As a network for which there is no memory."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def vectors(self, texts: object) -> NDArray[np.float32]:
+        self.asked += 1
+        raise EngineError("no memory")
+
+
+def test_texts_that_openvino_cannot_compute_are_computed_by_llama_cpp(
+    maker: OpenVinoMaker,
+) -> None:
+    network = _Refusing()
+    embedder = OpenVinoEmbedder(maker.model, SPEC, network, maker.spare)
+
+    found = embedder.embed(["rain", "a wall of grey stone"], query=False)
+
+    np.testing.assert_array_equal(
+        found.vectors, maker.spare.embed(["rain", "a wall of grey stone"], query=False).vectors
+    )
+    assert network.asked == 1
+
+
+def test_one_text_has_all_threads_where_there_are_many(maker: OpenVinoMaker) -> None:
+    network = _Refusing()
+    layout = EmbedLayout(threads=FEW_THREADS + 1, lanes=1, pack_tokens=0)
+    embedder = OpenVinoEmbedder(maker.model, SPEC, network, maker.spare.with_layout(layout))
+
+    assert not embedder.embed(["rain"], query=True).errors
+    assert network.asked == 0
+
+
+def test_vectors_that_differ_are_not_taken(
+    maker: OpenVinoMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = Network.vectors
+    offset = np.linspace(-0.01, 0.01, 384, dtype=np.float32)
+    monkeypatch.setattr(Network, "vectors", lambda *given: compute(*given) + offset)
+
+    with pytest.raises(EngineError, match="is needed to share their space"):
+        maker.make("f32")
+    found = find_fastest_precision(maker, ["f32"])
+
+    assert found.precision == ""
+    with pytest.raises(EngineError, match="no instructions for f8"):
+        maker.make("f8")
+
+
+def test_token_beside_the_table_is_refused(minilm: Path) -> None:
+    network = Network(minilm, "f32", "cls", threads=1)
+    vocabulary = read_header(minilm).facts().vocab_size
+
+    assert network.vectors([[101, vocabulary - 1, 102]]).shape == (1, 384)
+    for token in (vocabulary, -1):
+        with pytest.raises(EngineError, match="does not have"):
+            network.vectors([[101, 102], [101, token, 102]])
