@@ -63,6 +63,7 @@ SAM_OPENVINO = env.read_str("SAM_OPENVINO", "", choices=("", "never", "f32", "bf
 SAM_MAX_ANSWER_TOKENS = env.read_int("SAM_MAX_ANSWER_TOKENS", 2048, minimum=0, maximum=1_000_000)
 SAM_DRAFT_DAYS = env.read_int("SAM_DRAFT_DAYS", 30, minimum=0, maximum=3650)
 SAM_LOAD_WAIT_SECONDS = env.read_int("SAM_LOAD_WAIT_SECONDS", 300, minimum=1, maximum=3600)
+SAM_APPROXIMATE_FROM = env.read_int("SAM_APPROXIMATE_FROM", 50_000, minimum=0, maximum=2**31)
 SAM_RETENTION_DAYS = env.read_int("SAM_RETENTION_DAYS", 14, minimum=0, maximum=3650)
 SAM_HISTORY_DAYS = env.read_int("SAM_HISTORY_DAYS", 365, minimum=0, maximum=36_500)
 

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 
 from engines.vectors.index_file import IndexFile
-from engines.vectors.read_only_index import ReadOnlyIndex, open_index
+from engines.vectors.opening import OpenIndex, open_index
 
 
 class IndexCache:
@@ -20,9 +20,9 @@ class IndexCache:
         self._capacity = capacity
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
-        self._indexes: OrderedDict[str, ReadOnlyIndex] = OrderedDict()
+        self._indexes: OrderedDict[str, OpenIndex] = OrderedDict()
 
-    def get(self, file: IndexFile) -> ReadOnlyIndex:
+    def get(self, file: IndexFile) -> OpenIndex:
         """Return the opened index; IndexFileError, and nothing kept, when the file is not as stated."""
         with self._lock:
             if (index := self._lookup(file)) is not None:
@@ -38,7 +38,7 @@ class IndexCache:
         with self._lock:
             self._indexes.pop(sha256, None)
 
-    def _open(self, file: IndexFile) -> ReadOnlyIndex:
+    def _open(self, file: IndexFile) -> OpenIndex:
         """Open unless another thread did while this one waited for the file's lock."""
         with self._lock:
             if (index := self._lookup(file)) is not None:
@@ -53,7 +53,7 @@ class IndexCache:
             with self._lock:
                 self._opening.pop(file.sha256, None)
 
-    def _lookup(self, file: IndexFile) -> ReadOnlyIndex | None:
+    def _lookup(self, file: IndexFile) -> OpenIndex | None:
         index = self._indexes.get(file.sha256)
         # The digest was checked together with the shape: another shape needs another check.
         if index is None or (index.count, index.dimension) != (file.count, file.dimension):
@@ -61,7 +61,7 @@ class IndexCache:
         self._indexes.move_to_end(file.sha256)
         return index
 
-    def _keep(self, sha256: str, index: ReadOnlyIndex) -> None:
+    def _keep(self, sha256: str, index: OpenIndex) -> None:
         with self._lock:
             self._indexes[sha256] = index
             while len(self._indexes) > self._capacity:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from engines.exceptions import IndexFileError
 from engines.vectors.index_file import unit_rows
 
+SPARE = 16
+"""Candidates asked for beside those wanted: scores of files are rounded or compressed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hits:

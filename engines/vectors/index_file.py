@@ -21,10 +21,13 @@ from numpy.typing import NDArray
 from engines.exceptions import IndexFileError
 from engines.files.durable import durable_file
 
-_FACTS = struct.Struct("<4siqqq?i")
+_FACTS = struct.Struct("<4siqqqBi")
 _COUNT = struct.Struct("<Q")
 _UNUSED = 1 << 20
+_TRAINED = 1
 _INNER_PRODUCT = 0
+FLAT = b"IxFI"
+"""How FAISS names an index that holds its rows as they are."""
 _FLOAT_BYTES = 4
 _ID_BYTES = 8
 MAX_DIMENSION = 16_384
@@ -41,14 +44,19 @@ class IndexFile:
     sha256: str
     count: int
     dimension: int
+    recall: float | None = None
+    """Of an approximate one: which share of the ten nearest a search found when it was built."""
 
 
 def header_bytes(count: int, dimension: int) -> bytes:
     """Return the only beginning a file of this shape may have; all numbers in it are known."""
-    facts = (dimension, count, _UNUSED, _UNUSED, True)
-    outer = _FACTS.pack(b"IxMp", *facts, _INNER_PRODUCT)
-    inner = _FACTS.pack(b"IxFI", *facts, _INNER_PRODUCT)
-    return outer + inner + _COUNT.pack(count * dimension)
+    outer = facts_bytes(b"IxMp", count, dimension)
+    return outer + facts_bytes(FLAT, count, dimension) + _COUNT.pack(count * dimension)
+
+
+def facts_bytes(kind: bytes, count: int, dimension: int) -> bytes:
+    """Return how FAISS begins each index: its kind of four letters, and that it compares by product."""
+    return _FACTS.pack(kind, dimension, count, _UNUSED, _UNUSED, _TRAINED, _INNER_PRODUCT)
 
 
 def ids_at(count: int, dimension: int) -> int:
@@ -95,9 +103,9 @@ def write_index(
     ids, held one at a time. IndexFileError when they do not fit together; nothing is left then.
     """
     check_shape(len(ids), dimension)
-    _check_ids(ids)
+    check_ids(ids)
     with durable_file(path) as file:
-        out = _HashingFile(file)
+        out = HashingFile(file)
         out.write(header_bytes(len(ids), dimension))
         _write_rows(out, batches, len(ids), dimension)
         out.write(_COUNT.pack(len(ids)))
@@ -105,7 +113,7 @@ def write_index(
     return IndexFile(path, out.digest.hexdigest(), len(ids), dimension)
 
 
-class _HashingFile:
+class HashingFile:
     """Passes bytes on and takes their SHA-256."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -118,7 +126,7 @@ class _HashingFile:
 
 
 def _write_rows(
-    out: _HashingFile, batches: Iterable[NDArray[np.floating]], count: int, dimension: int
+    out: HashingFile, batches: Iterable[NDArray[np.floating]], count: int, dimension: int
 ) -> None:
     written = 0
     for batch in batches:
@@ -137,7 +145,8 @@ def _write_rows(
         )
 
 
-def _check_ids(ids: NDArray[np.int64]) -> None:
+def check_ids(ids: NDArray[np.int64]) -> None:
+    """Refuse (IndexFileError) ids that do not ascend strictly from 0 or more."""
     if ids.dtype != np.int64 or ids.ndim != 1 or not ids_ascend(ids):
         raise IndexFileError(
             "The ids of an index must be one row of 64-bit integers that are not negative and "

@@ -10,7 +10,7 @@ from engines.models import VectorIndex
 from engines.services.catalog.speeds import note_embedding_speed
 from engines.services.knowledge.embeddings import describe_trouble, embed_range
 from engines.services.knowledge.fingerprints import embedding_spec_of
-from engines.services.knowledge.indexes import build_file
+from engines.services.knowledge.indexes import build_file, describe_recall
 from migrations_app.models import EmbedRange
 from migrations_app.plans.embed_ranges import (
     RangeClaim,
@@ -148,7 +148,9 @@ def _outcome(ctx: StepContext, indexes: Sequence[VectorIndex]) -> Outcome:
     embedded = sum(row.embedded for row in rows)
     failed = sum(row.failed for row in rows)
     cut = sum(row.cut for row in rows)
+    recall = describe_recall(indexes, ctx.store)
     return Outcome(
-        f"Embedded {embedded} texts{describe_trouble(failed, cut)}; {len(indexes)} index files built.",
+        f"Embedded {embedded} texts{describe_trouble(failed, cut)}; {len(indexes)} index files "
+        f"built{recall}.",
         {"embedded": embedded, "failed": failed, "cut": cut, "bases": len(indexes)},
     )

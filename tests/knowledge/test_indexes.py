@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from django.contrib.auth.models import User
+from django.test import override_settings
 
 from engines.exceptions import ConflictError, IndexFileError, NotFoundError
 from engines.files.artifacts import ArtifactStore
@@ -19,6 +20,7 @@ from engines.services.knowledge.indexes import (
     base_digest,
     build_file,
     delta,
+    describe_recall,
     index_content,
     index_counts,
     index_digest,
@@ -28,6 +30,7 @@ from engines.services.knowledge.indexes import (
     should_compact,
 )
 from engines.services.knowledge.keep_up import keep_up
+from engines.services.knowledge.search import search_index
 from engines.vectors import write_index
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import add, fill, live_index, live_pairs, make_base, make_space
@@ -105,6 +108,36 @@ def test_the_file_claims_no_more_than_is_embedded(
     embed(base, "two")
     assert is_ready(index)
     assert index_digest(index, store) == base_digest(base, index.fingerprint_id)
+
+
+def test_a_large_base_is_searched_in_lists_and_says_how_well(
+    base: KnowledgeBase,
+    store: ArtifactStore,
+    scratch: Path,
+    embedder: HashEmbedder,
+) -> None:
+    fill(base, 90)
+    with override_settings(SAM_APPROXIMATE_FROM=91):
+        keep_up(live_index(base).pk, embedder, store, scratch, lambda _: None)
+    exact = live_index(base)
+    assert describe_recall([exact], store) == ""
+    with override_settings(SAM_APPROXIMATE_FROM=90):
+        index = build(base, store, scratch)
+        said = describe_recall([index], store)
+    late, gone = add(base, "text late"), base.documents.order_by("pk")[0]
+    hits = search_index(live_index(base), embedder.vector("text late"), k=90, store=store)
+
+    assert said == " (approximate: 100.0% of the ten nearest passages are found)"
+    assert live_index(base).file_key != exact.file_key
+    assert len(hits) == 90
+    delete_document(gone.pk)
+    sentence = keep_up(live_index(base).pk, embedder, store, scratch, lambda _: None)
+    hits = search_index(live_index(base), embedder.vector("text late"), k=90, store=store)
+    assert sentence == f"Index {exact.pk}: 1 texts embedded."
+    assert [hit.document_id for hit in hits] == [late.pk]
+    index = live_index(base)
+    assert index_digest(index, store) == base_digest(base, index.fingerprint_id)
+    assert list(scratch.iterdir()) == []
 
 
 def test_what_was_written_since_the_file_is_the_delta(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from engines.vectors import IndexFile, ReadOnlyIndex, open_index, write_index
+from engines.vectors import IndexFile, OpenIndex, ReadOnlyIndex, open_index, write_index
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,14 @@ class Built:
         return open_described(self.file)
 
 
-def open_described(file: IndexFile) -> ReadOnlyIndex:
+def open_any(file: IndexFile) -> OpenIndex:
     return open_index(file.path, sha256=file.sha256, count=file.count, dimension=file.dimension)
+
+
+def open_described(file: IndexFile) -> ReadOnlyIndex:
+    index = open_any(file)
+    assert isinstance(index, ReadOnlyIndex)
+    return index
 
 
 def some_vectors(count: int, dimension: int, seed: int = 1) -> NDArray[np.float16]:

@@ -9,7 +9,7 @@ from django.conf import settings
 from engines.files.artifacts import ArtifactStore
 from engines.models import VectorIndex
 from engines.services.knowledge.fingerprints import spec_of
-from engines.vectors import IndexCache, IndexFile, ReadOnlyIndex
+from engines.vectors import IndexCache, IndexFile, OpenIndex
 
 OPEN_FILES = 256
 """Index files kept mapped in one process; mapped memory is the operating system's to reclaim."""
@@ -27,7 +27,7 @@ class IndexFiles:
     store: ArtifactStore
     cache: IndexCache = field(default_factory=lambda: _shared)
 
-    def open(self, index: VectorIndex) -> ReadOnlyIndex | None:
+    def open(self, index: VectorIndex) -> OpenIndex | None:
         """Return the file that this row names, checked and mapped; None when it names none.
 
         Raises ArtifactMissingError or IndexFileError when it is gone or not the one described.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from django.conf import settings
 from django.db import connection
 from django.db.models import Q, Value
 from django.db.models.functions import Greatest
@@ -26,7 +27,7 @@ from engines.models import Chunk, Fingerprint, KnowledgeBase, VectorIndex
 from engines.services.knowledge.embedding_rows import decode_vectors
 from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.index_files import IndexFiles
-from engines.vectors import IndexFile, ReadOnlyIndex, write_index
+from engines.vectors import IndexFile, OpenIndex, build_index, read_recall
 
 COMPACT_AT_LEAST = 256
 COMPACT_AT_MOST = 4096
@@ -36,9 +37,6 @@ COMPACT_SHARE = 20
 LATEST = 2**63 - 1
 PAGE = 2000
 """Chunks read in one statement; what is held in memory beside ids does not grow with the base."""
-
-SAME_VECTOR = 0.9999
-"""Cosine from which a row of a file is the stored vector: only the length was brought to 1."""
 
 ARTIFACT_KIND = "indexes"
 
@@ -176,15 +174,22 @@ def build_file(
 
     ``base_seq`` becomes the base's ``write_seq``, or less when something before it is not embedded. The
     row only moves forward, and only from the file it named at the start: whoever is late leaves his
-    file to the collector. ``checkpoint`` may raise between pages; nothing has changed then.
+    file to the collector. From ``SAM_APPROXIMATE_FROM`` passages on the file is approximate, where that
+    finds enough. ``checkpoint`` may raise between pages; nothing has changed then.
     """
     before = index_again(index.pk)
     survey = _survey(before, checkpoint)
     path = scratch / f"index-{before.pk}-{uuid.uuid4().hex}.faiss"
     try:
         batches = _vector_batches(before, survey.ids, checkpoint)
-        dimension = spec_of(before.fingerprint).dimension
-        file = write_index(path, survey.ids, batches, dimension=dimension)
+        file = build_index(
+            path,
+            survey.ids,
+            batches,
+            dimension=spec_of(before.fingerprint).dimension,
+            approximate_from=settings.SAM_APPROXIMATE_FROM,
+            checkpoint=checkpoint,
+        )
         key = store.put_file(path, kind=ARTIFACT_KIND).key
     finally:
         path.unlink(missing_ok=True)
@@ -255,6 +260,23 @@ def _publish(before: VectorIndex, file: IndexFile, key: str, base_seq: int) -> N
     )
 
 
+def describe_recall(indexes: Iterable[VectorIndex], store: ArtifactStore) -> str:
+    """Say in brackets what the worst approximate file of these finds; nothing when all are exact.
+
+    As it was measured when each was built, and is said by its file.
+    """
+    keys = [index_again(index.pk).file_key for index in indexes]
+    recalls = [recall for key in keys if key and (recall := _recall_of(key, store)) is not None]
+    if not recalls:
+        return ""
+    return f" (approximate: {min(recalls):.1%} of the ten nearest passages are found)"
+
+
+def _recall_of(key: str, store: ArtifactStore) -> float | None:
+    with store.open(key) as file:
+        return read_recall(file)
+
+
 def index_counts(index: VectorIndex, store: ArtifactStore) -> IndexCounts:
     """Count what an index can answer for and what not; opens (and so checks) its file."""
     current = index_again(index.pk)
@@ -278,13 +300,14 @@ def index_content(index: VectorIndex, store: ArtifactStore) -> set[tuple[int, by
     return content | set(_file_content(current, opened) if opened else ())
 
 
-def _file_content(index: VectorIndex, opened: ReadOnlyIndex) -> Iterator[tuple[int, bytes]]:
+def _file_content(index: VectorIndex, opened: OpenIndex) -> Iterator[tuple[int, bytes]]:
     for page in _pages(opened.ids()):
-        for pk, content_hash, vector, base_id, live in _facts_of(index, page):
-            row = opened.vectors()[np.searchsorted(opened.ids(), pk)]
-            stored = decode_vectors([vector], opened.dimension)[0]
-            cosine = float(row @ stored) / float(np.linalg.norm(stored))
-            if live and base_id == index.base_id and cosine >= SAME_VECTOR:
+        rows = _facts_of(index, page)
+        ids = np.array([row[0] for row in rows], dtype=np.int64)
+        vectors = decode_vectors([row[2] for row in rows], opened.dimension)
+        same = opened.holds(ids, vectors).tolist() if rows else []
+        for (pk, content_hash, _, base_id, live), is_same in zip(rows, same, strict=True):
+            if live and base_id == index.base_id and is_same:
                 yield pk, bytes(content_hash)
 
 

@@ -16,6 +16,7 @@ from engines.services.knowledge.index_files import IndexFiles
 from engines.services.knowledge.indexes import (
     LATEST,
     build_file,
+    describe_recall,
     index_again,
     missing_chunks,
     should_compact,
@@ -62,7 +63,9 @@ def keep_up(
         done = counts.embedded + counts.failed
         build_file(index, store, scratch, checkpoint=lambda: checkpoint(done))
     VectorIndex.objects.filter(pk=index_id).update(covered_seq=Greatest("covered_seq", target))
-    return _sentence(index, counts, rebuilt=rebuild)
+    recall = describe_recall([index], store) if rebuild else ""
+    built = f" and its file was rebuilt{recall}" if rebuild else ""
+    return f"Index {index.pk}: {counts.embedded} texts embedded{counts.trouble}{built}."
 
 
 def embed_missing(
@@ -109,8 +112,3 @@ def _has_sound_file(index: VectorIndex, store: ArtifactStore) -> bool:
     except (ArtifactMissingError, IndexFileError):
         return False
     return True
-
-
-def _sentence(index: VectorIndex, counts: RangeCounts, *, rebuilt: bool) -> str:
-    built = " and its file was rebuilt" if rebuilt else ""
-    return f"Index {index.pk}: {counts.embedded} texts embedded{counts.trouble}{built}."

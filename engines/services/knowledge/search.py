@@ -25,7 +25,7 @@ from engines.services.knowledge.index_files import IndexFiles
 from engines.services.knowledge.indexes import index_again
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.people.bindings import Binding, request_binding
-from engines.vectors import IndexCache, ReadOnlyIndex, search_flat
+from engines.vectors import IndexCache, OpenIndex, search_flat
 
 __all__ = [
     "Binding",
@@ -246,7 +246,7 @@ def _search(
     ]
 
 
-def _open(index: VectorIndex, files: IndexFiles) -> tuple[VectorIndex, ReadOnlyIndex | None]:
+def _open(index: VectorIndex, files: IndexFiles) -> tuple[VectorIndex, OpenIndex | None]:
     """Read the row as it is now and open its file; twice, because a file may just be replaced.
 
     Without a sound file the rows answer alone, and the index is marked as lagging: upkeep rebuilds it.
@@ -266,7 +266,7 @@ def _open(index: VectorIndex, files: IndexFiles) -> tuple[VectorIndex, ReadOnlyI
 
 
 def _best(
-    index: VectorIndex, opened: ReadOnlyIndex | None, query: NDArray[np.float32], wanted: _Wanted
+    index: VectorIndex, opened: OpenIndex | None, query: NDArray[np.float32], wanted: _Wanted
 ) -> tuple[dict[int, float], dict[int, _Text]]:
     """Return chunk id → score of the k best live texts, best first, and what they say if read at once.
 
