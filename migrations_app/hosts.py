@@ -1,7 +1,8 @@
-"""What an operator does with hosts: who depends on one, draining, taking back, retiring."""
+"""What an operator does with hosts: who depends on one, limits, draining, taking back, retiring."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -16,10 +17,12 @@ from engines.models import (
     ModelCopy,
     ModelRevision,
 )
+from engines.services.hosts import limit_host as set_limits
 from engines.services.hosts import lock_host, mark_copies_gone, move_host
 from migrations_app.models import EmbedRange, Step
 from migrations_app.plans.lease_owners import owned_on
 from migrations_app.plans.revision_needs import people_needing
+from migrations_app.plans.transitions import call_waiting
 from migrations_app.serving.load import running_on
 from migrations_app.serving.redis_keys import redis_client
 from migrations_app.states import STEP_FINAL, PlanStatus, StepStatus
@@ -105,6 +108,18 @@ def retire_host(host: Host, *, who: str) -> Host:
         _refuse_while_running(locked)
         mark_copies_gone(locked)
         return gone
+
+
+def limit_host(host: Host, limits: Mapping[str, object], *, who: str) -> Host:
+    """Set what a host may do at once and how much of it SAM may use, in place of what was set before.
+
+    InvalidRequestError names what is wrong and changes nothing. What runs goes on; steps that wait for
+    room are called.
+    """
+    with transaction.atomic():
+        limited = set_limits(lock_host(host.name), limits, who=who)
+    call_waiting(limited.pk)
+    return limited
 
 
 def _files_only_on(host: Host) -> list[int]:

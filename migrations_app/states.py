@@ -165,6 +165,9 @@ TASK_PREFIX: dict[PlanKind, str] = {
 CONTROL_STEPS = frozenset({"cut_over", "cut_back"})
 """Steps of the control worker; all others run on the host that the step names."""
 
+BRINGING_FILES = frozenset({"fetch_engine", "download"})
+"""Steps that a host's limit of downloads counts."""
+
 POINT_OF_NO_RETURN = frozenset({"cut_over", "cut_back", "put_back"})
 """Once one of these is completed, cancelling says what undoes it instead."""
 

@@ -41,7 +41,7 @@ def _ready(sender: Any, **_: object) -> None:
     is_host = _is_host(queues)
     _start("sweep", SLOW_SWEEP_SECONDS, sweep)
     if is_host:
-        _start("host-beat", HEARTBEAT_SECONDS, lambda: register(queues))
+        _start("host-beat", HEARTBEAT_SECONDS, lambda: _beat(queues))
         _start("leftovers", SLOW_SWEEP_SECONDS, remove_leftovers)
     host_memory().serves = live_queue(settings.SAM_HOST_NAME) in queues
     if host_memory().serves:
@@ -55,10 +55,18 @@ def _ready(sender: Any, **_: object) -> None:
 def _is_host(queues: set[str]) -> bool:
     """Register a worker of a host; one that is refused ends, with the sentence in its log."""
     try:
-        return register(queues) is not None
+        return _beat(queues)
     except HostRefusedError as error:
         logger.critical("%s", error)
         raise WorkerShutdown(os.EX_NOPERM) from error
+
+
+def _beat(queues: set[str]) -> bool:
+    """Write the host's row, and keep to the memory that its row allows; False without a host."""
+    host = register(queues)
+    if host is not None:
+        engine_pool().limit_memory(host.parsed_limits().memory_bytes)
+    return host is not None
 
 
 def _start(name: str, seconds: float, action: Any) -> None:

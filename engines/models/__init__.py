@@ -6,6 +6,7 @@ from engines.models.adapters import AdapterStatus, LoraAdapter
 from engines.models.catalog import CatalogModel, ModelRevision, ModelRole
 from engines.models.conversations import Conversation, Message
 from engines.models.fallbacks import EngineFallback, FallbackIncident
+from engines.models.host_limits import LIMIT_NAMES, HostLimits, parse_limits
 from engines.models.hosts import (
     CopyStatus,
     Host,
@@ -14,6 +15,8 @@ from engines.models.hosts import (
     HostSample,
     HostStatus,
     ModelCopy,
+    SpeedSample,
+    Work,
 )
 from engines.models.invitations import Invitation
 from engines.models.knowledge import (
@@ -37,6 +40,7 @@ from engines.models.tokens import ApiToken, TokenScope
 from engines.models.usage import TokenQuota, TokenReservation, TokenUsage
 
 __all__ = [
+    "LIMIT_NAMES",
     "AdapterStatus",
     "ApiToken",
     "CatalogModel",
@@ -53,6 +57,7 @@ __all__ = [
     "Host",
     "HostEvent",
     "HostInvitation",
+    "HostLimits",
     "HostSample",
     "HostStatus",
     "Invitation",
@@ -68,6 +73,7 @@ __all__ = [
     "OutgoingMail",
     "PreferenceSnapshot",
     "PromptTemplate",
+    "SpeedSample",
     "StatusChange",
     "TokenQuota",
     "TokenReservation",
@@ -75,4 +81,6 @@ __all__ = [
     "TokenUsage",
     "UserPrompts",
     "VectorIndex",
+    "Work",
+    "parse_limits",
 ]

@@ -6,6 +6,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from engines.models.catalog import ModelRevision
+from engines.models.host_limits import HostLimits, parse_limits, validate_limits
 from engines.models.status_changes import StatusChange
 
 HOST_NAME = RegexValidator(r"^[a-z0-9][a-z0-9-]{0,62}$", "Use a host name: a-z, 0-9 and -.")
@@ -31,7 +32,12 @@ class Host(models.Model):
     vram_bytes = models.BigIntegerField(default=0)
     disk_total_bytes = models.BigIntegerField(default=0)
     disk_free_bytes = models.BigIntegerField(default=0)
-    limits = models.JSONField(default=dict, blank=True)
+    limits = models.JSONField(
+        default=dict,
+        blank=True,
+        validators=[validate_limits],
+        help_text="What an operator lets it do at once; see HostLimits.",
+    )
     announces = models.JSONField(
         default=list, blank=True, help_text="The step kinds its workers know."
     )
@@ -41,6 +47,10 @@ class Host(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def parsed_limits(self) -> HostLimits:
+        """Return its limits; ValidationError for a row that somebody wrote around the validator."""
+        return parse_limits(self.limits)
 
 
 class HostSample(models.Model):
@@ -58,6 +68,37 @@ class HostSample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.host_id} at {self.at:%F %T}"
+
+
+class Work(models.TextChoices):
+    EMBED = "embed", "Embedding"
+    DOWNLOAD = "download", "Downloading"
+
+
+class SpeedSample(models.Model):
+    """One piece of work that a host did, and how long it took; only the latest few are kept."""
+
+    host = models.ForeignKey(Host, on_delete=models.CASCADE, related_name="speeds")
+    revision = models.ForeignKey(
+        ModelRevision,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="+",
+        help_text="What embedded; empty for a download, whose speed is the line's.",
+    )
+    work = models.CharField(max_length=16, choices=Work)
+    texts = models.PositiveIntegerField(default=0)
+    size = models.BigIntegerField(help_text="Characters that were embedded, or bytes that came.")
+    seconds = models.FloatField()
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["id"]
+        indexes = [models.Index(fields=["host", "work", "revision", "id"], name="speeds_of_a_host")]
+
+    def __str__(self) -> str:
+        return f"{self.work} on {self.host_id}: {self.size} in {self.seconds:.1f} s"
 
 
 class HostEvent(StatusChange):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import timedelta
 
 from django.core.exceptions import ValidationError
@@ -27,6 +28,7 @@ from engines.models import (
     HostSample,
     HostStatus,
     ModelCopy,
+    parse_limits,
 )
 from engines.models.hosts import HOST_NAME
 
@@ -76,6 +78,23 @@ def move_host(host: Host, to: HostStatus, *, who: str, why: str) -> Host:
     host.status = to
     host.save(update_fields=["status"])
     HostEvent.objects.create(host=host, from_status=current, to_status=to, who=who, why=why)
+    return host
+
+
+def limit_host(host: Host, limits: Mapping[str, object], *, who: str) -> Host:
+    """Give a locked host these limits instead of those it had; InvalidRequestError changes nothing."""
+    try:
+        wanted = parse_limits(limits)
+    except ValidationError as error:
+        raise InvalidRequestError(" ".join(error.messages)) from error
+    if wanted == host.parsed_limits():
+        return host
+    host.limits = wanted.as_row()
+    host.save(update_fields=["limits"])
+    named = ", ".join(f"{name} {value}" for name, value in host.limits.items()) or "none"
+    HostEvent.objects.create(
+        host=host, from_status=host.status, to_status=host.status, who=who, why=f"Limits: {named}."
+    )
     return host
 
 

@@ -12,17 +12,13 @@ from django.http import HttpRequest
 from django.template.defaultfilters import filesizeformat
 
 from engines.exceptions import SamError
-from engines.models import (
-    Host,
-    HostEvent,
-    ModelCopy,
-)
+from engines.models import LIMIT_NAMES, Host, HostEvent, ModelCopy
 from engines.services.hosts import invite_host
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.admin.base import RoleAdmin
 from migrations_app.admin.dress import TabularInline
 from migrations_app.admin.reports import report_each
-from migrations_app.hosts import drain_host, resume_host, retire_host
+from migrations_app.hosts import drain_host, limit_host, resume_host, retire_host
 
 
 class HostEventInline(TabularInline[HostEvent, Host]):
@@ -63,7 +59,7 @@ class CopyInline(TabularInline[ModelCopy, Host]):
 
 @admin.register(Host)
 class HostAdmin(RoleAdmin):
-    """Hosts register themselves; an operator drains them, takes them back and lets them go."""
+    """Hosts register themselves; an operator limits and drains them, takes them back and lets them go."""
 
     list_display = ("name", "status", "last_seen", "cores", "memory", "free_disk", "copies_held")
     list_filter = ("status",)
@@ -73,8 +69,12 @@ class HostAdmin(RoleAdmin):
         ("cores", "memory"),
         ("gpu_names", "gpu_memory"),
         ("free_disk", "disk"),
-        "own_limits",
         "work_taken",
+        "limits",
+    )
+    readonly_fields = (
+        *("name", "status", "last_seen", "cores", "memory", "gpu_names", "gpu_memory"),
+        *("free_disk", "disk", "work_taken"),
     )
     inlines = (CopyInline, HostEventInline)
     actions = ["drain", "drain_knowing", "resume", "retire", "invite_again"]
@@ -100,12 +100,6 @@ class HostAdmin(RoleAdmin):
     def gpu_names(self, host: Host) -> str:
         return ", ".join(str(gpu.get("name", "unnamed")) for gpu in host.gpus) or "none"
 
-    @admin.display(description="limits")
-    def own_limits(self, host: Host) -> str:
-        """What the host was told to keep to."""
-        named = (f"{name.replace('_', ' ')} {value}" for name, value in host.limits.items())
-        return ", ".join(named) or "none of its own"
-
     @admin.display(description="takes on")
     def work_taken(self, host: Host) -> str:
         """The kinds of work that its workers announced."""
@@ -117,6 +111,26 @@ class HostAdmin(RoleAdmin):
 
     def disk(self, host: Host) -> str:
         return filesizeformat(host.disk_total_bytes)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "limits":
+            kwargs["help_text"] = (
+                f'By name, as {{"plans": 4, "downloads": 2}}; what is not named has no limit. '
+                f"There are {', '.join(LIMIT_NAMES)}."
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return is_operator(request.user)
+
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Any,
+        form: Any,
+        change: bool,  # noqa: FBT001 - Django's signature
+    ) -> None:
+        limit_host(obj, form.cleaned_data["limits"] or {}, who=request.user.get_username())
 
     def has_operate_permission(self, request: HttpRequest) -> bool:
         return is_operator(request.user)

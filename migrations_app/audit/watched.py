@@ -125,7 +125,7 @@ WATCHED = (
         name="catalogmodel_id",
         lookups={"catalogmodel_id": _MODEL, "group_id": _GROUP},
     ),
-    Watched("engines_host", AuditKind.HOST, fields=("name", "status"), name="name"),
+    Watched("engines_host", AuditKind.HOST, fields=("name", "status", "limits"), name="name"),
     Watched(
         "engines_hostinvitation",
         AuditKind.HOST_INVITATION,

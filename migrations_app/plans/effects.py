@@ -4,32 +4,42 @@ from __future__ import annotations
 
 from typing import TypedDict
 
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.db.models.functions import Length
 
-from engines.models import KnowledgeBase, Message, ModelRevision
+from engines.models import Chunk, Host, KnowledgeBase, Message, ModelRevision
 from engines.services.catalog.capabilities import (
     capabilities_of,
     context_of,
     lost_capabilities,
 )
-from engines.services.catalog.speeds import embedding_speed
+from engines.services.catalog.speeds import Speed, download_speed, embedding_speed
 from migrations_app.models import IndexSwitch, Plan, Step
-from migrations_app.states import PlanKind, StepStatus
+from migrations_app.states import BRINGING_FILES, PlanKind, PlanStatus, StepStatus
 
 TEXTS_PER_SECOND = 12.0
 """What a small embedder does on two CPU cores, until this host has measured its own."""
+BYTES_PER_SECOND = 10 * 1024 * 1024
+OTHER_SECONDS = 60.0
+LOOKED_AT = 500
+"""Passages whose length is looked at."""
+MEASURED = "measured on "
+MIB = 1024 * 1024
 CHARS_PER_TOKEN = 4
 MAX_MOVES = 20
 """Earlier moves between the same embedders of which the proofs are added up."""
 
 
 class Pace(TypedDict):
-    """How fast texts are expected to be embedded, and how that is known."""
+    """How fast texts are expected to be embedded and files to come, and how that is known."""
 
     texts_per_second: float
     is_measured: bool
     time_basis: str
+    bytes_per_second: int
+    download_basis: str
+    other_seconds: float
+    """For all that is neither downloaded nor embedded."""
 
 
 class ContextChange(TypedDict):
@@ -65,7 +75,7 @@ def effects_of(plan: Plan, bases: list[KnowledgeBase]) -> Effects:
     embedders = _embedders_of(bases)
     keeps = not plan.re_embed_knowledge or embedders <= {plan.embedder_revision_id}
     return {
-        **pace_of(plan),
+        **pace_of(plan, bases),
         "keeps_embedder": bool(embedders) and keeps,
         "context": _context_change(plan),
         "lost": _lost(plan),
@@ -73,19 +83,61 @@ def effects_of(plan: Plan, bases: list[KnowledgeBase]) -> Effects:
     }
 
 
-def pace_of(plan: Plan) -> Pace:
-    """Return how fast the plan's host is expected to embed, and on what that rests."""
+def pace_of(plan: Plan, bases: list[KnowledgeBase]) -> Pace:
+    """Return how fast the plan's host is expected to work, and on what that rests."""
+    host = plan.host
+    texts, basis = _embedding_pace(plan, bases)
+    came = download_speed(host) if host is not None else None
+    rest = _rest_of_plan(plan)
+    return {
+        "texts_per_second": round(texts, 3),
+        "is_measured": basis.startswith(MEASURED),
+        "time_basis": basis,
+        "bytes_per_second": round(came.per_second) if came else BYTES_PER_SECOND,
+        "download_basis": _download_basis(host, came),
+        "other_seconds": round(OTHER_SECONDS if rest is None else rest, 1),
+    }
+
+
+def _embedding_pace(plan: Plan, bases: list[KnowledgeBase]) -> tuple[float, str]:
+    """Return texts a second, and how that is known: by the length of these texts where it was measured."""
     host, embedder = plan.host, plan.embedder_revision
-    measured = embedding_speed(embedder, host) if host and embedder else None
-    if host is None or measured is None:
-        basis = f"an estimate: {TEXTS_PER_SECOND:g} texts/s, as a small embedder does on two cores"
-        return {
-            "texts_per_second": TEXTS_PER_SECOND,
-            "is_measured": False,
-            "time_basis": basis,
-        }
-    basis = f"measured on {host.name}: {measured:.3g} texts/s"
-    return {"texts_per_second": measured, "is_measured": True, "time_basis": basis}
+    name = host.name if host else "the host"
+    found = embedding_speed(embedder, host) if host and embedder else None
+    if found is None:
+        what = "with this embedder yet" if embedder else "yet"
+        return TEXTS_PER_SECOND, f"a guess: {name} has embedded nothing {what}"
+    own = _mean_length(bases)
+    mean = found.size / max(found.texts, 1) if found.size else 0
+    rate = found.per_second / own if own and mean else found.texts / max(found.seconds, 1e-4)
+    return rate, f"{MEASURED}{name} over the last {found.texts:,} passages"
+
+
+def _mean_length(bases: list[KnowledgeBase]) -> float:
+    """Return about how many characters a passage has, by those written last: reading all takes long."""
+    live = Chunk.objects.filter(base__in=bases, deleted_seq__isnull=True).order_by("-pk")
+    lengths = list(
+        live.annotate(length=Length("text")).values_list("length", flat=True)[:LOOKED_AT]
+    )
+    return sum(lengths) / len(lengths) if lengths else 0.0
+
+
+def _download_basis(host: Host | None, came: Speed | None) -> str:
+    name = host.name if host else "the host"
+    if came is None:
+        return f"a guess: nothing was downloaded to {name} yet"
+    return f"{MEASURED}{name} over the last {came.size / MIB:,.0f} MiB"
+
+
+def _rest_of_plan(plan: Plan) -> float | None:
+    """Return the seconds that everything but bytes and vectors took in the last plans of the kind."""
+    ended = Plan.objects.filter(kind=plan.kind, host=plan.host, status=PlanStatus.COMPLETED)
+    last = list(ended.order_by("-finished_at").values_list("pk", flat=True)[:MAX_MOVES])
+    others = Step.objects.filter(plan__in=last, status=StepStatus.COMPLETED)
+    took = others.exclude(kind__in=(*BRINGING_FILES, "re_embed")).aggregate(
+        sum=Sum(F("finished_at") - F("started_at"))
+    )["sum"]
+    return took.total_seconds() / len(last) if last and took is not None else None
 
 
 def count_conversations_cut(plan: Plan, context: int) -> int:

@@ -11,16 +11,18 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.models import Chunk, CopyStatus, Host, VectorIndex
 from engines.services.knowledge.embeddings import RangeCounts
 from migrations_app.models import EmbedRange, Step
-from migrations_app.plans.transitions import LeaseLostError
+from migrations_app.plans.lease_owners import owned_on
+from migrations_app.plans.transitions import LeaseLostError, lock_room
 from migrations_app.states import StepStatus
 
-RANGE_CHUNKS = 2000
+RANGE_CHUNKS = 256
+"""Small, because people take turns between ranges: on two cores one takes about twenty seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,11 @@ def _ranges_of(step: Step, index: VectorIndex) -> list[EmbedRange]:
 
 
 def claim_range(step_id: int, owner: str, host: Host) -> RangeClaim | None:
-    """Take one range that this host can embed and nobody holds; None when there is none."""
+    """Take one range that this host can embed and nobody holds; None when there is none.
+
+    None too while the host's limits leave no place, or leave it to somebody who has had fewer: who has
+    ten texts does not wait for who has a million.
+    """
     free = Q(status=StepStatus.PENDING) | Q(
         status=StepStatus.IN_PROGRESS, lease_until__lt=ClockTimestamp()
     )
@@ -66,6 +72,8 @@ def claim_range(step_id: int, owner: str, host: Host) -> RangeClaim | None:
         fingerprint__revision__copies__status=CopyStatus.DOWNLOADED,
     )
     with transaction.atomic():
+        if not _has_turn(step_id, host):
+            return None
         row = (
             EmbedRange.objects.select_for_update(skip_locked=True, of=("self",))
             .filter(free, embeddable, step_id=step_id, step__status=StepStatus.IN_PROGRESS)
@@ -81,6 +89,39 @@ def claim_range(step_id: int, owner: str, host: Host) -> RangeClaim | None:
             lease_until=seconds_from_now(settings.SAM_LEASE_SECONDS),
         )
         return RangeClaim(row, row.fence + 1)
+
+
+def _has_turn(step_id: int, host: Host) -> bool:
+    limits = Host.objects.get(pk=host.pk).parsed_limits()
+    if not (limits.embedding_threads or limits.embedding_threads_per_person):
+        return True
+    lock_room(host.pk)
+    running = EmbedRange.objects.filter(
+        owned_on(host.name), status=StepStatus.IN_PROGRESS, lease_until__gte=ClockTimestamp()
+    )
+    step = Step.objects.select_related("plan").get(pk=step_id)
+    whose = {"step": step} if step.plan.user_id is None else {"step__plan__user": step.plan.user_id}
+    own_most = limits.embedding_threads_per_person
+    if own_most and running.filter(**whose).count() >= own_most:
+        return False
+    if not limits.embedding_threads:
+        return True
+    room = limits.embedding_threads - running.count()
+    return _count_ahead(step, host) < room
+
+
+def _count_ahead(step: Step, host: Host) -> int:
+    """Count the steps that wait here for a range as well and have had fewer.
+
+    Only those whose holder lives: it asks twice a second, so a place that is left to it is taken.
+    """
+    others = Step.objects.filter(
+        host=host, status=StepStatus.IN_PROGRESS, lease_until__gte=ClockTimestamp()
+    ).exclude(pk=step.pk)
+    had = Count("ranges", filter=~Q(ranges__status=StepStatus.PENDING))
+    left = Count("ranges", filter=Q(ranges__status=StepStatus.PENDING))
+    own = EmbedRange.objects.filter(step=step).exclude(status=StepStatus.PENDING).count()
+    return others.annotate(had=had, left=left).filter(left__gt=0, had__lt=own).count()
 
 
 def finish_range(claim: RangeClaim, counts: RangeCounts) -> None:

@@ -16,6 +16,7 @@ from engines.models import (
     LoraAdapter,
     ModelCopy,
 )
+from engines.services.catalog.disk import free_disk_of
 from engines.services.catalog.fit import EngineNeed, fit_side_by_side, machine_of
 from engines.specs import ModelSource
 from migrations_app.models import Plan
@@ -23,8 +24,8 @@ from migrations_app.plans.effects import Effects, effects_of
 from migrations_app.plans.prompt_changes import PromptMove, prompt_move
 from migrations_app.states import PlanKind
 
-BYTES_PER_SECOND = 10 * 1024 * 1024
-FIXED_MINUTES = 1
+SLOWEST = 0.001
+"""Texts a second, so that nothing is divided by a rate that was rounded to none."""
 DISK_RESERVE = 1024**3
 BACKUP_BYTES_PER_CHUNK = 2048
 
@@ -77,6 +78,7 @@ class MoveCounts(ChunkCounts, DiskNeed, MemoryNeed, Effects):
     host: str | None
     adapters: list[Named]
     bases: list[Named]
+    estimated_seconds: int
     estimated_minutes: int
 
 
@@ -100,6 +102,7 @@ def preview_of(plan: Plan) -> PlanPreview | MovePreview:
     counts = _chunk_counts(plan, bases)
     disk = _disk(plan, counts["chunks"])
     effects = effects_of(plan, bases)
+    seconds = _seconds(counts, disk, effects)
     preview: MoveCounts = {
         "from_engine": plan.from_engine.model_id if plan.from_engine else None,
         "to_engine": plan.to_engine.model_id if plan.to_engine else None,
@@ -110,9 +113,8 @@ def preview_of(plan: Plan) -> PlanPreview | MovePreview:
         **disk,
         **count_memory_need(plan),
         **effects,
-        "estimated_minutes": _minutes(
-            counts["to_embed"] / effects["texts_per_second"], disk["bytes_to_fetch"]
-        ),
+        "estimated_seconds": seconds,
+        "estimated_minutes": max(round(seconds / 60), 1),
     }
     return {**preview, "warnings": _warnings(plan, preview)}
 
@@ -161,13 +163,14 @@ def _disk(plan: Plan, chunks: int) -> DiskNeed:
     fetch = sum(r.file_size for r in absent if r.source == ModelSource.FILE)
     dimension = (plan.to_engine.embedder.embedding_dimension if plan.to_engine else None) or 1024
     own = chunks * (BACKUP_BYTES_PER_CHUNK + 4 * dimension)
-    free = plan.host.disk_free_bytes if plan.host else 0
+    free = free_disk_of(plan.host) if plan.host else 0
     return {"bytes_to_fetch": fetch, "disk_needed_bytes": fetch + own, "disk_free_bytes": free}
 
 
-def _minutes(embedding_seconds: float, bytes_to_fetch: int) -> int:
-    seconds = embedding_seconds + bytes_to_fetch / BYTES_PER_SECOND
-    return FIXED_MINUTES + math.ceil(seconds / 60)
+def _seconds(counts: ChunkCounts, disk: DiskNeed, effects: Effects) -> int:
+    embedding = counts["to_embed"] / max(effects["texts_per_second"], SLOWEST)
+    fetching = disk["bytes_to_fetch"] / max(effects["bytes_per_second"], 1)
+    return math.ceil(embedding + fetching + effects["other_seconds"])
 
 
 def _warnings(plan: Plan, preview: MoveCounts) -> list[str]:

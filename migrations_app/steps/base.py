@@ -35,6 +35,13 @@ class DrainingError(SamError):
     transient = True
 
 
+class YieldedError(SamError):
+    """Others wait for their turn on this host; the step goes behind them and keeps what it did."""
+
+    code = "yielded"
+    transient = True
+
+
 class ProbeFailedError(SamError):
     """The new engine did not prove itself; nothing was switched."""
 

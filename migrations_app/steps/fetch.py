@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,9 @@ from engines.services.catalog.copies import (
     remote_files,
     shared_places,
 )
+from engines.services.catalog.disk import require_disk_limit
 from engines.services.catalog.hub import hub_token
+from engines.services.catalog.speeds import note_download_speed
 from engines.services.catalog.unfetched import verify_folder, verify_server
 from engines.sharing.links import remove_name
 from engines.specs import ModelSource
@@ -164,6 +167,7 @@ def _transfer(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
     private_folder(destination.parent)
     paths = [path for path, _ in copy_files(destination, revision)]
     files = list(zip(paths, remote_files(revision), strict=True))
+    require_disk_limit(required_host(ctx), revision)
     _require_room(files)
     before, fetched, notes = 0, 0, list[str]()
     # Engines open the first part: it comes last, so that whoever finds it finds the others too.
@@ -202,12 +206,16 @@ def _transfer_file(
     if source is not None:
         what = f"{file.path.name} of {revision}" if is_part else str(revision)
         return Arrival(0, (f"{what} is one file with {source}.",))
+    started = time.monotonic()
     result = download(
         remote,
         file.path,
         progress=report,
         cancelled=_watch(ctx),
         token=hub_token(remote.url),
+    )
+    note_download_speed(
+        required_host(ctx), size=result.bytes_fetched, seconds=time.monotonic() - started
     )
     return Arrival(result.bytes_fetched, _offer_to_neighbours(result.path, revision, remote))
 

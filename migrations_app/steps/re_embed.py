@@ -22,8 +22,8 @@ from migrations_app.plans.embed_ranges import (
     release_range,
 )
 from migrations_app.plans.time_left import Amount
-from migrations_app.plans.transitions import Outcome
-from migrations_app.steps.base import StepContext, mark_halfway, required_host
+from migrations_app.plans.transitions import Outcome, is_waited_for
+from migrations_app.steps.base import StepContext, YieldedError, mark_halfway, required_host
 from migrations_app.steps.fetch import bring_missing
 from migrations_app.steps.index_switches import (
     drain_tails,
@@ -75,12 +75,17 @@ class _Embedding:
         self.sizes = count_texts(ctx.step.pk)
         self.total = max(sum(self.sizes.values()), 1)
         self.half_marked = False
+        self.embedded = False
+        """Whether this run has embedded a range."""
 
     def run(self) -> None:
         """Embed ranges until none is open, whoever completes them."""
         host = required_host(self.ctx)
         while open_ranges := ranges_open(self.ctx.step.pk):
             done = self.total - sum(self.sizes.get(pk, 0) for pk in open_ranges)
+            # Never before a range is done: who gives way must not come to nothing.
+            if self.embedded and is_waited_for(self.ctx.step):
+                raise YieldedError("Others wait for their turn on this host.")
             claim = claim_range(self.ctx.step.pk, self.ctx.claim.owner, host)
             if claim is None:
                 self.tell(done, "Waiting for ranges that other hosts embed.")
@@ -101,6 +106,7 @@ class _Embedding:
         except BaseException:
             release_range(claim)
             raise
+        self.embedded = True
 
     def tell(self, done: int, detail: str) -> None:
         fraction = done / self.total
@@ -132,7 +138,13 @@ def embed_claimed(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -
         )
         seconds = time.monotonic() - started
     if ctx.host is not None:
-        note_embedding_speed(revision, ctx.host, texts=counts.embedded, seconds=seconds)
+        note_embedding_speed(
+            revision,
+            ctx.host,
+            texts=counts.embedded,
+            characters=counts.characters,
+            seconds=seconds,
+        )
     finish_range(claim, counts)
 
 

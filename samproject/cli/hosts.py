@@ -8,6 +8,7 @@ import typer
 
 from samproject.cli.client import name_in_path
 from samproject.cli.completion import complete_models
+from samproject.cli.errors import CommandError
 from samproject.cli.session import Session, command, make_group, pick
 
 host = make_group("Hosts: the machines that keep model files and run engines.")
@@ -71,6 +72,36 @@ def drain(
     """Let a host finish what it does and take nothing new."""
     moved = session.api.post(f"/hosts/{name_in_path(name)}/drain", {"knowing": knowing})
     session.show(moved, f"{name} is draining: it ends what it does and takes nothing new.")
+
+
+@command(host)
+def limit(
+    session: Session,
+    name: Name,
+    limits: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[LIMIT=NUMBER]...",
+            help="Such as plans=4 downloads=2 embedding_threads=1 memory_bytes=8000000000; "
+            "one that is not named stays, 0 takes it away. Without any they are shown.",
+        ),
+    ] = None,
+) -> None:
+    """Set how much a host does at once, in all and for one person, and how much of it SAM may use."""
+    address = f"/hosts/{name_in_path(name)}"
+    found = session.api.get(address)
+    if limits:
+        wanted = {**found["limits"], **dict(map(_parse_limit, limits))}
+        found = session.api.put(f"{address}/limits", wanted)
+    rows = sorted(found["limits"].items())
+    session.table(["limit", "at most"], rows, found["limits"])
+
+
+def _parse_limit(text: str) -> tuple[str, int]:
+    name, _, number = text.partition("=")
+    if not number.isdecimal():
+        raise CommandError(f"{text!r:.80} is no limit; write its name, = and a whole number.")
+    return name, int(number)
 
 
 @command(host)

@@ -55,3 +55,26 @@ def test_a_curator_moves_no_host_and_reads_what_answers_instead(
     assert other is not None
     note_incident(failed.pk, other.pk, "It crashed.")
     assert "It crashed." in curator.get("/admin/engines/fallbackincident/").content.decode()
+
+
+def test_an_operator_sets_limits_and_a_curator_reads_them(
+    curator: Client, operator: Client, engines: Engines
+) -> None:
+    page = f"{HOSTS}{engines.host.pk}/change/"
+    inlines = {
+        f"{name}-{total}_FORMS": "0"
+        for name in ("copies", "events")
+        for total in ("TOTAL", "INITIAL")
+    }
+
+    assert operator.post(page, {"limits": '{"plans": 4}', **inlines}).status_code == 302
+    wrong = operator.post(page, {"limits": '{"plnas": 4}', **inlines})
+    assert "A host has no limit" in wrong.content.decode()
+    assert curator.post(page, {"limits": "{}", **inlines}).status_code == 403
+    host = Host.objects.get(pk=engines.host.pk)
+    assert (host.limits, host.status) == ({"plans": 4}, "active")
+    assert "plans" in curator.get(page).content.decode()
+
+    assert operator.post(page, {"limits": "", **inlines}).status_code == 302
+    host.refresh_from_db()
+    assert host.limits == {}

@@ -46,6 +46,7 @@ STAFF_ONLY = {
     "host-dependents",
     "host-events",
     "host-drain",
+    "host-limits",
     "host-resume",
     "host-retire",
     "invitation-detail",

@@ -111,3 +111,21 @@ def test_people_on_the_default_engine_need_it_too(
     EngineDefault.objects.create(engine=engines.old)
 
     assert operator.get(f"{HOST}/dependents").json()["people"] == 5
+
+
+def test_an_operator_limits_a_host_and_what_is_no_limit_changes_nothing(
+    operator: APIClient, engines: Engines
+) -> None:
+    set_ = operator.put(f"{HOST}/limits", {"plans": 4, "disk_bytes": 10**12}, format="json")
+    assert (set_.status_code, set_.json()["limits"]) == (200, {"plans": 4, "disk_bytes": 10**12})
+
+    for wrong in ({"plans": -1}, {"plnas": 1}, {"plans": "many"}, {"plans": 2**60}):
+        refused = operator.put(f"{HOST}/limits", wrong, format="json")
+        assert refused.status_code == 400, wrong
+    assert Host.objects.get(name="gpu-1").limits == {"plans": 4, "disk_bytes": 10**12}
+
+    assert operator.put(f"{HOST}/limits", {}, format="json").json()["limits"] == {}
+    assert [event["why"] for event in events(operator, "gpu-1")] == [
+        "Limits: plans 4, disk_bytes 1000000000000.",
+        "Limits: none.",
+    ]

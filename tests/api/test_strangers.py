@@ -81,6 +81,7 @@ ACTS: dict[tuple[str, str], Act] = {
     ("put", "fallbacks/{engine}"): Act("operator", 403, {"answers": "qwen-4b"}),
     ("delete", "fallbacks/{engine}"): Act("operator", 403),
     ("post", f"{HOST}/drain"): Act("operator", 403, {"knowing": True}),
+    ("put", f"{HOST}/limits"): Act("operator", 403, {"plans": 2}),
     ("post", f"{HOST}/invite"): Act("operator", 403, {"hours": 1}),
     ("post", f"{HOST}/resume"): Act("operator", 403),
     ("post", f"{HOST}/retire"): Act("operator", 403),

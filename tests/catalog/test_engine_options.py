@@ -232,8 +232,10 @@ def test_too_little_work_says_nothing_about_speed(engines: Engines) -> None:
     revision = revision_of(engines.embedder)
     ModelCopy.objects.create(revision=revision, host=engines.host)
 
-    note_embedding_speed(revision, engines.host, texts=3, seconds=1.0)
+    note_embedding_speed(revision, engines.host, texts=3, characters=30, seconds=1.0)
     assert embedding_speed(revision, engines.host) is None
 
-    note_embedding_speed(revision, engines.host, texts=66, seconds=2.0)
-    assert embedding_speed(revision, engines.host) == 33.0
+    note_embedding_speed(revision, engines.host, texts=66, characters=660, seconds=2.0)
+    speed = embedding_speed(revision, engines.host)
+    assert speed is not None
+    assert (speed.texts, speed.per_second) == (66, 330.0)

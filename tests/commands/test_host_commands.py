@@ -72,3 +72,16 @@ def test_an_incident_is_one_row_for_all_its_requests(engines: Engines) -> None:
 
     assert FallbackIncident.objects.get().reason == "The file is gone."
     assert "The file is gone." in run_sam("fallback", "incidents")
+
+
+def test_limits_are_set_by_name_and_others_stay(engines: Engines) -> None:
+    run_sam("host", "limit", "gpu-1", "plans=4", "downloads=2")
+    assert "downloads" in run_sam("host", "limit", "gpu-1", "plans=0")
+    assert Host.objects.get(name="gpu-1").limits == {"downloads": 2}
+
+    for wrong, sentence in (("plans", "is no limit"), ("plans=x", "is no limit")):
+        with pytest.raises(CommandError, match=sentence):
+            run_sam("host", "limit", "gpu-1", wrong)
+    with pytest.raises(CommandError, match="plnas"):
+        run_sam("host", "limit", "gpu-1", "plnas=1")
+    assert Host.objects.get(name="gpu-1").limits == {"downloads": 2}

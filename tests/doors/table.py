@@ -136,6 +136,9 @@ DOORS: dict[str, Door] = {
     "hosts.sole_holder_impact": Door(
         ("api:host-dependents",), ("host show",), (HOST,), not_meant={"page": STAFF}
     ),
+    "hosts.limit_host": Door(
+        ("api:host-limits",), ("host limit",), (HOST,), not_meant={"page": STAFF}
+    ),
     "hosts.drain_host": Door(
         ("api:host-drain",), ("host drain",), (f"{HOST} drain",), not_meant={"page": STAFF}
     ),

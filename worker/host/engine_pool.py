@@ -31,7 +31,7 @@ from engines.fit.model_shape import ModelShape
 from engines.fit.placement import Room, room_of
 from engines.gguf.parts import part_paths, read_model_header
 from engines.host_runtimes import engine_registry
-from engines.machine import measure
+from engines.machine import Machine, measure
 from engines.models import CatalogModel
 from engines.runtimes.base import BaseModelEngine, Facts
 from engines.services.catalog.copies import mark_unsafe
@@ -84,7 +84,7 @@ class EnginePool:
         while loading, and the reason. ``other_pools`` are the pools of
         other processes on this host.
         """
-        self._room = room
+        self._whole_room = self._room = room
         self._create = create
         self._on_unsafe = on_unsafe
         self._need = need
@@ -92,6 +92,13 @@ class EnginePool:
         self._crashed: dict[tuple[Key, Adapters], str] = {}
         self._entries: dict[Key, _Entry] = {}
         self._changed = threading.Condition()
+
+    def limit_memory(self, most: int) -> None:
+        """Lend from now on as if the host had no more memory; 0 is no limit. What is lent stays."""
+        limited = room_of(Machine(0, most)).memory if most else self._whole_room.memory
+        with self._changed:
+            self._room = replace(self._whole_room, memory=min(limited, self._whole_room.memory))
+            self._changed.notify_all()
 
     @contextmanager
     def acquire(

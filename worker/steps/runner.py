@@ -22,10 +22,11 @@ from migrations_app.plans.transitions import (
     fail_step,
     finish_step,
     release_step,
+    yield_step,
 )
 from migrations_app.states import HOUSEKEEPING, task_name
 from migrations_app.steps import HANDLERS
-from migrations_app.steps.base import DrainingError, TryAgainError
+from migrations_app.steps.base import DrainingError, TryAgainError, YieldedError
 from worker.host.resources import this_host
 from worker.process.database import in_transaction, retry_database
 from worker.process.errors import translate_errors
@@ -143,6 +144,9 @@ def _write_end(claim: Claim, error: SamError) -> str | StepFailedError:
     if isinstance(error, CancelAskedError):
         cancel_step(claim)
         return "Cancelled on request."
+    if isinstance(error, YieldedError):
+        yield_step(claim, why=str(error))
+        return f"Put back: {error}"
     if isinstance(error, DrainingError):
         release_step(claim, why=str(error))
         return "Put back: the worker is ending."

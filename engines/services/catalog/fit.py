@@ -31,6 +31,7 @@ from engines.models import (
     ModelRole,
 )
 from engines.services.catalog.copies import engine_spec, remote_files, text_limit
+from engines.services.catalog.disk import free_disk_of
 from engines.services.catalog.resolving import find_unedited_revision, pinned_revision
 from engines.services.catalog.shapes import known_shape, read_shape, try_to_read_shape
 from engines.specs import EmbeddingSpec, ModelSource
@@ -127,10 +128,12 @@ def best_host() -> Host:
 
 
 def machine_of(host: Host) -> Machine:
-    """Return a host's row as a machine; its GPUs share the row's memory evenly."""
+    """Return a host's row as a machine, within its limits; its GPUs share the row's memory evenly."""
     each = host.vram_bytes // max(len(host.gpus), 1)
     gpus = tuple(Gpu(str(name), each) for name in host.gpus)
-    return Machine(host.cores, host.memory_bytes, gpus, host.disk_free_bytes)
+    most = host.parsed_limits().memory_bytes
+    memory = min(host.memory_bytes, most) if most else host.memory_bytes
+    return Machine(host.cores, memory, gpus, free_disk_of(host))
 
 
 def default_load(shape: ModelShape, *, parallel: int = 1, cache_type: CacheType = "f16") -> Load:

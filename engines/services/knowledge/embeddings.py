@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -63,13 +63,14 @@ class DocumentEmbedder(Protocol):
 class RangeCounts:
     """Distinct texts of a range: vectors computed, texts without one, and texts known before.
 
-    ``cut`` of the computed ones are longer than the embedder reads.
+    ``cut`` of the computed ones are longer than the embedder reads; ``characters`` is what was computed.
     """
 
     embedded: int
     failed: int
     already: int
     cut: int = 0
+    characters: int = field(default=0, compare=False)
 
     @property
     def trouble(self) -> str:
@@ -190,10 +191,10 @@ class _Work:
         self._embedder = embedder
         self._checkpoint = checkpoint
         self._batch_size = batch_size
-        self._embedded = self._failed = self._already = self._cut = 0
+        self._embedded = self._failed = self._already = self._cut = self._characters = 0
 
     def counts(self) -> RangeCounts:
-        return RangeCounts(self._embedded, self._failed, self._already, self._cut)
+        return RangeCounts(self._embedded, self._failed, self._already, self._cut, self._characters)
 
     def embed_page(self, page: Mapping[bytes, int]) -> None:
         missing = missing_hashes(self._fingerprint_id, list(page))
@@ -213,6 +214,7 @@ class _Work:
             self._embedded += counts.embedded
             self._failed += counts.failed
             self._cut += counts.cut
+            self._characters += sum(map(len, texts.values()))
 
     def _tell(self) -> None:
         self._checkpoint(self._embedded + self._failed + self._already)

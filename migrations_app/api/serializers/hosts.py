@@ -5,8 +5,15 @@ from __future__ import annotations
 from rest_framework import serializers
 
 from engines.models import HostEvent, HostInvitation
+from engines.models.host_limits import MAX_LIMIT
 from engines.services.hosts import DEFAULT_HOURS, MAX_HOURS
 from migrations_app.api.base import ClosedSerializer
+
+
+def _limit(what: str) -> serializers.IntegerField:
+    return serializers.IntegerField(
+        required=False, min_value=0, max_value=MAX_LIMIT, help_text=what
+    )
 
 
 class InviteSerializer(ClosedSerializer):
@@ -30,6 +37,19 @@ class DrainSerializer(ClosedSerializer):
     """Whether the host is drained although people need what it alone holds."""
 
     knowing = serializers.BooleanField(default=False)
+
+
+class LimitsSerializer(ClosedSerializer):
+    """What a host may do at once, and how much of it SAM may use; 0, or left out, is no limit."""
+
+    plans = _limit("Steps of plans that run at once.")
+    plans_per_person = _limit("Of them, those of one person.")
+    downloads = _limit("Steps that bring model files.")
+    downloads_per_person = _limit("Of them, those of one person.")
+    embedding_threads = _limit("Ranges of texts that are embedded at once.")
+    embedding_threads_per_person = _limit("Of them, those of one person.")
+    memory_bytes = _limit("Of its memory, as if it had no more.")
+    disk_bytes = _limit("Of all model files together.")
 
 
 class DependentsSerializer(ClosedSerializer):

@@ -1,4 +1,4 @@
-"""Hosts: read by those who run or feed them; invited, drained, taken back and retired by operators."""
+"""Hosts: read by those who run or feed them; invited, limited, drained, taken back and retired by operators."""
 
 from __future__ import annotations
 
@@ -24,8 +24,15 @@ from migrations_app.api.serializers.hosts import (
     HostEventSerializer,
     InvitationSerializer,
     InviteSerializer,
+    LimitsSerializer,
 )
-from migrations_app.hosts import drain_host, resume_host, retire_host, sole_holder_impact
+from migrations_app.hosts import (
+    drain_host,
+    limit_host,
+    resume_host,
+    retire_host,
+    sole_holder_impact,
+)
 
 OPERATORS = (IsAuthenticated, OperatorOnly)
 
@@ -75,6 +82,14 @@ class HostViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Host]):
         host = drain_host(
             self.get_object(), who=self.request.user.get_username(), force=asked["knowing"]
         )
+        return Response(HostSerializer(host).data)
+
+    @extend_schema(request=LimitsSerializer, responses=HostSerializer)
+    @action(detail=True, methods=["put"], permission_classes=OPERATORS)
+    def limits(self, request: Request, **lookup: Any) -> Response:
+        """Set what it may do at once; what is left out has no limit."""
+        wanted = validated(LimitsSerializer(data=request.data))
+        host = limit_host(self.get_object(), wanted, who=self.request.user.get_username())
         return Response(HostSerializer(host).data)
 
     @extend_schema(request=None, responses=HostSerializer)

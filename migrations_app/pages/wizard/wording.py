@@ -62,13 +62,17 @@ def duration(preview: Preview) -> str:
 
 
 def time_basis(preview: Preview) -> str:
-    """Return on what the expected time rests."""
-    basis = str(preview.get("time_basis", ""))
-    if not preview.get("to_embed"):
-        return (
-            "nothing to embed" if not preview.get("bytes_to_fetch") else "mostly for the download"
-        )
-    return basis
+    """Return on what the expected time rests: on embedding, on the download, or on both."""
+    parts = [
+        str(preview.get(basis, ""))
+        for basis, work in (("time_basis", "to_embed"), ("download_basis", "bytes_to_fetch"))
+        if preview.get(work)
+    ]
+    return (
+        "; download: ".join(filter(None, parts))
+        if len(parts) > 1
+        else "".join(parts) or "nothing to embed"
+    )
 
 
 def figures(preview: Preview) -> list[Figure]:

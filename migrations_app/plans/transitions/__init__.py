@@ -17,7 +17,9 @@ from migrations_app.plans.transitions.claims import (
     fail_step,
     finish_step,
     release_step,
+    yield_step,
 )
+from migrations_app.plans.transitions.host_room import call_waiting, is_waited_for, lock_room
 from migrations_app.plans.transitions.moves import describe_left_out, is_held, is_switched
 from migrations_app.plans.transitions.pauses import request_pause, resume_plan
 from migrations_app.plans.transitions.pending import (
@@ -46,6 +48,7 @@ __all__ = [
     "Outcome",
     "PlanChange",
     "ask_operator",
+    "call_waiting",
     "cancel_step",
     "change_plan",
     "claim_step",
@@ -57,6 +60,8 @@ __all__ = [
     "finish_step",
     "is_held",
     "is_switched",
+    "is_waited_for",
+    "lock_room",
     "mark_rolled_back",
     "move_plan",
     "release_step",
@@ -66,4 +71,5 @@ __all__ = [
     "retry_step",
     "start_plan",
     "withdraw_confirmation",
+    "yield_step",
 ]

@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 
 from engines.exceptions import InvalidRequestError
-from engines.models import CatalogModel, Host, ModelCopy, ModelRevision
+from engines.models import CatalogModel, Host, ModelCopy, ModelRevision, SpeedSample
+from engines.services.catalog.speeds import (
+    MIN_BYTES,
+    SAMPLES_KEPT,
+    note_download_speed,
+    note_embedding_speed,
+)
 from engines.services.people.conversations import add_message, create_conversation
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
@@ -29,21 +35,46 @@ def give_context(name: str, tokens: int) -> None:
     )
 
 
-def test_the_time_rests_on_an_estimate_until_the_host_has_measured(world: HashWorld) -> None:
-    world.base("Notes", *(f"Text {number} of many." for number in range(40)))
+def test_the_time_rests_on_a_guess_until_the_host_has_worked(world: HashWorld) -> None:
+    texts = [f"Text {number} of many, as long as any." for number in range(10, 50)]
+    world.base("Notes", *texts)
 
     first = preview(world)
     assert (first["is_measured"], first["texts_per_second"]) == (False, 12.0)
-    assert first["time_basis"].startswith("an estimate: 12 texts/s")
+    assert first["time_basis"] == (
+        f"a guess: {world.host.name} has embedded nothing with this embedder yet"
+    )
+    assert first["estimated_seconds"] == 64, "40 texts at 12 a second, and a minute for the rest"
 
     world.migrated("new")
-    measured = ModelCopy.objects.get(revision__model__model_id="new").texts_per_second
-    assert measured
+    SpeedSample.objects.update(seconds=2.0)
     third = world.engine("third", companion=ModelRevision.objects.get(model__model_id="new"))
     world.base("More", "Another text.")
     back = preview(world, third.model.model_id)
-    assert (back["is_measured"], back["texts_per_second"]) == (True, measured)
-    assert back["time_basis"] == f"measured on {world.host.name}: {measured:.3g} texts/s"
+    assert (back["is_measured"], back["to_embed"]) == (True, 0)
+    assert back["time_basis"] == f"measured on {world.host.name} over the last 40 passages"
+    assert back["texts_per_second"] == pytest.approx(20, rel=0.05), "a bit more for a short text"
+    assert back["other_seconds"] < 60.0, "as the last plan took"
+
+
+def test_only_the_latest_work_is_kept_and_longer_texts_take_longer(world: HashWorld) -> None:
+    revision = ModelRevision.objects.get(model__model_id="new")
+    for number in range(SAMPLES_KEPT + 5):
+        note_embedding_speed(
+            revision, world.host, texts=100, characters=1000, seconds=1.0 if number else 500.0
+        )
+        note_download_speed(world.host, size=MIN_BYTES * (number + 1), seconds=1.0)
+    assert SpeedSample.objects.count() == 2 * SAMPLES_KEPT
+    world.base("Notes", *(f"{number} ".ljust(20, "x") for number in range(4)))
+    ModelCopy.objects.filter(revision=revision).update(status="not_downloaded")
+
+    found = preview(world)
+
+    assert found["texts_per_second"] == pytest.approx(50.0), "twice as long as those measured"
+    assert found["bytes_per_second"] == sum(range(6, SAMPLES_KEPT + 6)) * MIN_BYTES // SAMPLES_KEPT
+    assert found["download_basis"] == (
+        f"measured on {world.host.name} over the last {sum(range(6, SAMPLES_KEPT + 6))} MiB"
+    )
 
 
 def test_a_companion_that_stays_keeps_the_knowledge(world: HashWorld) -> None:
