@@ -4,6 +4,7 @@
 #   bash deploy/test.sh proofs   what is promised, end to end: the quickstart, a migration under load, kills, two hosts
 #   bash deploy/test.sh change   both, as with every change
 #   bash deploy/test.sh attacks  attacks SAM and says what held: minutes; the suite has a part of it
+#   bash deploy/test.sh chaos    200 small plans of 50 people while things fail at random for ten minutes; --help says more
 #   bash deploy/test.sh all      everything: the whole fault matrix too
 #   bash deploy/test.sh ARGS…    passed to pytest
 set -euo pipefail
@@ -25,6 +26,10 @@ install_chromium() {
     say "Chromium could not be installed (see .venv/chromium.log): tests of pages are skipped."
 }
 fetch_chromium() { DEBIAN_FRONTEND=noninteractive timeout 300 apt-get install --yes --quiet --no-install-recommends chromium; }
+if [ "${1:-}" = chaos ]; then
+  shift
+  exec .venv/bin/python -m tests.chaos "$@"
+fi
 install_chromium
 case "${1:-}" in
   proofs) chosen=proof ;;

@@ -98,7 +98,7 @@ def make_person(
     """Ada: the old engine active and on the host, indexed knowledge, an adapter, edited prompts."""
     old, new = make_catalog(endpoint)
     user = User.objects.create_user("ada", password="only-for-tests")
-    path = _place(old, models, scratch)
+    path = place_model(old, models, scratch)
     # Before an engine is chosen: else the workers index while the texts still come, some here, some there.
     owned = [_filled_base(user, number) for number in range(bases)]
     _index(owned, old, path, store, scratch)
@@ -113,7 +113,8 @@ def make_person(
     return Person(user, owned, old, new)
 
 
-def _place(revision: ModelRevision, models: Path, scratch: Path) -> Path:
+def place_model(revision: ModelRevision, models: Path, scratch: Path) -> Path:
+    """Put a model's file on the host, as a download of ``hub_folder`` in ``scratch`` would have."""
     path = copy_path(models, revision)
     path.parent.mkdir(parents=True, exist_ok=True)
     source = scratch / "hub" / "demo" / revision.model.model_id / "model.gguf"
