@@ -15,6 +15,7 @@ django.setup()
 NAMES = (
     "switch",
     "re_embed",
+    "durations",
     "memory",
     "batch_setting",
     "openai_overhead",

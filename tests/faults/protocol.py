@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import OperationalError
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerError
@@ -130,15 +131,15 @@ def drain(scene: Scene) -> None:
 
 
 def lose_host(scene: Scene) -> None:
-    hosts = Host.objects.filter(pk=scene.plan.host_id)
+    hosts = Host.objects.filter(pk__in=scene.plan.steps.values("host"))
     hosts.update(status="lost")
-    scene.is_undone = lambda: hosts.update(status="active")  # type: ignore[assignment,return-value]
+    scene.is_undone = lambda: hosts.update(status="active")  # type: ignore[assignment]
     raise KilledError
 
 
 def lose_messages(scene: Scene) -> None:
     """Redis is emptied: whatever was sent is gone, and so is whoever was to read it."""
-    scene.patch.setattr(wakeups.current_app, "send_task", lambda *_, **__: None)
+    scene.patch.setattr(current_app, "send_task", lambda *_, **__: None)
     raise KilledError
 
 
@@ -146,7 +147,7 @@ def refuse_messages(scene: Scene) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise BrokerError("OOM command not allowed when used memory > 'maxmemory'.")
 
-    scene.patch.setattr(wakeups.current_app, "send_task", refuse)
+    scene.patch.setattr(current_app, "send_task", refuse)
     wakeups.publish_step(scene.step)
     raise KilledError
 
@@ -278,7 +279,7 @@ def _point(fault: str, number: int) -> str:
 
 def play(case: ProtocolCase, patch: pytest.MonkeyPatch) -> Scene:
     """Run a plan of the kind with the fault, to its end."""
-    patch.setattr(wakeups.current_app, "send_task", lambda *_, **__: None)
+    patch.setattr(current_app, "send_task", lambda *_, **__: None)
     # All of a test is one transaction here, which would be dropped with its connection.
     patch.setattr(runner, "close_old_connections", lambda: None)
     plan = make_plan(case.kind)
