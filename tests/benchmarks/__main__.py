@@ -15,6 +15,7 @@ django.setup()
 NAMES = (
     "switch",
     "re_embed",
+    "openvino",
     "memory",
     "batch_setting",
     "openai_overhead",

@@ -23,7 +23,8 @@ from engines.specs import EmbeddingSpec, EngineSpec
 
 SPEC = EngineSpec("e", "E", "e.gguf", embedding=EmbeddingSpec(8, 64), model_sha256="5a" * 32)
 FOUND = BatchMeasurement(
-    BatchSetting(lanes=2, pack_tokens=128), [{"lanes": 2, "pack_tokens": 128, "gain": 1.4}]
+    BatchSetting(lanes=2, pack_tokens=128),
+    [{"lanes": 2, "pack_tokens": 128, "openvino": "", "gain": 1.4}],
 )
 USUAL = BatchSetting()
 

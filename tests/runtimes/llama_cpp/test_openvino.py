@@ -31,7 +31,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 SAME_SPACE = 0.9999
 SCORE_TOLERANCE = 2e-3
 SPEC = EmbeddingSpec(384, 512, query_prefix="query: ", document_prefix="passage: ")
-CHUNKS = 20
+CHUNKS = 8
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def texts() -> list[str]:
     pages = project_pages(PROJECT)
     chunks = [chunk for page in pages for chunk in chunk_text(page.text, MARKDOWN)]
     real = chunks[:: max(1, len(chunks) // CHUNKS)][:CHUNKS]
-    others = ["rain", "1871", "ស្វាគមន៍", "Größe, naïve", "漢字とかな", "stone " * 700, "", " \n"]
+    others = ["rain", "1871", "ស្វាគមន៍", "Größe, naïve", "漢字とかな", "stone " * 520, "", " \n"]
     return [*real, *others]
 
 
@@ -76,7 +76,8 @@ def test_both_ways_share_one_space_and_may_be_mixed(
     old, new = left.vectors[has_vector], right.vectors[has_vector]
 
     assert (right.errors, right.cut) == (left.errors, left.cut)
-    assert left.cut and len(left.errors) == 2
+    assert len(left.cut) == 1
+    assert len(left.errors) == 2
     assert _cosines(old, new).min() >= SAME_SPACE
     half = len(has_vector) // 2
     mixed = np.concatenate([new[:half], old[half:]])
@@ -85,9 +86,9 @@ def test_both_ways_share_one_space_and_may_be_mixed(
         asked = np.array([ask.embed_query(question) for question in questions], np.float32)
         assert abs(asked @ mixed.T - asked @ old.T).max() <= SCORE_TOLERANCE
     # The same list gives the same bits, and the order of a list changes next to nothing.
-    np.testing.assert_array_equal(fast.embed_documents(texts).vectors, right.vectors)
-    turned = fast.embed_documents(texts[::-1]).vectors[::-1][has_vector]
-    assert _cosines(turned, new).min() >= SAME_SPACE
+    some = fast.embed_many(texts[:4])
+    np.testing.assert_array_equal(fast.embed_many(texts[:4]), some)
+    assert _cosines(fast.embed_many(texts[3::-1])[::-1], some).min() >= SAME_SPACE
     assert plain.count_tokens(texts[0]) == fast.count_tokens(texts[0])
 
 
