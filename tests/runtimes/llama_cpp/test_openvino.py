@@ -97,6 +97,22 @@ def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     return cosines
 
 
+class _AbortingEngine(LlamaCppEngine):
+    handler = "tests.runtimes.llama_cpp.openvino_children:AbortingHandler"
+
+
+def test_crash_of_openvino_is_no_fault_of_the_file(
+    minilm: Path, plain: LlamaCppEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = EngineSpec("minilm", "MiniLM", str(minilm), threads=2, embedding=SPEC)
+    with _AbortingEngine.from_spec(spec, LlamaOptions(openvino="f32")) as engine:
+        assert engine.load_model()
+        np.testing.assert_array_equal(engine.embed("rain"), plain.embed("rain"))
+        assert engine.get_engine_info()["openvino"] == ""
+
+    assert "once more, without OpenVINO" in caplog.text
+
+
 def test_choice_is_measured_beside_other_work_and_remembered(
     minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
