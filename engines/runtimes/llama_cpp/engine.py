@@ -28,7 +28,11 @@ from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.messages import GenerateParameters
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.llama_cpp.adapter_folder import AdapterFolder
-from engines.runtimes.llama_cpp.batch_settings import BatchMeasurement, BatchSetting, BatchSettings
+from engines.runtimes.llama_cpp.embedding.batch_settings import (
+    BatchMeasurement,
+    BatchSetting,
+    BatchSettings,
+)
 from engines.runtimes.llama_cpp.memory_limit import memory_limit
 from engines.runtimes.llama_cpp.parameters import LoadParameters
 from engines.runtimes.offload import Offload

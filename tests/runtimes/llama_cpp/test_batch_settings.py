@@ -16,8 +16,12 @@ from pytest_django import Settings
 
 from engines.exceptions import EngineCrashed
 from engines.host_runtimes import engine_registry
-from engines.runtimes.llama_cpp import batch_settings
-from engines.runtimes.llama_cpp.batch_settings import BatchMeasurement, BatchSetting, BatchSettings
+from engines.runtimes.llama_cpp.embedding import batch_settings
+from engines.runtimes.llama_cpp.embedding.batch_settings import (
+    BatchMeasurement,
+    BatchSetting,
+    BatchSettings,
+)
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EmbeddingSpec, EngineSpec
 

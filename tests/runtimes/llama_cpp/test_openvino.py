@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from deploy.demo.texts import MARKDOWN, project_pages
 from engines.exceptions import EngineError
 from engines.gguf.reader import read_header
-from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
-from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
-from engines.runtimes.llama_cpp.native import load_model
-from engines.runtimes.llama_cpp.openvino_embedder import (
+from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.embedding.openvino_embedder import (
     FEW_THREADS,
     OpenVinoEmbedder,
     OpenVinoMaker,
     find_fastest_precision,
 )
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp.native import load_model
 from engines.runtimes.offload import Offload
 from engines.runtimes.openvino.network import Network, usable_precisions
 from engines.services.knowledge.chunking import chunk_text
@@ -117,7 +117,9 @@ def test_choice_is_measured_beside_other_work_and_remembered(
     minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By processor time, whatever else the machine does; what it finds is one of the two."""
-    monkeypatch.setattr("engines.runtimes.llama_cpp.batch_settings.is_quiet", lambda: False)
+    monkeypatch.setattr(
+        "engines.runtimes.llama_cpp.embedding.batch_settings.is_quiet", lambda: False
+    )
     spec = EngineSpec("minilm", "MiniLM", str(minilm), threads=1, embedding=SPEC)
     engine = LlamaCppEngine.from_spec(spec, LlamaOptions(batch_settings=str(tmp_path / "here")))
     engine._check_files()
