@@ -16,6 +16,7 @@ NAMES = (
     "switch",
     "re_embed",
     "durations",
+    "openvino",
     "memory",
     "batch_setting",
     "openai_overhead",

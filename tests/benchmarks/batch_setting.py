@@ -17,7 +17,7 @@ from rich.table import Table
 from deploy.demo.models.tiny_models import write_llama_chat
 from engines.gguf.reader import read_header
 from engines.machine import cores
-from engines.runtimes.llama_cpp.batch_settings import BatchSetting, is_quiet
+from engines.runtimes.llama_cpp.embedding.batch_settings import BatchSetting, is_quiet
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EmbeddingSpec, EngineSpec
 from tests.benchmarks.re_embed import real_texts

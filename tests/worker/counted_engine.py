@@ -20,9 +20,13 @@ class CountedEngine(BaseModelEngine):
 
     log: list[str] = []
     gpus: list[str] = []
+    resident_bytes = 0
+    """Of an engine that OpenVINO computes; 0 for another one."""
 
     def get_engine_info(self) -> dict[str, Any]:
-        return {**super().get_engine_info(), "gpus": self.gpus}
+        own = {"openvino": "f32", "resident_bytes": self.resident_bytes}
+        more = own if self.resident_bytes else {}
+        return {**super().get_engine_info(), "gpus": self.gpus, **more}
 
     def load_model(self) -> bool:
         if self.engine_id == "broken":

@@ -256,10 +256,17 @@ class EnginePool:
         self._correct_need(entry)
 
     def _correct_need(self, entry: _Entry) -> None:
-        """Count an engine as one in memory when it was meant for a GPU and found none it can use."""
-        if entry.need.vram and not entry.engine.get_engine_info().get("gpus"):
+        """Count an engine as it turned out: without a GPU it was meant for, or with OpenVINO's weights."""
+        info = entry.engine.get_engine_info()
+        need = entry.need
+        if need.vram and not info.get("gpus"):
+            need = Need(need.without_gpus)
+        if info.get("openvino"):
+            # Only its first load decides who computes, so what is planned for is llama.cpp's need.
+            need = replace(need, memory=max(need.memory, info["resident_bytes"]))
+        if need != entry.need:
             with self._changed:
-                entry.need = Need(entry.need.without_gpus)
+                entry.need = need
             self.publish()
 
     def unload(self, path: str) -> int:

@@ -23,9 +23,10 @@ from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, GenerationRequest, ModelHandler
 from engines.runtimes.child.main import Job
 from engines.runtimes.child.messages import BatchSettingFields, GenerateParameters
-from engines.runtimes.llama_cpp.autotune import find_fastest_layout
 from engines.runtimes.llama_cpp.devices import devices, gpu_names
-from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.embedding.autotune import find_fastest_layout
+from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.embedding.token_embedder import TokenEmbedder
 from engines.runtimes.llama_cpp.generator import ContextLayout, Generator, Prompt
 from engines.runtimes.llama_cpp.native import MAX_REASON_CHARS, LoadedModel, load_model
 from engines.runtimes.llama_cpp.parameters import (
@@ -34,7 +35,6 @@ from engines.runtimes.llama_cpp.parameters import (
     LoadParameters,
     MeasureParameters,
 )
-from engines.runtimes.llama_cpp.token_embedder import TokenEmbedder
 from engines.runtimes.notation.facts import notation_facts
 from engines.runtimes.notation.families import family_of
 from engines.runtimes.offload import Offload
@@ -43,11 +43,14 @@ from engines.runtimes.text.printable import make_printable
 from engines.specs import EmbeddingSpec
 
 if TYPE_CHECKING:
-    from engines.runtimes.llama_cpp.openvino_embedder import OpenVinoMaker, PrecisionResult
+    from engines.runtimes.llama_cpp.embedding.openvino_embedder import (
+        OpenVinoMaker,
+        PrecisionResult,
+    )
 
 logger = logging.getLogger("engine")
 
-OPENVINO = "engines.runtimes.llama_cpp.openvino_embedder"
+OPENVINO = "engines.runtimes.llama_cpp.embedding.openvino_embedder"
 
 READ_THREADS = 4
 """Long texts that are tokenized at the same time; another one waits for them, short ones do not."""

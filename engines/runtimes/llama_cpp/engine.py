@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Generator, Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +15,7 @@ from engines.exceptions import (
     ArtifactMissingError,
     EngineNotLoadedError,
     InvalidRequestError,
+    LoadCrashed,
     UnsafeModelFileError,
 )
 from engines.fit.model_shape import looks_back
@@ -26,13 +28,19 @@ from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.messages import GenerateParameters
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.llama_cpp.adapter_folder import AdapterFolder
-from engines.runtimes.llama_cpp.batch_settings import BatchMeasurement, BatchSetting, BatchSettings
+from engines.runtimes.llama_cpp.embedding.batch_settings import (
+    BatchMeasurement,
+    BatchSetting,
+    BatchSettings,
+)
 from engines.runtimes.llama_cpp.memory_limit import memory_limit
 from engines.runtimes.llama_cpp.parameters import LoadParameters
 from engines.runtimes.offload import Offload
 from engines.runtimes.openvino.choice import PRECISIONS, find_shape
 from engines.runtimes.text.generation import Generation, Piece
 from engines.specs import ANSWERS_AT_ONCE, AdapterSpec
+
+logger = logging.getLogger(__name__)
 
 HANDLER = "engines.runtimes.llama_cpp.child:LlamaHandler"
 NEVER = "never"
@@ -70,8 +78,11 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     """Made with each child."""
     _adapters: AdapterFolder | None = None
     _counted_bytes = 0
+    _setting = BatchSetting()
+    """Of the last load."""
     _precisions: tuple[str, ...] = ()
     """In which OpenVINO may compute this model."""
+    _openvino_crashed = False
     _by_pieces = False
     """Whether texts may be embedded piece by piece."""
 
@@ -168,6 +179,17 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         if folder is not None:
             folder.close()
 
+    def _start(self) -> None:
+        try:
+            super()._start()
+        except LoadCrashed as crash:
+            if self._openvino_crashed or not self._setting.openvino:
+                raise
+            # The file is to blame only if llama.cpp alone crashes at it as well.
+            logger.warning("%s is loaded once more, without OpenVINO: %s", self.engine_id, crash)
+            self._openvino_crashed = True
+            super()._start()
+
     def _load(self, child: ChildProcess) -> Frame:
         reply = super()._load(child)
         self._admit(child, self.spec.adapters)
@@ -199,7 +221,8 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         self._gate.admit(self.spec.adapters)
 
     def _load_parameters(self) -> LoadParameters:
-        return self._parameters_with(self._batch_setting())
+        self._setting = self._batch_setting()
+        return self._parameters_with(self._setting)
 
     def _parameters_with(self, setting: BatchSetting) -> LoadParameters:
         embedding = self.spec.embedding
@@ -231,12 +254,14 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         remembered = BatchSettings(Path(self.options.batch_settings))
         # By processor time, which other work hardly changes; how lanes share the cores it does change.
         beside = partial(self._measure, layouts=False) if self._precisions else None
-        return remembered.setting(self.spec, self._threads(), self._measure, beside)
+        found = remembered.setting(self.spec, self._threads(), self._measure, beside)
+        return found if found.openvino in ("", *self._precisions) else BatchSetting()
 
     def _consider_openvino(self, header: GgufHeader) -> None:
         """Note whether OpenVINO could embed with this model, and what memory that takes."""
         shape = None
-        if self.options.openvino != NEVER and self.spec.device in ("auto", "cpu"):
+        wanted = self.options.openvino != NEVER and not self._openvino_crashed
+        if wanted and self.spec.device in ("auto", "cpu"):
             shape = find_shape(header, self.spec.embedding)
         self._precisions = PRECISIONS if shape else ()
         if shape and self._counted_bytes:

@@ -18,6 +18,10 @@ from engines.runtimes.openvino.graph import build_graph
 DEVICE = "CPU"
 BATCH_TOKENS = 512
 """Places of a batch, those without a token included. Larger ones gained nothing with MiniLM."""
+LIKE_LENGTHS = 0.9
+"""A shorter text does not fill up a batch with places that hold no token."""
+LEAST_TOKENS = 128
+"""Of a batch that is left as it is for that; below, the products are too small for the processor."""
 MAX_STREAMS = 64
 FLOAT, BFLOAT = "f32", "bf16"
 
@@ -89,9 +93,12 @@ def list_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
     """
     batch: list[int] = []
     for number in sorted(range(len(lengths)), key=lambda each: -lengths[each]):
-        if batch and (len(batch) + 1) * lengths[batch[0]] > BATCH_TOKENS:
-            yield batch
-            batch = []
+        if batch:
+            longest, places = lengths[batch[0]], len(batch) * lengths[batch[0]]
+            is_shorter = lengths[number] < LIKE_LENGTHS * longest
+            if places + longest > BATCH_TOKENS or (is_shorter and places >= LEAST_TOKENS):
+                yield batch
+                batch = []
         batch.append(number)
     if batch:
         yield batch

@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 
 from engines.runtimes.base import EmbeddingBatch
-from engines.runtimes.llama_cpp import autotune as llama_trials
-from engines.runtimes.llama_cpp.autotune import (
+from engines.runtimes.llama_cpp.embedding import autotune as llama_trials
+from engines.runtimes.llama_cpp.embedding.autotune import (
     TuningResult,
     find_fastest_layout,
     list_layouts,
     sample_texts,
 )
-from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout
 
 USUAL = EmbedLayout(threads=2, lanes=2, pack_tokens=0)
 Cost = dict[tuple[int, int], float]

@@ -16,14 +16,19 @@ from pytest_django import Settings
 
 from engines.exceptions import EngineCrashed
 from engines.host_runtimes import engine_registry
-from engines.runtimes.llama_cpp import batch_settings
-from engines.runtimes.llama_cpp.batch_settings import BatchMeasurement, BatchSetting, BatchSettings
+from engines.runtimes.llama_cpp.embedding import batch_settings
+from engines.runtimes.llama_cpp.embedding.batch_settings import (
+    BatchMeasurement,
+    BatchSetting,
+    BatchSettings,
+)
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.specs import EmbeddingSpec, EngineSpec
 
 SPEC = EngineSpec("e", "E", "e.gguf", embedding=EmbeddingSpec(8, 64), model_sha256="5a" * 32)
 FOUND = BatchMeasurement(
-    BatchSetting(lanes=2, pack_tokens=128), [{"lanes": 2, "pack_tokens": 128, "gain": 1.4}]
+    BatchSetting(lanes=2, pack_tokens=128),
+    [{"lanes": 2, "pack_tokens": 128, "openvino": "", "gain": 1.4}],
 )
 USUAL = BatchSetting()
 

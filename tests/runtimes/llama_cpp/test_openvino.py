@@ -13,15 +13,15 @@ from numpy.typing import NDArray
 from deploy.demo.texts import MARKDOWN, project_pages
 from engines.exceptions import EngineError
 from engines.gguf.reader import read_header
-from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
-from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
-from engines.runtimes.llama_cpp.native import load_model
-from engines.runtimes.llama_cpp.openvino_embedder import (
+from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.embedding.openvino_embedder import (
     FEW_THREADS,
     OpenVinoEmbedder,
     OpenVinoMaker,
     find_fastest_precision,
 )
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp.native import load_model
 from engines.runtimes.offload import Offload
 from engines.runtimes.openvino.network import Network, usable_precisions
 from engines.services.knowledge.chunking import chunk_text
@@ -31,7 +31,7 @@ PROJECT = Path(__file__).resolve().parents[3]
 SAME_SPACE = 0.9999
 SCORE_TOLERANCE = 2e-3
 SPEC = EmbeddingSpec(384, 512, query_prefix="query: ", document_prefix="passage: ")
-CHUNKS = 20
+CHUNKS = 8
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def texts() -> list[str]:
     pages = project_pages(PROJECT)
     chunks = [chunk for page in pages for chunk in chunk_text(page.text, MARKDOWN)]
     real = chunks[:: max(1, len(chunks) // CHUNKS)][:CHUNKS]
-    others = ["rain", "1871", "ស្វាគមន៍", "Größe, naïve", "漢字とかな", "stone " * 700, "", " \n"]
+    others = ["rain", "1871", "ស្វាគមន៍", "Größe, naïve", "漢字とかな", "stone " * 520, "", " \n"]
     return [*real, *others]
 
 
@@ -76,7 +76,8 @@ def test_both_ways_share_one_space_and_may_be_mixed(
     old, new = left.vectors[has_vector], right.vectors[has_vector]
 
     assert (right.errors, right.cut) == (left.errors, left.cut)
-    assert left.cut and len(left.errors) == 2
+    assert len(left.cut) == 1
+    assert len(left.errors) == 2
     assert _cosines(old, new).min() >= SAME_SPACE
     half = len(has_vector) // 2
     mixed = np.concatenate([new[:half], old[half:]])
@@ -85,9 +86,9 @@ def test_both_ways_share_one_space_and_may_be_mixed(
         asked = np.array([ask.embed_query(question) for question in questions], np.float32)
         assert abs(asked @ mixed.T - asked @ old.T).max() <= SCORE_TOLERANCE
     # The same list gives the same bits, and the order of a list changes next to nothing.
-    np.testing.assert_array_equal(fast.embed_documents(texts).vectors, right.vectors)
-    turned = fast.embed_documents(texts[::-1]).vectors[::-1][has_vector]
-    assert _cosines(turned, new).min() >= SAME_SPACE
+    some = fast.embed_many(texts[:4])
+    np.testing.assert_array_equal(fast.embed_many(texts[:4]), some)
+    assert _cosines(fast.embed_many(texts[3::-1])[::-1], some).min() >= SAME_SPACE
     assert plain.count_tokens(texts[0]) == fast.count_tokens(texts[0])
 
 
@@ -96,11 +97,29 @@ def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
     return cosines
 
 
+class _AbortingEngine(LlamaCppEngine):
+    handler = "tests.runtimes.llama_cpp.openvino_children:AbortingHandler"
+
+
+def test_crash_of_openvino_is_no_fault_of_the_file(
+    minilm: Path, plain: LlamaCppEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = EngineSpec("minilm", "MiniLM", str(minilm), threads=2, embedding=SPEC)
+    with _AbortingEngine.from_spec(spec, LlamaOptions(openvino="f32")) as engine:
+        assert engine.load_model()
+        np.testing.assert_array_equal(engine.embed("rain"), plain.embed("rain"))
+        assert engine.get_engine_info()["openvino"] == ""
+
+    assert "once more, without OpenVINO" in caplog.text
+
+
 def test_choice_is_measured_beside_other_work_and_remembered(
     minilm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By processor time, whatever else the machine does; what it finds is one of the two."""
-    monkeypatch.setattr("engines.runtimes.llama_cpp.batch_settings.is_quiet", lambda: False)
+    monkeypatch.setattr(
+        "engines.runtimes.llama_cpp.embedding.batch_settings.is_quiet", lambda: False
+    )
     spec = EngineSpec("minilm", "MiniLM", str(minilm), threads=1, embedding=SPEC)
     engine = LlamaCppEngine.from_spec(spec, LlamaOptions(batch_settings=str(tmp_path / "here")))
     engine._check_files()

@@ -284,6 +284,18 @@ def test_an_engine_that_finds_no_gpu_counts_where_it_is(log: list[str], tmp_path
     assert log == ["+a", "+far", "-a", "+b"]
 
 
+def test_an_engine_that_openvino_computes_counts_as_what_it_takes(
+    log: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = make_pool(log, lambda _spec, size: Need(size))
+    monkeypatch.setattr(CountedEngine, "resident_bytes", 70)
+    use(pool, spec(tmp_path, "a"))
+    monkeypatch.setattr(CountedEngine, "resident_bytes", 0)
+    use(pool, spec(tmp_path, "b"))
+
+    assert log == ["+a", "-a", "+b"]
+
+
 def test_an_engine_that_takes_nothing_here_ends_no_other(log: list[str], tmp_path: Path) -> None:
     pool = make_pool(log, lambda spec, size: Need(0 if spec.engine_id == "far" else size))
     use(pool, spec(tmp_path, "a", size=100))

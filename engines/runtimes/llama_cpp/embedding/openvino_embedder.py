@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from engines.exceptions import EngineError, SamError
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.child.messages import TrialSummary
-from engines.runtimes.llama_cpp.autotune import cosines_of, sample_texts
-from engines.runtimes.llama_cpp.embedder import Embedder
+from engines.runtimes.llama_cpp.embedding.autotune import cosines_of, sample_texts
+from engines.runtimes.llama_cpp.embedding.embedder import Embedder
+from engines.runtimes.llama_cpp.embedding.token_embedder import NumberedTokens, TokenEmbedder
 from engines.runtimes.llama_cpp.native import LoadedModel
-from engines.runtimes.llama_cpp.token_embedder import NumberedTokens, TokenEmbedder
 from engines.runtimes.openvino.network import Network, usable_precisions
 from engines.specs import EmbeddingSpec
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engines.fit.embedding import MAX_LANE_TOKENS
 from engines.runtimes.child.messages import TrialSummary
-from engines.runtimes.llama_cpp.embedder import Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout
 
 ROUNDS = 3
 MAX_PASS_SECONDS = 1.5

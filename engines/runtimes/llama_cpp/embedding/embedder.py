@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from engines.fit.embedding import plan_contexts
 from engines.runtimes.base import EmbeddingBatch
+from engines.runtimes.llama_cpp.embedding.token_embedder import NumberedTokens, TokenEmbedder
 from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeContext, Part
-from engines.runtimes.llama_cpp.token_embedder import NumberedTokens, TokenEmbedder
 from engines.specs import EmbeddingSpec
 
 Pack = list[NumberedTokens]
