@@ -44,6 +44,7 @@ from engines.services.people.conversations import (
 from migrations_app.limits.admission import PASSAGE_CHARACTERS, Admission
 from migrations_app.limits.held import Held, hold_alone
 from migrations_app.serving.answers import generate_answer
+from migrations_app.serving.departure import Departure
 from migrations_app.serving.gathered import AnswerFacts, GatheredAnswer
 from migrations_app.serving.stream_client import stream_answer
 
@@ -158,7 +159,7 @@ class Turn:
         self._older = max(0, question.position + 1 - MAX_MESSAGES)
         self._admission = admission
         self._place = place
-        self._client_left = threading.Event()
+        self._departure = Departure()
         self._lock = threading.Lock()
         self._is_over = False
 
@@ -174,7 +175,7 @@ class Turn:
         """
         # Until its end was read: who leaves is counted by the worker a moment later.
         self._admission.is_counted = False
-        answer = stream_answer(self._request, self._client_left)
+        answer = stream_answer(self._request, self._departure)
         async with aclosing(answer) as events:
             async for event in events:
                 self.facts.learn(event)
@@ -216,7 +217,7 @@ class Turn:
 
     def close(self) -> None:
         """End the turn, also for who left in the middle; safe to call twice. Needs a thread."""
-        self._client_left.set()
+        self._departure.tell()
         try:
             # Nobody is left to be told that it has no place any more.
             with suppress(NotFoundError, ConflictError):

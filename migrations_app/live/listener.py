@@ -119,7 +119,8 @@ class Listener:
                 return bool(self._progress)
             self._wake.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), left)
+                async with asyncio.timeout(left):
+                    await self._wake.wait()
         return True
 
 

@@ -16,6 +16,7 @@ from migrations_app.openai_api.first_word import FirstWord, paced
 from migrations_app.openai_api.requests import AskedText, Body, read_body
 from migrations_app.openai_api.response_bodies import body_response
 from migrations_app.openai_api.responses import Face, Opening, whole_answer
+from migrations_app.serving.departure import Departure
 from migrations_app.serving.sse import EventStream
 from migrations_app.serving.stream_client import stream_answer
 
@@ -72,8 +73,8 @@ async def answer(face: Face, request: HttpRequest, read: Read) -> HttpResponseBa
 async def _answer_admitted(
     face: Face, asked: AskedText, question: AnswerRequest, admission: Admission
 ) -> HttpResponseBase:
-    client_left = threading.Event()
-    events = stream_answer(question, client_left)
+    departure = Departure()
+    events = stream_answer(question, departure)
     opening = Opening()
     if not asked.stream:
         whole = body_response(await whole_answer(face, opening, events))
@@ -81,7 +82,7 @@ async def _answer_admitted(
     first = FirstWord(events, opening)
     await first.wait(HEADERS_SECONDS)
     body = face.stream(opening, paced(first.and_rest()), asked)
-    streamed = _AnswerStream(body, client_left, admission, first)
+    streamed = _AnswerStream(body, departure, admission, first)
     streamed["Content-Type"] = face.content_type
     return _name_fallback(streamed, opening)
 
@@ -99,12 +100,12 @@ class _AnswerStream(EventStream):
     def __init__(
         self,
         body: AsyncIterator[bytes],
-        client_left: threading.Event,
+        departure: Departure,
         admission: Admission,
         first: FirstWord,
     ) -> None:
         super().__init__(self._until_end(body))
-        self._client_left = client_left
+        self._departure = departure
         self._first = first
         self._admission = admission
         # Until its end was read: who leaves is counted by the worker a moment later.
@@ -117,7 +118,7 @@ class _AnswerStream(EventStream):
 
     def close(self) -> None:
         # Django calls it in any case; the generators behind it may end only when they are collected.
-        self._client_left.set()
+        self._departure.tell()
         self._first.give_up()
         self._admission.release()
         super().close()

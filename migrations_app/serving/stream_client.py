@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import uuid
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
@@ -24,6 +23,7 @@ from engines.services.answers.messages import (
 )
 from migrations_app.queues import live_queue
 from migrations_app.serving.client import WAKE_SECONDS
+from migrations_app.serving.departure import Departure
 from migrations_app.serving.fallback import FallbackPlan
 from migrations_app.serving.protocol import STREAM, BeatEvent, ErrorEvent, StreamEvent
 from migrations_app.serving.stream import (
@@ -48,7 +48,7 @@ class EngineLoadingError(HostUnavailableError):
 
 
 async def stream_answer(
-    request: AnswerRequest, client_left: threading.Event | None = None
+    request: AnswerRequest, departure: Departure | None = None
 ) -> AsyncGenerator[Event]:
     """Yield the events of an answer: begin, fitted, citations, reasoning…, text and tool_call…, end.
 
@@ -60,9 +60,9 @@ async def stream_answer(
     in ``fallback_for``. Raises HostUnavailableError (transient) when no host can begin,
     EngineLoadingError, StreamBrokenError when host or Redis goes away in the middle,
     UnreadableReplyError, and what the host answers with. Closing the generator stops the engine, and
-    so does ``client_left``: a generator may be closed long after its client left.
+    so does ``departure``: a generator may be closed long after its client left.
     """
-    left = client_left or threading.Event()
+    left = departure or Departure()
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
     plan = FallbackPlan(STREAM, request)
@@ -89,17 +89,18 @@ async def stream_answer(
 class _Attempt:
     """One request on its way to whichever host takes it."""
 
-    def __init__(self, plan: FallbackPlan, deadline: float, client_left: threading.Event) -> None:
+    def __init__(self, plan: FallbackPlan, deadline: float, departure: Departure) -> None:
         self.begun = False
         self._plan = plan
         self._deadline = deadline
-        self._client_left = client_left
+        self._departure = departure
         self._reader: StreamReader = stream_reader()
         self._loop = asyncio.get_running_loop()
 
     async def events(self) -> AsyncGenerator[Event]:
         request_id = uuid.uuid4().hex
-        with self._reader.subscribe(request_id, self._client_left) as subscription:
+        with self._reader.subscribe(request_id, self._departure) as subscription:
+            self._departure.follow(request_id)
             # In one thread's turn: each way there and back costs a part of the first token's time.
             hosts, is_sent = await sync_to_async(self._send_out)(request_id)
             while (event := await self._first(subscription, is_sent=is_sent)) is None:
@@ -119,6 +120,7 @@ class _Attempt:
                 else:
                     yield StateEvent()
                 if isinstance(event, EndEvent):
+                    self._departure.end(request_id)
                     return
                 event = await self._next(subscription)
 

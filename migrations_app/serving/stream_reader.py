@@ -76,7 +76,8 @@ class Subscription:
         """Return the next event; TimeoutError after ``seconds``, StreamBrokenError without Redis."""
         self._waiting = True
         try:
-            item = await asyncio.wait_for(self._events.get(), seconds)
+            async with asyncio.timeout(seconds):
+                item = await self._events.get()
         finally:
             self._waiting = False
             self._asked_at = asyncio.get_running_loop().time()
@@ -167,7 +168,8 @@ class StreamReader:
     async def _is_wanted_again(self) -> bool:
         self._added.clear()
         try:
-            await asyncio.wait_for(self._added.wait(), LINGER_SECONDS)
+            async with asyncio.timeout(LINGER_SECONDS):
+                await self._added.wait()
         except TimeoutError:
             return False
         return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import typer
@@ -83,4 +84,7 @@ def run() -> None:
         typer.echo(str(error), err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        sys.stdout.flush()
+        # Beside the database this process serves the request itself, in threads that would be waited for:
+        # a search that no host answers holds the prompt for half a minute.
+        os._exit(INTERRUPTED)

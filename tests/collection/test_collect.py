@@ -178,6 +178,7 @@ def test_what_a_way_back_needs_is_kept_until_it_ends(world: HashWorld, place: Pl
     assert gone["vectors"] == 2
     old.refresh_from_db()
     assert (old.base_seq, old.file_key, old.covered_seq) == (None, "", 0)
+    assert (old.file_sha256, old.file_count) == ("", 0)
     assert not Embedding.objects.filter(fingerprint=old.fingerprint_id).exists()
     assert not EmbedRange.objects.exists()
     assert stored(world) == {live_index(base).file_key}

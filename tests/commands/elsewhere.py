@@ -2,16 +2,45 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
+import select
 import signal
 import subprocess
 import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAM = "import sys; from samproject.command_line import main; sys.argv[0] = 'sam'; main()"
 PATIENCE = 120.0
+
+
+class Terminal:
+    """A command on a terminal of its own: what is typed, and what stands on the screen."""
+
+    def __init__(self, process: subprocess.Popen[bytes], screen: int) -> None:
+        self.process = process
+        self._screen = screen
+        self._unread = ""
+
+    def type(self, keys: str) -> None:
+        os.write(self._screen, keys.encode())
+
+    def read_to(self, words: str) -> None:
+        """Read on until these words were written; AssertionError with what was there instead."""
+        while words not in self._unread:
+            ready, _, _ = select.select([self._screen], [], [], PATIENCE)
+            assert ready, f"{words!r} was awaited after {self._unread!r}"
+            try:
+                self._unread += os.read(self._screen, 4096).decode()
+            except OSError:
+                raise AssertionError(f"it ended with {self._unread!r}") from None
+        self._unread = self._unread.partition(words)[2]
 
 
 @dataclass(frozen=True)
@@ -57,6 +86,28 @@ class Machine:
             preexec_fn=_hear_ctrl_c,
         )
 
+    @contextmanager
+    def terminal(self, *arguments: str) -> Iterator[Terminal]:
+        """Run a command on a terminal, where Ctrl-C reaches all of its processes."""
+        screen, inside = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, *arguments],
+            cwd=PROJECT,
+            env=self._environment(),
+            stdin=inside,
+            stdout=inside,
+            stderr=inside,
+            start_new_session=True,
+            preexec_fn=_own_terminal,
+        )
+        os.close(inside)
+        try:
+            yield Terminal(process, screen)
+        finally:
+            process.kill()
+            process.wait()
+            os.close(screen)
+
     def _environment(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
         return {
@@ -70,3 +121,8 @@ class Machine:
 
 def _hear_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _own_terminal() -> None:
+    _hear_ctrl_c()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)

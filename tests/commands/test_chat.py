@@ -84,6 +84,16 @@ def say_hello(talker: Talker) -> Play:
     return play
 
 
+def talk_until_nobody_listens(talker: Talker) -> Play:
+    def play(_asked: dict[str, Any], writer: TokenWriter) -> None:
+        for event in (begin(talker), TextEvent("The beginning")):
+            writer.write(event)
+        while not writer.abandoned.wait(0.3):
+            writer.write(BeatEvent())
+
+    return play
+
+
 def test_a_question_is_answered_and_the_conversation_goes_on(talker: Talker) -> None:
     with played_streams(talker.redis, say_hello(talker)) as asked:
         first = talker.sam("chat", "Who are you?")
@@ -102,13 +112,7 @@ def test_a_question_is_answered_and_the_conversation_goes_on(talker: Talker) -> 
 
 
 def test_ctrl_c_stops_the_answer_and_keeps_the_part(talker: Talker) -> None:
-    def play(_asked: dict[str, Any], writer: TokenWriter) -> None:
-        for event in (begin(talker), TextEvent("The beginning")):
-            writer.write(event)
-        while not writer.abandoned.wait(0.3):
-            writer.write(BeatEvent())
-
-    with played_streams(talker.redis, play):
+    with played_streams(talker.redis, talk_until_nobody_listens(talker)):
         running = talker.machine.start("chat", "Talk.", *talker.me)
         assert running.stdout is not None
         assert running.stdout.read(len("The beginning")) == "The beginning"
@@ -120,6 +124,28 @@ def test_ctrl_c_stops_the_answer_and_keeps_the_part(talker: Talker) -> None:
     assert "Stopped; what was written is kept." in told
     assert "Traceback" not in told
     assert talker.kept()[1] == ("assistant", "The beginning", "stopped")
+
+
+@pytest.mark.parametrize("talker", ["local"], indirect=True)
+def test_ctrl_c_on_a_terminal_leads_back_to_the_prompt(talker: Talker) -> None:
+    with (
+        played_streams(talker.redis, talk_until_nobody_listens(talker)),
+        talker.machine.terminal("chat", *talker.me) as terminal,
+    ):
+        terminal.read_to("> ")
+        terminal.type("Talk.\n")
+        terminal.read_to("The beginning")
+        terminal.type("\x03")
+        terminal.read_to("Stopped; what was written is kept.")
+        # It is kept before the word is said.
+        kept = talker.kept()
+        terminal.read_to("> ")
+        terminal.type("\x03")
+        terminal.read_to("Go on with: sam chat --conversation")
+        code = terminal.process.wait(PATIENCE)
+
+    assert code == 0
+    assert kept[1] == ("assistant", "The beginning", "stopped")
 
 
 def test_an_answer_that_breaks_off_is_a_sentence(talker: Talker) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PROJECT = Path(__file__).resolve().parents[2]
+from tests.commands.elsewhere import PATIENCE, PROJECT
 
 
 def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -29,6 +29,31 @@ def test_a_command_without_a_database_ends_with_a_sentence(tmp_path: Path) -> No
     assert ended.stderr.startswith("The database does not answer: ")
     assert "Start `manage.py up` with the same SAM_DATA_DIR" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_ctrl_c_waits_for_no_thread() -> None:
+    program = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from samproject.cli import app
+def search():
+    print("Searching")
+    ThreadPoolExecutor().submit(Event().wait)
+    raise KeyboardInterrupt
+app.app = search
+app.run()
+"""
+    # Whoever waited for the thread would never end.
+    ended = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+
+    assert (ended.returncode, ended.stdout) == (130, "Searching\n"), ended.stderr
 
 
 def test_help_is_sams_own_and_djangos_is_one_word_away() -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 
 from engines.exceptions import ConflictError
 from engines.files.artifacts import ArtifactStore
@@ -16,10 +17,12 @@ from engines.models import (
     KnowledgeBase,
     LoraAdapter,
     ModelCopy,
+    PreferenceSnapshot,
 )
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.knowledge.documents import add_document, delete_document
 from engines.services.knowledge.indexes import base_digest, index_digest
+from engines.services.people.adapters import retraining_of
 from engines.services.people.preferences import preference_of, prompts_of
 from engines.specs import EngineSpec
 from migrations_app.controller import MigrationController
@@ -112,9 +115,16 @@ def test_cautious_user(ada: Person, store: ArtifactStore, workers: Workers) -> N
 
 def test_rollback_path(ada: Person, store: ArtifactStore, workers: Workers) -> None:
     """Going back restores engine, prompts, adapters and indexes, and keeps what was written since."""
-    before = preference_of(ada.user).engine_upgrade
+    preference = preference_of(ada.user)
+    before = preference.engine_upgrade
     live = list(KnowledgeBase.objects.values_list("live_index_id", flat=True))
+    # Somebody else was at the same version once, with nothing chosen.
+    other = User.objects.create(pk=-1, username="other")
+    PreferenceSnapshot.objects.create(user=other, version=preference.version, why="By hand.")
     plan = finished(migrate(ada))
+    left_behind = retraining_of(adapter_of(ada))
+    assert left_behind is not None
+    assert (left_behind.from_engine, left_behind.to_engine) == (OLD, NEW)
     add_document(
         ada.bases[0].pk, title="Since", text="Written after the switch.", media_type="text/plain"
     )

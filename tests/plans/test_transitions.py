@@ -7,8 +7,17 @@ from django.utils import timezone
 
 from engines.exceptions import IllegalMoveError
 from migrations_app.models import Plan, PlanEvent, Step
-from migrations_app.plans.transitions import moves
+from migrations_app.plans.transitions import (
+    Outcome,
+    ask_operator,
+    claim_step,
+    finish_step,
+    moves,
+    request_cancel,
+    retry_step,
+)
 from migrations_app.states import STEP_FINAL, PlanKind, PlanStatus, StepStatus
+from tests.worker.plans import first_step, make_plan
 
 pytestmark = pytest.mark.django_db
 
@@ -91,3 +100,31 @@ def test_a_step_that_ended_has_no_holder(status: StepStatus) -> None:
 
     step.refresh_from_db()
     assert (step.owner, step.lease_until, step.finished_at is None) == ("", None, False)
+
+
+def test_a_plan_tells_where_it_is_and_what_waits_for_an_operator_begins_anew() -> None:
+    plan = make_plan(PlanKind.MIGRATE)
+    first = first_step(plan)
+    plan.refresh_from_db()
+    assert (plan.current_step, plan.progress_percentage) == ("fetch_engine", 0.0)
+    assert plan.started_at is not None
+
+    claim = claim_step(first.pk, "me")
+    assert claim is not None
+    finish_step(claim, Outcome("Fetched."))
+    plan.refresh_from_db()
+    assert plan.current_step == "back_up"
+    assert plan.progress_percentage == pytest.approx(100 / 6)
+
+    second = plan.steps.get(kind="back_up")
+    Step.objects.filter(pk=second.pk).update(attempts=3, failures=2, publish_count=7)
+    assert ask_operator(second.pk, who="me", error="Nobody can.") is True
+    retry_step(plan.pk, who="me")
+    second.refresh_from_db()
+    assert (second.status, second.attempts, second.failures) == ("pending", 0, 0)
+    assert (second.publish_count, second.published_at) == (0, None)
+
+    assert ask_operator(second.pk, who="me", error="Nobody can.") is True
+    request_cancel(plan.pk, who="me")
+    others = plan.steps.exclude(pk=first.pk).values_list("status", flat=True)
+    assert set(others) == {"cancelled"}

@@ -5,15 +5,17 @@ from __future__ import annotations
 import pytest
 from django.contrib.auth.models import User
 
-from engines.models import CopyStatus, Host, KnowledgeBase, ModelCopy
+from engines.models import CopyStatus, Host, KnowledgeBase, ModelCopy, VectorIndex
 from migrations_app.models import Plan
 from migrations_app.plans.housekeeping import (
     end_stale_downloads,
     release_writers,
     retained_index_ids,
+    wake_keep_up,
 )
 from migrations_app.states import PlanStatus
 from tests.benchmarks.switch import person_with_knowledge, plan_at_its_switch, switch_once
+from tests.worker.plans import make_host
 
 pytestmark = pytest.mark.django_db
 
@@ -38,6 +40,31 @@ def test_writers_are_released_when_their_switch_is_no_longer_under_way(plan: Pla
 
     assert release_writers() == 1
     assert not KnowledgeBase.objects.filter(embed_on_write_for__isnull=False).exists()
+
+
+def test_a_host_without_the_embedder_is_not_called(
+    ada: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (index,) = VectorIndex.objects.filter(live_for__owner=ada)
+    called: list[str] = []
+    monkeypatch.setattr(
+        "migrations_app.plans.housekeeping.publish_keep_up",
+        lambda _index, host: bool(called.append(host.name)) or True,
+    )
+    make_host("a-first")
+    holder = ModelCopy.objects.create(
+        revision=index.fingerprint.revision,
+        host=make_host("b-second"),
+        status=CopyStatus.DOWNLOADED,
+        path="/m",
+        checksum="1" * 64,
+    )
+
+    assert wake_keep_up(index) is True
+
+    holder.delete()
+    assert wake_keep_up(index) is False
+    assert called == ["b-second"]
 
 
 def test_the_old_index_is_kept_up_until_the_retention_ends(ada: User) -> None:

@@ -1,22 +1,27 @@
 from __future__ import annotations
 
+import os
+import shutil
 import threading
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import connection, connections
 from django.utils import timezone
 from redis import Redis
 
-from engines.models import Host, HostStatus
+from engines.exceptions import HostUnavailableError
+from engines.models import Host, HostStatus, KnowledgeBase
 from migrations_app.models import Plan, Step
 from migrations_app.plans.transitions import claim_step
 from migrations_app.queues import work_queue
 from migrations_app.states import PlanKind
 from tests.worker.plans import first_step, make_host, make_plan, rows
-from worker.sweeper import LOCK, sweep
+from worker.host.resources import scratch_folder
+from worker.sweeper import LEFTOVER_AGE, LOCK, remove_leftovers, sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -144,6 +149,63 @@ def test_a_plan_to_be_cancelled_whose_holder_died_is_cancelled() -> None:
     plan.refresh_from_db()
     assert plan.status == "cancelled"
     assert set(plan.steps.values_list("status", flat=True)) == {"cancelled"}
+
+
+def test_a_plan_to_be_cancelled_that_nobody_has_begun_is_cancelled() -> None:
+    plan, other = make_plan(PlanKind.MIGRATE), make_plan(PlanKind.MIGRATE)
+    before = rows(other)
+    Plan.objects.filter(pk=plan.pk).update(cancel_requested_at=timezone.now())
+
+    assert "1 plans cancelled" in sweep()
+
+    plan.refresh_from_db()
+    assert (plan.status, rows(other)) == ("cancelled", before)
+    assert set(plan.steps.values_list("status", flat=True)) == {"cancelled"}
+
+
+def test_backups_that_wait_for_a_host_hold_up_nothing_else(
+    redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published_ago(first_step(make_plan()), 60, count=1)
+    redis_client.flushall()
+
+    def without_a_host() -> int:
+        raise HostUnavailableError("No host is active.")
+
+    monkeypatch.setattr("worker.sweeper.start_due_backups", without_a_host)
+
+    assert sweep().startswith("1 steps sent again, ")
+    assert sent(redis_client) == 1
+
+
+def test_only_bases_with_text_and_without_an_index_are_given_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ada = User.objects.create(username="ada")
+    KnowledgeBase.objects.create(owner=ada, name="Empty")
+    waiting = KnowledgeBase.objects.create(owner=ada, name="Waiting", write_seq=1)
+    asked: list[int] = []
+    monkeypatch.setattr("worker.sweeper.adopt_index", asked.append)
+
+    sweep()
+
+    assert asked == [waiting.pk]
+
+
+def test_what_interrupted_work_left_is_removed_after_a_day() -> None:
+    folder = scratch_folder() / "left"
+    folder.mkdir()
+    old, new = folder / "old", folder / "new"
+    for path in (old, new):
+        path.write_bytes(b"half of it")
+    long_ago = (timezone.now() - LEFTOVER_AGE - timedelta(minutes=1)).timestamp()
+    for path in (old, folder):
+        os.utime(path, (long_ago, long_ago))
+
+    remove_leftovers()
+
+    assert list(folder.iterdir()) == [new]
+    shutil.rmtree(folder)
 
 
 def test_two_sweeps_at_once_are_one(redis_client: Redis) -> None:

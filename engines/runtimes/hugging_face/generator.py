@@ -20,7 +20,7 @@ from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.streaming import require_free_form
 from engines.runtimes.templates.conversations import ConversationRenderer
 from engines.runtimes.templates.takings import find_losses
-from engines.runtimes.text.control_marks import ControlMarks, looks_like_a_mark, strip_enclosures
+from engines.runtimes.text.control_marks import strip_enclosures
 from engines.runtimes.text.generation import (
     RANDOM_SEED,
     Generation,
@@ -48,7 +48,7 @@ class Generator:
             self._render, self.notation.calls, takes_tools=self.notation.describes_tools
         )
         self._end_tokens = _end_tokens(model)
-        self._marks = _marks_of(model.tokenizer)
+        self._marks = model.marks
 
     def _derive(self) -> Notation:
         if not self._templates:
@@ -324,15 +324,6 @@ class _Penalties(LogitsProcessor):  # type: ignore[misc]
         said = input_ids[:, self._prompt :]
         counts.scatter_add_(1, said, torch.ones_like(said, dtype=scores.dtype))
         return scores - self._frequency * counts - self._presence * (counts > 0)
-
-
-def _marks_of(tokenizer: Any) -> ControlMarks:
-    """The marks that a tokenizer parses in every text."""
-    added = tokenizer.added_tokens_decoder.values()
-    control = {str(token) for token in added if token.special} | {*tokenizer.all_special_tokens}
-    return ControlMarks(
-        control, {str(token) for token in added if looks_like_a_mark(str(token))} - control
-    )
 
 
 def _end_tokens(model: Checkpoint) -> frozenset[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from transformers.utils import is_flash_attn_2_available
 
 from engines.exceptions import EngineError
 from engines.runtimes.base import Facts
+from engines.runtimes.text.control_marks import ControlMarks, looks_like_a_mark
 from engines.runtimes.text.printable import make_printable
 
 QUANTIZER = "bitsandbytes"
@@ -61,9 +63,20 @@ class Checkpoint:
         """The text part's configuration; a model that also sees or hears nests it."""
         return self.model.config.get_text_config()
 
+    @cached_property
+    def marks(self) -> ControlMarks:
+        """The marks that the tokenizer parses in every text."""
+        added = self.tokenizer.added_tokens_decoder.values()
+        special = {str(token) for token in added if token.special}
+        control = special | {*self.tokenizer.all_special_tokens}
+        return ControlMarks(
+            control, {str(token) for token in added if looks_like_a_mark(str(token))} - control
+        )
+
     def count(self, text: str) -> int:
-        """Tokens of a text, without those that open and close it."""
-        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        """Tokens of what a person wrote, without those that open and close it; it has no control tokens."""
+        parts = self.marks.break_apart(text)
+        return sum(len(self.tokenizer(p, add_special_tokens=False)["input_ids"]) for p in parts)
 
     def facts(self) -> Facts:
         """Return what is really in use, for JSON."""

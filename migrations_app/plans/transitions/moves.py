@@ -78,7 +78,7 @@ def make_ready(plan: Plan, *, after: int) -> Step | None:
         return None
     done = after + 1
     Plan.objects.filter(pk=plan.pk).update(
-        current_step=step.kind, progress_percentage=100.0 * done / max(plan.steps.count(), 1)
+        current_step=step.kind, progress_percentage=100.0 * done / plan.steps.count()
     )
     Step.objects.filter(pk=step.pk).update(ready_at=ClockTimestamp())
     publish_step_on_commit(step.pk)

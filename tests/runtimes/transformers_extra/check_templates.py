@@ -108,6 +108,8 @@ def test_marks_of_every_family_in_what_people_write_are_text(reader: Reader, fam
     assert content in strip_enclosures(prompt)
     assert reader.said(tokens) == strip_enclosures(prompt)
     assert reader.generator.count(prompt, from_template=True) == len(tokens)
+    # A document's text is counted as it will be read.
+    assert reader.model.count(content) == len(tokens) - 2
     # The same text in a template would be control tokens.
     bare = reader.generator.tokens(strip_enclosures(prompt), from_template=True)
     assert len(reader.control(bare)) == 3 + len(FAMILY_MARKS[family])

@@ -28,8 +28,9 @@ from engines.services.answers.messages import (
     TextEvent,
 )
 from engines.services.catalog.copies import engine_spec
+from migrations_app.serving.departure import Departure
 from migrations_app.serving.protocol import ErrorEvent, StreamEvent
-from migrations_app.serving.redis_keys import reader_key, stream_key
+from migrations_app.serving.redis_keys import reader_key, request_key, stream_key
 from migrations_app.serving.stream import (
     StreamBrokenError,
     entry_id,
@@ -309,6 +310,48 @@ def test_without_a_host_the_caller_is_told(ada: User, monkeypatch: pytest.Monkey
 
     with pytest.raises(HostUnavailableError, match="No active host has tiny-llama"):
         asyncio.run(events_of(asked(ada)))
+
+
+def test_who_leaves_takes_the_lease_along(
+    ada: User, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Neither the lease's end nor the reader's next round may be what stops the worker.
+    monkeypatch.setattr("migrations_app.serving.stream_reader.READER_LEASE_SECONDS", 600.0)
+    monkeypatch.setattr("migrations_app.serving.stream_reader.REDIS_SECONDS", 600.0)
+    monkeypatch.setattr("migrations_app.serving.stream_reader.BLOCK_MILLISECONDS", 500_000)
+    departure = Departure()
+
+    async def leave_in_the_middle() -> tuple[int, int]:
+        async with aclosing(stream_answer(asked(ada), departure)) as events:
+            first = asyncio.ensure_future(anext(events))
+            while not (keys := redis_client.keys("sam:live:*:reader")):
+                await asyncio.sleep(0.01)
+            request_id = str(keys[0]).split(":")[2]
+            write(redis_client, request_id, 1, BEGIN)
+            assert await first == BEGIN
+            mine = reader_key(request_id), request_key(request_id)
+            before = redis_client.exists(*mine)
+            await asyncio.to_thread(departure.tell)
+            return int(before), int(redis_client.exists(*mine))
+
+    assert asyncio.run(leave_in_the_middle()) == (2, 0)
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_who_leaves_just_when_a_word_comes_has_left(turns: int) -> None:
+    async def cancel_with_the_word() -> bool:
+        reader = StreamReader(settings.REDIS_URL)
+        subscription = reader.subscribe(REQUEST, threading.Event())
+        waiting = asyncio.create_task(subscription.next(PATIENCE))
+        await asyncio.sleep(0)
+        subscription.push(1, BEGIN)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        was_asked = waiting.cancel()
+        await asyncio.wait([waiting])
+        return waiting.cancelled() == was_asked
+
+    assert asyncio.run(cancel_with_the_word())
 
 
 def test_a_reader_that_takes_nothing_loses_its_lease(

@@ -35,6 +35,13 @@ def claimed(owner: str) -> tuple[Plan, Claim]:
     return plan, claim
 
 
+def taken_over(claim: Claim, owner: str) -> Claim:
+    Step.objects.filter(pk=claim.step_id).update(lease_until=timezone.now() - timedelta(seconds=1))
+    successor = claim_step(claim.step_id, owner)
+    assert successor is not None
+    return successor
+
+
 def let_almost_run_out(claim: Claim) -> None:
     soon = timezone.now() + timedelta(seconds=1)
     Step.objects.filter(pk=claim.step_id).update(lease_until=soon)
@@ -73,6 +80,7 @@ def test_one_beat_renews_all_leases_with_one_statement_for_steps_and_one_for_ran
 ) -> None:
     claims = [claimed(f"me/{number}")[1] for number in range(5)]
     ranges = [make_range(claims[number].step_id, f"me/{number}") for number in range(3)]
+    of_another = make_range(claims[0].step_id, "you/0")
     for claim in claims:
         let_almost_run_out(claim)
     stack = [keeper.hold_step(claim, taken_at=time.monotonic()) for claim in claims]
@@ -92,6 +100,7 @@ def test_one_beat_renews_all_leases_with_one_statement_for_steps_and_one_for_ran
     assert (
         EmbedRange.objects.filter(pk__in=[r.pk for r in ranges], lease_until__gt=limit).count() == 3
     )
+    assert EmbedRange.objects.get(pk=of_another.pk).lease_until == of_another.lease_until
     for held in stack:
         held.__exit__(None, None, None)
 
@@ -120,14 +129,18 @@ def test_what_is_no_longer_held_is_not_renewed(keeper: LeaseKeeper) -> None:
 def test_a_holder_whose_fence_was_passed_is_told_and_the_new_holder_is_left(
     keeper: LeaseKeeper,
 ) -> None:
-    _, claim = claimed("me/1")
-    Step.objects.filter(pk=claim.step_id).update(lease_until=timezone.now() - timedelta(seconds=1))
-    successor = claim_step(claim.step_id, "you/1")
-    assert successor is not None
+    (_, claim), (_, first) = claimed("me/1"), claimed("me/2")
+    successor, other = taken_over(claim, "you/1"), taken_over(first, "me/2")
+    # What this process holds of another step has the very fence.
+    assert successor.fence == other.fence
     before = Step.objects.values().get(pk=claim.step_id)
 
-    with keeper.hold_step(claim, taken_at=time.monotonic()) as lease:
+    with (
+        keeper.hold_step(claim, taken_at=time.monotonic()) as lease,
+        keeper.hold_step(other, taken_at=time.monotonic()) as other_lease,
+    ):
         keeper.beat()
+        other_lease.check()
         with pytest.raises(LeaseLostError):
             lease.check()
 

@@ -161,7 +161,7 @@ def test_an_error_that_keeps_coming_back_waits_longer_and_then_asks_an_operator(
         raise TransientTransferError("The line went dead.")
 
     handle("verify", handler)
-    plan = make_plan()
+    plan, _of_another = make_plan(), make_plan()
     step = first_step(plan)
     answers = []
     for _ in range(5):
@@ -250,6 +250,25 @@ def test_a_handler_that_asks_is_run_again_and_only_the_last_effects_stay(handle:
     plan.refresh_from_db()
     assert (len(rounds), plan.knowledge_base_size) == (3, 103)
     assert story(plan).count(("verify", "in_progress", "completed")) == 1
+
+
+def test_a_handler_that_asks_is_not_run_again_by_a_worker_that_ends(
+    handle: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rounds: list[int] = []
+
+    def handler(_ctx: StepContext) -> Outcome:
+        rounds.append(1)
+        monkeypatch.setattr("worker.steps.lease.is_draining", lambda: True)
+        raise TryAgainError("Somebody wrote meanwhile.")
+
+    handle("verify", handler)
+    step = first_step(make_plan())
+
+    assert run_step(step.pk) == "Put back: the worker is ending."
+
+    step.refresh_from_db()
+    assert (len(rounds), step.status, step.failures) == (1, "pending", 0)
 
 
 def test_a_handler_that_never_stops_asking_is_put_back(handle: Install) -> None:
