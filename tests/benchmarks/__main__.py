@@ -22,6 +22,7 @@ NAMES = (
     "wizard_data",
     "lists",
     "engines_page",
+    "search",
 )
 
 

@@ -1,4 +1,4 @@
-"""Passages of a person's knowledge: found by meaning, given to an engine, cited."""
+"""Passages of a person's knowledge: found by meaning and words, given to an engine, cited."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from engines.runtimes.text.control_marks import make_literal
 from engines.services.answers.messages import Citation
 from engines.services.answers.resources import AnswerResources
 from engines.services.knowledge.fingerprints import spec_of
-from engines.services.knowledge.search import Hit, Vector, readable_bases, search_bases
+from engines.services.knowledge.hybrid import Searched, search_passages
+from engines.services.knowledge.search import Hit, Vector, readable_bases
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.people.bindings import Binding
 from engines.services.people.preferences import Prompts
@@ -55,22 +56,24 @@ class PassageQuery:
 def find_passages(
     user: User, binding: Binding, wanted: PassageQuery, resources: AnswerResources
 ) -> list[Hit]:
-    """Return the ``k`` passages nearest to a question in what a person may read, best first.
+    """Return the ``k`` passages that answer a question best, of what a person may read, best first.
 
     InvalidRequestError without a question, or for a filter that names what is not the person's to read.
     """
     question, narrowed = wanted.question, wanted.narrowed or EVERYTHING
     if not question.strip():
         raise InvalidRequestError("Ask with some text.")
-    narrowed.require_readable(readable_bases(user))
+    bases = readable_bases(user)
+    narrowed.require_readable(bases)
 
     def embed_query(index: VectorIndex) -> Vector:
         spec = spec_of(index.fingerprint)
         with resources.lend_embedder(index.fingerprint.revision, spec) as engine:
             return engine.embed_query(question)
 
-    store, cache = resources.store, resources.index_cache
-    return search_bases(binding.indexes, embed_query, wanted.k, store, cache, narrowed)
+    where = Searched(list(bases.values_list("pk", flat=True)), binding.indexes)
+    files = (resources.store, resources.index_cache)
+    return search_passages(question, where, wanted.k, embed_query, files, narrowed)
 
 
 def passages_for(
