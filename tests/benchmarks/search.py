@@ -130,13 +130,13 @@ def _vector(seed: int) -> Callable[[VectorIndex], NDArray[np.float32]]:
 
 
 def _questions(base: KnowledgeBase, count: int) -> Iterator[tuple[str, str]]:
-    """Yield a question of common words and one number, and how its passage ends."""
-    chance, sentences = random.Random(7), _sentences()  # noqa: S311
-    size = Chunk.objects.filter(base=base).count()
-    for _ in range(count):
-        number = chance.randrange(size)
-        words = chance.choice(sentences).split()[:10]
-        yield f"What is said about {' '.join(words)} in case {number}?", f"Case {number}."
+    """Yield a question of a passage's words and number, and how the passage ends."""
+    chance = random.Random(7)  # noqa: S311
+    texts = list(Chunk.objects.filter(base=base).order_by("pk").values_list("text", flat=True))
+    for text in chance.sample(texts, count):
+        *words, _, number = text.split()
+        end = f"Case {number}"
+        yield f"What is said about {' '.join(words[-10:])} in case {number}?", end
 
 
 def _plan(base: KnowledgeBase) -> str:

@@ -75,6 +75,8 @@ class FoundPassage(Struct, frozen=True, kw_only=True):
     also: list[OtherPlace] = []
     """The other documents that hold it."""
     found_by: FoundBy = FoundBy.VECTORS
+    relevance: float | None = None
+    """How well it answers the question, 0 to 1, where a rank model put the passages in order."""
 
     @classmethod
     def of(cls, hit: Hit) -> FoundPassage:
@@ -89,6 +91,7 @@ class FoundPassage(Struct, frozen=True, kw_only=True):
             place=hit.place,
             also=[OtherPlace(**twin._asdict()) for twin in hit.also],
             found_by=hit.found_by,
+            relevance=hit.relevance,
         )
 
 

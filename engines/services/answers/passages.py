@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
 
-from engines.exceptions import InvalidRequestError
+from engines.exceptions import InvalidRequestError, SamError
 from engines.models import VectorIndex
 from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.text.control_marks import make_literal
 from engines.services.answers.messages import Citation
-from engines.services.answers.resources import AnswerResources
+from engines.services.answers.resources import AnswerResources, RankTexts
 from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.hybrid import Searched, search_passages
 from engines.services.knowledge.search import Hit, Vector, readable_bases
@@ -19,10 +20,14 @@ from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.people.bindings import Binding
 from engines.services.people.preferences import Prompts
 
+logger = logging.getLogger(__name__)
+
 INSTRUCTION = (
     "Answer from the numbered passages below, which come from the person's own knowledge. Name the "
     "passages you used by number, like [1]. Say so when they do not hold the answer."
 )
+RERANKED = 20
+"""First passages that a rank model puts in order; it reads each of them with the question."""
 MAX_CONTEXT_SHARE = 0.5
 """Of the engine's context that passages may fill; the rest is for the conversation and the answer."""
 
@@ -73,7 +78,22 @@ def find_passages(
 
     where = Searched(list(bases.values_list("pk", flat=True)), binding.indexes)
     files = (resources.store, resources.index_cache)
-    return search_passages(question, where, wanted.k, embed_query, files, narrowed)
+    rank = resources.rank if narrowed.is_reranked else None
+    k = max(wanted.k, RERANKED) if rank else wanted.k
+    hits = search_passages(question, where, k, embed_query, files, narrowed)
+    return (_rerank(question, hits, rank) if rank and hits else hits)[: wanted.k]
+
+
+def _rerank(question: str, hits: list[Hit], rank: RankTexts) -> list[Hit]:
+    """Return hits in the order of a rank model; as they were, where none can be asked now."""
+    try:
+        scores = rank(question, [hit.text for hit in hits])
+    except SamError as error:
+        logger.warning("a search goes on without its rank model: %s", error)
+        return hits
+    ranked = [replace(hit, relevance=score) for hit, score in zip(hits, scores, strict=True)]
+    # Sorting is stable: equal ones stay in the order in which they were found.
+    return sorted(ranked, key=lambda hit: -(hit.relevance or 0.0))
 
 
 def passages_for(

@@ -152,6 +152,8 @@ class Hit:
     also: tuple[Twin, ...] = ()
     """The other documents that hold it, the oldest passages first."""
     found_by: FoundBy = FoundBy.VECTORS
+    relevance: float | None = None
+    """How well it answers the question, from 0 to 1, where a rank model was asked."""
 
 
 class _Text(NamedTuple):

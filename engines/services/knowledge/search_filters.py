@@ -49,6 +49,8 @@ class SearchFilter(
     """The smallest cosine of a passage and the question; where one has no vector it counts as -1."""
     mode: SearchMode | None = None
     """How it is searched; hybrid unless it is said."""
+    rerank: bool | None = None
+    """Whether a rank model puts the first passages in order, where there is one; it does unless it is said."""
 
     @classmethod
     def parse(cls, given: object) -> Self:
@@ -67,6 +69,11 @@ class SearchFilter(
     def way(self) -> SearchMode:
         """Return how it is searched."""
         return self.mode or SearchMode.HYBRID
+
+    @property
+    def is_reranked(self) -> bool:
+        """Whether a rank model is to put the passages in order; a single ranking is left as it is."""
+        return self.way is SearchMode.HYBRID if self.rerank is None else self.rerank
 
     def documents_of(self, bases: Collection[int]) -> QuerySet[Document]:
         """Return the documents of bases that are not left out."""

@@ -169,6 +169,13 @@ class FilterSerializer(ClosedSerializer):
         required=False,
         help_text="By meaning and words (hybrid, unless it is said), by meaning alone, or by words alone.",
     )
+    rerank = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Whether the rank model, where there is one (SAM_RERANKER), puts the first passages in order; "
+        "a hybrid search does unless it is said.",
+    )
 
 
 def filter_of(asked: Mapping[str, Any]) -> SearchFilter:
@@ -201,6 +208,10 @@ class HitSerializer(ClosedSerializer):
     score = serializers.FloatField(
         help_text="Cosine of question and passage, 0 where one of them has no vector. Hits are in order of "
         "both rankings, by meaning and by words, not of this number."
+    )
+    relevance = serializers.FloatField(
+        allow_null=True,
+        help_text="How well it answers the question, 0 to 1, where a rank model put the hits in order.",
     )
     found_by = serializers.ChoiceField(choices=[one.value for one in FoundBy])
     place = serializers.CharField(

@@ -52,7 +52,7 @@ def test_scores_are_those_of_the_head_over_question_and_text_together(
     for text in TEXTS:
         pair = [CLS, *ids(QUESTION), SEP, *ids(text), SEP]
         tokens += len(pair)
-        direct.tokenize = lambda *_given, pair=pair, **_how: pair  # type: ignore[method-assign,misc]
+        direct.tokenize = lambda *_given, pair=pair, **_how: pair  # type: ignore[method-assign]
         vector = np.array(direct.embed("ignored"), np.float32)
         expected.append(1 / (1 + math.exp(-head.logit(vector))))
 
