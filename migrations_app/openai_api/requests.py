@@ -41,7 +41,7 @@ from migrations_app.openai_api.request_bodies import (
 from migrations_app.openai_api.tidying import split_name, tidy_chat, tidy_text
 
 Body = Mapping[str, object]
-Parsed = TypeVar("Parsed", ChatBody, CompletionBody, EmbeddingBody)
+Parsed = TypeVar("Parsed", ChatBody, CompletionBody, EmbeddingBody, RankBody)
 
 DEFAULT_COMPLETION_TOKENS = 16
 """What OpenAI's completions endpoint takes when nothing is said."""

@@ -119,7 +119,7 @@ def add_documents(
     if all(line["outcome"] == "refused" for line in lines):
         raise CommandError("No file could be added.")
     if not session.api.get(f"/knowledge-bases/{target['id']}")["searchable"]:
-        session.say("They are searched once an engine is chosen; `sam plan create` chooses one.")
+        session.say("They are searched by words alone until an engine is chosen; `sam plan create` chooses one.")
 
 
 def _tell(session: Session, lines: list[Line]) -> None:

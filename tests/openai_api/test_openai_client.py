@@ -71,15 +71,15 @@ def test_texts_are_ranked_counted_and_refused(
             "return_documents": True,
         },
     ).json()
+    wrong: dict[str, dict[str, Any]] = {
+        "chats": {"model": "tiny-llama"},
+        "unknown": {"model": "nobody"},
+        "long": {"query": "the roof " * 500},
+        "empty": {"documents": ["a", ""]},
+        "field": {"texts": []},
+    }
     refused = {
-        name: asker.client.post("rerank", json={**asked, **more})
-        for name, more in {
-            "chats": {"model": "tiny-llama"},
-            "unknown": {"model": "nobody"},
-            "long": {"query": "the roof " * 500},
-            "empty": {"documents": ["a", ""]},
-            "field": {"texts": []},
-        }.items()
+        name: asker.client.post("rerank", json={**asked, **more}) for name, more in wrong.items()
     }
     entries = asker.client.get("models").json()["data"]
     vectors = asker.client.post("embeddings", json={"model": "tiny-rank", "input": "a boat"})

@@ -29,7 +29,7 @@ MAX_HITS = 50
 class BaseSerializer(serializers.ModelSerializer[KnowledgeBase]):
     group = serializers.CharField(source="group.name", allow_null=True, default=None)
     searchable = serializers.BooleanField(
-        help_text="Whether it has a live index; without one its first documents are embedded first."
+        help_text="Whether it is searched by meaning: it has a live index. By words every base is."
     )
     document_count = serializers.IntegerField()
 
