@@ -32,6 +32,8 @@ MAX_CONTEXT_LENGTH = 2**24
 """Tokens a catalog entry may state; no model comes near it."""
 
 
+RANK_POOLING = "rank"
+"""Of a model that gives no vector, but says how well a text answers a question."""
 DEFAULT_POOLING = "mean"
 """Of an embedder whose entry and file name none."""
 

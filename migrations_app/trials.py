@@ -79,7 +79,7 @@ def ask_model(
     if not 0 < len(question.strip()) <= MAX_QUESTION:
         raise InvalidRequestError(f"Ask something of at most {MAX_QUESTION} characters.")
     if model.role != ModelRole.CHAT:
-        raise ConflictError(f"{model.model_id} only embeds: it answers no question.")
+        raise ConflictError(f"{model.model_id} only {model.only_does}: it answers no question.")
     host, revision = _place(model, host_name)
     wanted = estimate_tokens(len(question), MAX_TOKENS)
     with holding(actor.pk, ANSWERS), reserved_tokens(actor.pk, wanted) as reserved:

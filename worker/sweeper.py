@@ -17,6 +17,7 @@ from engines.models import KnowledgeBase
 from engines.services.hosts import SEEN_WITHIN, mark_hosts_lost
 from engines.services.knowledge.documents import adopt_index
 from engines.services.knowledge.keep_up import lagging_indexes
+from engines.services.knowledge.words.rows import fill_words
 from engines.services.people.fallbacks import end_incidents
 from engines.services.people.notices import forget_old_notices
 from engines.services.people.outbox import has_due_mail
@@ -52,6 +53,8 @@ LOCK = 0x53414D01
 MAX_STEPS = 500
 MAX_INDEXES = 100
 MAX_GAP_SECONDS = 300
+WORD_PAGES = 4
+"""Pages of passages that get their words in one look; the next look is seconds away."""
 LEFTOVER_AGE = timedelta(hours=24)
 
 # Gaps grow with each message, so that steps nobody takes do not fill Redis; a host that is away or does
@@ -84,6 +87,7 @@ def sweep() -> str:
         started = get_migration_controller().start_due_migrations() + _start_due_backups()
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
+        fill_words(pages=WORD_PAGES)
         release_writers()
         end_stale_downloads()
         drop_forgotten_drafts(who=WHO)

@@ -64,10 +64,14 @@ def plan_contexts(
     )
 
 
-def contexts_of(shape: ModelShape, max_tokens: int, *, lanes: int, pack: int = 0) -> EmbedContexts:
-    """Return the contexts for a model whose file has this shape."""
+def contexts_of(
+    shape: ModelShape, max_tokens: int, *, lanes: int, pack: int = 0, whole: bool = False
+) -> EmbedContexts:
+    """Return the contexts for a model whose file has this shape; ``whole`` reads no text by pieces."""
     limit = min(filter(None, (max_tokens, shape.context_length)), default=DEFAULT_TEXT_TOKENS)
-    return plan_contexts(limit, lanes=lanes, pack_tokens=pack, by_pieces=shape.looks_back)
+    return plan_contexts(
+        limit, lanes=lanes, pack_tokens=pack, by_pieces=shape.looks_back and not whole
+    )
 
 
 def default_lanes(threads: int, *, on_gpu: bool) -> int:

@@ -9,7 +9,7 @@ from engines.fit.memory import Load
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import place
 from engines.machine import Machine
-from engines.specs import ANSWERS_AT_ONCE, EngineSpec
+from engines.specs import ANSWERS_AT_ONCE, RANK_POOLING, EngineSpec
 
 GUESS_FACTOR = 1.2
 """Memory of a loaded model over its files' size, where nobody can read their header."""
@@ -38,7 +38,8 @@ def load_of(spec: EngineSpec, shape: ModelShape, machine: Machine) -> Load:
     """
     if spec.embedding:
         lanes = default_lanes(spec.threads or machine.cores, on_gpu=_uses_gpus(spec, machine))
-        contexts = contexts_of(shape, spec.embedding.max_tokens, lanes=lanes)
+        ranks = spec.embedding.pooling == RANK_POOLING
+        contexts = contexts_of(shape, spec.embedding.max_tokens, lanes=lanes, whole=ranks)
         return contexts.load(flash_attention=spec.use_flash_attention)
     known = [tokens for tokens in (spec.context_length, shape.context_length) if tokens]
     length = min(known, default=SHORTEST_CONTEXT)

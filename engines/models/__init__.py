@@ -25,6 +25,7 @@ from engines.models.knowledge import (
     Embedding,
     Fingerprint,
     KnowledgeBase,
+    PassageWords,
     VectorIndex,
 )
 from engines.models.notices import Notice, NoticeChoice, NoticeKind, OutgoingMail
@@ -71,6 +72,7 @@ __all__ = [
     "NoticeChoice",
     "NoticeKind",
     "OutgoingMail",
+    "PassageWords",
     "PreferenceSnapshot",
     "PromptTemplate",
     "SpeedSample",

@@ -43,6 +43,7 @@ MAX_PREFIX_LENGTH = 200
 class ModelRole(models.TextChoices):
     CHAT = "chat", "Chat"
     EMBEDDING = "embedding", "Embedding"
+    RANK = "rank", "Ranking"
 
 
 class SplitMode(models.TextChoices):
@@ -216,6 +217,11 @@ class CatalogModel(models.Model):
 
     def __str__(self) -> str:
         return self.display_name or self.model_id
+
+    @property
+    def only_does(self) -> str:
+        """Return the verb of a model that does not chat."""
+        return "ranks" if self.role == ModelRole.RANK else "embeds"
 
     @property
     def source(self) -> ModelSource:

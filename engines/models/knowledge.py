@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from django.conf import settings
 from django.contrib.auth.models import Group
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 
 HASH_BYTES = 32
@@ -44,6 +46,11 @@ class KnowledgeBase(models.Model):
     )
     name = models.CharField(max_length=200)
     write_seq = models.BigIntegerField(default=0)
+    words_seq = models.BigIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Up to this write every live chunk has its words.",
+    )
     live_index = models.ForeignKey(
         "VectorIndex", null=True, blank=True, on_delete=models.RESTRICT, related_name="live_for"
     )
@@ -151,6 +158,44 @@ class Chunk(models.Model):
 
     def __str__(self) -> str:
         return f"chunk {self.pk}"
+
+
+class PassageWords(models.Model):
+    """By which words a live chunk is found; made when it is written, and gone when it is deleted.
+
+    It belongs to no vector space, so a migration does not touch it. The database removes it with its chunk:
+    through Django each deletion of many chunks would first have to read them.
+    """
+
+    chunk = models.OneToOneField(
+        Chunk,
+        primary_key=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        related_name="words",
+    )
+    base = models.ForeignKey(
+        KnowledgeBase,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+    language = models.CharField(
+        max_length=8, blank=True, default="", help_text="By ISO 639; empty where it is not known."
+    )
+    size = models.PositiveIntegerField(help_text="How many different words it has.")
+    words = SearchVectorField()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["base", "language"], name="words_by_language"),
+            # Without a list of pending entries: a search would read it whole.
+            GinIndex(fields=["words"], name="words_by_word", fastupdate=False),
+        ]
+
+    def __str__(self) -> str:
+        return f"words of chunk {self.pk}"
 
 
 class Embedding(models.Model):

@@ -132,7 +132,7 @@ def find_default_problem(
     ``allowed`` are the groups it is reserved for, name by id; none means everybody.
     """
     if engine.role != ModelRole.CHAT:
-        return f"{engine.model_id} only embeds; choose an engine that chats."
+        return f"{engine.model_id} only {engine.only_does}; choose an engine that chats."
     if not engine.published:
         return f"{engine.model_id} is not published; publish it first."
     if allowed and (group is None or group.pk not in allowed):

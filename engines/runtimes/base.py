@@ -80,6 +80,16 @@ class EmbeddingBatch:
         return vector
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """How well texts answer a question: (n,) float32 from 0 to 1, and how many tokens were read for it."""
+
+    scores: NDArray[np.float32]
+    tokens: int
+    cut: frozenset[int] = frozenset()
+    """Texts that are longer than the model reads: they were judged by their beginnings."""
+
+
 class BaseModelEngine(abc.ABC):
     """One model that generates text, embeds text, or both.
 
@@ -150,6 +160,12 @@ class BaseModelEngine(abc.ABC):
             number = min(batch.errors)
             raise TextNotEmbeddableError(f"Text {number} of the batch: {batch.errors[number]}")
         return batch.vectors
+
+    def rank(self, question: str, texts: Sequence[str]) -> Ranking:
+        """How well each text answers a question; InvalidRequestError where the model is not made for it."""
+        raise InvalidRequestError(
+            f"{self.engine_id} ranks no texts ({len(texts)} were sent); choose a rank model."
+        )
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text``; an estimate unless the runtime has a tokenizer."""

@@ -118,7 +118,8 @@ def all_tools() -> Sequence[McpTool[Any]]:
     return (
         McpTool(
             "search_knowledge",
-            "Search the person's knowledge by meaning; returns passages with their documents, best first.",
+            "Search the person's knowledge by meaning and by words; returns passages with their documents, best "
+            "first.",
             Search,
             _search,
         ),

@@ -121,6 +121,6 @@ def _details(model: CatalogModel) -> Details:
 def _capabilities(model: CatalogModel) -> list[str]:
     """Return what a model can do in Ollama's words."""
     if model.role != ModelRole.CHAT:
-        return ["embedding"]
+        return ["embedding"] if model.role == ModelRole.EMBEDDING else []
     can = capabilities_of(model)
     return ["completion", "tools", *(["thinking"] if can.thinks else [])]

@@ -11,6 +11,5 @@ app_name = "compatible"
 urlpatterns = [
     path("messages", views.messages, name="messages"),
     path("messages/count_tokens", views.message_tokens, name="message-tokens"),
-    path("rerank", views.rerank, name="rerank"),
     path("responses", views.responses, name="responses"),
 ]

@@ -12,7 +12,6 @@ from migrations_app.compatible_api.responses_answers import ResponsesFace
 from migrations_app.openai_api.access import named_revision, spender
 from migrations_app.openai_api.answering import answer
 from migrations_app.openai_api.endpoint import endpoint
-from migrations_app.openai_api.errors import RefusedError
 from migrations_app.openai_api.requests import read_body
 from migrations_app.openai_api.response_bodies import body_response
 from migrations_app.serving.answers import count_tokens
@@ -44,14 +43,3 @@ async def responses(request: HttpRequest) -> HttpResponseBase:
     """Answer as OpenAI's newer API does; nothing of it is kept."""
     face = ResponsesFace()
     return await answer(face, request, face.read)
-
-
-@endpoint("POST")
-async def rerank(request: HttpRequest) -> HttpResponseBase:
-    """Refuse to rank texts: no runtime here loads a rank model, and likeness of vectors is not the same."""
-    await sync_to_async(spender)(request)
-    raise RefusedError(
-        "No engine here ranks texts. Embed the question (input_type query) and the texts with "
-        "/v1/embeddings and order them by cosine, or search the person's knowledge with /api/v1/search.",
-        code="not_served",
-    )

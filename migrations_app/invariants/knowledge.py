@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
 
 from engines.models import (
     Chunk,
@@ -12,6 +12,7 @@ from engines.models import (
     Document,
     EnginePreference,
     KnowledgeBase,
+    PassageWords,
     VectorIndex,
 )
 from migrations_app.invariants.findings import (
@@ -87,6 +88,13 @@ def find_texts_that_were_to_be_erased(_: Surroundings) -> Iterator[Finding]:
             "It is deleted, and its text is still there.",
             "Set its text to nothing.",
         )
+    words = PassageWords.objects.filter(chunk__deleted_seq__isnull=False).order_by("pk")
+    for pk, base_id in words.values_list("pk", "base_id")[:MAX_FINDINGS]:
+        yield Finding(
+            f"chunk {pk} of base {base_id}",
+            "It is deleted, and its words are still there.",
+            "Delete its row of engines_passagewords.",
+        )
 
 
 def find_doubled_chunks(_: Surroundings) -> Iterator[Finding]:
@@ -114,6 +122,18 @@ def find_chunks_of_the_future(_: Surroundings) -> Iterator[Finding]:
             "Chunks or indexes are ahead of its write_seq.",
             "A write was lost, as when an older copy of the row came back: raise write_seq to the "
             "highest number in use.",
+        )
+
+
+def find_chunks_without_words(_: Surroundings) -> Iterator[Finding]:
+    """What a base counts as having its words has them, so that a search by words finds it."""
+    rows = Chunk.objects.filter(_LIVE, created_seq__lte=F("base__words_seq"), words=None)
+    found = rows.order_by().values_list("base_id").annotate(Count("pk"), Min("created_seq"))
+    for base_id, count, first in found[:MAX_FINDINGS]:
+        yield Finding(
+            f"base {base_id}",
+            f"{count} of its chunks have no words, and nobody would look for them.",
+            f"Set words_seq of the base to {first - 1}; they get them then.",
         )
 
 

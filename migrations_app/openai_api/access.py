@@ -83,7 +83,9 @@ def named_revision(user: User, name: str) -> int | None:
         return None
     model = _offered(user, name)
     if model.role != ModelRole.CHAT:
-        raise RefusedError(f"{name} only embeds; choose an engine that chats.", param="model")
+        raise RefusedError(
+            f"{name} only {model.only_does}; choose an engine that chats.", param="model"
+        )
     return _revision(user, model).pk
 
 
@@ -95,6 +97,8 @@ def embedder_for(user: User, name: str) -> tuple[CatalogModel, ModelRevision]:
         else:
             engine = _offered(user, name)
             revision = _revision(user, engine)
+        if engine is not None and engine.role == ModelRole.RANK:
+            raise RefusedError(f"{name} only ranks; choose an embedder.", param="model")
         if engine is None:
             raise RefusedError("No engine is chosen yet; choose one in the preferences.")
         embedder, embedding = embedder_of(engine, revision)
@@ -103,6 +107,29 @@ def embedder_for(user: User, name: str) -> tuple[CatalogModel, ModelRevision]:
         return embedder, embedding
     finally:
         # What follows waits for a host, and database connections are few.
+        close_old_connections()
+
+
+def ranker_for(user: User, name: str) -> tuple[CatalogModel, ModelRevision]:
+    """Return the rank model under a name; under the standing one, the only one that the person may use."""
+    try:
+        if name == ACTIVE:
+            offered = list(models_for(user).filter(role=ModelRole.RANK)[:2])
+            if len(offered) != 1:
+                there = "more than one rank model is" if offered else "no rank model is"
+                raise RefusedError(
+                    f"{ACTIVE!r} stands for no one here: {there} offered to you. Name one of /v1/models that "
+                    "can rerank.",
+                    param="model",
+                    status=NOT_FOUND,
+                    code="model_not_found",
+                )
+            name = offered[0].model_id
+        model = _offered(user, name)
+        if model.role != ModelRole.RANK:
+            raise RefusedError(f"{name} ranks no texts; choose a rank model.", param="model")
+        return model, _revision(user, model)
+    finally:
         close_old_connections()
 
 

@@ -10,7 +10,12 @@ from django.http import HttpRequest, JsonResponse
 from msgspec import Struct, json
 
 from engines.runtimes.text.response_format import Json
-from migrations_app.openai_api.request_bodies import ChatBody, CompletionBody, EmbeddingBody
+from migrations_app.openai_api.request_bodies import (
+    ChatBody,
+    CompletionBody,
+    EmbeddingBody,
+    RankBody,
+)
 from migrations_app.openai_api.response_bodies import (
     ChatChunk,
     ChatCompletion,
@@ -18,6 +23,7 @@ from migrations_app.openai_api.response_bodies import (
     ErrorBody,
     ModelEntry,
     ModelList,
+    RankList,
     TextCompletion,
 )
 
@@ -69,6 +75,13 @@ OPERATIONS = (
         "Return vectors of texts by the named embedder, or the one the active engine searches with.",
         EmbeddingList,
         EmbeddingBody,
+    ),
+    Operation(
+        "/v1/rerank",
+        "post",
+        "Return texts in the order in which they answer a question, by a rank model.",
+        RankList,
+        RankBody,
     ),
     Operation("/v1/models", "get", "List what the caller may name.", ModelList),
     Operation("/v1/models/{name}", "get", "Return one model of the list.", ModelEntry),

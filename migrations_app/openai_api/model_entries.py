@@ -45,7 +45,7 @@ def _entry(
 
 def _capabilities(model: CatalogModel, revision: ModelRevision | None) -> list[Capability]:
     if model.role != ModelRole.CHAT:
-        return ["embeddings"]
+        return ["rerank"] if model.role == ModelRole.RANK else ["embeddings"]
     can = capabilities_of(model, revision)
     found: list[Capability] = ["chat", "completions", "embeddings", "tools"]
     if can.json != JsonUse.NONE:

@@ -17,6 +17,7 @@ from engines.services.answers.messages import MAX_MESSAGES
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 
 MAX_TEXTS = 2048
+MAX_RANKED = 1000
 MAX_PASSAGES = 20
 DEFAULT_PASSAGES = 4
 
@@ -185,6 +186,28 @@ class EmbeddingBody(
     dimensions: Annotated[int, Meta(ge=1)] | None = None
     """Fewer than the model's: its vectors are cut and brought back to length one."""
     user: Hint = None
+
+
+class RankDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A text in the form in which Jina's and Cohere's clients may send it, and get it back."""
+
+    text: FilledText
+
+
+class RankBody(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+    """The body of ``/v1/rerank``; source: the APIs of Jina and Cohere, as llama-server speaks them."""
+
+    model: Name = "sam"
+    query: FilledText
+    documents: Annotated[list[FilledText | RankDocument], Meta(min_length=1, max_length=MAX_RANKED)]
+    top_n: Annotated[int, Meta(ge=1)] | None = None
+    return_documents: bool = False
+    user: Hint = None
+
+    @property
+    def texts(self) -> list[str]:
+        """Return the texts, in whichever form they were sent."""
+        return [one if isinstance(one, str) else one.text for one in self.documents]
 
 
 def _served_values() -> dict[str, list[object]]:

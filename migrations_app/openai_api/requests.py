@@ -33,6 +33,7 @@ from migrations_app.openai_api.request_bodies import (
     CompletionBody,
     EmbeddingBody,
     KnowledgeBody,
+    RankBody,
     StreamOptions,
     TextBody,
     given_hints,
@@ -40,7 +41,7 @@ from migrations_app.openai_api.request_bodies import (
 from migrations_app.openai_api.tidying import split_name, tidy_chat, tidy_text
 
 Body = Mapping[str, object]
-Parsed = TypeVar("Parsed", ChatBody, CompletionBody, EmbeddingBody)
+Parsed = TypeVar("Parsed", ChatBody, CompletionBody, EmbeddingBody, RankBody)
 
 DEFAULT_COMPLETION_TOKENS = 16
 """What OpenAI's completions endpoint takes when nothing is said."""
@@ -139,6 +140,15 @@ def embedding_request(body: Body) -> AskedVectors:
         base64=asked.encoding_format == "base64",
         dimensions=asked.dimensions,
     )
+
+
+def rank_request(body: Body) -> RankBody:
+    """Return a checked request of ``/v1/rerank``; RefusedError names the field at fault."""
+    documents = body.get("documents")
+    for number, text in enumerate(documents if isinstance(documents, list) else []):
+        if text == "":
+            refuse(f"documents[{number}]", "is empty; leave it out")
+    return _parse(body, RankBody)
 
 
 def _with_texts(given: object) -> object:

@@ -14,6 +14,7 @@ from django.http import HttpResponse
 from msgspec import UNSET, Struct, UnsetType, json
 
 from engines.services.answers.messages import Citation, FallbackCause
+from migrations_app.openai_api.request_bodies import RankDocument
 
 
 class PromptDetails(Struct, frozen=True):
@@ -158,8 +159,27 @@ class EmbeddingList(Struct, frozen=True, kw_only=True):
     usage: EmbeddingUsage
 
 
+class RankResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One text by its number, and how well it answers the question: 0 to 1."""
+
+    index: int
+    relevance_score: float
+    document: RankDocument | UnsetType = UNSET
+    truncated: bool = False
+    """Whether it is longer than the model reads, and was judged by its beginning; SAM's own."""
+
+
+class RankList(Struct, frozen=True, kw_only=True):
+    """The answer of ``/v1/rerank``, the best first."""
+
+    object: Literal["list"] = "list"
+    model: str
+    results: list[RankResult]
+    usage: EmbeddingUsage
+
+
 Capability = Literal[
-    "chat", "completions", "embeddings", "tools", "json_schema", "reasoning", "knowledge"
+    "chat", "completions", "embeddings", "tools", "json_schema", "reasoning", "knowledge", "rerank"
 ]
 
 

@@ -14,5 +14,6 @@ urlpatterns = [
     path("embeddings", views.embeddings, name="embeddings"),
     path("models", views.model_list, name="models"),
     path("models/<str:name>", views.model_detail, name="model"),
+    path("rerank", views.rerank, name="rerank"),
     re_path(r"^[\s\S]*$", views.unknown, name="unknown"),
 ]

@@ -13,10 +13,12 @@ from migrations_app.openai_api.embedding import embed_texts
 from migrations_app.openai_api.endpoint import endpoint
 from migrations_app.openai_api.errors import NOT_FOUND, RefusedError, error_response
 from migrations_app.openai_api.model_entries import list_models
+from migrations_app.openai_api.ranking import rank_texts
 from migrations_app.openai_api.requests import (
     chat_request,
     completion_request,
     embedding_request,
+    rank_request,
     read_body,
 )
 from migrations_app.openai_api.response_bodies import ModelEntry, ModelList, body_response
@@ -43,6 +45,14 @@ async def embeddings(request: HttpRequest) -> HttpResponseBase:
     return body_response(
         answers.embeddings(done.model, done.vectors, done.tokens, packed=asked.base64)
     )
+
+
+@endpoint("POST")
+async def rerank(request: HttpRequest) -> HttpResponseBase:
+    """Return texts in the order in which they answer a question, by a rank model."""
+    user = await sync_to_async(spender)(request)
+    asked = rank_request(read_body(request))
+    return body_response(await sync_to_async(rank_texts)(user, asked))
 
 
 @endpoint("GET")

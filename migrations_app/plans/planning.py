@@ -244,7 +244,7 @@ def _target(user: User, name: str) -> CatalogModel:
     if not catalog_visible_to(user).filter(pk=target.pk).exists():
         raise NotFoundError(f"No model is called {name!r}; list the catalog to see the names.")
     if target.role != ModelRole.CHAT:
-        raise InvalidRequestError(f"{name} only embeds; choose an engine that chats.")
+        raise InvalidRequestError(f"{name} only {target.only_does}; choose an engine that chats.")
     return target
 
 

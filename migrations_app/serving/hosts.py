@@ -32,6 +32,7 @@ from engines.services.hosts import present_hosts
 from migrations_app.serving.load import engine_mark, order_hosts
 from migrations_app.serving.protocol import (
     EmbedRequest,
+    RankRequest,
     Request,
     RequestKind,
     UnloadRequest,
@@ -149,11 +150,15 @@ def needed_file(request: Struct) -> NeededFile | None:
     revision_id, model_id = found
     if revision_id is None:
         return None
-    return NeededFile(revision_id, engine_mark(model_id, embeds=isinstance(request, EmbedRequest)))
+    return NeededFile(
+        revision_id, engine_mark(model_id, embeds=isinstance(request, EmbedRequest | RankRequest))
+    )
 
 
 def _named_revision(request: Struct) -> int | None:
-    if isinstance(request, AnswerRequest | EmbedRequest | WarmRequest | UnloadRequest):
+    if isinstance(
+        request, AnswerRequest | EmbedRequest | RankRequest | WarmRequest | UnloadRequest
+    ):
         return request.revision_id
     return None
 

@@ -57,6 +57,19 @@ class EmbedRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of it, what earlier parts of the same request used."""
 
 
+class RankRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Texts that a rank model is to hold against a question."""
+
+    revision_id: RowId
+    question: str
+    texts: Annotated[list[str], Meta(max_length=MAX_TEXTS)]
+    user_id: RowId | None = None
+    reservation_id: RowId | None = None
+    """What of the person's day may be used for them, where it is limited."""
+    tokens_before: Annotated[int, Meta(ge=0)] = 0
+    """Of it, what earlier parts of the same request used."""
+
+
 class SearchRequest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A person's question to what they may read."""
 
@@ -112,6 +125,15 @@ class EmbedReply(Struct, frozen=True, kw_only=True):
             )
         flat: NDArray[np.float32] = np.frombuffer(self.vectors, "<f4").astype(np.float32)
         return EmbeddingBatch(flat.reshape(-1, width), self.errors)
+
+
+class RankReply(Struct, frozen=True, kw_only=True):
+    """A score from 0 to 1 for each text in their order, and the tokens that were read."""
+
+    scores: list[float]
+    tokens: int
+    cut: list[int] = []
+    """Texts that were judged by their beginnings."""
 
 
 class CountReply(Struct, frozen=True):
@@ -276,6 +298,7 @@ class LiveKind(RequestKind[Request], Generic[Request, Reply]):
 
 EMBED = LiveKind("embed", EmbedRequest, EmbedReply)
 GENERATE = LiveKind("generate", AnswerRequest, WholeAnswer)
+RANK = LiveKind("rank", RankRequest, RankReply)
 COUNT = LiveKind("count", AnswerRequest, CountReply)
 STREAM = RequestKind("stream", AnswerRequest)
 SEARCH = LiveKind("search", SearchRequest, SearchReply)
@@ -284,7 +307,7 @@ UNLOAD = LiveKind("unload", UnloadRequest, UnloadReply)
 INFO = LiveKind("info", InfoRequest, InfoReply)
 
 LIVE_KINDS = tuple(
-    kind.name for kind in (EMBED, GENERATE, COUNT, STREAM, SEARCH, WARM, UNLOAD, INFO)
+    kind.name for kind in (EMBED, RANK, GENERATE, COUNT, STREAM, SEARCH, WARM, UNLOAD, INFO)
 )  # fmt: skip
 
 

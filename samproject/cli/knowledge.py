@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +26,16 @@ OUTCOMES = {
     "deleted": "deleted",
     "refused": "refused",
 }
+
+
+class Mode(StrEnum):
+    """By what passages are found."""
+
+    HYBRID = "hybrid"
+    VECTORS = "vectors"
+    WORDS = "words"
+
+
 DEFAULT_BASE = "Documents"
 MAX_HITS = 50
 SHOWN_CHARACTERS = 200
@@ -108,7 +119,9 @@ def add_documents(
     if all(line["outcome"] == "refused" for line in lines):
         raise CommandError("No file could be added.")
     if not session.api.get(f"/knowledge-bases/{target['id']}")["searchable"]:
-        session.say("They are searched once an engine is chosen; `sam plan create` chooses one.")
+        session.say(
+            "They are searched by words alone until an engine is chosen; `sam plan create` chooses one."
+        )
 
 
 def _tell(session: Session, lines: list[Line]) -> None:
@@ -163,11 +176,14 @@ def search(
     session: Session,
     query: Annotated[str, typer.Argument(help="A question, or some words.")],
     k: Annotated[int, typer.Option("-k", help="How many passages, at most 50.")] = 5,
+    mode: Annotated[
+        Mode, typer.Option(help="By meaning and words, by meaning alone, or by words alone.")
+    ] = Mode.HYBRID,
 ) -> None:
-    """Search what you may read, by meaning."""
+    """Search what you may read, by meaning and by words."""
     if not query.strip() or not 1 <= k <= MAX_HITS:
         raise CommandError(f"Ask with some words, and for 1 to {MAX_HITS} passages.")
-    found = session.api.post("/search", {"query": query, "k": k})
+    found = session.api.post("/search", {"query": query, "k": k, "mode": mode.value})
     if session.as_json:
         session.show(found)
     for hit in found["hits"]:

@@ -185,6 +185,8 @@ HIT = {
     "score": 0.75,
     "place": "page 3",
     "also": [{"document_id": 5, "title": "Copy", "chunk_id": 6, "place": ""}],
+    "found_by": "both",
+    "relevance": None,
 }
 
 

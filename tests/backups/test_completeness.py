@@ -39,7 +39,7 @@ RESTORED: dict[type[Model], set[str]] = {
 COMES_BY_ITSELF: dict[type[Model], set[str]] = {
     EnginePreference: {"local_model_path", "last_upgrade", "version", "updated_at"},
     UserPrompts: {"updated_at"},
-    KnowledgeBase: {"group", "write_seq", "live_index", "embed_on_write_for"},
+    KnowledgeBase: {"group", "write_seq", "words_seq", "live_index", "embed_on_write_for"},
     Document: {"sha256"},
     ModelRevision: {"resolved_at"},
 }

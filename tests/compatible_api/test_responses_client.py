@@ -132,7 +132,7 @@ def test_errors_are_the_clients_own(client: openai.OpenAI, caller: Caller) -> No
     search: Any = [{"type": "web_search"}]
     with pytest.raises(openai.BadRequestError) as theirs:
         client.responses.create(**COMMON, tools=search)
-    with pytest.raises(openai.BadRequestError, match="No engine here ranks texts") as ranks:
+    with pytest.raises(openai.NotFoundError, match="no rank model is offered to you") as ranks:
         client.post(
             "/rerank", body={"model": "sam", "query": "?", "documents": ["a"]}, cast_to=object
         )
@@ -145,6 +145,6 @@ def test_errors_are_the_clients_own(client: openai.OpenAI, caller: Caller) -> No
     assert unknown.value.code == "model_not_found"
     assert kept.value.param == "previous_response_id"
     assert "send the earlier items in input" in str(kept.value)
-    assert ranks.value.code == "not_served"
+    assert ranks.value.code == "model_not_found"
     assert theirs.value.param == "tools[0]"
     assert not TokenUsage.objects.exists()

@@ -20,6 +20,7 @@ from engines.models import (
     KnowledgeBase,
     LoraAdapter,
     ModelCopy,
+    PassageWords,
     PreferenceSnapshot,
     VectorIndex,
 )
@@ -195,6 +196,13 @@ def _text_left(_: Scene) -> None:
     Chunk.objects.exclude(deleted_seq=None).update(text="Still here.")
 
 
+@damage("texts_that_were_to_be_erased")
+def _words_left(_: Scene) -> None:
+    gone = Chunk.objects.exclude(deleted_seq=None).first()
+    assert gone is not None
+    PassageWords.objects.create(chunk=gone, base_id=gone.base_id, size=1, words="still here")
+
+
 @damage("doubled_chunks")
 def _chunk_twice(scene: Scene) -> None:
     chunk = Chunk.objects.get(document=scene.document)
@@ -211,6 +219,11 @@ def _base_went_back(_: Scene) -> None:
 @damage("chunks_of_the_future")
 def _index_went_ahead(scene: Scene) -> None:
     VectorIndex.objects.filter(pk=scene.live.pk).update(base_seq=99)
+
+
+@damage("chunks_without_words")
+def _words_lost(scene: Scene) -> None:
+    PassageWords.objects.filter(chunk__document=scene.document).delete()
 
 
 @damage("chunks_without_vector")

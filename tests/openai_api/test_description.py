@@ -28,6 +28,7 @@ from migrations_app.openai_api.requests import (
     chat_request,
     completion_request,
     embedding_request,
+    rank_request,
 )
 from migrations_app.openai_api.responses import (
     ChatShape,
@@ -41,11 +42,13 @@ READERS: dict[str, Callable[[dict[str, Any]], object]] = {
     "/v1/chat/completions": chat_request,
     "/v1/completions": completion_request,
     "/v1/embeddings": embedding_request,
+    "/v1/rerank": rank_request,
 }
 LEAST: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"model": "sam", "messages": [{"role": "user", "content": "Hi"}]},
     "/v1/completions": {"model": "sam", "prompt": "Once"},
     "/v1/embeddings": {"model": "sam", "input": ["a"]},
+    "/v1/rerank": {"query": "?", "documents": ["a", {"text": "b"}]},
 }
 TOOL = {"type": "function", "function": {"name": "f"}}
 MORE: list[tuple[str, dict[str, Any], bool]] = [
@@ -66,6 +69,14 @@ MORE: list[tuple[str, dict[str, Any], bool]] = [
     ("/v1/embeddings", {"encoding_format": "base64", "input_type": "query"}, True),
     ("/v1/embeddings", {"encoding_format": "hex"}, False),
     ("/v1/embeddings", {"input": [""]}, False),
+    ("/v1/chat/completions", {"knowledge": {"mode": "words"}}, True),
+    ("/v1/chat/completions", {"knowledge": {"mode": "guess"}}, False),
+    ("/v1/rerank", {"model": "x", "top_n": 3, "return_documents": True}, True),
+    ("/v1/rerank", {"top_n": 0}, False),
+    ("/v1/rerank", {"documents": []}, False),
+    ("/v1/rerank", {"documents": ["a", ""]}, False),
+    ("/v1/rerank", {"documents": [{"title": "a"}]}, False),
+    ("/v1/rerank", {"texts": ["a"]}, False),
 ]
 
 
@@ -99,7 +110,7 @@ def test_each_field_that_is_read_is_described_and_no_other(path: str) -> None:
     everywhere = {
         name
         for schema in openapi_document()["components"]["schemas"].values()
-        for name in schema["properties"]
+        for name in schema.get("properties", ())
     }
 
     def is_known(name: str) -> bool:

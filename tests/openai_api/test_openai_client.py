@@ -9,8 +9,12 @@ import numpy as np
 import openai
 import pytest
 
+from engines.models import CatalogModel, Host, ModelRevision, ModelRole, TokenUsage
+from engines.services.people.usage import set_quota
 from tests.openai_api.conftest import Asker, Served
+from tests.rank_models import write_rank_model
 from tests.tokens import token_for
+from tests.worker.live.test_live import make_revision
 
 MESSAGES: Any = [{"role": "user", "content": "Say something."}]
 COMMON: dict[str, Any] = {"model": "sam", "messages": MESSAGES, "temperature": 0, "max_tokens": 24}
@@ -43,6 +47,69 @@ def test_the_client_chats_streams_completes_embeds_and_lists(options: dict[str, 
     assert raw.choices[0].finish_reason == "length"
     np.testing.assert_allclose(packed.data[1].embedding, numbers.data[1].embedding)
     assert models == ["sam", "tiny-llama", "sam+knowledge"]
+
+
+def test_texts_are_ranked_counted_and_refused(
+    asker: Asker, served: Served, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    path, _ = write_rank_model(tmp_path_factory.mktemp("rank") / "tiny-rank.gguf")
+    revision = make_revision(path, Host.objects.get(), "tiny-rank")
+    CatalogModel.objects.filter(pk=revision.model_id).update(role=ModelRole.RANK)
+    ModelRevision.objects.filter(pk=revision.pk).update(
+        facts={"pooling": "rank", "context_length": 128}
+    )
+    texts = ["the roof was covered with slate", "a boat", "the key of the library " * 50]
+    asked: dict[str, Any] = {"query": "what was the roof covered with", "documents": texts}
+
+    whole = asker.client.post("rerank", json={**asked, "model": "tiny-rank"}).json()
+    best = asker.client.post(
+        "rerank",
+        json={
+            "query": asked["query"],
+            "documents": [{"text": text} for text in texts],
+            "top_n": 1,
+            "return_documents": True,
+        },
+    ).json()
+    wrong: dict[str, dict[str, Any]] = {
+        "chats": {"model": "tiny-llama"},
+        "unknown": {"model": "nobody"},
+        "long": {"query": "the roof " * 500},
+        "empty": {"documents": ["a", ""]},
+        "field": {"texts": []},
+    }
+    refused = {
+        name: asker.client.post("rerank", json={**asked, **more}) for name, more in wrong.items()
+    }
+    entries = asker.client.get("models").json()["data"]
+    vectors = asker.client.post("embeddings", json={"model": "tiny-rank", "input": "a boat"})
+
+    scores = [result["relevance_score"] for result in whole["results"]]
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 < score < 1 for score in scores)
+    assert sorted(result["index"] for result in whole["results"]) == [0, 1, 2]
+    assert [result["index"] for result in whole["results"] if result.get("truncated")] == [2]
+    assert (whole["object"], whole["model"]) == ("list", "tiny-rank")
+    first = whole["results"][0]
+    assert best["results"] == [{**first, "document": {"text": texts[first["index"]]}}]
+    used = whole["usage"]["prompt_tokens"]
+    assert TokenUsage.objects.get().tokens_in == 2 * used > 0
+    assert {
+        name: (answer.status_code, answer.json()["error"]["param"])
+        for name, answer in refused.items()
+    } == {
+        "chats": (400, "model"),
+        "unknown": (404, "model"),
+        "long": (400, None),
+        "empty": (400, "documents[1]"),
+        "field": (400, "texts"),
+    }
+    assert {one["id"]: one["capabilities"] for one in entries}["tiny-rank"] == ["rerank"]
+    assert (vectors.status_code, vectors.json()["error"]["param"]) == (400, "model")
+    set_quota(asker.user, 2 * used + 1)
+    spent = asker.client.post("rerank", json=asked)
+    assert spent.status_code == 429, spent.text
+    assert TokenUsage.objects.get().tokens_in == 2 * used
 
 
 def test_the_async_client_does_the_same(options: dict[str, Any]) -> None:

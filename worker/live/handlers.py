@@ -22,7 +22,12 @@ from engines.services.answers.lookup import require_person, require_revision
 from engines.services.answers.messages import AnswerRequest, FoundPassage, WholeAnswer
 from engines.services.answers.passages import PassageQuery, find_passages
 from engines.services.knowledge.embeddings import Embedder
-from engines.services.knowledge.fingerprints import embedder_of, embedding_spec_of, spec_of
+from engines.services.knowledge.fingerprints import (
+    embedder_of,
+    embedding_spec_of,
+    ranking_spec_of,
+    spec_of,
+)
 from engines.services.people.adapters import adapters_for
 from engines.services.people.bindings import request_binding
 from engines.services.people.usage import QuotaExceededError, fit_reservation
@@ -32,6 +37,7 @@ from migrations_app.serving.protocol import (
     EMBED,
     GENERATE,
     INFO,
+    RANK,
     SEARCH,
     UNLOAD,
     WARM,
@@ -41,6 +47,8 @@ from migrations_app.serving.protocol import (
     InfoReply,
     InfoRequest,
     LiveKind,
+    RankReply,
+    RankRequest,
     Reply,
     Request,
     SearchReply,
@@ -70,7 +78,21 @@ def embed(request: EmbedRequest) -> EmbedReply:
     return EmbedReply.of(batch, tokens)
 
 
-def _require_tokens(request: EmbedRequest, tokens: int) -> None:
+def rank(request: RankRequest) -> RankReply:
+    """Return how well texts answer a question; QuotaExceededError as for vectors."""
+    revision = require_revision(request.revision_id)
+    spec = ranking_spec_of(revision.model, revision)
+    with lend_embedder_of(revision, spec) as engine:
+        if not isinstance(engine, BaseModelEngine):
+            raise HostUnavailableError("This host lost the rank model's file; ask another.")
+        if request.reservation_id is not None:
+            asked = engine.count_tokens(request.question) * len(request.texts)
+            _require_tokens(request, asked + sum(map(engine.count_tokens, request.texts)))
+        found = engine.rank(request.question, request.texts)
+    return RankReply(scores=found.scores.tolist(), tokens=found.tokens, cut=sorted(found.cut))
+
+
+def _require_tokens(request: EmbedRequest | RankRequest, tokens: int) -> None:
     if request.reservation_id is None or request.user_id is None:
         return
     wanted = request.tokens_before + tokens
@@ -147,6 +169,10 @@ def warm(request: WarmRequest) -> WarmReply:
         with resources.lend_chat_engine(revision, resources.adapter_specs(own)) as engine:
             close_old_connections()
             losses = engine.find_losses() if request.find_losses else []
+    if revision.model.role == ModelRole.RANK:
+        with lend_embedder_of(revision, ranking_spec_of(revision.model, revision)):
+            close_old_connections()
+        return WarmReply(len(engine_pool().describe()))
     _, embedding = embedder_of(revision.model, revision)
     if embedding is not None and embedding.facts:
         with lend_embedder_of(embedding, embedding_spec_of(embedding.model, embedding)):
@@ -180,6 +206,7 @@ def _handler(
 LIVE_HANDLERS: dict[str, Handler] = dict(
     (
         _handler(EMBED, embed),
+        _handler(RANK, rank),
         _handler(GENERATE, generate),
         _handler(COUNT, count),
         _handler(SEARCH, search),

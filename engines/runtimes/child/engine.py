@@ -33,6 +33,7 @@ from engines.runtimes.streaming import require_messages, require_thinking_switch
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.text.runs import require_countable
 from engines.runtimes.vector_rules import split_batches
+from engines.specs import RANK_POOLING
 
 logger = logging.getLogger(__name__)
 
@@ -240,10 +241,12 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         That it refuses is no reason not to use it; whoever asks for the same will hear why.
         """
         if self.spec.embedding:
+            ranks = self.spec.embedding.pooling == RANK_POOLING
+            asked: Facts = {"question": FIRST_QUESTION} if ranks else {"query": False}
             with _log_refusals():
-                child.request(
-                    "embed", self.options.load_seconds, texts=[FIRST_QUESTION], query=False
-                )
+                operation = "rank" if ranks else "embed"
+                seconds = self.options.load_seconds
+                child.request(operation, seconds, texts=[FIRST_QUESTION], **asked)
             return
         message = ChatMessage(role="user", content=FIRST_QUESTION)
         # Through the template, and without it.

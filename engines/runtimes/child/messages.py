@@ -89,6 +89,11 @@ class EmbedParameters(TypedDict):
     query: bool
 
 
+class RankParameters(TypedDict):
+    question: str
+    texts: list[str]
+
+
 class CountParameters(TypedDict):
     texts: list[str]
 
@@ -132,6 +137,8 @@ class Header(TypedDict, total=False):
     """By the number of the text; JSON has no numbers as keys."""
     cut: list[int]
     """Numbers of the texts that are longer than the model reads."""
+    tokens: int
+    """Read for a ranking."""
     adapters: int
     setting: BatchSettingFields
     trials: list[TrialSummary]

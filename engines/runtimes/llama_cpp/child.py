@@ -22,10 +22,15 @@ from engines.runtimes.child.cpu_time import cpu_limit
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.handler import OWN_EMBEDDING_TOKENS, GenerationRequest, ModelHandler
 from engines.runtimes.child.main import Job
-from engines.runtimes.child.messages import BatchSettingFields, GenerateParameters
+from engines.runtimes.child.messages import (
+    BatchSettingFields,
+    GenerateParameters,
+    Header,
+    RankParameters,
+)
 from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedding.autotune import find_fastest_layout
-from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout
+from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout, Ranker
 from engines.runtimes.llama_cpp.embedding.token_embedder import TokenEmbedder
 from engines.runtimes.llama_cpp.generator import ContextLayout, Generator, Prompt
 from engines.runtimes.llama_cpp.native import MAX_REASON_CHARS, LoadedModel, load_model
@@ -40,7 +45,7 @@ from engines.runtimes.notation.families import family_of
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import GenerationOptions
 from engines.runtimes.text.printable import make_printable
-from engines.specs import EmbeddingSpec
+from engines.specs import RANK_POOLING, EmbeddingSpec
 
 if TYPE_CHECKING:
     from engines.runtimes.llama_cpp.embedding.openvino_embedder import (
@@ -81,6 +86,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
         self._read_threads = ThreadPoolExecutor(READ_THREADS, "read")
         self._operations["adapt"] = self._adapt
         self._operations["measure"] = self._measure
+        self._operations["rank"] = self._rank
 
     def _load(self, _job: Job, given: LoadParameters) -> Frame:
         # A hostile file may keep native code busy for ever; SIGXCPU ends even that.
@@ -108,7 +114,11 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
             self._generator = Generator(self._model, context, threads, family)
         else:
             spec = EmbeddingSpec(**given["embedding"])
-            self._embedder = self._fastest_embedder(self._model, spec, given)
+            self._embedder = (
+                Ranker(self._model, spec, self._layout)
+                if spec.pooling == RANK_POOLING
+                else self._fastest_embedder(self._model, spec, given)
+            )
         self._seconds = time.monotonic() - started
         return Frame({"info": self._info(self._model)})
 
@@ -178,10 +188,18 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
         )
         return found
 
+    def _rank(self, _job: Job, given: RankParameters) -> Frame:
+        ranker = self._need_embedder()
+        if not isinstance(ranker, Ranker):
+            raise EngineError("This engine ranks no texts; choose a rank model.")
+        found = ranker.rank(given["question"], given["texts"])
+        header: Header = {"tokens": found.tokens, "cut": sorted(found.cut)}
+        return Frame(header, found.scores.astype("<f4").tobytes())
+
     def handle(self, job: Job) -> Frame | None:
         """Handle a request; vectors are computed in another thread, with contexts of their own."""
         operation = job.request.header["op"]
-        if operation == "embed":
+        if operation in ("embed", "rank"):
             self._embed_thread.submit(job.answer, partial(super().handle, job))
             return None
         if operation == "generate":

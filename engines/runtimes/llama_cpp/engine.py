@@ -10,6 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from engines.exceptions import (
     AdapterCrashed,
     ArtifactMissingError,
@@ -22,8 +25,13 @@ from engines.fit.model_shape import looks_back
 from engines.gguf.header import GgufHeader
 from engines.gguf.parts import find_misnomer, part_paths, read_model_header
 from engines.runtimes.adapters import AdaptableEngine, AdapterGate, AdapterRef
-from engines.runtimes.base import ChatMessage
-from engines.runtimes.child.engine import ChildEngine, ChildOptions, blame_on_load
+from engines.runtimes.base import ChatMessage, Ranking
+from engines.runtimes.child.engine import (
+    MAX_EMBED_CHARS,
+    ChildEngine,
+    ChildOptions,
+    blame_on_load,
+)
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.messages import GenerateParameters
 from engines.runtimes.child.process import ChildProcess
@@ -38,7 +46,8 @@ from engines.runtimes.llama_cpp.parameters import LoadParameters
 from engines.runtimes.offload import Offload
 from engines.runtimes.openvino.choice import PRECISIONS, find_shape
 from engines.runtimes.text.generation import Generation, Piece
-from engines.specs import ANSWERS_AT_ONCE, AdapterSpec
+from engines.runtimes.vector_rules import split_batches
+from engines.specs import ANSWERS_AT_ONCE, RANK_POOLING, AdapterSpec
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +120,24 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         **kwargs: Any,
     ) -> Generator[Piece, None, Generation]:
         return self._answer(adapters, self._parse_request(prompt, kwargs), cancelled)
+
+    def rank(self, question: str, texts: Sequence[str]) -> Ranking:
+        """How well each text answers a question; InvalidRequestError where it is not a rank model."""
+        embedding = self.spec.embedding
+        if embedding is None or embedding.pooling != RANK_POOLING:
+            return super().rank(question, texts)
+        if any(len(text) > MAX_EMBED_CHARS for text in (question, *texts)):
+            raise InvalidRequestError(
+                f"A text has more than {MAX_EMBED_CHARS} characters; send a part of it."
+            )
+        parts: list[NDArray[np.float32]] = [np.empty(0, np.float32)]
+        tokens, cut = 0, set[int]()
+        for batch in split_batches(texts):
+            reply = self._request("rank", question=question, texts=[text for _, text in batch])
+            parts.append(np.frombuffer(reply.payload, np.float32))
+            tokens += reply.header["tokens"]
+            cut.update(batch[position][0] for position in reply.header["cut"])
+        return Ranking(np.concatenate(parts), tokens, frozenset(cut))
 
     def load_adapters(self, adapters: Sequence[AdapterSpec]) -> None:
         with self._watch_child() as child:
@@ -214,7 +241,10 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
             self._threads(),
             self.options.pack_tokens,
         )
-        self._by_pieces = looks_back(base)
+        embedding = self.spec.embedding
+        is_ranker = embedding is not None and embedding.pooling == RANK_POOLING
+        # A pair is judged at its end, by what was read in one piece.
+        self._by_pieces = looks_back(base) and not is_ranker
         self._consider_openvino(base)
         self._gate = AdapterGate(self.spec, base)
         # Before the child starts: an adapter that does not fit must not cost a load.
@@ -249,7 +279,11 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         """The setting given, else the measured one; a chat engine's own embedder is never measured."""
         precision = self.options.openvino if self.options.openvino in self._precisions else ""
         given = BatchSetting(self.options.embedding_lanes, self.options.pack_tokens, precision)
-        if given != BatchSetting() or not self.options.batch_settings or not self.spec.embedding:
+        embedding = self.spec.embedding
+        if given != BatchSetting() or not self.options.batch_settings or not embedding:
+            return given
+        if embedding.pooling == RANK_POOLING:
+            # Hits are few, and as long as each other: nothing to be won by measuring.
             return given
         remembered = BatchSettings(Path(self.options.batch_settings))
         # By processor time, which other work hardly changes; how lanes share the cores it does change.

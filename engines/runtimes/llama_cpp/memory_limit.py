@@ -13,7 +13,7 @@ from engines.fit.process_limit import process_limit, unread_limit
 from engines.gguf.header import GgufHeader
 from engines.machine import Machine
 from engines.runtimes.child.readable import gpu_devices
-from engines.specs import EngineSpec
+from engines.specs import RANK_POOLING, EngineSpec
 
 EMBEDDING_TOKENS = 512
 """Of a chat engine that is asked for vectors, and of what is tried to find out how it embeds fastest."""
@@ -40,7 +40,10 @@ def _contexts(spec: EngineSpec, shape: ModelShape, pack: int) -> tuple[list[Load
     """The loads of one process, and the contexts of it that embed."""
     lanes = min(max(os.cpu_count() or 1, 1), MAX_LANES)
     tokens = max(spec.embedding.max_tokens if spec.embedding else 0, EMBEDDING_TOKENS, pack)
-    embedding = contexts_of(shape, tokens, lanes=lanes, pack=max(pack, EMBEDDING_TOKENS))
+    ranks = spec.embedding is not None and spec.embedding.pooling == RANK_POOLING
+    embedding = contexts_of(
+        shape, tokens, lanes=lanes, pack=max(pack, EMBEDDING_TOKENS), whole=ranks
+    )
     # Without flash attention where a model has none.
     loads = [embedding.load(flash_attention=False)]
     if not spec.embedding:

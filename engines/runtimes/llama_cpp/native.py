@@ -27,6 +27,7 @@ from engines.runtimes.offload import Offload
 from engines.runtimes.text.printable import make_printable
 from engines.runtimes.text.runs import require_breaks
 from engines.runtimes.text.wordpiece import WordPieces
+from engines.specs import RANK_POOLING
 
 GGML_WARN = 3
 GGML_ERROR = 4
@@ -46,6 +47,7 @@ POOLINGS = {
     "cls": api.LLAMA_POOLING_TYPE_CLS,
     "last": api.LLAMA_POOLING_TYPE_LAST,
     "none": api.LLAMA_POOLING_TYPE_NONE,
+    RANK_POOLING: api.LLAMA_POOLING_TYPE_RANK,
 }
 
 
@@ -272,13 +274,13 @@ class NativeContext:
         # The one before is freed only after llama.cpp has been given this one.
         self._abort = callback
 
-    def vector(self, sequence: int) -> NDArray[np.float32] | None:
-        """Copy of a sequence's pooled vector, (d,) float32."""
+    def vector(self, sequence: int, size: int = 0) -> NDArray[np.float32] | None:
+        """Copy of a sequence's pooled vector, (d,) float32; of a rank model ``size`` says its labels."""
         pointer = api.llama_get_embeddings_seq(self.handle, sequence)
         if not pointer:
             return None
         # llama.cpp overwrites this memory with the next batch, so the row is copied.
-        view = ctypeslib.as_array(pointer, shape=(self.model.dimension,))
+        view = ctypeslib.as_array(pointer, shape=(size or self.model.dimension,))
         return view.astype(np.float32)
 
 

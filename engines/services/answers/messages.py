@@ -9,7 +9,7 @@ from msgspec import Meta, Struct, structs
 from engines.db.keys import MAX_ROW_ID
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.text.generation import AskedOptions
-from engines.services.knowledge.search import Hit
+from engines.services.knowledge.search import FoundBy, Hit
 from engines.services.knowledge.search_filters import SearchFilter
 
 MAX_MESSAGES = 2000
@@ -58,7 +58,10 @@ class OtherPlace(Struct, frozen=True, kw_only=True):
 
 
 class FoundPassage(Struct, frozen=True, kw_only=True):
-    """A passage of a person's knowledge, and how near it is to the question (cosine)."""
+    """A passage of a person's knowledge, and how near it is to the question.
+
+    ``score`` is their cosine, 0 where one of the two has no vector; it is not what passages are ordered by.
+    """
 
     chunk_id: int
     document_id: int
@@ -71,6 +74,9 @@ class FoundPassage(Struct, frozen=True, kw_only=True):
     """Its page, sheet or slide and the headings above it, for people."""
     also: list[OtherPlace] = []
     """The other documents that hold it."""
+    found_by: FoundBy = FoundBy.VECTORS
+    relevance: float | None = None
+    """How well it answers the question, 0 to 1, where a rank model put the passages in order."""
 
     @classmethod
     def of(cls, hit: Hit) -> FoundPassage:
@@ -84,6 +90,8 @@ class FoundPassage(Struct, frozen=True, kw_only=True):
             content_hash=hit.content_hash.hex(),
             place=hit.place,
             also=[OtherPlace(**twin._asdict()) for twin in hit.also],
+            found_by=hit.found_by,
+            relevance=hit.relevance,
         )
 
 

@@ -1,27 +1,33 @@
-"""Passages of a person's knowledge: found by meaning, given to an engine, cited."""
+"""Passages of a person's knowledge: found by meaning and words, given to an engine, cited."""
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
 
-from engines.exceptions import InvalidRequestError
+from engines.exceptions import InvalidRequestError, SamError
 from engines.models import VectorIndex
 from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.text.control_marks import make_literal
 from engines.services.answers.messages import Citation
-from engines.services.answers.resources import AnswerResources
+from engines.services.answers.resources import AnswerResources, RankTexts
 from engines.services.knowledge.fingerprints import spec_of
-from engines.services.knowledge.search import Hit, Vector, readable_bases, search_bases
+from engines.services.knowledge.hybrid import Searched, search_passages
+from engines.services.knowledge.search import Hit, Vector, readable_bases
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.people.bindings import Binding
 from engines.services.people.preferences import Prompts
+
+logger = logging.getLogger(__name__)
 
 INSTRUCTION = (
     "Answer from the numbered passages below, which come from the person's own knowledge. Name the "
     "passages you used by number, like [1]. Say so when they do not hold the answer."
 )
+RERANKED = 20
+"""First passages that a rank model puts in order; it reads each of them with the question."""
 MAX_CONTEXT_SHARE = 0.5
 """Of the engine's context that passages may fill; the rest is for the conversation and the answer."""
 
@@ -55,22 +61,39 @@ class PassageQuery:
 def find_passages(
     user: User, binding: Binding, wanted: PassageQuery, resources: AnswerResources
 ) -> list[Hit]:
-    """Return the ``k`` passages nearest to a question in what a person may read, best first.
+    """Return the ``k`` passages that answer a question best, of what a person may read, best first.
 
     InvalidRequestError without a question, or for a filter that names what is not the person's to read.
     """
     question, narrowed = wanted.question, wanted.narrowed or EVERYTHING
     if not question.strip():
         raise InvalidRequestError("Ask with some text.")
-    narrowed.require_readable(readable_bases(user))
+    bases = readable_bases(user)
+    narrowed.require_readable(bases)
 
     def embed_query(index: VectorIndex) -> Vector:
         spec = spec_of(index.fingerprint)
         with resources.lend_embedder(index.fingerprint.revision, spec) as engine:
             return engine.embed_query(question)
 
-    store, cache = resources.store, resources.index_cache
-    return search_bases(binding.indexes, embed_query, wanted.k, store, cache, narrowed)
+    where = Searched(list(bases.values_list("pk", flat=True)), binding.indexes)
+    files = (resources.store, resources.index_cache)
+    rank = resources.rank if narrowed.is_reranked else None
+    k = max(wanted.k, RERANKED) if rank else wanted.k
+    hits = search_passages(question, where, k, embed_query, files, narrowed)
+    return (_rerank(question, hits, rank) if rank and hits else hits)[: wanted.k]
+
+
+def _rerank(question: str, hits: list[Hit], rank: RankTexts) -> list[Hit]:
+    """Return hits in the order of a rank model; as they were, where none can be asked now."""
+    try:
+        scores = rank(question, [hit.text for hit in hits])
+    except SamError as error:
+        logger.warning("a search goes on without its rank model: %s", error)
+        return hits
+    ranked = [replace(hit, relevance=score) for hit, score in zip(hits, scores, strict=True)]
+    # Sorting is stable: equal ones stay in the order in which they were found.
+    return sorted(ranked, key=lambda hit: -(hit.relevance or 0.0))
 
 
 def passages_for(

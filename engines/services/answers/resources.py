@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,7 @@ from engines.vectors import IndexCache
 
 LendEngine = Callable[[EngineSpec], AbstractContextManager[BaseModelEngine]]
 LendEmbedder = Callable[[ModelRevision, EmbeddingSpec], AbstractContextManager[Embedder]]
+RankTexts = Callable[[str, Sequence[str]], Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class AnswerResources:
     """Lends a loaded engine of this process."""
     lend_embedder: LendEmbedder
     """Lends what embeds with a revision, this host's or another's."""
+    rank: RankTexts | None = None
+    """Says how well texts answer a question; None where this installation has no rank model."""
     max_answer_tokens: int = 0
     """Of an answer whose request names no limit; 0: as many as the context has room for."""
 

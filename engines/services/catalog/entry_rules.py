@@ -87,10 +87,12 @@ def _device_problems(entry: CatalogModel) -> dict[str, str]:
     }
     if unused:
         return unused
-    if entry.batch_invariant and entry.role == ModelRole.EMBEDDING:
+    if entry.batch_invariant and entry.role != ModelRole.CHAT:
         return {
             "batch_invariant": "It is about answers, and an embedder writes none; leave it off."
         }
+    if entry.role == ModelRole.RANK and entry.runtime != CatalogModel.FILE_RUNTIME:
+        return {"role": f"Only the runtime {CatalogModel.FILE_RUNTIME} ranks texts; choose it."}
     if entry.runtime == "transformers" and entry.device not in DEVICES:
         return {"device": f"device is one of {', '.join(DEVICES)} for this runtime."}
     try:

@@ -34,7 +34,7 @@ from engines.services.catalog.copies import engine_spec, remote_files, text_limi
 from engines.services.catalog.disk import free_disk_of
 from engines.services.catalog.resolving import find_unedited_revision, pinned_revision
 from engines.services.catalog.shapes import known_shape, read_shape, try_to_read_shape
-from engines.specs import EmbeddingSpec, ModelSource
+from engines.specs import DEFAULT_POOLING, RANK_POOLING, EmbeddingSpec, ModelSource
 
 logger = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ def default_load(shape: ModelShape, *, parallel: int = 1, cache_type: CacheType 
 
 def _usual_load(model: CatalogModel, shape: ModelShape, machine: Machine) -> Load:
     """Return what SAM runs an embedder with, and of an engine that chats the default context."""
-    if model.role != ModelRole.EMBEDDING:
+    if model.role == ModelRole.CHAT:
         return default_load(shape)
     return _load(pinned_revision(model), shape, machine)
 
@@ -238,9 +238,11 @@ def fit_side_by_side(wanted: Iterable[ModelRevision], machine: Machine) -> SideB
 def _load(revision: ModelRevision, shape: ModelShape, machine: Machine) -> Load:
     """What SAM runs the engine with: a chatting one over its whole context, shared by all requests."""
     spec = engine_spec(revision, NOWHERE)
-    if revision.model.role == ModelRole.EMBEDDING:
+    if revision.model.role != ModelRole.CHAT:
         tokens = text_limit(revision.model, spec.context_length or shape.context_length)
-        spec = replace(spec, embedding=EmbeddingSpec(dimension=0, max_tokens=tokens))
+        pooling = RANK_POOLING if revision.model.role == ModelRole.RANK else DEFAULT_POOLING
+        embedding = EmbeddingSpec(dimension=0, max_tokens=tokens, pooling=pooling)
+        spec = replace(spec, embedding=embedding)
     return load_of(spec, shape, machine)
 
 

@@ -28,6 +28,7 @@ MAX_FOUND = 20
 MAX_ID_LENGTH = 128
 MAX_FAMILY_LENGTH = 64
 EMBEDS = "embed"
+RANKS = "rerank"
 MAX_FILES = 200
 MAX_WORDS_LENGTH = 100
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
@@ -84,8 +85,14 @@ def suggest_entry(name: str) -> SuggestedEntry:
     return SuggestedEntry(
         model_id.lstrip("._-")[:MAX_ID_LENGTH],
         family or model_id.partition("-")[0][:MAX_FAMILY_LENGTH],
-        ModelRole.EMBEDDING if embeds else ModelRole.CHAT,
+        _suggested_role(last, embeds=embeds),
     )
+
+
+def _suggested_role(name: str, *, embeds: bool) -> ModelRole:
+    if RANKS in name:
+        return ModelRole.RANK
+    return ModelRole.EMBEDDING if embeds else ModelRole.CHAT
 
 
 def search_hub(words: str) -> list[HubRepository]:

@@ -28,7 +28,7 @@ from engines.services.catalog.copies import copy_files, copy_of, copy_path, mark
 from engines.services.catalog.exchange import ImportOptions, ImportReport, import_catalog
 from engines.services.catalog.hub_search import suggest_entry
 from engines.services.catalog.resolving import COMMIT_DIGITS, whole_digest
-from engines.specs import ModelFile
+from engines.specs import RANK_POOLING, ModelFile
 from engines.transfer.limits import Disk
 from engines.transfer.part import claim_part, missing_bytes
 from engines.transfer.remote_file import DEFAULT_OPTIONS
@@ -149,8 +149,10 @@ def _described(source: _Source) -> dict[str, object]:
 
 
 def _role(header: GgufHeader) -> ModelRole:
-    """Return what a model is for: a file that says how it pools, or writes no text, embeds."""
+    """Return what a model is for: it judges pairs, or it says how it pools or writes no text, or it chats."""
     facts = header.facts()
+    if facts.pooling == RANK_POOLING:
+        return ModelRole.RANK
     writes = facts.architecture not in WITHOUT_CACHE or facts.architecture in WITH_HEAD
     embeds = facts.pooling not in ("", "none") or not writes
     return ModelRole.EMBEDDING if embeds and not facts.chat_template else ModelRole.CHAT

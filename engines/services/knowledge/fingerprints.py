@@ -5,10 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
-from engines.models import CatalogModel, Fingerprint, ModelRevision
+from engines.models import CatalogModel, Fingerprint, ModelRevision, ModelRole
 from engines.models.validators import POOLINGS
 from engines.services.catalog.copies import text_limit
-from engines.specs import DEFAULT_POOLING, EmbeddingSpec, ModelSource, fingerprint_digest
+from engines.specs import (
+    DEFAULT_POOLING,
+    RANK_POOLING,
+    EmbeddingSpec,
+    ModelSource,
+    fingerprint_digest,
+)
 
 
 def embedding_spec_of(model: CatalogModel, revision: ModelRevision) -> EmbeddingSpec:
@@ -29,6 +35,25 @@ def embedding_spec_of(model: CatalogModel, revision: ModelRevision) -> Embedding
         query_prefix=model.query_prefix,
         document_prefix=model.document_prefix,
         flash_attention=model.source == ModelSource.SERVER or model.use_flash_attention,
+    )
+
+
+def ranking_spec_of(model: CatalogModel, revision: ModelRevision) -> EmbeddingSpec:
+    """Return how a rank model reads pairs of texts.
+
+    Raises InvalidRequestError for a model of another kind, or whose file says that it is.
+    """
+    stated = revision.facts.get("pooling") or RANK_POOLING
+    if model.role != ModelRole.RANK or stated != RANK_POOLING:
+        raise InvalidRequestError(
+            f"{model.model_id} judges no pairs of texts; choose a rank model (its file says pooling rank)."
+        )
+    trained = int(revision.facts.get("context_length") or model.context_length)
+    return EmbeddingSpec(
+        dimension=0,
+        max_tokens=text_limit(model, trained),
+        pooling=RANK_POOLING,
+        flash_attention=model.use_flash_attention,
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -29,7 +30,10 @@ from engines.vectors import IndexCache, OpenIndex, search_flat
 
 __all__ = [
     "Binding",
+    "FoundBy",
     "Hit",
+    "each_text_once",
+    "read_hits",
     "readable_bases",
     "request_binding",
     "search_bases",
@@ -104,6 +108,13 @@ WHERE c.id = ANY(%b::bigint[]) AND c.base_id = %b AND c.deleted_seq IS NULL
 """.replace("/* twins */", _TWINS)
 
 
+_VECTORS = """
+SELECT c.id, e.vector FROM engines_chunk c
+JOIN engines_embedding e ON e.fingerprint_id = %b AND e.content_hash = c.content_hash
+WHERE c.id = ANY(%b::bigint[]) AND e.vector IS NOT NULL
+"""
+
+
 class Twin(NamedTuple):
     """The same passage in another document."""
 
@@ -113,9 +124,21 @@ class Twin(NamedTuple):
     place: str
 
 
+class FoundBy(StrEnum):
+    """What a passage was found by."""
+
+    VECTORS = "vectors"
+    WORDS = "words"
+    BOTH = "both"
+
+
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage found; ``score`` is the cosine of question and text. A text is found once."""
+    """A passage found; a text is found once.
+
+    ``score`` is the cosine of question and text, however it was found and wherever it ranks; 0 where one of
+    the two has no vector.
+    """
 
     chunk_id: int
     document_id: int
@@ -128,6 +151,9 @@ class Hit:
     """Its page, sheet or slide and the headings above it, for people."""
     also: tuple[Twin, ...] = ()
     """The other documents that hold it, the oldest passages first."""
+    found_by: FoundBy = FoundBy.VECTORS
+    relevance: float | None = None
+    """How well it answers the question, from 0 to 1, where a rank model was asked."""
 
 
 class _Text(NamedTuple):
@@ -186,12 +212,42 @@ def search_bases(
     best = sorted(chain.from_iterable(found), key=lambda hit: (-hit.score, hit.chunk_id))
     return [
         hit
-        for hit in _each_text_once(best)[:k]
+        for hit in each_text_once(best)[:k]
         if narrowed.min_score is None or hit.score >= narrowed.min_score
     ]
 
 
-def _each_text_once(hits: Sequence[Hit]) -> list[Hit]:
+def read_hits(
+    base_id: int,
+    chunk_ids: Sequence[int],
+    space: tuple[VectorIndex, NDArray[np.float32]] | None,
+    narrowed: SearchFilter = EVERYTHING,
+) -> list[Hit]:
+    """Return chunks of a base that were found otherwise, as hits; those deleted by now are left out.
+
+    ``space`` is the base's index and the question's vector in it, by which they are compared.
+    """
+    texts = _read(base_id, chunk_ids, _Wanted(len(chunk_ids), narrowed))
+    scores = _cosines(space[0], space[1], list(texts)) if space else {}
+    return [
+        Hit(key, base_id=base_id, score=scores.get(key, 0.0), **text._asdict())
+        for key, text in texts.items()
+    ]
+
+
+def _cosines(
+    index: VectorIndex, query: NDArray[np.float32], chunk_ids: list[int]
+) -> dict[int, float]:
+    with binary_cursor() as cursor:
+        cursor.execute(_VECTORS, [index.fingerprint_id, chunk_ids])
+        rows = cursor.fetchall()
+    vectors = decode_vectors([row[1] for row in rows], spec_of(index.fingerprint).dimension)
+    ids = np.array([row[0] for row in rows], dtype=np.int64)
+    hits = search_flat(query, ids, vectors, len(rows))
+    return dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
+
+
+def each_text_once(hits: Sequence[Hit]) -> list[Hit]:
     """Leave the best hit of each text, with the documents of other bases beside those of its own."""
     once: dict[bytes, Hit] = {}
     for hit in hits:
@@ -234,7 +290,7 @@ def _search(
     for _ in range(TRIES):
         current, opened = _open(index, files)
         scores, _none_read = _best(current, opened, query, wanted)
-        texts = _read(current, scores, wanted)
+        texts = _read(current.base_id, scores, wanted)
         if len(texts) == len(scores):
             break
     else:
@@ -323,10 +379,10 @@ def _live(
     return ids, vectors, {row[0]: _text_of(row[3:]) for row in kept if wanted.is_read_at_once}
 
 
-def _read(index: VectorIndex, scores: Mapping[int, float], wanted: _Wanted) -> dict[int, _Text]:
-    base_id, is_narrow = index.base_id, wanted.narrowed.narrows_documents
+def _read(base_id: int, chunk_ids: Iterable[int], wanted: _Wanted) -> dict[int, _Text]:
+    is_narrow = wanted.narrowed.narrows_documents
     statement = _TEXTS.replace("/* narrowed */", _OF_DOCUMENTS if is_narrow else "")
     narrowing = wanted.documents(base_id) if is_narrow else []
     with binary_cursor() as cursor:
-        cursor.execute(statement, [*narrowing, list(scores), base_id])
+        cursor.execute(statement, [*narrowing, list(chunk_ids), base_id])
         return {row[0]: _text_of(row[1:]) for row in cursor}

@@ -1,9 +1,10 @@
-"""What a search is narrowed to: bases, documents, when they were written, how near a passage is."""
+"""How a search is made, and what it is narrowed to: bases, documents, times, how near a passage is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Self
 
 from django.db.models import QuerySet
@@ -22,10 +23,21 @@ RowId = Annotated[int, Meta(ge=1, le=MAX_ROW_ID)]
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
+class SearchMode(StrEnum):
+    """By what passages are found."""
+
+    HYBRID = "hybrid"
+    """By meaning and by words; both rankings count."""
+    VECTORS = "vectors"
+    """By meaning alone."""
+    WORDS = "words"
+    """By words alone; nothing is embedded."""
+
+
 class SearchFilter(
     Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """Where to search; ``None`` narrows nothing."""
+    """How and where to search; ``None`` narrows nothing."""
 
     bases: Annotated[list[RowId], Meta(min_length=1, max_length=MAX_BASES)] | None = None
     documents: Annotated[list[RowId], Meta(min_length=1, max_length=MAX_DOCUMENTS)] | None = None
@@ -34,7 +46,11 @@ class SearchFilter(
     updated_before: Moment | None = None
     """Documents last written before this moment."""
     min_score: Annotated[float, Meta(ge=-1, le=1)] | None = None
-    """The smallest cosine of a passage and the question."""
+    """The smallest cosine of a passage and the question; where one has no vector it counts as -1."""
+    mode: SearchMode | None = None
+    """How it is searched; hybrid unless it is said."""
+    rerank: bool | None = None
+    """Whether a rank model puts the first passages in order, where there is one; it does unless it is said."""
 
     @classmethod
     def parse(cls, given: object) -> Self:
@@ -49,8 +65,38 @@ class SearchFilter(
         """Whether some documents of a base may be left out."""
         return bool(self.documents or self.updated_after or self.updated_before)
 
+    @property
+    def way(self) -> SearchMode:
+        """Return how it is searched."""
+        return self.mode or SearchMode.HYBRID
+
+    @property
+    def is_reranked(self) -> bool:
+        """Whether a rank model is to put the passages in order; a single ranking is left as it is."""
+        return self.way is SearchMode.HYBRID if self.rerank is None else self.rerank
+
+    def documents_of(self, bases: Collection[int]) -> QuerySet[Document]:
+        """Return the documents of bases that are not left out."""
+        rows = Document.objects.filter(base__in=bases)
+        if self.documents:
+            rows = rows.filter(pk__in=self.documents)
+        if self.updated_after:
+            rows = rows.filter(updated_at__gte=self.updated_after)
+        return rows.filter(updated_at__lt=self.updated_before) if self.updated_before else rows
+
+    def require_possible(self) -> None:
+        """Raise InvalidRequestError for what contradicts itself."""
+        if self.way is SearchMode.WORDS and self.min_score is not None:
+            raise InvalidRequestError(
+                "min_score is a cosine, and a search by words compares no vectors; leave one of both out."
+            )
+
     def require_readable(self, readable: QuerySet[KnowledgeBase]) -> None:
-        """Raise InvalidRequestError for what is not the person's to read, whether or not it exists."""
+        """Raise InvalidRequestError for what is not the person's to read, whether or not it exists.
+
+        So does what contradicts itself.
+        """
+        self.require_possible()
         bases = readable.filter(pk__in=self.bases or ())
         _refuse_missing("base", self.bases, bases)
         documents = Document.objects.filter(base__in=readable, pk__in=self.documents or ())

@@ -19,6 +19,7 @@ from engines.runtimes.base import EmbeddingBatch
 from engines.services.knowledge.content import Content
 from engines.services.knowledge.embeddings import embed_texts, missing_hashes
 from engines.services.knowledge.hooks import knowledge_changed
+from engines.services.knowledge.words.rows import erase_words, store_words
 from engines.services.people.limits import require_room
 from engines.services.people.preferences import lock_preference
 
@@ -132,8 +133,10 @@ def require_document(document_id: int) -> Document:
 
 def next_seq(base: KnowledgeBase) -> int:
     """Count one more write of a base that is locked, and tell the layer above after the commit."""
+    # Whoever writes stores the words as well, so a base that had all of them still has.
+    base.words_seq += base.words_seq == base.write_seq
     base.write_seq += 1
-    base.save(update_fields=["write_seq"])
+    base.save(update_fields=["write_seq", "words_seq"])
     knowledge_changed(base.pk)
     return base.write_seq
 
@@ -154,12 +157,15 @@ def replace_text(document: Document, content: Content, seq: int) -> None:
 def bury_chunks(document: Document, seq: int) -> None:
     """Take a document's passages out of every search, and erase their text."""
     live = Chunk.objects.filter(document=document, deleted_seq__isnull=True)
+    keys = list(live.values_list("pk", flat=True))
     live.update(deleted_seq=seq, text="", document=None)
+    # After the rows are locked: who just stores words of one has them before, or not at all.
+    erase_words(keys)
 
 
 def insert_chunks(document: Document, content: Content, seq: int) -> None:
     """Add the passages of a document of a locked base."""
-    rows = (
+    rows = [
         Chunk(
             base_id=document.base_id,
             document=document,
@@ -170,5 +176,5 @@ def insert_chunks(document: Document, content: Content, seq: int) -> None:
             created_seq=seq,
         )
         for position, key in enumerate(content.order)
-    )
-    Chunk.objects.bulk_create(rows, batch_size=INSERT_ROWS)
+    ]
+    store_words(Chunk.objects.bulk_create(rows, batch_size=INSERT_ROWS))

@@ -36,7 +36,9 @@ def set_fallback(engine: CatalogModel | None, answers: CatalogModel | None) -> E
     """
     for model in (engine, answers):
         if model is not None and model.role != ModelRole.CHAT:
-            raise InvalidRequestError(f"{model.model_id} only embeds; choose engines that chat.")
+            raise InvalidRequestError(
+                f"{model.model_id} only {model.only_does}; choose engines that chat."
+            )
     if engine is not None and engine == answers:
         raise InvalidRequestError("An engine cannot answer for itself; choose another.")
     rule, _ = EngineFallback.objects.update_or_create(engine=engine, defaults={"answers": answers})

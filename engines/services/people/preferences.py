@@ -97,7 +97,9 @@ def choose_preference(
     Raises ConflictError when the version is stale; whoever has knowledge needs a migration.
     """
     if engine.role != ModelRole.CHAT:
-        raise InvalidRequestError(f"{engine.model_id} only embeds; choose an engine that chats.")
+        raise InvalidRequestError(
+            f"{engine.model_id} only {engine.only_does}; choose an engine that chats."
+        )
     with transaction.atomic():
         preference = lock_preference(user.pk)
         if preference.version != expected_version:

@@ -12,10 +12,12 @@ from engines.db.keys import MAX_ROW_ID
 from engines.models import Document, KnowledgeBase
 from engines.services.knowledge.folders import FileLine, Outcome
 from engines.services.knowledge.passages import PlacedPassage
+from engines.services.knowledge.search import FoundBy
 from engines.services.knowledge.search_filters import (
     MAX_BASES,
     MAX_DOCUMENTS,
     SearchFilter,
+    SearchMode,
 )
 from migrations_app.api.base import ClosedSerializer, NamedField
 
@@ -27,7 +29,7 @@ MAX_HITS = 50
 class BaseSerializer(serializers.ModelSerializer[KnowledgeBase]):
     group = serializers.CharField(source="group.name", allow_null=True, default=None)
     searchable = serializers.BooleanField(
-        help_text="Whether it has a live index; without one its first documents are embedded first."
+        help_text="Whether it is searched by meaning: it has a live index. By words every base is."
     )
     document_count = serializers.IntegerField()
 
@@ -162,11 +164,25 @@ class FilterSerializer(ClosedSerializer):
     min_score = serializers.FloatField(
         min_value=-1, max_value=1, required=False, help_text="The smallest cosine."
     )
+    mode = serializers.ChoiceField(
+        choices=[one.value for one in SearchMode],
+        required=False,
+        help_text="By meaning and words (hybrid, unless it is said), by meaning alone, or by words alone.",
+    )
+    rerank = serializers.BooleanField(
+        required=False,
+        allow_null=True,
+        default=None,
+        help_text="Whether the rank model, where there is one (SAM_RERANKER), puts the first passages in order; "
+        "a hybrid search does unless it is said.",
+    )
 
 
 def filter_of(asked: Mapping[str, Any]) -> SearchFilter:
     """Return what a checked request narrows its search to."""
-    return SearchFilter(**{name: asked.get(name) for name in SearchFilter.__struct_fields__})
+    given = {name: asked.get(name) for name in SearchFilter.__struct_fields__}
+    mode = given.pop("mode")
+    return SearchFilter(**given, mode=SearchMode(mode) if mode else None)
 
 
 class SearchSerializer(FilterSerializer):
@@ -189,7 +205,15 @@ class HitSerializer(ClosedSerializer):
     base_id = serializers.IntegerField()
     title = serializers.CharField()
     text = serializers.CharField()
-    score = serializers.FloatField(help_text="Cosine.")
+    score = serializers.FloatField(
+        help_text="Cosine of question and passage, 0 where one of them has no vector. Hits are in order of "
+        "both rankings, by meaning and by words, not of this number."
+    )
+    relevance = serializers.FloatField(
+        allow_null=True,
+        help_text="How well it answers the question, 0 to 1, where a rank model put the hits in order.",
+    )
+    found_by = serializers.ChoiceField(choices=[one.value for one in FoundBy])
     place = serializers.CharField(
         allow_blank=True, help_text="Its page, sheet or slide, and the headings above it."
     )

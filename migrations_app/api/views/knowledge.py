@@ -304,7 +304,7 @@ class PassageView(ApiView):
 
 
 class SearchView(ApiView):
-    """Search all bases that the caller may read, by meaning."""
+    """Search all bases that the caller may read, by meaning and by words."""
 
     query_parameters = frozenset({"query", "k", *SearchFilter.__struct_fields__})
 

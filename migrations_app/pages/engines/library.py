@@ -64,7 +64,10 @@ class FilterForm(PageForm):
     can = _choice("Capability", [("", "Any"), *ABILITY_LABELS.items()])
     language = _choice("Language", [("", "Any"), *((one, one.title()) for one in LANGUAGES)])
     size = _choice("Size", [("", "Any"), *((one, SIZE_LABELS[one]) for one in SIZES)])
-    role = _choice("What for", [("", "Answering"), (ModelRole.EMBEDDING, "Embedding")])
+    role = _choice(
+        "What for",
+        [("", "Answering"), (ModelRole.EMBEDDING, "Embedding"), (ModelRole.RANK, "Ranking")],
+    )
     fits = forms.BooleanField(label="Small enough for our hosts", required=False)
     downloaded = forms.BooleanField(label="Downloaded", required=False)
 

@@ -74,4 +74,4 @@ class TitleForm(PageForm):
 class SearchForm(PageForm):
     """A question about everything that one may read."""
 
-    query = forms.CharField(max_length=MAX_QUERY_CHARS, label="Search by meaning")
+    query = forms.CharField(max_length=MAX_QUERY_CHARS, label="Search your knowledge")

@@ -1,4 +1,4 @@
-"""Search by meaning over everything that one may read."""
+"""Search by meaning and by words over everything that one may read."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from engines.exceptions import SamError
 from engines.models import KnowledgeBase
 from engines.services.answers.messages import FoundPassage
+from engines.services.knowledge.search import FoundBy
 from migrations_app.api.problems import status_of
 from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.pages.addresses import passage_address
@@ -30,6 +31,9 @@ class FoundLine:
     place: str
     text: str
     percent: int
+    """0 where it has no vector yet."""
+    has_words: bool
+    """Whether it has words of the question."""
     base: str
     href: str
     also: list[Link]
@@ -81,6 +85,7 @@ def _lines(hits: Sequence[FoundPassage]) -> list[FoundLine]:
             hit.place,
             hit.text,
             max(round(100 * hit.score), 0),
+            hit.found_by is not FoundBy.VECTORS,
             names.get(hit.base_id, ""),
             passage_address(hit.document_id, hit.chunk_id),
             [Link(one.title, passage_address(one.document_id, one.chunk_id)) for one in hit.also],

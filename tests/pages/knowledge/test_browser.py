@@ -242,7 +242,7 @@ def test_a_search_that_cannot_be_done_says_why(
 ) -> None:
     page = signed_in_page(people.alice)
     page.goto("/knowledge/")
-    page.get_by_label("Search by meaning").fill("How long may a sample be kept?")
+    page.get_by_label("Search your knowledge").fill("How long may a sample be kept?")
     page.get_by_role("button", name="Search").click()
 
     expect(page.get_by_text("No search now")).to_be_visible()

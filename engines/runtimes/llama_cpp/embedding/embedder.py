@@ -1,22 +1,33 @@
-"""Embedding in an engine's child: texts in, unit vectors out, a sentence for each that has none."""
+"""Embedding and ranking in an engine's child: texts in, unit vectors out, or a score for each pair.
+
+A rank model reads a question and a text together and is computed as an embedder is.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
+from typing import Any
 
 import numpy as np
 from llama_cpp import llama_cpp as api
 from numpy.typing import NDArray
 
+from engines.exceptions import EngineError, InvalidRequestError
 from engines.fit.embedding import plan_contexts
-from engines.runtimes.base import EmbeddingBatch
+from engines.runtimes.base import EmbeddingBatch, Ranking
 from engines.runtimes.llama_cpp.embedding.token_embedder import NumberedTokens, TokenEmbedder
 from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeContext, Part
+from engines.runtimes.vector_rules import NO_NUMBERS
 from engines.specs import EmbeddingSpec
+
+QUESTION_SHARE = 0.5
+"""Of what the model reads, that a question may take; the text needs the rest."""
+NO_ROOM = "The question is longer than the model can read beside a text; shorten it."
 
 Pack = list[NumberedTokens]
 """Texts that are computed together."""
@@ -90,7 +101,7 @@ class Embedder(TokenEmbedder):
             free.put(context)
         # Longest first: the short ones at the end let all lanes finish at about the same time.
         ordered = sorted(packs, key=_tokens_in, reverse=True)
-        encode = self._encode_by_pieces if self.layout.by_pieces else _encode_pack
+        encode = self._encode_by_pieces if self.layout.by_pieces else self._encode
         done = self._pool.map(lambda pack: _with_free(free, pack, encode), ordered)
         for pack, rows in zip(ordered, done, strict=True):
             for (number, _tokens), row in zip(pack, rows, strict=True):
@@ -109,6 +120,10 @@ class Embedder(TokenEmbedder):
             size += len(item[1])
         if pack:
             yield pack
+
+    def _encode(self, context: NativeContext, pack: Pack) -> list[Row]:
+        context.encode([tokens for _, tokens in pack])
+        return [context.vector(number) for number in range(len(pack))]
 
     def _encode_by_pieces(self, context: NativeContext, pack: Pack) -> list[Row]:
         """Compute a pack in one batch, or one long text piece by piece."""
@@ -132,6 +147,108 @@ class Embedder(TokenEmbedder):
         return vector
 
 
+class Ranker(Embedder):
+    """Reads question and text together; called from one thread, as an embedder is."""
+
+    def __init__(self, model: LoadedModel, spec: EmbeddingSpec, layout: EmbedLayout) -> None:
+        """Raise EngineError for a model without a head that judges."""
+        self._labels = int(api.llama_model_n_cls_out(model.handle))
+        if self._labels < 1:
+            raise EngineError("The model judges no pairs of texts; choose a rank model.")
+        self._marks = _PairMarks(model)
+        super().__init__(model, spec, layout)
+
+    def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
+        """Refuse: its one number is no vector of a text."""
+        raise EngineError(
+            f"A rank model ranks and gives no vectors; embed {'questions' if query else 'texts'} "
+            f"({len(texts)}) with an embedder."
+        )
+
+    def rank(self, question: str, texts: Sequence[str]) -> Ranking:
+        """Return a score from 0 to 1 for each text; one that does not fit is judged by its beginning.
+
+        InvalidRequestError for a question that leaves no room, or a text that cannot be read.
+        """
+        asked = self._marks.plain(question)
+        if len(asked) > self.limit * QUESTION_SHARE:
+            raise InvalidRequestError(NO_ROOM)
+        pairs = [self._marks.pair(asked, self._marks.plain(text), self.limit) for text in texts]
+        result = EmbeddingBatch(np.full((len(texts), 1), np.nan, np.float32))
+        work = [(number, tokens) for number, (tokens, _) in enumerate(pairs)]
+        self.compute(work, result)
+        if result.errors:
+            raise EngineError(next(iter(result.errors.values())))
+        return Ranking(
+            scores=result.vectors[:, 0],
+            tokens=sum(len(tokens) for tokens, _ in pairs),
+            cut=frozenset(number for number, (_, is_cut) in enumerate(pairs) if is_cut),
+        )
+
+    def _encode(self, context: NativeContext, pack: Pack) -> list[Row]:
+        context.encode([tokens for _, tokens in pack])
+        return [context.vector(number, self._labels) for number in range(len(pack))]
+
+    def store(self, number: int, row: NDArray[np.float32] | None, result: EmbeddingBatch) -> None:
+        if row is None or not np.isfinite(row).all():
+            result.errors[number] = NO_NUMBERS
+            return
+        # A model with several labels says probabilities, of which "it answers" is the first; one with a
+        # single label says what makes one of it.
+        value = float(row[0])
+        result.vectors[number] = (
+            value if self._labels > 1 else 1 / (1 + math.exp(-max(value, -500)))
+        )
+
+
+class _PairMarks:
+    """How a model wants a question and a text: by its own template, else by the tokens between them."""
+
+    def __init__(self, model: LoadedModel) -> None:
+        self._model = model
+        template: bytes | None = api.llama_model_chat_template(model.handle, b"rerank")
+        if template is None:
+            self._before, self._between, self._after = _tokens_around(model.vocab)
+            return
+        text = template.decode("utf-8", "replace")
+        before, found, rest = text.partition("{query}")
+        between, followed, after = rest.partition("{document}")
+        if not found or not followed:
+            raise EngineError(
+                "The model's template for ranking does not name {query} and then {document}; choose another "
+                "rank model."
+            )
+        self._before, self._between, self._after = map(self._with_marks, (before, between, after))
+
+    def plain(self, text: str) -> list[int]:
+        """Read what people wrote: nothing of it is a control token."""
+        return self._model.tokenize(text, add_special=False, parse_special=False)
+
+    def _with_marks(self, text: str) -> list[int]:
+        return self._model.tokenize(text, add_special=False, parse_special=True)
+
+    def pair(self, asked: list[int], text: list[int], limit: int) -> tuple[list[int], bool]:
+        """Return the tokens of both, and whether the text was cut to fit."""
+        around = len(self._before) + len(asked) + len(self._between) + len(self._after)
+        room = max(limit - around, 0)
+        tokens = [*self._before, *asked, *self._between, *text[:room], *self._after]
+        return tokens[:limit], len(text) > room
+
+
+def _tokens_around(vocab: Any) -> tuple[list[int], list[int], list[int]]:
+    """Return what stands before, between and after a pair: as llama-server writes it, and closed.
+
+    A model without an end token (BERT) was trained with a separator there, which llama-server leaves out.
+    """
+    end = int(api.llama_vocab_eos(vocab))
+    separator = int(api.llama_vocab_sep(vocab))
+    end = separator if end < 0 else end
+    begin = [int(api.llama_vocab_bos(vocab))] if api.llama_vocab_get_add_bos(vocab) else []
+    ending = [end] if api.llama_vocab_get_add_eos(vocab) else []
+    parting = [separator] if api.llama_vocab_get_add_sep(vocab) else []
+    return begin, [*ending, *parting], ending or parting
+
+
 def _tokens_in(pack: Sequence[NumberedTokens]) -> int:
     return sum(len(tokens) for _, tokens in pack)
 
@@ -146,8 +263,3 @@ def _with_free(
         return encode(context, pack)
     finally:
         free.put(context)
-
-
-def _encode_pack(context: NativeContext, pack: Pack) -> list[Row]:
-    context.encode([tokens for _, tokens in pack])
-    return [context.vector(number) for number in range(len(pack))]

@@ -15,7 +15,7 @@ from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.llama_cpp.native import POOLINGS, LoadedModel
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
-from engines.specs import EmbeddingSpec
+from engines.specs import RANK_POOLING, EmbeddingSpec
 
 NumberedTokens = tuple[int, list[int]]
 """A text's number in its list, and its tokens."""
@@ -85,7 +85,7 @@ def _check(model: LoadedModel, spec: EmbeddingSpec) -> None:
     known = sorted(POOLINGS.keys() - {"none"})
     if spec.pooling not in known:
         raise EngineError(f"Pooling {spec.pooling!r} is not known; use one of {', '.join(known)}.")
-    if spec.dimension != model.dimension:
+    if spec.pooling != RANK_POOLING and spec.dimension != model.dimension:
         raise EngineError(
             f"The model's vectors have {model.dimension} numbers, but its catalog entry says "
             f"{spec.dimension}; correct the entry."

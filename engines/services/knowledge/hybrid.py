@@ -1,0 +1,135 @@
+"""The search of people: by meaning and by words, and one ranking of both."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.exceptions import HostUnavailableError, TextNotEmbeddableError
+from engines.files.artifacts import ArtifactStore
+from engines.models import VectorIndex
+from engines.services.knowledge.search import (
+    EmbedQuery,
+    FoundBy,
+    Hit,
+    each_text_once,
+    read_hits,
+    search_bases,
+)
+from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter, SearchMode
+from engines.services.knowledge.words.search import WordHit, search_words
+from engines.vectors import IndexCache
+
+logger = logging.getLogger(__name__)
+
+RANK_CONSTANT = 60
+"""``k`` of reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009): the best of one ranking does not
+outdo what is good in both."""
+MIN_DEPTH = 30
+"""Passages of each ranking that are fused, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """Where a person searches: the bases they may read, and of those with a live index its row."""
+
+    base_ids: Sequence[int]
+    indexes: Sequence[tuple[int, VectorIndex]]
+
+
+def search_passages(
+    question: str,
+    where: Searched,
+    k: int,
+    embed_query: EmbedQuery,
+    files: tuple[ArtifactStore, IndexCache],
+    narrowed: SearchFilter = EVERYTHING,
+) -> list[Hit]:
+    """Return the k best passages, best first, each text once.
+
+    Words are found at once in bases that have no vectors yet, and where no host can embed the question; then
+    what has its words is all there is. Raises HostUnavailableError when nothing has.
+    """
+    depth = max(k, MIN_DEPTH)
+    embedded = _Question(embed_query)
+    if narrowed.way is SearchMode.VECTORS:
+        return search_bases(where.indexes, embedded.vector, k, *files, narrowed)
+    by_words = search_words(question, where.base_ids, depth, narrowed)
+    by_meaning: list[Hit] = []
+    if narrowed.way is SearchMode.HYBRID:
+        try:
+            by_meaning = search_bases(where.indexes, embedded.vector, depth, *files, narrowed)
+        except (HostUnavailableError, TextNotEmbeddableError) as error:
+            if not by_words:
+                raise
+            logger.warning("a search goes on by words alone: %s", error)
+    return _fuse(by_meaning, by_words, where, embedded, narrowed)[:k]
+
+
+class _Question:
+    """A question's vectors, each computed once."""
+
+    def __init__(self, embed_query: EmbedQuery) -> None:
+        self._embed_query = embed_query
+        self.vectors: dict[int, NDArray[np.float32]] = {}
+        """By the id of the space."""
+
+    def vector(self, index: VectorIndex) -> NDArray[np.float32]:
+        if index.fingerprint_id not in self.vectors:
+            vector = np.asarray(self._embed_query(index), dtype=np.float32)
+            self.vectors[index.fingerprint_id] = vector
+        return self.vectors[index.fingerprint_id]
+
+
+def _fuse(
+    by_meaning: Sequence[Hit],
+    by_words: Sequence[WordHit],
+    where: Searched,
+    question: _Question,
+    narrowed: SearchFilter,
+) -> list[Hit]:
+    """Return the passages of both rankings by the sum of their reciprocal ranks."""
+    scores: dict[bytes, float] = defaultdict(float)
+    for keys in (
+        [hit.content_hash for hit in by_meaning],
+        [word.content_hash for word in by_words],
+    ):
+        for rank, key in enumerate(keys, start=1):
+            scores[key] += 1 / (RANK_CONSTANT + rank)
+    known = {hit.content_hash for hit in by_meaning}
+    worded = {word.content_hash for word in by_words}
+    late = _read_late(
+        [word for word in by_words if word.content_hash not in known], where, question, narrowed
+    )
+    hits = each_text_once([*by_meaning, *late])
+    marked = [replace(hit, found_by=_found_by(hit.content_hash, known, worded)) for hit in hits]
+    return sorted(marked, key=lambda hit: (-scores[hit.content_hash], -hit.score, hit.chunk_id))
+
+
+def _found_by(key: bytes, known: set[bytes], worded: set[bytes]) -> FoundBy:
+    if key not in known:
+        return FoundBy.WORDS
+    return FoundBy.BOTH if key in worded else FoundBy.VECTORS
+
+
+def _read_late(
+    found: Sequence[WordHit], where: Searched, question: _Question, narrowed: SearchFilter
+) -> list[Hit]:
+    """Read what only its words found, compared with the question where both have a vector."""
+    indexes = dict(where.indexes)
+    by_base: dict[int, list[int]] = defaultdict(list)
+    for word in found:
+        by_base[word.base_id].append(word.chunk_id)
+    hits: list[Hit] = []
+    for base_id, keys in by_base.items():
+        index = indexes.get(base_id)
+        vector = question.vectors.get(index.fingerprint_id) if index else None
+        space = (index, vector) if index is not None and vector is not None else None
+        hits += read_hits(base_id, keys, space, narrowed)
+    least = narrowed.min_score
+    return [hit for hit in hits if least is None or (hit.score or -1.0) >= least]

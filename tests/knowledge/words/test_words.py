@@ -1,0 +1,183 @@
+"""Search by words against the real PostgreSQL: every script, filters, deletion, and what was there before."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import connection
+from django.db.models import F
+
+from engines.models import Chunk, Fingerprint, KnowledgeBase, PassageWords
+from engines.services.knowledge.documents import (
+    add_document,
+    delete_base,
+    delete_document,
+    update_document,
+)
+from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
+from engines.services.knowledge.words import search as word_search
+from engines.services.knowledge.words.question import read_question
+from engines.services.knowledge.words.rows import fill_words
+from engines.services.knowledge.words.search import search_words
+from tests.knowledge.words.facts import FACTS
+from tests.knowledge.world import add, fill, make_base
+
+pytestmark = pytest.mark.django_db
+
+
+def found(question: str, *bases: KnowledgeBase, narrowed: SearchFilter = EVERYTHING) -> list[str]:
+    hits = search_words(question, [base.pk for base in bases], 5, narrowed)
+    texts = dict(Chunk.objects.values_list("pk", "text"))
+    return [texts[hit.chunk_id] for hit in hits]
+
+
+def test_each_fact_is_the_first_that_its_question_finds_in_every_script(
+    base: KnowledgeBase, owner: User, space: Fingerprint
+) -> None:
+    for fact in FACTS:
+        add(base, fact.text)
+    other = make_base(User.objects.create_user("eve"), space, "Other")
+    add(other, "\n".join(fact.text for fact in FACTS))
+
+    assert {fact.language: found(fact.question, base)[:1] for fact in FACTS} == {
+        fact.language: [fact.text] for fact in FACTS
+    }
+    languages = PassageWords.objects.filter(base=base).values_list("chunk__text", "language")
+    assert dict(languages) == {fact.text: fact.language for fact in FACTS}
+    assert {hit.base_id for hit in search_words(FACTS[0].question, [other.pk], 5)} == {other.pk}
+    assert search_words(FACTS[0].question, [], 5) == []
+
+
+def test_rare_words_outdo_common_ones_and_equal_passages_come_by_age(base: KnowledgeBase) -> None:
+    for number in range(20):
+        add(base, f"A minute about the roof and its gutter, number {number}.")
+    rare = add(base, "A minute about the roof and its chimney, number 99.")
+
+    assert found("roof chimney", base)[0] == rare.text
+    assert found("roof gutter number 7", base)[0].endswith("number 7.")
+    assert found("gutter", base)[:2] == [
+        "A minute about the roof and its gutter, number 0.",
+        "A minute about the roof and its gutter, number 1.",
+    ]
+
+
+def test_words_that_many_passages_have_are_found_where_they_stand_together(
+    base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("MIN_FOUND", "MAX_FOUND"):
+        monkeypatch.setattr(word_search, name, 5)
+    lines = [f"Alpha {n}.\n" for n in range(12)] + [f"Beta {n}.\n" for n in range(12)]
+    for line in lines:
+        add(base, line)
+    both = add(base, "Here beta follows after alpha at last.")
+
+    assert found("alpha beta", base)[0] == both.text
+
+
+def test_filters_hold_and_a_text_is_found_once(base: KnowledgeBase, space: Fingerprint) -> None:
+    first, again = add(base, "the same harbour"), add(base, "the same harbour")
+    other = add(base, "another harbour")
+
+    assert found("harbour", base) == ["another harbour", "the same harbour"]
+    [hit] = search_words("harbour", [base.pk], 5, SearchFilter(documents=[again.pk]))
+    assert hit.chunk_id == again.chunks.get().pk
+    past = SearchFilter(updated_before=first.updated_at)
+    assert found("harbour", base, narrowed=past) == []
+    later = SearchFilter(updated_after=other.updated_at)
+    assert found("harbour", base, narrowed=later) == ["another harbour"]
+    assert found("harbour", base, narrowed=SearchFilter(bases=[base.pk + 1])) == []
+
+
+def test_what_is_deleted_or_rewritten_leaves_no_word(base: KnowledgeBase) -> None:
+    gone, changed = add(base, "a lighthouse keeper"), add(base, "a lighthouse boat")
+    delete_document(gone.pk)
+    update_document(changed.pk, text="a rowing boat")
+
+    assert found("lighthouse", base) == []
+    assert found("rowing", base) == ["a rowing boat"]
+    assert PassageWords.objects.count() == 1
+    delete_base(base.pk)
+    assert not PassageWords.objects.exists()
+
+
+def test_passages_from_before_get_their_words_page_by_page(
+    base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.services.knowledge.words.rows.PAGE", 4)
+    fill(base, 10)
+    add(base, "a text that knows its words")
+    Chunk.objects.filter(text="text 3").update(document=None, text="", deleted_seq=99)
+
+    assert found("text 9", base) == ["a text that knows its words"]
+    assert fill_words(pages=2) == 8
+    assert KnowledgeBase.objects.filter(words_seq__lt=F("write_seq")).exists()
+    assert fill_words(pages=2) == 1
+    assert fill_words(pages=9) == 0
+    assert not KnowledgeBase.objects.filter(words_seq__lt=F("write_seq")).exists()
+    assert found("text 9", base)[0] == "text 9"
+    assert PassageWords.objects.count() == Chunk.objects.filter(deleted_seq=None).count() == 10
+    # From now on nothing lags: who writes brings the words along.
+    add(base, "one more")
+    assert fill_words(pages=9) == 0
+
+
+HOSTILE = {
+    "operators": "a & b | !c <-> d:* ('e' \"f\" \\ -g) 'roof",
+    "sql": "'; DROP TABLE engines_chunk; -- roof %s %b {0}",
+    "marks of ours": "#b1 #d1 en:roof",
+    "NUL and half a character": "roof\0\ud83d",
+    "nothing": " ' \u200b\u00ad \U000e0001",
+    "long word": "r" * 100_000,
+    "many words": " ".join(f"w{n}" for n in range(20_000)) + " roof",
+    "many letters": "屋頂" * 50_000,
+    "accents": "e" + "\u0301" * 50_000,
+    "joined": "\u0e01\u0e33" * 30_000,
+}
+
+
+@pytest.mark.parametrize("question", HOSTILE.values(), ids=HOSTILE)
+def test_no_question_is_an_order(base: KnowledgeBase, space: Fingerprint, question: str) -> None:
+    add(base, "the roof of the house")
+    other = make_base(User.objects.create_user("eve"), space, "Other")
+    add(other, "another roof")
+
+    hits = search_words(question, [base.pk], 5)
+
+    assert {hit.base_id for hit in hits} <= {base.pk}
+    assert len(read_question(question, [base.pk])) <= 48
+    assert Chunk.objects.count() == 2
+
+
+def test_a_hostile_passage_is_stored_and_found(base: KnowledgeBase) -> None:
+    text = "#b999999 'quoted' \\ back ' or 1=1 -- :* " + "é" * 3000 + " harbour"
+    add_document(base.pk, title="Odd", text=text)
+
+    assert found("harbour", base)
+    assert not search_words("harbour", [999_999], 5)
+
+
+@pytest.fixture
+def crowd(base: KnowledgeBase) -> KnowledgeBase:
+    fill(base, 3000)
+    fill_words(pages=9)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE engines_passagewords")
+    return base
+
+
+def test_words_are_looked_up_in_their_index(crowd: KnowledgeBase) -> None:
+    """Common and rare: neither reads the table, whatever the planner thinks of it."""
+    with connection.cursor() as cursor:
+        cursor.execute(word_search._BY_INDEX.replace("%b", "%s"), ["off", "off"])
+        statement = word_search._FOUND.replace("%b", "%s")
+        values: list[Any] = [["'text'", "'2999'"], f"'#b{crowd.pk}'", 2000]
+        cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {statement}", values)
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+        cursor.execute(word_search._BY_INDEX.replace("%b", "%s"), ["on", "on"])
+
+    assert "Bitmap Index Scan on words_by_word" in plan, plan
+    assert not re.search(r"Seq Scan", plan), plan
+    assert found("text 2999", crowd)[0] == "text 2999"
