@@ -280,6 +280,8 @@ def _citation_record(citation: Citation) -> CitationRecord:
         "base_id": citation.base_id,
         "score": citation.score,
         "content_hash": citation.content_hash,
+        "start": citation.start,
+        "end": citation.end,
     }
 
 

@@ -112,7 +112,7 @@ class CatalogModel(models.Model):
     passage_tokens = models.PositiveIntegerField(
         default=0,
         validators=[MaxValueValidator(MAX_CONTEXT_LENGTH)],
-        help_text="Longest text that is embedded, in tokens; a longer one is cut, and that is said. "
+        help_text="Longest text that is embedded, in tokens; a longer one is embedded in parts, which is said. "
         "0: 2048, or fewer where the model reads fewer.",
     )
     embedding_dimension = models.PositiveIntegerField(null=True, blank=True)

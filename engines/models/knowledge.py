@@ -102,6 +102,11 @@ class Document(models.Model):
         blank=True,
         help_text="Pages, sheets and the like: from which character of the text on, and the name.",
     )
+    passage_limit = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Tokens that its passages were cut to; empty where they were cut by characters.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -135,6 +140,15 @@ class Chunk(models.Model):
         db_default="",
         help_text="Where it stands, for people: its page, sheet or slide, and the headings above it.",
     )
+    heading = models.CharField(
+        max_length=300, blank=True, default="", db_default="", help_text="The headings above it."
+    )
+    start_char = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        help_text="Where it begins, in characters of its document; unknown of the oldest passages.",
+    )
+    end_char = models.PositiveIntegerField(null=True, blank=True, help_text="Where it ends.")
     text = models.TextField()
     content_hash = models.BinaryField(max_length=HASH_BYTES)
     created_seq = models.BigIntegerField()

@@ -20,6 +20,7 @@ from engines.runtimes.base import (
     Facts,
     ModelStatus,
 )
+from engines.runtimes.reading import TokenReading
 from engines.runtimes.streaming import StreamingEngine
 from engines.runtimes.text.generation import Generation, Piece
 from engines.specs import AdapterSpec, EngineSpec
@@ -93,6 +94,9 @@ class AdaptedEngine(StreamingEngine):
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
         return self._engine.embed_documents(texts)
+
+    def read_documents(self, texts: Sequence[str]) -> list[TokenReading] | None:
+        return self._engine.read_documents(texts)
 
     def count_tokens(self, text: str) -> int:
         return self._engine.count_tokens(text)

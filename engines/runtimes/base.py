@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.exceptions import InvalidRequestError, TextNotEmbeddableError
+from engines.runtimes.reading import TokenReading
 from engines.specs import AdapterSpec
 
 BYTES_PER_TOKEN = 4
@@ -70,7 +71,7 @@ class EmbeddingBatch:
     vectors: NDArray[np.float32]
     errors: dict[int, str] = field(default_factory=dict)
     cut: frozenset[int] = frozenset()
-    """Texts that are longer than the model reads: their vectors are of their beginnings."""
+    """Texts that are longer than the model reads: their vectors are the mean of their parts'."""
 
     def only_vector(self) -> list[float]:
         """Return the vector of a batch of one text; TextNotEmbeddableError when it has none."""
@@ -149,6 +150,10 @@ class BaseModelEngine(abc.ABC):
             except TextNotEmbeddableError as error:
                 errors[number] = str(error)
         return EmbeddingBatch(_fill_rows(len(texts), rows), errors)
+
+    def read_documents(self, texts: Sequence[str]) -> list[TokenReading] | None:
+        """Return what the tokenizer makes of each text as a document; None without a tokenizer of one's own."""
+        return None
 
     def embed_many(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of all texts, (n, d) float32.

@@ -20,6 +20,8 @@ from migrations_app.states import (
     StepStatus,
 )
 
+CUT_ANEW = "cut_anew"
+"""What a switch wrote that only exchanged passages: no index changed, so no later or earlier plan minds."""
 TAKEN_BACK = frozenset({PlanKind.MIGRATE, PlanKind.RE_EMBED})
 
 
@@ -70,6 +72,8 @@ def _not_cancel(plan: Plan) -> str:
 def _not_roll_back(plan: Plan) -> str:
     if plan.status == PlanStatus.IN_PROGRESS:
         return "" if is_switched(plan) else "Nothing is switched yet; cancel the plan instead."
+    if CUT_ANEW in plan.switched:
+        return "It cut documents anew, which loses no word and no citation; there is no way back."
     if plan.retention_until is not None and plan.retention_until < timezone.now():
         return "The old index was let go when its retention ended; migrate instead."
     since = plan.finished_at or plan.created_at
@@ -129,7 +133,7 @@ def _waits_for_operator(plan: Plan) -> bool:
 def _moving_the_same(plan: Plan) -> QuerySet[Plan]:
     """Return the completed plans about a base of this one: a migration is about all of them."""
     completed = Plan.objects.filter(kind__in=TAKEN_BACK, status=PlanStatus.COMPLETED)
-    others = completed.exclude(pk=plan.pk)
+    others = completed.exclude(pk=plan.pk).exclude(switched__has_key=CUT_ANEW)
     if plan.base_id is None:
         return others.filter(user=plan.user)
     whole = Q(user=plan.user, base=None) if plan.user_id is not None else Q()

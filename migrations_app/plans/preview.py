@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from typing import TypedDict, cast
 
+from django.db.models import QuerySet
+
 from engines.machine import Machine
 from engines.models import (
     AdapterStatus,
     Chunk,
     CopyStatus,
+    Document,
     Embedding,
     Fingerprint,
     KnowledgeBase,
@@ -18,6 +21,7 @@ from engines.models import (
 )
 from engines.services.catalog.disk import free_disk_of
 from engines.services.catalog.fit import EngineNeed, fit_side_by_side, machine_of
+from engines.services.knowledge.recutting import documents_cut_otherwise
 from engines.specs import ModelSource
 from migrations_app.models import Plan
 from migrations_app.plans.effects import Effects, effects_of
@@ -147,7 +151,19 @@ def _chunk_counts(plan: Plan, bases: list[KnowledgeBase]) -> ChunkCounts:
     fingerprint = _known_fingerprint(plan) if embeds else None
     if fingerprint is not None:
         known = Embedding.objects.filter(fingerprint=fingerprint, content_hash__in=hashes).count()
-    return {"chunks": chunks, "unique_texts": unique, "to_embed": unique - known if embeds else 0}
+    to_embed = unique - known if embeds else 0
+    if (due := _documents_to_cut(plan)) is not None:
+        # Their new passages are about as many.
+        to_embed = live.filter(document__in=due).values("content_hash").distinct().count()
+    return {"chunks": chunks, "unique_texts": unique, "to_embed": to_embed}
+
+
+def _documents_to_cut(plan: Plan) -> QuerySet[Document] | None:
+    """Return what a plan cuts anew; None for one that changes the embedder."""
+    live = plan.base.live_index if plan.kind == PlanKind.RE_EMBED and plan.base else None
+    if live is None or live.fingerprint.revision_id != plan.embedder_revision_id:
+        return None
+    return documents_cut_otherwise(live)
 
 
 def _known_fingerprint(plan: Plan) -> Fingerprint | None:
@@ -190,9 +206,18 @@ def _warnings(plan: Plan, preview: MoveCounts) -> list[str]:
             )
         if preview["chunks"] and not plan.re_embed_knowledge:
             warnings.append("Search stays with the old embedder until a re_embed plan follows.")
+    return warnings + _embedding_warnings(plan, preview)
+
+
+def _embedding_warnings(plan: Plan, preview: MoveCounts) -> list[str]:
+    if (due := _documents_to_cut(plan)) is not None:
+        return [
+            f"{due.count()} documents are cut anew along their structure, into passages that the embedder "
+            "reads as a whole. What is cited stays; there is no way back, and no word is lost."
+        ]
     if preview["to_embed"] == 0 and preview["chunks"] and plan.re_embed_knowledge:
-        warnings.append("Nothing has to be re-embedded: the vectors are there already.")
-    return warnings
+        return ["Nothing has to be re-embedded: the vectors are there already."]
+    return []
 
 
 def _server_warnings(plan: Plan) -> list[str]:

@@ -20,6 +20,7 @@ from engines.services.catalog.copies import (
     refuse_unsafe,
 )
 from engines.services.catalog.speeds import note_answer_speed
+from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.indexes import index_counts
 from migrations_app.models import IndexSwitch
 from migrations_app.plans.transitions import Outcome
@@ -50,6 +51,11 @@ from migrations_app.steps.meaning import (
     count_same_vectors,
     draw_questions,
     prove_sound,
+)
+from migrations_app.steps.token_losses import (
+    TokenLosses,
+    count_token_losses,
+    list_unknown_scripts,
 )
 
 QUESTION = "Say one word."
@@ -86,6 +92,8 @@ def probe(ctx: StepContext) -> Outcome:
     failed = sum(proof["not_embeddable"] for proof in proofs)
     drawn = f" (sample {seed})" if proofs else ""
     trouble = f" {failed} chunks cannot be embedded." if failed else ""
+    told = [one for proof in proofs for one in proof["tokens"].get("sentences", ())]
+    trouble += "".join(f" {one}" for one in told)
     trouble += "".join(f" Accepted: {one}" for proof in proofs for one in proof["accepted"])
     sentence = f"The new engine answers; {len(proofs)} indexes proved{drawn}.{trouble}"
     return Outcome(sentence, {"engine": answer, "indexes": proofs, "seed": seed})
@@ -178,7 +186,8 @@ def _probe_index(ctx: StepContext, switch: IndexSwitch, seed: int) -> dict[str, 
     questions = draw_questions(new, seed, size=SAMPLE)
     prove_sound(ctx, new, questions[:SOUND_SAMPLE])
     verdict = _compared(ctx, switch.from_index, new, questions)
-    refusals = list(_refusals(verdict, seed))
+    losses = _read_tokens(ctx, new)
+    refusals = [*_unknown_to_new(ctx, switch, losses), *_refusals(verdict, seed)]
     if refusals and not ctx.plan.accept_losses:
         raise ProbeFailedError(f"{refusals[0]} {ADVICE[PlanKind(ctx.plan.kind)]} {ACCEPT}")
     return facts_for_json(
@@ -191,7 +200,28 @@ def _probe_index(ctx: StepContext, switch: IndexSwitch, seed: int) -> dict[str, 
         accepted=refusals,
         same_vectors=count_same_vectors(new, questions),
         not_compared=verdict.reason,
+        tokens=losses or {},
     )
+
+
+def _read_tokens(ctx: StepContext, index: VectorIndex) -> TokenLosses | None:
+    revision = index.fingerprint.revision
+    with ctx.embedder(revision, embedding_spec_of(revision.model, revision)) as embedder:
+        return count_token_losses([index.base_id], embedder, ctx.checkpoint)
+
+
+def _unknown_to_new(ctx: StepContext, switch: IndexSwitch, losses: TokenLosses | None) -> list[str]:
+    """Return what the old embedder knows and the new one does not; nothing where the old one cannot tell."""
+    old = switch.from_index
+    if losses is None or old is None or not any(s["unknown"] for s in losses["scripts"].values()):
+        return []
+    if not _is_somewhere(old.fingerprint.revision):
+        return []
+    try:
+        return list_unknown_scripts(_read_tokens(ctx, old), losses)
+    except (EngineError, UnsafeModelFileError):
+        # As where it is compared: that it does not answer may be why somebody leaves it.
+        return []
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from migrations_app.plans.embed_ranges import (
 from migrations_app.plans.time_left import Amount
 from migrations_app.plans.transitions import Outcome, is_waited_for
 from migrations_app.steps.base import StepContext, YieldedError, mark_halfway, required_host
+from migrations_app.steps.cut_anew import index_to_cut, prepare_cuts
 from migrations_app.steps.fetch import bring_missing
 from migrations_app.steps.index_switches import (
     drain_tails,
@@ -45,6 +46,9 @@ def re_embed(ctx: StepContext) -> Outcome:
         return Outcome("Not asked for: the index and its old embedder stay together.")
     switches = prepare_switches(ctx.plan)
     indexes = [switch.to_index for switch in switches_that_move(switches)]
+    kept = index_to_cut(ctx.plan, switches)
+    if kept is not None:
+        return _embed_new_cut(ctx, kept)
     if not indexes:
         return Outcome("Nothing to do: the embedder stays the same.", {"bases": len(switches)})
     bring_missing(ctx)
@@ -54,6 +58,25 @@ def re_embed(ctx: StepContext) -> Outcome:
         _Embedding(ctx).run()
         _build_files(ctx, indexes)
     return _outcome(ctx, indexes)
+
+
+def _embed_new_cut(ctx: StepContext, index: VectorIndex) -> Outcome:
+    bring_missing(ctx)
+    cuts = prepare_cuts(
+        ctx,
+        index,
+        lambda done, total: ctx.progress(
+            done / total,
+            f"Cutting document {done + 1} of {total}.",
+            Amount(done, total, "texts"),
+        ),
+    )
+    mark_halfway(ctx)
+    passages = sum(len(cut.passages) for cut in cuts)
+    return Outcome(
+        f"{len(cuts)} documents cut anew into {passages} passages; the old ones serve until the switch.",
+        {"documents": len(cuts), "passages": passages},
+    )
 
 
 def catch_up(ctx: StepContext) -> Outcome:

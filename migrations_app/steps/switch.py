@@ -6,7 +6,7 @@ missing is a statement of its own after the locks, so that it sees every writer 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -16,9 +16,11 @@ from django.utils import timezone
 
 from engines.models import EnginePreference, KnowledgeBase, PreferenceSnapshot
 from engines.services.knowledge.indexes import is_ready
+from engines.services.knowledge.recutting import DocumentCut, put_cuts
 from engines.services.people.adapters import invalidate_adapters, restore_adapters
 from engines.services.people.preferences import EngineChoice, lock_preference, write_preference
 from migrations_app.models import Plan, Step
+from migrations_app.plans.actions import CUT_ANEW
 from migrations_app.plans.transitions import LeaseLostError, Outcome, mark_rolled_back
 from migrations_app.states import PlanKind, StepStatus
 from migrations_app.steps.base import (
@@ -28,6 +30,7 @@ from migrations_app.steps.base import (
     bases_of,
     mark_halfway,
 )
+from migrations_app.steps.cut_anew import index_to_cut, prepare_cuts
 from migrations_app.steps.index_switches import (
     ask_writers_to_embed,
     build_missing_files,
@@ -46,13 +49,16 @@ def cut_over(ctx: StepContext) -> Outcome:
     """Switch bases, preference, prompts and adapters of the plan's person together."""
     if ctx.plan.re_embed_knowledge:
         _catch_up(ctx)
+    kept = index_to_cut(ctx.plan, switches_of(ctx.plan))
+    # Once more, for what was written since; what is embedded by now costs only its cutting.
+    cuts = prepare_cuts(ctx, kept, lambda *_: ctx.checkpoint()) if kept is not None else None
     mark_halfway(ctx)
-    return Outcome(_sentence(ctx.plan), effects=switch_effects(ctx.plan))
+    return Outcome(_sentence(ctx.plan), effects=switch_effects(ctx.plan, cuts))
 
 
-def switch_effects(plan: Plan) -> Callable[[], None]:
-    """Return the switch itself, to be committed together with the step."""
-    return partial(_switch, plan)
+def switch_effects(plan: Plan, cuts: Sequence[DocumentCut] | None = None) -> Callable[[], None]:
+    """Return the switch itself, to be committed together with the step; ``cuts`` are exchanged in it."""
+    return partial(_switch, plan, cuts)
 
 
 def cut_back(ctx: StepContext) -> Outcome:
@@ -92,13 +98,15 @@ def _sentence(plan: Plan) -> str:
     return f"Switched to {target} in one transaction."
 
 
-def _switch(plan: Plan) -> None:
+def _switch(plan: Plan, cuts: Sequence[DocumentCut] | None) -> None:
     preference = _lock_person(plan)
     bases = _lock_bases(plan)
     if not plan.re_embed_knowledge:
         _refuse_bare(bases)
     moved = _point_bases(plan, bases) if plan.re_embed_knowledge else []
     written: dict[str, Any] = {"bases": moved}
+    if cuts is not None:
+        written[CUT_ANEW] = sum(put_cuts(base, cuts) for base in bases)
     if preference is not None and plan.kind == PlanKind.MIGRATE:
         written |= _write_preference(plan, preference)
     plan.switched = written

@@ -187,6 +187,10 @@ HIT = {
     "also": [{"document_id": 5, "title": "Copy", "chunk_id": 6, "place": ""}],
     "found_by": "both",
     "relevance": None,
+    "path": "animals/whales.md",
+    "heading": "Whales › Food",
+    "start": 10,
+    "end": 40,
 }
 
 

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from deploy.demo.texts import MARKDOWN, OWN_MODULES, SHARED_MODULES, project_pages, python_pages
 from engines.models import KnowledgeBase, ModelRevision
-from engines.services.knowledge.chunking import chunk_text
+from engines.services.knowledge.cutting.chunking import cut_text
 from tests.benchmarks.line_process import REPOSITORY, Answer, LineProcess
 from tests.benchmarks.raw_loop import RawSetting
 from tests.benchmarks.steps import base_with, embedder_here, forget_vectors, re_embed_step
@@ -147,7 +147,9 @@ def real_texts() -> list[str]:
     """Chunks of the project's documentation and Python's, distinct, in a fixed random order."""
     modules = [*OWN_MODULES, *SHARED_MODULES, *MORE_MODULES]
     pages = [*project_pages(REPOSITORY), *python_pages(dict.fromkeys(modules))]
-    chunks = [chunk for page in pages for chunk in chunk_text(page.text, MARKDOWN)]
+    chunks = [
+        page.text[span.start : span.end] for page in pages for span in cut_text(page.text, MARKDOWN)
+    ]
     texts = list(dict.fromkeys(chunks))
     random.Random(1).shuffle(texts)  # noqa: S311 - no secret
     return texts[:MOST_TEXTS]

@@ -14,13 +14,15 @@ from deploy.demo.texts import (
     python_pages,
     reading_house_pages,
 )
-from engines.services.knowledge.chunking import chunk_text
+from engines.services.knowledge.cutting.chunking import cut_text
 
 MIN_CHUNKS = 300
 
 
 def chunks(pages: list[Page]) -> list[str]:
-    return [chunk for page in pages for chunk in chunk_text(page.text, MARKDOWN)]
+    return [
+        page.text[span.start : span.end] for page in pages for span in cut_text(page.text, MARKDOWN)
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +91,7 @@ def test_the_reading_houses_papers_are_titled_and_of_one_passage_each() -> None:
 
     assert len(pages) == len({page.title for page in pages}) == 17
     assert {"Minutes of 3 March: the roof", "Visite des écoles"} <= {page.title for page in pages}
-    assert [page.title for page in pages if len(chunk_text(page.text, MARKDOWN)) != 1] == []
+    assert [page.title for page in pages if len(cut_text(page.text, MARKDOWN)) != 1] == []
 
 
 def test_what_the_new_engine_is_asked_stands_in_one_paper(own: list[str]) -> None:

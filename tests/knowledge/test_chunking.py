@@ -1,92 +1,161 @@
 from __future__ import annotations
 
-from hypothesis import given
+import pytest
+import regex  # type: ignore[import-untyped]
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from engines.services.knowledge.chunking import MAX_CHARS, chunk_text
+from engines.services.knowledge.cutting.chunking import Sizes, cut_text
+from engines.services.knowledge.cutting.costs import estimate_costs
+from engines.services.knowledge.cutting.former import cut_by_characters
 
 PLAIN, MARKDOWN = "text/plain", "text/markdown"
+SMALL = Sizes(target=12, least=3, overlap=0, limit=20)
 PARTS = st.sampled_from(
-    ["# Head\n", "\n\n", "word ", "End. ", "```\n", "~~~\n", "\t", "x" * 40, "é\r\n"]
+    [
+        *("# Head\n", "\n\n", "word ", "End. ", "```\n", "~~~\n", "\t", "x" * 40, "é\r\n"),
+        *("| a | b |\n", "文字。", "ห้องสมุดเปิด", "កម្ពុជា។", "क्षि। ", "👩‍👩‍👧", "🇩🇪", "e\u0301", "؟ "),
+    ]
 )
 TEXTS = st.one_of(st.text(), st.lists(PARTS, max_size=60).map("".join))
+SIZES = st.sampled_from([SMALL, Sizes(40, 10, 8, 60), Sizes(5, 1, 2, 5), Sizes()])
 
 
-def visible(text: str) -> str:
-    return "".join(text.split())
+def cut(text: str, media_type: str = PLAIN, sizes: Sizes = SMALL) -> list[str]:
+    return [text[span.start : span.end] for span in cut_text(text, media_type, sizes)]
 
 
-@given(TEXTS, st.sampled_from([PLAIN, MARKDOWN]), st.integers(1, 120), st.integers(0, 60))
-def test_chunks_hold_every_visible_character_once_and_in_order(
-    text: str, media_type: str, max_chars: int, min_chars: int
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(TEXTS, st.sampled_from([PLAIN, MARKDOWN]), SIZES)
+def test_passages_hold_every_visible_character_in_order_and_keep_their_limit(
+    text: str, media_type: str, sizes: Sizes
 ) -> None:
-    chunks = chunk_text(text, media_type, max_chars=max_chars, min_chars=min_chars)
+    costs = estimate_costs(text)
 
-    assert visible("".join(chunks)) == visible(text)
+    spans = cut_text(text, media_type, sizes)
 
-
-@given(TEXTS, st.sampled_from([PLAIN, MARKDOWN]), st.integers(1, 120))
-def test_every_chunk_is_visible_and_within_the_bound(
-    text: str, media_type: str, max_chars: int
-) -> None:
-    for chunk in chunk_text(text, media_type, max_chars=max_chars):
-        assert chunk.strip() == chunk
-        assert 1 <= len(chunk) <= max_chars
-
-
-@given(TEXTS)
-def test_equal_text_gives_equal_chunks(text: str) -> None:
-    assert chunk_text(text, MARKDOWN) == chunk_text(text, MARKDOWN)
-
-
-def test_text_without_visible_characters_gives_no_chunk() -> None:
-    assert chunk_text(" \n\t\r\n ", PLAIN) == []
+    assert spans == cut_text(text, media_type, sizes)
+    end = 0
+    for span in spans:
+        assert not text[end : span.start].strip()
+        assert span.start < span.end
+        assert span.end > end
+        assert text[span.start : span.end].strip()
+        assert (
+            costs[span.end] - costs[span.start] <= sizes.limit + 1e-3 or span.end == span.start + 1
+        )
+        end = span.end
+    assert not text[end:].strip()
 
 
-def test_paragraphs_that_fit_share_a_chunk_and_stay_whole() -> None:
-    assert chunk_text("one\n\ntwo\n \nthree", PLAIN, max_chars=9) == ["one\n\ntwo", "three"]
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(PARTS, max_size=40).map("".join), st.sampled_from([PLAIN, MARKDOWN]))
+def test_no_sign_is_cut(text: str, media_type: str) -> None:
+    between = {found.end() for found in regex.finditer(r"\X", text)} | {0}
+
+    spans = cut_text(text, media_type, Sizes(30, 8, 8, 40))
+
+    assert {place for span in spans for place in (span.start, span.end)} <= between
 
 
-def test_a_long_paragraph_is_cut_behind_a_sentence() -> None:
-    text = "First sentence here. Second one is longer than it."
+@pytest.mark.parametrize(
+    ("text", "passages"),
+    [
+        # Each script ends its sentences in its own way.
+        (
+            "图书馆每天九点开门。周末十点开门！你知道吗？",
+            ["图书馆每天九点开门。", "周末十点开门！你知道吗？"],
+        ),
+        (
+            "पुस्तकालय नौ बजे है। यह छह बजे।",
+            ["पुस्तकालय नौ बजे", "है। यह छह बजे।"],
+        ),
+        ("هل تعرف متى؟ تغلق السادسة.", ["هل تعرف متى؟", "تغلق السادسة."]),
+        ("ቤተ መጻሕፍቱ ዝግ ነው። ነገ ይከፈታል።", ["ቤተ መጻሕፍቱ ዝግ ነው።", "ነገ ይከፈታል።"]),
+        ("បណ្ណាល័យបើក។ បិទម៉ោងប្រាំ។", ["បណ្ណាល័យបើក។", "បិទម៉ោងប្រាំ។"]),
+        # Thai has no mark and no blank: a dictionary knows its words.
+        ("ห้องสมุดเปิดเก้าโมงเช้า", ["ห้องสมุดเปิด", "เก้าโมงเช้า"]),
+        # A word that is too long is cut anywhere, but not inside a sign.
+        ("👩‍👩‍👧👩‍👩‍👧👩‍👩‍👧", ["👩‍👩‍👧", "👩‍👩‍👧", "👩‍👩‍👧"]),
+        ("one\n\ntwo\n \nthree", ["one\n\ntwo\n \nthree"]),
+    ],
+)
+def test_a_text_is_cut_where_it_pauses(text: str, passages: list[str]) -> None:
+    found = cut(text, sizes=Sizes(target=14, least=1, overlap=0, limit=14))
 
-    assert chunk_text(text, PLAIN, max_chars=30) == [
+    assert found == passages
+
+
+def test_a_long_paragraph_is_cut_behind_a_sentence_that_is_said_again() -> None:
+    text = "First sentence here. Second one is longer. A third one ends it."
+
+    assert cut(text, sizes=Sizes(target=8, least=3, overlap=0, limit=20)) == [
         "First sentence here.",
-        "Second one is longer than it.",
+        "Second one is longer.",
+        "A third one ends it.",
+    ]
+    assert cut(text, sizes=Sizes(target=16, least=3, overlap=7, limit=20)) == [
+        "First sentence here. Second one is longer.",
+        "Second one is longer. A third one ends it.",
     ]
 
 
-def test_a_word_longer_than_a_chunk_is_cut_anywhere() -> None:
-    assert chunk_text("abcdefghij", PLAIN, max_chars=4) == ["abcd", "efgh", "ij"]
+def test_a_heading_goes_with_the_text_it_announces_and_opens_a_passage() -> None:
+    text = "intro text is here now\n\n## Colours\n\nred and green and blue"
 
-
-def test_a_markdown_heading_goes_with_the_text_it_announces() -> None:
-    text = "intro text\n\n## Colours\n\nred and green and blue"
-
-    assert chunk_text(text, MARKDOWN, max_chars=40, min_chars=30) == [
-        "intro text",
+    assert cut(text, MARKDOWN) == [
+        "intro text is here now",
         "## Colours\n\nred and green and blue",
     ]
+    # A section that says too little stays with its neighbour.
+    assert cut("# A\nfew\n# B\nnext", MARKDOWN) == ["# A\nfew\n# B\nnext"]
 
 
-def test_a_new_section_opens_a_new_chunk_once_the_last_is_long_enough() -> None:
-    text = "# A\nlong enough already\n# B\nnext"
+@pytest.mark.parametrize(
+    "solid",
+    [
+        "```python\n# not a heading\n\nx = 1\n```",
+        "| name | sum |\n|---|---|\n| a | 1 |\n| b | 2 |",
+    ],
+)
+def test_code_and_tables_stay_whole_where_they_fit(solid: str) -> None:
+    text = f"{'before ' * 10}\n\n{solid}\n\n{'after ' * 10}"
+    sizes = Sizes(target=24, least=3, overlap=8, limit=40)
 
-    assert chunk_text(text, MARKDOWN, min_chars=10) == ["# A\nlong enough already", "# B\nnext"]
-    assert chunk_text(text, PLAIN) == [text]
+    assert solid in cut(text, MARKDOWN, sizes)
+    rows = cut(solid, MARKDOWN, Sizes(target=10, least=1, overlap=4, limit=14))
+    assert "\n".join(rows).replace("\n", "") == solid.replace("\n", "")
+    assert all(row in solid.split("\n") for found in rows for row in found.split("\n"))
 
 
-def test_fenced_code_with_blank_lines_and_comments_stays_whole() -> None:
-    code = "```python\n# not a heading\n\nx = 1\n```"
+def test_a_crumb_at_the_end_is_joined_to_what_is_before_it() -> None:
+    found = cut("word " * 60 + "end.", sizes=Sizes(target=40, least=10, overlap=0, limit=60))
 
-    assert chunk_text(f"{'before ' * 10}\n\n{code}", MARKDOWN, max_chars=72) == [
-        ("before " * 10).strip(),
-        code,
-    ]
+    assert min(estimate_costs(one)[-1] for one in found) >= 10
 
 
-def test_a_large_text_of_one_line_keeps_the_default_bound() -> None:
-    chunks = chunk_text("word " * 200_000, PLAIN)
+def test_sizes_follow_what_the_embedder_reads() -> None:
+    assert Sizes.within(32_000) == Sizes()
+    small = Sizes.within(100)
+    assert (small.target, small.limit) == (80, 100)
+    assert Sizes.within(-3).limit == 1
 
-    assert max(map(len, chunks)) <= MAX_CHARS
-    assert sum(len(chunk.split()) for chunk in chunks) == 200_000
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("word " * 40_000, "x" * 200_000, "文" * 30_000, "ก" * 30_000, "# h\n\n" * 10_000),
+        *("```\n" * 20_000, "." * 60_000, ("a" + "\u0301" * 300) * 100, " \u0301" * 30_000),
+    ],
+    ids=range(9),
+)
+def test_what_never_pauses_is_cut_too(text: str) -> None:
+    assert max(len(one) for one in cut(text, MARKDOWN, Sizes())) < 2000
+
+
+def test_texts_are_still_cut_as_they_were_before() -> None:
+    text = "intro\n\n" + "A sentence of the old rule. " * 60
+
+    former = cut_by_characters(text, PLAIN)
+
+    assert [len(one) for one in former] == [5, 895, 783]

@@ -85,7 +85,7 @@ def test_a_new_title_changes_no_chunk(base: KnowledgeBase) -> None:
 
 
 def test_another_kind_cuts_the_text_anew(base: KnowledgeBase) -> None:
-    text = f"# A\n{'a ' * 200}\n# B\nb"
+    text = f"# A\n{'a ' * 300}\n# B\n{'b ' * 300}"
     document = add(base, text)
 
     changed = update_document(document.pk, media_type="text/markdown")

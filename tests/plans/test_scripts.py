@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from numpy.typing import NDArray
 
 from engines.runtimes.base import EmbeddingBatch
+from engines.runtimes.reading import Frame, TokenReading
 from engines.services.knowledge.documents import add_document, create_base
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
@@ -76,6 +77,13 @@ class Trigrams:
     def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
         return EmbeddingBatch(np.stack([self.vector(text) for text in texts]), {})
 
+    def read_documents(self, texts: Sequence[str]) -> list[TokenReading]:
+        """A word is a token, and unknown when a character of it is."""
+        frame = Frame([1], [2])
+        words = [[w if self._reads(w) else "" for w in text.split()] for text in texts]
+        tokens = [[1, *(hash(w) if w else 0 for w in one), 2] for one in words]
+        return [frame.read(one, {0}, 100) for one in tokens]
+
 
 @pytest.fixture
 def engines() -> dict[str, Any]:
@@ -112,12 +120,12 @@ def ada(place: Callable[[str], None]) -> User:  # noqa: F811
 
 def test_a_tenth_in_thai_stops_the_plan_unless_its_loss_is_accepted(ada: User) -> None:
     with pytest.raises(
-        StepFailedError, match=r"in the script Thai the new index answers \d of 1\d|Thai"
+        StepFailedError,
+        match="13 of 130 passages are in Thai, which this embedder does not know: 13 of 39 tokens",
     ) as refusal:
         moved(ada, "english")
 
     said = str(refusal.value)
-    assert "does not understand Thai" in said
     assert "--accept-losses" in said
     stopped = Plan.objects.get(to_engine__model_id="chat-english")
     assert (stopped.status, state(ada)) == (PlanStatus.FAILED, ("many",))
@@ -127,7 +135,20 @@ def test_a_tenth_in_thai_stops_the_plan_unless_its_loss_is_accepted(ada: User) -
     (proof,) = proof_of(plan)["indexes"]
     assert (plan.status, state(ada)) == (PlanStatus.COMPLETED, ("english",))
     assert "Accepted: " in plan.steps.get(kind="probe").detail
-    assert "does not understand Thai" in proof["accepted"][0]
+    assert "13 of 130 passages are in Thai" in proof["accepted"][0]
+    assert "does not understand Thai" in proof["accepted"][1]
+    # All that was counted is named in the result, accepted or not.
+    counted = proof["tokens"]
+    assert (counted["passages"], counted["is_whole"]) == (130, True)
+    thai, latin = counted["scripts"]["Thai"], counted["scripts"]["Latin"]
+    assert (thai["passages"], thai["unknown"], thai["unknown_tokens"], thai["alike"]) == (
+        13,
+        13,
+        13,
+        13,
+    )
+    assert (latin["passages"], latin["unknown"], latin["alike"]) == (117, 0, 0)
+    assert "13 different texts are the same to this embedder" in plan.steps.get(kind="probe").detail
     assert set(proof["scripts"]) == {"Thai", "Latin"}
     assert proof["scripts"]["Thai"]["old_found"] > proof["scripts"]["Thai"]["found"]
     assert proof["scripts"]["Latin"]["old_found"] == proof["scripts"]["Latin"]["found"]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
+from msgspec import convert
 from numpy.typing import NDArray
 
 from engines.exceptions import (
@@ -24,13 +25,16 @@ from engines.exceptions import (
 )
 from engines.runtimes.base import ChatMessage, EmbeddingBatch, Facts, ModelStatus
 from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.memory import count_resident_bytes
 from engines.runtimes.child.messages import EmittedPiece, GenerateParameters, as_piece
 from engines.runtimes.child.process import RESTART_HINT, ChildProcess
 from engines.runtimes.child.start import ChildSpec
 from engines.runtimes.notation.facts import notation_of
+from engines.runtimes.reading import TokenReading
 from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.streaming import require_messages, require_thinking_switch
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
+from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.runs import require_countable
 from engines.runtimes.vector_rules import split_batches
 from engines.specs import RANK_POOLING
@@ -40,7 +44,6 @@ logger = logging.getLogger(__name__)
 MAX_EMBED_CHARS = 2_000_000
 """A longer text does not fit a frame to the child."""
 FIRST_QUESTION = "Hello"
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +69,10 @@ ChildOptionsT = TypeVar("ChildOptionsT", bound=ChildOptions)
 
 
 class ChildEngine(SpecifiedEngine[ChildOptionsT]):
-    """A model in its own child process.
+    """A model in its own child process; thread-safe, and the runtime decides how many requests it computes at once.
 
-    Thread-safe; the runtime decides how many requests are computed at the same time. If the child dies,
-    the requests in flight raise EngineCrashed and the next one starts and loads a new child. A text is embedded as a document by ``embed``,
-    ``embed_documents`` and ``embed_many``, as a question by ``embed_query``; each with the
-    prefix its EmbeddingSpec names.
+    If the child dies, the requests in flight raise EngineCrashed and the next one starts and loads a new child.
+    A text is a document for ``embed``, ``embed_documents`` and ``embed_many``, a question for ``embed_query``.
     """
 
     reads_literals = True
@@ -154,6 +155,13 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         """Vectors (n, d) float32 and a sentence for each text that has none."""
         return self._embed(texts, query=False)
 
+    def read_documents(self, texts: Sequence[str]) -> list[TokenReading] | None:
+        """Return what the tokenizer makes of each text as a document, read in the child."""
+        found: list[Json] = []
+        for batch in split_batches([text[:MAX_EMBED_CHARS] for text in texts]):
+            found += self._request("read", texts=[text for _, text in batch]).header["readings"]
+        return convert(found, list[TokenReading])
+
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` by the model's tokenizer, without those that open and close it."""
         return self.count_tokens_many([text])[0]
@@ -201,7 +209,7 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         info = {**super().get_engine_info(), "family": self.spec.family, **self._info}
         child = self._child
         if child is not None and child.is_alive():
-            info |= {"sandbox": child.sandbox, "resident_bytes": _resident_bytes(child.pid)}
+            info |= {"sandbox": child.sandbox, "resident_bytes": count_resident_bytes(child.pid)}
         return info
 
     def close(self) -> None:
@@ -274,7 +282,6 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         )
 
     def _memory_bytes(self) -> int:
-        """Private memory of the child; 0 means most of the machine's."""
         return self.options.memory_bytes
 
     def _threads(self) -> int:
@@ -386,11 +393,3 @@ def _read_pieces(
         return frame
     finally:
         sent.close()
-
-
-def _resident_bytes(pid: int) -> int:
-    try:
-        fields = Path(f"/proc/{pid}/statm").read_text().split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return int(fields[1]) * PAGE

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
+from msgspec import to_builtins
+
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import ChatMessage, EmbeddingBatch
 from engines.runtimes.child.frames import Frame
@@ -20,6 +22,7 @@ from engines.runtimes.child.messages import (
     Header,
     PromptParameters,
 )
+from engines.runtimes.reading import TokenReading
 from engines.runtimes.text.control_marks import strip_enclosures
 from engines.runtimes.text.generation import GenerationOptions
 from engines.runtimes.text.response_format import Json
@@ -52,6 +55,9 @@ class TextEmbedder(Protocol):
 
     def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch: ...
 
+    def read(self, texts: Sequence[str]) -> list[TokenReading]:
+        """What the tokenizer makes of each text as a document."""
+
 
 ModelT = TypeVar("ModelT")
 GeneratorT = TypeVar("GeneratorT", bound=PromptFormatter)
@@ -83,6 +89,7 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
             "count_prompt": self._count_prompt,
             "format": self._format,
             "losses": self._find_losses,
+            "read": self._read,
         }
 
     def handle(self, job: Job) -> Frame | None:
@@ -143,6 +150,14 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
             "cut": sorted(result.cut),
         }
         return Frame(header, result.vectors.tobytes())
+
+    def _read(self, job: Job, given: CountParameters) -> Frame | None:
+        embedder, texts = self._need_embedder(), given["texts"]
+        return self._read_apart(
+            job,
+            sum(map(len, texts)),
+            lambda: Frame({"readings": to_builtins(embedder.read(texts))}),
+        )
 
     def _count(self, job: Job, given: CountParameters) -> Frame | None:
         model, texts = self._need_model(), given["texts"]

@@ -139,6 +139,8 @@ class Header(TypedDict, total=False):
     """Numbers of the texts that are longer than the model reads."""
     tokens: int
     """Read for a ranking."""
+    readings: list[Json]
+    """The fields of a TokenReading for each text."""
     adapters: int
     setting: BatchSettingFields
     trials: list[TrialSummary]

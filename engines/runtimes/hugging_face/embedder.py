@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from engines.exceptions import EngineError
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.hugging_face.loading import Checkpoint
 from engines.runtimes.hugging_face.parameters import BATCH_TOKENS
+from engines.runtimes.reading import Frame, TokenReading, frame_of, join_windows
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
 from engines.specs import EmbeddingSpec
 
+_Part = tuple[NDArray[np.float32] | None, int]
 POOLINGS = ("mean", "cls", "last")
 BATCH_TEXTS = 32
 
@@ -42,35 +45,68 @@ class Embedder:
         self._pooling = pooling
         self.dimension = model.dimension
         self.limit = min(spec.max_tokens, model.context_limit or spec.max_tokens)
+        unknown = model.tokenizer.unk_token_id
+        self._unknown = frozenset(() if unknown is None else (int(unknown),))
+        self._frames = {
+            True: self._frame(spec.query_prefix),
+            False: self._frame(spec.document_prefix),
+        }
 
     def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
         """Vectors (n, d) of ``texts`` with the prefix of a query or a document."""
         prefix = self._spec.query_prefix if query else self._spec.document_prefix
         result = EmbeddingBatch(np.full((len(texts), self._model.dimension), np.nan, np.float32))
         work: list[tuple[int, list[int]]] = []
+        cut: set[int] = set()
         for number, text in enumerate(texts):
             tokens = self._tokens(prefix + text) if text.strip() else []
-            if tokens:
-                work.append((number, tokens))
-            else:
+            if not tokens:
                 result.errors[number] = NO_TOKENS if text.strip() else EMPTY
+            if len(tokens) > self.limit:
+                cut.add(number)
+            if tokens:
+                windows = self._frames[query].split(tokens, self.limit)
+                work += [(number, window) for window in windows]
+        parts: dict[int, list[_Part]] = {}
         for batch in _batches(work):
-            self._store(batch, result)
-        return result
+            self._add_parts(batch, parts)
+        for number, found in parts.items():
+            self._store(number, found, result)
+        return replace(result, cut=frozenset(cut))
+
+    def read(self, texts: Sequence[str]) -> list[TokenReading]:
+        """Return what the tokenizer makes of each text as a document."""
+        prefix, frame = self._spec.document_prefix, self._frames[False]
+        return [
+            frame.read(
+                self._tokens(prefix + text) if text.strip() else [], self._unknown, self.limit
+            )
+            for text in texts
+        ]
+
+    def _frame(self, prefix: str) -> Frame:
+        tokenizer = self._model.tokenizer
+        ending = {tokenizer.sep_token_id, tokenizer.eos_token_id} - {None}
+        return frame_of(self._tokens(""), self._tokens(prefix) if prefix else [], ending)
 
     def _tokens(self, text: str) -> list[int]:
-        tokenizer = self._model.tokenizer
-        tokens: list[int] = tokenizer(text, truncation=True, max_length=self.limit)["input_ids"]
+        tokens: list[int] = self._model.tokenizer(text, truncation=False)["input_ids"]
         return tokens
 
-    def _store(self, batch: Sequence[tuple[int, list[int]]], result: EmbeddingBatch) -> None:
+    def _add_parts(
+        self, batch: Sequence[tuple[int, list[int]]], parts: dict[int, list[_Part]]
+    ) -> None:
         rows = self._compute([tokens for _, tokens in batch])
-        for (number, _tokens), row in zip(batch, rows, strict=True):
+        for (number, tokens), row in zip(batch, rows, strict=True):
             usable = to_usable_vector(row, normalise=self._spec.normalise)
-            if usable is None:
-                result.errors[number] = NO_NUMBERS
-            else:
-                result.vectors[number] = usable
+            parts.setdefault(number, []).append((usable, len(tokens)))
+
+    def _store(self, number: int, found: Sequence[_Part], result: EmbeddingBatch) -> None:
+        whole = join_windows(found, normalise=self._spec.normalise)
+        if whole is None:
+            result.errors[number] = NO_NUMBERS
+        else:
+            result.vectors[number] = whole
 
     def _compute(self, batch: Sequence[Sequence[int]]) -> NDArray[np.float32]:
         longest = max(map(len, batch))

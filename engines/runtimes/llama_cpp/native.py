@@ -137,6 +137,18 @@ class LoadedModel:
             room = -count
         raise EngineError("The model's tokenizer cannot read this text; shorten it.")
 
+    def unknown_tokens(self) -> frozenset[int]:
+        """Tokens that stand for what is not in the vocabulary."""
+        if self.words is not None:
+            return frozenset({self.words.unknown})
+        count = int(api.llama_vocab_n_tokens(self.vocab))
+        unknown = api.LLAMA_TOKEN_ATTR_UNKNOWN
+        return frozenset(
+            token
+            for token in range(count)
+            if int(api.llama_vocab_get_attr(self.vocab, token)) & unknown
+        )
+
     def piece(self, token: int) -> bytes:
         """The token's bytes; nothing for a control token."""
         room = 64

@@ -61,6 +61,11 @@ class WordPieces:
         # Per vocabulary and bounded: words come from people's texts.
         self._cut_cached = lru_cache(CACHED_WORDS)(self._cut)
 
+    @property
+    def unknown(self) -> int:
+        """The token of a word that the vocabulary cannot spell."""
+        return self._marks.unknown
+
     def tokens(self, text: str, *, add_special: bool) -> list[int]:
         """Token ids; a lone surrogate counts as ``?``, names of special tokens are ordinary text."""
         found = [

@@ -77,6 +77,13 @@ class FoundPassage(Struct, frozen=True, kw_only=True):
     found_by: FoundBy = FoundBy.VECTORS
     relevance: float | None = None
     """How well it answers the question, 0 to 1, where a rank model put the passages in order."""
+    path: str = ""
+    """Of the file that its document was made of."""
+    heading: str = ""
+    """The headings above it, the outermost first."""
+    start: int | None = None
+    """Where it begins in its document, in characters; unknown of the oldest passages."""
+    end: int | None = None
 
     @classmethod
     def of(cls, hit: Hit) -> FoundPassage:
@@ -92,6 +99,10 @@ class FoundPassage(Struct, frozen=True, kw_only=True):
             also=[OtherPlace(**twin._asdict()) for twin in hit.also],
             found_by=hit.found_by,
             relevance=hit.relevance,
+            path=hit.path,
+            heading=hit.heading,
+            start=hit.start,
+            end=hit.end,
         )
 
 

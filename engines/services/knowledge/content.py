@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,9 @@ from engines.reading.limits import MAX_TEXT_BYTES
 from engines.reading.names import is_shown
 from engines.reading.result import Place
 from engines.reading.text import has_visible
-from engines.services.knowledge.chunking import chunk_text
-from engines.services.knowledge.places import place_passages
+from engines.services.knowledge.cutting.chunking import Sizes, Span, cut_text
+from engines.services.knowledge.cutting.costs import Costs
+from engines.services.knowledge.cutting.places import PassagePlace, place_passages
 
 MAX_TITLE_CHARS = 300
 MAX_NAME_CHARS = 200
@@ -29,42 +31,69 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class CutPassage:
+    """A passage of a document: where it stands, its words' digest, and its place for people."""
+
+    span: Span
+    content_hash: bytes
+    place: PassagePlace
+
+
+@dataclass(frozen=True, slots=True)
+class Cutting:
+    """How a text is cut: to which sizes, and what its characters cost where somebody has counted."""
+
+    sizes: Sizes = field(default_factory=Sizes)
+    costs: Costs | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Content:
-    """A checked document and the pieces it is cut into: content hash → text, and their order."""
+    """A checked document and the passages it is cut into."""
 
     title: str
     text: str
     media_type: str
     sha256: str
     origin: Origin
-    order: list[bytes] = field(default_factory=list)
-    pieces: dict[bytes, str] = field(default_factory=dict)
-    passage_places: list[str] = field(default_factory=list)
+    passages: list[CutPassage] = field(default_factory=list)
+    passage_limit: int = 0
+    """Tokens that no passage was to exceed."""
 
     @classmethod
-    def of(cls, title: str, text: str, media_type: str, origin: Origin | None = None) -> Content:
+    def of(
+        cls,
+        title: str,
+        text: str,
+        media_type: str,
+        origin: Origin | None = None,
+        cutting: Cutting | None = None,
+    ) -> Content:
         """Check a document and cut it; InvalidRequestError (empty, too large, not storable)."""
         check_line(title, "title", MAX_TITLE_CHARS)
         if media_type not in Document.MediaType.values:
             known = ", ".join(Document.MediaType.values)
             raise InvalidRequestError(f"{media_type!r} is not understood; send one of {known}.")
         encoded = _encode_text(text)
-        chunks = [chunk for chunk in chunk_text(text, media_type) if has_visible(chunk)]
-        if not chunks:
-            raise InvalidRequestError("The document has no text that can be seen; send some.")
-        order = [hashlib.sha256(chunk.encode()).digest() for chunk in chunks]
         origin = origin or Origin()
-        is_markdown = media_type == Document.MediaType.MARKDOWN
+        cutting = cutting or Cutting()
+        passages = cut_passages(text, media_type, origin.places, cutting)
+        if not passages:
+            raise InvalidRequestError("The document has no text that can be seen; send some.")
         return cls(
             title=title,
             text=text,
             media_type=media_type,
             sha256=hashlib.sha256(encoded).hexdigest(),
             origin=origin,
-            order=order,
-            pieces=dict(zip(order, chunks, strict=True)),
-            passage_places=place_passages(text, chunks, origin.places, is_markdown=is_markdown),
+            passages=passages,
+            passage_limit=cutting.sizes.limit,
         )
+
+    @property
+    def pieces(self) -> dict[bytes, str]:
+        """Return the texts of its passages by their digests."""
+        return {one.content_hash: self.text[one.span.start : one.span.end] for one in self.passages}
 
     @property
     def places(self) -> list[Place]:
@@ -73,13 +102,26 @@ class Content:
 
     def fields(self) -> dict[str, Any]:
         """Return what a new row keeps."""
-        own = {name: getattr(self, name) for name in ("title", "text", "media_type", "sha256")}
+        names = ("title", "text", "media_type", "sha256", "passage_limit")
+        own = {name: getattr(self, name) for name in names}
         came = {name: getattr(self.origin, name) for name in ("path", "source_sha256", "places")}
         return own | came
 
     def is_text_of(self, document: Document) -> bool:
         """Whether a document has this text already."""
         return (document.sha256, document.media_type) == (self.sha256, self.media_type)
+
+
+def cut_passages(
+    text: str, media_type: str, places: Sequence[Place], cutting: Cutting
+) -> list[CutPassage]:
+    """Cut a text into the passages in which there is something to see."""
+    found = cut_text(text, media_type, cutting.sizes, cutting.costs)
+    spans = [span for span in found if has_visible(text[span.start : span.end])]
+    is_markdown = media_type == Document.MediaType.MARKDOWN
+    stands = place_passages(text, [span.start for span in spans], places, is_markdown=is_markdown)
+    digests = [hashlib.sha256(text[span.start : span.end].encode()).digest() for span in spans]
+    return [CutPassage(*one) for one in zip(spans, digests, stands, strict=True)]
 
 
 def check_line(line: str, what: str, limit: int) -> None:

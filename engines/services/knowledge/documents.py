@@ -25,6 +25,7 @@ from engines.services.engine_choice import effective_engine, engine_of_group
 from engines.services.knowledge.content import MAX_NAME_CHARS, Content, Origin, check_line
 from engines.services.knowledge.fingerprints import known_fingerprint
 from engines.services.knowledge.indexes import index_for
+from engines.services.knowledge.sizing import cutting_for
 from engines.services.knowledge.writing import (
     Embed,
     bury_chunks,
@@ -102,7 +103,7 @@ def add_document(
     Raises InvalidRequestError (empty, too large, not storable), NotFoundError (no such base) and, only
     while a switch waits for writers, ConflictError, LimitReachedError; nothing is stored then.
     """
-    content = Content.of(title, text, media_type)
+    content = Content.of(title, text, media_type, cutting=cutting_for(base_id))
 
     def change(base: KnowledgeBase) -> Document:
         return insert_document(base, content)
@@ -127,7 +128,10 @@ def put_documents(base_id: int, written: Sequence[WrittenDocument]) -> list[Docu
 
     Raises what ``add_document`` raises; then none is stored.
     """
-    contents = [Content.of(one.title, one.text, one.media_type, one.origin) for one in written]
+    cutting = cutting_for(base_id)
+    contents = [
+        Content.of(one.title, one.text, one.media_type, one.origin, cutting) for one in written
+    ]
 
     def change(base: KnowledgeBase) -> list[Document]:
         require_room("documents", documents_beside(base))
@@ -139,7 +143,7 @@ def put_documents(base_id: int, written: Sequence[WrittenDocument]) -> list[Docu
         Document.objects.bulk_update(documents, ["created_at", "updated_at"])
         seq = next_seq(base)
         for document, content in zip(documents, contents, strict=True):
-            insert_chunks(document, content, seq)
+            insert_chunks(document, content.passages, seq)
         return documents
 
     return write(base_id, {}, None, change)
@@ -165,6 +169,7 @@ def update_document(
         old.text if text is None else text,
         media_type or old.media_type,
         Origin(old.path, old.source_sha256, old.places) if text is None else None,
+        cutting_for(old.base_id),
     )
     is_rewritten = text is not None or media_type is not None
 

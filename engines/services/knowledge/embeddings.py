@@ -79,9 +79,9 @@ class RangeCounts:
 
 
 def describe_trouble(failed: int, cut: int) -> str:
-    """Return the middle of a sentence about texts without a vector, and with one of their beginning."""
+    """Return the middle of a sentence about texts without a vector, and with the mean of their parts'."""
     parts = [f", {failed} could not be"] if failed else []
-    parts += [f", {cut} only in part: longer than the embedder reads"] if cut else []
+    parts += [f", {cut} in parts: longer than the embedder reads"] if cut else []
     return "".join(parts)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from engines.exceptions import InvalidRequestError, SamError
 from engines.models import Document, KnowledgeBase
 from engines.reading.reader import ReadFile, RefusedFile, read_file, read_files
 from engines.services.knowledge.content import MAX_TITLE_CHARS, Content, Origin
+from engines.services.knowledge.sizing import cutting_for
 from engines.services.knowledge.writing import (
     Embed,
     insert_document,
@@ -52,7 +53,7 @@ def put_file(
     made of the same file. ``is_copy`` adds a document without a path where there is one with another text.
     Raises as ``add_document``.
     """
-    content = _content_of(file)
+    content = _content_of(base_id, file)
 
     def change(base: KnowledgeBase) -> Taken:
         found = _find(base, content)
@@ -61,7 +62,7 @@ def put_file(
         if found is None:
             return Taken(insert_document(base, content), Outcome.ADDED)
         if is_copy and not content.is_text_of(found):
-            apart = Content.of(content.title, content.text, content.media_type, _pathless(content))
+            apart = replace(content, origin=_pathless(content))
             return Taken(insert_document(base, apart), Outcome.ADDED)
         return _bring_up(base, found, content)
 
@@ -72,7 +73,7 @@ def add_read_file(base_id: int, file: ReadFile, title: str, embed: Embed | None)
     """Add a file as one more document, under no path. Raises as ``add_document``."""
     reading = file.reading
     origin = Origin("", reading.sha256, reading.places)
-    content = Content.of(title, reading.text, reading.media_type, origin)
+    content = Content.of(title, reading.text, reading.media_type, origin, cutting_for(base_id))
     return write(base_id, content.pieces, embed, lambda base: insert_document(base, content))
 
 
@@ -81,7 +82,8 @@ def replace_with_file(document_id: int, stored: Path, name: str, embed: Embed | 
     reading = read_file(stored, name).reading
     document = require_document(document_id)
     origin = Origin(document.path, reading.sha256, reading.places)
-    content = Content.of(document.title, reading.text, reading.media_type, origin)
+    cutting = cutting_for(document.base_id)
+    content = Content.of(document.title, reading.text, reading.media_type, origin, cutting)
 
     def change(base: KnowledgeBase) -> Document:
         current = require_document(document_id)
@@ -92,10 +94,11 @@ def replace_with_file(document_id: int, stored: Path, name: str, embed: Embed | 
     return write(document.base_id, content.pieces, embed, change)
 
 
-def _content_of(file: ReadFile) -> Content:
+def _content_of(base_id: int, file: ReadFile) -> Content:
     reading = file.reading
     origin = Origin(file.path, reading.sha256, reading.places)
-    return Content.of(title_of(file.path), reading.text, reading.media_type, origin)
+    title, cutting = title_of(file.path), cutting_for(base_id)
+    return Content.of(title, reading.text, reading.media_type, origin, cutting)
 
 
 def title_of(path: str) -> str:

@@ -21,6 +21,7 @@ from engines.services.knowledge.indexes import (
     missing_chunks,
     should_compact,
 )
+from engines.services.knowledge.recutting import LongTextNotice, cut_anew
 
 PAGE = 1000
 
@@ -52,9 +53,10 @@ def keep_up(
     """
     index = index_again(index_id)
     target = index.base.write_seq
-    counts = embed_missing(
-        index, embedder, checkpoint, after_seq=index.covered_seq, up_to_seq=target
-    )
+    notice = LongTextNotice(embedder)
+    counts = embed_missing(index, notice, checkpoint, after_seq=index.covered_seq, up_to_seq=target)
+    # Their new passages are the next call's, as all that is written meanwhile.
+    anew = cut_anew(index, notice.hashes, embedder)
     # Looked at before the hint says again that all is well: the hint is how damage was reported.
     rebuild = should_compact(index) or (
         index.covered_seq == 0 and not _has_sound_file(index, store)
@@ -65,7 +67,8 @@ def keep_up(
     VectorIndex.objects.filter(pk=index_id).update(covered_seq=Greatest("covered_seq", target))
     recall = describe_recall([index], store) if rebuild else ""
     built = f" and its file was rebuilt{recall}" if rebuild else ""
-    return f"Index {index.pk}: {counts.embedded} texts embedded{counts.trouble}{built}."
+    cut = f"; {anew} documents cut anew by its tokens" if anew else ""
+    return f"Index {index.pk}: {counts.embedded} texts embedded{counts.trouble}{built}{cut}."
 
 
 def embed_missing(

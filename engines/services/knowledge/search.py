@@ -92,7 +92,8 @@ _TWINS = """(
 )""".replace("/* most */", str(MAX_TWINS))
 _WITH_TEXTS = """
 SELECT live.id, live.vector, live.content_hash,
-       c.document_id, d.title, c.text, c.content_hash, c.place, NULL
+       c.document_id, d.title, d.path, c.text, c.content_hash, c.place, c.heading,
+       c.start_char, c.end_char, NULL
 FROM (/* candidates */) live
 JOIN engines_chunk c ON c.id = live.id
 JOIN engines_document d ON d.id = c.document_id
@@ -102,7 +103,8 @@ SELECT id FROM engines_chunk
 WHERE base_id = %b AND deleted_seq IS NULL /* narrowed */ LIMIT %b
 """.replace("/* narrowed */", _OF_DOCUMENTS)
 _TEXTS = """
-SELECT c.id, c.document_id, d.title, c.text, c.content_hash, c.place, /* twins */
+SELECT c.id, c.document_id, d.title, d.path, c.text, c.content_hash, c.place, c.heading,
+       c.start_char, c.end_char, /* twins */
 FROM engines_chunk c JOIN engines_document d ON d.id = c.document_id
 WHERE c.id = ANY(%b::bigint[]) AND c.base_id = %b AND c.deleted_seq IS NULL
 """.replace("/* twins */", _TWINS)
@@ -154,6 +156,12 @@ class Hit:
     found_by: FoundBy = FoundBy.VECTORS
     relevance: float | None = None
     """How well it answers the question, from 0 to 1, where a rank model was asked."""
+    path: str = ""
+    """Of its document's file."""
+    heading: str = ""
+    start: int | None = None
+    """Where it begins in its document, in characters; unknown of the oldest passages."""
+    end: int | None = None
 
 
 class _Text(NamedTuple):
@@ -161,17 +169,20 @@ class _Text(NamedTuple):
 
     document_id: int
     title: str
+    path: str
     text: str
     content_hash: bytes
     place: str
+    heading: str
+    start: int | None
+    end: int | None
     also: tuple[Twin, ...]
 
 
 def _text_of(row: Sequence[Any]) -> _Text:
     """Read a row of ``_TEXTS`` behind its id."""
-    document_id, title, text, content_hash, place, twins = row
-    also = tuple(Twin(*twin) for twin in json.loads(twins or "[]"))
-    return _Text(document_id, title, text, content_hash, place, also)
+    also = tuple(Twin(*twin) for twin in json.loads(row[-1] or "[]"))
+    return _Text._make((*row[:-1], also))
 
 
 def readable_bases(user: AbstractBaseUser | AnonymousUser) -> QuerySet[KnowledgeBase]:

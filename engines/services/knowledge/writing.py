@@ -16,7 +16,7 @@ from django.db.models import QuerySet
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import Chunk, Document, KnowledgeBase
 from engines.runtimes.base import EmbeddingBatch
-from engines.services.knowledge.content import Content
+from engines.services.knowledge.content import Content, CutPassage
 from engines.services.knowledge.embeddings import embed_texts, missing_hashes
 from engines.services.knowledge.hooks import knowledge_changed
 from engines.services.knowledge.words.rows import erase_words, store_words
@@ -38,7 +38,7 @@ def insert_document(base: KnowledgeBase, content: Content) -> Document:
     """Add a document to a base that is locked; LimitReachedError where there is no room."""
     require_room("documents", documents_beside(base))
     document = Document.objects.create(base=base, **content.fields())
-    insert_chunks(document, content, next_seq(base))
+    insert_chunks(document, content.passages, next_seq(base))
     return document
 
 
@@ -146,12 +146,21 @@ def replace_text(document: Document, content: Content, seq: int) -> None:
     bury_chunks(document, seq)
     document.text, document.sha256 = content.text, content.sha256
     document.media_type, document.places = content.media_type, content.places
+    document.passage_limit = content.passage_limit
     # What is written here is not what was read from its file any more, unless the origin says so.
     document.source_sha256 = content.origin.source_sha256
-    document.save(
-        update_fields=["text", "sha256", "media_type", "places", "source_sha256", "updated_at"]
-    )
-    insert_chunks(document, content, seq)
+    changed = ("text", "sha256", "media_type", "places", "passage_limit", "source_sha256")
+    document.save(update_fields=[*changed, "updated_at"])
+    insert_chunks(document, content.passages, seq)
+
+
+def replace_passages(
+    document: Document, passages: Sequence[CutPassage], limit: int, seq: int
+) -> None:
+    """Give a document of a locked base other passages of the text that it has."""
+    bury_chunks(document, seq)
+    Document.objects.filter(pk=document.pk).update(passage_limit=limit)
+    insert_chunks(document, passages, seq)
 
 
 def bury_chunks(document: Document, seq: int) -> None:
@@ -163,18 +172,21 @@ def bury_chunks(document: Document, seq: int) -> None:
     erase_words(keys)
 
 
-def insert_chunks(document: Document, content: Content, seq: int) -> None:
+def insert_chunks(document: Document, passages: Sequence[CutPassage], seq: int) -> None:
     """Add the passages of a document of a locked base."""
     rows = [
         Chunk(
             base_id=document.base_id,
             document=document,
             position=position,
-            place=content.passage_places[position],
-            text=content.pieces[key],
-            content_hash=key,
+            place=one.place.label,
+            heading=one.place.heading,
+            start_char=one.span.start,
+            end_char=one.span.end,
+            text=document.text[one.span.start : one.span.end],
+            content_hash=one.content_hash,
             created_seq=seq,
         )
-        for position, key in enumerate(content.order)
+        for position, one in enumerate(passages)
     ]
     store_words(Chunk.objects.bulk_create(rows, batch_size=INSERT_ROWS))

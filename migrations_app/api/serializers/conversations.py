@@ -58,6 +58,15 @@ class CitationSerializer(serializers.Serializer[CitedPassage]):
     place = serializers.CharField(
         allow_blank=True, help_text="Its page, sheet or slide, and the headings above it."
     )
+    path = serializers.CharField(allow_blank=True, help_text="Of its document's file.")
+    heading = serializers.CharField(
+        allow_blank=True, help_text="The headings above it, the outermost first."
+    )
+    start = serializers.IntegerField(
+        allow_null=True,
+        help_text="Where it begins in its document, in characters; null of the oldest passages.",
+    )
+    end = serializers.IntegerField(allow_null=True, help_text="Where it ends.")
 
 
 class FallbackForSerializer(ClosedSerializer):

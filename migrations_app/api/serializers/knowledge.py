@@ -220,6 +220,15 @@ class HitSerializer(ClosedSerializer):
     also = OtherPlaceSerializer(
         many=True, help_text="The other documents that hold it, word for word."
     )
+    path = serializers.CharField(allow_blank=True, help_text="Of its document's file.")
+    heading = serializers.CharField(
+        allow_blank=True, help_text="The headings above it, the outermost first."
+    )
+    start = serializers.IntegerField(
+        allow_null=True,
+        help_text="Where it begins in its document, in characters; null of the oldest passages.",
+    )
+    end = serializers.IntegerField(allow_null=True, help_text="Where it ends.")
 
 
 class SearchAnswerSerializer(ClosedSerializer):
@@ -241,6 +250,9 @@ class PassageSerializer(serializers.Serializer[PlacedPassage]):
     path = serializers.CharField(source="document.path", allow_blank=True)
     place = serializers.CharField(
         allow_blank=True, help_text="Its page, sheet or slide, and the headings above it."
+    )
+    heading = serializers.CharField(
+        allow_blank=True, help_text="The headings above it, the outermost first."
     )
     start = serializers.IntegerField(help_text="Where it begins, in characters of the document.")
     end = serializers.IntegerField(help_text="Where it ends.")

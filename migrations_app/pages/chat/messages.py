@@ -86,7 +86,8 @@ def _draw(
 def _source(one: CitedPassage) -> Source:
     if not one.is_available:
         return Source(one.number, GONE, "")
-    return Source(one.number, one.title, passage_address(one.document_id, one.chunk_id))
+    title = " · ".join(part for part in (one.title, one.place) if part)
+    return Source(one.number, title, passage_address(one.document_id, one.chunk_id))
 
 
 def _notes(message: Message) -> Iterator[str]:

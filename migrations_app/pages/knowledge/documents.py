@@ -14,7 +14,7 @@ from engines.models import Chunk, Document
 from engines.services.knowledge.access import may_write
 from engines.services.knowledge.documents import delete_document, update_document
 from engines.services.knowledge.folders import replace_with_file
-from engines.services.knowledge.passages import GONE, find_passage
+from engines.services.knowledge.passages import GONE, find_passage, list_shown_texts
 from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES, uploaded_to_disk
 from migrations_app.limits.held import UPLOADS, holding
 from migrations_app.pages.chat.markdown import render_document
@@ -55,7 +55,8 @@ class DocumentView(KnowledgePage):
                 "marked": marked,
                 "gone": GONE if asked and marked is None else "",
                 "parts": [
-                    (chunk, render_document(chunk.text) if is_markdown else "") for chunk in page
+                    (chunk, text, render_document(text) if is_markdown else "")
+                    for chunk, text in zip(page, list_shown_texts(list(page), marked), strict=True)
                 ],
                 "may_write": may_write(self.person, document.base),
                 "crumbs": way_to(document.base),

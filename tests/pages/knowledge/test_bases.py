@@ -45,7 +45,7 @@ def test_strangers_sign_in_first(shared: KnowledgeBase) -> None:
 def test_the_list_tells_how_much_is_there_and_what_searches_it(
     alice: Client, base: KnowledgeBase, engines: Engines
 ) -> None:
-    add_document(base.pk, title="Whales", text="Whales are mammals.\n\n" + "x" * 890)
+    add_document(base.pk, title="Whales", text="Whales are mammals.\n\n" + "x" * 1200)
     assert "Needs an engine" in html_of(alice, "/knowledge/")
 
     revision = engines.embedder.current_revision

@@ -16,6 +16,8 @@ from engines.fit.embedding import PIECE_TOKENS
 from engines.gguf.reader import read_header
 from engines.runtimes.child.engine import MAX_EMBED_CHARS
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
+from engines.services.knowledge.cutting.chunking import cut_text
+from engines.services.knowledge.sizing import sizes_for
 from engines.specs import EmbeddingSpec, EngineSpec
 
 SENTENCE = (
@@ -101,15 +103,39 @@ def test_several_hundred_texts_keep_their_order(embedder: LlamaCppEngine) -> Non
         np.testing.assert_allclose(vectors[number], embedder.embed(many[number]), atol=1e-6)
 
 
-def test_long_text_is_cut_to_the_models_limit_and_keeps_its_closing_token(
+def test_a_text_longer_than_the_model_reads_has_the_mean_of_its_windows(
     embedder: LlamaCppEngine,
 ) -> None:
-    long = " ".join(["stone"] * 2000)
-    cut = " ".join(["stone"] * 510)
-    assert embedder.count_tokens(cut) == 510
+    # The model reads 510 words of one token each between the tokens that open and close a text.
+    halves = [" ".join(["stone"] * 300), " ".join(["wall"] * 300)]
 
-    np.testing.assert_array_equal(embedder.embed(long), embedder.embed(cut))
-    assert embedder.embed(long) != embedder.embed(" ".join(["stone"] * 400))
+    batch = embedder.embed_documents([*halves, " ".join(halves), halves[0]])
+
+    assert batch.cut == {2}
+    mean = batch.vectors[:2].mean(axis=0)
+    assert batch.vectors[2] @ (mean / np.linalg.norm(mean)) > 0.9999
+    # Its end counts as much as its beginning, and nothing about shorter texts changes.
+    assert abs(batch.vectors[2] @ batch.vectors[0] - batch.vectors[2] @ batch.vectors[1]) < 0.01
+    np.testing.assert_allclose(batch.vectors[3], batch.vectors[0], atol=1e-5)
+
+
+def test_a_text_is_read_in_the_models_tokens(embedder: LlamaCppEngine) -> None:
+    thai = ["ห้องสมุดเปิดเก้าโมงเช้าทุกวัน", "ตลาดน้ำอยู่ริมคลอง"]
+    texts = [*thai, "the harbour", "図書館は毎日開く。" * 100, "", "a" * 3]
+
+    readings = embedder.read_documents(texts)
+
+    assert readings is not None
+    assert [(one.tokens, one.unknown) for one in readings[:3]] == [(3, 1), (3, 1), (4, 0)]
+    # Two texts with one token list are one text to the model.
+    assert readings[0].digest == readings[1].digest != readings[2].digest
+    long = readings[3]
+    assert long.tokens == 902
+    assert long.beyond == 902 - 512
+    assert 0 < long.unknown < 900
+    assert (readings[4].tokens, readings[4].beyond) == (0, 0)
+    vectors = embedder.embed_many(thai)
+    assert vectors[0] @ vectors[1] > 0.99999
 
 
 @pytest.mark.parametrize("limit", [16, 100_000])
@@ -119,8 +145,7 @@ def test_limit_is_the_smaller_of_the_catalogs_and_the_models(minilm: Path, limit
         long, cut = (" ".join(["stone"] * count) for count in (3000, at))
 
         assert engine.get_engine_info()["embedding_limit"] == min(limit, 512)
-        assert engine.embed(long) == engine.embed(cut)
-        assert engine.embed(long) != engine.embed(" ".join(["stone"] * (at - 1)))
+        assert engine.embed_documents([long, cut, f"{cut} stone"]).cut == {0, 2}
 
 
 def test_limit_of_a_chat_models_own_vectors_is_kept(tiny_llama: Path) -> None:
@@ -263,14 +288,16 @@ def test_a_model_that_looks_back_is_read_by_pieces_to_the_same_vectors(
     facts = read_header(tiny_qwen).facts()
     limit = 900
     long = " ".join(f"{WORDS[n % len(WORDS)]} {n}" for n in range(2000))
-    texts = [*TEXTS[:5], long[:3000], long]
     pools = {"mean": 1, "cls": 2, "last": 3}
     direct = Llama(
         str(tiny_qwen), embedding=True, n_ctx=1024, n_batch=1024, n_ubatch=1024,
         pooling_type=pools[pooling], verbose=False,
     )  # fmt: skip
-    tokens = [direct.tokenize(text.encode(), special=False)[:limit] for text in texts]
-    assert len(tokens[-1]) == limit > PIECE_TOKENS
+    parts = (long[:length] for length in range(3000, 0, -100))
+    fits = next(part for part in parts if len(direct.tokenize(part.encode())) <= limit)
+    texts = [*TEXTS[:5], fits, long]
+    tokens = [direct.tokenize(text.encode(), special=False) for text in texts[:-1]]
+    assert limit >= len(tokens[-1]) > PIECE_TOKENS
     spec = EmbeddingSpec(facts.embedding_length, limit, pooling=pooling)
 
     with _engine(tiny_qwen, spec) as engine, _engine(tiny_qwen, spec, pack_tokens=512) as packed:
@@ -278,9 +305,9 @@ def test_a_model_that_looks_back_is_read_by_pieces_to_the_same_vectors(
         lanes = engine.get_engine_info()["embedding_lanes"]
 
     expected = np.array([_pooled_directly(direct, each) for each in tokens], np.float32)
-    assert _cosines(batch.vectors, expected).min() >= 0.9999
-    assert _cosines(together.vectors, expected).min() >= 0.9999
-    assert batch.cut == together.cut == {5, 6}
+    assert _cosines(batch.vectors[:-1], expected).min() >= 0.9999
+    assert _cosines(together.vectors, batch.vectors).min() >= 0.9999
+    assert batch.cut == together.cut == {6}
     assert lanes == 1
 
 
@@ -291,3 +318,24 @@ def _pooled_directly(llama: Any, tokens: list[int]) -> NDArray[np.float32]:
     llama._ctx.decode(llama._batch)
     pointer = api.llama_get_embeddings_seq(llama._ctx.ctx, 0)
     return np.ctypeslib.as_array(pointer, shape=(llama.n_embd(),)).copy()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "图书馆每天九点开门，周末十点开门。" * 51,
+        "ห้องสมุดเปิดเก้าโมงเช้าทุกวัน" * 60,
+        "पुस्तकालय नौ बजे खुलता है। " * 60,
+        "도서관은 아홉 시에 엽니다. " * 80,
+        " ".join(f"{number:04x}" for number in range(900)),
+        "The harbour lies behind a wall. " * 80,
+    ],
+    ids=["Chinese", "Thai", "Hindi", "Korean", "hex", "English"],
+)
+def test_no_passage_is_longer_than_a_small_model_reads(embedder: LlamaCppEngine, text: str) -> None:
+    spans = cut_text(text, "text/plain", sizes_for(SPEC))
+
+    readings = embedder.read_documents([text[span.start : span.end] for span in spans])
+
+    assert readings is not None
+    assert [one.beyond for one in readings] == [0] * len(spans)

@@ -24,7 +24,7 @@ from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.runtimes.llama_cpp.native import load_model
 from engines.runtimes.offload import Offload
 from engines.runtimes.openvino.network import Network, usable_precisions
-from engines.services.knowledge.chunking import chunk_text
+from engines.services.knowledge.cutting.chunking import cut_text
 from engines.specs import EmbeddingSpec, EngineSpec
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -38,7 +38,9 @@ CHUNKS = 8
 def texts() -> list[str]:
     """Real passages of several lengths, short ones, other scripts, one that is cut, one without a word."""
     pages = project_pages(PROJECT)
-    chunks = [chunk for page in pages for chunk in chunk_text(page.text, MARKDOWN)]
+    chunks = [
+        page.text[span.start : span.end] for page in pages for span in cut_text(page.text, MARKDOWN)
+    ]
     real = chunks[:: max(1, len(chunks) // CHUNKS)][:CHUNKS]
     others = ["rain", "1871", "ស្វាគមន៍", "Größe, naïve", "漢字とかな", "stone " * 520, "", " \n"]
     return [*real, *others]

@@ -18,7 +18,7 @@ from deploy.demo.texts import MARKDOWN, OWN_MODULES, SHARED_MODULES, project_pag
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.runtimes.llama_cpp.native import LoadedModel, load_model
 from engines.runtimes.offload import Offload
-from engines.services.knowledge.chunking import chunk_text
+from engines.services.knowledge.cutting.chunking import cut_text
 from engines.specs import EmbeddingSpec, EngineSpec
 from tests.benchmarks.line_process import REPOSITORY
 from tests.fixtures_models import ensure_minilm
@@ -61,7 +61,9 @@ OTHER_LANGUAGES = [
 def texts() -> list[str]:
     """Chunks of every length, single sentences, texts beyond the limit, other scripts."""
     pages = [*project_pages(REPOSITORY), *python_pages([*OWN_MODULES, *SHARED_MODULES])]
-    chunks = [chunk for page in pages for chunk in chunk_text(page.text, MARKDOWN)]
+    chunks = [
+        page.text[span.start : span.end] for page in pages for span in cut_text(page.text, MARKDOWN)
+    ]
     spread = chunks[:: max(1, len(chunks) // CHUNKS)]
     sentences = [chunk.split(". ")[0] for chunk in spread[::4]]
     long = [page.text[:20_000] for page in pages if len(page.text) > 20_000][:LONG]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.llama_cpp.native import POOLINGS, LoadedModel
+from engines.runtimes.reading import Frame, TokenReading, frame_of, join_windows
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
 from engines.specs import RANK_POOLING, EmbeddingSpec
 
@@ -31,31 +32,39 @@ class TokenEmbedder(abc.ABC):
         self._spec = spec
         self.limit = min(spec.max_tokens, model.context_limit)
         self._ending = _ending_tokens(model)
+        self._unknown = model.unknown_tokens()
+        self._frames = {
+            True: self._frame(spec.query_prefix),
+            False: self._frame(spec.document_prefix),
+        }
 
     @abc.abstractmethod
     def compute(self, work: Sequence[NumberedTokens], result: EmbeddingBatch) -> None:
-        """Store each text's vector in ``result``, or a sentence why it has none."""
+        """Store the vector of each text, or window of one, in ``result``, or a sentence why it has none."""
 
-    def tokens(self, text: str) -> list[int]:
-        """Tokens as the model gets them: cut to its limit, the closing token kept."""
-        return self._fit(self._read(text))
+    def read(self, texts: Sequence[str]) -> list[TokenReading]:
+        """Return what the tokenizer makes of each text as a document; a text it cannot bear has no token."""
+        frame, readings = self._frames[False], []
+        for text in texts:
+            try:
+                tokens = self._read(self._spec.document_prefix + text) if text.strip() else []
+            except InvalidRequestError:
+                tokens = []
+            readings.append(frame.read(tokens, self._unknown, self.limit))
+        return readings
+
+    def _frame(self, prefix: str) -> Frame:
+        return frame_of(self._read(""), self._read(prefix) if prefix else [], self._ending)
 
     def _read(self, text: str) -> list[int]:
         return self._model.tokenize(text, add_special=True, parse_special=False)
-
-    def _fit(self, tokens: list[int]) -> list[int]:
-        if len(tokens) <= self.limit:
-            return tokens
-        # Models that pool the last token were trained with the closing one there.
-        if tokens[-1] in self._ending:
-            return [*tokens[: self.limit - 1], tokens[-1]]
-        return tokens[: self.limit]
 
     def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
         """Vectors (n, d) of ``texts`` with the prefix of a query or a document."""
         prefix = self._spec.query_prefix if query else self._spec.document_prefix
         result = EmbeddingBatch(np.full((len(texts), self._model.dimension), np.nan, np.float32))
         work: list[NumberedTokens] = []
+        owners: list[int] = []
         cut: set[int] = set()
         for number, text in enumerate(texts):
             try:
@@ -65,12 +74,35 @@ class TokenEmbedder(abc.ABC):
                 continue
             if len(tokens) > self.limit:
                 cut.add(number)
-            if tokens:
-                work.append((number, self._fit(tokens)))
-            else:
+            if not tokens:
                 result.errors[number] = NO_TOKENS if text.strip() else EMPTY
-        self.compute(work, result)
+                continue
+            for window in self._frames[query].split(tokens, self.limit):
+                work.append((len(owners), window))
+                owners.append(number)
+        parts = EmbeddingBatch(np.full((len(work), self._model.dimension), np.nan, np.float32))
+        self.compute(work, parts)
+        self._join(work, owners, parts, result)
         return replace(result, cut=frozenset(cut))
+
+    def _join(
+        self,
+        work: Sequence[NumberedTokens],
+        owners: Sequence[int],
+        parts: EmbeddingBatch,
+        result: EmbeddingBatch,
+    ) -> None:
+        """Give each text the vector of its windows."""
+        found: dict[int, list[tuple[NDArray[np.float32] | None, int]]] = {}
+        for owner, (part, tokens) in zip(owners, work, strict=True):
+            row = None if part in parts.errors else parts.vectors[part]
+            found.setdefault(owner, []).append((row, len(tokens)))
+        for number, windows in found.items():
+            whole = join_windows(windows, normalise=self._spec.normalise)
+            if whole is None:
+                result.errors[number] = NO_NUMBERS
+            else:
+                result.vectors[number] = whole
 
     def store(self, number: int, row: NDArray[np.float32] | None, result: EmbeddingBatch) -> None:
         """Write a text's vector, or why it has none."""

@@ -170,14 +170,14 @@ class Answer {
   on_citations({ citations }) {
     const row = this.part(".citations");
     row.hidden = !citations.length;
-    row.replaceChildren(...citations.map(({ number, title, document_id: doc, chunk_id: chunk }) => {
+    row.replaceChildren(...citations.map(({ number, title, place, document_id: doc, chunk_id: chunk }) => {
       const link = document.createElement("a");
       link.className = "citation";
       link.href = `${page.dataset.documents}${doc}/?passage=${chunk}#passage`;
       const mark = document.createElement("b");
       mark.textContent = number;
       const name = document.createElement("span");
-      name.textContent = title;
+      name.textContent = place ? `${title} · ${place}` : title;
       link.append(mark, name);
       return link;
     }));

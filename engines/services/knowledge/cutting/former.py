@@ -1,39 +1,45 @@
-"""Cut a text into pieces small enough to embed, along its own structure."""
+"""How texts were cut before their passages knew where they stand: by characters.
+
+An answer that cites such a passage names the digest of its words alone. Whoever looks for it in a text that
+was cut anew since, or restored from a backup, cuts the text once more as it was cut then.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator
 
+from engines.services.knowledge.cutting.blocks import MARKDOWN
+
 MAX_CHARS = 900
-"""About 230 tokens of prose: inside the limit of small embedders, large enough to hold a thought."""
 
 MIN_CHARS = 300
-"""A new Markdown section opens a new chunk once the last one has at least this much."""
+"""A new Markdown section opened a new passage once the last one had at least this much."""
 
-MARKDOWN = "text/markdown"
 _HEADING = re.compile(r"#{1,6}\s")
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 _BREAKS = ("\n", ". ", "! ", "? ", "; ", ", ", " ", "\t")
 """Where an overlong paragraph is cut, best first."""
 
 
-def chunk_text(
-    text: str, media_type: str, *, max_chars: int = MAX_CHARS, min_chars: int = MIN_CHARS
-) -> list[str]:
-    """Cut ``text`` into pieces of 1 to ``max_chars`` characters.
+def find_former_passage(text: str, media_type: str, content_hash: bytes) -> str:
+    """Return the passage with this digest that a text had; empty when it had none."""
+    former = cut_by_characters(text, media_type)
+    return next(
+        (one for one in former if hashlib.sha256(one.encode()).digest() == content_hash), ""
+    )
 
-    Nothing but white space between pieces is lost, nothing is repeated. Paragraphs stay whole when
-    they fit; in Markdown fenced code does too, and a heading stays with what follows it. A text
-    without visible characters gives no piece.
-    """
+
+def cut_by_characters(text: str, media_type: str) -> list[str]:
+    """Cut a text as it was cut before."""
     markdown = media_type == MARKDOWN
     pieces = (
         piece
         for block in _blocks(text.replace("\r\n", "\n"), markdown=markdown)
-        for piece in _cut(block, max_chars)
+        for piece in _cut(block, MAX_CHARS)
     )
-    return list(_pack(pieces, max_chars, min_chars if markdown else max_chars))
+    return list(_pack(pieces, MAX_CHARS, MIN_CHARS if markdown else MAX_CHARS))
 
 
 def _blocks(text: str, *, markdown: bool) -> Iterator[str]:
