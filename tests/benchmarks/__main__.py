@@ -24,7 +24,7 @@ NAMES = (
     "wizard_data",
     "lists",
     "engines_page",
-    "search",
+    "knowledge.search",
 )
 
 

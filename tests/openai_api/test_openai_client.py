@@ -12,7 +12,7 @@ import pytest
 from engines.models import CatalogModel, Host, ModelRevision, ModelRole, TokenUsage
 from engines.services.people.usage import set_quota
 from tests.openai_api.conftest import Asker, Served
-from tests.rank_models import write_rank_model
+from tests.runtimes.rank_models import write_rank_model
 from tests.tokens import token_for
 from tests.worker.live.test_live import make_revision
 
@@ -49,6 +49,24 @@ def test_the_client_chats_streams_completes_embeds_and_lists(options: dict[str, 
     assert models == ["sam", "tiny-llama", "sam+knowledge"]
 
 
+def ask_wrongly(asker: Asker, asked: dict[str, Any]) -> dict[str, tuple[int, str | None]]:
+    """Return by what is wrong: the status, and the field that the error names."""
+    wrong: dict[str, dict[str, Any]] = {
+        "chats": {"model": "tiny-llama"},
+        "unknown": {"model": "nobody"},
+        "long": {"query": "the roof " * 500},
+        "empty": {"documents": ["a", ""]},
+        "field": {"texts": []},
+    }
+    answers = {
+        name: asker.client.post("rerank", json={**asked, **more}) for name, more in wrong.items()
+    }
+    return {
+        name: (answer.status_code, answer.json()["error"]["param"])
+        for name, answer in answers.items()
+    }
+
+
 def test_texts_are_ranked_counted_and_refused(
     asker: Asker, served: Served, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -71,16 +89,7 @@ def test_texts_are_ranked_counted_and_refused(
             "return_documents": True,
         },
     ).json()
-    wrong: dict[str, dict[str, Any]] = {
-        "chats": {"model": "tiny-llama"},
-        "unknown": {"model": "nobody"},
-        "long": {"query": "the roof " * 500},
-        "empty": {"documents": ["a", ""]},
-        "field": {"texts": []},
-    }
-    refused = {
-        name: asker.client.post("rerank", json={**asked, **more}) for name, more in wrong.items()
-    }
+    refused = ask_wrongly(asker, asked)
     entries = asker.client.get("models").json()["data"]
     vectors = asker.client.post("embeddings", json={"model": "tiny-rank", "input": "a boat"})
 
@@ -94,10 +103,7 @@ def test_texts_are_ranked_counted_and_refused(
     assert best["results"] == [{**first, "document": {"text": texts[first["index"]]}}]
     used = whole["usage"]["prompt_tokens"]
     assert TokenUsage.objects.get().tokens_in == 2 * used > 0
-    assert {
-        name: (answer.status_code, answer.json()["error"]["param"])
-        for name, answer in refused.items()
-    } == {
+    assert refused == {
         "chats": (400, "model"),
         "unknown": (404, "model"),
         "long": (400, None),

@@ -14,10 +14,10 @@ from engines.db.cursors import binary_cursor
 from engines.services.knowledge.search_filters import EVERYTHING, MAX_DOCUMENTS, SearchFilter
 from engines.services.knowledge.words.question import Term, read_question
 
-MAX_FOUND = 2000
+MAX_FOUND = 1000
 """Passages read of one word; a word that more have says little, and is looked at only beside others."""
-MIN_FOUND = 250
-MAX_READ = 12_000
+MIN_FOUND = 100
+MAX_READ = 4000
 """Passages read of all words of a question together."""
 MAX_COUNTED = 4 * MAX_FOUND
 WEIGHED = 4

@@ -14,7 +14,7 @@ from llama_cpp import llama_cpp as api
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.specs import EmbeddingSpec, EngineSpec
-from tests.rank_models import CLS, CONTROL, SEP, WORDS, Head, write_rank_model
+from tests.runtimes.rank_models import CLS, CONTROL, SEP, WORDS, Head, write_rank_model
 
 QUESTION = "what was the roof covered with"
 TEXTS = ["the roof was covered with slate", "a boat", "the key of the library", "slate slate"]
