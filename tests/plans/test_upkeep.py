@@ -47,10 +47,12 @@ def test_a_host_without_the_embedder_is_not_called(
 ) -> None:
     (index,) = VectorIndex.objects.filter(live_for__owner=ada)
     called: list[str] = []
-    monkeypatch.setattr(
-        "migrations_app.plans.housekeeping.publish_keep_up",
-        lambda _index, host: bool(called.append(host.name)) or True,
-    )
+
+    def call(_index: int, host: Host) -> bool:
+        called.append(host.name)
+        return True
+
+    monkeypatch.setattr("migrations_app.plans.housekeeping.publish_keep_up", call)
     make_host("a-first")
     holder = ModelCopy.objects.create(
         revision=index.fingerprint.revision,
