@@ -16,7 +16,7 @@ from engines.models import (
     LoraAdapter,
     ModelCopy,
 )
-from engines.services.catalog.disk import free_disk_of
+from engines.services.catalog.copies import free_disk_of
 from engines.services.catalog.fit import EngineNeed, fit_side_by_side, machine_of
 from engines.specs import ModelSource
 from migrations_app.models import Plan
