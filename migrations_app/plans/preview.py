@@ -19,7 +19,7 @@ from engines.models import (
     LoraAdapter,
     ModelCopy,
 )
-from engines.services.catalog.disk import free_disk_of
+from engines.services.catalog.copies import free_disk_of
 from engines.services.catalog.fit import EngineNeed, fit_side_by_side, machine_of
 from engines.services.knowledge.recutting import documents_cut_otherwise
 from engines.specs import ModelSource

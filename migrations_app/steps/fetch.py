@@ -29,9 +29,9 @@ from engines.services.catalog.copies import (
     mark_present,
     refuse_unsafe,
     remote_files,
+    require_disk_limit,
     shared_places,
 )
-from engines.services.catalog.disk import require_disk_limit
 from engines.services.catalog.hub import hub_token
 from engines.services.catalog.speeds import note_download_speed
 from engines.services.catalog.unfetched import verify_folder, verify_server

@@ -16,6 +16,7 @@ from migrations_app.invariants.check import check_invariants, own_surroundings
 from migrations_app.models import Plan
 from migrations_app.plans.transitions import retry_step
 from migrations_app.states import PlanStatus, StepStatus
+from migrations_app.steps.re_embed import BATCH
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.chaos.faults import Faults
 from tests.chaos.world import Crowd, Wishes
@@ -52,12 +53,15 @@ class Verdict:
     needed: int
 
     @property
-    def recomputed(self) -> float:
-        return max(self.embedded - self.needed, 0) / max(self.needed, 1)
+    def recomputed(self) -> int:
+        """Texts that were embedded more than once."""
+        return max(self.embedded - self.needed, 0)
 
     @property
     def is_good(self) -> bool:
-        return not self.findings and not self.still_open and self.recomputed < MOST_RECOMPUTED
+        # In a small run one batch, which any kill may cost, is more than its share.
+        most = max(MOST_RECOMPUTED * self.needed, BATCH)
+        return not self.findings and not self.still_open and self.recomputed <= most
 
     def __str__(self) -> str:
         ends = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()))
@@ -65,7 +69,8 @@ class Verdict:
             f"{'GOOD' if self.is_good else 'BAD'}: seed {self.seed}, {sum(self.statuses.values())} plans "
             f"of {self.people} people, {sum(self.faults.values())} faults in {self.seconds:.0f} s; {ends}; "
             f"{self.still_open} have not ended, {len(self.findings)} findings of the checker, "
-            f"{self.recomputed:.2%} recomputed ({self.embedded} texts embedded, {self.needed} needed)."
+            f"{self.recomputed / max(self.needed, 1):.2%} recomputed ({self.embedded} texts embedded, "
+            f"{self.needed} needed)."
         )
 
 

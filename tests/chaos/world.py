@@ -22,8 +22,8 @@ from migrations_app.states import PLAN_OPEN, PlanKind, PlanStatus
 from tests.world.people import NEW, OLD, make_catalog, place_model, sentence
 from tests.world.workers import Workers
 
-TEXTS = 12
-"""Of one person: some are common to all, as they are among people."""
+TEXTS = 48
+"""Of one person: more than one batch, so that a batch that is lost is a small part of the work."""
 
 
 @dataclass(frozen=True, slots=True)

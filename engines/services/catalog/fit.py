@@ -30,8 +30,7 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
-from engines.services.catalog.copies import engine_spec, remote_files, text_limit
-from engines.services.catalog.disk import free_disk_of
+from engines.services.catalog.copies import engine_spec, free_disk_of, remote_files, text_limit
 from engines.services.catalog.resolving import find_unedited_revision, pinned_revision
 from engines.services.catalog.shapes import known_shape, read_shape, try_to_read_shape
 from engines.specs import DEFAULT_POOLING, RANK_POOLING, EmbeddingSpec, ModelSource

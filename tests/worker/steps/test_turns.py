@@ -17,7 +17,7 @@ from engines.models import (
     ModelCopy,
     parse_limits,
 )
-from engines.services.catalog.disk import free_disk_of, require_disk_limit
+from engines.services.catalog.copies import free_disk_of, require_disk_limit
 from engines.services.catalog.fit import machine_of
 from engines.services.knowledge.embeddings import RangeCounts
 from migrations_app.hosts import limit_host
