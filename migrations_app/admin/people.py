@@ -42,7 +42,7 @@ from migrations_app.admin.dress import (
     AdminUserCreationForm,
     UserChangeForm,
 )
-from migrations_app.admin.moving import offer_move
+from migrations_app.admin.moves import offer_move
 from migrations_app.admin.person_page import describe_person
 from migrations_app.admin.reports import count_rows
 from migrations_app.audit.entries import make_pseudonym

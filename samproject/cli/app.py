@@ -14,12 +14,12 @@ from samproject.cli import (
     knowledge,
     own,
     people,
-    plans,
     sign_in,
     tokens,
 )
 from samproject.cli.errors import CommandError
 from samproject.cli.library import catalog
+from samproject.cli.planning import moves, plans
 from samproject.cli.session import command
 from samproject.cli.talk.chat import chat
 from samproject.cli.talk.conversations import conversations
@@ -40,6 +40,7 @@ app = typer.Typer(
 )
 for name, group in {
     "plan": plans.app,
+    "move": moves.move,
     "catalog": catalog.catalog,
     "download": catalog.download,
     "preference": people.preference,
