@@ -44,8 +44,9 @@ from migrations_app.admin.dress import (
 )
 from migrations_app.admin.moves import offer_move
 from migrations_app.admin.person_page import describe_person
-from migrations_app.admin.reports import count_rows
+from migrations_app.admin.reports import count_rows, report_each
 from migrations_app.audit.entries import make_pseudonym
+from migrations_app.backups import start_backup
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
     deactivate_person,
@@ -57,6 +58,8 @@ from migrations_app.people import (
     reactivate_person,
     replace_roles,
 )
+
+MOST_BACKED_UP = 100
 
 
 class AdministratorWrites(RoleAdmin):
@@ -146,7 +149,15 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     change_form_outer_before_template = "admin/people/person.html"
-    actions = ["move_people", "deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
+    actions = [
+        "move_people",
+        "back_up",
+        "deactivate",
+        "reactivate",
+        "end_tokens",
+        "remove_factors",
+        "unlock",
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
@@ -278,6 +289,10 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     def move_people(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         return offer_move(self, request, User.objects.filter(pk__in=queryset.values("pk")))
 
+    @admin.action(description="Back up now", permissions=["change"])
+    def back_up(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        _back_up_each(self, request, queryset)
+
     @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         ended = sum(end_tokens(user) for user in queryset)
@@ -350,7 +365,7 @@ class EnginePreferenceAdmin(RoleAdmin):
     list_filter = (("engine", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("user__username", "engine__model_id")
     list_display_links = None
-    actions = ["move_people"]
+    actions = ["move_people", "back_up"]
 
     def reads(self, user: User | AnonymousUser) -> bool:
         return is_operator(user)
@@ -363,3 +378,24 @@ class EnginePreferenceAdmin(RoleAdmin):
         self, request: HttpRequest, queryset: QuerySet[EnginePreference]
     ) -> HttpResponse | None:
         return offer_move(self, request, User.objects.filter(pk__in=queryset.values("user")))
+
+    @admin.action(description="Back up now", permissions=["operate"])
+    def back_up(self, request: HttpRequest, queryset: QuerySet[EnginePreference]) -> None:
+        _back_up_each(self, request, User.objects.filter(pk__in=queryset.values("user")))
+
+
+def _back_up_each(owner: RoleAdmin, request: HttpRequest, people: QuerySet[User]) -> None:
+    """Begin a backup of each; more than one page of them is the work of a rule."""
+    if people.count() > MOST_BACKED_UP:
+        sentence = (
+            f"Nobody was backed up: choose at most {MOST_BACKED_UP}, or have everybody backed up by a "
+            "rule of backups."
+        )
+        owner.message_user(request, sentence, messages.ERROR)
+        return
+
+    def act(person: Any) -> None:
+        start_backup(person, actor=cast("User", request.user))
+
+    done = ("backup has begun", "backups have begun")
+    report_each(owner, request, people.order_by("username"), act, done=done)

@@ -39,6 +39,8 @@ class Migration(migrations.Migration):
                 ('to_engine', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='engines.catalogmodel')),
             ],
             options={
+                'verbose_name': 'move of many people',
+                'verbose_name_plural': 'moves of many people',
                 'ordering': ['-id'],
             },
         ),

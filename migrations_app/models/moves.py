@@ -39,6 +39,8 @@ class MassMove(models.Model):
 
     class Meta:
         ordering = ["-id"]
+        verbose_name = "move of many people"
+        verbose_name_plural = "moves of many people"
 
     def __str__(self) -> str:
         return f"mass move {self.pk}"

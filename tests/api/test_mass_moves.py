@@ -70,7 +70,7 @@ def test_what_says_nobody_or_nonsense_moves_nobody(
     ):
         assert operator.post(MOVES, body, format="json").status_code == status, body
     move = MassMove.objects.create(to_engine=engines.new)
-    problem(operator.get(f"{MOVES}/{move.pk}/people", {"state": "x"}), 400, "invalid")
+    problem(operator.get(f"{MOVES}/{move.pk}/people", {"state": "x"}), 400, "invalid_request")
 
     assert not Plan.objects.exists()
     assert MassMove.objects.count() == 1

@@ -30,9 +30,14 @@ class PeopleChoiceSerializer(ClosedSerializer):
         help_text="User names.",
     )
     using = serializers.CharField(
-        max_length=ID_LENGTH, default="", help_text="Who is answered by this engine now."
+        max_length=ID_LENGTH,
+        default="",
+        allow_blank=True,
+        help_text="Who is answered by this engine now.",
     )
-    group = serializers.CharField(max_length=NAME_LENGTH, default="", help_text="Its members.")
+    group = serializers.CharField(
+        max_length=NAME_LENGTH, default="", allow_blank=True, help_text="Its members."
+    )
     everybody = serializers.BooleanField(default=False)
     to_engine = serializers.CharField(max_length=ID_LENGTH)
 
