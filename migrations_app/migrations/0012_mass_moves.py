@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('engines', '0019_files_have_their_paths'),
-        ('migrations_app', '0010_losses_are_accepted'),
+        ('migrations_app', '0011_limits_of_hosts_are_audited'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
