@@ -69,9 +69,7 @@ def test_a_backup_is_let_go_by_its_person_and_stays_while_it_is_needed(
 ) -> None:
     backup, needed = keep_backup(people, engines), keep_backup(people, engines)
     until = timezone.now() + timedelta(days=1)
-    Plan.objects.filter(pk=needed.plan_id).update(
-        status=PlanStatus.COMPLETED, retention_until=until
-    )
+    Plan.objects.filter(backup=needed).update(status=PlanStatus.COMPLETED, retention_until=until)
     page = alice.get(ADDRESS).content.decode()
     assert page.count("Delete this backup") == 1
     assert "so it stays" in page
@@ -166,7 +164,7 @@ def test_the_page_is_read_by_everybody(
     for size in (18_400_000, 17_900_000, 2_100_000):
         backup = keep_backup(people, engines)
         Backup.objects.filter(pk=backup.pk).update(file_size=size)
-    Plan.objects.filter(pk=backup.plan_id).update(
+    Plan.objects.filter(backup=backup).update(
         status=PlanStatus.COMPLETED, retention_until=timezone.now() + timedelta(days=3)
     )
     page = signed_in_page(people.alice, bypass_csp=True, reduced_motion="reduce")
