@@ -36,6 +36,7 @@ from engines.services.people.roles import (
 )
 from engines.services.people.tokens import end_tokens
 from migrations_app.accounts.second_factor import remove_factors
+from migrations_app.admin.backups import back_up_each
 from migrations_app.admin.base import RoleAdmin
 from migrations_app.admin.dress import (
     AdminPasswordChangeForm,
@@ -44,9 +45,8 @@ from migrations_app.admin.dress import (
 )
 from migrations_app.admin.moves import offer_move
 from migrations_app.admin.person_page import describe_person
-from migrations_app.admin.reports import count_rows, report_each
+from migrations_app.admin.reports import count_rows
 from migrations_app.audit.entries import make_pseudonym
-from migrations_app.backups import start_backup
 from migrations_app.limits.sign_in import unlock
 from migrations_app.people import (
     deactivate_person,
@@ -58,8 +58,6 @@ from migrations_app.people import (
     reactivate_person,
     replace_roles,
 )
-
-MOST_BACKED_UP = 100
 
 
 class AdministratorWrites(RoleAdmin):
@@ -291,7 +289,7 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
 
     @admin.action(description="Back up now", permissions=["change"])
     def back_up(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
-        _back_up_each(self, request, queryset)
+        back_up_each(self, request, queryset)
 
     @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
@@ -381,21 +379,4 @@ class EnginePreferenceAdmin(RoleAdmin):
 
     @admin.action(description="Back up now", permissions=["operate"])
     def back_up(self, request: HttpRequest, queryset: QuerySet[EnginePreference]) -> None:
-        _back_up_each(self, request, User.objects.filter(pk__in=queryset.values("user")))
-
-
-def _back_up_each(owner: RoleAdmin, request: HttpRequest, people: QuerySet[User]) -> None:
-    """Begin a backup of each; more than one page of them is the work of a rule."""
-    if people.count() > MOST_BACKED_UP:
-        sentence = (
-            f"Nobody was backed up: choose at most {MOST_BACKED_UP}, or have everybody backed up by a "
-            "rule of backups."
-        )
-        owner.message_user(request, sentence, messages.ERROR)
-        return
-
-    def act(person: Any) -> None:
-        start_backup(person, actor=cast("User", request.user))
-
-    done = ("backup has begun", "backups have begun")
-    report_each(owner, request, people.order_by("username"), act, done=done)
+        back_up_each(self, request, User.objects.filter(pk__in=queryset.values("user")))
