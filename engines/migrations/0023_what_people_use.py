@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engines', '0020_hosts_have_limits_and_speeds'),
+        ('engines', '0022_models_that_rank'),
     ]
 
     operations = [
