@@ -158,6 +158,14 @@ class ConflictError(SamError):
     code = "conflict"
 
 
+class WouldReplaceError(ConflictError):
+    """Something else is there already, which whoever asked did not know of; ``there`` names it."""
+
+    def __init__(self, sentence: str, there: str) -> None:
+        super().__init__(sentence)
+        self.there = there
+
+
 class IllegalMoveError(ConflictError):
     """A status cannot move as asked."""
 

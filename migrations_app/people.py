@@ -17,6 +17,7 @@ from django.contrib.auth.models import Group, User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from engines.exceptions import ConflictError
 from engines.files.artifacts import ArtifactStore
@@ -41,7 +42,7 @@ from engines.services.people.roles import (
 from engines.services.people.sessions import end_sessions
 from engines.services.people.tokens import end_tokens
 from migrations_app.audit.entries import forget_person, make_pseudonym
-from migrations_app.models import Backup, Plan, PlanEvent, Step
+from migrations_app.models import Backup, MassMoveLine, Plan, PlanEvent, Step
 from migrations_app.plans.artifact_use import is_named, remove_unused
 from migrations_app.plans.transitions import request_cancel
 from migrations_app.states import PlanStatus
@@ -266,6 +267,9 @@ def _forget_name(user: User) -> None:
     name = make_pseudonym(user.pk)
     for model in (PlanEvent, HostEvent, HostInvitation):
         model.objects.filter(who=user.username).update(who=name)
+    # Refusals may name them; without one and without a plan, a line says that its person is gone.
+    lines = MassMoveLine.objects.filter(user=user)
+    lines.update(handled_at=timezone.now(), refusal="", plan=None)
     told = HostEvent.objects.filter(why=JOINED_WITH.format(who=user.username))
     told.update(why=JOINED_WITH.format(who=name))
     kind = ContentType.objects.get_for_model(User)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from engines.models import AdapterStatus, CopyStatus, HostStatus
 from engines.runtimes.base import ModelStatus
-from migrations_app.states import PlanStatus, StepStatus
+from migrations_app.states import MoveState, PlanStatus, StepStatus
 
 
 class Tone(StrEnum):
@@ -61,6 +61,11 @@ LOOKS: dict[str, Look] = {
     PlanStatus.FAILED: Look("Failed", Tone.DANGER, "error"),
     PlanStatus.CANCELLED: Look("Cancelled", Tone.NEUTRAL, "close"),
     PlanStatus.ROLLED_BACK: Look("Taken back", Tone.NEUTRAL, "undo"),
+    MoveState.WAITING: Look("Waiting", Tone.NEUTRAL, "clock"),
+    MoveState.PLANNED: Look("Planned", Tone.NEUTRAL, "clock"),
+    MoveState.RUNNING: Look("Running", Tone.INFO, "progress"),
+    MoveState.REFUSED: Look("Left out", Tone.WARNING, "warning"),
+    MoveState.GONE: Look("Deleted", Tone.NEUTRAL, "close"),
     StepStatus.NEEDS_OPERATOR: Look("Needs an operator", Tone.WARNING, "warning"),
     HostStatus.JOINING: Look("Joining", Tone.INFO, "progress"),
     HostStatus.ACTIVE: Look("Active", Tone.SUCCESS, "success"),

@@ -103,6 +103,21 @@ STEP_MOVES: dict[StepStatus, frozenset[StepStatus]] = {
     StepStatus.CANCELLED: frozenset(),
 }
 
+
+class MoveState(models.TextChoices):
+    """What became of one person of a mass move; never stored, said by the line and its plan."""
+
+    WAITING = "waiting", "Waiting"
+    PLANNED = "planned", "Planned"
+    RUNNING = "running", "Running"
+    COMPLETED = "completed", "Completed"
+    REFUSED = "refused", "Refused"
+    FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
+    ROLLED_BACK = "rolled_back", "Taken back"
+    GONE = "gone", "Deleted"
+
+
 PLAN_OPEN = (PlanStatus.PENDING, PlanStatus.IN_PROGRESS, PlanStatus.PAUSED)
 """What can still change something; a tuple, for queries."""
 

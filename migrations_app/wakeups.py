@@ -17,7 +17,7 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from engines.db.clock import ClockTimestamp
-from engines.models import Host, HostStatus
+from engines.models import Host, HostStatus, VectorIndex
 from migrations_app.models import Step
 from migrations_app.queues import CONTROL_QUEUE, work_queue
 from migrations_app.states import task_name
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 COLLECT_TASK = "control.collect"
 MAIL_TASK = "control.mail"
+MOVES_TASK = "control.mass_moves"
 
 
 class Naming(TypedDict, total=False):
@@ -86,13 +87,18 @@ def _publish_by_id(step_id: int) -> None:
 
 def publish_ranges(step_id: int, busy: Host) -> None:
     """Call the other active hosts to help with a step's ranges."""
+    plan_id = Step.objects.values_list("plan", flat=True).get(pk=step_id)
+    naming: Naming = {"argsrepr": f"(step {step_id} of plan {plan_id})"}
     for host in Host.objects.filter(status=HostStatus.ACTIVE).exclude(pk=busy.pk):
-        send("knowledge.embed_ranges", step_id, queue=work_queue(host.name), expires=60)
+        queue = work_queue(host.name)
+        send("knowledge.embed_ranges", step_id, queue=queue, expires=60, naming=naming)
 
 
-def publish_keep_up(index_id: int, host: Host) -> bool:
+def publish_keep_up(index: VectorIndex, host: Host) -> bool:
     """Ask a host to embed what an index lacks."""
-    return send("knowledge.keep_up", index_id, queue=work_queue(host.name), expires=60)
+    naming: Naming = {"argsrepr": f"(index {index.pk} of knowledge base {index.base_id})"}
+    queue = work_queue(host.name)
+    return send("knowledge.keep_up", index.pk, queue=queue, expires=60, naming=naming)
 
 
 def call_mail_sender() -> bool:
@@ -103,3 +109,8 @@ def call_mail_sender() -> bool:
 def call_collector() -> bool:
     """Have what nobody needs removed; whether the message was sent."""
     return send(COLLECT_TASK, queue=CONTROL_QUEUE, expires=60)
+
+
+def call_mover() -> bool:
+    """Have the people of mass moves planned and started; whether the message was sent."""
+    return send(MOVES_TASK, queue=CONTROL_QUEUE, expires=60)

@@ -215,6 +215,9 @@ CSRF_FAILURE_VIEW = "migrations_app.pages.errors.form_refused"
 AUTHENTICATION_BACKENDS = ["migrations_app.limits.sign_in.GuardedBackend"]
 SAM_ORIGIN = env.read_url("SAM_ORIGIN", "http://127.0.0.1:8000")
 """Where people find SAM: links in mails begin with it, whatever a request's Host says."""
+SAM_FLOWER_URL = env.read_url("SAM_FLOWER_URL", "") if env.read_str("SAM_FLOWER_URL") else ""
+"""Flower's own server, which operators read under /flower/; empty: there is none."""
+SAM_FLOWER_PASSWORD = env.read_secret("SAM_FLOWER_PASSWORD")
 SAM_OIDC_SIGN_UP = env.read_bool("SAM_OIDC_SIGN_UP", default=False)
 SAM_REQUIRE_SECOND_FACTOR = env.read_str(
     "SAM_REQUIRE_SECOND_FACTOR", "nobody", choices=("nobody", "staff", "everybody")

@@ -21,14 +21,20 @@ PASSED = ("accept", "if-match")
 
 def run_sam(*arguments: str, answers: str = "") -> str:
     """Return what a command writes; CommandError as the command raises it, also for wrong arguments."""
+    written, error = try_sam(*arguments, answers=answers)
+    if error is not None:
+        raise error
+    return written
+
+
+def try_sam(*arguments: str, answers: str = "") -> tuple[str, Exception | None]:
+    """Return what a command writes, and what ends it as ``run_sam`` raises it."""
     with patch.object(local, "connect", _connect):
         result = CliRunner().invoke(app, list(arguments), input=answers)
     sys.stderr.write(result.stderr)
     if isinstance(result.exception, Exception):
-        raise result.exception
-    if result.exit_code:
-        raise CommandError(result.output)
-    return result.stdout
+        return result.stdout, result.exception
+    return result.stdout, CommandError(result.output) if result.exit_code else None
 
 
 def _connect(person: str | None) -> Client:

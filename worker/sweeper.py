@@ -32,6 +32,7 @@ from migrations_app.collection.collect import (
 from migrations_app.collection.vectors_and_files import PartRule
 from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan, Step
+from migrations_app.moves.turn import has_mass_moves
 from migrations_app.plans.housekeeping import (
     drop_forgotten_drafts,
     end_stale_downloads,
@@ -42,7 +43,12 @@ from migrations_app.plans.housekeeping import (
 from migrations_app.plans.stuck_steps import free_stuck_steps
 from migrations_app.plans.transitions import claim_step, request_cancel
 from migrations_app.states import PlanStatus, StepStatus
-from migrations_app.wakeups import call_collector, call_mail_sender, publish_step
+from migrations_app.wakeups import (
+    call_collector,
+    call_mail_sender,
+    call_mover,
+    publish_step,
+)
 from worker.host.resources import artifact_store, scratch_folder
 
 logger = logging.getLogger(__name__)
@@ -96,6 +102,8 @@ def sweep() -> str:
         forget_old_notices()
         if has_due_mail():
             call_mail_sender()
+        if has_mass_moves():
+            call_mover()
         if is_collection_due():
             call_collector()
     return (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from celery import shared_task
 
 from engines.services.people.outbox import send_due_mails
+from migrations_app.moves.turn import take_turn
 from migrations_app.serving.protocol import LIVE_KINDS, TASK_PREFIX
 from migrations_app.states import ALL_TASKS
-from migrations_app.wakeups import COLLECT_TASK, MAIL_TASK
+from migrations_app.wakeups import COLLECT_TASK, MAIL_TASK, MOVES_TASK, call_mover
 from worker import startup
 from worker.live.requests import answer
 from worker.steps.embedding import help_embedding, keep_index_up
@@ -65,3 +66,12 @@ def control_collect() -> str:
 def control_mail() -> str:
     """Send what people are told by e-mail."""
     return send_due_mails()
+
+
+@shared_task(name=MOVES_TASK)
+def control_mass_moves() -> str:
+    """Plan and start the people of mass moves, a few seconds' worth; what is left calls again."""
+    turn = take_turn()
+    if turn.has_more:
+        call_mover()
+    return turn.describe()

@@ -9,6 +9,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from samproject.supervisor.roster import FLOWER_PREFIX
+
 PROJECT = Path(__file__).resolve().parents[2]
 HOST_NAME = "quickstart"
 """Fixed, so that a second run finds the host's files also where machines are named anew."""
@@ -40,7 +42,7 @@ class Site:
 
     @property
     def flower(self) -> str:
-        return f"http://127.0.0.1:{self.flower_port}"
+        return f"http://127.0.0.1:{self.flower_port}/{FLOWER_PREFIX}"
 
     @property
     def demo(self) -> Path:

@@ -16,6 +16,13 @@ class TokenUsage(models.Model):
     tokens_in = models.BigIntegerField(default=0, help_text="Of prompts and embedded texts.")
     tokens_out = models.BigIntegerField(default=0, help_text="Generated.")
     requests = models.BigIntegerField(default=0)
+    with_tools = models.BigIntegerField(default=0, help_text="Requests that offered tools.")
+    with_schema = models.BigIntegerField(
+        default=0, help_text="Requests whose answer was held to a JSON schema."
+    )
+    longest_request = models.BigIntegerField(
+        default=0, help_text="Tokens of the longest one, prompt and answer together."
+    )
 
     class Meta:
         ordering = ["-day", "user"]

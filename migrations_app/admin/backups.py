@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import AnonymousUser, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
@@ -16,11 +16,15 @@ from migrations_app.admin.reports import report_each
 from migrations_app.backups import (
     delete_backup,
     prune_backups,
+    start_backup,
     start_restore,
     verify_backup,
 )
 from migrations_app.models import Backup, BackupRule
 from migrations_app.plans.backup_plans import RestoreWish
+
+MOST_BACKED_UP = 100
+"""People whom one action backs up; more are the work of a rule."""
 
 
 @admin.register(Backup)
@@ -100,3 +104,22 @@ class BackupRuleAdmin(RoleAdmin):
 
     def writes(self, user: User | AnonymousUser) -> bool:
         return is_administrator(user)
+
+
+def back_up_each(owner: RoleAdmin, request: HttpRequest, people: QuerySet[User]) -> None:
+    """Begin a backup of each; more than one page of them is the work of a rule."""
+    if people.count() > MOST_BACKED_UP:
+        sentence = (
+            f"Nobody was backed up: choose at most {MOST_BACKED_UP}, or have everybody backed up by a "
+            "rule of backups."
+        )
+        owner.message_user(request, sentence, messages.ERROR)
+        return
+
+    actor: Any = request.user
+
+    def act(person: Any) -> None:
+        start_backup(person, actor=actor)
+
+    done = ("backup has begun", "backups have begun")
+    report_each(owner, request, people.order_by("username"), act, done=done)

@@ -27,6 +27,8 @@ MOST_DELETED = 500
 class RoleAdmin(ModelAdmin[Any]):
     """Who reads and writes is decided by role, as in the API, not by Django's permission table."""
 
+    list_per_page = 50
+
     def reads(self, user: User | AnonymousUser) -> bool:
         return is_operator(user) or is_curator(user)
 

@@ -36,13 +36,14 @@ from engines.services.people.roles import (
 )
 from engines.services.people.tokens import end_tokens
 from migrations_app.accounts.second_factor import remove_factors
+from migrations_app.admin.backups import back_up_each
 from migrations_app.admin.base import RoleAdmin
 from migrations_app.admin.dress import (
     AdminPasswordChangeForm,
     AdminUserCreationForm,
     UserChangeForm,
 )
-from migrations_app.admin.moving import offer_move
+from migrations_app.admin.moves import offer_move
 from migrations_app.admin.person_page import describe_person
 from migrations_app.admin.reports import count_rows
 from migrations_app.audit.entries import make_pseudonym
@@ -146,7 +147,15 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
     change_form_outer_before_template = "admin/people/person.html"
-    actions = ["move_people", "deactivate", "reactivate", "end_tokens", "remove_factors", "unlock"]
+    actions = [
+        "move_people",
+        "back_up",
+        "deactivate",
+        "reactivate",
+        "end_tokens",
+        "remove_factors",
+        "unlock",
+    ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         rows: QuerySet[User] = super().get_queryset(request)
@@ -278,6 +287,10 @@ class PeopleAdmin(AdministratorWrites, UserAdmin[User]):
     def move_people(self, request: HttpRequest, queryset: QuerySet[User]) -> HttpResponse | None:
         return offer_move(self, request, User.objects.filter(pk__in=queryset.values("pk")))
 
+    @admin.action(description="Back up now", permissions=["change"])
+    def back_up(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
+        back_up_each(self, request, queryset)
+
     @admin.action(description="End the API tokens", permissions=["change"])
     def end_tokens(self, request: HttpRequest, queryset: QuerySet[User]) -> None:
         ended = sum(end_tokens(user) for user in queryset)
@@ -350,7 +363,7 @@ class EnginePreferenceAdmin(RoleAdmin):
     list_filter = (("engine", admin.RelatedOnlyFieldListFilter),)
     search_fields = ("user__username", "engine__model_id")
     list_display_links = None
-    actions = ["move_people"]
+    actions = ["move_people", "back_up"]
 
     def reads(self, user: User | AnonymousUser) -> bool:
         return is_operator(user)
@@ -363,3 +376,7 @@ class EnginePreferenceAdmin(RoleAdmin):
         self, request: HttpRequest, queryset: QuerySet[EnginePreference]
     ) -> HttpResponse | None:
         return offer_move(self, request, User.objects.filter(pk__in=queryset.values("user")))
+
+    @admin.action(description="Back up now", permissions=["operate"])
+    def back_up(self, request: HttpRequest, queryset: QuerySet[EnginePreference]) -> None:
+        back_up_each(self, request, User.objects.filter(pk__in=queryset.values("user")))

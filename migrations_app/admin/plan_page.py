@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypedDict
 
+from django.conf import settings
 from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
@@ -50,6 +51,8 @@ class StepRow:
     percent: float
     task: str
     """The id of its newest message, under which Flower keeps it."""
+    task_page: str
+    """Where Flower shows it; empty where no Flower runs."""
 
     @property
     def css(self) -> str:
@@ -168,7 +171,10 @@ def _about_file(plan: Plan) -> list[Fact]:
 def _row(plan: Plan, step: Step) -> StepRow:
     number = step.publish_count
     task = step_task_id(plan.pk, step.kind, number) if number else ""
-    return StepRow(step, STEP_TITLES.get(step.kind, step.kind), 100 * step.progress, task)
+    page = reverse("flower", kwargs={"path": f"task/{task}"})
+    shown = page if task and settings.SAM_FLOWER_URL else ""
+    title = STEP_TITLES.get(step.kind, step.kind)
+    return StepRow(step, title, 100 * step.progress, task, shown)
 
 
 def _ask(action: PlanAction) -> Ask:

@@ -43,6 +43,7 @@ from migrations_app.api.views.knowledge import (
     PassageView,
     SearchView,
 )
+from migrations_app.api.views.moves import MassMoveViews
 from migrations_app.api.views.notices import NoticeChoicesView, NoticeViews
 from migrations_app.api.views.people import (
     AdapterViews,
@@ -62,6 +63,7 @@ router = SimpleRouter(trailing_slash=False)
 router.register("catalog", CatalogViews, basename="catalog")
 router.register("downloads", DownloadViews, basename="download")
 router.register("plans", PlanViews, basename="plan")
+router.register("mass-moves", MassMoveViews, basename="mass-move")
 router.register("backups", BackupViews, basename="backup")
 router.register("adapters", AdapterViews, basename="adapter")
 router.register("knowledge-bases", BaseViews, basename="knowledge-base")

@@ -41,6 +41,7 @@ class AuditKind(models.TextChoices):
     HOST = "host", "Host"
     HOST_INVITATION = "host_invitation", "Invitation of a host"
     PLAN = "plan", "Plan"
+    MASS_MOVE = "mass_move", "Move of many people"
     BACKUP = "backup", "Backup"
     BACKUP_RULE = "backup_rule", "Rule of backups"
 

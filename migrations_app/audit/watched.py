@@ -148,6 +148,13 @@ WATCHED = (
         lookups={"host_id": _HOST, "from_engine_id": _MODEL, "to_engine_id": _MODEL},
     ),
     Watched(
+        "migrations_app_massmove",
+        AuditKind.MASS_MOVE,
+        fields=("to_engine_id", "at_once", "accept_losses", "cancel_requested_at"),
+        name="to_engine_id",
+        lookups={"to_engine_id": _MODEL},
+    ),
+    Watched(
         "migrations_app_backup",
         AuditKind.BACKUP,
         fields=("user_id", "reason"),

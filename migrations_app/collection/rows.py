@@ -29,6 +29,7 @@ from migrations_app.models import (
     CollectionRun,
     EmbedRange,
     IdempotencyKey,
+    MassMove,
 )
 from migrations_app.states import PLAN_FINAL
 
@@ -59,6 +60,13 @@ def old_host_events(now: datetime) -> QuerySet[HostEvent]:
     if not settings.SAM_HISTORY_DAYS:
         return HostEvent.objects.none()
     return HostEvent.objects.filter(at__lt=now - timedelta(days=settings.SAM_HISTORY_DAYS))
+
+
+def old_mass_moves(now: datetime) -> QuerySet[MassMove]:
+    """Mass moves that ended long ago; their plans have rules of their own."""
+    if not settings.SAM_HISTORY_DAYS:
+        return MassMove.objects.none()
+    return MassMove.objects.filter(finished_at__lt=now - timedelta(days=settings.SAM_HISTORY_DAYS))
 
 
 def ended_invitations(
@@ -102,6 +110,7 @@ ROW_RULES = (
         f"The answer to a repeated request is kept for {REPEATED.days} days.",
         lambda now: IdempotencyKey.objects.filter(created_at__lt=now - REPEATED),
     ),
+    RowRule("mass_moves", "A mass move goes SAM_HISTORY_DAYS after its end.", old_mass_moves),
     RowRule("host_events", "What happened to hosts goes after SAM_HISTORY_DAYS.", old_host_events),
     RowRule(
         "invitations",

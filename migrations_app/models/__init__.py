@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from migrations_app.audit.rows import AuditAction, AuditDoor, AuditEntry, AuditKind
 from migrations_app.models.backups import Backup, BackupRule
+from migrations_app.models.moves import MassMove, MassMoveLine
 from migrations_app.models.plans import (
     CollectionRun,
     EmbedRange,
@@ -26,6 +27,8 @@ __all__ = [
     "EmbedRange",
     "IdempotencyKey",
     "IndexSwitch",
+    "MassMove",
+    "MassMoveLine",
     "Plan",
     "PlanEvent",
     "PlanStatusField",

@@ -151,7 +151,9 @@ class Plan(models.Model):
                 fields=["not_before"],
                 condition=models.Q(status=PlanStatus.PENDING, confirmed_at__isnull=False),
                 name="scheduled_plans",
-            )
+            ),
+            # Lists begin with the newest: sorting all of them takes longer than a page.
+            models.Index(fields=["-created_at", "id"], name="newest_plans"),
         ]
         constraints = [
             models.UniqueConstraint(

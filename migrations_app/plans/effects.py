@@ -14,6 +14,8 @@ from engines.services.catalog.capabilities import (
     lost_capabilities,
 )
 from engines.services.catalog.speeds import Speed, download_speed, embedding_speed
+from engines.services.people.lost_uses import describe_lost_uses
+from engines.services.people.usage import recent_use
 from migrations_app.models import IndexSwitch, Plan, Step
 from migrations_app.states import BRINGING_FILES, PlanKind, PlanStatus, StepStatus
 
@@ -66,6 +68,8 @@ class Effects(Pace):
     """Whether all that is searched stays searched with the embedder it has."""
     context: ContextChange | None
     lost: list[str]
+    lost_uses: list[str]
+    """A sentence for each thing that the person used lately and the new engine lacks."""
     quality: Quality | None
     """None where nobody has measured it, or nothing changes."""
 
@@ -79,6 +83,7 @@ def effects_of(plan: Plan, bases: list[KnowledgeBase]) -> Effects:
         "keeps_embedder": bool(embedders) and keeps,
         "context": _context_change(plan),
         "lost": _lost(plan),
+        "lost_uses": _lost_uses(plan),
         "quality": None if keeps else _quality(plan, embedders),
     }
 
@@ -171,6 +176,15 @@ def _lost(plan: Plan) -> list[str]:
     return lost_capabilities(
         capabilities_of(old, plan.from_revision), capabilities_of(new, plan.to_revision)
     )
+
+
+def _lost_uses(plan: Plan) -> list[str]:
+    old, new = plan.from_engine, plan.to_engine
+    if plan.kind != PlanKind.MIGRATE or plan.user is None or new is None:
+        return []
+    had = capabilities_of(old, plan.from_revision) if old is not None else None
+    gets = capabilities_of(new, plan.to_revision)
+    return describe_lost_uses(recent_use(plan.user), had, gets, new.display_name)
 
 
 def _embedders_of(bases: list[KnowledgeBase]) -> set[int | None]:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from engines.db.clock import seconds_from_now
 from engines.models import CopyStatus, KnowledgeBase, ModelCopy, VectorIndex
 from engines.services.hosts import present_hosts
-from migrations_app.models import IndexSwitch, Plan, PlanEvent
+from migrations_app.models import IndexSwitch, MassMoveLine, Plan, PlanEvent
 from migrations_app.plans.transitions import drop_unconfirmed
 from migrations_app.states import PERSON_KINDS, PlanStatus
 from migrations_app.wakeups import publish_keep_up
@@ -24,7 +24,7 @@ def wake_keep_up(index: VectorIndex) -> bool:
     """Call a host that has the index's embedder; False when none is there."""
     holders = index.fingerprint.revision.copies.filter(status=CopyStatus.DOWNLOADED)
     host = present_hosts().filter(pk__in=holders.values("host")).order_by("name").first()
-    return host is not None and publish_keep_up(index.pk, host)
+    return host is not None and publish_keep_up(index, host)
 
 
 def wake_base(base_id: int) -> None:
@@ -73,11 +73,16 @@ def drop_forgotten_drafts(*, who: str) -> int:
         return 0
     before = seconds_from_now(-timedelta(days=days).total_seconds())
     touched = PlanEvent.objects.filter(plan=OuterRef("pk"), at__gte=before)
+    in_turn = MassMoveLine.objects.filter(plan=OuterRef("pk"), move__finished_at=None)
     drafts = Plan.objects.filter(
         status=PlanStatus.PENDING, kind__in=PERSON_KINDS, confirmed_at=None, created_at__lt=before
     )
     why = f"Nobody confirmed it for {days} days."
-    forgotten = drafts.exclude(Exists(touched)).order_by("created_at", "pk")[:MAX_DROPPED]
+    forgotten = (
+        drafts.exclude(Exists(touched))
+        .exclude(Exists(in_turn))
+        .order_by("created_at", "pk")[:MAX_DROPPED]
+    )
     return sum(drop_unconfirmed(plan.pk, who=who, why=why) for plan in forgotten)
 
 

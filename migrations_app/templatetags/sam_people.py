@@ -17,6 +17,7 @@ PARTS = (
     ("account", "Account", "user", "settings-account"),
     ("adapters", "Adapters", "adapter", "settings-adapters"),
     ("prompts", "Prompts", "prompt", "settings-prompts"),
+    ("backups", "Backups", "shield", "settings-backups"),
     ("tokens", "API tokens", "key", "settings-tokens"),
     ("usage", "Usage", "chart", "settings-usage"),
     ("preferences", "Preferences", "bell", "settings-preferences"),

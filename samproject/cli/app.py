@@ -14,21 +14,22 @@ from samproject.cli import (
     knowledge,
     own,
     people,
-    plans,
     sign_in,
     tokens,
 )
 from samproject.cli.errors import CommandError
 from samproject.cli.library import catalog
+from samproject.cli.planning import moves, plans
 from samproject.cli.session import command
 from samproject.cli.talk.chat import chat
 from samproject.cli.talk.conversations import conversations
+from samproject.cli.trying import commands as trying
 
 HELP = """Change the AI engine behind people's assistants without losing anything and without a pause.
 
 Commands act on the SAM that `sam login` named, or else on the one whose database this machine reaches."""
-EPILOG = """`sam up` starts SAM on this machine. `sam generate`, `stream`, `embed`, `fit` and `recommend` try a model
-on this machine without a server. `sam django help` lists what Django brings."""
+EPILOG = """`sam up` starts SAM on this machine. `sam generate`, `stream`, `embed`, `fit` and `recommend` need no server:
+they try or judge a model on this machine. `sam django help` lists what Django brings."""
 
 app = typer.Typer(
     name="sam",
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 for name, group in {
     "plan": plans.app,
+    "move": moves.move,
     "catalog": catalog.catalog,
     "download": catalog.download,
     "preference": people.preference,
@@ -59,6 +61,7 @@ for name, group in {
 }.items():
     app.add_typer(group, name=name)
 sign_in.register(app)
+trying.register(app)
 command(app, "chat")(chat)
 command(app, "search")(knowledge.search)
 command(app, "token")(tokens.make_token)

@@ -38,6 +38,7 @@ class Mode(StrEnum):
 
 DEFAULT_BASE = "Documents"
 MAX_HITS = 50
+MAX_NAMED = 5
 SHOWN_CHARACTERS = 200
 NO_ENGINE = (
     "No engine is chosen yet, and texts are searched with its help; `sam plan create` chooses one."
@@ -116,12 +117,22 @@ def add_documents(
         lines += gone
         _tell(session, gone)
     session.show(lines, f"{_describe(lines)} in {target['name']}.")
-    if all(line["outcome"] == "refused" for line in lines):
+    refused = [line for line in lines if line["outcome"] == "refused"]
+    if lines and len(refused) == len(lines):
         raise CommandError("No file could be added.")
     if not session.api.get(f"/knowledge-bases/{target['id']}")["searchable"]:
         session.say(
             "They are searched by words alone until an engine is chosen; `sam plan create` chooses one."
         )
+    if refused:
+        raise CommandError(_name_refused(refused))
+
+
+def _name_refused(refused: list[Line]) -> str:
+    names = ", ".join(str(line["path"]) for line in refused[:MAX_NAMED])
+    more = f" and {len(refused) - MAX_NAMED} more" if len(refused) > MAX_NAMED else ""
+    count = "1 file was" if len(refused) == 1 else f"{len(refused)} files were"
+    return f"{count} refused and all others are in the base: {names}{more}. Their lines say why."
 
 
 def _tell(session: Session, lines: list[Line]) -> None:

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from samproject.cli.errors import CommandError
+from samproject.cli.planning.waiting import follow_plan
 from samproject.cli.session import Session, command, make_group, pick
-from samproject.cli.waiting import follow_plan
 
 backup = make_group(
     "Sealed backups: made before a migration changes anything, by schedule, or now."

@@ -71,6 +71,11 @@ class Session:
         else:
             typer.echo(sentence)
 
+    def write_piece(self, piece: str) -> None:
+        """Write a part of an answer while it comes: as it is, or with --json as a line of its own."""
+        self._has_shown = True
+        typer.echo(json.dumps({"text": piece}) if self.as_json else piece, nl=self.as_json)
+
     def end(self) -> None:
         """Write null when --json was asked for and nothing was shown: a program always reads JSON."""
         if self.as_json and not self._has_shown:
@@ -95,11 +100,11 @@ class Session:
 
 
 def command(
-    app: typer.Typer, name: str | None = None
+    app: typer.Typer, name: str | None = None, *, acts_as_person: bool = True
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register a function as a command; its first parameter is the ``Session``.
 
-    Every command gets ``--json`` and ``--user`` besides its own parameters.
+    Every command gets ``--json`` besides its own parameters, and ``--user`` unless it asks no SAM.
     """
 
     def register(act: Callable[..., None]) -> Callable[..., None]:
@@ -113,11 +118,12 @@ def command(
                 "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Json
             ),
         ]
+        shared = shared if acts_as_person else shared[1:]
         parameters = [each.replace(annotation=hints[each.name]) for each in own] + shared
 
         @wraps(act)
         def run(**given: Any) -> None:
-            session = Session(given.pop("user"), as_json=given.pop("as_json"))
+            session = Session(given.pop("user", None), as_json=given.pop("as_json"))
             act(session, **given)
             session.end()
 

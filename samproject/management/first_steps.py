@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from engines.models import CatalogModel
 from engines.services.people.roles import ADMINISTRATOR
-from samproject.supervisor.roster import FLOWER_USER
+from samproject.supervisor.roster import FLOWER_PREFIX, FLOWER_USER
 from samproject.supervisor.supervise import Notice
 
 CONNECT_SECONDS = 0.5
@@ -53,7 +53,9 @@ def _describe_web(at: tuple[str, int]) -> Sequence[str]:
 
 def _describe_flower(at: tuple[str, int]) -> Sequence[str]:
     password = settings.SAM_DATA_DIR / "flower-password"
-    return [f"Flower http://{at[0]}:{at[1]}/ (user {FLOWER_USER}, password in {password})"]
+    return [
+        f"Flower http://{at[0]}:{at[1]}/{FLOWER_PREFIX}/ (user {FLOWER_USER}, password in {password})"
+    ]
 
 
 def find_next_step(address: str) -> str:

@@ -18,6 +18,8 @@ THREADS = {"control": 4, "work": 4, "live": 256}
 for their person's turn: no more than 48 are at work (worker/live/turns.py)."""
 
 FLOWER_USER = "sam"
+FLOWER_PREFIX = "flower"
+"""Under which Flower's pages lie, on its own port as behind SAM's login."""
 STREAM_SECONDS = 3
 """How long a stop waits for answers under way; then their connections are closed, and a worker notices
 within as long again that nobody reads."""
@@ -68,7 +70,18 @@ def roster(site: Site, wishes: Wishes) -> list[Program]:
 
 def _web(site: Site, wishes: Wishes) -> Program:
     address = ("--host", wishes.web_host, "--port", str(wishes.web_port))
-    return _program(site, "web", (sys.executable, "-m", "samproject.web", *address))
+    argv = (sys.executable, "-m", "samproject.web", *address)
+    return _program(site, "web", argv, _flower_address(wishes))
+
+
+def _flower_address(wishes: Wishes) -> dict[str, str]:
+    """Say where Flower is that runs beside the web server, unless the environment names another."""
+    if not wishes.flower_port or "SAM_FLOWER_URL" in os.environ:
+        return {}
+    return {
+        "SAM_FLOWER_URL": f"http://127.0.0.1:{wishes.flower_port}",
+        "SAM_FLOWER_PASSWORD": wishes.flower_password,
+    }
 
 
 def _worker(site: Site, name: str) -> Program:
@@ -88,7 +101,8 @@ def _flower(site: Site, wishes: Wishes) -> Program:
     # By environment: a command line can be read by every user of the machine.
     login = {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{wishes.flower_password}"}
     command = (sys.executable, "-m", "samproject.web.flower", "-A", "samproject", "flower")
-    return _program(site, "flower", (*command, *address, "--read-only=True"), login)
+    shown = (f"--url-prefix={FLOWER_PREFIX}", "--read-only=True")
+    return _program(site, "flower", (*command, *address, *shown), login)
 
 
 def _celery(command: str) -> tuple[str, ...]:

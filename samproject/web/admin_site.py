@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 from unfold.sites import UnfoldAdminSite
@@ -26,7 +27,10 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("engines_fallbackincident", "Fallbacks that happened", "history"),
         ("engines_prompttemplate", "Prompt templates", "description"),
     ),
-    "Plans": (("migrations_app_plan", "Plans", "task_alt"),),
+    "Plans": (
+        ("migrations_app_plan", "Plans", "task_alt"),
+        ("migrations_app_massmove", "Moves of many people", "groups"),
+    ),
     "Hosts": (
         ("engines_host", "Hosts", "dns"),
         ("engines_modelcopy", "Model files", "hard_drive"),
@@ -92,10 +96,24 @@ class SamAdminSite(UnfoldAdminSite):
             for model, page in self._registry.items()
             if page.has_view_permission(request)
         }
-        return [
+        rooms: list[dict[str, Any]] = [
             {"title": title, "items": [_item(*entry, request, opened) for entry in entries]}
             for title, entries in NAVIGATION.items()
         ]
+        if settings.SAM_FLOWER_URL:
+            plans = next(room for room in rooms if room["title"] == "Plans")
+            plans["items"].append(_flower_item("migrations_app_plan" in opened))
+        return rooms
+
+
+def _flower_item(has_permission: bool) -> NavigationItem:  # noqa: FBT001 - the item's own field
+    return {
+        "title": "Tasks in Flower",
+        "link": reverse("flower", kwargs={"path": ""}),
+        "icon": "local_florist",
+        "has_permission": has_permission,
+        "active": False,
+    }
 
 
 def _item(

@@ -10,6 +10,8 @@ from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
 from migrations_app.models import Plan
+from migrations_app.moves.mass_moves import MassMoveWish, start_mass_move
+from migrations_app.moves.turn import take_turn
 from migrations_app.plans.transitions import start_plan
 from migrations_app.states import PlanStatus
 from tests.api.roles import Engines, People, make_engines, make_people, make_plan, use_engine
@@ -107,8 +109,39 @@ def test_people_are_moved_after_a_look_at_what_it_means(
     screenshot(page, "admin-move")
     page.get_by_role("button", name="Move them").click()
 
-    expect(page.get_by_text("1 move started.")).to_be_visible()
+    expect(page.get_by_text("1 person is being moved to QWEN-4B.")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 person to QWEN-4B")).to_be_visible()
+    assert not Plan.objects.exists()
+    take_turn()
+    expect(page.get_by_role("link", name=re.compile("Plan of (alice|bob)"))).to_be_visible()
+    page.get_by_role("link", name="Running 1").click()
+    expect(page.get_by_role("heading", name="Those who are running")).to_be_visible()
     assert Plan.objects.get().status == PlanStatus.IN_PROGRESS
+
+
+def test_the_page_of_a_mass_move_is_read_by_everybody(
+    people: People, engines: Engines, signed_in_page: OpenPage, screenshot: Screenshot
+) -> None:
+    for person in (people.alice, people.bob):
+        use_engine(person, engines.old)
+    use_engine(people.curator, engines.new)
+    wish = MassMoveWish(engines.new.model_id, at_once=1)
+    move = start_mass_move(User.objects.all(), wish, actor=people.operator)
+    take_turn()
+    page = signed_in_page(people.operator, bypass_csp=True, reduced_motion="reduce")
+
+    page.goto(f"/admin/migrations_app/massmove/{move.pk}/change/")
+    expect(page.get_by_role("heading", name="Why people were left out")).to_be_visible()
+    assert_accessible(page)
+    screenshot(page, "admin-mass-move")
+    page.set_viewport_size(PHONE)
+    assert_fits(page)
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.goto("/admin/migrations_app/massmove/")
+    assert_accessible(page)
+    page.get_by_role("link", name="To QWEN-4B").click()
+    page.get_by_role("button", name="Cancel the rest").click()
+    expect(page.get_by_text("The rest is cancelled; who has switched")).to_be_visible()
 
 
 def test_the_status_of_a_plan_is_in_the_window_of_a_phone(

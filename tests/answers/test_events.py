@@ -14,6 +14,7 @@ from engines.runtimes.streaming import StreamingEngine
 from engines.runtimes.text.generation import Generation, Piece
 from engines.services.answers.events import Recipient, answer_events
 from engines.services.answers.messages import EndEvent, ReasoningEvent, TextEvent
+from engines.services.people.usage import RecentUse, add_usage, recent_use
 
 MESSAGES: list[ChatMessage] = [{"role": "user", "content": "Hi"}]
 
@@ -97,3 +98,20 @@ def test_a_plain_engine_gets_the_messages_as_a_prompt(user: User) -> None:
     assert isinstance(end, EndEvent)
     assert end.prompt_tokens == engine.count_tokens(prompt)
     assert counted() == (end.prompt_tokens, end.completion_tokens)
+
+
+def test_what_a_request_asked_for_is_counted_and_nothing_of_what_was_written(user: User) -> None:
+    tool = {"type": "function", "function": {"name": "look", "parameters": {}}}
+    schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
+    engine = Thinker("t", "t", "t")
+
+    for options in ({}, {"tools": [tool]}, {"tools": [tool], "tool_choice": "none"}):
+        list(answer_events(engine, MESSAGES, options, Recipient(user.pk)))
+    list(answer_events(engine, MESSAGES, {"response_format": schema}, Recipient(user.pk)))
+    add_usage(user.pk, 5000, 0)
+
+    usage = TokenUsage.objects.get()
+    assert (usage.requests, usage.with_tools, usage.with_schema) == (5, 1, 1)
+    assert usage.longest_request == 10, "embedded texts fill no context"
+    assert recent_use(user) == RecentUse(30, 1, 1, 10)
+    assert recent_use(User(pk=user.pk + 1)) == RecentUse(30, 0, 0, 0)

@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group, User
 from django.contrib.sessions.backends.db import SessionStore
 from django.core import serializers
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
 from engines.models import (
@@ -31,6 +32,7 @@ from engines.services.people.defaults import set_default
 from engines.services.people.invitations import invite_person
 from engines.services.people.tokens import create_token
 from engines.services.people.usage import set_quota
+from migrations_app.models import MassMove, MassMoveLine
 from tests.api.roles import (
     Engines,
     People,
@@ -115,6 +117,8 @@ ACTS: dict[tuple[str, str], Act] = {
     ("delete", "backups/{id}"): Act("alice", 404),
     ("post", "backups/{id}/verify"): Act("alice", 404),
     ("post", "backups/{id}/restore"): Act("alice", 404, {"replace": True}),
+    ("post", "mass-moves/{id}/cancel"): Act("operator", 403),
+    ("post", "mass-moves/{id}/retry"): Act("operator", 403),
     ("put", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
     ("delete", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
     ("post", f"{PERSON}/unlock"): Act("administrator", 403),
@@ -166,8 +170,18 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
         "defaults": {"group": set_default(group, engines.old).group},
         "people": {"username": "alice", "role": "curator"},
         "fallbacks": {"engine": engines.old.model_id},
+        "mass-moves": {"id": make_mass_move(people, engines).pk},
         "backups": {"id": make_backup(make_plan(people.alice, engines)).pk},
     }
+
+
+def make_mass_move(people: People, engines: Engines) -> MassMove:
+    """Alice was left out of it, and nobody else is in it."""
+    move = MassMove.objects.create(to_engine=engines.new, created_by=people.operator)
+    MassMoveLine.objects.create(
+        move=move, user=people.alice, handled_at=timezone.now(), refusal="secret"
+    )
+    return move
 
 
 def make_session(user: User) -> UserSession:

@@ -50,7 +50,7 @@ LEFT_OUT = {
         *("tokenusage", "tokenreservation", "tokenquota", "notice", "outgoingmail", "logentry"),
         *("idempotencykey", "preferencesnapshot"),
     },
-    "what SAM does": {"plan", "backup", "backuprule"},
+    "what SAM does": {"plan", "backup", "backuprule", "massmove", "massmoveline"},
 }
 
 

@@ -15,9 +15,19 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from engines.models import CatalogModel, Conversation, Document, KnowledgeBase, Message, Notice
+from engines.models import (
+    ApiToken,
+    CatalogModel,
+    Conversation,
+    Document,
+    EnginePreference,
+    KnowledgeBase,
+    Message,
+    Notice,
+    TokenUsage,
+)
 from engines.models.notices import NoticeKind
-from migrations_app.models import Plan
+from migrations_app.models import Backup, MassMove, MassMoveLine, Plan
 from migrations_app.states import PlanKind, PlanStatus
 from tests.openai_api.web import WebProcess
 from tests.pages.fixtures import session_of, web_environment
@@ -32,6 +42,10 @@ ADDRESSES = (
     "/api/v1/knowledge-bases/{base}/documents",
     "/api/v1/notices",
     "/api/v1/people",
+    "/api/v1/mass-moves",
+    "/api/v1/mass-moves/{move}/people",
+    "/api/v1/backups",
+    "/api/v1/usage",
     "/",
     "/chat/",
     "/chat/{conversation}/",
@@ -44,6 +58,16 @@ ADDRESSES = (
     "/admin/migrations_app/plan/",
     "/admin/engines/catalogmodel/",
     "/admin/auth/user/",
+    "/admin/migrations_app/massmove/",
+    "/admin/migrations_app/massmove/{move}/change/",
+    "/admin/migrations_app/backup/",
+    "/admin/engines/enginepreference/",
+    "/admin/engines/tokenusage/",
+    "/admin/migrations_app/auditentry/",
+    "/settings/backups/",
+    "/settings/tokens/",
+    "/settings/usage/",
+    "/healthz",
     "/admin/",
 )
 
@@ -88,9 +112,41 @@ def _make_rows() -> tuple[User, list[str]]:
     User.objects.bulk_create(
         User(username=f"bench-{user.pk}-{n}", email=f"b{n}@example.org") for n in range(ROWS)
     )
-    return user, [
-        address.format(base=base.pk, conversation=conversation.pk) for address in ADDRESSES
-    ]
+    move = _make_people_rows(user)
+    keys = {"base": base.pk, "conversation": conversation.pk, "move": move.pk}
+    return user, [address.format(**keys) for address in ADDRESSES]
+
+
+def _make_people_rows(user: User) -> MassMove:
+    """Write a row about each of the people: a place in a mass move, an engine, a day's use, a backup."""
+    people = list(User.objects.filter(username__startswith=f"bench-{user.pk}-"))
+    engine = CatalogModel.objects.filter(model_id="bench-0").get()
+    plans = list(Plan.objects.filter(user=user).values_list("pk", flat=True))
+    move = MassMove.objects.create(to_engine=engine, created_by=user)
+    MassMoveLine.objects.bulk_create(
+        MassMoveLine(
+            move=move,
+            user=person,
+            handled_at=None if n % 3 == 0 else timezone.now(),
+            plan_id=plans[n] if n % 3 == 1 else None,
+            refusal=f"Reason {n % 7}." if n % 3 == 2 else "",
+        )
+        for n, person in enumerate(people)
+    )
+    EnginePreference.objects.bulk_create(
+        EnginePreference(user=person, engine=engine) for person in people
+    )
+    TokenUsage.objects.bulk_create(
+        TokenUsage(user=person, day=timezone.now().date(), tokens_in=1) for person in people
+    )
+    Backup.objects.bulk_create(
+        Backup(user=user, artifact_key=f"backups/{n}", sha256=f"{n:064x}", file_size=n)
+        for n in range(ROWS)
+    )
+    ApiToken.objects.bulk_create(
+        ApiToken(user=user, name=f"Token {n}", sha256=n.to_bytes(32)) for n in range(ROWS)
+    )
+    return move
 
 
 def _make_texts(user: User, base: KnowledgeBase, conversation: Conversation) -> None:

@@ -23,7 +23,7 @@ from migrations_app.states import PlanStatus, StepStatus
 from samproject.cli.errors import CommandError
 from tests.api.roles import Engines, People, make_plan, use_engine
 from tests.reading.made import docx, paragraph
-from tests.sam_command import run_sam
+from tests.sam_command import run_sam, try_sam
 from tests.worker.plans import make_host
 
 
@@ -233,7 +233,9 @@ def test_a_file_that_is_refused_hides_no_other(notes: Path) -> None:
     (notes / "c.bin").write_bytes(b"\x00\x01\xff")
     (notes / "d.md").write_text("new")
 
-    said = add(notes)
+    command = ("documents", "add", str(notes), "--user", "alice")
+    said, error = try_sam(*command)
+    again, refusal = try_sam(*command, "--json")
 
     assert "3 unchanged, 0 updated, 1 new, 1 refused in Documents." in said
     assert "refused  notes/c.bin (file: It is none of the kinds" in " ".join(said.split(" "))
@@ -241,6 +243,9 @@ def test_a_file_that_is_refused_hides_no_other(notes: Path) -> None:
         "They are searched by words alone until an engine is chosen; `sam plan create` chooses one."
         in said
     )
+    told = "1 file was refused and all others are in the base: notes/c.bin. Their lines say why."
+    assert (str(error), str(refusal)) == (told, told)
+    assert {line["path"]: line["outcome"] for line in json.loads(again)}["notes/c.bin"] == "refused"
 
 
 def test_a_folder_again_changes_what_changed(notes: Path) -> None:

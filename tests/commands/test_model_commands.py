@@ -7,29 +7,27 @@ import os
 import signal
 import subprocess
 import sys
-from io import StringIO
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
-from django.core.management import CommandError, call_command
 from pytest_django.fixtures import Settings
 
 from deploy.demo.hub.server import HubServer
+from engines.fit.memory import CACHE_TYPES
+from engines.model_manager import DEFAULT_CONTEXT, DOMAINS, RUNTIMES
 from engines.models import Host
+from samproject.cli.errors import CommandError
+from samproject.cli.trying import options
 from tests.api.roles import GIB, Engines
 from tests.commands.elsewhere import PATIENCE, Machine
 from tests.fit.shapes import QWEN3_8B, Dense
 from tests.gguf.sparse import write_sparse
+from tests.sam_command import run_sam
 
 GREEDY = ("--max-tokens", "6", "--temperature", "0", "--context", "256", "--threads", "1")
 SMALL = Dense("llama", 2, 256, 512, 4, 2, 1000, head=64, context=4096)
-
-
-def run(*arguments: str) -> str:
-    out = StringIO()
-    call_command(*arguments, stdout=out, stderr=out)
-    return out.getvalue()
 
 
 @pytest.fixture(autouse=True)
@@ -39,10 +37,10 @@ def models_folder(tmp_path: Path, settings: Settings) -> Path:
 
 
 def test_a_stream_ends_as_the_whole_answer(tiny_llama: Path) -> None:
-    whole = run("generate", "The sea", "--model", str(tiny_llama), *GREEDY)
+    whole = run_sam("generate", "The sea", "--model", str(tiny_llama), *GREEDY)
 
     assert len(whole) > 1
-    assert run("stream", "The sea", "--model", str(tiny_llama), *GREEDY) == whole
+    assert run_sam("stream", "The sea", "--model", str(tiny_llama), *GREEDY) == whole
 
 
 def test_ctrl_c_ends_a_stream_without_a_trace(tiny_llama: Path, tmp_path: Path) -> None:
@@ -60,21 +58,25 @@ def test_ctrl_c_ends_a_stream_without_a_trace(tiny_llama: Path, tmp_path: Path) 
     assert "Traceback" not in told
 
 
-def test_a_prompt_may_come_from_the_standard_input(
-    tiny_llama: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    given = run("generate", "The sea", "--model", str(tiny_llama), *GREEDY)
-    monkeypatch.setattr("sys.stdin", StringIO("The sea"))
+def test_a_prompt_may_come_from_the_standard_input(tiny_llama: Path) -> None:
+    given = run_sam("generate", "The sea", "--model", str(tiny_llama), *GREEDY)
+    arguments = ("generate", "-", "--model", str(tiny_llama), *GREEDY)
 
-    assert run("generate", "-", "--model", str(tiny_llama), *GREEDY) == given
+    assert run_sam(*arguments, answers="The sea") == given
+    assert json.loads(run_sam(*arguments, "--json", answers="The sea"))["text"] == given[:-1]
+    pieces = run_sam("stream", *arguments[1:], "--json", answers="The sea").splitlines()
+    assert "".join(json.loads(piece)["text"] for piece in pieces) == given[:-1]
 
 
 def test_vectors_come_one_a_line(tiny_llama: Path, minilm: Path) -> None:
-    written = run(
+    written = run_sam(
         "embed", "A cat.", "A cat.", "Shares fell.", "--model", str(tiny_llama),
         "--embedder", str(minilm), "--threads", "1",
     )  # fmt: skip
 
+    as_list = run_sam("embed", "A cat.", "--model", str(minilm), "--threads", "1", "--json")
+
+    assert json.loads(as_list) == [json.loads(written.splitlines()[0])]
     first, second, third = (json.loads(line) for line in written.splitlines())
     assert len(first) == 384
     assert np.dot(first, second) > 0.9999 > np.dot(first, third)
@@ -83,10 +85,10 @@ def test_vectors_come_one_a_line(tiny_llama: Path, minilm: Path) -> None:
 def test_a_file_that_only_embeds_needs_no_other_to_embed(tiny_llama: Path, minilm: Path) -> None:
     texts = ("A cat.", "Shares fell.")
 
-    by_itself = run("embed", *texts, "--model", str(minilm), "--threads", "1")
+    by_itself = run_sam("embed", *texts, "--model", str(minilm), "--threads", "1")
 
     named = ("--model", str(tiny_llama), "--embedder", str(minilm), "--threads", "1")
-    assert by_itself == run("embed", *texts, *named)
+    assert by_itself == run_sam("embed", *texts, *named)
     assert len(json.loads(by_itself.splitlines()[0])) == 384
 
 
@@ -104,7 +106,7 @@ def test_a_file_of_the_wrong_kind_is_refused_with_what_to_do(
         (tmp_path, "is a folder.*--type huggingface"),
     ):
         with pytest.raises(CommandError, match=reason):
-            run(command, "x", "--model", str(file), *GREEDY)
+            run_sam(command, "x", "--model", str(file), *GREEDY)
 
 
 @pytest.mark.parametrize(
@@ -121,14 +123,14 @@ def test_a_file_of_the_wrong_kind_is_refused_with_what_to_do(
 )
 def test_what_cannot_be_done_is_a_sentence(arguments: tuple[str, ...], reason: str) -> None:
     with pytest.raises(CommandError, match=reason):
-        run(*arguments)
+        run_sam(*arguments)
 
 
 def test_a_file_is_judged_for_this_machine(tmp_path: Path) -> None:
     path = SMALL.write(tmp_path)
 
-    written = run("fit", str(path), "--context", "1024")
-    answer = json.loads(run("fit", str(path), "--context", "1024", "--json"))
+    written = run_sam("fit", str(path), "--context", "1024")
+    answer = json.loads(run_sam("fit", str(path), "--context", "1024", "--json"))
     assert "fits" in written
     assert "The longest context that fits has 4096 tokens." in written
     assert answer["fit"]["needs"]["kv_cache"] == 2 * 1024 * 2 * 2 * 64 * 2
@@ -147,7 +149,7 @@ def test_a_file_at_the_hub_is_judged_without_its_weights(
     path = write_sparse(folder / "big.gguf", model.metadata(), tensors)
     with HubServer(tmp_path / "hub") as hub:
         settings.HF_ENDPOINT = hub.endpoint
-        answer = json.loads(run("fit", "hf:org/name/big.gguf", "--json"))
+        answer = json.loads(run_sam("fit", "hf:org/name/big.gguf", "--json"))
         fetched = sum(entry.bytes_sent for entry in hub.log if entry.method == "GET")
 
     assert answer["fit"]["needs"]["weights"] > 100 * 1024**2 > 50 * fetched
@@ -160,25 +162,25 @@ def test_a_model_that_does_not_fit_a_host_ends_with_an_error() -> None:
     Host.objects.create(name="small-1", memory_bytes=4 * GIB)
 
     with pytest.raises(CommandError, match="does not fit"):
-        run("fit", "qwen3-8b", "--host", "small-1")
+        run_sam("fit", "qwen3-8b", "--host", "small-1")
     with pytest.raises(CommandError, match="no host 'none'"):
-        run("fit", "qwen3-8b", "--host", "none")
+        run_sam("fit", "qwen3-8b", "--host", "none")
 
 
 @pytest.mark.django_db
 def test_a_catalog_entry_is_judged_by_its_name(
-    engines: Engines, tmp_path: Path, settings: Settings
+    engines: Engines, tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     engines.new.current_revision = None
     engines.new.save()
     with HubServer(_hub_folder(tmp_path)) as hub:
         settings.HF_ENDPOINT = hub.endpoint
-        answer = json.loads(run("fit", "qwen-4b", "--host", "gpu-1", "--json"))
-        table = run("recommend", "--catalog", "--host", "gpu-1")
+        answer = json.loads(run_sam("fit", "qwen-4b", "--host", "gpu-1", "--json"))
+        table = run_sam("recommend", "--catalog", "--host", "gpu-1")
 
     assert answer["longest_context"] == 4096
     assert "qwen-4b" in table
-    assert "llama-8b: its file could not be read at the Hub." in table
+    assert "llama-8b: its file could not be read at the Hub." in capsys.readouterr().err
 
 
 def _hub_folder(folder: Path) -> Path:
@@ -192,8 +194,8 @@ def _hub_folder(folder: Path) -> Path:
 def test_recommendations_say_why_not() -> None:
     Host.objects.create(name="laptop", cores=4, memory_bytes=16 * GIB)
 
-    table = run("recommend", "--host", "laptop")
-    answer = json.loads(run("recommend", "--host", "laptop", "--json"))
+    table = run_sam("recommend", "--host", "laptop")
+    answer = json.loads(run_sam("recommend", "--host", "laptop", "--json"))
     assert table.startswith("4 cores, 16.0 GiB of memory, no GPU.")
     assert "It needs 20.8 GiB and this host has 14.4 GiB of memory" in table
     assert [m["model_id"] for m in answer["models"] if m["recommended"]] == [
@@ -204,10 +206,22 @@ def test_recommendations_say_why_not() -> None:
 
 
 def test_tiers_are_shown() -> None:
-    table = run("recommend", "--tiers")
+    table = run_sam("recommend", "--tiers")
 
     assert "GPU with 24 GB" in table
     assert "qwen3-32b" in table
+    assert "qwen3-32b" in json.loads(run_sam("recommend", "--tiers", "--json"))["GPU with 24 GB"]
+
+
+def test_help_and_completion_offer_what_there_is() -> None:
+    assert set(get_args(options.TypeName)) == set(RUNTIMES)
+    assert {*get_args(options.DomainName), ""} == set(DOMAINS)
+    assert (get_args(options.CacheName), options.CONTEXT) == (CACHE_TYPES, DEFAULT_CONTEXT)
+    shown = run_sam("--help")
+    for name in ("embed", "generate", "stream", "fit", "recommend", "move"):
+        assert f"\n  {name} " in shown
+        assert "--settings" not in run_sam(name, "--help")
+    assert "--user" not in run_sam("generate", "--help")
 
 
 @pytest.fixture

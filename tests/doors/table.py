@@ -15,6 +15,7 @@ from tests.doors.door import (
     STAFF,
     Door,
 )
+from tests.doors.moves import MOVE_DOORS
 
 CONTROLLER, LIBRARY = "controller.MigrationController", "library.ModelLibraryManager"
 SERVICES = "engines.services.people"
@@ -24,6 +25,7 @@ DOORS: dict[str, Door] = {
     f"{CONTROLLER}.create_migration_plan": Door(
         ("api:plan-list",), ("plan create",), (f"{USER} move_people",), ("migrate",)
     ),
+    **MOVE_DOORS,
     f"{CONTROLLER}.create_re_embed_plan": Door(
         ("api:knowledge-base-re-embed",),
         ("plan re-embed",),

@@ -48,6 +48,8 @@ SERVICES = (
     "engines.services.knowledge.documents",
     "engines.services.knowledge.folders",
     "migrations_app.plans.backup_rules",
+    "migrations_app.moves.mass_moves",
+    "migrations_app.moves.meaning",
 )
 
 

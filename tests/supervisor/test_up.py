@@ -239,14 +239,14 @@ def test_when_up_runs_then_web_workers_beat_and_flower_answer_and_all_end_with_i
         up.wait_for(r"Flower http")
     children = tree(up.process.pid)
     password = (locations.data / "flower-password").read_text()
-    workers_page = f"http://127.0.0.1:{flower}/api/workers?refresh=1"
+    workers_page = f"http://127.0.0.1:{flower}/flower/api/workers?refresh=1"
 
     assert len(children) == 8
     assert get(f"http://127.0.0.1:{web}/healthz") == (200, b'{"database": "ok", "redis": "ok"}')
     assert get(f"http://127.0.0.1:{web}/api/docs/")[0] in {200, 401}
     assert get(f"http://127.0.0.1:{web}/static/admin/css/base.css")[0] == 200
     assert get(workers_page)[0] == 401
-    metrics_page = f"http://127.0.0.1:{flower}/metrics"
+    metrics_page = f"http://127.0.0.1:{flower}/flower/metrics"
     assert get(metrics_page)[0] == 401
     assert get(metrics_page, f"sam:{password}")[0] == 200
     names = {"control@here", "work@here", "live@here"}

@@ -24,7 +24,7 @@ from engines.services.answers.messages import (
     TextEvent,
     ToolCallEvent,
 )
-from engines.services.people.usage import add_usage
+from engines.services.people.usage import RequestKind, add_usage
 
 Prompt = str | list[ChatMessage]
 Pieces = Generator[Piece, None, Generation | None]
@@ -47,19 +47,20 @@ def answer_events(
 ) -> Generator[Event]:
     """Yield reasoning, text and calls as they come, then the end; also an answer that is left is counted."""
     asked = GenerationOptions.parse(options)
+    kind = RequestKind(bool(asked.shown_tools), asked.schema is not None, fills_context=True)
     answer = AnswerSoFar(most_calls=1 if asked.parallel_tool_calls is False else None)
     try:
         with closing(_pieces(engine, prompt, options, asked, recipient)) as pieces:
             generation = yield from answer.events(pieces)
     except GeneratorExit:
-        add_usage(recipient.user_id, *_estimate(engine, prompt, answer))
+        add_usage(recipient.user_id, *_estimate(engine, prompt, answer), kind)
         raise
     if generation is None or not generation.prompt_tokens:
         counts = _estimate(engine, prompt, answer)
     else:
         counts = (generation.prompt_tokens, generation.completion_tokens)
     reason = generation.finish_reason if generation else "stop"
-    add_usage(recipient.user_id, *counts)
+    add_usage(recipient.user_id, *counts, kind)
     yield EndEvent(
         finish_reason="tool_calls" if answer.calls and reason == "stop" else reason,
         prompt_tokens=counts[0],

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
-from engines.exceptions import InvalidRequestError
+from engines.exceptions import InvalidRequestError, WouldReplaceError
 from engines.models import (
     CatalogModel,
     EngineFallback,
@@ -23,16 +24,22 @@ from engines.services.engine_choice import with_engine_choice
 
 ANY = "any"
 """How a command names the rule for each engine."""
+PREVIOUS = "previous"
+"""What answers by a rule that names no engine: the one that each person used before."""
 NOTED_SECONDS = 60.0
 """How exactly an incident knows its last request: its row is not written for each one."""
 QUIET_SECONDS = 600.0
 """An incident is over when nobody needed the other engine for so long."""
 
 
-def set_fallback(engine: CatalogModel | None, answers: CatalogModel | None) -> EngineFallback:
+def set_fallback(
+    engine: CatalogModel | None, answers: CatalogModel | None, *, replaces: str | None = None
+) -> EngineFallback:
     """Name what answers for an engine (None: for any); None means each person's previous engine.
 
-    InvalidRequestError for an engine that does not chat, or for the same one twice.
+    ``replaces`` is what whoever asks knows to answer now, by its id, PREVIOUS, or empty for no rule;
+    without it whatever is there is replaced. InvalidRequestError for an engine that does not chat, or
+    for the same one twice; WouldReplaceError for another rule than they know of.
     """
     for model in (engine, answers):
         if model is not None and model.role != ModelRole.CHAT:
@@ -41,8 +48,30 @@ def set_fallback(engine: CatalogModel | None, answers: CatalogModel | None) -> E
             )
     if engine is not None and engine == answers:
         raise InvalidRequestError("An engine cannot answer for itself; choose another.")
-    rule, _ = EngineFallback.objects.update_or_create(engine=engine, defaults={"answers": answers})
+    with transaction.atomic():
+        if replaces is not None:
+            _require_known(engine, answers, replaces)
+        rule, _ = EngineFallback.objects.update_or_create(
+            engine=engine, defaults={"answers": answers}
+        )
     return rule
+
+
+def _require_known(engine: CatalogModel | None, answers: CatalogModel | None, known: str) -> None:
+    rows = EngineFallback.objects.select_for_update(of=("self",)).select_related("answers")
+    there = rows.filter(engine=engine).first()
+    if there is None or there.answers == answers:
+        return
+    now = there.answers.model_id if there.answers else PREVIOUS
+    if now == known:
+        return
+    whose = engine.display_name if engine else "any engine"
+    answering = there.answers.display_name if there.answers else "the one each person used before"
+    raise WouldReplaceError(
+        f"For {whose} there is a rule already: {answering} answers; nothing was changed yet. Send it "
+        "again to replace that rule.",
+        now,
+    )
 
 
 def fallbacks_for(user: User, engine: CatalogModel) -> list[ModelRevision]:

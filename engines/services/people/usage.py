@@ -10,7 +10,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import connection, transaction
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models import F, Max, OuterRef, Q, QuerySet, Subquery, Sum
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.db.prepared import Parameter
@@ -29,15 +29,23 @@ FORM_TOKENS = 64
 DEFAULT_ANSWER_TOKENS = 1024
 """What is set aside for an answer without a limit."""
 MAX_DAYS = 3660
+RECENT_DAYS = 30
+"""How far back it counts what somebody uses."""
 
 # One statement, so that concurrent answers add up; nothing for a person erased meanwhile.
 _ADD = """
-INSERT INTO engines_tokenusage AS u (user_id, day, tokens_in, tokens_out, requests)
-SELECT id, (clock_timestamp() AT TIME ZONE 'UTC')::date, %s, %s, 1 FROM auth_user WHERE id = %s
+INSERT INTO engines_tokenusage AS u (
+    user_id, day, tokens_in, tokens_out, requests, with_tools, with_schema, longest_request
+)
+SELECT id, (clock_timestamp() AT TIME ZONE 'UTC')::date, %s, %s, 1, %s, %s, %s
+FROM auth_user WHERE id = %s
 ON CONFLICT (user_id, day) DO UPDATE SET
     tokens_in = u.tokens_in + excluded.tokens_in,
     tokens_out = u.tokens_out + excluded.tokens_out,
-    requests = u.requests + 1
+    requests = u.requests + 1,
+    with_tools = u.with_tools + excluded.with_tools,
+    with_schema = u.with_schema + excluded.with_schema,
+    longest_request = greatest(u.longest_request, excluded.longest_request)
 """
 
 
@@ -78,10 +86,47 @@ def estimate_tokens(characters: int, max_tokens: int) -> int:
     return FORM_TOKENS + characters // CHARACTERS_PER_TOKEN + (max_tokens or DEFAULT_ANSWER_TOKENS)
 
 
-def add_usage(user_id: int, tokens_in: int, tokens_out: int) -> None:
+@dataclass(frozen=True, slots=True)
+class RequestKind:
+    """What a request asked of an engine besides text; nothing of what was written."""
+
+    has_tools: bool = False
+    has_schema: bool = False
+    fills_context: bool = False
+    """Whether prompt and answer stood in one context; texts that are embedded do not."""
+
+
+NOTHING_SPECIAL = RequestKind()
+
+
+@dataclass(frozen=True, slots=True)
+class RecentUse:
+    """What a person asked of engines in the last days."""
+
+    days: int
+    with_tools: int
+    with_schema: int
+    longest_request: int
+    """Tokens, prompt and answer together."""
+
+
+def add_usage(
+    user_id: int, tokens_in: int, tokens_out: int, kind: RequestKind = NOTHING_SPECIAL
+) -> None:
     """Add one answered request to the person's day."""
+    longest = tokens_in + tokens_out if kind.fills_context else 0
+    special = [int(kind.has_tools), int(kind.has_schema), longest]
     with connection.cursor() as cursor:
-        cursor.execute(_ADD, [tokens_in, tokens_out, user_id])
+        cursor.execute(_ADD, [tokens_in, tokens_out, *special, user_id])
+
+
+def recent_use(user: User, days: int = RECENT_DAYS) -> RecentUse:
+    """Return what a person asked of engines in the last days; one statement."""
+    rows = TokenUsage.objects.filter(user=user, day__gt=today() - timedelta(days=days))
+    found = rows.aggregate(
+        tools=Sum("with_tools"), schema=Sum("with_schema"), longest=Max("longest_request")
+    )
+    return RecentUse(days, found["tools"] or 0, found["schema"] or 0, found["longest"] or 0)
 
 
 def check_quota(user: User) -> None:

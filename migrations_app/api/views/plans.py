@@ -36,7 +36,7 @@ from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions import PlanChange
 from migrations_app.plans.visibility import plans_visible_to
 
-CONTENT_KEYS = frozenset({"adapters", "bases", "prompts"})
+CONTENT_KEYS = frozenset({"adapters", "bases", "prompts", "lost_uses"})
 """Parts of a preview that tell what a person has or wrote."""
 
 

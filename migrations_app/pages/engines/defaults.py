@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 
-from engines.exceptions import NotFoundError, SamError
+from engines.exceptions import NotFoundError, SamError, WouldReplaceError
 from engines.models import EngineDefault
 from engines.services.people.defaults import clear_default, set_default
 from engines.services.people.roles import is_administrator
@@ -76,7 +76,10 @@ class DefaultsView(PageView):
         try:
             group = _group(text_of(form.cleaned_data["group"]))
             engine = engine_named(self.person, text_of(form.cleaned_data["engine"]))
-            default = set_default(group, engine)
+            default = set_default(group, engine, replaces=text_of(request.POST.get("replaces")))
+        except WouldReplaceError as error:
+            form.refuse(error)
+            return self._show(form, status_of(error), replaces=error.there)
         except SamError as error:
             form.refuse(error)
             return self._show(form, status_of(error))
@@ -93,13 +96,16 @@ class DefaultsView(PageView):
         messages.success(self.request, "The default is cleared; the next one in order answers.")
         return self.go("engine-defaults")
 
-    def _show(self, form: DefaultForm, status: int = 200, refusal: str = "") -> HttpResponse:
+    def _show(
+        self, form: DefaultForm, status: int = 200, refusal: str = "", *, replaces: str = ""
+    ) -> HttpResponse:
         rows = EngineDefault.objects.select_related("group", "engine")
         ordered = rows.order_by(F("group__name").asc(nulls_first=True))
         may_write = is_administrator(self.person)
         context = {
             "form": form,
             "refusal": refusal,
+            "replaces": replaces,
             "page": paginate(self.request, ordered, PER_PAGE),
             "may_write": may_write,
             "engine_names": offered_names(self.person) if may_write else [],

@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F
 from django.http import HttpRequest, HttpResponse
 
-from engines.exceptions import NotFoundError, SamError
+from engines.exceptions import NotFoundError, SamError, WouldReplaceError
 from engines.models import CatalogModel, EngineFallback, FallbackIncident
 from engines.services.people.fallbacks import set_fallback
 from engines.services.people.roles import is_operator
@@ -76,7 +76,10 @@ class FallbacksView(PageView):
         try:
             named = self._engine(form.cleaned_data["engine"])
             answers = self._engine(form.cleaned_data["answers"])
-            set_fallback(named, answers)
+            set_fallback(named, answers, replaces=text_of(request.POST.get("replaces")))
+        except WouldReplaceError as error:
+            form.refuse(error)
+            return self._show(form, status_of(error), replaces=error.there)
         except SamError as error:
             form.refuse(error)
             return self._show(form, status_of(error))
@@ -97,7 +100,9 @@ class FallbacksView(PageView):
         messages.success(self.request, "The rule is taken away.")
         return self.go("engine-fallbacks")
 
-    def _show(self, form: FallbackForm, status: int = 200, refusal: str = "") -> HttpResponse:
+    def _show(
+        self, form: FallbackForm, status: int = 200, refusal: str = "", *, replaces: str = ""
+    ) -> HttpResponse:
         rows = EngineFallback.objects.select_related("engine", "answers")
         ordered = rows.order_by(F("engine__display_name").asc(nulls_first=True))
         incidents = FallbackIncident.objects.select_related("revision__model", "answered_by__model")
@@ -105,6 +110,7 @@ class FallbacksView(PageView):
         context = {
             "form": form,
             "refusal": refusal,
+            "replaces": replaces,
             "page": paginate(self.request, ordered, PER_PAGE),
             "incidents": incidents[:MAX_INCIDENTS],
             "may_write": may_write,

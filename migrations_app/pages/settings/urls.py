@@ -10,6 +10,12 @@ from migrations_app.pages.settings.adapters import (
     AdaptersView,
     AdapterSwitchView,
 )
+from migrations_app.pages.settings.backups import (
+    BackupDeleteView,
+    BackupRestoreView,
+    BackupsView,
+    BackupVerifyView,
+)
 from migrations_app.pages.settings.preferences import PreferencesView
 from migrations_app.pages.settings.prompts import FamilyView, PromptsView
 from migrations_app.pages.settings.tokens import TokensView, TokenView
@@ -32,6 +38,22 @@ urlpatterns = [
         "adapters/<int:adapter_id>/delete/",
         AdapterDeleteView.as_view(),
         name="settings-adapter-delete",
+    ),
+    path("backups/", BackupsView.as_view(), name="settings-backups"),
+    path(
+        "backups/<int:backup_id>/verify/",
+        BackupVerifyView.as_view(),
+        name="settings-backup-verify",
+    ),
+    path(
+        "backups/<int:backup_id>/restore/",
+        BackupRestoreView.as_view(),
+        name="settings-backup-restore",
+    ),
+    path(
+        "backups/<int:backup_id>/delete/",
+        BackupDeleteView.as_view(),
+        name="settings-backup-delete",
     ),
     path("prompts/", PromptsView.as_view(), name="settings-prompts"),
     path("prompts/<str:family>/", FamilyView.as_view(), name="settings-family"),

@@ -169,6 +169,10 @@ def loss_points(plan: Plan, preview: Preview, *, tells_content: bool) -> Iterato
         names = named(adapters) if tells_content else ()
         title = f"{counted(len(adapters), 'adapter', 'adapters')} {verb} working"
         yield Point(title, text, "adapter", Tone.WARNING, names)
+    missed = preview.get("lost_uses", []) if tells_content else []
+    if missed:
+        title = f"What you use and {engine_name(plan)} lacks"
+        yield Point(title, "", "warning", Tone.WARNING, missed)
     lost = preview.get("lost", [])
     if lost:
         yield Point(

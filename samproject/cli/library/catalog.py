@@ -16,8 +16,8 @@ from samproject.cli.completion import complete_models
 from samproject.cli.errors import CommandError
 from samproject.cli.files import read_json
 from samproject.cli.library.adding import add_from_disk, is_on_disk, list_hub_models
+from samproject.cli.planning.waiting import follow_plan
 from samproject.cli.session import Session, command, make_group
-from samproject.cli.waiting import follow_plan
 
 catalog = make_group("The model catalog.")
 download = make_group("Downloads of models to hosts.")

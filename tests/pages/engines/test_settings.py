@@ -168,3 +168,30 @@ def test_who_may_read_and_write_rules(people: People, catalog: Engines, visit: V
     assert curator.post(FALLBACKS, {"do": "clear", "engine": "llama-8b"}).status_code == 403
     assert alice.get(FALLBACKS).status_code == alice.post(FALLBACKS, {}).status_code == 403
     assert EngineFallback.objects.count() == 1
+
+
+def test_what_is_there_already_is_replaced_only_by_who_saw_it(
+    people: People, catalog: Engines, visit: Visit
+) -> None:
+    administrator, operator = visit(people.administrator), visit(people.operator)
+    default, rule = {"engine": "llama-8b"}, {"engine": "llama-8b", "answers": ""}
+    administrator.post(DEFAULTS, default)
+    operator.post(FALLBACKS, rule)
+    other = {"engine": "qwen-4b"}, {"engine": "llama-8b", "answers": "qwen-4b"}
+
+    asked = text_of(administrator.post(DEFAULTS, other[0]), 409)
+    asked_of_rule = text_of(operator.post(FALLBACKS, other[1]), 409)
+
+    assert "The organisation has a default already, Llama 3.1 8B Instruct" in asked
+    assert '<input type="hidden" name="replaces" value="llama-8b">' in asked
+    assert "Replace it" in asked
+    assert '<input type="hidden" name="replaces" value="previous">' in asked_of_rule
+    assert administrator.post(DEFAULTS, {**other[0], "replaces": "minilm"}).status_code == 409
+    assert EngineDefault.objects.get().engine == catalog.old
+    assert EngineFallback.objects.get().answers is None
+    assert administrator.post(DEFAULTS, default).status_code == 302, "nothing is replaced"
+
+    administrator.post(DEFAULTS, {**other[0], "replaces": "llama-8b"})
+    operator.post(FALLBACKS, {**other[1], "replaces": "previous"})
+    assert EngineDefault.objects.get().engine == catalog.new
+    assert EngineFallback.objects.get().answers == catalog.new

@@ -11,11 +11,12 @@ from django.test import Client
 from django.utils import timezone
 
 from engines.models import CatalogModel, LoraAdapter, ModelRevision
+from engines.services.people.usage import RequestKind, add_usage
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.plans.transitions import PlanChange
 from migrations_app.states import PlanStatus
-from tests.api.roles import GIB, Engines, People
+from tests.api.roles import GIB, Engines, People, client_of
 from tests.pages.wizard.conftest import NEW
 
 controller = MigrationController()
@@ -112,6 +113,22 @@ def test_the_meaning_names_what_stops(
     assert "&lt;b&gt;my style&lt;/b&gt;" in text
     assert "There is no knowledge to move" in text
     assert "It runs on gpu-1" in text
+
+
+def test_the_meaning_names_what_one_uses_and_the_new_engine_lacks(
+    alice: Client, people: People, engines: Engines, draft: Plan
+) -> None:
+    CatalogModel.objects.filter(pk=engines.new.pk).update(context_length=1000)
+    add_usage(people.alice.pk, 4000, 500, RequestKind(fills_context=True))
+
+    text = alice.get(page_of(draft, "meaning")).content.decode()
+    own = client_of(people.alice).get(f"/api/v1/plans/{draft.pk}/preview").json()
+    operators = client_of(people.operator).get(f"/api/v1/plans/{draft.pk}/preview").json()
+
+    assert "What you use and QWEN-4B lacks" in text
+    assert "Your longest request in the last 30 days had 4,500 tokens." in text
+    assert own["lost_uses"][0] in text
+    assert "lost_uses" not in operators
 
 
 def test_options_are_kept_and_lead_to_the_summary(alice: Client, draft: Plan) -> None:

@@ -9,8 +9,8 @@ import typer
 
 from samproject.cli.completion import complete_models, complete_plans
 from samproject.cli.errors import CommandError
+from samproject.cli.planning.waiting import follow_plan
 from samproject.cli.session import Cell, Session, command, make_group, pick
-from samproject.cli.waiting import follow_plan
 
 app = make_group("Plans: what SAM does to people and hosts that takes time.")
 

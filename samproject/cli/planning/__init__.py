@@ -1,0 +1,1 @@
+"""Plans on the command line: one person, many people, and waiting for their end."""
