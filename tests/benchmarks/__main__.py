@@ -25,6 +25,8 @@ NAMES = (
     "lists",
     "engines_page",
     "search",
+    "knowledge_size",
+    "index_million",
 )
 
 
