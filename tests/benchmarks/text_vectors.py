@@ -23,9 +23,9 @@ from engines.services.knowledge.chunking import chunk_text
 DIMENSION = 384
 MAX_DOCUMENT_CHARS = 20_000
 LEAST_CHARS = 400
-LATENT = 96
-"""Directions that are kept of all: vectors of embedders fill about as many."""
-SAMPLE = 8_000
+LATENT = 32
+"""Directions that are kept of all: vectors of embedders do not fill theirs either."""
+SAMPLE = 4_000
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -64,12 +64,16 @@ class WordVectors:
         self._known = Counter(word for text in texts for word in set(_words(text)))
         self._count = len(texts)
         self._directions: dict[str, NDArray[np.float32]] = {}
+        self._made: dict[str, NDArray[np.float16]] = {}
         sample = np.stack([self._sum(text) for text in texts[:: len(texts) // SAMPLE + 1]])
         _, _, axes = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)
         self._mean, self._axes = sample.mean(axis=0), axes[:LATENT]
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
-        return EmbeddingBatch(np.stack([self.embed_query(text) for text in texts]))
+        for text in texts:
+            if text not in self._made:
+                self._made[text] = self.embed_query(text).astype(np.float16)
+        return EmbeddingBatch(np.stack([self._made[text] for text in texts]).astype(np.float32))
 
     def embed_query(self, text: str) -> NDArray[np.float32]:
         """Return the unit vector of a text."""

@@ -15,6 +15,7 @@ from engines.models import Document
 from samproject.cli import watching
 from samproject.cli.client import Client
 from samproject.cli.errors import CommandError, RefusedError
+from samproject.cli.folders import digest_file
 from samproject.cli.watching import WatchedFolder, read_seconds
 from tests.sam_command import run_sam
 
@@ -110,6 +111,10 @@ def test_a_folder_that_is_missing_or_empty_deletes_nothing(
     def empty() -> None:
         folder.mkdir()
 
+    def come_back() -> None:
+        folder.rmdir()
+        away.rename(folder)
+
     said = watch(
         monkeypatch,
         folder,
@@ -118,7 +123,7 @@ def test_a_folder_that_is_missing_or_empty_deletes_nothing(
         empty,
         nothing,
         nothing,
-        lambda: (folder.rmdir(), away.rename(folder)),
+        come_back,
         nothing,
         nothing,
     )
@@ -234,8 +239,12 @@ def test_a_file_is_read_again_only_when_its_size_or_times_changed(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[Path] = []
-    real = watching.digest_file
-    monkeypatch.setattr(watching, "digest_file", lambda path: (read.append(path), real(path))[1])
+
+    def digest(path: Path) -> str:
+        read.append(path)
+        return digest_file(path)
+
+    monkeypatch.setattr(watching, "digest_file", digest)
     watched = WatchedFolder(FakeSam().client(), 1, folder, deletes=True)
 
     looks_of(watched, 3)
