@@ -12,10 +12,10 @@ import typer
 from rich.progress import track
 
 from samproject.cli.errors import CommandError
-from samproject.cli.folders import Line, bring_up, find_local
-from samproject.cli.folders import delete_missing as delete_missing_files
+from samproject.cli.folders.sending import Line, bring_up, find_local
+from samproject.cli.folders.sending import delete_missing as delete_missing_files
+from samproject.cli.folders.watching import WatchedFolder, read_seconds
 from samproject.cli.session import Session, command, make_group, pick
-from samproject.cli.watching import WatchedFolder, read_seconds
 
 base = make_group("Knowledge bases, one's own and those of one's groups.")
 documents = make_group("The documents of a person's knowledge bases.")

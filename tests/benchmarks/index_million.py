@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engines.vectors import ApproximateIndex, IndexFile, OpenIndex, build_index, open_index
-from tests.benchmarks.peak_memory import own_mib, watching_memory
+from tests.benchmarks.memory import own_mib, watching_memory
 
 COUNT = 1_000_000
 DIMENSION = 384

@@ -34,7 +34,7 @@ from engines.services.knowledge.search import search_index
 from engines.vectors import ApproximateIndex
 from migrations_app.plans.preview import preview_of
 from tests.benchmarks import switch
-from tests.benchmarks.peak_memory import own_mib, watching_memory
+from tests.benchmarks.memory import own_mib, watching_memory
 from tests.benchmarks.text_vectors import DIMENSION, WordVectors, documents
 
 SIZES = tuple(map(int, os.environ.get("BENCH_PASSAGES", "10000,100000").split(",")))

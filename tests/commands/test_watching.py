@@ -12,11 +12,11 @@ import pytest
 from django.contrib.auth.models import User
 
 from engines.models import Document
-from samproject.cli import watching
 from samproject.cli.client import Client
 from samproject.cli.errors import CommandError, RefusedError
-from samproject.cli.folders import digest_file
-from samproject.cli.watching import WatchedFolder, read_seconds
+from samproject.cli.folders import watching
+from samproject.cli.folders.sending import digest_file
+from samproject.cli.folders.watching import WatchedFolder, read_seconds
 from tests.sam_command import run_sam
 
 Between = Callable[[], object]

@@ -10,7 +10,7 @@ from threading import Event
 
 from samproject.cli.client import NOT_SIGNED_IN, Client
 from samproject.cli.errors import CommandError, RefusedError
-from samproject.cli.folders import (
+from samproject.cli.folders.sending import (
     Line,
     LocalFile,
     bring_up,
