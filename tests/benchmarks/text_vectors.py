@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engines.runtimes.base import EmbeddingBatch
-from engines.services.knowledge.chunking import chunk_text
+from engines.services.knowledge.content import Cutting, cut_passages
 
 DIMENSION = 384
 MAX_DOCUMENT_CHARS = 20_000
@@ -35,7 +35,8 @@ def documents(passages: int) -> Iterator[tuple[str, list[str]]]:
     left = passages
     for text in _texts():
         key = zlib.crc32(text.encode()).to_bytes(4)
-        pieces = chunk_text(text, "text/plain")
+        spans = [one.span for one in cut_passages(text, "text/plain", [], Cutting())]
+        pieces = [text[span.start : span.end] for span in spans]
         if key in seen or not pieces:
             continue
         seen.add(key)
