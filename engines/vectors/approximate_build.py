@@ -7,6 +7,7 @@ bytes a row are held. A build that is killed leaves scratch files and nothing el
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,7 +39,10 @@ PROMISED_RECALL = 0.99
 WANTED_RECALL = 0.995
 """Asked of the sample, so that what the sample does not show still leaves what is promised."""
 NEAREST = 10
-SAMPLE = 400
+SAMPLE = 200
+"""Rows of which two questions each are made."""
+DRAWN = 0.5
+"""How far a question between passages is drawn to the other one."""
 FIRST_PROBES = 4
 SAME_SCORE = 1e-5
 """More than single precision moves a cosine."""
@@ -149,37 +153,61 @@ def _write_body(
 def _measure(
     index: ApproximateIndex, ids: NDArray[np.int64], rows: Rows, checkpoint: Checkpoint
 ) -> Measured | None:
-    """Return the fewest lists, by doubling, with which enough is found; None when all are not enough."""
+    """Return the fewest lists, in steps, with which enough is found; None when all are not enough."""
     asked = spread_evenly(len(rows), SAMPLE)
-    questions = unit_rows(rows[asked])
-    worst = _worst_of_nearest(questions, rows, checkpoint)
+    passages = unit_rows(rows[asked])
+    # No question is a passage: people's lie between those that answer them and others.
+    between = unit_rows(passages + DRAWN * np.roll(passages, 1, axis=0))
+    groups = [
+        _Group(passages, ids[asked], _worst_of(NEAREST + 1, passages, rows, checkpoint)),
+        _Group(between, ids[asked] * 0 - 1, _worst_of(NEAREST, between, rows, checkpoint)),
+    ]
     probes = min(FIRST_PROBES, index.lists)
     while True:
-        found = 0
-        for row, question, needed in zip(asked.tolist(), questions, worst.tolist(), strict=True):
-            checkpoint()
-            candidates = index.search(question, NEAREST + SPARE, probes=probes).ids
-            others = np.searchsorted(ids, candidates[candidates != ids[row]])
-            exact = np.sort(unit_rows(rows[others]) @ question)[::-1][:NEAREST]
-            # By score: of texts that are alike any may be the tenth.
-            found += int((exact >= needed - SAME_SCORE).sum())
-        recall = min(found / (len(asked) * NEAREST), 1.0)
+        recall = min(_recall(group, index, ids, rows, probes, checkpoint) for group in groups)
         if recall >= WANTED_RECALL:
-            return Measured(probes, len(asked), recall)
+            return Measured(probes, 2 * len(asked), recall)
         if probes == index.lists:
-            return Measured(probes, len(asked), recall) if recall >= PROMISED_RECALL else None
-        probes = min(probes * 2, index.lists)
+            return Measured(probes, 2 * len(asked), recall) if recall >= PROMISED_RECALL else None
+        probes = min(probes + probes // 2, index.lists)
 
 
-def _worst_of_nearest(
-    questions: NDArray[np.float32], rows: Rows, checkpoint: Checkpoint
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """Questions, whose own row each is and is not to be found, and how near the tenth nearest row is."""
+
+    questions: NDArray[np.float32]
+    own: NDArray[np.int64]
+    needed: NDArray[np.float32]
+
+
+def _recall(
+    group: _Group,
+    index: ApproximateIndex,
+    ids: NDArray[np.int64],
+    rows: Rows,
+    probes: int,
+    checkpoint: Checkpoint,
+) -> float:
+    found = 0
+    for question, own, needed in zip(group.questions, group.own, group.needed, strict=True):
+        checkpoint()
+        candidates = index.search(question, NEAREST + SPARE, probes=probes).ids
+        others = np.searchsorted(ids, candidates[candidates != own])
+        exact = np.sort(unit_rows(rows[others]) @ question)[::-1][:NEAREST]
+        # By score: of texts that are alike any may be the tenth.
+        found += int((exact >= needed - SAME_SCORE).sum())
+    return min(found / (len(group.questions) * NEAREST), 1.0)
+
+
+def _worst_of(
+    nearest: int, questions: NDArray[np.float32], rows: Rows, checkpoint: Checkpoint
 ) -> NDArray[np.float32]:
-    """Return the exact score of each question's tenth neighbour, itself not counted."""
-    kept = NEAREST + 1
-    best = np.full((len(questions), kept), -np.inf, np.float32)
+    """Return the exact score of each question's ``nearest``-th row."""
+    best = np.full((len(questions), nearest), -np.inf, np.float32)
     for _, block in unit_blocks(rows):
         checkpoint()
         together = np.concatenate([best, questions @ block.T], axis=1)
-        best = -np.partition(-together, kept - 1, axis=1)[:, :kept]
+        best = -np.partition(-together, nearest - 1, axis=1)[:, :nearest]
     worst: NDArray[np.float32] = best.min(axis=1)
     return worst

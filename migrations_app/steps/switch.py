@@ -65,8 +65,13 @@ def cut_back(ctx: StepContext) -> Outcome:
     """Take a completed migration back: the same transaction the other way."""
     _catch_up(ctx)
     mark_halfway(ctx)
-    effects = partial(_switch_back, ctx.plan, ctx.claim.owner)
+    effects = switch_back_effects(ctx.plan, ctx.claim.owner)
     return Outcome("Switched back in one transaction.", effects=effects)
+
+
+def switch_back_effects(plan: Plan, who: str) -> Callable[[], None]:
+    """Return the way back itself, to be committed together with the step."""
+    return partial(_switch_back, plan, who)
 
 
 def _catch_up(ctx: StepContext) -> None:

@@ -9,7 +9,7 @@ from urllib.parse import quote, unquote, urljoin
 
 import httpx2
 
-from samproject.cli.errors import CommandError, RefusedError
+from samproject.cli.errors import CommandError, RefusedError, UnreachableError
 
 API = "/api/v1"
 TIMEOUT = httpx2.Timeout(10.0, read=120.0)
@@ -146,4 +146,6 @@ def _sentence(response: httpx2.Response, problem: dict[str, Any]) -> str:
 
 
 def _unreachable(http: httpx2.Client, error: Exception) -> CommandError:
-    return CommandError(f"{http.base_url} does not answer: {error!s:.300}. Is SAM running there?")
+    sentence = f"{http.base_url} does not answer: {error!s:.300}. Is SAM running there?"
+    is_absent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+    return UnreachableError(sentence) if is_absent else CommandError(sentence)

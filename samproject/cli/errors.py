@@ -13,3 +13,7 @@ class RefusedError(CommandError):
     def __init__(self, sentence: str, code: str) -> None:
         super().__init__(sentence)
         self.code = code
+
+
+class UnreachableError(CommandError):
+    """No SAM was there to be asked; the same may be asked again later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +12,9 @@ import typer
 from rich.progress import track
 
 from samproject.cli.errors import CommandError
-from samproject.cli.folders import Line, bring_up, find_local
-from samproject.cli.folders import delete_missing as delete_missing_files
+from samproject.cli.folders.sending import Line, bring_up, find_local
+from samproject.cli.folders.sending import delete_missing as delete_missing_files
+from samproject.cli.folders.watching import WatchedFolder, read_seconds
 from samproject.cli.session import Session, command, make_group, pick
 
 base = make_group("Knowledge bases, one's own and those of one's groups.")
@@ -113,7 +115,8 @@ def add_documents(
         lines += told
         _tell(session, told)
     if delete_missing:
-        gone = delete_missing_files(session.api, target["id"], files, prefixes)
+        here = {file.path for file in files}
+        gone = delete_missing_files(session.api, target["id"], here, prefixes)
         lines += gone
         _tell(session, gone)
     session.show(lines, f"{_describe(lines)} in {target['name']}.")
@@ -149,6 +152,32 @@ def _describe(lines: list[Line]) -> str:
         if counts[one] or one in ("unchanged", "updated", "added")
     ]
     return ", ".join(shown)
+
+
+@command(documents, "watch")
+def watch_documents(
+    session: Session,
+    folder: Annotated[Path, typer.Argument(help="A folder, with all below it.")],
+    into: Annotated[
+        str, typer.Option("--base", help="Its name; made at first need.")
+    ] = DEFAULT_BASE,
+    every: Annotated[str, typer.Option(help="How often to look: 30s, 5m or 1h.")] = "60s",
+    keep_deleted: Annotated[
+        bool, typer.Option("--keep-deleted", help="Keep documents whose files are gone.")
+    ] = False,
+) -> None:
+    """Keep a folder and a base in step until Ctrl-C: new, changed, renamed and deleted files."""
+    seconds = read_seconds(every)
+    if not folder.is_dir():
+        raise CommandError(f"{folder} is no folder; single files are sent by `sam documents add`.")
+    target = _base_named(session, into)
+    watched = WatchedFolder(session.api, target["id"], folder, deletes=not keep_deleted)
+    session.say(f"Watching {folder} for {target['name']}, every {every}; Ctrl-C ends it.")
+    with suppress(KeyboardInterrupt):
+        for told in watched.look_again_and_again(seconds, session.say):
+            _tell(session, told)
+            session.show(told, f"{_describe(told)} in {target['name']}.")
+    session.say("Not watched any more; what was sent stays.")
 
 
 @command(documents, "list")

@@ -25,6 +25,8 @@ NAMES = (
     "lists",
     "engines_page",
     "knowledge.search",
+    "knowledge.size",
+    "knowledge.index_million",
 )
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from tests.benchmarks.line_process import LineProcess
 from tests.benchmarks.steps import base_with, embedder_here, forget_vectors, re_embed_step
 
 SIZES = (1_000, 2_000, 20_000)
+EVERY_SECONDS = 0.02
 WARM_UP = 2_000
 """A whole page: what a worker needs for any base, however small, is not growth."""
 
@@ -88,3 +92,34 @@ def verdict(peaks: list[Peak]) -> str:
         f"{many.chunks:,} against {few.chunks:,} chunks: worker {worker:+.1f} MiB, "
         f"engine {engine:+.1f} MiB; {per_chunk:+.0f} bytes per chunk."
     )
+
+
+@dataclass(slots=True)
+class OwnPeak:
+    """MiB above what there was before."""
+
+    mib: float = 0.0
+
+
+@contextmanager
+def watching_memory() -> Iterator[OwnPeak]:
+    """Look at the process's anonymous memory all the while, and give the peak at the end."""
+    peak, before, done = OwnPeak(), own_mib(), threading.Event()
+
+    def watch() -> None:
+        while not done.wait(EVERY_SECONDS):
+            peak.mib = max(peak.mib, own_mib() - before)
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        watcher.join()
+
+
+def own_mib() -> float:
+    """Return this process's anonymous resident memory."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("RssAnon:")[1].split()[0]) / 1024

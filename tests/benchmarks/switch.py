@@ -29,7 +29,7 @@ from engines.services.people.preferences import EngineChoice, preference_of, wri
 from migrations_app.models import IndexSwitch, Plan, Step
 from migrations_app.plans.transitions import Claim, Outcome, finish_step
 from migrations_app.states import PlanKind, PlanStatus, StepStatus
-from migrations_app.steps.switch import switch_effects
+from migrations_app.steps.switch import switch_back_effects, switch_effects
 from samproject.supervisor.roles import OWNER
 
 DIMENSION = 384
@@ -62,8 +62,8 @@ def run(console: Console) -> None:
 def measure(sizes: tuple[int, ...] = (1_000, 20_000)) -> list[Timing]:
     """Time the switch of persons whose knowledge differs in size, turn by turn."""
     people = {size: person_with_knowledge(size) for size in sizes}
-    _let_the_server_settle()
-    _let_the_collector_settle()
+    let_the_server_settle()
+    let_the_collector_settle()
     times: dict[int, list[float]] = {size: [] for size in sizes}
     for _ in range(ROUNDS):
         for size, user in people.items():
@@ -71,7 +71,7 @@ def measure(sizes: tuple[int, ...] = (1_000, 20_000)) -> list[Timing]:
     return [Timing(size, median(ms), max(ms)) for size, ms in times.items()]
 
 
-def _let_the_server_settle() -> None:
+def let_the_server_settle() -> None:
     """Do now what PostgreSQL would do about so many new rows in the middle of a round.
 
     Its autovacuum comes whenever it is due, and reads and writes all of them beside one switch.
@@ -85,7 +85,7 @@ def _let_the_server_settle() -> None:
         owner.execute("CHECKPOINT")
 
 
-def _let_the_collector_settle() -> None:
+def let_the_collector_settle() -> None:
     """Keep what making people left behind out of Python's full collections: one takes 75 ms and more.
 
     A worker that switches has no such heap; without this, one round of fifteen measures the collector.
@@ -94,7 +94,8 @@ def _let_the_collector_settle() -> None:
     gc.freeze()
 
 
-def _engine(name: str) -> tuple[ModelRevision, Fingerprint]:
+def engine(name: str) -> tuple[ModelRevision, Fingerprint]:
+    """Return an engine of this name that embeds, and its space."""
     model, _ = CatalogModel.objects.get_or_create(
         model_id=name,
         defaults={
@@ -128,7 +129,7 @@ def person_with_knowledge(chunks: int) -> User:
         batch_size=2_000,
     )
     for name in ("bench-a", "bench-b"):
-        _, fingerprint = _engine(name)
+        _, fingerprint = engine(name)
         _embed(fingerprint, hashes)
         VectorIndex.objects.create(
             base=base, fingerprint=fingerprint, file_key="index/none", base_seq=chunks - TAIL
@@ -148,13 +149,34 @@ def _embed(fingerprint: Fingerprint, hashes: list[bytes]) -> None:
 
 def switch_once(user: User) -> float:
     """Switch the person to whichever engine is not active; returns milliseconds."""
+    return _time_switch(_plan_of(user))
+
+
+def switch_and_return(user: User) -> tuple[float, float]:
+    """Switch the person, then take it back; returns the milliseconds of each."""
+    there = _plan_of(user)
+    switched = _time_switch(there)
+    there.refresh_from_db()
+    back = _plan_of(user, rolls_back=there)
+    return switched, _time_switch(back)
+
+
+def _plan_of(user: User, rolls_back: Plan | None = None) -> Plan:
     base = KnowledgeBase.objects.get(owner=user)
     target = base.indexes.exclude(live_for=base).get()
     plan = plan_at_its_switch(user, base, target)
+    if rolls_back is not None:
+        plan.kind, plan.rolls_back = PlanKind.ROLLBACK, rolls_back
+        plan.save(update_fields=["kind", "rolls_back"])
+    return plan
+
+
+def _time_switch(plan: Plan) -> float:
     step = plan.steps.get()
-    outcome = Outcome("Switched.", effects=switch_effects(plan))
+    is_back = plan.kind == PlanKind.ROLLBACK
+    effects = switch_back_effects(plan, "bench") if is_back else switch_effects(plan)
     begun = time.perf_counter()
-    finish_step(Claim(step.pk, step.fence, "bench"), outcome)
+    finish_step(Claim(step.pk, step.fence, "bench"), Outcome("Switched.", effects=effects))
     return (time.perf_counter() - begun) * 1000
 
 

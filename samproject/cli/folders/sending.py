@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from samproject.cli.client import Client, name_in_path
-from samproject.cli.errors import CommandError
+from samproject.cli.errors import CommandError, UnreachableError
 
 MAX_FILE_BYTES = 50_000_000
 BLOCK = 1024 * 1024
@@ -71,34 +71,46 @@ def find_local(paths: Sequence[Path]) -> tuple[list[LocalFile], list[str]]:
 
 
 def bring_up(
-    api: Client, base: int, files: Sequence[LocalFile], prefixes: Sequence[str]
+    api: Client,
+    base: int,
+    files: Sequence[LocalFile],
+    prefixes: Sequence[str],
+    *,
+    here: Collection[str] | None = None,
+    digest_of: Callable[[Path], str] | None = None,
 ) -> Iterator[list[Line]]:
-    """Send what changed, file by file, and yield the lines of each; one that is refused stops nothing."""
+    """Send what changed, file by file, and yield the lines of each; one that is refused stops nothing.
+
+    ``here`` are the paths of all files that are there, if these are not all. UnreachableError when nobody is
+    there to send to: the rest would fare no better.
+    """
     known = Known.of(api.rows(f"/knowledge-bases/{base}/documents"))
-    here = {file.path for file in files}
-    for path in _missing(known, here, prefixes):
+    there = {file.path for file in files} if here is None else here
+    for path in _missing(known, there, prefixes):
         known.gone.setdefault(known.hashes[path], []).append(path)
     for file in files:
         try:
-            yield _send(api, base, file, known)
+            yield _send(api, base, file, known, digest_of or digest_file)
+        except UnreachableError:
+            raise
         except (CommandError, OSError) as error:
             why = f"It cannot be read: {error.strerror}." if isinstance(error, OSError) else error
             yield [_line(_shown(file.path), "refused", str(why))]
 
 
 def delete_missing(
-    api: Client, base: int, files: Sequence[LocalFile], prefixes: Sequence[str]
+    api: Client, base: int, here: Collection[str], prefixes: Sequence[str]
 ) -> list[Line]:
-    """Delete the documents of files that are not in these folders any more, and return their lines."""
+    """Delete the documents of these folders whose paths are not ``here`` any more; returns their lines."""
     known = Known.of(api.rows(f"/knowledge-bases/{base}/documents"))
     lines = []
-    for path in _missing(known, {file.path for file in files}, prefixes):
+    for path in _missing(known, here, prefixes):
         api.delete(f"/knowledge-bases/{base}/documents/{known.ids[path]}")
         lines.append(_line(path, "deleted"))
     return lines
 
 
-def _missing(known: Known, here: set[str], prefixes: Sequence[str]) -> list[str]:
+def _missing(known: Known, here: Collection[str], prefixes: Sequence[str]) -> list[str]:
     archives = tuple(f"{path}/" for path in here if path.lower().endswith(ARCHIVE))
     return [
         path
@@ -107,13 +119,15 @@ def _missing(known: Known, here: set[str], prefixes: Sequence[str]) -> list[str]
     ]
 
 
-def _send(api: Client, base: int, file: LocalFile, known: Known) -> list[Line]:
+def _send(
+    api: Client, base: int, file: LocalFile, known: Known, digest_of: Callable[[Path], str]
+) -> list[Line]:
     size = file.local.stat().st_size
     if size > MAX_FILE_BYTES:
         return [_line(file.path, "refused", f"It has {size} bytes, {MAX_FILE_BYTES} are allowed.")]
     if not file.path.isprintable() and _shown(file.path) != file.path:
         return [_line(_shown(file.path), "refused", "Its name is no valid Unicode; rename it.")]
-    digest = _digest(file.local)
+    digest = digest_of(file.local)
     if known.hashes.get(file.path) == digest:
         return [_line(file.path, "unchanged", document_id=known.ids[file.path])]
     moved_from = known.gone[digest].pop() if known.gone.get(digest) else ""
@@ -127,7 +141,8 @@ def _send(api: Client, base: int, file: LocalFile, known: Known) -> list[Line]:
     return lines
 
 
-def _digest(path: Path) -> str:
+def digest_file(path: Path) -> str:
+    """Return the SHA-256 of a file, in hex."""
     digest = hashlib.sha256()
     with path.open("rb") as content:
         while block := content.read(BLOCK):
