@@ -16,7 +16,7 @@ from engines.machine import cores
 from engines.models import KnowledgeBase, ModelRevision
 from engines.runtimes.openvino.network import usable_precisions
 from tests.benchmarks.line_process import LineProcess
-from tests.benchmarks.raw_loop import RawSetting
+from tests.benchmarks.loops.raw_loop import RawSetting
 from tests.benchmarks.re_embed import Pass, real_texts
 from tests.benchmarks.steps import base_with, embedder_here, forget_vectors, re_embed_step
 from tests.fixtures_models import ensure_minilm
@@ -81,8 +81,10 @@ def _process(way: Way, model: Path, source: Path) -> LineProcess:
             "tests.benchmarks.worker_process", variables={"SAM_OPENVINO": way.precision}
         )
     if way.precision == LLAMA:
-        return LineProcess("tests.benchmarks.raw_loop", str(model), str(source))
-    return LineProcess("tests.benchmarks.openvino_loop", str(model), str(source), way.precision)
+        return LineProcess("tests.benchmarks.loops.raw_loop", str(model), str(source))
+    return LineProcess(
+        "tests.benchmarks.loops.openvino_loop", str(model), str(source), way.precision
+    )
 
 
 def run(console: Console) -> None:

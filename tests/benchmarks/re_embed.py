@@ -17,7 +17,7 @@ from deploy.demo.texts import MARKDOWN, OWN_MODULES, SHARED_MODULES, project_pag
 from engines.models import KnowledgeBase, ModelRevision
 from engines.services.knowledge.cutting.chunking import cut_text
 from tests.benchmarks.line_process import REPOSITORY, Answer, LineProcess
-from tests.benchmarks.raw_loop import RawSetting
+from tests.benchmarks.loops.raw_loop import RawSetting
 from tests.benchmarks.steps import base_with, embedder_here, forget_vectors, re_embed_step
 from tests.fixtures_models import ensure_minilm
 
@@ -100,7 +100,7 @@ def run(console: Console) -> None:
         model = ensure_minilm()
         revision = embedder_here("bench-minilm", model)
         with (
-            LineProcess("tests.benchmarks.raw_loop", str(model), str(source)) as raw,
+            LineProcess("tests.benchmarks.loops.raw_loop", str(model), str(source)) as raw,
             LineProcess("tests.benchmarks.worker_process") as sam,
         ):
             _measure(console, _Ways(raw, sam, revision), texts)

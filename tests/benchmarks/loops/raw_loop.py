@@ -1,6 +1,6 @@
 """The fastest loops over llama.cpp that we know, without SAM: a process that is told what to run.
 
-``python -m tests.benchmarks.raw_loop MODEL TEXTS`` loads the model and reads one RawSetting per line from
+``python -m tests.benchmarks.loops.raw_loop MODEL TEXTS`` loads the model and reads one RawSetting per line from
 standard input, as JSON; for each it answers with the seconds that all texts took. Loading the model and
 making contexts is not counted, reading tokens is.
 """

@@ -100,7 +100,7 @@ def _cosines(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[n
 
 
 class _AbortingEngine(LlamaCppEngine):
-    handler = "tests.runtimes.llama_cpp.openvino_children:AbortingHandler"
+    handler = "tests.runtimes.openvino.children:AbortingHandler"
 
 
 def test_crash_of_openvino_is_no_fault_of_the_file(

@@ -1,6 +1,6 @@
 """The fastest loop over OpenVINO that we know, without SAM: a process that is told how often to run.
 
-``python -m tests.benchmarks.openvino_loop MODEL TEXTS PRECISION`` compiles the model and answers each
+``python -m tests.benchmarks.loops.openvino_loop MODEL TEXTS PRECISION`` compiles the model and answers each
 line with the seconds that all texts took, reading tokens included.
 """
 

@@ -1,0 +1,1 @@
+"""Loops over the libraries alone, without SAM: what it is measured against."""
