@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engines', '0023_what_people_use'),
+        ('engines', '0024_what_people_use'),
         ('migrations_app', '0012_mass_moves'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

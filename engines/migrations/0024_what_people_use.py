@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engines', '0022_models_that_rank'),
+        ('engines', '0023_passages_know_where_they_stand'),
     ]
 
     operations = [
