@@ -14,8 +14,8 @@ PAGE = "docs/fault-matrix.md"
 HEAD = """\
 # The fault matrix
 
-What happens to a plan of each kind when something fails at one of its boundaries: it ends as it would have, every effect is there once, and
-`check_invariants` finds nothing. Made by `.venv/bin/python -m tests.faults` from the tests' own tables; a test holds it to them.
+What happens to a plan of each kind when something fails at one of its boundaries: it ends as it would have, and every effect is there
+once; where real processes die, `check_invariants` finds nothing either. Made by `.venv/bin/python -m tests.faults` from the tests' own tables; a test holds it to them.
 
 `bash deploy/test.sh all` runs every case, `bash deploy/test.sh` the marked ones (**bold**), `bash deploy/test.sh chaos` mixes all of it at random.
 Boundaries: `queued` (the message is there), `claimed`, `half` (in the middle of the work), `before_commit`, `after`.
