@@ -75,13 +75,23 @@ def pdf(pages: Iterable[str], *, extra: str = "") -> bytes:
             "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >> "
             f"/Contents {5 + 2 * number} 0 R >>"
         )
-        objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
+        objects.append(pdf_stream(stream))
+    return assemble_pdf(objects, extra=extra)
+
+
+def pdf_stream(content: str) -> str:
+    """Return an object of a PDF that holds these lines."""
+    return f"<< /Length {len(content)} >>\nstream\n{content}\nendstream"
+
+
+def assemble_pdf(objects: Iterable[str], *, extra: str = "") -> bytes:
+    """Return a PDF of these objects, the catalog first."""
     body, offsets = b"%PDF-1.4\n", []
     for number, content in enumerate(objects, 1):
         offsets.append(len(body))
         body += f"{number} 0 obj\n{content}\nendobj\n".encode()
     table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
-    size = len(objects) + 1
+    size = len(offsets) + 1
     return (
         body
         + (
