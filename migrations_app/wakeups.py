@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 COLLECT_TASK = "control.collect"
 MAIL_TASK = "control.mail"
+SAMPLE_TASK = "knowledge.sample_quality"
 
 
 class Naming(TypedDict, total=False):
@@ -88,6 +89,11 @@ def publish_ranges(step_id: int, busy: Host) -> None:
     """Call the other active hosts to help with a step's ranges."""
     for host in Host.objects.filter(status=HostStatus.ACTIVE).exclude(pk=busy.pk):
         send("knowledge.embed_ranges", step_id, queue=work_queue(host.name), expires=60)
+
+
+def publish_sample(plan_id: UUID, host: Host) -> bool:
+    """Ask a host to measure how well a plan's new embedder would find."""
+    return send(SAMPLE_TASK, str(plan_id), queue=work_queue(host.name), expires=120)
 
 
 def publish_keep_up(index_id: int, host: Host) -> bool:

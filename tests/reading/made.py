@@ -152,7 +152,7 @@ def pptx(*slides: tuple[str, str]) -> bytes:
     return pack(parts)
 
 
-def xlsx(rows: Iterable[Iterable[str | int]], *, name: str = "Budget", last: str = "") -> bytes:
+def xlsx(rows: Iterable[Iterable[object]], *, name: str = "Budget", last: str = "") -> bytes:
     """Return a workbook of one sheet; ``last`` names one more cell, far away perhaps."""
     book = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"
     cells = "".join(
