@@ -86,13 +86,13 @@ def pdf_stream(content: str) -> str:
 
 def assemble_pdf(objects: Iterable[str], *, extra: str = "") -> bytes:
     """Return a PDF of these objects, the catalog first."""
-    body, offsets = b"%PDF-1.4\n", []
+    body, offsets = bytearray(b"%PDF-1.4\n"), []
     for number, content in enumerate(objects, 1):
         offsets.append(len(body))
-        body += f"{number} 0 obj\n{content}\nendobj\n".encode()
+        body += f"{number} 0 obj\n{content}\nendobj\n".encode("latin-1")
     table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
     size = len(offsets) + 1
-    return (
+    return bytes(
         body
         + (
             f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R {extra} >>\n"

@@ -128,7 +128,13 @@ class DocumentEditView(EditPage):
         except SamError as error:
             form.refuse(error)
             return self.show_edit(document, form, status=400)
-        messages.success(request, "The document is changed.")
+        moved = document.places and form.cleaned_data.get("text", document.text) != document.text
+        also = (
+            " Its pages moved along with their lines; what you rewrote may stand on another."
+            if moved
+            else ""
+        )
+        messages.success(request, f"The document is changed.{also}")
         return self.go("document", document_id=document.pk)
 
     def _keep(self, document: Document, form: TextForm | TitleForm) -> None:
