@@ -25,6 +25,7 @@ NAMES = (
     "lists",
     "engines_page",
     "search",
+    "corpus_quality",
 )
 
 

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from engines.exceptions import EngineError
+from engines.exceptions import EngineError, InvalidRequestError
 from engines.models import Host, PastSearch
 from engines.runtimes.base import EmbeddingBatch
 from engines.services.knowledge.embeddings import Embedder
@@ -42,6 +42,7 @@ from tests.plans.test_meaning import (  # noqa: F401
     place,
 )
 from tests.plans.test_scripts import ada, engines  # noqa: F401
+from worker.steps.sampling import sample_quality
 
 
 def rank(old: int | None, new: int | None, script: str = "Thai", document: int = 1) -> Ranks:
@@ -171,9 +172,22 @@ def test_before_anything_is_spent_a_sample_says_what_would_be_lost(
 
     set_history_kept(ada, kept=True)
     remember_search(ada, "หลังคา")
-    take_sample(Plan.objects.get(pk=plan_id), lender(engines))
+    lend = lender(engines)
+    monkeypatch.setattr("worker.steps.sampling.lend_embedder", lambda _host, *what: lend(*what))
+    assert sample_quality(plan_id).startswith("Measured on")
+    with pytest.raises(InvalidRequestError, match="no plan's id"):
+        sample_quality("no key")
 
-    told: Any = controller.preview_migration(plan_id)
+    require_measured(controller.preview_migration(plan_id))
+    page = see_meaning(client, plan_id)
+    assert "Measured on" in page
+    assert "Thai" in page
+    # Nothing of the new space was kept, and the plan has not begun.
+    plan.refresh_from_db()
+    assert (plan.status, len(sent)) == ("pending", 1)
+
+
+def require_measured(told: Any) -> None:
     sample = told["sample"]
     assert (sample["status"], sample["why"]) == ("done", "")
     assert sample["passages"] > 100
@@ -181,12 +195,6 @@ def test_before_anything_is_spent_a_sample_says_what_would_be_lost(
     assert scripts["Thai"]["recall"] < scripts["Thai"]["old_recall"]
     assert scripts["Latin"]["recall"] == scripts["Latin"]["old_recall"]
     assert sample["quality"]["own"]["asked"] == 1
-    page = see_meaning(client, plan_id)
-    assert "Measured on" in page
-    assert "Thai" in page
-    # Nothing of the new space was kept, and the plan has not begun.
-    plan.refresh_from_db()
-    assert (plan.status, len(sent)) == ("pending", 1)
 
 
 def test_searches_are_kept_only_where_allowed_few_and_for_a_time(db: None) -> None:
