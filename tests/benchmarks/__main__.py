@@ -25,7 +25,6 @@ NAMES = (
     "lists",
     "engines_page",
     "search",
-    "corpus_quality",
 )
 
 

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from engines.models import Chunk, Document
-from engines.services.knowledge.carried_places import carry_places
+from engines.reading.carried_places import carry_places
 from engines.services.knowledge.content import Content, Origin
 from engines.services.knowledge.documents import create_base, update_document
 from engines.services.knowledge.writing import insert_document, lock_base, write

@@ -21,9 +21,9 @@ from engines.models import (
     KnowledgeBase,
     VectorIndex,
 )
+from engines.reading.carried_places import carry_places
 from engines.reading.result import Place
 from engines.services.engine_choice import effective_engine, engine_of_group
-from engines.services.knowledge.carried_places import carry_places
 from engines.services.knowledge.content import MAX_NAME_CHARS, Content, Origin, check_line
 from engines.services.knowledge.fingerprints import known_fingerprint
 from engines.services.knowledge.indexes import index_for

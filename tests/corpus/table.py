@@ -1,4 +1,7 @@
-"""The table of docs about quality: recall and nDCG by script, of an English and of a multilingual embedder."""
+"""The table of docs/quality.md: ``DJANGO_SETTINGS_MODULE=tests.settings .venv/bin/python -m tests.corpus.table``.
+
+Recall and nDCG by script, of an English and of a multilingual embedder.
+"""
 
 from __future__ import annotations
 
@@ -34,3 +37,7 @@ def run(console: Console) -> None:
         cells = [one["scripts"].get(script, one["whole"]) for one in found.values()]
         numbers = " | ".join(f"{cell['recall']:.2f} | {cell['ndcg']:.2f}" for cell in cells)
         console.print(f"| {script} | {cells[0]['asked']} | {numbers} |", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run(Console(width=200))
