@@ -1,4 +1,4 @@
-"""The table of docs/quality.md: ``DJANGO_SETTINGS_MODULE=tests.settings .venv/bin/python -m tests.corpus.table``.
+"""The table of docs/quality.md, which says how it is run.
 
 Recall and nDCG by script, of an English and of a multilingual embedder.
 """
@@ -37,7 +37,3 @@ def run(console: Console) -> None:
         cells = [one["scripts"].get(script, one["whole"]) for one in found.values()]
         numbers = " | ".join(f"{cell['recall']:.2f} | {cell['ndcg']:.2f}" for cell in cells)
         console.print(f"| {script} | {cells[0]['asked']} | {numbers} |", soft_wrap=True)
-
-
-if __name__ == "__main__":
-    run(Console(width=200))
