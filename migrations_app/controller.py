@@ -57,6 +57,7 @@ from migrations_app.plans.transitions import (
     withdraw_confirmation,
 )
 from migrations_app.states import PERSON_KINDS, PlanAction, PlanKind, PlanStatus
+from migrations_app.steps.sample import sample_for
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +125,9 @@ class MigrationController:
         preview = preview_of(plan)
         plan.preview = dict(preview)
         plan.save(update_fields=["preview"])
-        return preview_with_prompts(plan, preview)
+        shown = preview_with_prompts(plan, preview)
+        sample = sample_for(plan)
+        return shown if sample is None else cast("PlanPreview", {**shown, "sample": sample})
 
     def change_migration(
         self, migration_id: str | UUID, change: PlanChange, *, actor: User | None = None

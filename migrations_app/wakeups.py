@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 COLLECT_TASK = "control.collect"
 MAIL_TASK = "control.mail"
 MOVES_TASK = "control.mass_moves"
+SAMPLE_TASK = "knowledge.sample_quality"
 
 
 class Naming(TypedDict, total=False):
@@ -92,6 +93,13 @@ def publish_ranges(step_id: int, busy: Host) -> None:
     for host in Host.objects.filter(status=HostStatus.ACTIVE).exclude(pk=busy.pk):
         queue = work_queue(host.name)
         send("knowledge.embed_ranges", step_id, queue=queue, expires=60, naming=naming)
+
+
+def publish_sample(plan_id: UUID, host: Host) -> bool:
+    """Ask a host to measure how well a plan's new embedder would find."""
+    naming: Naming = {"argsrepr": f"(plan {plan_id})"}
+    queue = work_queue(host.name)
+    return send(SAMPLE_TASK, str(plan_id), queue=queue, expires=120, naming=naming)
 
 
 def publish_keep_up(index: VectorIndex, host: Host) -> bool:

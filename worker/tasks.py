@@ -8,11 +8,12 @@ from engines.services.people.outbox import send_due_mails
 from migrations_app.moves.turn import take_turn
 from migrations_app.serving.protocol import LIVE_KINDS, TASK_PREFIX
 from migrations_app.states import ALL_TASKS
-from migrations_app.wakeups import COLLECT_TASK, MAIL_TASK, MOVES_TASK, call_mover
+from migrations_app.wakeups import COLLECT_TASK, MAIL_TASK, MOVES_TASK, SAMPLE_TASK, call_mover
 from worker import startup
 from worker.live.requests import answer
 from worker.steps.embedding import help_embedding, keep_index_up
 from worker.steps.runner import run_step
+from worker.steps.sampling import sample_quality
 from worker.sweeper import collect_when_due, sweep
 
 startup.connect()
@@ -47,6 +48,12 @@ def embed_ranges(step_id: int) -> str:
 def catch_index_up(index_id: int) -> str:
     """Let one index catch up with what people wrote."""
     return keep_index_up(index_id)
+
+
+@shared_task(name=SAMPLE_TASK)
+def sample_plan(plan_id: str) -> str:
+    """Measure how well a plan's new embedder would find."""
+    return sample_quality(plan_id)
 
 
 # Without events: it comes every few seconds, and Flower would tell of little else.

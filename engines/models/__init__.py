@@ -36,12 +36,14 @@ from engines.models.preferences import (
     PromptTemplate,
     UserPrompts,
 )
+from engines.models.searches import MAX_QUESTION_CHARS, PastSearch, SearchHistory
 from engines.models.status_changes import StatusChange
 from engines.models.tokens import ApiToken, TokenScope
 from engines.models.usage import TokenQuota, TokenReservation, TokenUsage
 
 __all__ = [
     "LIMIT_NAMES",
+    "MAX_QUESTION_CHARS",
     "AdapterStatus",
     "ApiToken",
     "CatalogModel",
@@ -73,8 +75,10 @@ __all__ = [
     "NoticeKind",
     "OutgoingMail",
     "PassageWords",
+    "PastSearch",
     "PreferenceSnapshot",
     "PromptTemplate",
+    "SearchHistory",
     "SpeedSample",
     "StatusChange",
     "TokenQuota",

@@ -1,7 +1,7 @@
 """From bytes to characters, and what counts as the same text.
 
 What a file's bytes mean is decided in this order: a byte order mark; UTF-8, if every byte of it is right;
-UTF-16, if every other byte is zero as in no other text; then windows-1252, when little of it is not ASCII and
+UTF-16, if every other byte is zero as in no other text, or if it makes letters of one script of them; then windows-1252, when little of it is not ASCII and
 that little are letters and marks of Western Europe; then what charset-normalizer finds most plausible.
 Characters are kept composed (NFC), lines end with a line feed, and a byte order mark is no part of a text.
 """
@@ -9,7 +9,9 @@ Characters are kept composed (NFC), lines end with a line feed, and a byte order
 from __future__ import annotations
 
 import codecs
+import re
 import unicodedata
+from collections import Counter
 from typing import NamedTuple
 
 from charset_normalizer import from_bytes
@@ -40,10 +42,20 @@ MIN_ZEROS = 0.3
 """Share of zeros at even or odd places from which a text is UTF-16."""
 MAX_WESTERN = 0.45
 """Share of bytes that are not ASCII up to which a text may be windows-1252 by its looks alone."""
+MIN_ONE_SCRIPT = 0.9
+"""Share of letters in one script from which bytes are a text in UTF-16."""
+MIN_LETTERS = 0.5
+"""Share of letters among all of its characters: marks, blanks and digits are the rest."""
 MIN_GUESSED_BYTES = 16
 """Of fewer, any encoding makes something that might be a word."""
 _WESTERN_CHARACTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽžŸ"
                                 "‘’“”„‚«»‹›–—…•·°§©®™€£¿¡ªº´\u00a0\u00ad")  # fmt: skip
+_HALVES = re.compile("[\ud800-\udfff]")
+"""Halves of characters, which JSON and mails can name without the other half; no text can be stored with one."""
+_CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")
+_NEVER = frozenset({"Cc", "Cn", "Co", "Cs"})
+_EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"})
+_BLANKS = frozenset(" \n\u3000\u3001\u3002\uff0c\uff0e")
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Cn", "Zs", "Zl", "Zp"})
 _BLANK_LETTERS = frozenset("\u115f\u1160\u3164\uffa0\u2800")
 """Letters and a symbol by their category, and blank to the eye."""
@@ -64,10 +76,12 @@ def decode_text(content: bytes) -> Decoded:
     try:
         text, guessed = content.decode("utf-8"), ""
     except UnicodeDecodeError:
-        guessed = _zero_encoding(content) or _guess(content)
+        guessed = _zero_encoding(content) or find_wide(content, is_certain=False) or _guess(content)
         text = _decode(content, guessed)
-    if "\0" in text and not guessed and (wide := _zero_encoding(content)):
-        text, guessed = _decode(content, wide), wide
+    if not guessed and _CONTROLS.search(text):
+        # No text has these, but UTF-16 without Latin letters may be right UTF-8 by chance.
+        wide = _zero_encoding(content) or find_wide(content, is_certain=True)
+        text, guessed = (_decode(content, wide), wide) if wide else (text, "")
     if "\0" in text:
         raise InvalidRequestError(NOT_TEXT)
     return Decoded(normalise(text), guessed)
@@ -76,6 +90,7 @@ def decode_text(content: bytes) -> Decoded:
 def normalise(text: str) -> str:
     """Return a text as it is kept: composed, lines ended by a line feed, without byte order marks."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
+    lines = _HALVES.sub("\N{REPLACEMENT CHARACTER}", lines)
     return unicodedata.normalize("NFC", lines)
 
 
@@ -119,6 +134,32 @@ def _zero_encoding(content: bytes) -> str:
     if max(even, odd) < MIN_ZEROS or min(even, odd) > MIN_ZEROS / 10:
         return ""
     return "utf-16-be" if even > odd else "utf-16-le"
+
+
+def find_wide(content: bytes, *, is_certain: bool) -> str:
+    """Return which UTF-16 makes a text in one script of these bytes; empty when neither does, or both.
+
+    Chinese in an older encoding is Hangul in UTF-16. So unless it is certain that the bytes are no such text, there
+    must be a blank or a stop as well.
+    """
+    texts = {
+        encoding: content[:SAMPLE_BYTES].decode(encoding, "replace").removesuffix("\ufffd")
+        for encoding in ("utf-16-le", "utf-16-be")
+        if len(content) % 2 == 0
+    }
+    plausible = [encoding for encoding, text in texts.items() if _is_one_script(text)]
+    if len(plausible) != 1 or not is_certain:
+        plausible = [one for one in plausible if not _BLANKS.isdisjoint(texts[one])]
+    return plausible[0] if len(plausible) == 1 else ""
+
+
+def _is_one_script(text: str) -> bool:
+    if any(unicodedata.category(c) in _NEVER and c not in "\t\n\r\f" for c in text):
+        return False
+    letters = [unicodedata.name(c, "").partition(" ")[0] for c in text if c.isalpha()]
+    scripts = Counter("CJK" if name in _EAST_ASIAN else name for name in letters)
+    most = scripts.most_common(1)[0][1] if scripts else 0
+    return most >= max(MIN_ONE_SCRIPT * len(letters), MIN_LETTERS * len(text.strip()), 1)
 
 
 def _guess(content: bytes) -> str:

@@ -44,7 +44,7 @@ from migrations_app.api.views.knowledge import (
     SearchView,
 )
 from migrations_app.api.views.moves import MassMoveViews
-from migrations_app.api.views.notices import NoticeChoicesView, NoticeViews
+from migrations_app.api.views.notices import NoticeChoicesView, NoticeViews, SearchHistoryView
 from migrations_app.api.views.people import (
     AdapterViews,
     FamilyPromptsView,
@@ -141,6 +141,7 @@ urlpatterns = [
     path("sessions", SessionsView.as_view(), name="sessions"),
     re_path(r"^sessions/(?P<pk>[0-9]{1,18})$", SessionView.as_view(), name="session"),
     path("notice-choices", NoticeChoicesView.as_view(), name="notice-choices"),
+    path("search-history", SearchHistoryView.as_view(), name="search-history"),
     path("me/engine", IndicatorView.as_view(), name="me-engine"),
     re_path(r"^[\s\S]*$", UnknownRoute.as_view(), name="unknown"),
 ]

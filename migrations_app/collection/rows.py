@@ -18,6 +18,7 @@ from engines.models import (
     VectorIndex,
 )
 from engines.services.knowledge.erasure import has_vectors
+from engines.services.people.search_history import KEPT_DAYS, outdated_searches
 from migrations_app.collection.needed import (
     SPARE,
     release_indexes,
@@ -104,6 +105,11 @@ ROW_RULES = (
         "tombstones",
         "The place of a deleted text is kept while the file of a needed index has it.",
         unneeded_tombstones,
+    ),
+    RowRule(
+        "searches",
+        f"What somebody searched for goes after {KEPT_DAYS} days; it is kept only where they allow it.",
+        outdated_searches,
     ),
     RowRule(
         "idempotency_keys",

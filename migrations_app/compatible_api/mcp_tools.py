@@ -30,7 +30,7 @@ from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.limits.rates import WORK, limit_person
 from migrations_app.models import Plan
 from migrations_app.plans.visibility import plans_of
-from migrations_app.serving.answers import search_for
+from migrations_app.serving.answers import answer_search
 
 MAX_PLANS = 50
 PLAN_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
@@ -161,7 +161,7 @@ def all_tools() -> Sequence[McpTool[Any]]:
 
 def _search(user: User, asked: Search) -> Json:
     with holding(user.pk, ANSWERS):
-        found: Json = to_builtins(search_for(user, asked.query, asked.k))
+        found: Json = to_builtins(answer_search(user, asked.query, asked.k))
     return found
 
 

@@ -114,6 +114,11 @@ class Plan(models.Model):
     knowledge_base_size = models.PositiveIntegerField(default=0, help_text="Chunks.")
     estimated_duration_minutes = models.PositiveIntegerField(default=0)
     preview = models.JSONField(default=dict, blank=True)
+    quality_sample = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="How well the new embedder would find, measured on some passages beforehand.",
+    )
 
     status = PlanStatusField(max_length=16, choices=PlanStatus, default=PlanStatus.PENDING)
     current_step = models.CharField(max_length=64, blank=True)

@@ -15,6 +15,7 @@ from engines.services.answers.messages import (
 )
 from engines.services.knowledge.search import readable_bases
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
+from engines.services.people.search_history import remember_search
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.embedder import RemoteEmbedder
 from migrations_app.serving.fallback import FallbackPlan
@@ -33,6 +34,15 @@ def search_for(user: User, query: str, k: int, narrowed: SearchFilter = EVERYTHI
     narrowed.require_readable(readable_bases(user))
     wanted = narrowed if narrowed != EVERYTHING else None
     return _live().call(SEARCH, SearchRequest(user_id=user.pk, query=query, k=k, filter=wanted))
+
+
+def answer_search(
+    user: User, query: str, k: int, narrowed: SearchFilter = EVERYTHING
+) -> SearchReply:
+    """Search for a person who asked by themselves: as ``search_for``, and kept where they allow that."""
+    found = search_for(user, query, k, narrowed)
+    remember_search(user, query)
+    return found
 
 
 def embed_for_writer(fingerprint_id: int, texts: Sequence[str]) -> EmbeddingBatch:

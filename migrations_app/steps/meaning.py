@@ -23,11 +23,11 @@ from __future__ import annotations
 
 import math
 import random
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from django.db.models.functions import Left
@@ -39,29 +39,40 @@ from engines.services.knowledge.embeddings import Embedder, load_vectors
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.search import Hit, search_index
 from migrations_app.steps.base import ProbeFailedError, StepContext
+from migrations_app.steps.excerpts import cut_middle
+from migrations_app.steps.quality import DEPTH, HITS, Ranks
 from migrations_app.steps.scripts import LOOKED_AT, script_of
 
 SAMPLE = 100
 """Questions a base is asked at most: enough that a loss of one answer in eight is seen nearly always."""
+SEED_BITS = 31
 SOUND_SAMPLE = 20
 """Passages embedded once more as a whole: wrong vectors are wrong everywhere."""
-HITS = 5
-"""Passages looked at: an answer is given about that many, and their order hardly matters to it."""
 CHANCE = 0.01
 """In which share of all samples an equally good embedder may be refused."""
 NEAR_DUPLICATE = 0.95
 """Cosine in the old space from which two passages say the same: release notes, licences, tables."""
 SCORE_TOLERANCE = 1e-3
 """Half precision moves a cosine by less than this (4e-5 measured at 384 dimensions)."""
-PASSAGE_CHARS = 160
-PART = 2
-"""A question is at most this part of its passage: a whole passage finds itself in any index."""
 POOL = 2000
 """Passages whose script is looked at, to find enough of the rare ones."""
 SCRIPT_SAMPLE = 24
 """Questions in one script, where there are so many: half of them lost is seen nearly always."""
 LEAST_OF_SCRIPT = 7
 """Of fewer questions no loss is improbable enough to refuse anybody."""
+
+
+class Found(Protocol):
+    """A passage that was found."""
+
+    @property
+    def content_hash(self) -> bytes:
+        """The SHA-256 of its text."""
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+
 
 Answers = Mapping[int, Sequence[Hit]]
 """Chunk id of a question → what was found for it, best first."""
@@ -76,6 +87,7 @@ class Question:
     text: str
     asked: str
     script: str = ""
+    document_id: int | None = None
     is_extra: bool = False
     """Asked for its script alone; the mean of all is that of a plain sample."""
 
@@ -137,6 +149,7 @@ def draw_questions(index: VectorIndex, seed: int, *, size: int) -> list[Question
             chunk.text,
             cut_middle(chunk.text),
             scripts[chunk.pk],
+            chunk.document_id,
             is_extra=chunk.pk in extra,
         )
         for chunk in chunks
@@ -155,21 +168,6 @@ def _draw_of_scripts(
         if counts[scripts[pk]] < SCRIPT_SAMPLE:
             counts[scripts[pk]] += 1
             yield pk
-
-
-def cut_middle(text: str) -> str:
-    """Return at most 160 characters from the middle and half of all, whole words where there are blanks.
-
-    Letters are not parted from the marks above and below them.
-    """
-    stripped = " ".join(text.split())
-    size = min(PASSAGE_CHARS, max(len(stripped) // PART, 1))
-    start = (len(stripped) - size) // 2
-    while start < len(stripped) - 1 and unicodedata.category(stripped[start]).startswith("M"):
-        start += 1
-    cut = stripped[start : start + size].strip()
-    inner = cut.partition(" ")[2].rpartition(" ")[0]
-    return inner or cut or stripped
 
 
 def prove_sound(ctx: StepContext, index: VectorIndex, questions: Sequence[Question]) -> None:
@@ -192,66 +190,83 @@ def ask(ctx: StepContext, index: VectorIndex, questions: Sequence[Question]) -> 
             ctx.checkpoint()
             hits = None
             if question.content_hash in known:
-                hits = _ask(ctx, index, embedder, question)
+                hits = _search(ctx, index, embedder, question.asked)
             if hits is not None:
                 answers[question.chunk_id] = hits
     return answers
 
 
-def compare(
+def ask_own(
+    ctx: StepContext, index: VectorIndex, questions: Sequence[str]
+) -> dict[str, list[bytes]]:
+    """Return question → the texts found for it, best first; those the embedder cannot read are left out."""
+    found = {}
+    with _embedder(ctx, index) as embedder:
+        for question in questions:
+            ctx.checkpoint()
+            hits = _search(ctx, index, embedder, question)
+            if hits is not None:
+                found[question] = [hit.content_hash for hit in hits]
+    return found
+
+
+def rank_answers(
     old: VectorIndex, questions: Sequence[Question], before: Answers, after: Answers
-) -> Comparison:
-    """Count who answered what; which passages say the same is judged in the old, proven space."""
+) -> list[Ranks]:
+    """Find each answer in what both found; which passages say the same is judged in the old, proven space."""
     shared = [q for q in questions if q.chunk_id in before and q.chunk_id in after]
     hashes = {q.content_hash for q in shared}
     for answers in (before, after):
         hashes |= {hit.content_hash for q in shared for hit in answers[q.chunk_id]}
     vectors = load_vectors(old.fingerprint_id, list(hashes))
-    pairs = [
-        (
-            is_found(question, before[question.chunk_id], vectors),
-            is_found(question, after[question.chunk_id], vectors),
+    return [
+        Ranks(
+            question.script,
+            question.document_id,
+            rank_of(question, before[question.chunk_id], vectors),
+            rank_of(question, after[question.chunk_id], vectors),
+            is_extra=question.is_extra,
         )
         for question in shared
     ]
+
+
+def compare(ranks: Sequence[Ranks]) -> Comparison:
+    """Count who answered what among the first ``HITS``."""
     return Comparison(
-        asked=len(pairs),
-        old_found=sum(was for was, _ in pairs),
-        new_found=sum(now for _, now in pairs),
-        only_old=sum(was and not now for was, now in pairs),
-        only_new=sum(now and not was for was, now in pairs),
+        asked=len(ranks),
+        old_found=sum(one.was_found for one in ranks),
+        new_found=sum(one.is_found for one in ranks),
+        only_old=sum(one.was_found and not one.is_found for one in ranks),
+        only_new=sum(one.is_found and not one.was_found for one in ranks),
     )
 
 
-def compare_scripts(
-    old: VectorIndex, questions: Sequence[Question], before: Answers, after: Answers
-) -> dict[str, Comparison]:
+def compare_scripts(ranks: Sequence[Ranks]) -> dict[str, Comparison]:
     """Compare each script that has questions enough; empty where all is in one."""
-    groups: dict[str, list[Question]] = {}
-    for question in questions:
-        groups.setdefault(question.script, []).append(question)
+    groups: dict[str, list[Ranks]] = {}
+    for one in ranks:
+        groups.setdefault(one.script, []).append(one)
     found = {
-        script: compare(old, group, before, after)
-        for script, group in groups.items()
-        if len(group) >= LEAST_OF_SCRIPT
+        script: compare(group) for script, group in groups.items() if len(group) >= LEAST_OF_SCRIPT
     }
     return found if len(groups) > 1 else {}
 
 
-def is_found(
-    question: Question, hits: Sequence[Hit], vectors: Mapping[bytes, NDArray[np.float32]]
-) -> bool:
-    """Whether a hit is the passage, holds the words asked for, or says the same in the old space."""
+def rank_of(
+    question: Question, hits: Sequence[Found], vectors: Mapping[bytes, NDArray[np.float32]]
+) -> int | None:
+    """Return the place, from 1, of a hit that is the passage, holds the words asked for, or says the same."""
     own = vectors.get(question.content_hash)
-    for hit in hits:
+    for rank, hit in enumerate(hits, 1):
         if hit.content_hash == question.content_hash or question.asked in " ".join(
             hit.text.split()
         ):
-            return True
+            return rank
         other = vectors.get(hit.content_hash)
         if own is not None and other is not None and compute_cosine(own, other) >= NEAR_DUPLICATE:
-            return True
-    return False
+            return rank
+    return None
 
 
 def compute_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> float:
@@ -280,15 +295,15 @@ def _require_itself(
         )
 
 
-def _ask(
-    ctx: StepContext, index: VectorIndex, embedder: Embedder, question: Question
+def _search(
+    ctx: StepContext, index: VectorIndex, embedder: Embedder, asked: str
 ) -> list[Hit] | None:
     """Return what is found; None when the embedder cannot read the question."""
     try:
-        vector = np.asarray(embedder.embed_query(question.asked), dtype=np.float32)
+        vector = np.asarray(embedder.embed_query(asked), dtype=np.float32)
     except TextNotEmbeddableError:
         return None
-    return search_index(index, vector, k=HITS, store=ctx.store)
+    return search_index(index, vector, k=DEPTH, store=ctx.store)
 
 
 def count_same_vectors(index: VectorIndex, questions: Sequence[Question]) -> dict[str, int]:

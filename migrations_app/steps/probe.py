@@ -22,6 +22,7 @@ from engines.services.catalog.copies import (
 from engines.services.catalog.speeds import note_answer_speed
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.indexes import index_counts
+from engines.services.people.search_history import searches_of
 from migrations_app.models import IndexSwitch
 from migrations_app.plans.transitions import Outcome
 from migrations_app.states import PlanKind
@@ -40,18 +41,21 @@ from migrations_app.steps.index_switches import (
 )
 from migrations_app.steps.meaning import (
     CHANCE,
-    HITS,
     SAMPLE,
+    SEED_BITS,
     SOUND_SAMPLE,
     Comparison,
     Question,
     ask,
+    ask_own,
     compare,
     compare_scripts,
     count_same_vectors,
     draw_questions,
     prove_sound,
+    rank_answers,
 )
+from migrations_app.steps.quality import HITS, Quality, measure_own, measure_ranks
 from migrations_app.steps.token_losses import (
     TokenLosses,
     count_token_losses,
@@ -60,7 +64,8 @@ from migrations_app.steps.token_losses import (
 
 QUESTION = "Say one word."
 PROBE_TOKENS = 16
-SEED_BITS = 31
+OWN_SAMPLE = 50
+"""Of the person's own searches that are asked again."""
 ADVICE = {
     PlanKind.MIGRATE: "Choose another engine or embedder, or plan again without re-embedding "
     "(re_embed=false, --no-re-embed): then search keeps the old index and its embedder.",
@@ -196,7 +201,11 @@ def _probe_index(ctx: StepContext, switch: IndexSwitch, seed: int) -> dict[str, 
         not_embeddable=counts.errors,
         sample=len(questions),
         **_told(verdict.whole),
-        scripts={script: _told(one) for script, one in verdict.scripts.items()},
+        scripts={
+            script: {**_told(one), "bound": CHANCE / len(verdict.scripts)}
+            for script, one in verdict.scripts.items()
+        },
+        quality=verdict.quality,
         accepted=refusals,
         same_vectors=count_same_vectors(new, questions),
         not_compared=verdict.reason,
@@ -230,6 +239,7 @@ class _Verdict:
 
     whole: Comparison | None = None
     scripts: dict[str, Comparison] = field(default_factory=dict)
+    quality: Quality | None = None
     reason: str = ""
     """Why nothing was compared."""
 
@@ -253,16 +263,25 @@ def _compared(
         return _Verdict(reason="It is the base's first index.")
     if not _is_somewhere(old.fingerprint.revision):
         return _Verdict(reason="The old embedder is on no active host.")
+    own = list_own_questions(ctx.plan.user_id)
     try:
-        before = ask(ctx, old, questions)
+        before, own_before = ask(ctx, old, questions), ask_own(ctx, old, own)
     except (EngineError, UnsafeModelFileError) as error:
         # Perhaps the very reason why somebody leaves it: that must not hold them.
         return _Verdict(reason=f"The old embedder does not answer: {error}")
-    after = ask(ctx, new, questions)
-    plain = [question for question in questions if not question.is_extra]
+    after, own_after = ask(ctx, new, questions), ask_own(ctx, new, own)
+    ranks = rank_answers(old, questions, before, after)
+    pairs = ((own_before[one], own_after.get(one, [])) for one in own if one in own_before)
     return _Verdict(
-        compare(old, plain, before, after), compare_scripts(old, questions, before, after)
+        compare([one for one in ranks if not one.is_extra]),
+        compare_scripts(ranks),
+        measure_ranks(ranks, measure_own(pairs)),
     )
+
+
+def list_own_questions(user_id: int | None) -> list[str]:
+    """Return the latest of what the person searched for, where they allow that it is kept."""
+    return list(searches_of(user_id).values_list("question", flat=True)[:OWN_SAMPLE])
 
 
 def _is_somewhere(revision: ModelRevision) -> bool:

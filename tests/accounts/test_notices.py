@@ -10,12 +10,14 @@ from django.contrib.auth.models import User
 from django.core import mail
 from django.core.mail.backends.locmem import EmailBackend
 from django.db import transaction
+from django.test import Client
 from pytest_django.fixtures import Settings
 
 from engines.models import Notice, NoticeKind, OutgoingMail
 from engines.services.catalog.exchange import export_catalog
 from engines.services.people.notices import Channels, Message, notify, set_choices
 from engines.services.people.outbox import MAX_ATTEMPTS, send_due_mails
+from engines.services.people.search_history import remember_search
 from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan, Step
 from migrations_app.people import deactivate_person
@@ -290,3 +292,24 @@ def test_choices_over_rest(people: People) -> None:
     strange = {"choices": {"operator_needed": {"on_page": False, "by_email": False}}}
     problem(alice.patch("/api/v1/notice-choices", strange, format="json"), 400, "invalid_request")
     assert alice.get("/api/v1/notice-choices").json()["choices"] == held
+
+
+def test_searches_are_kept_when_one_says_so_and_seen_by_nobody_else(people: People) -> None:
+    alice, bob = client_of(people.alice), client_of(people.bob)
+    address = "/api/v1/search-history"
+    assert alice.get(address).json() == {"kept": False, "searches": []}
+
+    assert alice.patch(address, {"kept": True}, format="json").json()["kept"] is True
+    remember_search(people.alice, "Where is the key?")
+    remember_search(people.bob, "Nobody keeps this.")
+
+    (kept,) = alice.get(address).json()["searches"]
+    assert kept["question"] == "Where is the key?"
+    assert bob.get(address).json() == {"kept": False, "searches": []}
+    problem(alice.patch(address, {"kept": "perhaps"}, format="json"), 400, "invalid_request")
+    assert len(alice.get(address).json()["searches"]) == 1
+    browser = Client()
+    browser.force_login(people.alice)
+    assert "Where is the key?" in browser.get("/settings/preferences/").content.decode()
+    browser.post("/settings/preferences/searches/", {"kept": "no"})
+    assert alice.get(address).json() == {"kept": False, "searches": []}

@@ -84,6 +84,7 @@ OWN = {
     "search",
     "sessions",
     "notice-choices",
+    "search-history",
 }
 """Pages of the caller: what they show is about nobody else."""
 STREAM = "events"

@@ -205,6 +205,8 @@ DECISIONS: dict[str, dict[str, Decision]] = {
     "post notice-read-all": OWN_PAGE,
     "get notice-choices": OWN_PAGE,
     "patch notice-choices": OWN_PAGE,
+    "get search-history": OWN_PAGE,
+    "patch search-history": OWN_PAGE,
     "get passage": HIDDEN_OF_OTHERS,
     "post message-regenerate": OWN_THING,
     "patch adapter-detail": OWN_THING,

@@ -9,6 +9,11 @@ from django.contrib.auth.models import Group, User
 from engines.models import Chunk, Document, LoraAdapter, Message, UserPrompts
 from engines.services.people.conversations import create_conversation
 from engines.services.people.preferences import preference_of, prompts_of
+from engines.services.people.search_history import (
+    remember_search,
+    searches_of,
+    set_history_kept,
+)
 from tests.plans.hash_world import HashWorld
 
 TEXTS = ("The lighthouse keeper counts ships.", "Bread rises slowly in a cold kitchen.")
@@ -37,6 +42,8 @@ def give_belongings(world: HashWorld) -> None:
             citations=citations,
             engine=preference.engine if citations else None,
         )
+    set_history_kept(user, kept=True)
+    remember_search(user, "Who counts ships?")
     artifact = world.store.put_bytes(ADAPTER, kind="adapters")
     LoraAdapter.objects.create(
         user=user,
@@ -73,6 +80,7 @@ def belongings_of(user: User) -> dict[str, Any]:
         "conversations": list(user.conversations.order_by("pk").values_list("title", "updated_at")),
         "messages": [(m.role, m.content, m.status, m.created_at) for m in messages],
         "cited": [len(m.citations) for m in messages],
+        "searches": list(searches_of(user.pk).values_list("question", "asked_at")),
         "bases": sorted(user.knowledge_bases.values_list("name", flat=True)),
         "documents": list(
             documents.values_list("base__name", "title", "text", "media_type", "created_at")

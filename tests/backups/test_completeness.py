@@ -16,6 +16,8 @@ from engines.models import (
     Message,
     ModelRevision,
     NoticeChoice,
+    PastSearch,
+    SearchHistory,
     UserPrompts,
 )
 from engines.services.backups.engines_here import PINNED
@@ -26,6 +28,8 @@ RESTORED: dict[type[Model], set[str]] = {
     EnginePreference: {"user", "engine", "revision", "prompt_family"},
     UserPrompts: {"user", "family", "system_prompt", "reasoning_prompt", "chat_format"},
     NoticeChoice: {"user", "kind", "on_page", "by_email"},
+    SearchHistory: {"user", "since"},
+    PastSearch: {"history", "question", "asked_at"},
     KnowledgeBase: {"owner", "name", "created_at"},
     Document: {
         *("base", "title", "text", "media_type", "created_at", "updated_at"),

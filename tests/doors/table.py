@@ -293,6 +293,18 @@ DOORS: dict[str, Door] = {
         page=("settings-preferences",),
         not_meant={"sam": BROWSER, "admin": OWN},
     ),
+    **{
+        f"{SERVICES}.search_history.{name}": Door(
+            ("api:search-history",),
+            page=(page,),
+            not_meant={"sam": BROWSER, "admin": OWN},
+        )
+        for name, page in (
+            ("is_history_kept", "settings-preferences"),
+            ("searches_of", "settings-preferences"),
+            ("set_history_kept", "settings-searches"),
+        )
+    },
     f"{SERVICES}.conversations.create_conversation": Door(
         ("api:conversation-list",), ("chat",), page=("chat",), not_meant={"admin": OWN}
     ),

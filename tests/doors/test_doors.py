@@ -43,6 +43,7 @@ SERVICES = (
             "notices",
             "conversations",
             "sessions",
+            "search_history",
         )
     ),
     "engines.services.knowledge.documents",

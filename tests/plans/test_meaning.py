@@ -30,7 +30,8 @@ from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
-from migrations_app.steps.meaning import CHANCE, cut_middle, run_sign_test
+from migrations_app.steps.excerpts import cut_middle
+from migrations_app.steps.meaning import CHANCE, run_sign_test
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import make_model
 from tests.plans.hash_world import leave_out

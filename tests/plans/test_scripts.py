@@ -9,14 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 from django.contrib.auth.models import User
+from django.test import Client
 from numpy.typing import NDArray
 
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.reading import Frame, TokenReading
 from engines.services.knowledge.documents import add_document, create_base
+from engines.services.people.search_history import remember_search, set_history_kept
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
-from migrations_app.steps.meaning import cut_middle
+from migrations_app.steps.excerpts import cut_middle
 from migrations_app.steps.scripts import script_of
 from tests.plans.test_meaning import (  # noqa: F401
     DIMENSION,
@@ -130,6 +132,9 @@ def test_a_tenth_in_thai_stops_the_plan_unless_its_loss_is_accepted(ada: User) -
     stopped = Plan.objects.get(to_engine__model_id="chat-english")
     assert (stopped.status, state(ada)) == (PlanStatus.FAILED, ("many",))
 
+    set_history_kept(ada, kept=True)
+    remember_search(ada, "garden and budget")
+    remember_search(ada, "ห้องสมุด")
     plan = moved(ada, "english", accept_losses=True)
 
     (proof,) = proof_of(plan)["indexes"]
@@ -155,6 +160,25 @@ def test_a_tenth_in_thai_stops_the_plan_unless_its_loss_is_accepted(ada: User) -
     # Every Thai text is one and the same to it.
     assert proof["same_vectors"]["Thai"] == proof["scripts"]["Thai"]["compared"]
     assert "Latin" not in proof["same_vectors"]
+    assert proof["scripts"]["Thai"]["bound"] == 0.005
+    require_told(ada, plan, proof["quality"])
+
+
+def require_told(ada: User, plan: Plan, quality: Any) -> None:
+    """The result tells how well is found: numbers kept with the step, on the page and over REST."""
+    assert quality["whole"]["recall"] < quality["whole"]["old_recall"]
+    assert quality["scripts"]["Thai"]["ndcg"] < quality["scripts"]["Thai"]["old_ndcg"]
+    assert quality["own"]["asked"] == 2
+    assert 0 < quality["own"]["recall"] < 1
+    browser = Client()
+    browser.force_login(ada)
+    page = browser.get(f"/migrate/{plan.pk}/result/").content.decode()
+    assert "How well it finds" in page
+    assert "Of your own 2 latest searches" in page
+    assert "Thai 1" in page
+    shown = browser.get(f"/api/v1/plans/{plan.pk}").json()["quality"]
+    assert shown["scripts"].keys() == {"Latin", "Thai"}
+    assert shown["documents"] == quality["documents"]
 
 
 @pytest.mark.parametrize(

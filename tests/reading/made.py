@@ -75,14 +75,24 @@ def pdf(pages: Iterable[str], *, extra: str = "") -> bytes:
             "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> >> "
             f"/Contents {5 + 2 * number} 0 R >>"
         )
-        objects.append(f"<< /Length {len(stream)} >>\nstream\n{stream}\nendstream")
-    body, offsets = b"%PDF-1.4\n", []
+        objects.append(pdf_stream(stream))
+    return assemble_pdf(objects, extra=extra)
+
+
+def pdf_stream(content: str) -> str:
+    """Return an object of a PDF that holds these lines."""
+    return f"<< /Length {len(content)} >>\nstream\n{content}\nendstream"
+
+
+def assemble_pdf(objects: Iterable[str], *, extra: str = "") -> bytes:
+    """Return a PDF of these objects, the catalog first."""
+    body, offsets = bytearray(b"%PDF-1.4\n"), []
     for number, content in enumerate(objects, 1):
         offsets.append(len(body))
-        body += f"{number} 0 obj\n{content}\nendobj\n".encode()
+        body += f"{number} 0 obj\n{content}\nendobj\n".encode("latin-1")
     table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
-    size = len(objects) + 1
-    return (
+    size = len(offsets) + 1
+    return bytes(
         body
         + (
             f"xref\n0 {size}\n0000000000 65535 f \n{table}trailer\n<< /Size {size} /Root 1 0 R {extra} >>\n"
@@ -142,7 +152,7 @@ def pptx(*slides: tuple[str, str]) -> bytes:
     return pack(parts)
 
 
-def xlsx(rows: Iterable[Iterable[str | int]], *, name: str = "Budget", last: str = "") -> bytes:
+def xlsx(rows: Iterable[Iterable[object]], *, name: str = "Budget", last: str = "") -> bytes:
     """Return a workbook of one sheet; ``last`` names one more cell, far away perhaps."""
     book = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet.main+xml"
     cells = "".join(

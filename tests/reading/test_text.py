@@ -31,6 +31,36 @@ ENCODED = {
         "今天天气很好，我们去公园散步吧。",
         "gb18030",
     ),
+    **{
+        f"{name} in utf-16 without a mark": (text.encode(encoding), text, encoding)
+        for name, text, encoding in (
+            ("chinese", "今天天气很好，我们去公园散步吧。", "utf-16-le"),
+            ("chinese, big ends first", "今天天气很好，我们去公园散步吧。", "utf-16-be"),
+            ("thai", "ห้องสมุดประชาชนปิดทุกวันจันทร์", "utf-16-le"),
+            ("russian", "Поезд отправляется в шесть.", "utf-16-be"),
+            ("japanese", "町の図書館は毎週水曜日に休みます。", "utf-16-le"),
+            ("korean", "시립 도서관은 매주 월요일에 문을 닫습니다.", "utf-16-le"),
+            ("arabic", "تفتح المكتبة العامة أبوابها", "utf-16-le"),
+            ("hindi", "पुस्तकालय रविवार को बंद रहता है।", "utf-16-be"),
+        )
+    },
+    "japanese of older systems": (
+        "町の図書館は毎週水曜日に休みます。長野行きの電車は七時に出発します。".encode("cp932"),
+        "町の図書館は毎週水曜日に休みます。長野行きの電車は七時に出発します。",
+        "cp932",
+    ),
+    "a mark within is a character": ("a\ufeffb".encode(), "a\ufeffb", ""),
+    "old macs": (b"a\rb\r\rc", "a\nb\n\nc", ""),
+    "utf-16 of windows": ("a\r\nb".encode("utf-16"), "a\nb", ""),
+    "a page's end stays": (b"a\fb", "a\fb", ""),
+    "parts of a syllable": ("\u1112\u1161\u11ab".encode(), "한", ""),
+    "a ligature is no two letters": ("ﬁn".encode(), "ﬁn", ""),
+    "joiners and soft hyphens stay": (
+        "می\u200cخواهم so\u00adft".encode(),
+        "می\u200cخواهم so\u00adft",
+        "",
+    ),
+    "nothing": (b"", "", ""),
     "typewriters": (b"a\r\nb\rc\n", "a\nb\nc\n", ""),
     "composed": ("cafe\u0301".encode(), "café", ""),
 }

@@ -44,7 +44,7 @@ def _once(what: str) -> Iterator[bool]:
                 _busy.discard(what)
 
 
-def _alone(what: str, work: Callable[[], str]) -> str:
+def do_alone(what: str, work: Callable[[], str]) -> str:
     """Do a thing unless this process is at it already; its connections end with it."""
     close_old_connections()
     try:
@@ -57,7 +57,7 @@ def _alone(what: str, work: Callable[[], str]) -> str:
 def help_embedding(step_id: object) -> str:
     """Embed ranges of a step that runs elsewhere, until none is free; returns a sentence."""
     key = require_row_id(step_id)
-    return _alone(f"ranges {key}", lambda: _help(key))
+    return do_alone(f"ranges {key}", lambda: _help(key))
 
 
 def _help(step_id: int) -> str:
@@ -93,7 +93,7 @@ def _embed(ctx: WorkerContext, claim: RangeClaim) -> bool:
 def keep_index_up(index_id: object) -> str:
     """Embed what an index lacks and rebuild its file when that pays; returns a sentence."""
     key = require_row_id(index_id)
-    return _alone(f"index {key}", lambda: _keep_up(key))
+    return do_alone(f"index {key}", lambda: _keep_up(key))
 
 
 def _keep_up(index_id: int) -> str:

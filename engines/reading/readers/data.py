@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
@@ -44,11 +44,22 @@ def read(source: Source) -> Reading:
 
 def _parse(text: str) -> Any:
     try:
-        return json.loads(text)
+        # Numbers as they are written: 1.10 is no 1.1 to who looks for it, and 1e999 is not infinite.
+        return json.loads(text, parse_int=str, parse_float=str, object_pairs_hook=_keep_all)
     except ValueError as error:
         raise InvalidRequestError(NOT_JSON) from error
     except RecursionError as error:
         raise InvalidRequestError(TOO_DEEP) from error
+
+
+def _keep_all(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object with all values of a name that comes again, where JSON's readers keep the last."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        found = {name: [] for name in found}
+        for name, value in pairs:
+            found[name].append(value)
+    return found
 
 
 def _lines(value: Any) -> Iterator[str]:

@@ -28,7 +28,9 @@ from engines.models import (
     Message,
     ModelRevision,
     NoticeChoice,
+    PastSearch,
     PromptTemplate,
+    SearchHistory,
     UserPrompts,
 )
 from engines.services.people.roles import ROLES
@@ -108,6 +110,8 @@ def _tables(user: User, *, with_adapters: bool) -> dict[str, _Table]:
         "prompt_templates": _Table(PromptTemplate.objects.filter(families)),
         "prompts": _Table(UserPrompts.objects.filter(user=user)),
         "notice_choices": _Table(NoticeChoice.objects.filter(user=user)),
+        "search_history": _Table(SearchHistory.objects.filter(user=user)),
+        "searches": _Table(PastSearch.objects.filter(history__user=user)),
         "bases": _Table(bases, ("name", "created_at")),
         "documents": _Table(Document.objects.filter(base__in=bases)),
         "conversations": _Table(Conversation.objects.filter(user=user)),

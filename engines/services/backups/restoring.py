@@ -23,7 +23,9 @@ from engines.models import (
     Message,
     ModelRevision,
     NoticeChoice,
+    PastSearch,
     PromptTemplate,
+    SearchHistory,
     UserPrompts,
 )
 from engines.services.backups.engines_here import EnginesHere
@@ -109,6 +111,8 @@ class Restorer:
             "prompt_templates": self._take_templates,
             "prompts": self._take_prompts,
             "notice_choices": self._take_notice_choices,
+            "search_history": self._take_search_history,
+            "searches": self._take_searches,
             "bases": self._take_bases,
             "documents": self._take_documents,
             "conversations": self._take_conversations,
@@ -124,6 +128,7 @@ class Restorer:
         Conversation.objects.filter(user=self._user).delete()
         UserPrompts.objects.filter(user=self._user).delete()
         NoticeChoice.objects.filter(user=self._user).delete()
+        SearchHistory.objects.filter(user=self._user).delete()
 
     def take(self, table: str, rows: Sequence[Any]) -> None:
         """Put a part of a table back; tables that are made anew from others are passed over.
@@ -233,6 +238,26 @@ class Restorer:
         for row in rows:
             chosen = {name: row["fields"][name] for name in ("kind", "on_page", "by_email")}
             NoticeChoice.objects.create(user=self._user, **chosen)
+
+    def _take_search_history(self, rows: Sequence[ArchivedRow]) -> None:
+        for row in rows:
+            history, _ = SearchHistory.objects.get_or_create(user=self._user)
+            history.since = _moment(row["fields"]["since"])
+            history.save(update_fields=["since"])
+
+    def _take_searches(self, rows: Sequence[ArchivedRow]) -> None:
+        history = SearchHistory.objects.get(user=self._user)
+        PastSearch.objects.bulk_create(
+            (
+                PastSearch(
+                    history=history,
+                    question=row["fields"]["question"],
+                    asked_at=_moment(row["fields"]["asked_at"]),
+                )
+                for row in rows
+            ),
+            ignore_conflicts=True,
+        )
 
     def _take_bases(self, rows: Sequence[ArchivedRow]) -> None:
         for row in rows:

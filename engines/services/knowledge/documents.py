@@ -21,6 +21,8 @@ from engines.models import (
     KnowledgeBase,
     VectorIndex,
 )
+from engines.reading.carried_places import carry_places
+from engines.reading.result import Place
 from engines.services.engine_choice import effective_engine, engine_of_group
 from engines.services.knowledge.content import MAX_NAME_CHARS, Content, Origin, check_line
 from engines.services.knowledge.fingerprints import known_fingerprint
@@ -164,11 +166,15 @@ def update_document(
     not the expected one any more.
     """
     old = require_document(document_id)
+    wanted = old.text if text is None else text
+    # What is written here is not what was read from its file any more, but stands on the same pages.
+    is_same = text is None or text == old.text
+    source, places = (old.source_sha256, old.places) if is_same else ("", _carried(old, wanted))
     content = Content.of(
         old.title if title is None else title,
-        old.text if text is None else text,
+        wanted,
         media_type or old.media_type,
-        Origin(old.path, old.source_sha256, old.places) if text is None else None,
+        Origin(old.path, source, places),
         cutting_for(old.base_id),
     )
     is_rewritten = text is not None or media_type is not None
@@ -186,6 +192,11 @@ def update_document(
         return document
 
     return write(old.base_id, content.pieces if is_rewritten else {}, embed, change)
+
+
+def _carried(document: Document, text: str) -> list[Place]:
+    places = [(int(at), str(label)) for at, label in document.places]
+    return carry_places(document.text, text, places)
 
 
 def delete_document(document_id: int) -> None:

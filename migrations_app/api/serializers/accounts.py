@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib.auth.models import Group, User
 from rest_framework import serializers
 
-from engines.models import Invitation, Notice
+from engines.models import Invitation, Notice, PastSearch
 from engines.services.people.invitations import DEFAULT_DAYS, MAX_DAYS
 from migrations_app.api.base import ClosedSerializer
 
@@ -102,6 +104,26 @@ class NoticeSerializer(serializers.ModelSerializer[Notice]):
 
 class ReadSerializer(ClosedSerializer):
     read = serializers.IntegerField(help_text="How many were not read before.")
+
+
+class PastSearchSerializer(serializers.ModelSerializer[PastSearch]):
+    class Meta:
+        model = PastSearch
+        fields = ["question", "asked_at"]
+        read_only_fields = fields
+
+
+class SearchHistorySerializer(serializers.Serializer[Any]):
+    """Whether one's searches are kept, and which are, the latest first."""
+
+    kept = serializers.BooleanField()
+    searches = PastSearchSerializer(many=True)
+
+
+class KeepSearchesSerializer(ClosedSerializer):
+    kept = serializers.BooleanField(
+        help_text="Whether searches are kept from now on; false erases what was kept."
+    )
 
 
 class ChannelsSerializer(ClosedSerializer):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from rest_framework import serializers
 
 from engines.services.people.roles import AnyUser, is_operator
@@ -9,6 +11,7 @@ from migrations_app.api.base import ClosedSerializer
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.actions import legal_actions
 from migrations_app.states import PlanAction
+from migrations_app.steps.quality import quality_of_result
 
 ID_LENGTH = 128
 NOT_BEFORE_HELP = "When it starts by itself once it is executed; null starts it then."
@@ -171,11 +174,23 @@ class PlanDetailSerializer(PlanSerializer):
     steps = StepSerializer(many=True)
     events = EventSerializer(many=True)
     actions = serializers.SerializerMethodField(help_text="What the reader may ask of it now.")
+    quality = serializers.SerializerMethodField(
+        help_text="How well is found before and after, by script: recall among the first five and nDCG@10; "
+        "null where nothing was compared."
+    )
 
     class Meta(PlanSerializer.Meta):
-        fields = [*PlanSerializer.Meta.fields, "actions", "steps", "events"]
+        fields = [*PlanSerializer.Meta.fields, "actions", "quality", "steps", "events"]
         read_only_fields = fields
 
     def get_actions(self, plan: Plan) -> list[str]:
         hidden = () if is_operator(self.context["request"].user) else FOR_OPERATORS
         return [str(action) for action in legal_actions(plan) if action not in hidden]
+
+    def get_quality(self, plan: Plan) -> dict[str, Any] | None:
+        probe = next((step for step in plan.steps.all() if step.kind == "probe"), None)
+        found = quality_of_result(probe.result) if probe is not None else None
+        if found is None:
+            return None
+        tells = tells_content(plan, self.context["request"].user)
+        return {**found, "documents": found["documents"] if tells else None}

@@ -69,7 +69,7 @@ from migrations_app.api.views.plans import plan_location
 from migrations_app.controller import get_migration_controller
 from migrations_app.limits.held import ANSWERS, UPLOADS, holding
 from migrations_app.models import Plan
-from migrations_app.serving.answers import embed_for_writer, search_for
+from migrations_app.serving.answers import answer_search, embed_for_writer
 
 
 class DocumentText(TypedDict, total=False):
@@ -321,5 +321,5 @@ class SearchView(ApiView):
     def _search(self, asked: Any) -> Response:
         content = validated(SearchSerializer(data=asked))
         with holding(self.caller.pk, ANSWERS):
-            found = search_for(self.caller, content["query"], content["k"], filter_of(content))
+            found = answer_search(self.caller, content["query"], content["k"], filter_of(content))
         return Response(SearchAnswerSerializer(found).data)

@@ -20,11 +20,18 @@ from engines.services.people.notices import (
     notices_of,
     set_choices,
 )
+from engines.services.people.search_history import (
+    is_history_kept,
+    searches_of,
+    set_history_kept,
+)
 from migrations_app.api.base import ApiView, Rows, refuse_content, validated
 from migrations_app.api.serializers.accounts import (
+    KeepSearchesSerializer,
     NoticeChoicesSerializer,
     NoticeSerializer,
     ReadSerializer,
+    SearchHistorySerializer,
 )
 
 
@@ -68,6 +75,26 @@ class NoticeChoicesView(ApiView):
             self.caller, {kind: Channels(**chosen) for kind, chosen in asked["choices"].items()}
         )
         return Response(_shown(choices_of(self.caller)))
+
+
+class SearchHistoryView(ApiView):
+    """One's own searches, kept where one allows it: they measure a new embedder before a switch."""
+
+    @extend_schema(responses=SearchHistorySerializer)
+    def get(self, request: Request) -> Response:
+        return self._answer()
+
+    @extend_schema(request=KeepSearchesSerializer, responses=SearchHistorySerializer)
+    def patch(self, request: Request) -> Response:
+        """Allow or forbid it; forbidding erases all that was kept."""
+        asked = validated(KeepSearchesSerializer(data=request.data))
+        set_history_kept(self.caller, kept=asked["kept"])
+        return self._answer()
+
+    def _answer(self) -> Response:
+        kept = is_history_kept(self.caller)
+        found = {"kept": kept, "searches": searches_of(self.caller.pk)}
+        return Response(SearchHistorySerializer(found).data)
 
 
 def _shown(choices: Any) -> dict[str, dict[str, dict[str, bool]]]:

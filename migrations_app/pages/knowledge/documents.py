@@ -118,6 +118,8 @@ class DocumentEditView(EditPage):
         form = TextForm(request.POST) if "text" in request.POST else TitleForm(request.POST)
         if not form.is_valid():
             return self.show_edit(document, form, status=400)
+        # The row's text is read at its first use: now, before it is another one.
+        moved = document.places and form.cleaned_data.get("text", document.text) != document.text
         try:
             self._keep(document, form)
         except ConflictError as error:
@@ -129,7 +131,12 @@ class DocumentEditView(EditPage):
         except SamError as error:
             form.refuse(error)
             return self.show_edit(document, form, status=400)
-        messages.success(request, "The document is changed.")
+        also = (
+            " Its pages moved along with their lines; what you rewrote may stand on another."
+            if moved
+            else ""
+        )
+        messages.success(request, f"The document is changed.{also}")
         return self.go("document", document_id=document.pk)
 
     def _keep(self, document: Document, form: TextForm | TitleForm) -> None:

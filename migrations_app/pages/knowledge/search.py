@@ -18,7 +18,7 @@ from migrations_app.pages.addresses import passage_address
 from migrations_app.pages.components import Link
 from migrations_app.pages.knowledge.forms import SearchForm
 from migrations_app.pages.knowledge.shelf import KnowledgePage, way_to
-from migrations_app.serving.answers import search_for
+from migrations_app.serving.answers import answer_search
 
 MOST_FOUND = 10
 
@@ -58,7 +58,7 @@ class SearchPage(KnowledgePage):
             return self._answer(form, refusal="Ask with some words.", status=400)
         try:
             with holding(self.person.pk, ANSWERS):
-                reply = search_for(self.person, form.cleaned_data["query"], MOST_FOUND)
+                reply = answer_search(self.person, form.cleaned_data["query"], MOST_FOUND)
         except SamError as error:
             return self._answer(form, refusal=str(error), status=status_of(error))
         return self._answer(form, _lines(reply.hits))
@@ -71,7 +71,7 @@ class SearchPage(KnowledgePage):
         refusal: str = "",
         status: int = 200,
     ) -> HttpResponse:
-        context = {"search_form": form, "found": found, "refusal": refusal, "crumbs": way_to()}
+        context = {"answer_searchm": form, "found": found, "refusal": refusal, "crumbs": way_to()}
         # htmx shows a part of a page only where it comes as a success.
         return self.render(context, status=200 if self.request.htmx else status)
 

@@ -10,6 +10,13 @@ from django.http import HttpRequest, HttpResponse
 
 from engines.models import NoticeKind
 from engines.services.people.notices import Channels, choices_of, set_choices
+from engines.services.people.search_history import (
+    KEPT_DAYS,
+    MAX_SEARCHES,
+    is_history_kept,
+    searches_of,
+    set_history_kept,
+)
 from migrations_app.pages.base import PageView
 
 ON_PAGE, BY_EMAIL = "page", "email"
@@ -33,7 +40,16 @@ class PreferencesView(PageView):
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show what holds."""
         choices = [Choice(kind, held) for kind, held in choices_of(self.person).items()]
-        return self.render({"choices": choices})
+        kept = is_history_kept(self.person)
+        return self.render(
+            {
+                "choices": choices,
+                "keeps_searches": kept,
+                "searches": list(searches_of(self.person.pk)) if kept else [],
+                "kept_days": KEPT_DAYS,
+                "most_searches": MAX_SEARCHES,
+            }
+        )
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Keep what is ticked; a kind that is not ticked is switched off."""
@@ -44,4 +60,18 @@ class PreferencesView(PageView):
         }
         set_choices(self.person, wanted)
         messages.success(request, "Your choice is kept.")
+        return self.go("settings-preferences")
+
+
+class KeepSearchesView(PageView):
+    """Whether one's searches are kept; forbidding it erases them."""
+
+    section: ClassVar[str] = "settings"
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Allow or forbid it."""
+        kept = request.POST.get("kept") == "yes"
+        set_history_kept(self.person, kept=kept)
+        said = "Your searches are kept from now on." if kept else "Your searches are erased."
+        messages.success(request, said)
         return self.go("settings-preferences")

@@ -16,7 +16,7 @@ from migrations_app.pages.settings.backups import (
     BackupsView,
     BackupVerifyView,
 )
-from migrations_app.pages.settings.preferences import PreferencesView
+from migrations_app.pages.settings.preferences import KeepSearchesView, PreferencesView
 from migrations_app.pages.settings.prompts import FamilyView, PromptsView
 from migrations_app.pages.settings.tokens import TokensView, TokenView
 from migrations_app.pages.settings.usage import UsageView
@@ -28,6 +28,7 @@ urlpatterns = [
     path("tokens/<int:token_id>/end/", TokenView.as_view(), name="settings-token-end"),
     path("usage/", UsageView.as_view(), name="settings-usage"),
     path("preferences/", PreferencesView.as_view(), name="settings-preferences"),
+    path("preferences/searches/", KeepSearchesView.as_view(), name="settings-searches"),
     path("adapters/", AdaptersView.as_view(), name="settings-adapters"),
     path(
         "adapters/<int:adapter_id>/switch/",

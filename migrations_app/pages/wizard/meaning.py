@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 
 from migrations_app.pages.wizard.base import MEANING, PlanPage
 from migrations_app.pages.wizard.comparison import can_compare
+from migrations_app.pages.wizard.quality import table_of
 from migrations_app.pages.wizard.wording import (
     engine_name,
     figures,
@@ -21,6 +22,7 @@ from migrations_app.pages.wizard.wording import (
 )
 from migrations_app.plans.prompt_changes import PromptChange, PromptMove
 from migrations_app.states import PlanStatus
+from migrations_app.steps.sample import Sample
 
 PROMPT_TITLES = {
     "system_prompt": "What the engine is told first",
@@ -47,12 +49,15 @@ class MeaningView(PlanPage):
 
     page: ClassVar[str] = MEANING
     template_name: ClassVar[str] = "pages/wizard/meaning.html"
+    part_name: ClassVar[str] = "pages/wizard/sample.html"
     statuses: ClassVar[frozenset[PlanStatus]] = frozenset({PlanStatus.PENDING})
 
     def get(self, request: HttpRequest, plan_id: UUID) -> HttpResponse:
         """Show it."""
         preview = dict(self.controller.preview_migration(plan_id))
         tells = self.tells_content
+        sample = cast("Sample | None", preview.get("sample"))
+        measured = sample["quality"] if sample else None
         prompts = cast("PromptMove | None", preview.get("prompts") if tells else None)
         return self.show(
             {
@@ -63,6 +68,8 @@ class MeaningView(PlanPage):
                 "losses": list(loss_points(self.plan, preview, tells_content=tells)),
                 "knowledge": list(knowledge_points(self.plan, preview)),
                 "runs": [*server_points(preview), *place_points(self.plan, preview)],
+                "sample": sample,
+                "quality": table_of(measured, tells_content=tells) if measured else None,
                 "prompts": prompts,
                 "prompt_lines": _prompt_lines(prompts),
                 "can_compare": tells and can_compare(self.plan),

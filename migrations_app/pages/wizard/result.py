@@ -17,6 +17,7 @@ from migrations_app.pages.plans import describe_duration, line_of
 from migrations_app.pages.wizard.base import PROGRESS, RESULT, PlanPage
 from migrations_app.pages.wizard.comparison import can_compare
 from migrations_app.pages.wizard.progress import list_steps
+from migrations_app.pages.wizard.quality import quality_of_plan
 from migrations_app.pages.wizard.wording import counted, engine_name, old_name, spaced
 from migrations_app.signs import Tone
 from migrations_app.states import PlanAction, PlanKind, PlanStatus
@@ -73,6 +74,7 @@ class ResultView(PlanPage):
                 "engine": engine_name(plan),
                 "old_engine": old_name(plan),
                 "compared": list(_compare(plan, steps)) if _has_switched(plan) else [],
+                "quality": quality_of_plan(plan, tells_content=self.tells_content),
                 "lines": [line_of(step) for step in steps],
                 "took": describe_duration(plan.finished_at - plan.started_at)
                 if plan.finished_at and plan.started_at

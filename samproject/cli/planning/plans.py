@@ -228,11 +228,29 @@ def status(session: Session, plan: PlanId) -> None:
             for s in found["steps"]
         ],
     )
+    _show_quality(session, found.get("quality"))
     session.table(
         ["at", "step", "from", "to", "who", "why"],
         [
             (e["at"], e["step"], e["from_status"], e["to_status"], e["who"], e["why"])
             for e in found["events"]
+        ],
+    )
+
+
+def _show_quality(session: Session, quality: dict[str, Any] | None) -> None:
+    """Show how well is found before and after, where that was measured."""
+    if not quality:
+        return
+    groups = {"all": quality["whole"], **quality["scripts"]}
+    session.table(
+        ["texts in", "questions", "found before", "found after", "nDCG@10 before", "nDCG@10 after"],
+        [
+            (
+                *(name, str(one["asked"]), f"{one['old_recall']:.0%}", f"{one['recall']:.0%}"),
+                *(f"{one['old_ndcg']:.2f}", f"{one['ndcg']:.2f}"),
+            )
+            for name, one in groups.items()
         ],
     )
 
