@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 
+import hypothesis
 import pytest
 from django.conf import settings
 from django.core.management.base import CommandError
@@ -20,6 +22,11 @@ from tests.redis_admin import admin_redis
 from tests.supervisor.sql import owner_connection
 
 FLUSHES = 5
+
+# The same examples for everybody: a change is judged by what it changes. SAM_RANDOM_EXAMPLES=1 looks for new ones.
+hypothesis.settings.register_profile("same", derandomize=True)
+if not os.environ.get("SAM_RANDOM_EXAMPLES"):
+    hypothesis.settings.load_profile("same")
 
 pytest_plugins = [
     "tests.fixtures_models",

@@ -14,8 +14,7 @@ from engines.services.catalog.capabilities import (
     lost_capabilities,
 )
 from engines.services.catalog.speeds import Speed, download_speed, embedding_speed
-from engines.services.people.lost_uses import describe_lost_uses
-from engines.services.people.usage import recent_use
+from engines.services.people.usage import describe_lost_uses, recent_use
 from migrations_app.models import IndexSwitch, Plan, Step
 from migrations_app.states import BRINGING_FILES, PlanKind, PlanStatus, StepStatus
 

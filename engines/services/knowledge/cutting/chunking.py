@@ -100,11 +100,16 @@ class _Cutter:
             end = self._find_end(block, start, again)
             first, last = trim(self._text, start, end)
             if first < last:
-                yield _Part(first, last, block.kind, min(again, first))
+                yield self._part(block, first, last, again)
             start, _ = trim(self._text, end, block.end)
             again = start if block.kind.is_solid else self._repeat_from(block, first, start)
         if start < block.end:
-            yield _Part(start, block.end, block.kind, min(again, start))
+            yield self._part(block, start, block.end, again)
+
+    def _part(self, block: Block, start: int, end: int, again: int) -> _Part:
+        """Return a piece of a block, which repeats nothing where there is no room for that."""
+        has_room = again < start and self._fits(again, end)
+        return _Part(start, end, block.kind, again if has_room else start)
 
     def _find_end(self, block: Block, start: int, again: int) -> int:
         room = self._sizes.target - self._cost(again, start)

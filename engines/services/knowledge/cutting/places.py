@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ def place_passages(
     A plain text without pages is placed by its lines, and Markdown by its headings.
     """
     marks = _within(text, places) if places or is_markdown else list(_lines(text))
-    pages = _labels_at(marks, starts)
+    pages = _pages_at(marks, starts)
     paths = _heading_paths(text, starts) if is_markdown else [""] * len(starts)
     return [PassagePlace(*pair) for pair in zip(pages, paths, strict=True)]
 
@@ -51,6 +52,16 @@ def _lines(text: str) -> Iterator[Place]:
     yield 0, "line 1"
     for number, found in enumerate(_LINE_END.finditer(text), 2):
         yield found.end(), f"line {number}"
+
+
+def _pages_at(marks: Sequence[Place], starts: Sequence[int]) -> list[str]:
+    """Return the page at each start; the first one for a passage that begins before it and goes on there."""
+    pages = _labels_at(marks, starts)
+    following = [*starts[1:], sys.maxsize]
+    return [
+        page or (marks[0][1] if marks and start < marks[0][0] < end else "")
+        for page, start, end in zip(pages, starts, following, strict=True)
+    ]
 
 
 def _labels_at(marks: Sequence[Place], starts: Sequence[int]) -> list[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engines.services.catalog.capabilities import Capabilities, JsonUse, ToolUse
-from engines.services.people.lost_uses import describe_lost_uses
-from engines.services.people.usage import RecentUse
+from engines.services.people.usage import RecentUse, describe_lost_uses
 
 ABLE = Capabilities(ToolUse.TRAINED, JsonUse.HELD, False, False, 8000)
 PLAIN = Capabilities(ToolUse.WRITTEN, JsonUse.NONE, False, False, 2000)
