@@ -18,18 +18,23 @@ from django.utils import timezone
 from engines.exceptions import SamError
 from engines.models import CopyStatus, Host
 from engines.services.hosts import present_hosts
+from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.people.search_history import searches_of
 from engines.specs import ModelSource
 from migrations_app.models import Plan
 from migrations_app.states import PlanKind, PlanStatus
+from migrations_app.steps.base import bases_of
 from migrations_app.steps.quality import Quality, merge_qualities
 from migrations_app.steps.sample_search import Lend, live_indexes_of, measure_index
+from migrations_app.steps.token_losses import TokenLosses, count_token_losses
 from migrations_app.wakeups import publish_sample
 
 OWN_SAMPLE = 16
 """Of the person's own searches that are asked again."""
 SECONDS = 20.0
 """So long passages are embedded; a slow host has a smaller sample."""
+COUNTING_SECONDS = 10.0
+"""So long tokens are counted, of all passages: some thousand a second."""
 LOST_AFTER = timedelta(minutes=2)
 """Then a message is sent again, when somebody looks."""
 ASKED, DONE, FAILED = "asked", "done", "failed"
@@ -45,6 +50,8 @@ class Sample(TypedDict):
     passages: int
     seconds: float
     quality: Quality | None
+    tokens: TokenLosses | None
+    """What the new embedder's own tokenizer makes of the passages."""
     why: str
     """Why there is none."""
 
@@ -73,13 +80,14 @@ def take_sample(plan: Plan, lend: Lend) -> Sample:
     """Measure a pending plan's sample and keep it with the plan; errors become the reason why there is none."""
     began = time.monotonic()
     try:
-        measured = _measure(plan, lend, began + SECONDS)
+        tokens = _count_tokens(plan, lend, began + COUNTING_SECONDS)
+        measured = _measure(plan, lend, time.monotonic() + SECONDS)
     except SamError as error:
         sample = _told(plan, FAILED, why=f"It could not be measured: {error}")
     else:
         quality = merge_qualities([one for one, _ in measured])
         sample = _told(plan, DONE if quality else FAILED)
-        sample["quality"] = quality
+        sample["quality"], sample["tokens"] = quality, tokens
         sample["passages"] = sum(passages for _, passages in measured)
         sample["why"] = "" if quality else "There are too few passages to ask about."
     sample["seconds"] = round(time.monotonic() - began, 1)
@@ -117,6 +125,7 @@ def _told(plan: Plan, status: str, *, why: str = "") -> Sample:
         "passages": 0,
         "seconds": 0.0,
         "quality": None,
+        "tokens": None,
         "why": why,
     }
 
@@ -124,6 +133,16 @@ def _told(plan: Plan, status: str, *, why: str = "") -> Sample:
 def _keep(plan: Plan, sample: Sample) -> None:
     pending = Plan.objects.filter(pk=plan.pk, status=PlanStatus.PENDING)
     pending.filter(embedder_revision=plan.embedder_revision).update(quality_sample=dict(sample))
+
+
+def _count_tokens(plan: Plan, lend: Lend, until: float) -> TokenLosses | None:
+    """Return what the new embedder's tokenizer makes of the plan's passages; None for a server's."""
+    revision = plan.embedder_revision
+    if revision is None:
+        return None
+    bases = [base.pk for base in bases_of(plan)]
+    with lend(revision, embedding_spec_of(revision.model, revision)) as embedder:
+        return count_token_losses(bases, embedder, lambda: None, until=until)
 
 
 def _measure(plan: Plan, lend: Lend, until: float) -> list[tuple[Quality, int]]:

@@ -182,6 +182,7 @@ def test_before_anything_is_spent_a_sample_says_what_would_be_lost(
     page = see_meaning(client, plan_id)
     assert "Measured on" in page
     assert "Thai" in page
+    assert "passages are in Thai, which this embedder does not know" in page
     # Nothing of the new space was kept, and the plan has not begun.
     plan.refresh_from_db()
     assert (plan.status, len(sent)) == ("pending", 1)
@@ -195,6 +196,9 @@ def require_measured(told: Any) -> None:
     assert scripts["Thai"]["recall"] < scripts["Thai"]["old_recall"]
     assert scripts["Latin"]["recall"] == scripts["Latin"]["old_recall"]
     assert sample["quality"]["own"]["asked"] == 1
+    counted = sample["tokens"]["scripts"]
+    assert counted["Thai"]["unknown"] == counted["Thai"]["passages"] > 0
+    assert counted["Latin"]["unknown"] == 0
 
 
 def test_searches_are_kept_only_where_allowed_few_and_for_a_time(db: None) -> None:
