@@ -88,7 +88,9 @@ def test_what_is_computed_and_told_follows_from_the_same_names() -> None:
 def random_entry(chance: random.Random, number: int) -> dict[str, Any]:
     """Values that go together, each field otherwise at random."""
     source = chance.choice(list(ModelSource))
-    role = chance.choice(list(ModelRole))
+    # Only files rank.
+    roles = [role for role in ModelRole if source == ModelSource.FILE or role != ModelRole.RANK]
+    role = chance.choice(roles)
     entry: dict[str, Any] = {
         "model_id": f"m{number}:{chance.randrange(1000)}",
         "display_name": f"Model {number} {chance.choice(WORDS)}".strip(),
