@@ -57,7 +57,7 @@ def _lines(text: str) -> Iterator[Place]:
 def _pages_at(marks: Sequence[Place], starts: Sequence[int]) -> list[str]:
     """Return the page at each start; the first one for a passage that begins before it and goes on there."""
     pages = _labels_at(marks, starts)
-    following = [*starts[1:], sys.maxsize]
+    following = [*starts, sys.maxsize][1:]
     return [
         page or (marks[0][1] if marks and start < marks[0][0] < end else "")
         for page, start, end in zip(pages, starts, following, strict=True)
