@@ -354,7 +354,7 @@ def test_why_a_search_finds_nothing_is_told(
     people: People, monkeypatch: pytest.MonkeyPatch, engine_id: str | None, said: str
 ) -> None:
     found = SearchReply(hits=[], engine_id=engine_id)
-    monkeypatch.setattr(knowledge, "search_for", lambda *_: found)
+    monkeypatch.setattr(knowledge, "answer_search", lambda *_: found)
 
     assert run_sam("search", "whales", "--user", "alice").startswith(said)
 
