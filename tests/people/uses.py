@@ -28,11 +28,13 @@ from engines.models import (
     ModelRevision,
     ModelRole,
     PreferenceSnapshot,
+    SpeedSample,
     VectorIndex,
+    Work,
 )
 from engines.services.knowledge.fingerprints import fingerprint_for
 from engines.services.knowledge.indexes import index_for
-from migrations_app.models import EmbedRange, IndexSwitch, Plan, Step
+from migrations_app.models import EmbedRange, IndexSwitch, MassMove, Plan, Step
 from migrations_app.plans.revision_needs import Reason
 from migrations_app.states import PlanKind, PlanStatus
 from tests.knowledge.world import make_model
@@ -192,6 +194,13 @@ def _message(scene: Scene) -> None:
     )
 
 
+def _speed(scene: Scene) -> None:
+    host = Host.objects.create(name="measured")
+    SpeedSample.objects.create(
+        host=host, revision=scene.revision, work=Work.EMBED, texts=32, size=900, seconds=1.0
+    )
+
+
 def _incident(scene: Scene) -> None:
     for revision, other in ((scene.revision, scene.other), (scene.other, scene.revision)):
         FallbackIncident.objects.create(
@@ -315,6 +324,11 @@ CASES: Mapping[str, Case] = {
     "an adapter of somebody who uses another engine": Case(_adapter),
     "a message it wrote": Case(_message),
     "an incident": Case(_incident),
+    "a speed that was measured": Case(_speed),
+    # Each person's own plan counts once it runs, and fetches the file where it is gone by then.
+    "a move of many people that begins": Case(
+        lambda s: MassMove.objects.create(to_engine=s.revision.model)
+    ),
 }
 
 DECIDED: Mapping[str, tuple[str, ...]] = {
@@ -344,6 +358,8 @@ DECIDED: Mapping[str, tuple[str, ...]] = {
     "engines.FallbackIncident.answered_by": ("an incident",),
     "engines.LoraAdapter.base_revision": ("an adapter of somebody who uses another engine",),
     "engines.Message.engine": ("a message it wrote",),
+    "engines.SpeedSample.revision": ("a speed that was measured",),
+    "migrations_app.MassMove.to_engine": ("a move of many people that begins",),
     "engines.Fingerprint.revision": ("a person's live index", "an index that nothing points to"),
     "engines.Embedding.fingerprint": ("vectors",),
     "engines.VectorIndex.fingerprint": ("an index that nothing points to",),
