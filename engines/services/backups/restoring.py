@@ -246,7 +246,10 @@ class Restorer:
             history.save(update_fields=["since"])
 
     def _take_searches(self, rows: Sequence[ArchivedRow]) -> None:
-        history = SearchHistory.objects.get(user=self._user)
+        history = SearchHistory.objects.filter(user=self._user).first()
+        if history is None:
+            # Who never allowed it has none.
+            return
         PastSearch.objects.bulk_create(
             (
                 PastSearch(
