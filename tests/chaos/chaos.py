@@ -18,7 +18,8 @@ from migrations_app.plans.transitions import retry_step
 from migrations_app.states import PlanStatus, StepStatus
 from migrations_app.steps.re_embed import BATCH
 from samproject.supervisor.embedded import EmbeddedServices
-from tests.chaos.faults import Faults
+from samproject.supervisor.roster import THREADS
+from tests.chaos.faults import ENDING_BATCHES, Faults
 from tests.chaos.world import Crowd, Wishes
 from tests.world.workers import Workers
 
@@ -50,18 +51,33 @@ class Verdict:
     still_open: int
     findings: list[str]
     embedded: int
+    """Texts that were given to an embedder, each time they were."""
+    kept: int
+    """Those whose vectors came back and were stored, by whoever was first."""
     needed: int
 
     @property
     def recomputed(self) -> int:
-        """Texts that were embedded more than once."""
-        return max(self.embedded - self.needed, 0)
+        """Texts that were embedded although their vector was stored, or about to be."""
+        return max(self.kept - self.needed, 0)
+
+    @property
+    def cut_short(self) -> int:
+        """Texts in batches that a kill ended before they were stored."""
+        return max(self.embedded - self.kept, 0)
+
+    @property
+    def most_cut_short(self) -> int:
+        """What kills may cost: a batch of every thread each."""
+        kills = sum(self.faults[name] for name in ENDING_BATCHES)
+        return BATCH * THREADS["work"] * kills
 
     @property
     def is_good(self) -> bool:
-        # In a small run one batch, which any kill may cost, is more than its share.
+        # In a small run one batch is more than its share.
         most = max(MOST_RECOMPUTED * self.needed, BATCH)
-        return not self.findings and not self.still_open and self.recomputed <= most
+        wasted = self.recomputed > most or self.cut_short > self.most_cut_short
+        return not self.findings and not self.still_open and not wasted
 
     def __str__(self) -> str:
         ends = ", ".join(f"{count} {status}" for status, count in sorted(self.statuses.items()))
@@ -70,7 +86,7 @@ class Verdict:
             f"of {self.people} people, {sum(self.faults.values())} faults in {self.seconds:.0f} s; {ends}; "
             f"{self.still_open} have not ended, {len(self.findings)} findings of the checker, "
             f"{self.recomputed / max(self.needed, 1):.2%} recomputed ({self.embedded} texts embedded, "
-            f"{self.needed} needed)."
+            f"{self.needed} needed, {self.cut_short} cut short by kills)."
         )
 
 
@@ -161,10 +177,11 @@ class Chaos:
             seconds=time.monotonic() - self._began,
             still_open=self._wishes.open_plans(),
             findings=findings,
-            embedded=self._embedded(),
+            embedded=self._count("texts_embedded"),
+            kept=self._count("texts_kept"),
             needed=Embedding.objects.count(),
         )
 
-    def _embedded(self) -> int:
-        path = self._workers.faults / "texts_embedded.tally"
+    def _count(self, name: str) -> int:
+        path = self._workers.faults / f"{name}.tally"
         return sum(map(int, path.read_text().split())) if path.exists() else 0

@@ -29,6 +29,9 @@ KILLS = {
 }
 """An engine's process alone is not among them: a model whose engine dies while it is loaded is marked, rightly."""
 
+ENDING_BATCHES = ("kill the host's worker", "kill everything", "restart PostgreSQL")
+"""Those that end a batch which is being embedded: who embeds it dies, or its vectors cannot be stored."""
+
 
 class Faults:
     """One fault after the other; ``heal`` ends those that last."""

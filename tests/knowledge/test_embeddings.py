@@ -160,6 +160,22 @@ def test_a_text_deleted_while_its_range_is_embedded_is_left_alone(
     assert "" not in embedder.texts
 
 
+def test_a_text_that_somebody_else_embeds_while_its_range_is_embedded_is_not_embedded_again(
+    base: KnowledgeBase, space: Fingerprint, embedder: HashEmbedder
+) -> None:
+    """As whoever is frozen and thaws, or keeps up with the same base: it costs the batch under way at most."""
+    for number in range(6):
+        add(base, f"Text {number}.")
+    others = {key(f"Text {number}."): unit(1.0) for number in (2, 3, 4)}
+    embedder.before = lambda: store_embeddings(space.pk, others, {})
+
+    counts = embed_all(base, space, embedder, batch_size=2)
+
+    assert counts == RangeCounts(embedded=3, failed=0, already=3)
+    assert embedder.texts == ["Text 0.", "Text 1.", "Text 5."]
+    assert Embedding.objects.count() == 6
+
+
 def test_text_that_cannot_be_embedded_is_counted_with_its_reason_and_blocks_nothing(
     base: KnowledgeBase, space: Fingerprint
 ) -> None:

@@ -117,6 +117,7 @@ def embed_texts(
     errors = {key: value for key, value in results.items() if isinstance(value, str)}
     _check_dimension(fingerprint_id, vectors)
     store_embeddings(fingerprint_id, vectors, errors)
+    tally("texts_kept", len(texts))
     return RangeCounts(len(vectors), len(errors), already=0, cut=found.cut)
 
 
@@ -209,6 +210,10 @@ class _Work:
         # Read now, not with the page: a text deleted meanwhile is erased and nobody's any more.
         live = Chunk.objects.filter(pk__in=chunk_ids, deleted_seq__isnull=True).order_by("pk")
         texts = {bytes(key): text for key, text in live.values_list("content_hash", "text")}
+        # Asked again too: whoever was overtaken, or works at the same base, has stored some since.
+        missing = missing_hashes(self._fingerprint_id, list(texts))
+        self._already += len(texts) - len(missing)
+        texts = {key: text for key, text in texts.items() if key in missing}
         if texts:
             counts = embed_texts(self._fingerprint_id, texts, self._embedder)
             self._embedded += counts.embedded
