@@ -317,10 +317,16 @@ class PlansUnderFaults(RuleBasedStateMachine):
         return (step.status, step.fence) == ("in_progress", holder.claim.fence)
 
     def _holder(self, number: int) -> Holder | None:
-        """Pick one that runs; mostly one that was overtaken, because those are few and must change nothing."""
+        """Pick one that runs; mostly one that must change nothing any more, because those are few."""
         running = [holder for holder in self.holders if not holder.is_frozen]
-        late = [one for one in running if one.claim.fence != self.fences[one.claim.step_id]]
-        among = late if number % 4 and late else running
+        asked = Step.objects.filter(plan__cancel_requested_at__isnull=False)
+        to_cancel = set(asked.values_list("pk", flat=True))
+        telling = [
+            one
+            for one in running
+            if one.claim.step_id in to_cancel or one.claim.fence != self.fences[one.claim.step_id]
+        ]
+        among = telling if number % 4 and telling else running
         return among[number % len(among)] if among else None
 
     def _ready(self) -> Any:
