@@ -305,12 +305,17 @@ class PlansUnderFaults(RuleBasedStateMachine):
         """End an attempt as the runner does: whoever lost the step leaves it alone."""
         if holder in self.holders:
             self.holders.remove(holder)
+        claim = holder.claim
+        rows = Step.objects.filter(pk=claim.step_id).values_list("status", "fence", "owner")
+        before = rows.get()
         try:
             end()
         except LeaseLostError:
-            return
+            pass
         except CancelAskedError:
-            cancel_step(holder.claim)
+            cancel_step(claim)
+        was_overtaken = claim.fence != self.fences[claim.step_id]
+        assert not was_overtaken or rows.get() == before, "who was overtaken changed something"
 
     def _still_holds(self, holder: Holder) -> bool:
         step = Step.objects.get(pk=holder.claim.step_id)
