@@ -67,7 +67,7 @@ def test_rare_words_outdo_common_ones_and_equal_passages_come_by_age(base: Knowl
 def test_words_that_many_passages_have_are_found_where_they_stand_together(
     base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("MIN_FOUND", "MAX_FOUND"):
+    for name in ("MIN_FOUND", "MAX_READ"):
         monkeypatch.setattr(word_search, name, 5)
     lines = [f"Alpha {n}.\n" for n in range(12)] + [f"Beta {n}.\n" for n in range(12)]
     for line in lines:

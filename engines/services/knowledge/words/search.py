@@ -5,23 +5,29 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db import transaction
-
-from engines.db.cursors import binary_cursor
+from engines.db.cursors import binary_cursor, inline_cursor
 from engines.services.knowledge.search_filters import EVERYTHING, MAX_DOCUMENTS, SearchFilter
 from engines.services.knowledge.words.question import Term, read_question
 
-MAX_FOUND = 1000
-"""Passages read of one word; a word that more have says little, and is looked at only beside others."""
 MIN_FOUND = 100
-MAX_READ = 4000
+"""Passages read of one word, at least; of fewer, none is common."""
+MAX_READ = 2000
 """Passages read of all words of a question together."""
-MAX_COUNTED = 4 * MAX_FOUND
-WEIGHED = 4
+MAX_COUNTED = 4000
+WEIGHED = 8
 """So many times as many passages as are wanted are looked at for words that many have."""
+SAMPLE_POINTS = 40
+SAMPLE_RUN = 3
+"""Passages in a row at each point of a sample."""
+COMMON_SHARE = 0.04
+"""A word that more of the sample have is common: to read all its passages in the index is what takes time."""
+COMMON_ASKED = 3
+"""Of the common words of a question, the rarest, whose passages are read as well."""
+LIVE_SPARE = 2
+LIVE_GROWTH = 8
 LENGTH_SHARE = 0.25
 """How much the length of a passage counts (``b`` of BM25): passages are cut to one length anyway."""
 
@@ -32,22 +38,52 @@ SELECT set_config('enable_seqscan', %b, true), set_config('enable_indexscan', %b
 """
 _FOUND = """
 SELECT term.number, hit.chunk_id, hit.size
-FROM unnest(%b::text[]) WITH ORDINALITY AS term (query, number)
+FROM unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number)
 CROSS JOIN LATERAL (
     SELECT chunk_id, size FROM engines_passagewords
-    WHERE words @@ (%b::tsquery && term.query::tsquery) LIMIT %b
+    WHERE words @@ (%b::tsquery && term.query) LIMIT %b
 ) AS hit
 """
 _WITHIN = """
+WITH held AS MATERIALIZED (
+    SELECT chunk_id, size, strip(words) AS words FROM engines_passagewords
+    WHERE chunk_id = ANY(%b::bigint[])
+)
 SELECT term.number, held.chunk_id, held.size
-FROM engines_passagewords AS held
-JOIN unnest(%b::text[]) WITH ORDINALITY AS term (query, number) ON held.words @@ term.query::tsquery
-WHERE held.chunk_id = ANY(%b::bigint[])
+FROM held
+JOIN unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number) ON held.words @@ term.query
 """
-_COUNT = """
-SELECT count(*) FROM (
-    SELECT base_id FROM engines_passagewords WHERE base_id = ANY(%b::bigint[]) LIMIT %b
-) AS counted
+# Read and unpacked once, not once for each word.
+_SAMPLE = """
+WITH ends AS (
+    SELECT base.id AS base_id, low.id AS low, high.id AS high
+    FROM unnest(%b::bigint[]) AS base (id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM engines_chunk WHERE base_id = base.id ORDER BY base_id, id LIMIT 1
+    ) AS low
+    CROSS JOIN LATERAL (
+        SELECT id FROM engines_chunk WHERE base_id = base.id ORDER BY base_id DESC, id DESC LIMIT 1
+    ) AS high
+), drawn AS (
+    SELECT DISTINCT chunk.id FROM ends
+    CROSS JOIN generate_series(0, %b::bigint - 1) AS point
+    CROSS JOIN LATERAL (
+        SELECT id FROM engines_chunk
+        WHERE base_id = ends.base_id AND id >= low + (high - low) * point / %b::bigint
+        ORDER BY base_id, id LIMIT %b
+    ) AS chunk
+), held AS MATERIALIZED (
+    SELECT strip(words) AS words FROM drawn CROSS JOIN LATERAL (
+        SELECT words FROM engines_passagewords WHERE chunk_id = drawn.id LIMIT 1
+    ) AS one
+)
+SELECT term.number::int,
+       (SELECT count(*) FROM held WHERE held.words @@ term.query)
+       / greatest((SELECT count(*) FROM held), 1)::float8,
+       (SELECT count(*) FROM (
+            SELECT base_id FROM engines_passagewords WHERE base_id = ANY(%b::bigint[]) LIMIT %b
+        ) AS counted)
+FROM unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number)
 """
 _LIVE = """
 SELECT id, base_id, content_hash, document_id FROM engines_chunk
@@ -69,25 +105,24 @@ class WordHit(NamedTuple):
 class _Found:
     """What is known so far: per term the passages that have it, and how long each passage is."""
 
-    limit: int
-    holders: dict[int, set[int]]
-    sizes: dict[int, int]
+    passages: int
+    """Of all that is searched, counted to a bound."""
+    shares: dict[int, float]
+    """Of the common terms, in a sample."""
+    holders: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    sizes: dict[int, int] = field(default_factory=dict)
 
     def add(self, rows: Iterable[tuple[int, int, int]]) -> None:
         for number, chunk_id, size in rows:
             self.holders[number].add(chunk_id)
             self.sizes[chunk_id] = size
 
-    @property
-    def common(self) -> list[int]:
-        """Return the numbers of the terms of which not all passages were read."""
-        return [number for number, found in self.holders.items() if len(found) >= self.limit]
-
-    def rank(self, passages: int) -> list[tuple[int, float]]:
-        """Return (chunk id, score), best first, equal ones by id; of a base with so many passages."""
+    def rank(self) -> list[tuple[int, float]]:
+        """Return (chunk id, score), best first, equal ones by id."""
         scores: dict[int, float] = defaultdict(float)
-        for found in self.holders.values():
-            weight = math.log((max(passages, len(found)) + 1) / (len(found) + 0.5))
+        for number, found in self.holders.items():
+            held = max(len(found), self.shares.get(number, 0.0) * self.passages)
+            weight = math.log((max(self.passages, held) + 1) / (held + 0.5))
             for chunk_id in found:
                 scores[chunk_id] += weight
         mean = sum(self.sizes.values()) / max(len(self.sizes), 1) or 1
@@ -110,7 +145,14 @@ def search_words(
     terms = read_question(question, bases) if bases else []
     if not terms:
         return []
-    return _live(_rank(terms, _scope(bases, narrowed), bases, most), bases, narrowed)[:most]
+    ranked = _rank(terms, _scope(bases, narrowed), bases, most)
+    # Few are deleted, filtered out or say the same: mostly the first look finds what is wanted.
+    size = LIVE_SPARE * most
+    while True:
+        live = _live(ranked[:size], bases, narrowed)
+        if len(live) >= most or size >= len(ranked):
+            return live[:most]
+        size *= LIVE_GROWTH
 
 
 def _scope(bases: Sequence[int], narrowed: SearchFilter) -> str:
@@ -129,35 +171,48 @@ def _rank(
 ) -> list[tuple[int, float]]:
     if not scope:
         return []
-    limit = max(MIN_FOUND, min(MAX_FOUND, MAX_READ // len(terms)))
     queries = [term.query for term in terms]
-    found = _Found(limit, defaultdict(set), {})
-    found.add(_find(queries, scope, limit))
-    common = found.common
+    found = _Found(*_sample(queries, bases))
+    common = sorted(found.shares, key=lambda number: (found.shares[number], number))
+    unread = set(common[COMMON_ASKED:])
+    asked = [number for number in range(1, len(terms) + 1) if number not in unread]
+    looks = [queries[number - 1] for number in asked]
     if len(common) > 1:
-        # Passages that have all of them may be none of those that were read of each.
-        every = " & ".join(f"({queries[number - 1]})" for number in common)
-        for _, key, size in _find([every], scope, limit):
-            found.add((number, key, size) for number in common)
+        # Passages that have all of them may be none of those that are read of each.
+        looks.append(" & ".join(f"({queries[number - 1]})" for number in common))
+    for place, key, size in _find(looks, scope, max(MIN_FOUND, MAX_READ // len(looks))):
+        numbers = [asked[place - 1]] if place <= len(asked) else common
+        found.add((number, key, size) for number in numbers)
+    if common:
+        best = [key for key, _ in found.rank()[: most * WEIGHED]]
+        with binary_cursor() as cursor:
+            cursor.execute(_WITHIN, [best, [queries[number - 1] for number in common]])
+            found.add((common[place - 1], key, size) for place, key, size in cursor)
+    return found.rank()
+
+
+def _sample(queries: Sequence[str], bases: Sequence[int]) -> tuple[int, dict[int, float]]:
+    """Return how many passages the bases have, to a bound, and the share that has each common term."""
+    points = max(1, SAMPLE_POINTS // len(bases))
+    values = [list(bases), points, points, SAMPLE_RUN, list(bases), MAX_COUNTED, list(queries)]
     with binary_cursor() as cursor:
-        passages = cursor.execute(_COUNT, [list(bases), MAX_COUNTED]).fetchall()[0][0]
-        ranked = found.rank(passages)
-        if common:
-            best = [key for key, _ in ranked[: most * WEIGHED]]
-            cursor.execute(_WITHIN, [[queries[number - 1] for number in common], best])
-            found.add((common[place - 1], key, size) for place, key, size in cursor.fetchall())
-            ranked = found.rank(passages)
-    return ranked
+        rows = cursor.execute(_SAMPLE, values).fetchall()
+    passages = rows[0][2]
+    # So few as are read anyway are not common, whatever their share of a small base.
+    least = max(COMMON_SHARE, MIN_FOUND / max(passages, 1))
+    return passages, {number: share for number, share, _ in rows if share > least}
 
 
 def _find(queries: Sequence[str], scope: str, limit: int) -> list[tuple[int, int, int]]:
     """Return (number of the query from 1, chunk id, size) of at most so many passages of each."""
-    with transaction.atomic(), binary_cursor() as cursor:
-        cursor.execute(_BY_INDEX, ["off", "off"])
-        rows: list[tuple[int, int, int]] = cursor.execute(
-            _FOUND, [list(queries), scope, limit]
-        ).fetchall()
-        cursor.execute(_BY_INDEX, ["on", "on"])
+    with inline_cursor() as cursor:
+        # Three statements on one way to the server, which are one transaction where there is none yet.
+        cursor.execute(
+            f"{_BY_INDEX}; {_FOUND}; {_BY_INDEX}",
+            ["off", "off", list(queries), scope, limit, "on", "on"],
+        )
+        cursor.nextset()
+        rows: list[tuple[int, int, int]] = cursor.fetchall()
     return rows
 
 
