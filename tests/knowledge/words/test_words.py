@@ -173,7 +173,7 @@ def test_words_are_looked_up_in_their_index(crowd: KnowledgeBase) -> None:
     with connection.cursor() as cursor:
         cursor.execute(word_search._BY_INDEX.replace("%b", "%s"), ["off", "off"])
         statement = word_search._FOUND.replace("%b", "%s")
-        values: list[Any] = [["'text'", "'2999'"], f"'#b{crowd.pk}'", 2000]
+        values: list[Any] = [f"'#b{crowd.pk}'", 2000, ["'text'", "'2999'"]]
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {statement}", values)
         plan = "\n".join(row[0] for row in cursor.fetchall())
         cursor.execute(word_search._BY_INDEX.replace("%b", "%s"), ["on", "on"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,18 +15,20 @@ from engines.services.knowledge.words.question import Term, read_question
 
 MIN_FOUND = 100
 """Passages read of one word, at least; of fewer, none is common."""
-MAX_READ = 2000
+MAX_READ = 1600
 """Passages read of all words of a question together."""
 MAX_COUNTED = 4000
-WEIGHED = 8
+WEIGHED = 5
 """So many times as many passages as are wanted are looked at for words that many have."""
 SAMPLE_POINTS = 40
 SAMPLE_RUN = 3
 """Passages in a row at each point of a sample."""
 COMMON_SHARE = 0.04
 """A word that more of the sample have is common: to read all its passages in the index is what takes time."""
-COMMON_ASKED = 3
+COMMON_ASKED = 1
 """Of the common words of a question, the rarest, whose passages are read as well."""
+COMMON_TOGETHER = 4
+"""So many of them, the rarest, are looked for together; with each more the index reads longer lists."""
 LIVE_SPARE = 2
 LIVE_GROWTH = 8
 LENGTH_SHARE = 0.25
@@ -36,24 +39,27 @@ LENGTH_SHARE = 0.25
 _BY_INDEX = """
 SELECT set_config('enable_seqscan', %b, true), set_config('enable_indexscan', %b, true)
 """
+# One row a word, its passages as "id size id size …": a row for each costs Python more than finding them.
 _FOUND = """
-SELECT term.number, hit.chunk_id, hit.size
+SELECT term.number, (
+    SELECT string_agg(chunk_id || ' ' || size, ' ') FROM (
+        SELECT chunk_id, size FROM engines_passagewords
+        WHERE words @@ (%b::tsquery && term.query) LIMIT %b
+    ) AS hit
+)
 FROM unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number)
-CROSS JOIN LATERAL (
-    SELECT chunk_id, size FROM engines_passagewords
-    WHERE words @@ (%b::tsquery && term.query) LIMIT %b
-) AS hit
 """
+# Read and unpacked once, not once for each word.
 _WITHIN = """
 WITH held AS MATERIALIZED (
     SELECT chunk_id, size, strip(words) AS words FROM engines_passagewords
     WHERE chunk_id = ANY(%b::bigint[])
 )
-SELECT term.number, held.chunk_id, held.size
-FROM held
-JOIN unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number) ON held.words @@ term.query
+SELECT term.number, (
+    SELECT string_agg(chunk_id || ' ' || size, ' ') FROM held WHERE words @@ term.query
+)
+FROM unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number)
 """
-# Read and unpacked once, not once for each word.
 _SAMPLE = """
 WITH ends AS (
     SELECT base.id AS base_id, low.id AS low, high.id AS high
@@ -112,13 +118,15 @@ class _Found:
     holders: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     sizes: dict[int, int] = field(default_factory=dict)
 
-    def add(self, rows: Iterable[tuple[int, int, int]]) -> None:
-        for number, chunk_id, size in rows:
-            self.holders[number].add(chunk_id)
-            self.sizes[chunk_id] = size
+    def add(self, numbers: Sequence[int], rows: str) -> None:
+        """Add passages, "id size id size …", to those that have each of these terms."""
+        values = list(map(int, rows.split()))
+        for number in numbers:
+            self.holders[number].update(values[::2])
+        self.sizes.update(zip(values[::2], values[1::2], strict=True))
 
-    def rank(self) -> list[tuple[int, float]]:
-        """Return (chunk id, score), best first, equal ones by id."""
+    def rank(self, most: int) -> list[tuple[int, float]]:
+        """Return (chunk id, score) of at most so many, best first, equal ones by id."""
         scores: dict[int, float] = defaultdict(float)
         for number, found in self.holders.items():
             held = max(len(found), self.shares.get(number, 0.0) * self.passages)
@@ -126,11 +134,9 @@ class _Found:
             for chunk_id in found:
                 scores[chunk_id] += weight
         mean = sum(self.sizes.values()) / max(len(self.sizes), 1) or 1
-        even = {
-            key: score / (1 - LENGTH_SHARE + LENGTH_SHARE * self.sizes[key] / mean)
-            for key, score in scores.items()
-        }
-        return sorted(even.items(), key=lambda one: (-one[1], one[0]))
+        for key, size in self.sizes.items():
+            scores[key] /= 1 - LENGTH_SHARE + LENGTH_SHARE * size / mean
+        return heapq.nsmallest(most, scores.items(), key=lambda one: (-one[1], one[0]))
 
 
 def search_words(
@@ -177,18 +183,22 @@ def _rank(
     unread = set(common[COMMON_ASKED:])
     asked = [number for number in range(1, len(terms) + 1) if number not in unread]
     looks = [queries[number - 1] for number in asked]
-    if len(common) > 1:
+    together = common[:COMMON_TOGETHER]
+    if len(together) > 1:
         # Passages that have all of them may be none of those that are read of each.
-        looks.append(" & ".join(f"({queries[number - 1]})" for number in common))
-    for place, key, size in _find(looks, scope, max(MIN_FOUND, MAX_READ // len(looks))):
-        numbers = [asked[place - 1]] if place <= len(asked) else common
-        found.add((number, key, size) for number in numbers)
-    if common:
-        best = [key for key, _ in found.rank()[: most * WEIGHED]]
+        looks.append(" & ".join(f"({queries[number - 1]})" for number in together))
+    limit = max(MIN_FOUND, MAX_READ // len(looks))
+    for place, rows in _find(looks, scope, limit):
+        found.add([asked[place - 1]] if place <= len(asked) else together, rows)
+    cut = [number for number in asked if len(found.holders[number]) >= limit]
+    partly = sorted({*cut, *common})
+    if partly:
+        best = [key for key, _ in found.rank(most * WEIGHED)]
         with binary_cursor() as cursor:
-            cursor.execute(_WITHIN, [best, [queries[number - 1] for number in common]])
-            found.add((common[place - 1], key, size) for place, key, size in cursor)
-    return found.rank()
+            cursor.execute(_WITHIN, [best, [queries[number - 1] for number in partly]])
+            for place, rows in cursor:
+                found.add([partly[place - 1]], rows or "")
+    return found.rank(len(found.sizes))
 
 
 def _sample(queries: Sequence[str], bases: Sequence[int]) -> tuple[int, dict[int, float]]:
@@ -203,17 +213,16 @@ def _sample(queries: Sequence[str], bases: Sequence[int]) -> tuple[int, dict[int
     return passages, {number: share for number, share, _ in rows if share > least}
 
 
-def _find(queries: Sequence[str], scope: str, limit: int) -> list[tuple[int, int, int]]:
-    """Return (number of the query from 1, chunk id, size) of at most so many passages of each."""
+def _find(queries: Sequence[str], scope: str, limit: int) -> list[tuple[int, str]]:
+    """Return (number of the query from 1, "id size id size …") of at most so many passages of each."""
     with inline_cursor() as cursor:
         # Three statements on one way to the server, which are one transaction where there is none yet.
         cursor.execute(
             f"{_BY_INDEX}; {_FOUND}; {_BY_INDEX}",
-            ["off", "off", list(queries), scope, limit, "on", "on"],
+            ["off", "off", scope, limit, list(queries), "on", "on"],
         )
         cursor.nextset()
-        rows: list[tuple[int, int, int]] = cursor.fetchall()
-    return rows
+        return [(number, rows or "") for number, rows in cursor]
 
 
 def _live(
