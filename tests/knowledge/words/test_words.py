@@ -75,6 +75,10 @@ def test_words_that_many_passages_have_are_found_where_they_stand_together(
     both = add(base, "Here beta follows after alpha at last.")
 
     assert found("alpha beta", base)[0] == both.text
+    # The rarer of two common words is read, the other where it is all there is, and both in one document.
+    assert set(found("alpha", base)) <= {text.strip() for text in [*lines[:12], both.text]}
+    last = base.documents.get(pk=both.pk - 1)
+    assert found("alpha beta", base, narrowed=SearchFilter(documents=[last.pk])) == ["Beta 11."]
 
 
 def test_filters_hold_and_a_text_is_found_once(base: KnowledgeBase, space: Fingerprint) -> None:

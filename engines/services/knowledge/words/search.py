@@ -18,6 +18,7 @@ MIN_FOUND = 100
 MAX_READ = 1600
 """Passages read of all words of a question together."""
 MAX_COUNTED = 4000
+"""Passages of the bases, counted to tell how rare a word is."""
 WEIGHED = 5
 """So many times as many passages as are wanted are looked at for words that many have."""
 SAMPLE_POINTS = 40
@@ -27,9 +28,10 @@ COMMON_SHARE = 0.04
 """A word that more of the sample have is common: to read all its passages in the index is what takes time."""
 COMMON_ASKED = 1
 """Of the common words of a question, the rarest, whose passages are read as well."""
-COMMON_TOGETHER = 4
+COMMON_TOGETHER = 3
 """So many of them, the rarest, are looked for together; with each more the index reads longer lists."""
 LIVE_SPARE = 2
+"""So many times as many passages as are wanted are looked at for being live and asked for, first."""
 LIVE_GROWTH = 8
 LENGTH_SHARE = 0.25
 """How much the length of a passage counts (``b`` of BM25): passages are cut to one length anyway."""
@@ -180,7 +182,8 @@ def _rank(
     queries = [term.query for term in terms]
     found = _Found(*_sample(queries, bases))
     common = sorted(found.shares, key=lambda number: (found.shares[number], number))
-    unread = set(common[COMMON_ASKED:])
+    # What is common in a base may be rare in some of its documents, whose lists in the index are short.
+    unread = set() if scope.startswith("'#d") else set(common[COMMON_ASKED:])
     asked = [number for number in range(1, len(terms) + 1) if number not in unread]
     looks = [queries[number - 1] for number in asked]
     together = common[:COMMON_TOGETHER]
