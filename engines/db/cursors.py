@@ -19,6 +19,14 @@ def binary_cursor() -> Iterator[psycopg.Cursor[Any]]:
         yield cursor
 
 
+@contextmanager
+def inline_cursor() -> Iterator[psycopg.ClientCursor[Any]]:
+    """Give a cursor that writes values, escaped, into its text: several statements go to the server at once."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.ClientCursor(connection.connection) as cursor:
+        yield cursor
+
+
 def prepared_cursor() -> CursorWrapper:
     """Return a cursor whose statements PostgreSQL parses and plans once for a connection.
 

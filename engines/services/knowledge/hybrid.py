@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -68,7 +69,7 @@ def search_passages(
             if not by_words:
                 raise
             logger.warning("a search goes on by words alone: %s", error)
-    return _fuse(by_meaning, by_words, where, embedded, narrowed)[:k]
+    return _fuse(k, by_meaning, by_words, where, embedded, narrowed)[:k]
 
 
 class _Question:
@@ -87,13 +88,14 @@ class _Question:
 
 
 def _fuse(
+    k: int,
     by_meaning: Sequence[Hit],
     by_words: Sequence[WordHit],
     where: Searched,
     question: _Question,
     narrowed: SearchFilter,
 ) -> list[Hit]:
-    """Return the passages of both rankings by the sum of their reciprocal ranks."""
+    """Return passages of both rankings by the sum of their reciprocal ranks, the k best among them."""
     scores: dict[bytes, float] = defaultdict(float)
     for keys in (
         [hit.content_hash for hit in by_meaning],
@@ -101,10 +103,21 @@ def _fuse(
     ):
         for rank, key in enumerate(keys, start=1):
             scores[key] += 1 / (RANK_CONSTANT + rank)
+    # What ranks lower is not shown: reading it would take as long as finding it. A least cosine is known only
+    # when it is read, and some may be deleted by now.
+    best = heapq.nlargest(2 * k, scores.values()) if narrowed.min_score is None else []
+    least = best[-1] if best else 0.0
     known = {hit.content_hash for hit in by_meaning}
     worded = {word.content_hash for word in by_words}
     late = _read_late(
-        [word for word in by_words if word.content_hash not in known], where, question, narrowed
+        [
+            word
+            for word in by_words
+            if word.content_hash not in known and scores[word.content_hash] >= least
+        ],
+        where,
+        question,
+        narrowed,
     )
     hits = each_text_once([*by_meaning, *late])
     marked = [replace(hit, found_by=_found_by(hit.content_hash, known, worded)) for hit in hits]

@@ -143,7 +143,7 @@ def _plan(base: KnowledgeBase) -> str:
     with connection.cursor() as cursor:
         cursor.execute(word_search._BY_INDEX.replace("%b", "%s"), ["off", "off"])
         statement = word_search._FOUND.replace("%b", "%s")
-        values: list[Any] = [["'the'", "'class' | 'en:class'", "'777'"], f"'#b{base.pk}'", 1000]
+        values: list[Any] = [f"'#b{base.pk}'", 1000, ["'the'", "'class' | 'en:class'", "'777'"]]
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {statement}", values)
         plan = "\n".join(row[0] for row in cursor.fetchall())
         cursor.execute(word_search._BY_INDEX.replace("%b", "%s"), ["on", "on"])

@@ -67,7 +67,7 @@ def test_rare_words_outdo_common_ones_and_equal_passages_come_by_age(base: Knowl
 def test_words_that_many_passages_have_are_found_where_they_stand_together(
     base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("MIN_FOUND", "MAX_FOUND"):
+    for name in ("MIN_FOUND", "MAX_READ"):
         monkeypatch.setattr(word_search, name, 5)
     lines = [f"Alpha {n}.\n" for n in range(12)] + [f"Beta {n}.\n" for n in range(12)]
     for line in lines:
@@ -75,6 +75,10 @@ def test_words_that_many_passages_have_are_found_where_they_stand_together(
     both = add(base, "Here beta follows after alpha at last.")
 
     assert found("alpha beta", base)[0] == both.text
+    # The rarer of two common words is read, the other where it is all there is, and both in one document.
+    assert set(found("alpha", base)) <= {text.strip() for text in [*lines[:12], both.text]}
+    last = base.documents.get(pk=both.pk - 1)
+    assert found("alpha beta", base, narrowed=SearchFilter(documents=[last.pk])) == ["Beta 11."]
 
 
 def test_filters_hold_and_a_text_is_found_once(base: KnowledgeBase, space: Fingerprint) -> None:
@@ -173,7 +177,7 @@ def test_words_are_looked_up_in_their_index(crowd: KnowledgeBase) -> None:
     with connection.cursor() as cursor:
         cursor.execute(word_search._BY_INDEX.replace("%b", "%s"), ["off", "off"])
         statement = word_search._FOUND.replace("%b", "%s")
-        values: list[Any] = [["'text'", "'2999'"], f"'#b{crowd.pk}'", 2000]
+        values: list[Any] = [f"'#b{crowd.pk}'", 2000, ["'text'", "'2999'"]]
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF) {statement}", values)
         plan = "\n".join(row[0] for row in cursor.fetchall())
         cursor.execute(word_search._BY_INDEX.replace("%b", "%s"), ["on", "on"])

@@ -90,11 +90,20 @@ def _script_language(word: str) -> str:
 
 def dictionary_of(language: str) -> str:
     """Return PostgreSQL's name for who stems a language; empty where nobody does."""
-    known = known_languages().get(language)
-    return known.dictionary if known and known.dictionary in _installed_dictionaries() else ""
+    return stemmed_languages().get(language, "")
 
 
 @cache
+def stemmed_languages() -> dict[str, str]:
+    """Return the languages that somebody stems, with PostgreSQL's name for who does."""
+    installed = _installed_dictionaries()
+    return {
+        code: known.dictionary
+        for code, known in known_languages().items()
+        if known.dictionary in installed
+    }
+
+
 def _installed_dictionaries() -> frozenset[str]:
     """PostgreSQL before version 18 has fewer."""
     with connection.cursor() as cursor:

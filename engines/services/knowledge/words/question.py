@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from engines.db.cursors import binary_cursor
 from engines.services.knowledge.words.languages import (
     detect_language,
-    dictionary_of,
     is_little_word,
+    stemmed_languages,
 )
 from engines.services.knowledge.words.tokens import list_pieces, split_words
 
@@ -18,7 +18,7 @@ MAX_TERMS = 48
 """Different words of a question that are looked for; the first ones."""
 
 # A language after the other, each found by one look into the index: a base has few, and many passages.
-_LANGUAGES = """
+_STEMS = """
 WITH RECURSIVE spoken AS (
     (SELECT base_id, language FROM engines_passagewords
      WHERE base_id = ANY(%b::bigint[]) ORDER BY base_id, language LIMIT 1)
@@ -31,13 +31,11 @@ WITH RECURSIVE spoken AS (
         ORDER BY base_id, language LIMIT 1
     ) AS later
 )
-SELECT DISTINCT language FROM spoken
-"""
-_STEMS = """
-SELECT asked.word, spoken.language,
-       tsvector_to_array(to_tsvector(spoken.dictionary::regconfig, asked.word))
-FROM unnest(%b::text[]) AS asked (word),
-     unnest(%b::text[], %b::text[]) AS spoken (language, dictionary)
+SELECT asked.word, known.language,
+       tsvector_to_array(to_tsvector(known.dictionary::regconfig, asked.word))
+FROM (SELECT DISTINCT language FROM spoken) AS own
+JOIN unnest(%b::text[], %b::text[]) AS known (language, dictionary) USING (language)
+CROSS JOIN unnest(%b::text[]) AS asked (word)
 """
 """None of a word that is too common in its language to look for."""
 
@@ -77,12 +75,10 @@ def read_question(question: str, base_ids: Collection[int]) -> list[Term]:
 def _stems(words: Sequence[str], base_ids: Collection[int]) -> dict[str, dict[str, list[str]]]:
     """Return word → language → its stems, in the languages of the bases that somebody stems."""
     bases = list(base_ids)
+    stemmed = stemmed_languages()
+    values = [bases, bases, list(stemmed), list(stemmed.values()), words]
     found: dict[str, dict[str, list[str]]] = {}
     with binary_cursor() as cursor:
-        languages = [row[0] for row in cursor.execute(_LANGUAGES, [bases, bases])]
-        stemmed = {one: name for one in languages if (name := dictionary_of(one))}
-        if stemmed:
-            values = [words, list(stemmed), list(stemmed.values())]
-            for word, language, stems in cursor.execute(_STEMS, values):
-                found.setdefault(word, {})[language] = stems
+        for word, language, stems in cursor.execute(_STEMS, values):
+            found.setdefault(word, {})[language] = stems
     return found

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from django.db import transaction
-
-from engines.db.cursors import binary_cursor
+from engines.db.cursors import binary_cursor, inline_cursor
 from engines.services.knowledge.search_filters import EVERYTHING, MAX_DOCUMENTS, SearchFilter
 from engines.services.knowledge.words.question import Term, read_question
 
-MAX_FOUND = 1000
-"""Passages read of one word; a word that more have says little, and is looked at only beside others."""
 MIN_FOUND = 100
-MAX_READ = 4000
+"""Passages read of one word, at least; of fewer, none is common."""
+MAX_READ = 1600
 """Passages read of all words of a question together."""
-MAX_COUNTED = 4 * MAX_FOUND
-WEIGHED = 4
+MAX_COUNTED = 4000
+"""Passages of the bases, counted to tell how rare a word is."""
+WEIGHED = 5
 """So many times as many passages as are wanted are looked at for words that many have."""
+SAMPLE_POINTS = 40
+SAMPLE_RUN = 3
+"""Passages in a row at each point of a sample."""
+COMMON_SHARE = 0.04
+"""A word that more of the sample have is common: to read all its passages in the index is what takes time."""
+COMMON_ASKED = 1
+"""Of the common words of a question, the rarest, whose passages are read as well."""
+COMMON_TOGETHER = 3
+"""So many of them, the rarest, are looked for together; with each more the index reads longer lists."""
+LIVE_SPARE = 2
+"""So many times as many passages as are wanted are looked at for being live and asked for, first."""
+LIVE_GROWTH = 8
 LENGTH_SHARE = 0.25
 """How much the length of a passage counts (``b`` of BM25): passages are cut to one length anyway."""
 
@@ -30,24 +41,57 @@ LENGTH_SHARE = 0.25
 _BY_INDEX = """
 SELECT set_config('enable_seqscan', %b, true), set_config('enable_indexscan', %b, true)
 """
+# One row a word, its passages as "id size id size …": a row for each costs Python more than finding them.
 _FOUND = """
-SELECT term.number, hit.chunk_id, hit.size
-FROM unnest(%b::text[]) WITH ORDINALITY AS term (query, number)
-CROSS JOIN LATERAL (
-    SELECT chunk_id, size FROM engines_passagewords
-    WHERE words @@ (%b::tsquery && term.query::tsquery) LIMIT %b
-) AS hit
+SELECT term.number, (
+    SELECT string_agg(chunk_id || ' ' || size, ' ') FROM (
+        SELECT chunk_id, size FROM engines_passagewords
+        WHERE words @@ (%b::tsquery && term.query) LIMIT %b
+    ) AS hit
+)
+FROM unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number)
 """
+# Read and unpacked once, not once for each word.
 _WITHIN = """
-SELECT term.number, held.chunk_id, held.size
-FROM engines_passagewords AS held
-JOIN unnest(%b::text[]) WITH ORDINALITY AS term (query, number) ON held.words @@ term.query::tsquery
-WHERE held.chunk_id = ANY(%b::bigint[])
+WITH held AS MATERIALIZED (
+    SELECT chunk_id, size, strip(words) AS words FROM engines_passagewords
+    WHERE chunk_id = ANY(%b::bigint[])
+)
+SELECT term.number, (
+    SELECT string_agg(chunk_id || ' ' || size, ' ') FROM held WHERE words @@ term.query
+)
+FROM unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number)
 """
-_COUNT = """
-SELECT count(*) FROM (
-    SELECT base_id FROM engines_passagewords WHERE base_id = ANY(%b::bigint[]) LIMIT %b
-) AS counted
+_SAMPLE = """
+WITH ends AS (
+    SELECT base.id AS base_id, low.id AS low, high.id AS high
+    FROM unnest(%b::bigint[]) AS base (id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM engines_chunk WHERE base_id = base.id ORDER BY base_id, id LIMIT 1
+    ) AS low
+    CROSS JOIN LATERAL (
+        SELECT id FROM engines_chunk WHERE base_id = base.id ORDER BY base_id DESC, id DESC LIMIT 1
+    ) AS high
+), drawn AS (
+    SELECT DISTINCT chunk.id FROM ends
+    CROSS JOIN generate_series(0, %b::bigint - 1) AS point
+    CROSS JOIN LATERAL (
+        SELECT id FROM engines_chunk
+        WHERE base_id = ends.base_id AND id >= low + (high - low) * point / %b::bigint
+        ORDER BY base_id, id LIMIT %b
+    ) AS chunk
+), held AS MATERIALIZED (
+    SELECT strip(words) AS words FROM drawn CROSS JOIN LATERAL (
+        SELECT words FROM engines_passagewords WHERE chunk_id = drawn.id LIMIT 1
+    ) AS one
+)
+SELECT term.number::int,
+       (SELECT count(*) FROM held WHERE held.words @@ term.query)
+       / greatest((SELECT count(*) FROM held), 1)::float8,
+       (SELECT count(*) FROM (
+            SELECT base_id FROM engines_passagewords WHERE base_id = ANY(%b::bigint[]) LIMIT %b
+        ) AS counted)
+FROM unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number)
 """
 _LIVE = """
 SELECT id, base_id, content_hash, document_id FROM engines_chunk
@@ -69,33 +113,32 @@ class WordHit(NamedTuple):
 class _Found:
     """What is known so far: per term the passages that have it, and how long each passage is."""
 
-    limit: int
-    holders: dict[int, set[int]]
-    sizes: dict[int, int]
+    passages: int
+    """Of all that is searched, counted to a bound."""
+    shares: dict[int, float]
+    """Of the common terms, in a sample."""
+    holders: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    sizes: dict[int, int] = field(default_factory=dict)
 
-    def add(self, rows: Iterable[tuple[int, int, int]]) -> None:
-        for number, chunk_id, size in rows:
-            self.holders[number].add(chunk_id)
-            self.sizes[chunk_id] = size
+    def add(self, numbers: Sequence[int], rows: str) -> None:
+        """Add passages, "id size id size …", to those that have each of these terms."""
+        values = list(map(int, rows.split()))
+        for number in numbers:
+            self.holders[number].update(values[::2])
+        self.sizes.update(zip(values[::2], values[1::2], strict=True))
 
-    @property
-    def common(self) -> list[int]:
-        """Return the numbers of the terms of which not all passages were read."""
-        return [number for number, found in self.holders.items() if len(found) >= self.limit]
-
-    def rank(self, passages: int) -> list[tuple[int, float]]:
-        """Return (chunk id, score), best first, equal ones by id; of a base with so many passages."""
+    def rank(self, most: int) -> list[tuple[int, float]]:
+        """Return (chunk id, score) of at most so many, best first, equal ones by id."""
         scores: dict[int, float] = defaultdict(float)
-        for found in self.holders.values():
-            weight = math.log((max(passages, len(found)) + 1) / (len(found) + 0.5))
+        for number, found in self.holders.items():
+            held = max(len(found), self.shares.get(number, 0.0) * self.passages)
+            weight = math.log((max(self.passages, held) + 1) / (held + 0.5))
             for chunk_id in found:
                 scores[chunk_id] += weight
         mean = sum(self.sizes.values()) / max(len(self.sizes), 1) or 1
-        even = {
-            key: score / (1 - LENGTH_SHARE + LENGTH_SHARE * self.sizes[key] / mean)
-            for key, score in scores.items()
-        }
-        return sorted(even.items(), key=lambda one: (-one[1], one[0]))
+        for key, size in self.sizes.items():
+            scores[key] /= 1 - LENGTH_SHARE + LENGTH_SHARE * size / mean
+        return heapq.nsmallest(most, scores.items(), key=lambda one: (-one[1], one[0]))
 
 
 def search_words(
@@ -110,7 +153,14 @@ def search_words(
     terms = read_question(question, bases) if bases else []
     if not terms:
         return []
-    return _live(_rank(terms, _scope(bases, narrowed), bases, most), bases, narrowed)[:most]
+    ranked = _rank(terms, _scope(bases, narrowed), bases, most)
+    # Few are deleted, filtered out or say the same: mostly the first look finds what is wanted.
+    size = LIVE_SPARE * most
+    while True:
+        live = _live(ranked[:size], bases, narrowed)
+        if len(live) >= most or size >= len(ranked):
+            return live[:most]
+        size *= LIVE_GROWTH
 
 
 def _scope(bases: Sequence[int], narrowed: SearchFilter) -> str:
@@ -129,36 +179,53 @@ def _rank(
 ) -> list[tuple[int, float]]:
     if not scope:
         return []
-    limit = max(MIN_FOUND, min(MAX_FOUND, MAX_READ // len(terms)))
     queries = [term.query for term in terms]
-    found = _Found(limit, defaultdict(set), {})
-    found.add(_find(queries, scope, limit))
-    common = found.common
-    if len(common) > 1:
-        # Passages that have all of them may be none of those that were read of each.
-        every = " & ".join(f"({queries[number - 1]})" for number in common)
-        for _, key, size in _find([every], scope, limit):
-            found.add((number, key, size) for number in common)
+    found = _Found(*_sample(queries, bases))
+    common = sorted(found.shares, key=lambda number: (found.shares[number], number))
+    # What is common in a base may be rare in some of its documents, whose lists in the index are short.
+    unread = set() if scope.startswith("'#d") else set(common[COMMON_ASKED:])
+    asked = [number for number in range(1, len(terms) + 1) if number not in unread]
+    looks = [queries[number - 1] for number in asked]
+    together = common[:COMMON_TOGETHER]
+    if len(together) > 1:
+        # Passages that have all of them may be none of those that are read of each.
+        looks.append(" & ".join(f"({queries[number - 1]})" for number in together))
+    limit = max(MIN_FOUND, MAX_READ // len(looks))
+    for place, rows in _find(looks, scope, limit):
+        found.add([asked[place - 1]] if place <= len(asked) else together, rows)
+    cut = [number for number in asked if len(found.holders[number]) >= limit]
+    partly = sorted({*cut, *common})
+    if partly:
+        best = [key for key, _ in found.rank(most * WEIGHED)]
+        with binary_cursor() as cursor:
+            cursor.execute(_WITHIN, [best, [queries[number - 1] for number in partly]])
+            for place, rows in cursor:
+                found.add([partly[place - 1]], rows or "")
+    return found.rank(len(found.sizes))
+
+
+def _sample(queries: Sequence[str], bases: Sequence[int]) -> tuple[int, dict[int, float]]:
+    """Return how many passages the bases have, to a bound, and the share that has each common term."""
+    points = max(1, SAMPLE_POINTS // len(bases))
+    values = [list(bases), points, points, SAMPLE_RUN, list(bases), MAX_COUNTED, list(queries)]
     with binary_cursor() as cursor:
-        passages = cursor.execute(_COUNT, [list(bases), MAX_COUNTED]).fetchall()[0][0]
-        ranked = found.rank(passages)
-        if common:
-            best = [key for key, _ in ranked[: most * WEIGHED]]
-            cursor.execute(_WITHIN, [[queries[number - 1] for number in common], best])
-            found.add((common[place - 1], key, size) for place, key, size in cursor.fetchall())
-            ranked = found.rank(passages)
-    return ranked
+        rows = cursor.execute(_SAMPLE, values).fetchall()
+    passages = rows[0][2]
+    # So few as are read anyway are not common, whatever their share of a small base.
+    least = max(COMMON_SHARE, MIN_FOUND / max(passages, 1))
+    return passages, {number: share for number, share, _ in rows if share > least}
 
 
-def _find(queries: Sequence[str], scope: str, limit: int) -> list[tuple[int, int, int]]:
-    """Return (number of the query from 1, chunk id, size) of at most so many passages of each."""
-    with transaction.atomic(), binary_cursor() as cursor:
-        cursor.execute(_BY_INDEX, ["off", "off"])
-        rows: list[tuple[int, int, int]] = cursor.execute(
-            _FOUND, [list(queries), scope, limit]
-        ).fetchall()
-        cursor.execute(_BY_INDEX, ["on", "on"])
-    return rows
+def _find(queries: Sequence[str], scope: str, limit: int) -> list[tuple[int, str]]:
+    """Return (number of the query from 1, "id size id size …") of at most so many passages of each."""
+    with inline_cursor() as cursor:
+        # Three statements on one way to the server, which are one transaction where there is none yet.
+        cursor.execute(
+            f"{_BY_INDEX}; {_FOUND}; {_BY_INDEX}",
+            ["off", "off", scope, limit, list(queries), "on", "on"],
+        )
+        cursor.nextset()
+        return [(number, rows or "") for number, rows in cursor]
 
 
 def _live(
