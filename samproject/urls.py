@@ -11,7 +11,7 @@ from migrations_app.admin.overview import overview_live
 from migrations_app.api.base import UnknownRoute
 from migrations_app.openai_api.description import description
 from samproject.health import healthz
-from samproject.web.flower_page import FlowerView
+from samproject.web.flower_page import FlowerTasksView, FlowerView
 
 urlpatterns = [
     path("accounts/email/", change_email),
@@ -20,6 +20,7 @@ urlpatterns = [
     path("accounts/", include("allauth.urls")),
     path("admin/overview/", admin.site.admin_view(overview_live), name="admin-overview"),
     path("admin/", admin.site.urls),
+    path("flower/tasks/datatable", FlowerTasksView.as_view(), name="flower-tasks"),
     re_path(r"^flower/(?P<path>.*)$", FlowerView.as_view(), name="flower"),
     path("", include("migrations_app.compatible_api.own_urls")),
     path("api/v1/", include("migrations_app.api.urls")),

@@ -1,7 +1,7 @@
 """Flower behind SAM's login: what an operator reads under ``/flower/`` is asked of Flower's own server.
 
 Flower only shows: nothing but GET and HEAD is handed on, without the reader's cookies, and of its answers
-only the content comes back.
+only the content comes back. Its table of tasks asks by POST what could be asked by GET, and so is asked by GET.
 """
 
 from __future__ import annotations
@@ -16,7 +16,9 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html
+from django.views.decorators.csrf import csrf_exempt
 
 from engines.exceptions import HostUnavailableError
 from engines.services.people.roles import is_operator
@@ -45,7 +47,7 @@ class FlowerView(PageView):
             raise PermissionDenied("Only an operator may look at the tasks of workers.")
         if not settings.SAM_FLOWER_URL:
             raise Http404("Flower does not run beside this server.")
-        answer = _ask(request)
+        answer = _ask(self.asked_of_flower(request))
         body = answer.content
         response = HttpResponse(status=answer.status_code)
         for name in PASSED_ON:
@@ -58,9 +60,31 @@ class FlowerView(PageView):
         response.content = body
         return response
 
+    def asked_of_flower(self, request: HttpRequest) -> str:
+        """Path and query of what Flower is asked."""
+        return request.get_full_path()
 
-def _ask(request: HttpRequest) -> httpx2.Response:
-    address = f"{settings.SAM_FLOWER_URL}{request.get_full_path()}"
+
+# Flower's script knows no token of ours, and what it asks for changes nothing.
+@method_decorator(csrf_exempt, name="dispatch")
+class FlowerTasksView(FlowerView):
+    """The rows of Flower's table of tasks; what its script posts becomes the query of a GET."""
+
+    http_method_names = ["get", "head", "post"]
+
+    def post(self, request: HttpRequest) -> HttpResponse:
+        """Give the rows that the posted columns, order and words ask for; raises as ``get`` does."""
+        return self.get(request)
+
+    def asked_of_flower(self, request: HttpRequest) -> str:
+        """The table's address, with the posted fields where there are any."""
+        if request.method == "POST":
+            return f"{request.path}?{request.POST.urlencode()}"
+        return super().asked_of_flower(request)
+
+
+def _ask(wanted: str) -> httpx2.Response:
+    address = f"{settings.SAM_FLOWER_URL}{wanted}"
     login = (FLOWER_USER, settings.SAM_FLOWER_PASSWORD)
     try:
         # Flower's address is the installation's own: no proxy, and no redirect to anywhere else.

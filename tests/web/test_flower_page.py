@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import flower
 import pytest
@@ -18,6 +19,7 @@ from migrations_app.wakeups import publish_step, step_task_id
 from samproject.web.flower_page import _BEFORE, _REFRESH
 from tests.api.roles import Engines, People, make_engines, make_people, make_plan, use_engine
 
+FORM = "application/x-www-form-urlencoded"
 WORKERS = """<html><main class="app-content" id="main-content">
 <script type="text/javascript">
   var autorefresh = 1;
@@ -94,6 +96,27 @@ def test_operators_read_it_and_nobody_else_is_handed_on(
     assert "_xsrf" not in answer.cookies
 
 
+def test_the_table_of_tasks_is_asked_for_its_rows_though_it_posts_without_a_token(
+    people: People, asked: list[Any]
+) -> None:
+    table = "/flower/tasks/datatable"
+    # As Flower's own script posts it.
+    posted = {"draw": "1", "search[value]": "state:FAILURE a&b", "order[0][dir]": "desc"}
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(people.alice)
+    assert browser.post(table, posted).status_code == 403
+    assert asked == []
+
+    browser.force_login(people.operator)
+    assert browser.post("/flower/tasks", posted).status_code in {403, 405}
+    assert asked == []
+    assert browser.post(table, urlencode(posted), FORM).status_code == 200
+
+    [(address, _, cookie)] = asked
+    assert dict(parse_qsl(urlsplit(address).query)) == posted
+    assert (urlsplit(address).path, cookie) == (table, None)
+
+
 def test_a_page_runs_no_script_but_flowers_own_and_leads_back(
     operator: Client, asked: list[Any]
 ) -> None:
@@ -143,9 +166,11 @@ def test_a_plan_leads_to_its_tasks_which_name_it(
     assert "/flower/" not in operator.get(address).content.decode()
 
 
-def test_flowers_own_templates_are_as_they_are_read_here() -> None:
+def test_flowers_own_files_are_as_they_are_read_here() -> None:
     templates = Path(flower.__file__).parent / "templates"
 
     assert _BEFORE in (templates / "base.html").read_text()
     written = (templates / "workers.html").read_text().replace("{{ autorefresh }}", "1")
     assert _REFRESH.search(written)
+    script = (templates.parent / "static" / "js" / "flower.js").read_text()
+    assert re.search(r"type: 'POST',\s+url: url_prefix\(\) \+ '/tasks/datatable'", script)

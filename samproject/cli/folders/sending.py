@@ -125,8 +125,8 @@ def _send(
     size = file.local.stat().st_size
     if size > MAX_FILE_BYTES:
         return [_line(file.path, "refused", f"It has {size} bytes, {MAX_FILE_BYTES} are allowed.")]
-    if not file.path.isprintable() and _shown(file.path) != file.path:
-        return [_line(_shown(file.path), "refused", "Its name is no valid Unicode; rename it.")]
+    if why := _say_unfit_name(file.path):
+        return [_line(_shown(file.path), "refused", why)]
     digest = digest_of(file.local)
     if known.hashes.get(file.path) == digest:
         return [_line(file.path, "unchanged", document_id=known.ids[file.path])]
@@ -158,8 +158,23 @@ def _composed(path: str) -> str:
     return unicodedata.normalize("NFC", path)
 
 
+def _say_unfit_name(path: str) -> str:
+    if path.isprintable():
+        return ""
+    if path.encode("utf-8", "replace").decode() != path:
+        return "Its name is no valid Unicode; rename it."
+    if any(unicodedata.category(character) == "Cc" for character in path):
+        return "Its name has a line break or another control character; rename it."
+    return ""
+
+
 def _shown(path: str) -> str:
-    return path.encode("utf-8", "replace").decode()
+    # One line a file: a name with a line break would look like two, and an escape reach the terminal.
+    written = path.encode("utf-8", "replace").decode()
+    return "".join(
+        ascii(character)[1:-1] if unicodedata.category(character) == "Cc" else character
+        for character in written
+    )
 
 
 def _is_hidden(path: Path) -> bool:

@@ -1,0 +1,51 @@
+"""Names of files that no base takes: each is refused in one line, nothing of it is sent, and the rest goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from samproject.cli.client import Client
+from samproject.cli.folders.sending import bring_up, find_local
+
+
+class Recording:
+    """Stands where the API is: has no documents, and keeps what it is sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    def rows(self, _: str) -> list[Any]:
+        return []
+
+    def put_file(self, address: str, _: object, __: object) -> dict[str, Any]:
+        self.sent.append(address)
+        return {"files": [{"path": "notes/fit.txt", "outcome": "added", "said": ""}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "shown", "said"),
+    [
+        (b"two\nlines.txt", "two\\nlines.txt", "control character"),
+        (b"red\x1b[31m.txt", "red\\x1b[31m.txt", "control character"),
+        (b"caf\xe9.txt", "caf?.txt", "no valid Unicode"),
+    ],
+)
+def test_a_name_that_no_base_takes_is_refused_in_one_line(
+    tmp_path: Path, name: bytes, shown: str, said: str
+) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (folder / "fit.txt").write_text("It stays.")
+    Path(bytes(folder).decode() + "/" + name.decode(errors="surrogateescape")).write_text("Odd.")
+    api = Recording()
+
+    files, prefixes = find_local([folder])
+    lines = [line for part in bring_up(cast("Client", api), 7, files, prefixes) for line in part]
+
+    refused = [line for line in lines if line["outcome"] == "refused"]
+    assert [line["path"] for line in refused] == [f"notes/{shown}"]
+    assert said in refused[0]["said"]
+    assert api.sent == ["/knowledge-bases/7/files/notes%2Ffit.txt"]
