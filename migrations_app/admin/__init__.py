@@ -19,6 +19,7 @@ from migrations_app.admin import (
     tokens,
     usage,
 )
+from migrations_app.admin.drawn_once import install
 from migrations_app.admin.sign_in import close_own_login, remove_pages_of_allauth
 
 __all__ = [
@@ -37,5 +38,6 @@ __all__ = [
     "usage",
 ]
 
+install()
 close_own_login(admin.site)
 remove_pages_of_allauth(admin.site)

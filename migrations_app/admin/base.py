@@ -10,10 +10,12 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from engines.exceptions import ConflictError
 from engines.services.people.roles import is_curator, is_operator
+from migrations_app.admin.drawn_once import draw_checkbox
 from migrations_app.admin.dress import ModelAdmin, TabularInline
 from migrations_app.models import Plan
 
@@ -28,6 +30,9 @@ class RoleAdmin(ModelAdmin[Any]):
     """Who reads and writes is decided by role, as in the API, not by Django's permission table."""
 
     list_per_page = 50
+
+    def action_checkbox(self, obj: Model) -> SafeString:
+        return draw_checkbox(obj.pk)
 
     def reads(self, user: User | AnonymousUser) -> bool:
         return is_operator(user) or is_curator(user)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 
 from django.contrib import admin, messages
@@ -39,6 +40,11 @@ MOVES: dict[PlanAction, tuple[Callable[..., Any], str]] = {
 """What each action calls, and what is said of a plan afterwards."""
 
 
+@cache
+def _draw_status(value: str) -> SafeString:
+    return render_to_string("admin/status.html", {"value": value})
+
+
 @admin.register(Plan)
 class PlanAdmin(RoleAdmin):
     """Plans are read here and moved only through the controller, which keeps to legal moves."""
@@ -70,7 +76,7 @@ class PlanAdmin(RoleAdmin):
 
     @admin.display(description="status", ordering="status")
     def state(self, plan: Plan) -> SafeString:
-        return render_to_string("admin/status.html", {"value": plan.status})
+        return _draw_status(plan.status)
 
     @admin.display(description="number", ordering="id")
     def short_id(self, plan: Plan) -> str:

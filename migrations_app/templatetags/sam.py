@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import TypedDict
 
 from django import template
@@ -57,8 +58,14 @@ def icon(name: str, label: str = "") -> SafeString:
         if label
         else SafeString('aria-hidden="true"')
     )
-    source = f"{static('sam/icons/sprite.svg')}#{name}"
+    source = f"{_find_sprite()}#{name}"
     return format_html('<svg class="icon" {}><use href="{}"></use></svg>', about, source)
+
+
+@cache
+def _find_sprite() -> str:
+    # A page has hundreds of icons, and the address is the same as long as the process runs.
+    return static("sam/icons/sprite.svg")
 
 
 @register.simple_tag

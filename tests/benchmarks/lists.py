@@ -74,7 +74,7 @@ ADDRESSES = (
 
 def run(console: Console) -> None:
     """Ask for each list many times, one after the other."""
-    user, addresses = _make_rows()
+    user, addresses = make_rows(ROWS)
     table = Table(title=f"Lists at {ROWS} rows, ms over HTTP")
     for column in ("list", "p50", "p95", "wanted p95"):
         table.add_column(column, justify="left" if column == "list" else "right")
@@ -103,21 +103,22 @@ def _time(client: httpx2.Client, address: str) -> tuple[str, str]:
     return f"{cut[9]:.1f}", f"{cut[18]:.1f}"
 
 
-def _make_rows() -> tuple[User, list[str]]:
+def make_rows(rows: int) -> tuple[User, list[str]]:
+    """Write so many rows of each kind; return who may read them all, and the lists' addresses."""
     user = User.objects.create_superuser(f"bench-{uuid.uuid4().hex[:8]}")
     base = KnowledgeBase.objects.create(owner=user, name="Bench")
     conversation = Conversation.objects.create(user=user, title="Bench")
-    _make_texts(user, base, conversation)
-    _make_plans(user)
+    _make_texts(rows, user, base, conversation)
+    _make_plans(rows, user)
     User.objects.bulk_create(
-        User(username=f"bench-{user.pk}-{n}", email=f"b{n}@example.org") for n in range(ROWS)
+        User(username=f"bench-{user.pk}-{n}", email=f"b{n}@example.org") for n in range(rows)
     )
-    move = _make_people_rows(user)
+    move = _make_people_rows(rows, user)
     keys = {"base": base.pk, "conversation": conversation.pk, "move": move.pk}
     return user, [address.format(**keys) for address in ADDRESSES]
 
 
-def _make_people_rows(user: User) -> MassMove:
+def _make_people_rows(rows: int, user: User) -> MassMove:
     """Write a row about each of the people: a place in a mass move, an engine, a day's use, a backup."""
     people = list(User.objects.filter(username__startswith=f"bench-{user.pk}-"))
     engine = CatalogModel.objects.filter(model_id="bench-0").get()
@@ -141,21 +142,21 @@ def _make_people_rows(user: User) -> MassMove:
     )
     Backup.objects.bulk_create(
         Backup(user=user, artifact_key=f"backups/{n}", sha256=f"{n:064x}", file_size=n)
-        for n in range(ROWS)
+        for n in range(rows)
     )
     ApiToken.objects.bulk_create(
-        ApiToken(user=user, name=f"Token {n}", sha256=n.to_bytes(32)) for n in range(ROWS)
+        ApiToken(user=user, name=f"Token {n}", sha256=n.to_bytes(32)) for n in range(rows)
     )
     return move
 
 
-def _make_texts(user: User, base: KnowledgeBase, conversation: Conversation) -> None:
+def _make_texts(rows: int, user: User, base: KnowledgeBase, conversation: Conversation) -> None:
     Document.objects.bulk_create(
         Document(base=base, title=f"Paper {n}", text="text", sha256=f"{n:064x}")
-        for n in range(ROWS)
+        for n in range(rows)
     )
     Conversation.objects.bulk_create(
-        Conversation(user=user, title=f"Talk {n}") for n in range(ROWS)
+        Conversation(user=user, title=f"Talk {n}") for n in range(rows)
     )
     Message.objects.bulk_create(
         Message(
@@ -164,12 +165,12 @@ def _make_texts(user: User, base: KnowledgeBase, conversation: Conversation) -> 
             role=Message.Role.ASSISTANT if n % 2 else Message.Role.USER,
             content="Some words that were said.",
         )
-        for n in range(ROWS)
+        for n in range(rows)
     )
 
 
-def _make_plans(user: User) -> None:
-    CatalogModel.objects.bulk_create(
+def _make_plans(rows: int, user: User) -> None:
+    engines = CatalogModel.objects.bulk_create(
         CatalogModel(
             model_id=f"bench-{n}",
             display_name=f"Bench {n}",
@@ -177,18 +178,20 @@ def _make_plans(user: User) -> None:
             huggingface_repo="bench/model",
             filename=f"{n}.gguf",
         )
-        for n in range(ROWS)
+        for n in range(rows)
     )
     Plan.objects.bulk_create(
         Plan(
             kind=PlanKind.MIGRATE,
             user=user,
             created_by=user,
+            from_engine=engine,
+            to_engine=engine,
             status=PlanStatus.CANCELLED,
             finished_at=timezone.now(),
         )
-        for _ in range(ROWS)
+        for engine in engines
     )
     Notice.objects.bulk_create(
-        Notice(user=user, kind=NoticeKind.values[0], title=f"Notice {n}") for n in range(ROWS)
+        Notice(user=user, kind=NoticeKind.values[0], title=f"Notice {n}") for n in range(rows)
     )

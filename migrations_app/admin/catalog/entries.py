@@ -9,7 +9,8 @@ from typing import Any, cast
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import AnonymousUser, User
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.template.defaultfilters import filesizeformat
 from unfold.forms import ActionForm
@@ -18,9 +19,11 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from engines.exceptions import NotFoundError
 from engines.models import (
     CatalogModel,
+    CopyStatus,
     EngineDefault,
     Host,
     HostStatus,
+    ModelCopy,
     ModelRole,
 )
 from engines.services.catalog.entry_rules import list_unused_fields
@@ -105,13 +108,14 @@ class CatalogModelAdmin(CatalogPages, RoleAdmin):
         return super().get_form(request, obj, *args, **kwargs)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[CatalogModel]:
-        has_it = Count(
-            "revisions__copies__host",
-            filter=Q(revisions__copies__status="downloaded"),
-            distinct=True,
+        # Joined and grouped, the copies of all entries would be counted for a page of them.
+        copies = ModelCopy.objects.filter(
+            revision__model=OuterRef("pk"), status=CopyStatus.DOWNLOADED
         )
+        hosts = copies.order_by().values("revision__model")
+        counted = hosts.annotate(hosts=Count("host", distinct=True)).values("hosts")
         rows: QuerySet[CatalogModel] = super().get_queryset(request)
-        return rows.annotate(host_count=has_it)
+        return rows.annotate(host_count=Coalesce(Subquery(counted), 0))
 
     @admin.display(ordering="file_size")
     def size(self, model: CatalogModel) -> str:
