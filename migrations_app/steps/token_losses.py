@@ -149,7 +149,7 @@ def _sentences(scripts: dict[str, ScriptTokens], passages: int) -> Iterator[str]
         )
     alike = sum(one["alike"] for one in scripts.values())
     if alike:
-        yield f"{alike} different texts are the same to this embedder as another one."
+        yield f"{alike} different texts have the very tokens of another text, and this embedder cannot tell them apart."
 
 
 def _say_unknown(script: str, one: ScriptTokens, passages: int) -> str:

@@ -153,7 +153,10 @@ def test_a_tenth_in_thai_stops_the_plan_unless_its_loss_is_accepted(ada: User) -
         13,
     )
     assert (latin["passages"], latin["unknown"], latin["alike"]) == (117, 0, 0)
-    assert "13 different texts are the same to this embedder" in plan.steps.get(kind="probe").detail
+    assert (
+        "13 different texts have the very tokens of another text"
+        in plan.steps.get(kind="probe").detail
+    )
     assert set(proof["scripts"]) == {"Thai", "Latin"}
     assert proof["scripts"]["Thai"]["old_found"] > proof["scripts"]["Thai"]["found"]
     assert proof["scripts"]["Latin"]["old_found"] == proof["scripts"]["Latin"]["found"]

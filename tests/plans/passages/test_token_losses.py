@@ -80,7 +80,7 @@ def test_unknown_long_and_equal_texts_are_counted_by_script(base: KnowledgeBase)
         "unknown to it.",
         "1 of 11 passages are longer than this embedder reads, by 4 tokens together; they are embedded in "
         "parts.",
-        "8 different texts are the same to this embedder as another one.",
+        "8 different texts have the very tokens of another text, and this embedder cannot tell them apart.",
     ]
 
 
