@@ -171,7 +171,12 @@ def test_3_a_writer_who_commits_while_the_switch_waits_for_the_lock_is_seen(
     with pytest.raises(TryAgainError, match="'Notes' got new text"):
         switch.result(WAIT_SECONDS)
     writer.result(WAIT_SECONDS)
-    mine = ("engines.Chunk", "engines.Document", "engines.KnowledgeBase")
+    mine = (
+        "engines.Chunk",
+        "engines.Document",
+        "engines.KnowledgeBase",
+        "engines.PassageWords",
+    )
     after = all_rows()
     assert {k: v for k, v in after.items() if k not in mine} == {
         k: v for k, v in before.items() if k not in mine
