@@ -44,7 +44,7 @@ COMES_BY_ITSELF: dict[type[Model], set[str]] = {
     EnginePreference: {"local_model_path", "last_upgrade", "version", "updated_at"},
     UserPrompts: {"updated_at"},
     KnowledgeBase: {"group", "write_seq", "words_seq", "live_index", "embed_on_write_for"},
-    Document: {"sha256"},
+    Document: {"sha256", "passage_limit"},
     ModelRevision: {"resolved_at"},
 }
 """Counted, made from other fields, or about this machine."""

@@ -23,7 +23,7 @@ from worker.steps.embedding import help_embedding, keep_index_up
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-LIVE_KINDS = ["embed", "generate", "count", "stream", "search", "warm", "unload", "info"]
+LIVE_KINDS = ["embed", "rank", "generate", "count", "stream", "search", "warm", "unload", "info"]
 
 
 def test_a_worker_of_the_control_plane_is_no_host() -> None:
