@@ -45,5 +45,6 @@ if [ -n "$chosen" ]; then
 fi
 # Threads of engines that wait actively would take the cores from each other (docs/decisions).
 export GOMP_SPINCOUNT="${GOMP_SPINCOUNT:-1000}"
-# Two processes side by side, each with servers of its own; a file's tests stay together.
-exec .venv/bin/python -m pytest --numprocesses "${SAM_TEST_PROCESSES:-2}" --dist loadfile --no-loadscope-reorder "$@"
+# Three processes side by side, as tests of kills wait more than they compute; each has servers of its own, and a file's
+# tests stay together.
+exec .venv/bin/python -m pytest --numprocesses "${SAM_TEST_PROCESSES:-3}" --dist loadfile --no-loadscope-reorder "$@"

@@ -9,7 +9,7 @@ import pytest
 from msgspec import to_builtins
 
 from migrations_app.openai_api.errors import RefusedError
-from migrations_app.openai_api.requests import chat_request, completion_request, embedding_request
+from migrations_app.openai_api.requests import chat_request, completion_request
 from migrations_app.serving.protocol import STREAM
 
 ASK = {"role": "user", "content": "Hi"}
@@ -219,12 +219,6 @@ def test_a_misspelt_field_is_still_refused_by_its_name() -> None:
         chat_request({**CHAT, "max_token": 5})
 
     assert (caught.value.param, caught.value.code) == ("max_token", "unknown_parameter")
-
-
-def test_numbers_of_tokens_are_refused_with_what_to_do() -> None:
-    for given in ([1, 2], [[1, 2], [3]]):
-        with pytest.raises(RefusedError, match="check_embedding_ctx_length=False"):
-            embedding_request({"model": "sam", "input": given})
 
 
 @pytest.mark.parametrize("schema", ["x", 7, [1], None])
