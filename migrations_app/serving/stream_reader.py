@@ -158,12 +158,12 @@ class StreamReader:
 
     async def _run(self) -> None:
         try:
-            while self._open or self._left or await self._is_wanted_again():
+            while not _is_ending() and (self._open or self._left or await self._is_wanted_again()):
                 await self._round()
         finally:
             # A stream that comes while connections are closed starts a task of its own.
             self._task = None
-            await self._redis.connection_pool.disconnect(inuse_connections=False)
+            await self._redis.connection_pool.disconnect(inuse_connections=_is_ending())
 
     async def _is_wanted_again(self) -> bool:
         self._added.clear()
@@ -229,6 +229,12 @@ class StreamReader:
             if subscription.is_wanted(now):
                 commands.set(reader_key(request_id), 1, px=int(READER_LEASE_SECONDS * 1000))
         await commands.execute()
+
+
+def _is_ending() -> bool:
+    """Whether the event loop ends: a cancellation may be lost in a read of Redis, but stays counted."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 @contextmanager
