@@ -66,7 +66,7 @@ def _open_regular(path: Path) -> BinaryIO:
         descriptor = os.open(path, flags)
     except FileNotFoundError as error:
         raise ArtifactMissingError(
-            f"There is no model file {shown(path.name)} any more; download it again."
+            f"There is no model file {shown(path.name)}; check its path, or download it again."
         ) from error
     except OSError as error:
         refuse(f"{shown(path.name)} cannot be opened ({error.strerror})")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import messages
 from django.contrib.admin.actions import delete_selected
+from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import AnonymousUser, User
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -81,6 +84,54 @@ class RoleAdmin(ModelAdmin[Any]):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return self.writes(request.user)
+
+
+class LivePageAdmin(RoleAdmin):
+    """Rows that are read on a page of their own, a part of which follows what happens."""
+
+    templates: ClassVar[str]
+    """The folder of ``page.html`` and of its part ``live.html``."""
+
+    def find_row(self, key: str) -> Any:
+        """Return the row of a page; Http404 when there is none."""
+        raise NotImplementedError
+
+    def describe_row(self, request: HttpRequest, row: Any) -> dict[str, Any]:
+        """Return what the page shows of a row."""
+        raise NotImplementedError
+
+    def page_title(self, row: Any) -> str:
+        """Return the heading of a row's page."""
+        raise NotImplementedError
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the row; nothing of it is edited, so nothing can be posted here."""
+        if not self.has_view_permission(request) or request.method != "GET":
+            raise PermissionDenied
+        row = self.find_row(unquote(object_id))
+        context = {
+            **self.admin_site.each_context(request),
+            **self.describe_row(request, row),
+            "opts": self.opts,
+            "title": self.page_title(row),
+            "show_back_button": True,
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, f"{self.templates}/page.html", context)
+
+    def live_view(self, request: HttpRequest, key: Any) -> HttpResponse:
+        """Answer with the part of the page that moves."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        described = self.describe_row(request, self.find_row(str(key)))
+        context = {**described, "opts": self.opts}
+        return TemplateResponse(request, f"{self.templates}/live.html", context)
 
 
 def _filtered_field(listed: Any) -> str:

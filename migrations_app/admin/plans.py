@@ -7,19 +7,17 @@ from functools import cache
 from typing import Any, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.safestring import SafeString
 
 from engines.exceptions import SamError
 from engines.services.people.roles import is_operator
-from migrations_app.admin.base import RoleAdmin
+from migrations_app.admin.base import LivePageAdmin
 from migrations_app.admin.plan_page import describe_plan
 from migrations_app.admin.reports import report_each
 from migrations_app.controller import MigrationController, get_migration_controller
@@ -46,9 +44,10 @@ def _draw_status(value: str) -> SafeString:
 
 
 @admin.register(Plan)
-class PlanAdmin(RoleAdmin):
+class PlanAdmin(LivePageAdmin):
     """Plans are read here and moved only through the controller, which keeps to legal moves."""
 
+    templates = "admin/plans"
     list_display = ("title", "state", "progress", "created_at", "short_id")
     list_select_related = ("user", "from_engine", "to_engine", "host")
     list_filter = ("status", "kind", "host", "created_at")
@@ -134,33 +133,18 @@ class PlanAdmin(RoleAdmin):
             field.choices = [choice for choice in field.choices if choice[0] not in unknown]
         return answer
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the plan; nothing of it is edited, so nothing can be posted here."""
-        if not self.has_view_permission(request) or request.method != "GET":
-            raise PermissionDenied
-        plan = self._find(unquote(object_id))
-        context = {
-            **self.admin_site.each_context(request),
-            **describe_plan(plan),
-            "opts": self.opts,
-            "title": title_for(plan),
-            "show_back_button": True,
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/plans/page.html", context)
+    def find_row(self, key: str) -> Plan:
+        joined = ("user", "created_by", "host", "from_engine", "to_engine", "to_revision")
+        plan = get_migration_controller().get_migration_status(key)
+        if plan is None:
+            raise Http404("There is no such plan.")
+        return Plan.objects.select_related(*joined).get(pk=plan.pk)
 
-    def live_view(self, request: HttpRequest, key: Any) -> HttpResponse:
-        """Answer with the part of the page that moves."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {**describe_plan(self._find(str(key))), "opts": self.opts}
-        return TemplateResponse(request, "admin/plans/live.html", context)
+    def describe_row(self, request: HttpRequest, row: Plan) -> dict[str, Any]:
+        return dict(describe_plan(row))
+
+    def page_title(self, row: Plan) -> str:
+        return title_for(row)
 
     def ask_view(self, request: HttpRequest, key: Any, action: str) -> HttpResponse:
         """Do what a button of the page asks, and tell what came of it."""
@@ -168,7 +152,7 @@ class PlanAdmin(RoleAdmin):
             raise PermissionDenied
         if action not in PlanAction.values:
             raise Http404
-        plan = self._find(str(key))
+        plan = self.find_row(str(key))
         move, done = MOVES[PlanAction(action)]
         try:
             move(get_migration_controller(), plan.pk, actor=cast("User", request.user))
@@ -177,13 +161,6 @@ class PlanAdmin(RoleAdmin):
         else:
             self.message_user(request, f"{title_for(plan)}: {done}.", messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:migrations_app_plan_change", args=[plan.pk]))
-
-    def _find(self, key: str) -> Plan:
-        joined = ("user", "created_by", "host", "from_engine", "to_engine", "to_revision")
-        plan = get_migration_controller().get_migration_status(key)
-        if plan is None:
-            raise Http404("There is no such plan.")
-        return Plan.objects.select_related(*joined).get(pk=plan.pk)
 
     def _each(self, request: HttpRequest, queryset: QuerySet[Plan], action: PlanAction) -> None:
         move, done = MOVES[action]

@@ -152,7 +152,9 @@ def refuse_unknown_fields(serializer: Serializer[Any], data: Any) -> None:
     writable = {name for name, field in serializer.fields.items() if not field.read_only}
     unknown = sorted(set(map(str, data)) - writable)
     if unknown:
-        raise ValidationError({name: ["This field cannot be written."] for name in unknown})
+        known = ", ".join(sorted(writable)) or "none"
+        told = f"This field cannot be written; those that can: {known}."
+        raise ValidationError({name: [told] for name in unknown})
 
 
 def validated(serializer: BaseSerializer[Any]) -> dict[str, Any]:

@@ -94,6 +94,9 @@ def limit(
         wanted = {**found["limits"], **dict(map(_parse_limit, limits))}
         found = session.api.put(f"{address}/limits", wanted)
     rows = sorted(found["limits"].items())
+    if not rows and not session.as_json:
+        session.say(f"{name} has no limits.")
+        return
     session.table(["limit", "at most"], rows, found["limits"])
 
 

@@ -29,6 +29,8 @@ OUTCOMES = {
     "refused": "refused",
 }
 
+FOUND_BY = {"vectors": "by meaning", "words": "by words", "both": "by meaning and words"}
+
 
 class Mode(StrEnum):
     """By what passages are found."""
@@ -228,7 +230,10 @@ def search(
         session.show(found)
     for hit in found["hits"]:
         where = f", {hit['place']}" if hit["place"] else ""
-        session.say(f"{hit['score']:.4f}  {hit['title']}{where}  (chunk {hit['chunk_id']})")
+        found_by = FOUND_BY[hit["found_by"]]
+        session.say(
+            f"{hit['score']:.4f}  {hit['title']}{where}  (chunk {hit['chunk_id']}, {found_by})"
+        )
         if hit["also"]:
             session.say(f"        also in {', '.join(one['title'] for one in hit['also'])}")
         session.say(f"        {' '.join(hit['text'].split())[:SHOWN_CHARACTERS]}")

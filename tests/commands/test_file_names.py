@@ -49,3 +49,25 @@ def test_a_name_that_no_base_takes_is_refused_in_one_line(
     assert [line["path"] for line in refused] == [f"notes/{shown}"]
     assert said in refused[0]["said"]
     assert api.sent == ["/knowledge-bases/7/files/notes%2Ffit.txt"]
+
+
+def test_a_link_out_of_the_folder_is_refused_and_one_within_is_read(tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    folder.mkdir()
+    (tmp_path / "secret.txt").write_text("Nobody else's.")
+    (folder / "fit.txt").write_text("It stays.")
+    (folder / "again.txt").symlink_to(folder / "fit.txt")
+    (folder / "plan.txt").symlink_to(tmp_path / "secret.txt")
+    api = Recording()
+
+    files, prefixes = find_local([folder])
+    lines = [line for part in bring_up(cast("Client", api), 7, files, prefixes) for line in part]
+
+    assert [line["path"] for line in lines if line["outcome"] == "refused"] == ["notes/plan.txt"]
+    assert "leads out of the folder" in next(
+        line["said"] for line in lines if line["outcome"] == "refused"
+    )
+    assert api.sent == [
+        "/knowledge-bases/7/files/notes%2Fagain.txt",
+        "/knowledge-bases/7/files/notes%2Ffit.txt",
+    ]

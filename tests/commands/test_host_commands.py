@@ -82,6 +82,7 @@ def test_limits_are_set_by_name_and_others_stay(engines: Engines) -> None:
     for wrong, sentence in (("plans", "is no limit"), ("plans=x", "is no limit")):
         with pytest.raises(CommandError, match=sentence):
             run_sam("host", "limit", "gpu-1", wrong)
-    with pytest.raises(CommandError, match="plnas"):
+    with pytest.raises(CommandError, match=r"plnas.*those that can: .*plans_per_person"):
         run_sam("host", "limit", "gpu-1", "plnas=1")
     assert Host.objects.get(name="gpu-1").limits == {"downloads": 2}
+    assert run_sam("host", "limit", "gpu-1", "downloads=0") == "gpu-1 has no limits.\n"

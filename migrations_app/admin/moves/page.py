@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.utils import unquote
 from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 
 from engines.exceptions import SamError
 from engines.services.people.roles import is_operator
-from migrations_app.admin.base import RoleAdmin
+from migrations_app.admin.base import LivePageAdmin
 from migrations_app.admin.reports import count_rows
 from migrations_app.models import MassMove
 from migrations_app.moves.counts import count_refusals, count_states, with_states
@@ -52,9 +50,10 @@ class Tally:
 
 
 @admin.register(MassMove)
-class MassMoveAdmin(RoleAdmin):
+class MassMoveAdmin(LivePageAdmin):
     """Mass moves are read here, ended and tried again; they begin where people are chosen."""
 
+    templates = "admin/moves"
     list_display = ("title", "created_by", "created_at", "people", "outcome", "finished_at")
     list_select_related = ("to_engine", "created_by")
     list_filter = ("created_at",)
@@ -99,34 +98,19 @@ class MassMoveAdmin(RoleAdmin):
         told = (f"{count} {state.label.lower()}" for state, count in move.counts.items() if count)
         return ", ".join(told)
 
-    def change_view(
-        self,
-        request: HttpRequest,
-        object_id: str,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        """Show the move; nothing of it is edited, so nothing can be posted here."""
-        if not self.has_view_permission(request) or request.method != "GET":
-            raise PermissionDenied
-        key = unquote(object_id)
-        move = self._find(int(key) if key.isascii() and key.isdecimal() else 0)
-        context = {
-            **self.admin_site.each_context(request),
-            **_describe(request, move),
-            "opts": self.opts,
-            "title": self.title(move),
-            "show_back_button": True,
-            **(extra_context or {}),
-        }
-        return TemplateResponse(request, "admin/moves/page.html", context)
+    def find_row(self, key: str) -> MassMove:
+        is_number = key.isascii() and key.isdecimal()
+        moves = MassMove.objects.select_related(*self.list_select_related)
+        move = moves.filter(pk=int(key)).first() if is_number else None
+        if move is None:
+            raise Http404("There is no such move.")
+        return move
 
-    def live_view(self, request: HttpRequest, key: int) -> HttpResponse:
-        """Answer with the part of the page that moves."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        context = {**_describe(request, self._find(key)), "opts": self.opts}
-        return TemplateResponse(request, "admin/moves/live.html", context)
+    def describe_row(self, request: HttpRequest, row: MassMove) -> dict[str, Any]:
+        return _describe(request, row)
+
+    def page_title(self, row: MassMove) -> str:
+        return self.title(row)
 
     def cancel_view(self, request: HttpRequest, key: int) -> HttpResponse:
         """End the rest."""
@@ -155,13 +139,7 @@ class MassMoveAdmin(RoleAdmin):
     def _posted(self, request: HttpRequest, key: int) -> MassMove:
         if not self.has_view_permission(request) or request.method != "POST":
             raise PermissionDenied
-        return self._find(key)
-
-    def _find(self, key: int) -> MassMove:
-        move = MassMove.objects.select_related(*self.list_select_related).filter(pk=key).first()
-        if move is None:
-            raise Http404("There is no such move.")
-        return move
+        return self.find_row(str(key))
 
 
 def _go_to(move: MassMove) -> HttpResponse:

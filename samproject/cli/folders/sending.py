@@ -15,6 +15,7 @@ from samproject.cli.errors import CommandError, UnreachableError
 MAX_FILE_BYTES = 50_000_000
 BLOCK = 1024 * 1024
 ARCHIVE = ".zip"
+LEADS_OUT = "It is a link that leads out of the folder; add what it leads to by its own path."
 Line = dict[str, Any]
 """``path``, ``outcome``, ``document_id`` and ``said``, as the API tells them."""
 
@@ -25,6 +26,15 @@ class LocalFile:
 
     local: Path
     path: str
+    folder: Path | None = None
+    """The folder that was named; None for a file that was named itself."""
+
+    @property
+    def leads_out(self) -> bool:
+        """Whether it is a link to something outside of its folder, which whoever writes there may have laid."""
+        return self.folder is not None and not self.local.resolve().is_relative_to(
+            self.folder.resolve()
+        )
 
 
 @dataclass(slots=True)
@@ -59,7 +69,7 @@ def find_local(paths: Sequence[Path]) -> tuple[list[LocalFile], list[str]]:
             prefix = _composed(path.resolve().name)
             prefixes.append(f"{prefix}/")
             files += [
-                LocalFile(each, _composed(f"{prefix}/{each.relative_to(path).as_posix()}"))
+                LocalFile(each, _composed(f"{prefix}/{each.relative_to(path).as_posix()}"), path)
                 for each in sorted(path.rglob("*"))
                 if each.is_file() and not _is_hidden(each.relative_to(path))
             ]
@@ -122,6 +132,8 @@ def _missing(known: Known, here: Collection[str], prefixes: Sequence[str]) -> li
 def _send(
     api: Client, base: int, file: LocalFile, known: Known, digest_of: Callable[[Path], str]
 ) -> list[Line]:
+    if file.leads_out:
+        return [_line(_shown(file.path), "refused", LEADS_OUT)]
     size = file.local.stat().st_size
     if size > MAX_FILE_BYTES:
         return [_line(file.path, "refused", f"It has {size} bytes, {MAX_FILE_BYTES} are allowed.")]
