@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import subprocess
+import sys
 
 import django
 from rich.console import Console
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-django.setup()
 
 NAMES = (
     "switch",
@@ -31,18 +32,33 @@ NAMES = (
 
 
 def main() -> None:
-    """Run on servers of its own, in a folder of its own, and print what was measured."""
+    """Run each on servers and in a folder of its own, so that none finds what another wrote."""
+    chosen = _chosen()
+    if len(chosen) == 1:
+        _run(chosen[0])
+        return
+    failed = [name for name in chosen if not _runs_alone(name)]
+    if failed:
+        raise SystemExit(f"Did not end well: {', '.join(failed)}; what it said is above.")
+
+
+def _runs_alone(name: str) -> bool:
+    return (
+        subprocess.run([sys.executable, "-m", "tests.benchmarks", name], check=False).returncode
+        == 0
+    )
+
+
+def _run(name: str) -> None:
+    django.setup()
     from django.conf import settings  # noqa: PLC0415 - only after setup
     from django.core.management import call_command  # noqa: PLC0415
 
     from samproject.supervisor.embedded import EmbeddedServices  # noqa: PLC0415
 
-    console = Console()
-    chosen = _chosen()
     with EmbeddedServices(settings.SAM_LOCATIONS):
         call_command("migrate", interactive=False, verbosity=0)
-        for name in chosen:
-            importlib.import_module(f"tests.benchmarks.{name}").run(console)
+        importlib.import_module(f"tests.benchmarks.{name}").run(Console())
 
 
 def _chosen() -> list[str]:

@@ -11,6 +11,7 @@ from statistics import quantiles
 import httpx2
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
@@ -114,6 +115,9 @@ def make_rows(rows: int) -> tuple[User, list[str]]:
         User(username=f"bench-{user.pk}-{n}", email=f"b{n}@example.org") for n in range(rows)
     )
     move = _make_people_rows(rows, user)
+    with connection.cursor() as cursor:
+        # As autovacuum would have done it by the time that people have so much.
+        cursor.execute("ANALYZE")
     keys = {"base": base.pk, "conversation": conversation.pk, "move": move.pk}
     return user, [address.format(**keys) for address in ADDRESSES]
 
