@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn
+from rich.table import Column
 
 from deploy.demo.errors import DemoError
 from deploy.demo.rest import Api
@@ -18,7 +19,6 @@ LOOK_SECONDS = 0.25
 _FINAL = frozenset({"completed", "failed", "cancelled", "rolled_back"})
 _MARKS = {"completed": "✓", "in_progress": "▸", "pending": "·", "cancelled": "-"}
 _QUARTERS = 4
-_SENTENCE_CHARS = 70
 
 Row = dict[str, Any]
 
@@ -81,7 +81,7 @@ def _screen(console: Console) -> Iterator[_Screen]:
         TextColumn("  {task.description:<13}"),
         BarColumn(bar_width=24),
         TaskProgressColumn(),
-        TextColumn("{task.fields[line]}"),
+        TextColumn("{task.fields[line]}", table_column=Column(overflow="ellipsis", no_wrap=True)),
     )
     with Progress(*columns, console=console) as progress:
         yield _Bars(progress)
@@ -89,8 +89,7 @@ def _screen(console: Console) -> Iterator[_Screen]:
 
 def _line(step: Row) -> str:
     sentence = step["error"] or step["detail"] or step["status"].replace("_", " ")
-    short = sentence if len(sentence) <= _SENTENCE_CHARS else sentence[: _SENTENCE_CHARS - 1] + "…"
-    return f"{_MARKS.get(step['status'], '!')} {escape(short)}"
+    return f"{_MARKS.get(step['status'], '!')} {escape(sentence)}"
 
 
 def _refuse_waiting(plan: Row) -> None:
