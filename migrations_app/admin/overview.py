@@ -25,7 +25,8 @@ from engines.models import (
 )
 from engines.services.engine_choice import people_using
 from engines.services.people.roles import is_curator, is_operator
-from migrations_app.models import Backup, CollectionRun, Plan, Step
+from migrations_app.models import Backup, CollectionRun, MassMove, MassMoveLine, Plan, Step
+from migrations_app.moves.counts import count_states, percent_done
 from migrations_app.plans.titles import title_for
 from migrations_app.serving.host_state import HostState, read_host_states
 from migrations_app.serving.redis_keys import redis_client
@@ -78,6 +79,15 @@ class PlanLine:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveLine:
+    """A move of many people that goes on."""
+
+    move: MassMove
+    people: int
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
 class Amount:
     """How much of something there is; bytes or people."""
 
@@ -104,6 +114,7 @@ def describe_site(request: HttpRequest) -> dict[str, Any]:
     return {
         "operates": operates,
         "host_cards": _host_cards(hosts),
+        "moves": _moves() if operates else [],
         "running": _running() if operates else [],
         "needs": _needs(hosts, operates=operates),
         "storage": _storage(),
@@ -146,9 +157,21 @@ def _curve(values: list[float] | list[int], full: float) -> str:
     return " ".join(points)
 
 
+def _moves() -> list[MoveLine]:
+    moves = MassMove.objects.filter(finished_at=None).select_related("to_engine")[:MAX_LINES]
+    counts = count_states(moves)
+    return [
+        MoveLine(move, sum(counts[move.pk].values()), percent_done(counts[move.pk]))
+        for move in moves
+    ]
+
+
 def _running() -> list[PlanLine]:
+    """Return the newest running plans; those of a move of many people are told by its line."""
     joined = ("user", "host", "from_engine", "to_engine")
+    of_moves = MassMoveLine.objects.filter(move__finished_at=None, plan__isnull=False)
     plans = Plan.objects.filter(status=PlanStatus.IN_PROGRESS).select_related(*joined)
+    plans = plans.exclude(pk__in=of_moves.values("plan"))
     return [
         PlanLine(plan, title_for(plan), STEP_TITLES.get(plan.current_step, plan.current_step))
         for plan in plans.order_by("-started_at")[:MAX_LINES]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TypedDict
 
 from django.db.models import Case, CharField, Count, Q, QuerySet, Value, When
@@ -20,6 +20,9 @@ _OF_PLAN = {
     PlanStatus.CANCELLED: MoveState.CANCELLED,
     PlanStatus.ROLLED_BACK: MoveState.ROLLED_BACK,
 }
+
+
+_TO_COME = (MoveState.WAITING, MoveState.PLANNED, MoveState.RUNNING)
 
 
 class State(TypedDict):
@@ -58,3 +61,14 @@ def count_refusals(move: MassMove, limit: int) -> list[tuple[str, int]]:
     refused = move.lines.exclude(refusal="").order_by().values("refusal")
     rows = refused.annotate(people=Count("pk")).order_by("-people", "refusal")
     return [(row["refusal"], row["people"]) for row in rows[:limit]]
+
+
+def count_to_come(counts: Mapping[MoveState, int]) -> int:
+    """Return for how many people there is still something to do."""
+    return sum(counts[state] for state in _TO_COME)
+
+
+def percent_done(counts: Mapping[MoveState, int]) -> float:
+    """Return with how many of a hundred people a move is done, whatever became of them."""
+    total = sum(counts.values())
+    return 100 * (1 - count_to_come(counts) / total) if total else 100.0

@@ -10,6 +10,8 @@ from redis import Redis
 from engines.models import Host, HostSample
 from engines.services.hosts import note_sample
 from migrations_app.models import Plan
+from migrations_app.moves.mass_moves import MassMoveWish, start_mass_move
+from migrations_app.moves.turn import take_turn
 from migrations_app.serving.load import tell_engines
 from migrations_app.states import PlanStatus, StepStatus
 from tests.admin.test_admin import curator, engines, operator, people, queries, signed_in
@@ -44,6 +46,27 @@ def test_it_shows_hosts_plans_and_engines_in_use(
     assert shown["host_cards"][0].load_curve.count(",") == 2
     assert "Move alice from LLAMA-8B to QWEN-4B" in page
     assert [(line.label, line.count) for line in shown["engines_in_use"]] == [("LLAMA-8B", 1)]
+
+
+def test_a_move_of_many_people_is_one_line(
+    operator: Client, people: People, engines: Engines, redis_client: Redis
+) -> None:
+    for person in (people.alice, people.bob):
+        use_engine(person, engines.old)
+    start_mass_move(
+        User.objects.filter(username__in=["alice", "bob"]),
+        MassMoveWish(engines.new.model_id),
+        actor=people.operator,
+    )
+    take_turn()
+    own = make_plan(people.curator, engines)
+    Plan.objects.filter(pk=own.pk).update(status=PlanStatus.IN_PROGRESS)
+
+    shown = operator.get(LIVE)
+
+    assert [(line.people, line.percent) for line in shown.context["moves"]] == [(2, 0.0)]
+    assert "Move 2 people to QWEN-4B" in shown.content.decode()
+    assert [line.plan.pk for line in shown.context["running"]] == [own.pk]
 
 
 def test_what_needs_somebody_is_named(

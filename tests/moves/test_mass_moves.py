@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import Host, HostStatus, KnowledgeBase
@@ -24,6 +26,7 @@ from migrations_app.moves.mass_moves import (
     start_mass_move,
 )
 from migrations_app.moves.meaning import preview_moves, sum_up
+from migrations_app.moves.pace import measure_pace, say_pace
 from migrations_app.moves.turn import LOCK, has_mass_moves, take_turn
 from migrations_app.people import deactivate_person, delete_person
 from migrations_app.plans.housekeeping import drop_forgotten_drafts
@@ -329,3 +332,33 @@ def test_thousands_are_planned_in_turns(people: People, engines: Engines) -> Non
     counted = {state: n for state, n in count_states([move])[move.pk].items() if n}
     assert counted == {"running": 20, "planned": 1980}
     assert turns > 1
+
+
+def test_a_pace_is_told_once_enough_have_ended_and_a_minute_was_watched(
+    people: People, engines: Engines
+) -> None:
+    names = [f"person{n}" for n in range(8)]
+    for name in names:
+        use_engine(User.objects.create_user(name), engines.old)
+    move = begin(people, engines, " ".join(names), at_once=8)
+    take_turn()
+    now = timezone.now()
+    MassMove.objects.filter(pk=move.pk).update(created_at=now - timedelta(minutes=2))
+    for name in names[:4]:
+        Plan.objects.filter(user__username=name).update(status="completed", finished_at=now)
+    assert told_pace(move) == ""
+
+    Plan.objects.filter(user__username=names[4]).update(status="completed", finished_at=now)
+
+    assert told_pace(move) == "2.5 people a minute, about 1 min left"
+    long_ago = now - timedelta(hours=1)
+    MassMove.objects.filter(pk=move.pk).update(created_at=long_ago)
+    Plan.objects.filter(user__username=names[0]).update(finished_at=long_ago)
+    assert told_pace(move) == "", "what ended long ago says nothing of now"
+    cancel_mass_move(move)
+    assert told_pace(move) == ""
+
+
+def told_pace(move: MassMove) -> str:
+    fresh = MassMove.objects.get(pk=move.pk)
+    return say_pace(measure_pace(fresh, count_states([fresh])[fresh.pk]))

@@ -17,21 +17,14 @@ from engines.services.people.roles import is_operator
 from migrations_app.admin.base import LivePageAdmin
 from migrations_app.admin.reports import count_rows
 from migrations_app.models import MassMove
-from migrations_app.moves.counts import count_refusals, count_states, with_states
+from migrations_app.moves.counts import count_refusals, count_states, percent_done, with_states
 from migrations_app.moves.mass_moves import cancel_mass_move, retry_mass_move
+from migrations_app.moves.pace import measure_pace, say_pace
 from migrations_app.signs import Look, look_of
 from migrations_app.states import MoveState
 
 MAX_REASONS = 10
 PER_PAGE = 50
-ENDED = (
-    MoveState.COMPLETED,
-    MoveState.REFUSED,
-    MoveState.FAILED,
-    MoveState.CANCELLED,
-    MoveState.ROLLED_BACK,
-    MoveState.GONE,
-)
 AGAIN = (MoveState.REFUSED, MoveState.FAILED)
 
 
@@ -146,6 +139,12 @@ def _go_to(move: MassMove) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:migrations_app_massmove_change", args=[move.pk]))
 
 
+def _progress(move: MassMove, counts: dict[MoveState, int]) -> dict[str, Any]:
+    percent = percent_done(counts)
+    pace = say_pace(measure_pace(move, counts))
+    return {"percent": percent, "progress": f"{percent:.0f} %{', ' if pace else ''}{pace}"}
+
+
 def _describe(request: HttpRequest, move: MassMove) -> dict[str, Any]:
     """Return what the page shows, in a number of queries that no number of people changes."""
     counts = count_states([move])[move.pk]
@@ -157,7 +156,7 @@ def _describe(request: HttpRequest, move: MassMove) -> dict[str, Any]:
     return {
         "move": move,
         "total": total,
-        "percent": 100 * sum(counts[state] for state in ENDED) / total if total else 100.0,
+        **_progress(move, counts),
         "tallies": [Tally(s, n, asked == s) for s, n in counts.items() if n or asked == s],
         "reasons": count_refusals(move, MAX_REASONS),
         "page": Paginator(lines, PER_PAGE).get_page(request.GET.get("page")),

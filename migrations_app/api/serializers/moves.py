@@ -12,6 +12,7 @@ from migrations_app.models import MassMove
 from migrations_app.models.moves import DEFAULT_AT_ONCE, MAX_AT_ONCE
 from migrations_app.moves.choice import PeopleChoice
 from migrations_app.moves.counts import count_refusals, count_states
+from migrations_app.moves.pace import measure_pace, say_pace
 from migrations_app.plans.planning import Options
 from migrations_app.states import MoveState
 
@@ -117,9 +118,12 @@ class MassMoveDetailSerializer(MassMoveSerializer):
     """The same with the reasons why people were left out."""
 
     refusals = serializers.SerializerMethodField()
+    pace = serializers.SerializerMethodField(
+        help_text="People a minute and the time left in words; empty while they cannot be told."
+    )
 
     class Meta(MassMoveSerializer.Meta):
-        fields = [*MassMoveSerializer.Meta.fields, "refusals"]
+        fields = [*MassMoveSerializer.Meta.fields, "refusals", "pace"]
         read_only_fields = fields
 
     def get_refusals(self, move: MassMove) -> list[dict[str, Any]]:
@@ -128,6 +132,10 @@ class MassMoveDetailSerializer(MassMoveSerializer):
             {"reason": reason, "people": people}
             for reason, people in count_refusals(move, MAX_REASONS)
         ]
+
+    def get_pace(self, move: MassMove) -> str:
+        """Return how fast it went in the last minutes."""
+        return say_pace(measure_pace(move, count_states([move])[move.pk]))
 
 
 class MassMoveLineSerializer(ClosedSerializer):

@@ -118,6 +118,8 @@ def status(session: Session, number: Number) -> None:
     found = session.api.get(f"/mass-moves/{number}")
     counts = [f"{people} {state}" for state, people in found["people"].items() if people]
     session.show(found, f"To {found['to_engine']}: {', '.join(counts)}.".replace("_", " "))
+    if found["pace"]:
+        session.say(f"{found['pace']}.")
     if found["waits_for"]:
         session.say(f"It waits: {found['waits_for']}")
     _say_refusals(session, found["refusals"])
