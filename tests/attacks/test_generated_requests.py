@@ -1,4 +1,6 @@
-"""Requests that schemathesis makes from the OpenAPI documents, by five roles, to a server that runs."""
+"""Requests that schemathesis makes from the OpenAPI documents, by five roles, to a server that runs; and bodies of
+our own making, by the thousands, to every door of programs.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +9,16 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import httpx2
 import pytest
 
+from deploy.demo.models import tiny_models
+from tests.attacks.judged import send, what_is_wrong
 from tests.attacks.plugin import AttackSize, Tally
 from tests.attacks.served import Target
 from tests.attacks.world import ROLES, World
@@ -36,7 +42,17 @@ PART = {("user", "/v1"), ("administrator", "/api/v1")}
 SECONDS_OF_A_REQUEST = "120"
 INTERPRETER_FAULT = "AST constructor recursion depth mismatch"
 ATTEMPTS = 4
+BODIES_OF_A_TEST, BODIES_OF_A_PART = 2_000, 200
+TESTS_OF_BODIES = 10
+AT_ONCE = 8
 ACCESS = re.compile(r'"[A-Z]+ \S+ HTTP/[\d.]+" (\d{3})')
+
+
+@pytest.fixture(scope="module")
+def tiny_llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With room for the descriptions of tools."""
+    path = tmp_path_factory.mktemp("models") / "tiny-llama.gguf"
+    return tiny_models.write_llama_chat(path, context_length=2048)
 
 
 def statuses_since(log: Path, start: int) -> Counter[str]:
@@ -128,3 +144,36 @@ def test_no_request_made_from_the_description_finds_an_error_of_ours(
             assert client.get(f"{target.web.address}/api/v1/me").status_code == 200
     target.require_nothing_left(before)
     target.require_alive()
+
+
+@pytest.mark.parametrize(
+    "number",
+    [pytest.param(n, marks=[pytest.mark.slow] if n else []) for n in range(TESTS_OF_BODIES)],
+)
+def test_no_generated_body_makes_an_error_of_ours(
+    number: int, target: Target, attacked: World, attack_size: AttackSize, tally: Tally
+) -> None:
+    before = target.require_idle()
+    count = attack_size.choose(part=BODIES_OF_A_PART, whole=BODIES_OF_A_TEST)
+    first = attack_size.seed + number * BODIES_OF_A_TEST
+    seeds = [attack_size.only] if attack_size.only is not None else range(first, first + count)
+    broken: dict[int, str] = {}
+    statuses: Counter[int] = Counter()
+    with (
+        target.web.client(token_for(attacked.people.alice)) as client,
+        ThreadPoolExecutor(AT_ONCE) as pool,
+    ):
+        client.base_url = httpx2.URL(target.web.address)
+        for sent in pool.map(lambda seed: send(client, seed), seeds):
+            statuses[sent.status] += 1
+            if wrong := what_is_wrong(sent):
+                broken[sent.seed] = f"{sent.door.path} {sent.status} {wrong}: {sent.text[:300]}"
+
+    for status, times in sorted(statuses.items()):
+        tally.add(f"generated bodies answered with {status}", times)
+    assert broken == {}, f"try one again with --mutant SEED: {list(broken.items())[:20]}"
+    assert len(seeds) == 1 or statuses[200] > count // 20, "hardly a body is valid"
+    target.require_nothing_left(before)
+    target.require_alive()
+    with target.web.client(token_for(attacked.people.bob)) as client:
+        assert client.post("embeddings", json={"model": "sam", "input": "Hi."}).status_code == 200
