@@ -23,11 +23,14 @@ from engines.runtimes.notation.values import (
     find_end,
     parameters_of,
     read_python_calls,
+    read_python_object,
     read_quoted,
     read_value,
 )
 from engines.runtimes.text.response_format import Json
 
+GROUPED = (CallForm.OBJECT, CallForm.PYTHON, CallForm.LINES)
+"""Forms whose calls need no mark of their own within a group."""
 MAX_KEY_CHARS = 200
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 _BETWEEN = re.compile(r"[\s,;]*")
@@ -73,7 +76,7 @@ class CallParser:
 
     @property
     def _stands_in_groups(self) -> bool:
-        return self.form.form in (CallForm.OBJECT, CallForm.PYTHON)
+        return self.form.form in GROUPED
 
     def read(self, text: str, at: int, *, is_last: bool) -> list[FoundCall]:
         """Return the call at a place, or several that are one value; their end is the last one's.
@@ -83,6 +86,7 @@ class CallParser:
         readers: dict[CallForm, Callable[[str, int, bool], list[FoundCall]]] = {
             CallForm.OBJECT: self._objects,
             CallForm.PYTHON: self._python,
+            CallForm.LINES: self._python_line,
             CallForm.NAMED: self._named,
             CallForm.TAGGED: self._named,
             CallForm.QUOTED: self._named,
@@ -131,15 +135,24 @@ class CallParser:
         if text[start] != "{":
             raise NotACallError
         self._require_call_keys(text, start)
-        value, end = decode_json(text, start)
+        value, end = self._decode(text, start)
         call = self._object(value, start, end)
         if call is None:
             raise NotACallError
         return [call]
 
+    def _decode(self, text: str, at: int) -> tuple[Any, int]:
+        """JSON; between marks, which leave no doubt of what is meant, also an object as Python writes it."""
+        try:
+            return decode_json(text, at)
+        except NotACallError:
+            if self.form.is_bare:
+                raise
+            return read_python_object(text, at)
+
     def _require_call_keys(self, text: str, start: int) -> None:
         """Raise NotACallError as soon as bare JSON shows to be something else."""
-        first = re.compile(r'\{\s*"([^"\\]*)("?)').match(text, start)
+        first = re.compile(r"""\{\s*["']([^"'\\]*)(["']?)""").match(text, start)
         if first is None:
             if re.compile(r"\{\s*$").match(text, start):
                 raise IncompleteError
@@ -156,7 +169,7 @@ class CallParser:
         while at < len(text) and text[at] != "]":
             if text[at] != "{":
                 raise NotACallError
-            value, end = decode_json(text, at)
+            value, end = self._decode(text, at)
             call = self._object(value, at, end)
             if call is None:
                 raise NotACallError
@@ -189,11 +202,26 @@ class CallParser:
             raise NotACallError
         self._require_known_name(text, start)
         end = find_end(text, start, ('"', "'"))
+        return self._python_calls(text[start:end], start, end)
+
+    def _python_line(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - as _named
+        start = skip_space(text, at)
+        name = _NAME.match(text, start)
+        if start == len(text) or (name is not None and name.end() == len(text)):
+            raise IncompleteError
+        if name is None or text[name.end()] != "(":
+            raise NotACallError
+        end = find_end(text, name.end(), ('"', "'"))
+        return self._python_calls(f"[{text[start:end]}]", start, end)
+
+    def _python_calls(self, written: str, start: int, end: int) -> list[FoundCall]:
         found = []
-        for name, named, positional in read_python_calls(text[start:end]):
-            keys = parameters_of(self.functions.get(name, {}))
+        for name, named, positional in read_python_calls(written):
+            # Llama 3.1 asks what it takes for its own tools to be called.
+            called = name if name in self.functions else name.removesuffix(".call")
+            keys = parameters_of(self.functions.get(called, {}))
             given = {**dict(zip(keys, positional, strict=False)), **named}
-            found.append(FoundCall(name, given, start, end))
+            found.append(FoundCall(called, given, start, end))
         return found
 
     def _require_known_name(self, text: str, start: int) -> None:
@@ -241,7 +269,7 @@ class CallParser:
             return {}, begun
         if begun < len(text) and text[begun] not in '{"n':
             raise NotACallError
-        value, end = decode_json(text, at)
+        value, end = self._decode(text, begun)
         return _arguments(value), end
 
     def _tagged(self, text: str, at: int, function: Json) -> tuple[Json, int]:

@@ -61,6 +61,10 @@ class CallRules:
             return self._tagged(name, head, function)
         return self._listed(name, head, function)
 
+    @property
+    def _is_python(self) -> bool:
+        return self.form.form in (CallForm.PYTHON, CallForm.LINES)
+
     def _object(self, function: Json) -> str:
         called, arguments = (
             json.dumps(function["name"]),
@@ -100,7 +104,7 @@ class CallRules:
 
     def _listed(self, name: str, head: str, function: Json) -> list[str]:
         """Arguments one after the other with commas, in Python's notation or in Gemma's."""
-        is_python = self.form.form is CallForm.PYTHON
+        is_python = self._is_python
         opening, equals, comma, closing = (
             ("(", "=", ", ", ")") if is_python else ("{", ":", ",", "}")
         )
@@ -124,7 +128,7 @@ class CallRules:
             written = f"{name}: {json.dumps(key)} {self.mark(quote)} {name}_text"
             return [written, *write_text_rules(f"{name}_text", self.mark(quote))]
         shared = _definitions(function)
-        values = ValueRules(self.form.form is CallForm.PYTHON, quote, self.mark)
+        values = ValueRules(self._is_python, quote, self.mark)
         return [f"{name}: {json.dumps(key)} ({values.rule_of(schema, shared)})"]
 
 

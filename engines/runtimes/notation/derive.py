@@ -20,12 +20,13 @@ from engines.runtimes.notation.families import (
     FUNCTOOLS,
     GRANITE_CALLS,
     LFM_CALLS,
+    LISTED_CALLS,
+    LLAMA_ALSO,
     LLAMA_CALLS,
     MISTRAL_CALLS,
     MISTRAL_NAMED,
     PHI_CALLS,
     PYTHON_CALLS,
-    PYTHON_MARKED,
     UNKNOWN,
     Family,
 )
@@ -57,6 +58,8 @@ SIGNATURES: tuple[tuple[str, CallNotation], ...] = (
     ("List of tools: [", LFM_CALLS),
     ("functools[", FUNCTOOLS),
     ("<|tool_call|>", GRANITE_CALLS),
+    ("<tool_calls>", LISTED_CALLS),
+    ("[func_name1(", PYTHON_CALLS),
     ("<tool_call>", HERMES_CALLS),
 )
 """What a template tells its model of a notation that it does not render itself."""
@@ -184,7 +187,7 @@ def _channel_calls(turn: str, answers: AnswerMarks, notation: Notation) -> Notat
 def _companions(found: CallNotation) -> tuple[CallNotation, ...]:
     """Return what models that write so are known to write as well."""
     if found.is_bare and found.form is CallForm.OBJECT:
-        return (LLAMA_CALLS, PYTHON_CALLS, PYTHON_MARKED)
+        return (LLAMA_CALLS, *LLAMA_ALSO)
     if MISTRAL_NAMED.opening in (found.opening, found.section[0]):
         return (MISTRAL_CALLS, MISTRAL_NAMED)
     return ()
@@ -198,4 +201,4 @@ def _told(probe: Probe, notation: Notation, given: Json) -> Notation:
     for sign, form in SIGNATURES:
         if sign in prompt:
             return replace(notation, calls=form)
-    return notation
+    return replace(notation, also_read=(LISTED_CALLS,))

@@ -34,6 +34,10 @@ KNOWN_REASONING = (
     ("<|inner_prefix|>", "<|inner_suffix|>"),
 )
 """Pairs that a template may mention without rendering a reasoning, which its models then write."""
+KNOWN_ANSWERS = (("<response>", "</response>"), ("<answer>", "</answer>"))
+"""Marks around an answer that a template tells its model of, or takes out of earlier turns."""
+SPOKEN_REASONING = ("[BEGIN FINAL RESPONSE]", "[END FINAL RESPONSE]")
+"""Apriel is told to reason first, without a mark, and to put its answer between these."""
 _SIGNS = re.compile(r"[^\w\s]+$")
 
 
@@ -67,9 +71,11 @@ def derive_answers(probe: Probe) -> AnswerMarks:
         if shown is not None:
             reasoning, dropped = shown[0], shown[1] if answer == CONTENT else ()
     dropped = (*dropped, *_around_content(header, before_content, ending, reasoning))
-    if "<response></response>" in probe.source:
-        # Granite is told in words to write these.
-        dropped = (*dropped, "<response>", "</response>")
+    for around in KNOWN_ANSWERS:
+        if all(mark in probe.source for mark in around):
+            dropped = (*dropped, *around)
+    if not reasoning[1] and all(mark in probe.source for mark in SPOKEN_REASONING):
+        reasoning, dropped = ("", SPOKEN_REASONING[0]), (*dropped, SPOKEN_REASONING[1])
     return AnswerMarks(
         header, strip_leading(ending, dropped), reasoning, tuple(dict.fromkeys(dropped))
     )
@@ -151,6 +157,12 @@ def _mentioned(probe: Probe, opened: str) -> tuple[str, str]:
             return opening, closing
         if opened.rstrip().endswith(opening):
             return opening, closing
+    last = next(reversed(list(TAG.finditer(opened.rstrip()))), None)
+    if last is not None and last.end() == len(opened.rstrip()):
+        # The prompt ends with a mark that the template takes out of earlier turns with its partner.
+        partner = last[0][0] + "/" + last[0][1:]
+        if partner in probe.source:
+            return last[0], partner
     return "", ""
 
 

@@ -78,7 +78,8 @@ def derive_calls(turn: CallTurn) -> CallNotation | None:
     """Return the notation of the calls in a turn; None where there is none that is known."""
     if NAMES[0] not in turn.text:
         return None
-    return _objects(turn) or _python(turn) or _named(turn) or _quoted(turn) or _tagged(turn)
+    readers = (_objects, _python, _lines, _named, _quoted, _tagged)
+    return next((found for read in readers if (found := read(turn)) is not None), None)
 
 
 def _split(around: Around) -> Marks:
@@ -162,12 +163,23 @@ def _object_keys(value: Any) -> tuple[str, str, str] | None:
 
 def _python(turn: CallTurn) -> CallNotation | None:
     at = turn.text.find(f"{NAMES[0]}({KEYS[0]}=")
-    start = turn.text.rfind("[", 0, at)
+    start = turn.text.rfind("[", 0, max(at, 0))
     end = turn.text.find("]", at)
-    if at < 0 or start < 0 or end < 0:
+    if at < 0 or start < 0 or end < 0 or turn.text[start + 1 : at].strip():
         return None
     around = turn.around([Span(start, end + 1)])
     return CallNotation(CallForm.PYTHON, (around.before.strip(), around.after.strip()))
+
+
+def _lines(turn: CallTurn) -> CallNotation | None:
+    starts = [turn.text.find(f"{name}({KEYS[0]}=") for name in NAMES]
+    begun = [at for at in starts if at >= 0]
+    if starts[0] < 0:
+        return None
+    spans = [Span(at, turn.text.find(")", at) + 1) for at in begun]
+    around = turn.around([Span(spans[0].start, spans[-1].end)])
+    section = around.before.strip(), around.after.strip()
+    return CallNotation(CallForm.LINES, section) if section[0] else None
 
 
 def _named(turn: CallTurn) -> CallNotation | None:
@@ -252,7 +264,8 @@ def _tagged(turn: CallTurn) -> CallNotation | None:
     if second is not None:
         spans.append(Span(text.find(NAMES[1]), second.end + size))
     marks = _split(CallTurn(text, turn.ending).around(spans))
-    if not (marks.opening.strip() and marks.closing.strip()):
+    needed = (marks.opening, marks.closing, opening, after_key, closing)
+    if not all(mark.strip() for mark in needed):
         return None
     argument = ArgumentMarks(
         opening.strip(), after_key.rstrip("\n"), closing.strip(), is_padded=is_padded

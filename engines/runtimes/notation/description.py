@@ -23,6 +23,8 @@ class CallForm(enum.StrEnum):
     """The name, then each argument between marks of its own."""
     PYTHON = "python"
     """A list of calls in Python's notation."""
+    LINES = "lines"
+    """Calls in Python's notation, one a line (Olmo)."""
     QUOTED = "quoted"
     """The name, then an object with bare keys and a mark for quotes (Gemma)."""
 
@@ -77,6 +79,9 @@ class CallNotation:
         return tuple(mark for mark in (*outer, *around, *self.may_open) if mark.strip())
 
 
+THINK = ("<think>", "</think>")
+OFTEN_REASONING = (THINK, ("◁think▷", "◁/think▷"))
+"""Marks with which models begin an answer though their template shows none: no answer begins so by itself."""
 HERMES_CALLS = CallNotation(opening="<tool_call>\n", closing="\n</tool_call>")
 """What models are told whose own notation is not known: most were trained on it."""
 
@@ -144,6 +149,8 @@ class Notation:
     def marks(self) -> tuple[str, ...]:
         """Marks that are read from an answer although they may be control tokens."""
         found = [*self.reasoning, *self.dropped]
+        for often in OFTEN_REASONING:
+            found += often
         for calls in self.readable:
             found += calls.marks
         if self.channels:
@@ -161,6 +168,9 @@ def write_calls(calls: list[tuple[str, str]], form: CallNotation) -> str:
     """Return calls, each a name with its arguments as JSON, as the model itself would write them."""
     if form.form is CallForm.PYTHON:
         inner = "[" + ", ".join(_python_call(*call) for call in calls) + "]"
+        return f"{form.section[0]}{inner}{form.section[1]}"
+    if form.form is CallForm.LINES:
+        inner = "\n".join(_python_call(*call) for call in calls)
         return f"{form.section[0]}{inner}{form.section[1]}"
     if form.is_list:
         inner = "[" + ", ".join(_object(*call, form) for call in calls) + "]"

@@ -10,16 +10,23 @@ from dataclasses import dataclass, replace
 from engines.runtimes.notation.description import (
     HERMES_CALLS,
     HOLE,
+    THINK,
     CallForm,
     CallNotation,
     Notation,
     Switch,
 )
 
-THINK = ("<think>", "</think>")
 LLAMA_CALLS = CallNotation(arguments_key="parameters", may_open=("<|python_tag|>",))
 PYTHON_CALLS = CallNotation(CallForm.PYTHON)
 PYTHON_MARKED = CallNotation(CallForm.PYTHON, ("<|python_start|>", "<|python_end|>"))
+PYTHON_TAGGED = CallNotation(CallForm.LINES, ("<|python_tag|>", ""))
+"""``<|python_tag|>search.call(query="…")``, as Llama 3.1 calls what it takes for its own."""
+FUNCTION_TAG = CallNotation(
+    CallForm.NAMED, opening="<function=", after_name=">", closing="</function>"
+)
+LLAMA_ALSO = (PYTHON_CALLS, PYTHON_MARKED, PYTHON_TAGGED, FUNCTION_TAG)
+LISTED_CALLS = CallNotation(section=("<tool_calls>", "</tool_calls>"), is_list=True)
 MISTRAL_CALLS = CallNotation(section=("[TOOL_CALLS]", ""), is_list=True)
 MISTRAL_NAMED = CallNotation(
     CallForm.NAMED, opening="[TOOL_CALLS]", after_name=f"[CALL_ID]{HOLE}[ARGS]"
@@ -89,7 +96,7 @@ FAMILIES = {
         Family(
             "llama",
             calls=LLAMA_CALLS,
-            also_read=(PYTHON_CALLS, PYTHON_MARKED),
+            also_read=LLAMA_ALSO,
             knows_tools=True,
         ),
         Family("deepseek", reasoning=THINK, also_read=(DEEPSEEK_CALLS,)),

@@ -66,6 +66,8 @@ def _several(form: CallNotation, mark: Mark, more: int, end: PromptEnd) -> list[
     if form.is_list or form.form is CallForm.PYTHON:
         opening, closing = f'{opening} "["', f'"]" {closing}'
         rest, one = f' (", " call){{0,{more}}}', "call"
+    elif form.form is CallForm.LINES:
+        rest, one = f' ("\\n" call){{0,{more}}}', "call"
     else:
         own = (
             write_mark(each, mark) if each.strip() else "" for each in (form.opening, form.closing)

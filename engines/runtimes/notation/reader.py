@@ -30,10 +30,12 @@ class PromptEnd:
 def read_prompt_end(prompt: str, notation: Notation, *, from_template: bool = True) -> PromptEnd:
     """Return how an answer to this prompt begins; a prompt that no template wrote begins no call."""
     tail = prompt[-TAIL_CHARS:].rstrip()
-    start = notation.reasoning[0].strip()
+    start, close = (mark.strip() for mark in notation.reasoning)
+    # A reasoning without a mark before it begins with the answer.
+    is_unmarked = from_template and bool(close) and not start
     opening = notation.calls.opening.strip() if from_template else ""
     return PromptEnd(
-        opens_reasoning=bool(start) and tail.endswith(start),
+        opens_reasoning=is_unmarked or (bool(start) and tail.endswith(start)),
         opened=opening if opening and tail.endswith(opening) else "",
     )
 
@@ -57,12 +59,15 @@ class AnswerReader:
         self._sorter = (
             ChannelSplitter(channels, functions)
             if channels
-            else ReasoningSplitter(notation.reasoning, opened=end.opens_reasoning)
+            else _reasoning_splitter(notation, functions, end)
         )
         self._filter = _MarkFilter(notation.dropped)
         self._calls = ToolCallReader(notation.readable, functions) if functions else None
         self._stop = StopWords(stop)
         self._opened = end.opened
+        self._lead = end.opened
+        """The mark that the prompt has written, as long as it may still come out as text."""
+        self._after_lead = False
 
     @classmethod
     def of(cls, notation: Notation, options: GenerationOptions, end: PromptEnd) -> AnswerReader:
@@ -108,8 +113,40 @@ class AnswerReader:
         for piece in pieces:
             if self.stopped:
                 break
-            shown += [piece] if piece.tool_call else _texts(self._stop.add(piece.text))
+            if piece.tool_call:
+                self._lead, self._after_lead = "", False
+                shown.append(piece)
+            else:
+                shown += _texts(self._stop.add(self._without_lead(piece.text)))
         return shown
+
+    def _without_lead(self, text: str) -> str:
+        """Text without the mark that the prompt began a call with, where no call came: the prompt has it already."""
+        lead, self._lead = self._lead, "" if text else self._lead
+        if lead and text.startswith(lead) and not self._filter.has_dropped:
+            text, self._after_lead = text[len(lead) :], True
+        if self._after_lead:
+            text = text.lstrip()
+            self._after_lead = not text
+        return text
+
+
+def _reasoning_splitter(
+    notation: Notation, functions: Sequence[Json], end: PromptEnd
+) -> ReasoningSplitter:
+    if not functions:
+        return ReasoningSplitter(notation.reasoning, opened=end.opens_reasoning)
+
+    def is_call(text: str) -> bool:
+        reader = ToolCallReader(notation.readable, functions)
+        return any(piece.tool_call for piece in (*reader.add(text), *reader.finish()))
+
+    return ReasoningSplitter(
+        notation.reasoning,
+        opened=end.opens_reasoning,
+        leads=ToolCallReader(notation.readable, functions).leads,
+        is_call=is_call,
+    )
 
 
 class _MarkFilter:
@@ -121,6 +158,8 @@ class _MarkFilter:
         )
         self._held = ""
         self._after_mark = False
+        self.has_dropped = False
+        """Whether a mark has come."""
 
     def add(self, text: str) -> str:
         if not self._marks:
@@ -137,6 +176,7 @@ class _MarkFilter:
                 break
             shown += self._text(self._held[:at].rstrip())
             self._held, self._after_mark = self._held[at + len(mark) :], True
+            self.has_dropped = True
         text, self._held = split_undecided(self._held, self._marks, with_space=True)
         return shown + self._text(text)
 

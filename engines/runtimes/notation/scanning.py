@@ -17,7 +17,7 @@ MAX_HOLE_CHARS = 128
 """Characters of an id, an index or a type between two parts of a mark."""
 UNSURE_CHARS = 10
 """A JSON error so near to the end may be the half of a word or a number."""
-_EDGES = re.compile(r"^\s+|\s+$|\s*\n\s*")
+_EDGES = re.compile(r"^\s+|\s+$|\s*\n\s*|(?<=>)(?=<)")
 _SPACE = re.compile(r"\s*")
 
 

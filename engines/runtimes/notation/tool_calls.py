@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engines.runtimes.notation.call_forms import CallParser, FoundCall
-from engines.runtimes.notation.description import CallForm, CallNotation
+from engines.runtimes.notation.call_forms import GROUPED, CallParser, FoundCall
+from engines.runtimes.notation.description import CallNotation
 from engines.runtimes.notation.scanning import (
     IncompleteError,
     NotACallError,
@@ -67,6 +67,11 @@ class ToolCallReader:
         self._shown = ""
         """The answer's text, where its lines matter."""
         self._called = False
+
+    @property
+    def leads(self) -> list[str]:
+        """Each mark with which calls may begin."""
+        return [*self._leads]
 
     def add(self, text: str) -> list[Piece]:
         """Return what may be shown now."""
@@ -209,7 +214,7 @@ class ToolCallReader:
 
     def _item(self, group: _Group, at: int) -> int:
         """Where the next call of a group begins after its own mark."""
-        if group.parser.form.form in (CallForm.OBJECT, CallForm.PYTHON):
+        if group.parser.form.form in GROUPED:
             return at
         return group.parser.match_opening(self._held, at)
 

@@ -164,6 +164,21 @@ def _python_value(node: ast.expr) -> Any:
     return value
 
 
+def read_python_object(text: str, at: int) -> tuple[Json, int]:
+    """Return an object in Python's notation (quotes of either kind, a comma at its end) and its end.
+
+    Raises IncompleteError or NotACallError.
+    """
+    if not text.startswith("{", at):
+        raise NotACallError
+    end = find_end(text, at, ('"', "'"))
+    try:
+        value = _python_value(ast.parse(_escape_line_feeds(text[at:end]), mode="eval").body)
+    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+        raise NotACallError from error
+    return value, end
+
+
 def _escape_line_feeds(text: str) -> str:
     """Write line feeds inside quotes as Python wants them there."""
     within = re.compile(r"'(?:[^\\']|\\.)*'|\"(?:[^\\\"]|\\.)*\"", re.DOTALL)

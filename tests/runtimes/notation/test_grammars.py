@@ -10,8 +10,9 @@ from llguidance import LLMatcher, LLTokenizer
 
 from engines.runtimes.notation.description import Notation, write_calls
 from engines.runtimes.notation.grammars import grammar_of
-from engines.runtimes.notation.reader import PromptEnd
+from engines.runtimes.notation.reader import PromptEnd, read_prompt_end
 from engines.runtimes.text.generation import GenerationOptions
+from tests.runtimes.notation.more_outputs import MORE_TEMPLATES
 from tests.runtimes.notation.outputs import FUNCTIONS, GPT, INLINE, STOP, WEATHER
 from tests.runtimes.notation.test_outputs import derived
 
@@ -28,6 +29,7 @@ FORMS = {
     "tags with types": "deepseek-ai-DeepSeek-V3.2",
     "a tag for each argument": "MiniMax-M3",
     "Python": "LFM2.5-8B-A1B",
+    "lines of Python": "Olmo-3",
     "quotes": "google-gemma-4-31B-it",
     "channels": GPT,
 }
@@ -48,7 +50,7 @@ def accepts(notation: Notation, written: str, **asked: object) -> bool:
 
 @pytest.fixture(scope="module")
 def templates(real_templates: Mapping[str, str]) -> Mapping[str, str]:
-    return {**real_templates, **INLINE}
+    return {**real_templates, **INLINE, **MORE_TEMPLATES}
 
 
 @pytest.mark.parametrize("template", FORMS.values(), ids=FORMS)
@@ -81,6 +83,20 @@ def test_an_answer_by_a_schema_stands_in_the_channel_of_answers(
 
     assert accepts(notation, '<|channel|>final<|message|>{"a": 1}', **form)
     assert not accepts(notation, '{"a": 1}', **form)
+
+
+def test_a_reasoning_without_a_mark_before_it_ends_before_the_form_begins(
+    templates: Mapping[str, str],
+) -> None:
+    notation = derived(templates["unsloth-Apriel-1.5"], "")
+    options = GenerationOptions.parse({"response_format": {"type": "json_object"}})
+    grammar = grammar_of(options, notation, json.dumps, read_prompt_end("assistant\n", notation))
+    assert grammar is not None
+    matcher = LLMatcher(BYTES, grammar)
+    tokens = BYTES.tokenize_str('Hm.\n[BEGIN FINAL RESPONSE]{"a": 1}')
+
+    assert matcher.try_consume_tokens(tokens) == len(tokens)
+    assert matcher.is_accepting()
 
 
 def test_arguments_that_are_not_required_may_be_left_out_in_any_mixture() -> None:

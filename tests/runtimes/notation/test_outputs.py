@@ -18,8 +18,10 @@ from engines.runtimes.notation.families import LLAMA_CALLS, MISTRAL_CALLS, THINK
 from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.notation.tool_calls import ToolCallReader
 from engines.runtimes.text.stop_words import ByteJoiner
+from tests.runtimes.notation.more_outputs import MORE_OUTPUTS, MORE_TEMPLATES
 from tests.runtimes.notation.outputs import FUNCTIONS, GPT, INLINE, OUTPUTS, QWEN, Output
 
+EVERY = {**OUTPUTS, **MORE_OUTPUTS}
 Read = tuple[str, str, list[tuple[str, Any]]]
 
 
@@ -58,10 +60,10 @@ def read(
 
 @pytest.fixture(scope="module")
 def templates(real_templates: Mapping[str, str]) -> Mapping[str, str]:
-    return {**real_templates, **INLINE}
+    return {**real_templates, **INLINE, **MORE_TEMPLATES}
 
 
-@pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
+@pytest.mark.parametrize("output", EVERY.values(), ids=EVERY)
 def test_an_answer_means_what_its_publisher_says_wherever_it_is_cut(
     templates: Mapping[str, str], output: Output
 ) -> None:
@@ -87,6 +89,16 @@ def test_what_is_cut_off_reads_alike_in_pieces(
 
         assert read(notation, cut, output.prompt) == whole
         assert [call for call in whole[2] if call not in output.calls] == []
+
+
+def test_what_a_prompt_began_is_not_shown_without_tools(templates: Mapping[str, str]) -> None:
+    notation = derived(templates["GLM-4-0414"], "glm")
+    end = read_prompt_end("<|assistant|>", notation)
+    reader = AnswerReader(notation, (), (), end)
+
+    pieces = [*reader.add("\n"), *reader.add("Fine."), *reader.finish()]
+
+    assert "".join(piece.text for piece in pieces) == "Fine."
 
 
 CALLED: list[tuple[str, dict[str, Any]]] = [

@@ -119,6 +119,7 @@ def _calls(tried: Tried) -> str:
         CallForm.NAMED: "name, JSON",
         CallForm.TAGGED: "name, tags",
         CallForm.PYTHON: "Python",
+        CallForm.LINES: "Python, in lines",
         CallForm.QUOTED: "name, quotes",
     }[calls.form]
     return f"{words} `{shown}`" if mark else f"{words}, bare"
