@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlsplit
+from typing import cast
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import dj_database_url
+from django.conf import settings
+from redis.credentials import CredentialProvider
 
 from samproject.env import EnvironmentVariableError
 from samproject.supervisor.locations import Locations
@@ -56,12 +59,26 @@ def embedded_redis_url(locations: Locations, password: str, user: str = "") -> s
 
 
 def broker_url(url: str) -> str:
-    """Return the same Redis in Celery's notation, which names unix sockets differently."""
+    """Return the same Redis in Celery's notation, which names unix sockets differently.
+
+    Workers tell Flower the whole address of a socket, so the password is not in it.
+    """
     parts = urlsplit(url)
     if parts.scheme != "unix":
         return url
     number = parse_qs(parts.query).get("db", ["0"])[0]
-    return f"redis+socket://{parts.netloc}{parts.path}?virtual_host={number}"
+    login = f"&credential_provider={__name__}:{SocketLogin.__name__}" if parts.password else ""
+    return f"redis+socket://{parts.path}?virtual_host={number}{login}"
+
+
+class SocketLogin(CredentialProvider):
+    """Gives Celery's connections the user and password of ``REDIS_URL`` as they are opened."""
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        """Return (password,) or (user, password)."""
+        parts = urlsplit(cast("str", settings.REDIS_URL))
+        password = unquote(parts.password or "")
+        return (unquote(parts.username), password) if parts.username else (password,)
 
 
 def _embedded_database(locations: Locations, password: str) -> dict[str, object]:

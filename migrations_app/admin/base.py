@@ -51,7 +51,8 @@ class RoleAdmin(ModelAdmin[Any]):
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Whether a list's address may narrow by a lookup: only what the page offers as a filter.
 
-        The framework lets any column be asked letter by letter, shown or not.
+        The framework lets any column be asked letter by letter, shown or not. PostgreSQL stores no NUL, and
+        ends a statement that asks for one.
         """
         offered = {
             f"{name}{suffix}"
@@ -60,7 +61,7 @@ class RoleAdmin(ModelAdmin[Any]):
         }
         if self.date_hierarchy:
             offered |= {f"{self.date_hierarchy}{suffix}" for suffix in DATE_LOOKUPS}
-        return lookup in offered
+        return lookup in offered and "\0" not in value
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Delete many rows only as far as the page that asks "are you sure" can carry them."""

@@ -6,6 +6,7 @@ Importing the kit takes as long as all of the rest of SAM's addresses, so only w
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import msgspec
@@ -31,7 +32,10 @@ from migrations_app.audit.rows import AuditDoor
 from migrations_app.compatible_api.errors import sentence_of
 from migrations_app.compatible_api.mcp_tools import McpTool, call_tool, tools_for
 
+logger = logging.getLogger(__name__)
+
 NAME = "sam"
+FAILED = "Something went wrong on our side; it is logged."
 INSTRUCTIONS = (
     "SAM changes the AI engine behind a person's assistant without losing anything. Search the person's "
     "knowledge here, see the state of their engine, and plan a migration: create a plan, preview it, show "
@@ -92,6 +96,10 @@ def _used(user: User, name: str, given: Json) -> CallToolResult:
             found = call_tool(user, name, given)
     except SamError as error:
         return CallToolResult(content=[_text(sentence_of(error))], is_error=True)
+    except Exception:
+        # The kit would send the error's own words, which may be a statement with its values.
+        logger.exception("a tool failed")
+        return CallToolResult(content=[_text(FAILED)], is_error=True)
     finally:
         close_old_connections()
     told = _text(msgspec.json.encode(found).decode())

@@ -34,6 +34,8 @@ from migrations_app.serving.answers import answer_search
 
 MAX_PLANS = 50
 PLAN_ID = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+PLAN_ID_CHARS = 36
+"""The end of the pattern lets a line break follow."""
 
 Arguments = TypeVar("Arguments", bound=Struct)
 
@@ -58,7 +60,7 @@ class PlanList(Struct, frozen=True, forbid_unknown_fields=True):
 class PlanNamed(Struct, frozen=True, forbid_unknown_fields=True):
     """One plan."""
 
-    plan_id: Annotated[str, Meta(pattern=PLAN_ID)]
+    plan_id: Annotated[str, Meta(pattern=PLAN_ID, max_length=PLAN_ID_CHARS)]
 
 
 class NewPlan(Struct, frozen=True, forbid_unknown_fields=True):

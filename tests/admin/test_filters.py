@@ -14,8 +14,9 @@ from django.contrib.admin.exceptions import DisallowedModelAdminLookup
 from django.db.models import Model
 from django.test import Client, RequestFactory
 
-from engines.models import KnowledgeBase
+from engines.models import Host, KnowledgeBase
 from migrations_app.admin.base import DATE_LOOKUPS, FILTER_LOOKUPS
+from migrations_app.models import Plan
 from tests.admin.test_admin import engines, people, signed_in
 from tests.api.roles import Engines, People, make_plan
 
@@ -73,6 +74,13 @@ def test_the_filters_of_a_page_work(people: People, engines: Engines, model: typ
     for link in {match.replace("&amp;", "&") for match in LINK.findall(page.content.decode())}:
         answer = client.get(f"{address(model)}{link}")
         assert answer.status_code == 200, link
+
+
+@pytest.mark.parametrize("model", [Plan, Host])
+def test_what_no_row_can_hold_is_no_filter(people: People, model: type[Model]) -> None:
+    answer = signed_in(people.administrator).get(f"{address(model)}?status__exact=%00")
+
+    assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("who", ["curator", "operator"])

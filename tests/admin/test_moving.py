@@ -124,6 +124,11 @@ def test_nobody_but_operators_reaches_a_move(
     assert move.cancel_requested_at is None
 
 
+@pytest.mark.parametrize("digits", [20, 5000])
+def test_a_move_of_so_many_digits_is_not_there(operator: Client, digits: int) -> None:
+    assert operator.get(f"{MOVES}{'9' * digits}/change/").status_code == 404
+
+
 def said_after(client: Client, address: str) -> str:
     answer = client.post(address, follow=True)
     assert answer.status_code == 200

@@ -158,6 +158,20 @@ def test_members_read_a_groups_base_and_only_curators_write_it(
     assert Document.objects.count() == 1
 
 
+def test_whether_anothers_passage_says_the_same_cannot_be_told(
+    alice: APIClient, bob: APIClient, base: str
+) -> None:
+    theirs = bob.post(URL, {"name": "Bob's"}, format="json")["Location"]
+    document = add(alice, base)["Location"].rstrip("/").split("/")[-1]
+    add(bob, theirs)
+    own, other = Chunk.objects.order_by("pk")
+    assert own.content_hash == other.content_hash
+    address = f"/api/v1/documents/{document}/passages"
+
+    assert alice.get(f"{address}/{own.pk}").json()["text"] == TEXT
+    problem(alice.get(f"{address}/{other.pk}"), 404, "not_found")
+
+
 def test_only_a_curator_makes_a_groups_base(alice: APIClient, people: People) -> None:
     people.alice.groups.add(Group.objects.create(name="research"))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from engines.models import EnginePreference, TokenScope
+from migrations_app.compatible_api import mcp_server
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
 from tests.compatible_api.conftest import THINKS, Caller
@@ -115,13 +117,37 @@ def test_what_is_wrong_or_anothers_is_told_to_the_model(caller: Caller) -> None:
             calling("search_knowledge", query="?", k=1000),
             calling("create_plan", to_engine="nothing"),
             calling("nothing"),
+            calling("create_plan", to_engine="a\0b"),
+            calling("show_plan", plan_id=f"{plan_id}\n"),
         )
     ]
 
-    assert [answer.is_error for answer in answers] == [True] * 6
+    assert [answer.is_error for answer in answers] == [True] * 8
     assert "no such plan of yours" in answers[0].content[0].text
     assert Plan.objects.get().status == PlanStatus.PENDING
     assert "k must be" in answers[3].content[0].text
+    assert "No model is called" in answers[6].content[0].text
+    assert "plan_id must be" in answers[7].content[0].text
+
+
+def test_an_error_of_ours_keeps_its_words(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("a statement with hush-hush")
+
+    monkeypatch.setattr(mcp_server, "call_tool", fail)
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "list_plans"}}
+    headers = [(b"content-type", b"application/json"), (b"accept", b"application/json")]
+    scope = {"type": "http", "method": "POST", "path": "/mcp", "headers": headers}
+
+    answer = asyncio.run(
+        mcp_server.answer_message(User(username="alan"), json.dumps(asked).encode(), scope)
+    )
+
+    assert json.loads(answer.content)["result"]["isError"] is True
+    assert b"hush-hush" not in answer.content
+    assert "a tool failed" in caplog.text
 
 
 def test_only_posts_with_a_token_are_answered(caller: Caller) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,10 +15,11 @@ from celery import current_app
 from django.conf import settings
 from django.core.checks import Error, run_checks
 from django.test import override_settings
+from kombu import Connection
 
 from samproject import env
 from samproject.celery import app
-from samproject.endpoints import broker_url, database_settings, redis_url
+from samproject.endpoints import SocketLogin, broker_url, database_settings, redis_url
 from samproject.env import EnvironmentVariableError
 from samproject.generated_secrets import generated_secret
 from samproject.host_name import host_name
@@ -188,13 +190,30 @@ def test_without_urls_then_the_embedded_sockets_are_used() -> None:
     ("url", "broker"),
     [
         ("unix:///a/b.sock?db=2", "redis+socket:///a/b.sock?virtual_host=2"),
-        ("unix://:p@/a/b.sock?db=0", "redis+socket://:p@/a/b.sock?virtual_host=0"),
+        (
+            "unix://:p@/a/b.sock?db=0",
+            "redis+socket:///a/b.sock?virtual_host=0&credential_provider=samproject.endpoints:SocketLogin",
+        ),
         ("unix:///a/b.sock", "redis+socket:///a/b.sock?virtual_host=0"),
         ("rediss://u:p@h:6380/1", "rediss://u:p@h:6380/1"),
     ],
 )
 def test_given_a_redis_url_then_celery_gets_the_same_server(url: str, broker: str) -> None:
     assert broker_url(redis_url(url, HERE, "")) == broker
+
+
+@pytest.mark.parametrize(
+    ("url", "login"), [("unix://:p%40@/a.sock", ("p@",)), ("unix://u:p@/a.sock", ("u", "p"))]
+)
+def test_what_a_worker_tells_of_its_broker_holds_no_password(
+    url: str, login: tuple[str, ...]
+) -> None:
+    told = str(Connection(broker_url(url)).info())
+
+    assert "/a.sock" in told
+    assert "p" not in re.findall("[a-z]+", told)
+    with override_settings(REDIS_URL=url):
+        assert SocketLogin().get_credentials() == login
 
 
 def test_given_another_scheme_for_redis_then_it_is_refused() -> None:

@@ -252,6 +252,9 @@ def test_when_up_runs_then_web_workers_beat_and_flower_answer_and_all_end_with_i
     names = {"control@here", "work@here", "live@here"}
     while set(json.loads(get(workers_page, f"sam:{password}")[1])) != names:
         Event().wait(0.2)
+    told = get(workers_page, f"sam:{password}")[1].decode()
+    assert "redis.sock" in told
+    assert (locations.data / "redis-password").read_text().strip() not in told
     arguments = "".join(Path(f"/proc/{pid}/cmdline").read_text() for pid in children)
     assert password not in arguments
     assert "celery.beat.Scheduler" in (locations.logs / "beat.log").read_text()

@@ -45,7 +45,9 @@ def require_offered(user: User, model: CatalogModel) -> None:
 
 def get_model(model_id: str) -> CatalogModel:
     """Return one catalog entry; NotFoundError names the id and where to look."""
-    model = CatalogModel.objects.filter(model_id=model_id).first()
+    # PostgreSQL stores no NUL, so no name has one.
+    rows = CatalogModel.objects.none() if "\0" in model_id else CatalogModel.objects.all()
+    model = rows.filter(model_id=model_id).first()
     if model is None:
         raise NotFoundError(f"No model is called {model_id!r}; list the catalog to see the names.")
     return model

@@ -213,9 +213,12 @@ def place_passage(user: User, document_id: int, chunk_id: int) -> PlacedPassage:
 def find_passage(live: QuerySet[Chunk], chunk_id: int) -> Chunk | None:
     """Return a passage, or the one of the same text where its document was written or cut anew since."""
     found = live.filter(pk=chunk_id).first()
-    before = Chunk.objects.filter(pk=chunk_id).first() if found is None else None
-    if before is None:
+    if found is not None:
         return found
+    # A passage of another base is none of theirs: that it says the same would tell what it says.
+    before = Chunk.objects.filter(pk=chunk_id, base__in=live.values("base")).first()
+    if before is None:
+        return None
     return live.filter(content_hash=before.content_hash).first() or _around(live, before)
 
 

@@ -25,6 +25,7 @@ from migrations_app.states import MoveState
 
 MAX_REASONS = 10
 PER_PAGE = 50
+MAX_DIGITS = 19
 AGAIN = (MoveState.REFUSED, MoveState.FAILED)
 
 
@@ -92,7 +93,8 @@ class MassMoveAdmin(LivePageAdmin):
         return ", ".join(told)
 
     def find_row(self, key: str) -> MassMove:
-        is_number = key.isascii() and key.isdecimal()
+        # Longer ones no row has, and Python reads no number of thousands of digits.
+        is_number = key.isascii() and key.isdecimal() and len(key) <= MAX_DIGITS
         moves = MassMove.objects.select_related(*self.list_select_related)
         move = moves.filter(pk=int(key)).first() if is_number else None
         if move is None:

@@ -71,7 +71,7 @@ class SearchPage(KnowledgePage):
         refusal: str = "",
         status: int = 200,
     ) -> HttpResponse:
-        context = {"answer_searchm": form, "found": found, "refusal": refusal, "crumbs": way_to()}
+        context = {"search_form": form, "found": found, "refusal": refusal, "crumbs": way_to()}
         # htmx shows a part of a page only where it comes as a success.
         return self.render(context, status=200 if self.request.htmx else status)
 

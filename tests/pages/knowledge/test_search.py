@@ -46,6 +46,7 @@ def test_passages_are_found_with_their_place(alice: Client, redis_client: Redis)
         assert "76 %" in html
         assert "Notes" in html
         assert "<i>Whales" not in html
+    assert 'value="whales?"' in whole
     assert "<html" not in part.content.decode()
 
 
