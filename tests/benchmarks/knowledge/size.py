@@ -72,8 +72,10 @@ def run(console: Console) -> None:
         store, scratch = ArtifactStore(f"{folder}/store"), Path(folder) / "scratch"
         people = []
         for size in SIZES:
+            begun = time.monotonic()
             people.append(_person(size, store, scratch))
-            console.print(f"{size:,} passages are there, embedded in two spaces.")
+            taken = f"{time.monotonic() - begun:,.0f} s"
+            console.print(f"{size:,} passages are there, embedded in two spaces: after {taken}.")
         switch.let_the_server_settle()
         switch.let_the_collector_settle()
         _search_by_turns(people, store)

@@ -85,6 +85,8 @@ def is_little_word(word: str, language: str) -> bool:
 
 
 def _script_language(word: str) -> str:
+    if word.isascii():
+        return UNKNOWN
     return next((code for code, letters in _BY_SCRIPT if letters.search(word)), UNKNOWN)
 
 

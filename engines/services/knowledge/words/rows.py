@@ -23,7 +23,8 @@ _COUNTED_PLACE = re.compile(r"^(line|page|slide|chapter) \d+\b")
 
 # Language and number of a word's base and document stand before it or are a word of their own, with a
 # character that no word of a text can hold. Rows are locked against their deletion: that erases the words
-# after it has changed the row.
+# after it has changed the row. Each is looked up by its key: joined, all passages that live would be read for
+# every document, as long as PostgreSQL's statistics know of few.
 _STORE = """
 INSERT INTO engines_passagewords (chunk_id, base_id, language, size, words)
 SELECT chunk.id, chunk.base_id, given.language, cardinality(given.pieces),
@@ -39,11 +40,13 @@ FROM (
     SELECT id, language, dictionary, spoken, string_to_array(pieces, ' ') AS pieces
     FROM unnest(%b::bigint[], %b::text[], %b::text[], %b::text[], %b::text[])
          AS given (id, language, dictionary, spoken, pieces)
+    ORDER BY id
 ) AS given
-JOIN engines_chunk AS chunk ON chunk.id = given.id
-WHERE chunk.deleted_seq IS NULL AND chunk.document_id IS NOT NULL
-ORDER BY chunk.id
-FOR SHARE OF chunk
+CROSS JOIN LATERAL (
+    SELECT id, base_id, document_id FROM engines_chunk
+    WHERE id = given.id AND deleted_seq IS NULL AND document_id IS NOT NULL
+    LIMIT 1 FOR SHARE
+) AS chunk
 ON CONFLICT (chunk_id) DO NOTHING
 """
 

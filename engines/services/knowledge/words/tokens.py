@@ -18,6 +18,7 @@ _MARKS = "".join(
     if unicodedata.category(chr(code)).startswith("M")
 )
 _WORD = re.compile(rf"(?:[^\W_]|[{re.escape(_MARKS)}])+")
+_ASCII_WORD = re.compile("[0-9a-z]+")
 
 # Accents, Hebrew points, Arabic vowel signs and the line that lengthens a word: people leave them out. The
 # vowel signs of Indian and South-East Asian scripts are letters of the word and stay.
@@ -61,6 +62,10 @@ def fold(text: str) -> str:
 
 def split_words(text: str) -> Iterator[str]:
     """Yield the words of a text, folded, in order; a script without blanks comes in whole runs."""
+    if text.isascii():
+        # Most texts: nothing of it folds but capitals, and a word is one run.
+        yield from _ASCII_WORD.findall(text.lower())
+        return
     for found in _WORD.finditer(fold(text)):
         for run in _RUN.finditer(found[0]):
             yield run[0]
@@ -71,7 +76,7 @@ def list_pieces(word: str, *, asked: bool = False) -> list[str]:
 
     ``asked``: in a question the longest pieces are enough.
     """
-    run = _RUN.match(word)
+    run = _RUN.match(word) if not word.isascii() else None
     sizes = _SIZES.get(run.lastgroup or "") if run else None
     if sizes is None:
         return [word[:MAX_WORD_CHARS]]
