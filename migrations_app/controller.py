@@ -43,6 +43,7 @@ from migrations_app.plans.preview import (
 )
 from migrations_app.plans.schedule import list_due_plans
 from migrations_app.plans.transitions import (
+    OPTIONS_OF,
     PlanChange,
     change_plan,
     complete_with_warning,
@@ -138,7 +139,7 @@ class MigrationController:
         plan does not have, IllegalMoveError when it has started or ended.
         """
         plan = _plan(migration_id)
-        if change.options and plan.kind != PlanKind.MIGRATE:
+        if change.options.keys() - OPTIONS_OF.get(PlanKind(plan.kind), frozenset()):
             raise InvalidRequestError("Only a migration has these options; change its time alone.")
         require_start_ahead(change.not_before)
         if change.re_embed is False and plan.user is not None:

@@ -21,7 +21,11 @@ from engines.models import (
 )
 from engines.services.catalog.copies import free_disk_of
 from engines.services.catalog.fit import EngineNeed, fit_side_by_side, machine_of
-from engines.services.knowledge.recutting import documents_cut_otherwise
+from engines.services.knowledge.recutting import (
+    CutCounts,
+    count_passages,
+    documents_cut_otherwise,
+)
 from engines.specs import ModelSource
 from migrations_app.models import Plan
 from migrations_app.plans.effects import Effects, effects_of
@@ -48,11 +52,13 @@ class PlanPreview(TypedDict):
 
 
 class ChunkCounts(TypedDict):
-    """Live chunks, their distinct texts, and how many of these have no vector yet."""
+    """Live chunks, their distinct texts, how many of these have no vector yet, and what is cut anew."""
 
     chunks: int
     unique_texts: int
     to_embed: int
+    documents_to_cut: int
+    passages_to_cut: int
 
 
 class DiskNeed(TypedDict):
@@ -152,10 +158,18 @@ def _chunk_counts(plan: Plan, bases: list[KnowledgeBase]) -> ChunkCounts:
     if fingerprint is not None:
         known = Embedding.objects.filter(fingerprint=fingerprint, content_hash__in=hashes).count()
     to_embed = unique - known if embeds else 0
+    cut = CutCounts(0, 0)
     if (due := _documents_to_cut(plan)) is not None:
+        cut = count_passages(due)
         # Their new passages are about as many.
         to_embed = live.filter(document__in=due).values("content_hash").distinct().count()
-    return {"chunks": chunks, "unique_texts": unique, "to_embed": to_embed}
+    return {
+        "chunks": chunks,
+        "unique_texts": unique,
+        "to_embed": to_embed,
+        "documents_to_cut": cut.documents,
+        "passages_to_cut": cut.passages,
+    }
 
 
 def _documents_to_cut(plan: Plan) -> QuerySet[Document] | None:
@@ -210,10 +224,11 @@ def _warnings(plan: Plan, preview: MoveCounts) -> list[str]:
 
 
 def _embedding_warnings(plan: Plan, preview: MoveCounts) -> list[str]:
-    if (due := _documents_to_cut(plan)) is not None:
+    if preview["documents_to_cut"]:
         return [
-            f"{due.count()} documents are cut anew along their structure, into passages that the embedder "
-            "reads as a whole. What is cited stays; there is no way back, and no word is lost."
+            f"{preview['documents_to_cut']} documents are cut anew along their structure, into passages that "
+            f"the embedder reads as a whole: {preview['passages_to_cut']} of {preview['chunks']} passages "
+            "change. What is cited stays; there is no way back, and no word is lost."
         ]
     if preview["to_embed"] == 0 and preview["chunks"] and plan.re_embed_knowledge:
         return ["Nothing has to be re-embedded: the vectors are there already."]

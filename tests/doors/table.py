@@ -29,10 +29,8 @@ DOORS: dict[str, Door] = {
     f"{CONTROLLER}.create_re_embed_plan": Door(
         ("api:knowledge-base-re-embed",),
         ("plan re-embed",),
-        not_meant={
-            "admin": OWN,
-            "page": "A switch re-embeds by itself; by hand it is for who works with the base's vectors.",
-        },
+        page=("base-anew",),
+        not_meant={"admin": OWN},
     ),
     f"{CONTROLLER}.preview_migration": Door(
         ("api:plan-preview",), ("plan preview",), (PLAN,), ("migrate-confirm",)

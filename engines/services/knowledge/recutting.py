@@ -8,15 +8,15 @@ it. What was there before keeps its passages, whatever embedder reads them.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Q, QuerySet
 
-from engines.models import Chunk, Document, KnowledgeBase, VectorIndex
+from engines.models import Chunk, Document, Fingerprint, KnowledgeBase, VectorIndex
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.reading import TokenReading
 from engines.services.knowledge.content import CutPassage, Cutting, cut_passages
@@ -76,9 +76,42 @@ def cut_anew(index: VectorIndex, hashes: Collection[bytes], embedder: DocumentEm
 
 def documents_cut_otherwise(index: VectorIndex) -> QuerySet[Document]:
     """Return the documents of an index's base that are cut by another rule or for another embedder."""
-    limit = sizes_for(spec_of(index.fingerprint)).limit
-    otherwise = Q(passage_limit__isnull=True) | ~Q(passage_limit=limit)
+    otherwise = _is_cut_otherwise(index.fingerprint)
     return Document.objects.filter(otherwise, base_id=index.base_id).order_by("pk")
+
+
+class CutCounts(NamedTuple):
+    """How much would be cut anew."""
+
+    documents: int
+    passages: int
+
+
+def count_passages(documents: QuerySet[Document]) -> CutCounts:
+    """Count documents that have passages, and these, in one statement."""
+    live = Chunk.objects.filter(document__in=documents.order_by(), deleted_seq__isnull=True)
+    found = live.aggregate(documents=Count("document", distinct=True), passages=Count("pk"))
+    return CutCounts(**found)
+
+
+def bases_cut_otherwise(owner_id: int) -> QuerySet[KnowledgeBase]:
+    """Return a person's bases of which documents are cut by another rule than their embedder's, by name."""
+    bases = KnowledgeBase.objects.filter(owner=owner_id, live_index__isnull=False)
+    spaces = Fingerprint.objects.filter(pk__in=bases.values("live_index__fingerprint"))
+    cut = Document.objects.filter(_is_cut_for_another(spaces), base__in=bases)
+    return bases.filter(pk__in=cut.values("base")).order_by("name", "pk")
+
+
+def _is_cut_for_another(spaces: Iterable[Fingerprint]) -> Q:
+    found = Q(pk__in=[])
+    for space in spaces:
+        found |= Q(base__live_index__fingerprint=space) & _is_cut_otherwise(space)
+    return found
+
+
+def _is_cut_otherwise(space: Fingerprint) -> Q:
+    limit = sizes_for(spec_of(space)).limit
+    return Q(passage_limit__isnull=True) | ~Q(passage_limit=limit)
 
 
 def _cut_document(index: VectorIndex, document: Document, embedder: TokenReader) -> bool:

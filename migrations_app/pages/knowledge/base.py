@@ -14,6 +14,7 @@ from engines.services.knowledge.documents import add_document, delete_base, rena
 from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES
 from migrations_app.limits.held import UPLOADS, holding
 from migrations_app.pages.components import paginate
+from migrations_app.pages.knowledge.anew import list_anew
 from migrations_app.pages.knowledge.forms import NameForm, TextForm
 from migrations_app.pages.knowledge.intake import Intake, take_files
 from migrations_app.pages.knowledge.shelf import (
@@ -39,12 +40,14 @@ class BasePage(KnowledgePage):
         """Show its documents, and what became of files that were just sent."""
         wanted = self.request.GET.get("q", "").strip()[:MAX_WANTED]
         rows = described_documents(titled(Document.objects.filter(base=base), wanted))
+        may_change = may_write(self.person, base)
         context: dict[str, Any] = {
             "title": base.name,
             "base": base,
             "page": paginate(self.request, rows.order_by("-updated_at", "-pk")),
             "wanted": wanted,
-            "may_write": may_write(self.person, base),
+            "may_write": may_change,
+            "anew": list(list_anew(base)) if may_change else [],
             "crumbs": way_to(),
             "intake": intake,
             "kinds_read": KINDS_READ,

@@ -28,7 +28,9 @@ NEEDS_ENGINE = (
 
 def described_bases(rows: QuerySet[KnowledgeBase]) -> QuerySet[KnowledgeBase]:
     """Bring along how much is in each base and what searches it; one statement for all."""
-    return rows.select_related("group", "live_index__fingerprint__revision__model").annotate(
+    return rows.select_related(
+        "owner", "group", "live_index__fingerprint__revision__model"
+    ).annotate(
         document_count=_count_of(Document.objects.filter(base=OuterRef("pk")), "base"),
         passage_count=_count_of(
             Chunk.objects.filter(base=OuterRef("pk"), deleted_seq__isnull=True), "base"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
+from migrations_app.pages.knowledge.anew import AnewView
 from migrations_app.pages.knowledge.base import (
     BaseDeleteView,
     BaseSettingsView,
@@ -26,6 +27,7 @@ urlpatterns = [
     path("<int:base_id>/", BaseView.as_view(), name="base"),
     path("<int:base_id>/upload/", UploadFilesView.as_view(), name="base-upload"),
     path("<int:base_id>/write/", WriteView.as_view(), name="base-write"),
+    path("<int:base_id>/anew/", AnewView.as_view(), name="base-anew"),
     path("<int:base_id>/settings/", BaseSettingsView.as_view(), name="base-settings"),
     path("<int:base_id>/delete/", BaseDeleteView.as_view(), name="base-delete"),
     path("documents/<int:document_id>/", DocumentView.as_view(), name="document"),

@@ -19,12 +19,14 @@ from engines.services.catalog.engine_options import (
     engine_options,
 )
 from engines.services.catalog.search.library import load_page
+from engines.services.knowledge.recutting import bases_cut_otherwise
 from engines.services.people.roles import is_operator
 from migrations_app.api.problems import status_of
 from migrations_app.pages.base import PageView
 from migrations_app.pages.components import paginate
 from migrations_app.pages.wizard.base import CHOOSE, MEANING, stages_of
 from migrations_app.pages.wizard.drafts import MAX_SHOWN, begin_draft, drafts_of
+from migrations_app.plans.titles import title_for
 
 PER_PAGE = 24
 MAX_TEXT = 200
@@ -140,7 +142,14 @@ class ChooseView(PageView):
             "is_for_another": whom != self.person,
             "for_whom": whom.get_username(),
             "may_choose_person": is_operator(self.person),
-            "drafts": drafts_of(whom, self.person)[:MAX_SHOWN],
+            "drafts": [
+                (draft, title_for(draft, self.person.pk))
+                for draft in drafts_of(whom, self.person)[:MAX_SHOWN]
+            ],
+            # Names of bases are their owner's alone.
+            "cut_otherwise": bases_cut_otherwise(whom.pk)[:MAX_SHOWN]
+            if whom == self.person
+            else [],
             "draft_days": settings.SAM_DRAFT_DAYS,
             "refusal": str(refusal) if refusal else "",
             "refused": refused,

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 
 from engines.exceptions import SamError
+from migrations_app.models import Plan
 from migrations_app.pages.wizard.base import (
     CHOOSE,
     CONFIRM,
@@ -20,15 +21,18 @@ from migrations_app.pages.wizard.base import (
 )
 from migrations_app.pages.wizard.drafts import begin_draft
 from migrations_app.pages.wizard.wording import (
+    base_name,
     duration,
     engine_name,
+    is_cutting,
     loss_points,
     old_name,
     option_points,
     time_basis,
 )
+from migrations_app.plans.titles import title_for
 from migrations_app.plans.transitions import PlanChange
-from migrations_app.states import PlanStatus
+from migrations_app.states import PlanKind, PlanStatus
 
 
 class ConfirmView(PlanPage):
@@ -67,12 +71,13 @@ class ConfirmView(PlanPage):
     def _show(self, refusal: SamError | None = None) -> HttpResponse:
         preview = self.plan.preview
         is_scheduled = self.plan.confirmed_at is not None
-        engine = engine_name(self.plan)
+        engine, is_migration = engine_name(self.plan), self.plan.kind == PlanKind.MIGRATE
         return self.show(
             {
-                "title": f"The move to {engine} is scheduled"
-                if is_scheduled
-                else f"Move to {engine}?",
+                "title": _title(self.plan, self.person.pk, is_scheduled=is_scheduled),
+                "is_cutting": is_cutting(self.plan),
+                "start_label": "Move now" if is_migration else "Embed anew now",
+                "schedule_label": "Schedule the move" if is_migration else "Schedule it",
                 "is_scheduled": is_scheduled,
                 "engine": engine,
                 "old_engine": old_name(self.plan),
@@ -84,6 +89,14 @@ class ConfirmView(PlanPage):
             },
             refusal=refusal,
         )
+
+
+def _title(plan: Plan, reader_id: int, *, is_scheduled: bool) -> str:
+    if plan.kind == PlanKind.RE_EMBED:
+        what = base_name(plan, reader_id)
+        return f"Embedding {what} anew is scheduled" if is_scheduled else f"Embed {what} anew?"
+    engine = engine_name(plan)
+    return f"The move to {engine} is scheduled" if is_scheduled else f"Move to {engine}?"
 
 
 class DropView(PlanPage):
@@ -98,7 +111,9 @@ class DropView(PlanPage):
         except SamError as error:
             messages.error(request, str(error))
             return self.go("plan", plan_id=plan_id)
-        messages.success(request, f"The plan to move to {engine_name(self.plan)} was dropped.")
+        messages.success(request, f"{title_for(self.plan, self.person.pk)}: the plan was dropped.")
+        if self.plan.kind == PlanKind.RE_EMBED and self.plan.base_id and self.tells_content:
+            return self.go("base", base_id=self.plan.base_id)
         return self.go(CHOOSE)
 
 

@@ -6,6 +6,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import QuerySet
 
+from engines.models import CatalogModel, KnowledgeBase
+from engines.services.knowledge.writing import lock_base
 from engines.services.people.preferences import lock_preference, preference_of
 from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan
@@ -16,15 +18,12 @@ MAX_SHOWN = 5
 
 
 def drafts_of(whom: User, actor: User) -> QuerySet[Plan]:
-    """Return the moves that somebody has begun to plan for a person, the newest first."""
-    rows = Plan.objects.filter(
-        kind=PlanKind.MIGRATE,
-        user=whom,
-        created_by=actor,
-        status=PlanStatus.PENDING,
-        confirmed_at=None,
+    """Return what somebody has begun to plan for a person, moves and bases, the newest first."""
+    kinds = (PlanKind.MIGRATE, PlanKind.RE_EMBED)
+    rows = _drafts(actor).filter(kind__in=kinds, user=whom)
+    return rows.select_related("from_engine", "to_engine", "user", "base").order_by(
+        "-created_at", "pk"
     )
-    return rows.select_related("to_engine").order_by("-created_at", "pk")
 
 
 def begin_draft(whom: User, engine: str, *, actor: User) -> str:
@@ -48,7 +47,32 @@ def begin_draft(whom: User, engine: str, *, actor: User) -> str:
         return first.migration_id
 
 
+def begin_anew(base: KnowledgeBase, embedder: CatalogModel, *, actor: User) -> str:
+    """Return the plan that embeds a base anew with an embedder: the one begun before, or a new one.
+
+    Raises what planning raises.
+    """
+    begun = _drafts(actor).filter(kind=PlanKind.RE_EMBED, base=base, to_engine=embedder)
+    begun = begun.filter(error_message="").order_by("created_at", "pk")
+    first = begun.first()
+    if first is not None:
+        return first.migration_id
+    plan_id = get_migration_controller().create_re_embed_plan(base, embedder.model_id, actor=actor)
+    # As with a move: of two made at once the first stays.
+    with transaction.atomic():
+        lock_base(base.pk)
+        first = begun.first()
+        if first is None or first.migration_id == plan_id:
+            return plan_id
+        request_cancel(plan_id, who=actor.username)
+        return first.migration_id
+
+
+def _drafts(actor: User) -> QuerySet[Plan]:
+    return Plan.objects.filter(created_by=actor, status=PlanStatus.PENDING, confirmed_at=None)
+
+
 def _begun(whom: User, engine: str, actor: User) -> QuerySet[Plan]:
     version = preference_of(whom).version
-    same = drafts_of(whom, actor).filter(to_engine__model_id=engine, preference_version=version)
-    return same.filter(error_message="")
+    same = _drafts(actor).filter(kind=PlanKind.MIGRATE, user=whom, to_engine__model_id=engine)
+    return same.filter(preference_version=version, error_message="").order_by("-created_at", "pk")

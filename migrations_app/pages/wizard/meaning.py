@@ -12,6 +12,7 @@ from migrations_app.pages.wizard.base import MEANING, PlanPage
 from migrations_app.pages.wizard.comparison import can_compare
 from migrations_app.pages.wizard.quality import table_of
 from migrations_app.pages.wizard.wording import (
+    doing,
     engine_name,
     figures,
     knowledge_points,
@@ -61,10 +62,10 @@ class MeaningView(PlanPage):
         prompts = cast("PromptMove | None", preview.get("prompts") if tells else None)
         return self.show(
             {
-                "title": f"What moving to {engine_name(self.plan)} means",
+                "title": f"What {doing(self.plan, self.person.pk)} means",
                 "engine": engine_name(self.plan),
                 "old_engine": old_name(self.plan),
-                "figures": figures(preview),
+                "figures": figures(self.plan, preview),
                 "losses": list(loss_points(self.plan, preview, tells_content=tells)),
                 "knowledge": list(knowledge_points(self.plan, preview)),
                 "runs": [*server_points(preview), *place_points(self.plan, preview)],

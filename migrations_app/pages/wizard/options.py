@@ -16,7 +16,7 @@ from engines.exceptions import SamError
 from migrations_app.models import Plan
 from migrations_app.pages.forms import ChoiceCards, PageForm
 from migrations_app.pages.wizard.base import CONFIRM, OPTIONS, PlanPage
-from migrations_app.pages.wizard.wording import engine_name
+from migrations_app.pages.wizard.wording import engine_name, is_cutting
 from migrations_app.plans.transitions import PlanChange
 from migrations_app.states import PlanKind, PlanStatus
 
@@ -68,6 +68,18 @@ class WhenForm(PageForm):
         else:
             given["at"] = given["at"].replace(tzinfo=_zone(given.get("zone", "")))
         return given
+
+
+class EmbedForm(WhenForm):
+    """When a base is embedded anew, and what becomes of losses."""
+
+    accept_losses = forms.BooleanField(
+        label="Go on where the new embedder finds less in this base",
+        required=False,
+        help_text="Without it the plan stops before the switch when questions find less than before, for example "
+        "in a language that the new embedder does not know. With it the result says what was lost.",
+    )
+    field_order = ("accept_losses", "when", "at", "zone")
 
 
 class OptionsForm(WhenForm):
@@ -129,7 +141,10 @@ class OptionsView(PlanPage):
         return self.go(CONFIRM, plan_id=plan_id)
 
     def _form(self) -> type[WhenForm]:
-        return OptionsForm if self.plan.kind == PlanKind.MIGRATE else WhenForm
+        if self.plan.kind == PlanKind.MIGRATE:
+            return OptionsForm
+        has_choice = self.plan.kind == PlanKind.RE_EMBED and not is_cutting(self.plan)
+        return EmbedForm if has_choice else WhenForm
 
     def _show(self, form: WhenForm, *, refusal: SamError | None = None) -> HttpResponse:
         context = {

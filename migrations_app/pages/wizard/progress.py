@@ -15,7 +15,7 @@ from migrations_app.models import Plan, Step
 from migrations_app.pages.plans import line_of
 from migrations_app.pages.wizard.base import PROGRESS, PlanPage, continues_at
 from migrations_app.pages.wizard.comparison import can_compare
-from migrations_app.pages.wizard.wording import engine_name, old_name
+from migrations_app.pages.wizard.wording import base_name, engine_name, old_name
 from migrations_app.serving.progress import read_progress
 from migrations_app.states import STEP_TITLES, PlanAction, PlanKind, PlanStatus, StepStatus
 
@@ -75,7 +75,10 @@ class ProgressView(PlanPage):
         told = read_progress([self.plan.pk]).get(self.plan.migration_id)
         context = {
             "pace": told.pace if told else "",
-            "title": _title(self.plan),
+            "title": _title(self.plan, self.person.pk),
+            "cancel_label": "Cancel it"
+            if self.plan.kind == PlanKind.RE_EMBED
+            else "Cancel the move",
             "engine": engine_name(self.plan),
             "old_engine": old_name(self.plan),
             "lines": [line_of(step) for step in steps],
@@ -88,11 +91,11 @@ class ProgressView(PlanPage):
         return self.show(context, refusal=refusal)
 
 
-def _title(plan: Plan) -> str:
+def _title(plan: Plan, reader_id: int) -> str:
     match PlanKind(plan.kind):
         case PlanKind.ROLLBACK:
             return f"Going back to {engine_name(plan)}"
         case PlanKind.RE_EMBED:
-            return "Embedding your knowledge anew"
+            return f"Embedding {base_name(plan, reader_id)} anew"
         case _:
             return f"Moving to {engine_name(plan)}"

@@ -18,7 +18,14 @@ from migrations_app.pages.wizard.base import PROGRESS, RESULT, PlanPage
 from migrations_app.pages.wizard.comparison import can_compare
 from migrations_app.pages.wizard.progress import list_steps
 from migrations_app.pages.wizard.quality import quality_of_plan
-from migrations_app.pages.wizard.wording import counted, engine_name, old_name, spaced
+from migrations_app.pages.wizard.wording import (
+    base_name,
+    counted,
+    engine_name,
+    is_cutting,
+    old_name,
+    spaced,
+)
 from migrations_app.signs import Tone
 from migrations_app.states import PlanAction, PlanKind, PlanStatus
 
@@ -65,14 +72,14 @@ class ResultView(PlanPage):
 
     def _show(self, refusal: SamError | None = None) -> HttpResponse:
         plan, steps = self.plan, list_steps(self.plan)
-        ending = ending_of(plan)
+        ending = ending_of(plan, self.person.pk)
         back = plan.rollbacks.exclude(status=PlanStatus.CANCELLED).order_by("-created_at").first()
         return self.show(
             {
                 "title": ending.title,
                 "ending": ending,
                 "engine": engine_name(plan),
-                "old_engine": old_name(plan),
+                "old_engine": old_name(plan) if plan.kind != PlanKind.RE_EMBED else "how it was",
                 "compared": list(_compare(plan, steps)) if _has_switched(plan) else [],
                 "quality": quality_of_plan(plan, tells_content=self.tells_content),
                 "lines": [line_of(step) for step in steps],
@@ -88,8 +95,10 @@ class ResultView(PlanPage):
         )
 
 
-def ending_of(plan: Plan) -> Ending:
+def ending_of(plan: Plan, reader_id: int) -> Ending:
     """Say how a plan ended."""
+    if plan.kind == PlanKind.RE_EMBED:
+        return _ending_of_base(plan, base_name(plan, reader_id))
     new, old = engine_name(plan), old_name(plan)
     match plan.status:
         case PlanStatus.COMPLETED if plan.kind == PlanKind.MIGRATE:
@@ -97,13 +106,12 @@ def ending_of(plan: Plan) -> Ending:
             kept = f", except {counted(stopped, 'adapter', 'adapters')}" if stopped else ""
             text = f"Everything of yours moved along{kept}."
             return Ending(f"You are on {new} now", text, Tone.SUCCESS)
-        case PlanStatus.COMPLETED if plan.kind == PlanKind.ROLLBACK:
+        case PlanStatus.COMPLETED if plan.base is not None:
+            text = "What you wrote since is still there."
+            return Ending(f"{base_name(plan, reader_id)} is searched as before", text, Tone.SUCCESS)
+        case PlanStatus.COMPLETED:
             text = "What you wrote since the move is still there."
             return Ending(f"{new} answers you again", text, Tone.SUCCESS)
-        case PlanStatus.COMPLETED:
-            return Ending(
-                "Your knowledge is embedded anew", "Search uses the new index.", Tone.SUCCESS
-            )
         case PlanStatus.ROLLED_BACK:
             text = "What you wrote since the move is still there."
             return Ending(f"Taken back: {old} answers you again", text, Tone.NEUTRAL)
@@ -112,6 +120,27 @@ def ending_of(plan: Plan) -> Ending:
             return Ending(f"The move to {new} did not work out", text, Tone.DANGER)
         case _:
             return Ending(f"The move to {new} was stopped", "Nothing was changed.", Tone.NEUTRAL)
+
+
+def _ending_of_base(plan: Plan, base: str) -> Ending:
+    match plan.status:
+        case PlanStatus.COMPLETED if is_cutting(plan):
+            done = counted(plan.switched.get("cut_anew", 0), "document has", "documents have")
+            text = f"{done} new passages. What answers quoted still opens."
+            return Ending(f"{base} is cut and embedded anew", text, Tone.SUCCESS)
+        case PlanStatus.COMPLETED:
+            text = f"It is searched with {engine_name(plan)} now."
+            return Ending(f"{base} is embedded anew", text, Tone.SUCCESS)
+        case PlanStatus.ROLLED_BACK:
+            text = "It is searched as before; what was written since is found as well."
+            return Ending(f"Taken back: {base} is as it was", text, Tone.NEUTRAL)
+        case PlanStatus.FAILED:
+            text = "Nothing was changed; search goes on as before."
+            return Ending(f"{base} was not embedded anew", text, Tone.DANGER)
+        case _:
+            return Ending(
+                f"Embedding {base} anew was stopped", "Nothing was changed.", Tone.NEUTRAL
+            )
 
 
 def _has_switched(plan: Plan) -> bool:

@@ -47,8 +47,23 @@ def engine_name(plan: Plan) -> str:
     return plan.to_engine.display_name if plan.to_engine else "the engine before"
 
 
+def doing(plan: Plan, reader_id: int) -> str:
+    """Say what a plan does, as a part of a sentence."""
+    if plan.kind != PlanKind.RE_EMBED:
+        return f"moving to {engine_name(plan)}"
+    return f"embedding {base_name(plan, reader_id)} anew"
+
+
+def base_name(plan: Plan, reader_id: int) -> str:
+    """Return what a plan embeds anew, by its name where that is the reader's to know."""
+    is_told = plan.base is not None and plan.user_id in (None, reader_id)
+    return f"“{plan.base.name}”" if is_told and plan.base else "a base"
+
+
 def old_name(plan: Plan) -> str:
-    """Return what a plan leaves."""
+    """Return what a plan leaves; one about a base leaves the person's engine alone."""
+    if plan.kind == PlanKind.RE_EMBED:
+        return "your engine"
     return plan.from_engine.display_name if plan.from_engine else "no engine"
 
 
@@ -75,12 +90,12 @@ def time_basis(preview: Preview) -> str:
     )
 
 
-def figures(preview: Preview) -> list[Figure]:
+def figures(plan: Plan, preview: Preview) -> list[Figure]:
     """Return the few numbers that everybody looks for."""
     to_embed, chunks = preview.get("to_embed", 0), preview.get("chunks", 0)
     fetch, adapters = preview.get("bytes_to_fetch", 0), preview.get("adapters", [])
     host = preview.get("host") or "a host"
-    return [
+    shown = [
         Figure("Time, about", duration(preview), time_basis(preview), "clock"),
         Figure(
             "To embed",
@@ -94,13 +109,12 @@ def figures(preview: Preview) -> list[Figure]:
             f"to {host}" if fetch else f"it is on {host} already",
             "download",
         ),
-        Figure(
-            "Adapters that stop",
-            str(len(adapters)) if adapters else "None",
-            "back with the old engine" if adapters else "nothing to retrain",
-            "adapter",
-        ),
     ]
+    if plan.kind == PlanKind.MIGRATE:
+        stops = str(len(adapters)) if adapters else "None"
+        note = "back with the old engine" if adapters else "nothing to retrain"
+        shown.append(Figure("Adapters that stop", stops, note, "adapter"))
+    return shown
 
 
 def knowledge_points(plan: Plan, preview: Preview) -> Iterator[Point]:
@@ -114,6 +128,9 @@ def knowledge_points(plan: Plan, preview: Preview) -> Iterator[Point]:
         )
         return
     passages = counted(chunks, "passage", "passages")
+    if preview.get("passages_to_cut"):
+        yield from _cut_points(plan, preview)
+        return
     if not plan.re_embed_knowledge:
         text = f"Its {passages} stay searched with the embedder they have; you can re-embed them at any time."
         yield Point("Your knowledge stays as it is", text, "knowledge", Tone.INFO)
@@ -136,6 +153,28 @@ def knowledge_points(plan: Plan, preview: Preview) -> Iterator[Point]:
         title = f"{counted(to_embed, 'text is', 'texts are')} embedded anew"
         yield Point(title, text, "knowledge", Tone.INFO)
     yield _quality_point(preview)
+
+
+def _cut_points(plan: Plan, preview: Preview) -> Iterator[Point]:
+    changed, chunks = preview["passages_to_cut"], preview["chunks"]
+    embedder = engine_name(plan)
+    title = f"{spaced(changed)} of {counted(chunks, 'passage is', 'passages are')} cut and embedded anew"
+    text = (
+        f"Those of {counted(preview['documents_to_cut'], 'document', 'documents')}. They then follow headings and "
+        f"sentences, say where they stand, and {embedder} reads each to its end. Until all are ready the old ones "
+        "are found; then they change places in one moment."
+    )
+    yield Point(title, text, "knowledge", Tone.INFO)
+    text = "Answers that quoted a passage still open the same words in their document."
+    yield Point("What was quoted stays", text, "success", Tone.SUCCESS)
+    text = "The documents do not change, so no word is lost; the old cuts are not kept."
+    yield Point("There is no way back", text, "info", Tone.NEUTRAL)
+
+
+def is_cutting(plan: Plan) -> bool:
+    """Whether a plan changes the passages of a base and not its embedder."""
+    done = "cut_anew" in (plan.switched or {})
+    return plan.kind == PlanKind.RE_EMBED and (done or bool(plan.preview.get("passages_to_cut")))
 
 
 def _quality_point(preview: Preview) -> Point:

@@ -23,6 +23,7 @@ from migrations_app.plans.transitions.host_room import call_waiting, is_waited_f
 from migrations_app.plans.transitions.moves import describe_left_out, is_held, is_switched
 from migrations_app.plans.transitions.pauses import request_pause, resume_plan
 from migrations_app.plans.transitions.pending import (
+    OPTIONS_OF,
     PlanChange,
     change_plan,
     confirm_plan,
@@ -42,6 +43,7 @@ from migrations_app.plans.transitions.requests import (
 __all__ = [
     "MAX_ATTEMPTS",
     "MAX_FAILURES",
+    "OPTIONS_OF",
     "CancelAskedError",
     "Claim",
     "LeaseLostError",

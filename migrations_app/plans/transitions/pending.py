@@ -18,7 +18,7 @@ from migrations_app.plans.transitions.moves import (
     record,
 )
 from migrations_app.plans.transitions.requests import start_plan
-from migrations_app.states import PlanStatus
+from migrations_app.states import PlanKind, PlanStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,15 @@ class PlanChange:
             "accept_losses": self.accept_losses,
         }
         return {field: value for field, value in named.items() if value is not None}
+
+
+OPTIONS_OF = {
+    PlanKind.MIGRATE: frozenset(
+        {"backup_lora_adapters", "re_embed_knowledge", "update_prompt_templates", "accept_losses"}
+    ),
+    PlanKind.RE_EMBED: frozenset({"accept_losses"}),
+}
+"""The options that plans of a kind have; those of other kinds have none."""
 
 
 def change_plan(plan_id: UUID | str, change: PlanChange, *, who: str) -> Plan:

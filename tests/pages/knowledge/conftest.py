@@ -10,6 +10,9 @@ from engines.models import KnowledgeBase
 from engines.services.knowledge.documents import add_document, create_base
 from tests.api.roles import People
 
+FACTS = {"dimension": 384, "max_tokens": 256}
+"""Of a small embedder."""
+
 
 @pytest.fixture
 def alice(people: People, visit: Callable[[User], Client]) -> Client:
@@ -24,7 +27,7 @@ def base(people: People) -> KnowledgeBase:
 @pytest.fixture
 def shared(people: People) -> KnowledgeBase:
     """A base of a group in which Alice is."""
-    group = Group.objects.create(name="research")
+    group, _ = Group.objects.get_or_create(name="research")
     people.alice.groups.add(group)
     made = create_base(group=group, name="Shared")
     add_document(made.pk, title="Rules", text="Samples are kept for six months.")

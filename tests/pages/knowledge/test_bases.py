@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from engines.models import Chunk, Document, Fingerprint, KnowledgeBase, VectorIndex
 from engines.services.knowledge.documents import add_document, create_base, update_document
 from tests.api.roles import Engines, People
+from tests.pages.knowledge.conftest import FACTS
 from tests.pages.knowledge.packing import upload
 
 HTMX = {"HX-Request": "true"}
@@ -50,7 +51,7 @@ def test_the_list_tells_how_much_is_there_and_what_searches_it(
 
     revision = engines.embedder.current_revision
     assert revision is not None
-    space = Fingerprint.objects.create(digest="d" * 64, revision=revision, facts={})
+    space = Fingerprint.objects.create(digest="d" * 64, revision=revision, facts=FACTS)
     index = VectorIndex.objects.create(base=base, fingerprint=space, covered_seq=1)
     KnowledgeBase.objects.update(live_index=index)
 

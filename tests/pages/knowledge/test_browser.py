@@ -14,6 +14,7 @@ from engines.services.knowledge.documents import add_document, create_base
 from tests.api.roles import Engines, People, make_engines, make_people
 from tests.pages.chromium import Screenshot, assert_accessible, assert_fits
 from tests.pages.fixtures import PATIENCE_MS, PHONE
+from tests.pages.knowledge.conftest import FACTS
 from tests.pages.knowledge.packing import pack
 
 pytestmark = pytest.mark.browser
@@ -78,7 +79,7 @@ def base(people: People, engines: Engines) -> KnowledgeBase:
         add_document(made.pk, title=title, text=HANDBOOK, media_type=kind)
     revision = engines.embedder.current_revision
     assert revision is not None
-    space = Fingerprint.objects.create(digest="d" * 64, revision=revision, facts={})
+    space = Fingerprint.objects.create(digest="d" * 64, revision=revision, facts=FACTS)
     index = VectorIndex.objects.create(base=made, fingerprint=space, covered_seq=99)
     KnowledgeBase.objects.update(live_index=index)
     create_base(owner=people.alice, name="Ideas")
