@@ -7,13 +7,20 @@ from functools import cache
 from django.conf import settings
 
 from engines.runtimes.llama_cpp.engine import LlamaOptions
+from engines.runtimes.programs.host import HostPrograms
 from engines.runtimes.registry import EngineRegistry
 
 
 @cache
 def engine_registry() -> EngineRegistry:
     """Return the registry of this process; a plugin installed later needs a restart."""
-    return EngineRegistry(settings.SAM_ENGINE_KEYS, _llama_options())
+    programs = HostPrograms(
+        llama_server=settings.SAM_LLAMA_SERVER,
+        vllm=settings.SAM_VLLM,
+        vllm_arguments=tuple(settings.SAM_VLLM_ARGUMENTS),
+        folders=str(settings.SAM_DATA_DIR / "engine-adapters"),
+    )
+    return EngineRegistry(settings.SAM_ENGINE_KEYS, _llama_options(), programs)
 
 
 def _llama_options() -> LlamaOptions:

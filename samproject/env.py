@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Callable, Collection
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -66,6 +67,17 @@ def read_bool(name: str, *, default: bool) -> bool:
 def read_list(name: str, default: str = "") -> list[str]:
     """Return the comma-separated parts, without empty ones."""
     return [part.strip() for part in read_str(name, default).split(",") if part.strip()]
+
+
+def read_arguments(name: str) -> list[str]:
+    """Return a program's arguments, written as for a shell; EnvironmentVariableError for an open quote."""
+    try:
+        return shlex.split(read_str(name))
+    except ValueError as error:
+        raise EnvironmentVariableError(
+            f"{name} cannot be read as arguments ({error}); write them as in a shell, like "
+            "--tensor-parallel-size 2."
+        ) from error
 
 
 def read_origins(name: str) -> list[str]:

@@ -65,6 +65,8 @@ class CatalogModel(models.Model):
     """The seed's ``ModelInfo`` and what operation needs; curated, never written by a download."""
 
     FILE_RUNTIME = "llama_cpp"
+    GGUF_RUNTIMES = frozenset({FILE_RUNTIME, "llama_server"})
+    """Runtimes of GGUF files: how much memory a model takes is known from its header."""
     """The runtime whose models are single files that can be judged before they are fetched."""
 
     model_id = models.CharField(max_length=128, unique=True, validators=[MODEL_ID])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeGuard
 from weakref import WeakValueDictionary
 
 from engines.addresses import parse_endpoint
@@ -21,6 +22,8 @@ from engines.runtimes.llama_cpp.engine import (
     QwenEngine,
 )
 from engines.runtimes.notation.families import family_of
+from engines.runtimes.programs.host import HostPrograms
+from engines.runtimes.programs.llama_server import LlamaServerEngine
 from engines.runtimes.servers.base import RemoteEngine
 from engines.runtimes.specified import SpecifiedEngine
 from engines.specs import EngineSpec, ModelSource
@@ -34,13 +37,18 @@ EXTRAS = {
     "transformers": "engines.runtimes.hugging_face.engine:HuggingFaceEngine",
     "ollama": "engines.runtimes.servers.ollama:OllamaEngine",
     "openai": "engines.runtimes.servers.openai:OpenAICompatibleEngine",
+    "vllm": "engines.runtimes.programs.vllm:VllmEngine",
 }
-"""Built-in runtimes that need an extra of the same name."""
+"""Built-in runtimes that need an extra."""
+EXTRA_OF = {"vllm": "openai"}
+"""Where its name is another one."""
 SOURCES = {
     "llama_cpp": frozenset({ModelSource.FILE}),
     "transformers": frozenset({ModelSource.FOLDER}),
     "ollama": frozenset({ModelSource.SERVER}),
     "openai": frozenset({ModelSource.SERVER}),
+    "llama_server": frozenset({ModelSource.FILE}),
+    "vllm": frozenset({ModelSource.FOLDER}),
 }
 """Where the models of the built-in runtimes may be in a catalog."""
 
@@ -70,12 +78,17 @@ class EngineRegistry:
     """
 
     def __init__(
-        self, keys: Mapping[str, str] | None = None, llama: LlamaOptions | None = None
+        self,
+        keys: Mapping[str, str] | None = None,
+        llama: LlamaOptions | None = None,
+        programs: HostPrograms | None = None,
     ) -> None:
         """``keys`` are the API keys of servers by their address; each goes to its server only.
 
-        ``llama`` is how the engines of the runtime llama_cpp are run on this host.
+        ``llama`` is how the engines of the runtime llama_cpp are run on this host, ``programs`` what
+        those of llama_server and vllm are run with.
         """
+        self._programs = programs or HostPrograms()
         self._llama = llama or LlamaOptions()
         self._keys = {parse_endpoint(place): key for place, key in (keys or {}).items()}
         self._kinds: dict[str, Callable[[], type[BaseModelEngine]]] = {}
@@ -84,6 +97,7 @@ class EngineRegistry:
         self._made: WeakValueDictionary[str, BaseModelEngine] = WeakValueDictionary()
         self.problems: list[str] = []
         self.register("llama_cpp", LlamaCppEngine, "built in")
+        self.register("llama_server", LlamaServerEngine, "built in")
         # Not imported yet: torch alone takes seconds, and most hosts need none of these.
         for name in EXTRAS:
             self._add(name, partial(_load_extra, name), "built in")
@@ -126,7 +140,7 @@ class EngineRegistry:
         """Where a runtime's models may be in a catalog; InvalidRequestError names the known ones."""
         if runtime in SOURCES:
             return SOURCES[runtime]
-        if issubclass(self._kind(runtime), RemoteEngine):
+        if _is_elsewhere(self._kind(runtime)):
             return frozenset({ModelSource.SERVER})
         return frozenset({ModelSource.FILE, ModelSource.FOLDER})
 
@@ -143,7 +157,7 @@ class EngineRegistry:
         Raises what ``create`` raises, and for a server HostUnavailableError or EngineError.
         """
         kind = self._kind(runtime)
-        if issubclass(kind, RemoteEngine):
+        if _is_elsewhere(kind):
             return kind.list_models(place, kind.options_kind(api_key=self._key_of(place)))
         return kind.list_models(place)
 
@@ -158,7 +172,10 @@ class EngineRegistry:
         return loader()
 
     def _make(self, kind: type[BaseModelEngine], spec: EngineSpec) -> BaseModelEngine:
-        if issubclass(kind, RemoteEngine):
+        options = self._programs.options_of(kind)
+        if options is not None and issubclass(kind, SpecifiedEngine):
+            return kind.from_spec(spec, options)
+        if _is_elsewhere(kind):
             # By address and not by entry: a key must never reach a server it was not given for.
             key = self._key_of(spec.endpoint or kind.default_endpoint)
             return kind.from_spec(spec, kind.options_kind(api_key=key))
@@ -175,7 +192,7 @@ class EngineRegistry:
 
     def _problem(self, runtime: str) -> str:
         try:
-            self._kind(runtime)
+            self._programs.require_program(self._kind(runtime))
         except InvalidRequestError as error:
             return str(error)
         return ""
@@ -199,6 +216,11 @@ class EngineRegistry:
             )
 
 
+def _is_elsewhere(kind: type[BaseModelEngine]) -> TypeGuard[type[RemoteEngine[Any]]]:
+    """Whether a server that somebody else runs has the models."""
+    return issubclass(kind, RemoteEngine) and not kind.is_ours
+
+
 def _require_engine_class(kind: object) -> type[BaseModelEngine]:
     if isinstance(kind, type) and issubclass(kind, BaseModelEngine):
         return kind
@@ -212,6 +234,6 @@ def _load_extra(name: str) -> type[BaseModelEngine]:
     except ModuleNotFoundError as error:
         raise InvalidRequestError(
             f"The runtime {name!r} needs the package {error.name!r}; install "
-            f"'{PROJECT}[{name}]' on this host."
+            f"'{PROJECT}[{EXTRA_OF.get(name, name)}]' on this host."
         ) from error
     return found

@@ -111,7 +111,7 @@ def _tag(name: str, model: CatalogModel, revision: ModelRevision | None) -> Tag:
 
 def _details(model: CatalogModel) -> Details:
     return Details(
-        format="gguf" if model.runtime == CatalogModel.FILE_RUNTIME else model.runtime,
+        format="gguf" if model.runtime in CatalogModel.GGUF_RUNTIMES else model.runtime,
         family=model.model_family,
         families=[model.model_family],
         quantization_level=model.quantization,

@@ -27,7 +27,7 @@ from tests.runtimes.seed_engine import CustomEngine, LettersModel
 from tests.runtimes.servers.openai_server import KEY, OpenAIServer
 
 PROJECT = Path(__file__).resolve().parents[2]
-BUILT_IN = ["llama_cpp", "ollama", "openai", "transformers"]
+BUILT_IN = ["llama_cpp", "llama_server", "ollama", "openai", "transformers", "vllm"]
 USE_PLUGIN = """
 import json, logging
 logging.disable()
@@ -77,7 +77,7 @@ def test_family_chooses_the_llama_cpp_engine(family: str, kind: type[LlamaCppEng
 
 
 def test_unknown_runtime_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(InvalidRequestError, match="no runtime 'abacus'; known are llama_cpp, olla"):
+    with pytest.raises(InvalidRequestError, match="no runtime 'abacus'; known are llama_cpp, llam"):
         EngineRegistry().create(_spec("abacus"))
 
 

@@ -361,7 +361,7 @@ def engine_pool() -> EnginePool:
 
 def _shape(spec: EngineSpec, size: int) -> ModelShape | None:
     """Read what decides a model file's memory; None where its runtime or its header hides that."""
-    if not size or spec.runtime != CatalogModel.FILE_RUNTIME:
+    if not size or spec.runtime not in CatalogModel.GGUF_RUNTIMES:
         return None
     try:
         return ModelShape.from_header(read_model_header(Path(spec.model_path)))

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import os
 import platform
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -22,8 +23,12 @@ LOAD_WORD = 0x20
 JUMP_IF_EQUAL = 0x15
 JUMP_IF_AT_LEAST = 0x35
 JUMP_IF_ANY_BIT = 0x45
+AND = 0x54
 RETURN = 0x06
 CALL_NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16
+ARGUMENT_BYTES = 8
+SOCKET_KINDS = 0xF
+"""The rest of a socket's type are flags."""
 """Byte offsets in ``struct seccomp_data``; an argument's low half on a little-endian machine."""
 
 X32_CALLS = 0x40000000
@@ -38,6 +43,10 @@ class CallTable:
     architecture: int
     """As the audit system numbers it."""
     refused: tuple[int, ...]
+    serving: tuple[int, ...]
+    """Of the refused ones, those that a program needs which serves: to become it, and to listen."""
+    socket: int
+    """The call that opens a socket."""
     clone: int
     own_process: tuple[int, ...]
     """Calls whose first argument is a process: this one, or 0 which means the same."""
@@ -65,6 +74,8 @@ CALL_TABLES = {
             *(248, 249, 250, 298, 303, 304, 321, 323),  # keys, perf, file handles, bpf, userfaultfd
             *_EVERYWHERE,
         ),
+        serving=(59, 43, 288, 49, 50),  # execve, accept, accept4, bind, listen
+        socket=41,
         clone=56,
         own_process=(62, 234, 302),  # kill, tgkill, prlimit64
     ),
@@ -88,6 +99,8 @@ CALL_TABLES = {
             *(217, 218, 219, 241, 264, 265, 280, 282),  # keys, perf, file handles, bpf, userfaultfd
             *_EVERYWHERE,
         ),
+        serving=(221, 202, 242, 200, 201),  # execve, accept, accept4, bind, listen
+        socket=198,
         clone=220,
         own_process=(129, 131, 261),  # kill, tgkill, prlimit64
     ),
@@ -107,15 +120,16 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_uint16), ("instructions", ctypes.POINTER(_Instruction))]
 
 
-def filter_calls(libc: ctypes.CDLL) -> bool:
+def filter_calls(libc: ctypes.CDLL, *, serves: bool = False) -> bool:
     """Give up the refused calls for good, all later threads included; False where that is not possible.
 
-    The process must have given up new privileges. It can start threads, but no process.
+    The process must have given up new privileges. It can start threads, but no process. One that
+    ``serves`` may become another program, and listen on Unix sockets; it can connect to nothing.
     """
     table = CALL_TABLES.get(platform.machine())
     if table is None:
         return False
-    steps = [_Instruction(*step) for step in _steps(table)]
+    steps = [_Instruction(*step) for step in _steps(table, serves=serves)]
     array = (_Instruction * len(steps))(*steps)
     program = _Program(len(steps), array)
     return bool(libc.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) == 0)
@@ -127,7 +141,7 @@ _REFUSE: _Step = (RETURN, 0, 0, RETURN_ERROR | errno.EACCES)
 _ALLOW: _Step = (RETURN, 0, 0, RETURN_ALLOW)
 
 
-def _steps(table: CallTable) -> Iterator[_Step]:
+def _steps(table: CallTable, *, serves: bool) -> Iterator[_Step]:
     """Each rule is whole in itself: it returns, or goes on to the next with the number loaded."""
     yield (LOAD_WORD, 0, 0, ARCHITECTURE)
     yield (JUMP_IF_EQUAL, 1, 0, table.architecture)
@@ -135,9 +149,13 @@ def _steps(table: CallTable) -> Iterator[_Step]:
     yield (LOAD_WORD, 0, 0, CALL_NUMBER)
     yield (JUMP_IF_AT_LEAST, 0, 1, X32_CALLS)
     yield _REFUSE
+    needed = {*table.serving, table.socket} if serves else set()
     for number in table.refused:
-        yield (JUMP_IF_EQUAL, 0, 1, number)
-        yield _REFUSE
+        if number not in needed:
+            yield (JUMP_IF_EQUAL, 0, 1, number)
+            yield _REFUSE
+    if serves:
+        yield from _only_unix_streams(table.socket)
     for number in table.unknown:
         yield (JUMP_IF_EQUAL, 0, 1, number)
         yield (RETURN, 0, 0, RETURN_ERROR | errno.ENOSYS)
@@ -146,6 +164,18 @@ def _steps(table: CallTable) -> Iterator[_Step]:
     for number in table.own_process:
         yield from _only(number, [(JUMP_IF_EQUAL, 0, 1, own), (JUMP_IF_EQUAL, 0, 1, 0)])
     yield _ALLOW
+
+
+def _only_unix_streams(call: int) -> Iterator[_Step]:
+    """Refuse sockets but those of the kind Unix stream: no other is sent from without a connection."""
+    yield (JUMP_IF_EQUAL, 0, 7, call)
+    yield (LOAD_WORD, 0, 0, ARGUMENTS)
+    yield (JUMP_IF_EQUAL, 0, 4, socket.AF_UNIX)
+    yield (LOAD_WORD, 0, 0, ARGUMENTS + ARGUMENT_BYTES)
+    yield (AND, 0, 0, SOCKET_KINDS)
+    yield (JUMP_IF_EQUAL, 0, 1, socket.SOCK_STREAM)
+    yield _ALLOW
+    yield _REFUSE
 
 
 def _only(call: int, allowed: list[_Step]) -> Iterator[_Step]:

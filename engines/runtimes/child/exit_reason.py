@@ -22,6 +22,7 @@ class StderrTail:
 
     def __init__(self) -> None:
         self._bytes = bytearray()
+        self._keeps = True
         self._thread: threading.Thread | None = None
 
     def follow(self, pipe: IO[bytes] | None) -> None:
@@ -31,9 +32,16 @@ class StderrTail:
     def _read(self, pipe: IO[bytes]) -> None:
         with pipe:
             while block := pipe.read(4096):
+                if not self._keeps:
+                    continue
                 self._bytes += block
                 # The end names the reason; a child that logs for days must not fill our memory.
                 del self._bytes[:-STDERR_KEPT]
+
+    def keep_nothing(self) -> None:
+        """Go on reading, and forget all of it: from now on people's texts might be in there."""
+        self._keeps = False
+        self._bytes.clear()
 
     def finish(self) -> None:
         if self._thread is not None:

@@ -20,6 +20,7 @@ RULE_PATH_BENEATH = 1
 EXECUTE, WRITE_FILE, READ_FILE, READ_FOLDER = 1, 1 << 1, 1 << 2, 1 << 3
 REMOVE_AND_MAKE = sum(1 << bit for bit in range(4, 13))
 """Remove folders and files; make devices, folders, files, sockets, pipes and links."""
+MAKE_SOCKET = 1 << 9
 REFER_SINCE, REFER = 2, 1 << 13
 TRUNCATE_SINCE, TRUNCATE = 3, 1 << 14
 CONNECT_SINCE, CONNECT = 4, 0b11
@@ -56,6 +57,10 @@ class Access:
     read: Iterable[str] = ()
     write: Iterable[str] = ()
     """May be written to where they exist, besides being read; nothing is made or removed."""
+    execute: Iterable[str] = ()
+    """Programs that the process may become, and what loads their libraries."""
+    make_sockets: Iterable[str] = ()
+    """Folders in which it may make Unix sockets."""
     kept: list[int] = field(default_factory=list)
     """Descriptors that must stay open: an entry of ``/proc`` that nobody holds loses its rule."""
 
@@ -89,6 +94,10 @@ def leave_only(libc: ctypes.CDLL, access: Access) -> bool:
             _allow(libc, ruleset, path, READ, access)
         for path in access.write:
             _allow(libc, ruleset, path, USE & wanted.file_rights, access)
+        for path in access.execute:
+            _allow(libc, ruleset, path, EXECUTE | READ_FILE, access)
+        for path in access.make_sockets:
+            _allow(libc, ruleset, path, MAKE_SOCKET, access)
         return bool(libc.syscall(RESTRICT_SELF, ruleset, 0) == 0)
     finally:
         os.close(ruleset)

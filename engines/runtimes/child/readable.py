@@ -18,6 +18,11 @@ SYSTEM = (
     *("/proc/self", "/proc/cpuinfo", "/proc/meminfo", "/proc/sys/vm", "/sys/devices/system"),
     *("/dev/zero", "/dev/random", "/dev/urandom"),
 )
+LOADERS = (
+    *("/lib64/ld-linux-x86-64.so.2", "/lib/ld-linux-aarch64.so.1"),
+    *("/lib/ld-musl-x86_64.so.1", "/lib/ld-musl-aarch64.so.1"),
+)
+"""Of a program's libraries, by the names that programs call them."""
 GPU_DEVICES = (
     *("nvidia*", "nvidia-caps/*", "dri/*", "kfd", "dxg", "mali*", "udmabuf"),
     *("dma_heap/*", "accel/*"),
@@ -44,6 +49,17 @@ def code_of(package: str) -> Iterator[str]:
     yield str(Path(sys.base_prefix, "lib"))
     yield from (entry for entry in sys.path if entry and Path(entry) != REPOSITORY)
     yield from (str(REPOSITORY / name) for name in {"engines", package})
+
+
+def libraries_of(program: str) -> Iterator[str]:
+    """Yield where a program and the libraries that came with it lie."""
+    real = Path(program).resolve()
+    yield str(real)
+    # A release of llama.cpp has its libraries beside the program and looks for them in that folder.
+    if any(real.parent.glob("libggml*")):
+        yield str(real.parent)
+    if real.parent.name == "bin":
+        yield str(real.parent.parent / "lib")
 
 
 def gpu_devices() -> list[str]:

@@ -15,7 +15,7 @@ from engines.runtimes.child import landlock
 from engines.runtimes.child.call_filter import CALL_TABLES, filter_calls
 from engines.runtimes.child.messages import SandboxReport
 from engines.runtimes.child.privileges import drop_capabilities
-from engines.runtimes.child.readable import SYSTEM, driver_files, gpu_devices, model_files
+from engines.runtimes.child.readable import LOADERS, SYSTEM, driver_files, gpu_devices, model_files
 
 PR_SET_PDEATHSIG = 1
 PR_GET_SECCOMP = 21
@@ -38,6 +38,10 @@ class Sandbox:
     """Private memory, without the weights it maps; 0 means most of the machine's."""
     readable: tuple[str, ...] = ()
     """Files and folders of the model."""
+    program: str = ""
+    """What the process becomes, if anything: it may be executed, and serve on a Unix socket."""
+    folder: str = ""
+    """Where such a program may make its socket."""
 
     def as_options(self) -> dict[str, Any]:
         return asdict(self)
@@ -71,7 +75,7 @@ def enter(sandbox: Sandbox, surroundings: Surroundings) -> SandboxReport:
         # The parent died before the signal was armed, so nothing else would end this process.
         os._exit(1)
     only_model = landlock.leave_only(libc, _access(sandbox, surroundings))
-    filtered = filter_calls(libc)
+    filtered = filter_calls(libc, serves=bool(sandbox.program))
     return {
         "network": "isolated" if isolated else "filtered" if filtered else "open",
         "files": "model only" if only_model else "open",
@@ -109,6 +113,8 @@ def _access(sandbox: Sandbox, surroundings: Surroundings) -> landlock.Access:
     return landlock.Access(
         read=[*SYSTEM, *surroundings.code, *drivers, *model_files(sandbox.readable)],
         write=["/dev/null", *devices, *threads],
+        execute=[sandbox.program, *LOADERS] if sandbox.program else [],
+        make_sockets=[sandbox.folder] if sandbox.program else [],
     )
 
 

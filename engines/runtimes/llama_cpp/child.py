@@ -32,7 +32,7 @@ from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedding.autotune import find_fastest_layout
 from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout, Ranker
 from engines.runtimes.llama_cpp.embedding.token_embedder import TokenEmbedder
-from engines.runtimes.llama_cpp.generator import ContextLayout, Generator, Prompt
+from engines.runtimes.llama_cpp.generator import ContextLayout, Generator
 from engines.runtimes.llama_cpp.native import MAX_REASON_CHARS, LoadedModel, load_model
 from engines.runtimes.llama_cpp.parameters import (
     AdaptParameters,
@@ -40,6 +40,7 @@ from engines.runtimes.llama_cpp.parameters import (
     LoadParameters,
     MeasureParameters,
 )
+from engines.runtimes.llama_cpp.prompts import Prompt
 from engines.runtimes.notation.facts import notation_facts
 from engines.runtimes.notation.families import family_of
 from engines.runtimes.offload import Offload

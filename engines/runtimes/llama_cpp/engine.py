@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -250,7 +250,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
         # Before the child starts: an adapter that does not fit must not cost a load.
         self._gate.admit(self.spec.adapters)
 
-    def _load_parameters(self) -> LoadParameters:
+    def _load_parameters(self) -> Mapping[str, Any]:
         self._setting = self._batch_setting()
         return self._parameters_with(self._setting)
 

@@ -179,15 +179,46 @@ def load_model(path: str, offload: Offload, *, flash_attention: bool = True) -> 
     arrays = apply_offload(parameters, offload)
     handle = api.llama_model_load_from_file(path.encode(), parameters)
     if not handle:
-        raise EngineError(
-            f"llama.cpp cannot load this model file ({log.reason}); "
-            "verify the file or choose another model."
-        )
+        raise EngineError(_cannot_load(log))
     del arrays
     require_offloaded(offload, log.offloaded)
     vocab = api.llama_model_get_vocab(handle)
     words = word_pieces_of(handle, vocab)
     return LoadedModel(handle, vocab, log, flash_attention=flash_attention, words=words)
+
+
+@dataclass(frozen=True)
+class Vocabulary(LoadedModel):
+    """A model of which nothing but the vocabulary and the chat template is loaded."""
+
+    context_limit: int = 0
+    dimension: int = 0
+
+
+def load_vocabulary(path: str, *, context_limit: int, dimension: int) -> Vocabulary:
+    """Load what is in front of a GGUF file's weights; EngineError when that does not load.
+
+    llama.cpp does not read the two numbers then: they are the header's.
+    """
+    log = NativeLog()
+    api.llama_backend_init()
+    parameters = api.llama_model_default_params()
+    parameters.vocab_only = True
+    handle = api.llama_model_load_from_file(path.encode(), parameters)
+    if not handle:
+        raise EngineError(_cannot_load(log))
+    vocab = api.llama_model_get_vocab(handle)
+    words = word_pieces_of(handle, vocab)
+    return Vocabulary(
+        handle, vocab, log, words=words, context_limit=context_limit, dimension=dimension
+    )
+
+
+def _cannot_load(log: NativeLog) -> str:
+    return (
+        f"llama.cpp cannot load this model file ({log.reason}); verify the file or choose another "
+        "model."
+    )
 
 
 @dataclass(frozen=True, slots=True)

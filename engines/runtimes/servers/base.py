@@ -63,6 +63,8 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
     """
 
     default_endpoint: ClassVar[str]
+    is_ours: ClassVar[bool] = False
+    """Whether SAM runs the server itself, for this engine alone."""
 
     endpoint: str
     """Address of the server, checked."""

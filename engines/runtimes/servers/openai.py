@@ -92,7 +92,7 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             return self._count(text)
 
     def _connect(self) -> Facts:
-        self._disconnect()
+        self._close_client()
         client = self._new_client()
         self._require_model(client)
         self._count = _token_counter(client, self.endpoint, self.model_path)
@@ -102,7 +102,6 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
         }
 
     def _new_client(self) -> OpenAI:
-        address_guard().check_url(self.endpoint)
         wait = Timeout(self.options.read_seconds, connect=self.options.connect_seconds)
         self._client = OpenAI(
             base_url=self.endpoint,
@@ -112,12 +111,20 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             max_retries=0,
             # A redirect could carry the key to another server.
             http_client=DefaultHttpxClient(
-                follow_redirects=False, timeout=wait, transport=GuardedTransport()
+                follow_redirects=False, timeout=wait, transport=self._new_transport()
             ),
         )
         return self._client
 
+    def _new_transport(self) -> httpx2.BaseTransport:
+        """Return the way to the server; InvalidRequestError for an address that nobody allowed."""
+        address_guard().check_url(self.endpoint)
+        return GuardedTransport()
+
     def _disconnect(self) -> None:
+        self._close_client()
+
+    def _close_client(self) -> None:
         client, self._client = self._client, None
         self._count = None
         if client is not None:

@@ -10,7 +10,7 @@ from django.db.models import Q
 from engines.models import CatalogModel, ModelRevision
 from engines.runtimes.notation.families import FAMILIES, family_of
 
-SERVERS = frozenset({"ollama", "openai"})
+SERVERS = frozenset({"ollama", "openai", "vllm"})
 """Runtimes whose server decides what is done with tools and forms."""
 
 

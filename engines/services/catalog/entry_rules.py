@@ -24,6 +24,8 @@ USED = {
     "transformers": frozenset({"device", "load_quantization", "use_flash_attention"}),
     "ollama": frozenset({"device", "gpu_layers", "main_gpu"}),
     "openai": frozenset(),
+    "llama_server": GPU_FIELDS | {"use_flash_attention"},
+    "vllm": frozenset(),
 }
 """What each built-in runtime makes of these fields; a plugin is given all of them."""
 

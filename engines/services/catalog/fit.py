@@ -68,10 +68,11 @@ def shape_of(model: CatalogModel) -> ModelShape:
     Raises InvalidRequestError for a runtime without model files, UnsafeModelFileError, and what
     asking the Hub raises.
     """
-    if model.runtime != CatalogModel.FILE_RUNTIME:
+    if model.runtime not in CatalogModel.GGUF_RUNTIMES:
+        known = " and ".join(sorted(CatalogModel.GGUF_RUNTIMES))
         raise InvalidRequestError(
             f"{model.model_id} runs on {model.runtime}, which places it itself; "
-            f"only models of the runtime {CatalogModel.FILE_RUNTIME} are judged."
+            f"only models of the runtimes {known} are judged."
         )
     revision = pinned_revision(model)
     return known_shape(revision) or read_shape(revision, remote_files(revision))
@@ -105,7 +106,7 @@ def candidates_of(
     chosen = [
         model
         for model in models
-        if model.role == ModelRole.CHAT and model.runtime == CatalogModel.FILE_RUNTIME
+        if model.role == ModelRole.CHAT and model.runtime in CatalogModel.GGUF_RUNTIMES
     ]
     if read_missing:
         for model in chosen:

@@ -41,7 +41,7 @@ def resolve_model(model: CatalogModel) -> ModelRevision:
                 "do not trust this hub until the publisher explains it."
             )
         _remember_current(model, revision)
-    if model.runtime == CatalogModel.FILE_RUNTIME:
+    if model.runtime in CatalogModel.GGUF_RUNTIMES:
         try_to_read_shape(revision, found.files)
     return revision
 

@@ -110,8 +110,8 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
         choices=lambda: [(name, name) for name in engine_registry().runtimes],
         initial=CatalogModel.FILE_RUNTIME,
         widget=UnfoldAdminSelectWidget,
-        help_text="What runs the model: llama_cpp a GGUF file, transformers a folder, ollama and "
-        "openai a server; or an installed plugin.",
+        help_text="What runs the model: llama_cpp and llama_server a GGUF file, transformers and vllm "
+        "a folder, ollama and openai a server; or an installed plugin.",
     )
     pooling = forms.ChoiceField(
         choices=[("", "The model's own"), *((name, name) for name in POOLINGS)],

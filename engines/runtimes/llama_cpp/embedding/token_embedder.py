@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,8 +22,22 @@ NumberedTokens = tuple[int, list[int]]
 """A text's number in its list, and its tokens."""
 
 
-class TokenEmbedder(abc.ABC):
-    """Reads texts with the tokenizer of a loaded model; a subclass computes."""
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """What of a list of texts is to be computed."""
+
+    work: list[NumberedTokens] = field(default_factory=list)
+    """The windows, numbered from 0."""
+    owners: list[int] = field(default_factory=list)
+    """The text of each."""
+    errors: dict[int, str] = field(default_factory=dict)
+    """Why a text has none."""
+    cut: set[int] = field(default_factory=set)
+    """Texts that are longer than the model reads."""
+
+
+class WindowReader:
+    """Reads texts with a model's tokenizer, in windows as long as the model reads."""
 
     def __init__(self, model: LoadedModel, spec: EmbeddingSpec) -> None:
         """Raises EngineError where model and catalog contradict each other."""
@@ -37,10 +51,6 @@ class TokenEmbedder(abc.ABC):
             True: self._frame(spec.query_prefix),
             False: self._frame(spec.document_prefix),
         }
-
-    @abc.abstractmethod
-    def compute(self, work: Sequence[NumberedTokens], result: EmbeddingBatch) -> None:
-        """Store the vector of each text, or window of one, in ``result``, or a sentence why it has none."""
 
     def read(self, texts: Sequence[str]) -> list[TokenReading]:
         """Return what the tokenizer makes of each text as a document; a text it cannot bear has no token."""
@@ -59,31 +69,43 @@ class TokenEmbedder(abc.ABC):
     def _read(self, text: str) -> list[int]:
         return self._model.tokenize(text, add_special=True, parse_special=False)
 
-    def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
-        """Vectors (n, d) of ``texts`` with the prefix of a query or a document."""
+    def split(self, texts: Sequence[str], *, query: bool) -> Windows:
+        """Return the tokens of ``texts`` with the prefix of a query or a document."""
         prefix = self._spec.query_prefix if query else self._spec.document_prefix
-        result = EmbeddingBatch(np.full((len(texts), self._model.dimension), np.nan, np.float32))
-        work: list[NumberedTokens] = []
-        owners: list[int] = []
-        cut: set[int] = set()
+        found = Windows()
         for number, text in enumerate(texts):
             try:
                 tokens = self._read(prefix + text) if text.strip() else []
             except InvalidRequestError as error:
-                result.errors[number] = str(error)
+                found.errors[number] = str(error)
                 continue
             if len(tokens) > self.limit:
-                cut.add(number)
+                found.cut.add(number)
             if not tokens:
-                result.errors[number] = NO_TOKENS if text.strip() else EMPTY
+                found.errors[number] = NO_TOKENS if text.strip() else EMPTY
                 continue
             for window in self._frames[query].split(tokens, self.limit):
-                work.append((len(owners), window))
-                owners.append(number)
-        parts = EmbeddingBatch(np.full((len(work), self._model.dimension), np.nan, np.float32))
+                found.work.append((len(found.owners), window))
+                found.owners.append(number)
+        return found
+
+
+class TokenEmbedder(WindowReader, abc.ABC):
+    """An embedder of a loaded model; a subclass computes."""
+
+    @abc.abstractmethod
+    def compute(self, work: Sequence[NumberedTokens], result: EmbeddingBatch) -> None:
+        """Store the vector of each text, or window of one, in ``result``, or a sentence why it has none."""
+
+    def embed(self, texts: Sequence[str], *, query: bool) -> EmbeddingBatch:
+        """Vectors (n, d) of ``texts`` with the prefix of a query or a document."""
+        found = self.split(texts, query=query)
+        work, width = found.work, self._model.dimension
+        result = EmbeddingBatch(np.full((len(texts), width), np.nan, np.float32), found.errors)
+        parts = EmbeddingBatch(np.full((len(work), width), np.nan, np.float32))
         self.compute(work, parts)
-        self._join(work, owners, parts, result)
-        return replace(result, cut=frozenset(cut))
+        self._join(work, found.owners, parts, result)
+        return replace(result, cut=frozenset(found.cut))
 
     def _join(
         self,

@@ -1,0 +1,1 @@
+"""Servers of others that SAM starts itself, one for an engine: llama-server and vLLM, as the host has them."""
