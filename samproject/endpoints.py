@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import dj_database_url
@@ -76,7 +75,7 @@ class SocketLogin(CredentialProvider):
 
     def get_credentials(self) -> tuple[str] | tuple[str, str]:
         """Return (password,) or (user, password)."""
-        parts = urlsplit(cast("str", settings.REDIS_URL))
+        parts = urlsplit(settings.REDIS_URL)
         password = unquote(parts.password or "")
         return (unquote(parts.username), password) if parts.username else (password,)
 

@@ -15,6 +15,7 @@ from engines.services.knowledge.documents import WrittenDocument, put_documents
 from engines.services.knowledge.embeddings import Embedder
 from engines.services.knowledge.hybrid import Searched, search_passages
 from engines.services.knowledge.keep_up import keep_up
+from engines.services.knowledge.search import EmbedQuery, Vector
 from engines.vectors import IndexCache
 from migrations_app.steps.quality import DEPTH, Quality, Ranks, measure_ranks
 from tests.corpus.facts import Fact
@@ -49,9 +50,8 @@ def measure_search(
     ranks = []
     for fact in facts:
         query = np.asarray(embedder.embed_query(fact.question), dtype=np.float32)
-        found = search_passages(
-            fact.question, where, DEPTH, lambda _index, row=query: row, (store, cache)
-        )
+
+        found = search_passages(fact.question, where, DEPTH, _always(query), (store, cache))
         places = (place for place, hit in enumerate(found, 1) if fact.text in hit.text)
         rank = next(places, None)
         ranks.append(Ranks(fact.script, None, rank, rank))
@@ -78,3 +78,7 @@ def _measured(ranks: Sequence[Ranks]) -> Quality:
     found = measure_ranks(ranks)
     assert found is not None
     return found
+
+
+def _always(vector: Vector) -> EmbedQuery:
+    return lambda _index: vector

@@ -7,9 +7,9 @@ import threading
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
 from engines.runtimes.llama_cpp.child import LlamaHandler
-from engines.runtimes.llama_cpp.prompts import Prompt
 from engines.runtimes.llama_cpp.native import LoadedModel
 from engines.runtimes.llama_cpp.parameters import LoadParameters
+from engines.runtimes.llama_cpp.prompts import Prompt
 
 LONG_CHARS = 100_000
 PATIENCE_SECONDS = 120

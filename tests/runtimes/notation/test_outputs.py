@@ -12,9 +12,9 @@ import pytest
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.child.chat_template import ChatTemplate
 from engines.runtimes.notation.derive import derive_notation
-from engines.runtimes.notation.description import Notation, Switch, write_calls
+from engines.runtimes.notation.description import THINK, Notation, Switch, write_calls
 from engines.runtimes.notation.facts import notation_facts, notation_of
-from engines.runtimes.notation.families import LLAMA_CALLS, MISTRAL_CALLS, THINK, family_of
+from engines.runtimes.notation.families import LLAMA_CALLS, MISTRAL_CALLS, family_of
 from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.notation.tool_calls import ToolCallReader
 from engines.runtimes.text.stop_words import ByteJoiner

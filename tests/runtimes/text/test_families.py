@@ -15,7 +15,8 @@ from engines.runtimes.llama_cpp.engine import (
     LlamaEngine,
     QwenEngine,
 )
-from engines.runtimes.notation.families import FAMILIES, THINK, family_of
+from engines.runtimes.notation.description import THINK
+from engines.runtimes.notation.families import FAMILIES, family_of
 from engines.runtimes.text.generation import Piece
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted

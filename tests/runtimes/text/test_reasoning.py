@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engines.runtimes.notation.families import THINK
+from engines.runtimes.notation.description import THINK
 from engines.runtimes.notation.reasoning import ReasoningSplitter
 
 
