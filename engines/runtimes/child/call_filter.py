@@ -71,6 +71,14 @@ CALL_TABLES = {
             *(129, 200, 297),  # signals by other ways than kill and tgkill
             *(155, 161, 165, 166, 167, 168, 169, 272, 308),  # mounts, swap, reboot, namespaces
             *(175, 176, 246, 313, 320),  # kernel modules, another kernel
+            *(
+                29,
+                30,
+                31,
+                *range(64, 72),
+                220,
+            ),  # memory, semaphores, messages that a user's processes share
+            *range(240, 246),  # message queues
             *(248, 249, 250, 298, 303, 304, 321, 323),  # keys, perf, file handles, bpf, userfaultfd
             *_EVERYWHERE,
         ),
@@ -96,6 +104,8 @@ CALL_TABLES = {
             *(130, 138, 240),  # signals by other ways than kill and tgkill
             *(39, 40, 41, 51, 97, 142, 224, 225, 268),  # mounts, swap, reboot, namespaces
             *(104, 105, 106, 273, 294),  # kernel modules, another kernel
+            *range(186, 198),  # memory, semaphores, messages that a user's processes share
+            *range(180, 186),  # message queues
             *(217, 218, 219, 241, 264, 265, 280, 282),  # keys, perf, file handles, bpf, userfaultfd
             *_EVERYWHERE,
         ),

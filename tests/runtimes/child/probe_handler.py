@@ -19,6 +19,8 @@ from tests.runtimes.child.crash_handler import reply
 
 PTRACE_SEIZE = 0x4206
 PROCESS_VM_READV = {"x86_64": 310, "aarch64": 270}[platform.machine()]
+MQ_OPEN = {"x86_64": 240, "aarch64": 180}[platform.machine()]
+IPC_PRIVATE, IPC_RMID = 0, 0
 CLONE_NEWUSER = 0x10000000
 CLONE_NEWNS = 0x00020000
 
@@ -105,6 +107,16 @@ class ProbeHandler:
         except OSError as error:
             if error.errno != errno.ENOEXEC:
                 raise
+
+    def do_share_memory_of_the_user(self, given: dict[str, Any]) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        found = libc.shmget(IPC_PRIVATE, 4096, 0o600)
+        if found < 0:
+            raise OSError(ctypes.get_errno(), "shmget")
+        libc.shmctl(found, IPC_RMID, None)
+
+    def do_open_a_message_queue(self, given: dict[str, Any]) -> None:
+        os.close(_call(MQ_OPEN, f"sam-{os.getpid()}".encode(), os.O_CREAT | os.O_RDWR, 0o600, None))
 
     def do_write_a_file(self, given: dict[str, Any]) -> None:
         Path(given["folder"], "made").write_text("made")

@@ -38,6 +38,8 @@ BY_CALLS = [
     "limit_the_worker",
     "fork",
     "become_another_program",
+    "share_memory_of_the_user",
+    "open_a_message_queue",
     "make_namespaces",
 ]
 BY_LANDLOCK = [
@@ -52,7 +54,10 @@ BY_LANDLOCK = [
 AS_ROOT = ["change_where_crashes_go", "own_a_file_of_others", "become_another_user"]
 """Nobody else may do these even without a box."""
 ATTEMPTS = [*BY_CALLS, *BY_LANDLOCK, *(AS_ROOT if os.geteuid() == 0 else [])]
-NOT_OPEN_EVERYWHERE = {"use_io_uring", "make_namespaces", "trace_the_worker"}
+NOT_OPEN_EVERYWHERE = {
+    *("use_io_uring", "make_namespaces", "trace_the_worker"),
+    *("share_memory_of_the_user", "open_a_message_queue"),
+}
 """A machine or a container may refuse these by itself."""
 
 WITHOUT_BOX = (
