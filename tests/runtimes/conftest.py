@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.llama_cpp.engine import LlamaEngine, QwenEngine
+from engines.runtimes.programs.finding import LLAMA_SERVER, find_program
+from engines.runtimes.programs.host import HostPrograms
 from engines.runtimes.registry import EngineRegistry
 from engines.specs import EngineSpec
 from tests.runtimes.seed_engine import CustomEngine
@@ -26,6 +30,19 @@ def llama_engine(tiny_llama: Path) -> Maker:
 @pytest.fixture(scope="session")
 def qwen_engine(tiny_qwen: Path) -> Maker:
     return lambda: QwenEngine("engine-1", "Tiny", str(tiny_qwen))
+
+
+@pytest.fixture(scope="session")
+def llama_server_engine(tiny_llama: Path) -> Maker:
+    """With the host's own llama-server; CI has none."""
+    program = os.environ.get("SAM_LLAMA_SERVER", "")
+    try:
+        find_program(LLAMA_SERVER, program)
+    except InvalidRequestError as reason:
+        pytest.skip(str(reason))
+    spec = EngineSpec("engine-1", "Tiny", str(tiny_llama), runtime="llama_server", device="cpu")
+    registry = EngineRegistry(programs=HostPrograms(llama_server=program))
+    return lambda: registry.create(spec)
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ from engines.runtimes.base import BaseModelEngine, ChatMessage
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "runtimes.md"
 HEADING = "| method |"
 NAMES = {
+    "LlamaServerEngine": "llama_server",
     "LlamaCppEngine": "llama_cpp",
     "HuggingFaceEngine": "transformers",
     "OllamaEngine": "ollama",

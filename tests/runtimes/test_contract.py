@@ -13,7 +13,10 @@ from engines.runtimes.base import BaseModelEngine, ModelStatus
 from tests.runtimes.conftest import Maker
 from tests.runtimes.contract_table import column_of, documented, measured
 
-KINDS = ["llama_engine", "qwen_engine", "openai_engine", "ollama_engine", "custom_engine"]
+KINDS = [
+    *("llama_engine", "qwen_engine", "openai_engine", "ollama_engine", "custom_engine"),
+    "llama_server_engine",
+]
 TEXTS = ["The tower leans to the south.", "Bread needs salt.", "The tower leans to the south."]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import httpx2
 
 from engines.exceptions import EngineError, HostUnavailableError
+from engines.runtimes.programs.process import listens
 from engines.runtimes.servers.base import quote_text
 from engines.runtimes.servers.openai_stream import read_data
 from engines.runtimes.text.response_format import Json
@@ -50,6 +51,7 @@ class CompletionClient:
 
     def __init__(self, socket: str, read_seconds: float, connections: int) -> None:
         """``socket`` is the path that it listens on."""
+        self._socket = socket
         wait = httpx2.Timeout(read_seconds, connect=CONNECT_SECONDS)
         limits = httpx2.Limits(max_connections=connections + MORE_CONNECTIONS)
         transport = httpx2.HTTPTransport(uds=socket, limits=limits)
@@ -60,6 +62,8 @@ class CompletionClient:
 
     def is_ready(self) -> bool:
         """Whether the model is loaded."""
+        if not listens(self._socket):
+            return False
         try:
             return self._client.get("/health", timeout=HEALTH_SECONDS).status_code == OK
         except httpx2.TransportError:
@@ -80,18 +84,23 @@ class CompletionClient:
             raise _misunderstood(error) from error
 
     def embed(self, windows: Sequence[Sequence[int]]) -> list[Any]:
-        """Return a vector for each list of tokens, unchecked."""
-        body = {"content": [list(tokens) for tokens in windows], "embd_normalize": -1}
+        """Return a vector for each list of tokens, unchecked.
+
+        One at a time: what is computed together changes a vector's last bits.
+        """
         try:
-            reply = self._client.post("/embeddings", json=body)
-            if reply.status_code != OK:
-                raise _refusal(reply.content)
-            rows = sorted(reply.json(), key=lambda row: row["index"])
-            return [row["embedding"][0] for row in rows]
+            return [self._embed(tokens) for tokens in windows]
         except httpx2.TransportError as error:
             raise HostUnavailableError("llama-server broke off; ask again.") from error
         except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise _misunderstood(error) from error
+
+    def _embed(self, tokens: Sequence[int]) -> Any:
+        body = {"content": [list(tokens)], "embd_normalize": -1}
+        reply = self._client.post("/embeddings", json=body)
+        if reply.status_code != OK:
+            raise _refusal(reply.content)
+        return reply.json()[0]["embedding"][0]
 
 
 def _chunk(sent: Any) -> Chunk:

@@ -56,8 +56,6 @@ from engines.specs import RANK_POOLING, AdapterSpec, EmbeddingSpec
 RUNTIME = "llama_server"
 TOKEN = np.dtype("<i4")
 """As the child sends them."""
-EMBED_AT_ONCE = 4
-"""Texts that an embedder computes at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +174,8 @@ class LlamaServerEngine(LlamaCppEngine):
 
     def _layout(self) -> ServerLayout:
         own = self._embedding()
-        parallel = EMBED_AT_ONCE if self.spec.embedding else self.options.parallel
-        context = own.max_tokens * EMBED_AT_ONCE if self.spec.embedding else self._context_length()
+        parallel = 1 if self.spec.embedding else self.options.parallel
+        context = own.max_tokens if self.spec.embedding else self._context_length()
         return ServerLayout(
             parallel, context, self.options.request_seconds, self.options.wait_seconds
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -60,6 +61,7 @@ class ServedProgram:
         deadline = time.monotonic() + seconds
         while not is_ready():
             if not self.is_alive():
+                self.stop()
                 raise self.explain_end()
             if time.monotonic() > deadline:
                 self.stop()
@@ -116,6 +118,17 @@ class ServedProgram:
             raise self.explain_end()
         report: SandboxReport = json.loads(line)
         return report
+
+
+def listens(path: str) -> bool:
+    """Whether somebody listens on a Unix socket."""
+    # Not by a client: it leaves its socket open when nobody is there.
+    with socket.socket(socket.AF_UNIX) as way:
+        try:
+            way.connect(path)
+        except OSError:
+            return False
+        return True
 
 
 class CrashCounter:

@@ -28,7 +28,7 @@ from engines.runtimes.llama_cpp.adapter_folder import AdapterFolder
 from engines.runtimes.programs.finding import VLLM, find_program
 from engines.runtimes.programs.options import VllmOptions
 from engines.runtimes.programs.plain_text import MarkBreaker
-from engines.runtimes.programs.process import CrashCounter, ServedProgram
+from engines.runtimes.programs.process import CrashCounter, ServedProgram, listens
 from engines.runtimes.servers.base import ServerEnding
 from engines.runtimes.servers.openai import OpenAICompatibleEngine
 from engines.runtimes.text.generation import GenerationOptions, Piece
@@ -165,6 +165,8 @@ class VllmEngine(OpenAICompatibleEngine):
         )
 
     def _is_ready(self) -> bool:
+        if not listens(self._socket()):
+            return False
         with httpx2.Client(transport=self._new_transport(), timeout=HEALTH_SECONDS) as client:
             try:
                 return client.get("http://vllm/health").status_code == OK
@@ -172,8 +174,11 @@ class VllmEngine(OpenAICompatibleEngine):
                 return False
 
     def _new_transport(self) -> httpx2.BaseTransport:
+        return httpx2.HTTPTransport(uds=self._socket())
+
+    def _socket(self) -> str:
         # By a descriptor of the folder: the path of a socket has 107 bytes at most.
-        return httpx2.HTTPTransport(uds=f"/proc/self/fd/{self._folder_number}/{SOCKET}")
+        return f"/proc/self/fd/{self._folder_number}/{SOCKET}"
 
     def _answer(
         self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
