@@ -1,4 +1,4 @@
-"""``sam generate``, ``stream``, ``embed``, ``fit`` and ``recommend``."""
+"""``sam generate``, ``stream``, ``embed``, ``fit``, ``recommend`` and ``race``."""
 
 from __future__ import annotations
 
@@ -41,6 +41,7 @@ def register(app: typer.Typer) -> None:
     command(app, "embed", acts_as_person=False)(embed)
     command(app, "fit", acts_as_person=False)(judge_fit)
     command(app, "recommend", acts_as_person=False)(recommend_models)
+    command(app, "race", acts_as_person=False)(race_runtimes)
 
 
 def generate(  # noqa: PLR0913 - a parameter is an option
@@ -169,3 +170,24 @@ def recommend_models(  # noqa: PLR0913 - a parameter is an option
     session.say(found.about_machine())
     columns = ["model", "recommended", "longest context", "why"]
     session.table(columns, found.rows(), found.as_dict())
+
+
+def race_runtimes(
+    session: Session,
+    model: Annotated[
+        str, typer.Argument(help="A GGUF file, or an entry of the catalog that this host has.")
+    ],
+    streams: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=64, help="Answers at once; repeat it. Else 1, 4 and 16."),
+    ] = None,
+    tokens: Annotated[int, typer.Option(min=1, help="Of each answer.")] = 128,
+    threads: Threads = 0,
+) -> None:
+    """Measure which runtime answers fastest with a model here: llama_cpp, or the host's llama-server."""
+    with loaded("racing") as racing:
+        found = racing.race(model, streams or [1, 4, 16], tokens, threads)
+    columns = ["runtime", "at once", "tokens/s", "first token ms"]
+    session.table(columns, found.rows(), found.as_dict())
+    for sentence in (*found.winners(), *found.problems.values()):
+        session.say(sentence)
