@@ -94,7 +94,8 @@ class LlamaServerEngine(LlamaCppEngine):
         if server is not None and server.program.is_alive():
             info["program_sandbox"] = server.program.sandbox
             info["program_pid"] = server.program.pid
-            info["resident_bytes"] += count_resident_bytes(server.program.pid)
+            own = count_resident_bytes(server.program.pid)
+            info["resident_bytes"] = info.get("resident_bytes", 0) + own
         return info
 
     def _parse_request(
