@@ -16,10 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+import msgspec
 from django.apps import apps
 from django.conf import settings
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, OperationalError, connection, connections, transaction
+from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from engines.archive import ArchiveReader, ArchiveWriter, MasterKeyRing, verify_archive
@@ -38,10 +40,12 @@ from samproject.supervisor.programs import postgres_programs
 FORMAT = "sam-system-1"
 MANIFEST, DATABASE, FILES = "manifest.json", "database.sealed", "files"
 DUMP = "database.dump"
+OWN_APPS = {"engines", "migrations_app"}
+"""Those whose migrations are never squashed away, so that one which is not here is newer."""
 
 
 class SystemBackupError(SamError):
-    """The database does not answer, so nothing was written or put back."""
+    """The database does not answer, or a disk does not take it, so nothing was written or put back."""
 
     code = "system_backup_failed"
 
@@ -69,15 +73,33 @@ class SystemSummary:
 def back_system_up(folder: Path) -> SystemSummary:
     """Write everything into a new folder, which appears when it is complete.
 
-    The dump is sealed by the backup key. Raises InvalidRequestError when the folder is there already,
-    SupervisorError when PostgreSQL's programs fail.
+    The dump is sealed by the backup key. Raises InvalidRequestError when the folder is there already or
+    lies where SAM keeps its own, SystemBackupError when it cannot be written, SupervisorError when PostgreSQL's
+    programs fail; then nothing of it stays.
     """
     # PostgreSQL's programs run in another folder.
     folder = folder.absolute()
     if folder.exists():
         raise InvalidRequestError(f"{folder} is there already; name a folder that is not.")
+    if folder.resolve().is_relative_to(settings.SAM_DATA_DIR.resolve()):
+        raise InvalidRequestError(
+            f"{folder} lies in the data folder {settings.SAM_DATA_DIR} and would be lost with it; name one elsewhere."
+        )
     draft = folder.with_name(f"{folder.name}.draft")
     shutil.rmtree(draft, ignore_errors=True)
+    try:
+        summary = _write_system(draft)
+        rename_durably(draft, folder)
+    except OSError as error:
+        raise SystemBackupError(
+            f"{folder} cannot be written: {error}. Nothing is kept of it."
+        ) from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return summary
+
+
+def _write_system(draft: Path) -> SystemSummary:
     private_folder(draft)
     store, keys = ArtifactStore(settings.SAM_ARTIFACT_STORE), backup_keys()
     with _one_snapshot() as snapshot:
@@ -96,7 +118,6 @@ def back_system_up(folder: Path) -> SystemSummary:
     }
     with durable_file(draft / MANIFEST) as file:
         file.write(json.dumps(manifest, indent=1).encode())
-    rename_durably(draft, folder)
     return summary
 
 
@@ -104,7 +125,8 @@ def put_system_back(folder: Path) -> SystemSummary:
     """Put such a folder back into an installation that has no people yet; all of it is proven first.
 
     Stop web and workers before. Raises ConflictError when somebody is here already, ArchiveError for a
-    damaged folder or another key, InvalidRequestError for no such folder; then nothing is changed.
+    damaged folder or another key, InvalidRequestError for no such folder or one of a newer SAM, SystemBackupError
+    when a disk does not take it; then nothing is changed.
     """
     folder = folder.absolute()
     manifest, keys = _read_manifest(folder), backup_keys()
@@ -112,13 +134,15 @@ def put_system_back(folder: Path) -> SystemSummary:
     summary = verify_archive(folder / DATABASE, None, keys)
     if summary.sha256 != manifest["database_sha256"]:
         raise InvalidRequestError("The database in this folder is not the one that it describes.")
-    store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
     done = SystemSummary(missing=manifest["missing"])
-    _require_files(folder, manifest)
-    for key in manifest["files"]:
-        done.bytes += _copy_in(folder / FILES / key, key, store)
-        done.files += 1
-    _load(folder, keys)
+    try:
+        _require_files(folder, manifest)
+        _put_files_back(folder, manifest, done)
+        _load(folder, keys)
+    except OSError as error:
+        raise SystemBackupError(
+            f"{folder} cannot be put back: {error}. The database is as it was."
+        ) from error
     call_command("migrate", interactive=False, verbosity=0)
     return done
 
@@ -189,10 +213,20 @@ def _read_manifest(folder: Path) -> Manifest:
         ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InvalidRequestError(f"{folder} is of a format that is not known here; update SAM.")
+    try:
+        stated = msgspec.convert(manifest, Manifest)
+    except msgspec.ValidationError as error:
+        raise InvalidRequestError(f"{folder / MANIFEST} is damaged: {error}.") from error
     known = {config.label for config in apps.get_app_configs()}
-    stated: Manifest = manifest  # type: ignore[assignment]
     if strange := sorted(set(stated["migrations"]) - known):
         raise InvalidRequestError(f"The backup has tables of {strange[0]}, which is not installed.")
+    there = MigrationLoader(None).disk_migrations
+    for own in OWN_APPS & set(stated["migrations"]):
+        if (own, stated["migrations"][own]) not in there:
+            raise InvalidRequestError(
+                f"The backup was made by a newer SAM: it has the migration {own} "
+                f"{stated['migrations'][own]}, which is not here. Update SAM."
+            )
     return stated
 
 
@@ -223,8 +257,11 @@ def _require_files(folder: Path, manifest: Manifest) -> None:
         kept.verify(key)
 
 
-def _copy_in(path: Path, key: str, store: ArtifactStore) -> int:
-    return store.put_file(path, kind=key.split("/")[0]).size
+def _put_files_back(folder: Path, manifest: Manifest, done: SystemSummary) -> None:
+    store = ArtifactStore(settings.SAM_ARTIFACT_STORE)
+    for key in manifest["files"]:
+        done.bytes += store.put_file(folder / FILES / key, kind=key.split("/")[0]).size
+        done.files += 1
 
 
 def _load(folder: Path, keys: MasterKeyRing) -> None:

@@ -12,6 +12,9 @@ import httpx2
 from samproject.cli.errors import CommandError, RefusedError, UnreachableError
 
 API = "/api/v1"
+SINGULAR = {"people": "person", "catalog": "catalog entry", "quotas": "quota of"}
+UNNUMBERED = ("me", "defaults")
+"""Addresses whose second word is no name."""
 TIMEOUT = httpx2.Timeout(10.0, read=120.0)
 PAGE_SIZE = 200
 NOT_SIGNED_IN = "authentication_failed"
@@ -134,8 +137,8 @@ def _describe_stranger(response: httpx2.Response) -> str:
 def _sentence(response: httpx2.Response, problem: dict[str, Any]) -> str:
     detail = str(problem["detail"])
     if detail == NOT_FOUND:
-        named = response.url.path.removeprefix(f"{API}/")
-        return f"There is no {unquote(named)}, or it is not yours to see."
+        named = _name_thing(response.url.raw_path.decode().partition("?")[0])
+        return f"There is no {named}, or it is not yours to see."
     fields = [
         f"{name}: {' '.join(map(str, said))}"
         for name, said in problem.get("errors", {}).items()
@@ -143,6 +146,20 @@ def _sentence(response: httpx2.Response, problem: dict[str, Any]) -> str:
     ]
     # The detail is the first of them already.
     return " ".join([detail, *fields[1:]])
+
+
+def _name_thing(path: str) -> str:
+    """Say in words what an address names: a kind and a name, perhaps of another; what was asked of it may follow."""
+    parts = [unquote(part) for part in path.removeprefix(f"{API}/").split("/")]
+    pairs = list(zip(parts[::2], parts[1::2], strict=False))
+    if not pairs or parts[0] in UNNUMBERED:
+        return "/".join(parts)
+    return " of ".join(f"{_singular(kind)} {name}" for kind, name in reversed(pairs))
+
+
+def _singular(kind: str) -> str:
+    word = kind.replace("-", " ")
+    return SINGULAR.get(word, word.removesuffix("s"))
 
 
 def _unreachable(http: httpx2.Client, error: Exception) -> CommandError:

@@ -16,7 +16,7 @@ backup = make_group(
 
 ALL = "all"
 SHOWN = 50
-MIB = 2**20
+KIB, MIB = 2**10, 2**20
 Number = Annotated[
     int, typer.Argument(metavar="BACKUP", help="Its number, as `sam backup list` shows it.")
 ]
@@ -83,7 +83,7 @@ def make(session: Session, person: Person = None, wait: Wait = False) -> None:
 def verify(session: Session, number: Number) -> None:
     """Read all of a backup as a restore would; nothing is changed."""
     found = session.api.post(f"/backups/{number}/verify")
-    session.show(found, f"The backup is whole and opens: {found['file_size'] / MIB:.1f} MiB.")
+    session.show(found, f"The backup is whole and opens: {_size(found['file_size'])}.")
 
 
 @command(backup)
@@ -125,7 +125,7 @@ def prune(
     given = {"keep": keep, "person": person}
     pruned = session.api.post("/backups/prune", {k: v for k, v in given.items() if v is not None})
     kept = f" {pruned['needed']} more stay because a plan may need them." * bool(pruned["needed"])
-    session.show(pruned, f"{pruned['removed']} deleted, {pruned['bytes'] / MIB:.1f} MiB.{kept}")
+    session.show(pruned, f"{pruned['removed']} deleted, {_size(pruned['bytes'])}.{kept}")
 
 
 @command(backup)
@@ -139,7 +139,10 @@ def delete(session: Session, number: Number) -> None:
 def find(session: Session) -> None:
     """Enter archives of the store that nothing here knows, as after the loss of the database."""
     found = session.api.post("/backups/find")
-    _show_backups(session, found["backups"], found)
+    if found["backups"]:
+        _show_backups(session, found["backups"], found)
+    else:
+        session.show(found, "Every archive of the store is known here.")
     for line in found["unreadable"]:
         session.say(line)
 
@@ -176,10 +179,14 @@ def _show_backups(session: Session, rows: list[dict[str, Any]], answer: object) 
     cells = [
         (
             *pick(row, "id", "person", "reason", "plan"),
-            f"{row['file_size'] / MIB:.1f} MiB",
+            _size(row["file_size"]),
             *pick(row, "created_at", "verified_at"),
         )
         for row in rows
     ]
     columns = ["backup", "person", "why", "plan", "size", "made", "verified"]
     session.table(columns, cells, answer)
+
+
+def _size(count: int) -> str:
+    return f"{count / MIB:.1f} MiB" if count >= MIB else f"{count / KIB:.1f} KiB"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -15,6 +18,52 @@ from migrations_app.models import Backup, Plan
 from tests.backups.belongings import TEXTS, belongings_of, give_belongings
 from tests.backups.test_restore import backed_up
 from tests.plans.hash_world import HashWorld, all_rows
+
+WRONG: dict[str, Callable[[dict[str, Any]], object]] = {
+    "no backup of a system|is of a format": lambda manifest: manifest.update(format="sam-system-9"),
+    "is damaged": lambda manifest: manifest.pop("files"),
+    "made by a newer SAM": lambda manifest: manifest["migrations"].update(engines="9999_later"),
+    "which is not installed": lambda manifest: manifest["migrations"].update(cellar="0001_initial"),
+}
+"""What is said of a manifest that was changed in a certain way."""
+
+
+def refuse_wrong_manifests(folder: Path) -> None:
+    """Try to put the folder back with each of them; it is as it was then."""
+    path = folder / "manifest.json"
+    whole = path.read_bytes()
+    path.chmod(0o600)
+    for sentence, change in WRONG.items():
+        manifest = json.loads(whole)
+        change(manifest)
+        path.write_text(json.dumps(manifest))
+        with pytest.raises(CommandError, match=sentence):
+            call_command("restore_system", folder)
+    path.write_bytes(whole)
+
+
+def refuse_damage(folder: Path) -> None:
+    """Try to put a folder back whose parts are not what they were; it is as it was then."""
+    refuse_wrong_manifests(folder)
+    sealed = folder / "database.sealed"
+    whole = sealed.read_bytes()
+    sealed.chmod(0o600)
+    sealed.write_bytes(whole[:-1])
+    with pytest.raises(CommandError, match="damaged"):
+        call_command("restore_system", folder)
+    sealed.write_bytes(whole)
+
+
+def refuse_places_that_cannot_be(tmp_path: Path, data: Path) -> None:
+    """Write nothing below a file, nor where it would be lost together with what it saves."""
+    (tmp_path / "a-file").touch()
+    for place, sentence in (
+        (tmp_path / "a-file" / "x", "cannot be written"),
+        (data / "x", "lost with it"),
+    ):
+        with pytest.raises(CommandError, match=sentence):
+            call_command("backup_system", place)
+        assert not list(place.parent.glob("x*"))
 
 
 def test_an_installation_is_put_back_as_it_was(
@@ -34,18 +83,13 @@ def test_an_installation_is_put_back_as_it_was(
     ):
         with pytest.raises(CommandError, match=r"there already|has people already|is no backup"):
             call_command(str(refused[0]), refused[1])
+    refuse_places_that_cannot_be(tmp_path, settings.SAM_DATA_DIR)
     assert all_rows() == rows
     settings.SAM_ARTIFACT_STORE = str(tmp_path / "new-store")
     call_command("flush", interactive=False, verbosity=0)
-    sealed = folder / "database.sealed"
-    whole = sealed.read_bytes()
-    sealed.chmod(0o600)
-    sealed.write_bytes(whole[:-1])
-    with pytest.raises(CommandError, match="damaged"):
-        call_command("restore_system", folder)
+    refuse_damage(folder)
     assert not User.objects.exists()
     assert not (tmp_path / "new-store").exists()
-    sealed.write_bytes(whole)
 
     call_command("restore_system", folder)
 

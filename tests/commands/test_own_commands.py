@@ -76,6 +76,9 @@ def test_backups_are_made_restored_pruned_and_ruled(people: People, engines: Eng
     number = str(backup.pk)
     with pytest.raises(CommandError, match="is not in the store"):
         run_sam("backup", "verify", number, "--user", "alice")
+    with pytest.raises(CommandError, match=r"There is no backup 999, or it is not yours"):
+        run_sam("backup", "verify", "999", "--user", "alice")
+    assert run_sam("backup", "find") == "Every archive of the store is known here.\n"
     with pytest.raises(CommandError, match="no such person whose backups"):
         run_sam("backup", "make", "--person", "bob", "--user", "alice")
     with pytest.raises(CommandError, match="Only an administrator"):
@@ -88,7 +91,7 @@ def test_backups_are_made_restored_pruned_and_ruled(people: People, engines: Eng
     run_sam("backup", "rule", "--keep", "2", "--every-hours", "24", "--organisation")
     shown = run_sam("backup", "rule", "--user", "alice")
     assert shown == "Backed up every 24 hours; the newest 2 are kept.\n"
-    assert run_sam("backup", "prune", "--user", "alice") == "0 deleted, 0.0 MiB.\n"
+    assert run_sam("backup", "prune", "--user", "alice") == "0 deleted, 0.0 KiB.\n"
     Plan.objects.update(status=PlanStatus.CANCELLED)
     assert run_sam("backup", "delete", number, "--user", "alice") == "Deleted.\n"
     assert not Backup.objects.exists()

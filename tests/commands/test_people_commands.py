@@ -72,7 +72,7 @@ def test_a_person_is_deactivated_let_in_again_and_deleted(people: People) -> Non
     assert User.objects.filter(username="bob").exists()
     run_sam("people", "delete", "bob", answers="y\n")
     assert not User.objects.filter(username="bob").exists()
-    with pytest.raises(CommandError, match="There is no people/bob"):
+    with pytest.raises(CommandError, match="There is no person bob"):
         run_sam("people", "delete", "bob", "--yes")
 
 
