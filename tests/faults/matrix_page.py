@@ -20,6 +20,9 @@ once; where real processes die, `check_invariants` finds nothing either. Made by
 `bash deploy/test.sh all` runs every case, `bash deploy/test.sh` the marked ones (**bold**), `bash deploy/test.sh chaos` mixes all of it at random.
 Boundaries: `queued` (the message is there), `claimed`, `half` (in the middle of the work), `before_commit`, `after`.
 
+The chaos run's last line, on 2026-11-29; the failed plans are those whose new embedder understood the texts worse, which stops a plan:
+`GOOD: seed 20261, 200 plans of 50 people, 88 faults in 738 s; 16 cancelled, 163 completed, 5 failed, 16 rolled_back; 0 have not ended, 0 findings of the checker, 0.00% recomputed (5245 texts embedded, 5147 needed, 98 cut short by kills).`
+
 """
 PROCESSES = """
 ## Processes and servers
@@ -33,7 +36,7 @@ PROTOCOL = """
 
 The worker's own runner and the real transitions on PostgreSQL; the steps are played, so that each case takes milliseconds
 (`tests/faults/test_protocol.py`). Frozen workers, lost and doubled messages, drains and lost connections in real Celery workers: `tests/worker/test_workers.py`.
-Random orders of all this: `tests/plans/states/test_machine.py`, which must find four mutants.
+Every order of a few moves: `tests/plans/states/test_schedules.py`; random long ones: `test_machine.py`. Both must find four mutants ([why so](decisions/the-protocol-is-tested-as-it-is.md)).
 
 """
 
