@@ -80,8 +80,8 @@ def take_sample(plan: Plan, lend: Lend) -> Sample:
     """Measure a pending plan's sample and keep it with the plan; errors become the reason why there is none."""
     began = time.monotonic()
     try:
-        tokens = _count_tokens(plan, lend, began + COUNTING_SECONDS)
-        measured = _measure(plan, lend, time.monotonic() + SECONDS)
+        tokens = _count_tokens(plan, lend)
+        measured = _measure(plan, lend)
     except SamError as error:
         sample = _told(plan, FAILED, why=f"It could not be measured: {error}")
     else:
@@ -135,24 +135,24 @@ def _keep(plan: Plan, sample: Sample) -> None:
     pending.filter(embedder_revision=plan.embedder_revision).update(quality_sample=dict(sample))
 
 
-def _count_tokens(plan: Plan, lend: Lend, until: float) -> TokenLosses | None:
+def _count_tokens(plan: Plan, lend: Lend) -> TokenLosses | None:
     """Return what the new embedder's tokenizer makes of the plan's passages; None for a server's."""
     revision = plan.embedder_revision
     if revision is None:
         return None
     bases = [base.pk for base in bases_of(plan)]
     with lend(revision, embedding_spec_of(revision.model, revision)) as embedder:
+        # Counted from here: loading it may take longer than that.
+        until = time.monotonic() + COUNTING_SECONDS
         return count_token_losses(bases, embedder, lambda: None, until=until)
 
 
-def _measure(plan: Plan, lend: Lend, until: float) -> list[tuple[Quality, int]]:
+def _measure(plan: Plan, lend: Lend) -> list[tuple[Quality, int]]:
     """Return what the sample of each base came to, and of how many passages."""
     own = list(searches_of(plan.user_id).values_list("question", flat=True)[:OWN_SAMPLE])
     indexes, measured = live_indexes_of(plan), []
-    for number, index in enumerate(indexes):
-        # Each base has its share of the time that is left.
-        share = (until - time.monotonic()) / (len(indexes) - number)
-        found = measure_index(index, plan, own, lend, time.monotonic() + share)
+    for index in indexes:
+        found = measure_index(index, plan, own, lend, SECONDS / len(indexes))
         if found is not None:
             measured.append(found)
     return measured

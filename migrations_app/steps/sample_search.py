@@ -43,11 +43,12 @@ def live_indexes_of(plan: Plan) -> list[VectorIndex]:
 
 
 def measure_index(
-    index: VectorIndex, plan: Plan, own: Sequence[str], lend: Lend, until: float
+    index: VectorIndex, plan: Plan, own: Sequence[str], lend: Lend, seconds: float
 ) -> tuple[Quality, int] | None:
     """Return what a sample of one base came to, and of how many passages; None without questions.
 
-    Passages are embedded until a moment of the monotonic clock; those that are not reached are left out for both.
+    Passages are embedded for so many seconds, once the embedder is there; those that are not reached are left out
+    for both.
     """
     revision = plan.embedder_revision
     if revision is None:
@@ -59,7 +60,7 @@ def measure_index(
     with lend(revision, spec) as embedder:
         # Those that are asked about first: a question whose passage is missing says nothing.
         rest = [question for question in drawn if question not in asked]
-        new = _embed(embedder, [*asked, *rest], until)
+        new = _embed(embedder, [*asked, *rest], time.monotonic() + seconds)
         passages = [question for question in drawn if question.content_hash in new]
         after = _search(embedder, texts, passages, new)
     old = load_vectors(index.fingerprint_id, list(new))
@@ -84,7 +85,7 @@ def _choose(drawn: Sequence[Question]) -> Iterator[Question]:
 def _embed(embedder: Embedder, passages: Sequence[Question], until: float) -> Vectors:
     found: dict[bytes, NDArray[np.float32]] = {}
     for start in range(0, len(passages), BATCH):
-        if time.monotonic() > until:
+        if found and time.monotonic() > until:
             break
         batch = passages[start : start + BATCH]
         made = embedder.embed_documents([question.text for question in batch])

@@ -32,6 +32,8 @@ class ScriptTokens(TypedDict):
     long: int
     """Passages that are longer than it reads, and embedded in parts."""
     tokens: int
+    framing: int
+    """Of them, those that stand around every text, whatever it says."""
     unknown_tokens: int
     tokens_beyond: int
     alike: int
@@ -64,7 +66,8 @@ def count_token_losses(
     is_whole = True
     for texts in _pages(base_ids):
         checkpoint()
-        if until is not None and time.monotonic() > until:
+        # What was counted of a page is worth more than nothing, so the first one always is.
+        if digests and until is not None and time.monotonic() > until:
             is_whole = False
             break
         readings = embedder.read_documents(texts) if isinstance(embedder, TokenReader) else None
@@ -119,6 +122,7 @@ def _nothing() -> ScriptTokens:
         "unknown": 0,
         "long": 0,
         "tokens": 0,
+        "framing": 0,
         "unknown_tokens": 0,
         "tokens_beyond": 0,
         "alike": 0,
@@ -132,6 +136,7 @@ def _count(counts: ScriptTokens, reading: TokenReading) -> None:
     counts["unknown"] += own > 0 and reading.unknown >= UNKNOWN_SHARE * own
     counts["long"] += reading.beyond > 0
     counts["tokens"] += reading.tokens
+    counts["framing"] += reading.tokens - own
     counts["unknown_tokens"] += reading.unknown
     counts["tokens_beyond"] += reading.beyond
 
@@ -155,5 +160,5 @@ def _sentences(scripts: dict[str, ScriptTokens], passages: int) -> Iterator[str]
 def _say_unknown(script: str, one: ScriptTokens, passages: int) -> str:
     return (
         f"{one['unknown']} of {passages} passages are in {script}, which this embedder does not know: "
-        f"{one['unknown_tokens']} of {one['tokens']} tokens there are unknown to it."
+        f"{one['unknown_tokens']} of {one['tokens'] - one['framing']} tokens there are unknown to it."
     )

@@ -59,6 +59,7 @@ class MeaningView(PlanPage):
         tells = self.tells_content
         sample = cast("Sample | None", preview.get("sample"))
         measured = sample["quality"] if sample else None
+        quality = table_of(measured, tells_content=tells) if measured else None
         prompts = cast("PromptMove | None", preview.get("prompts") if tells else None)
         return self.show(
             {
@@ -70,7 +71,8 @@ class MeaningView(PlanPage):
                 "knowledge": list(knowledge_points(self.plan, preview)),
                 "runs": [*server_points(preview), *place_points(self.plan, preview)],
                 "sample": sample,
-                "quality": table_of(measured, tells_content=tells) if measured else None,
+                "quality": quality,
+                "losing": ", ".join(row.label for row in quality.losing) if quality else "",
                 "prompts": prompts,
                 "prompt_lines": _prompt_lines(prompts),
                 "can_compare": tells and can_compare(self.plan),

@@ -51,6 +51,11 @@ class QualityTable:
     own: str
     documents: list[LostDocument]
 
+    @property
+    def losing(self) -> list[QualityRow]:
+        """The scripts of which less is found."""
+        return [row for row in self.rows if row.is_worse and row.label != ALL]
+
 
 def quality_of_plan(plan: Plan, *, tells_content: bool) -> QualityTable | None:
     """Return what the probe of a plan measured; None where nothing was compared."""
@@ -62,7 +67,7 @@ def quality_of_plan(plan: Plan, *, tells_content: bool) -> QualityTable | None:
 def table_of(found: Quality, *, tells_content: bool) -> QualityTable:
     """Return measures as a page shows them; documents only to who may know of them."""
     rows = [_row(ALL, found["whole"])]
-    if len(found["scripts"]) > 1:
+    if len(found["scripts"]) > 1 or rows[0].is_worse:
         rows += [_row(script, one) for script, one in found["scripts"].items()]
     own = found["own"]
     said = ""

@@ -27,7 +27,7 @@ from migrations_app.pages.wizard.wording import (
     spaced,
 )
 from migrations_app.signs import Tone
-from migrations_app.states import PlanAction, PlanKind, PlanStatus
+from migrations_app.states import PlanAction, PlanKind, PlanStatus, StepStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +86,9 @@ class ResultView(PlanPage):
                 "took": describe_duration(plan.finished_at - plan.started_at)
                 if plan.finished_at and plan.started_at
                 else "",
+                "failed_at_proof": any(
+                    step.kind == "probe" and step.status == StepStatus.FAILED for step in steps
+                ),
                 "back": back,
                 "left": plan.switched.get("left", []),
                 "may_take_back": PlanAction.ROLL_BACK in self.controller.legal_actions(plan.pk),
