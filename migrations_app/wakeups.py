@@ -17,7 +17,7 @@ from kombu import Queue
 from kombu.exceptions import OperationalError
 
 from engines.db.clock import ClockTimestamp
-from engines.models import Host, HostStatus, VectorIndex
+from engines.models import Host, HostStatus, VectorIndex, WatchedFolder
 from migrations_app.models import Step
 from migrations_app.queues import CONTROL_QUEUE, work_queue
 from migrations_app.states import task_name
@@ -28,6 +28,7 @@ COLLECT_TASK = "control.collect"
 MAIL_TASK = "control.mail"
 MOVES_TASK = "control.mass_moves"
 SAMPLE_TASK = "knowledge.sample_quality"
+LOOK_TASK = "knowledge.look_at_folder"
 
 
 class Naming(TypedDict, total=False):
@@ -107,6 +108,14 @@ def publish_keep_up(index: VectorIndex, host: Host) -> bool:
     naming: Naming = {"argsrepr": f"(index {index.pk} of knowledge base {index.base_id})"}
     queue = work_queue(host.name)
     return send("knowledge.keep_up", index.pk, queue=queue, expires=60, naming=naming)
+
+
+def publish_look(folder: WatchedFolder) -> bool:
+    """Ask a folder's host to look at it, and note when."""
+    WatchedFolder.objects.filter(pk=folder.pk).update(called_at=ClockTimestamp())
+    naming: Naming = {"argsrepr": f"(folder {folder.pk} of knowledge base {folder.base_id})"}
+    queue = work_queue(folder.host.name)
+    return send(LOOK_TASK, folder.pk, queue=queue, expires=60, naming=naming)
 
 
 def call_mail_sender() -> bool:

@@ -80,6 +80,18 @@ def read_arguments(name: str) -> list[str]:
         ) from error
 
 
+def read_folders(name: str) -> list[Path]:
+    """Return the folders of a list with ``:`` between them; each is a whole path, and none is the root."""
+    folders = [Path(part.strip()) for part in read_str(name).split(":") if part.strip()]
+    for folder in folders:
+        if not folder.is_absolute() or ".." in folder.parts or folder == Path("/"):
+            raise EnvironmentVariableError(
+                f"{name} names {str(folder)!r}; write whole paths with : between them, not the root: "
+                "/srv/handbook:/srv/projects."
+            )
+    return folders
+
+
 def read_origins(name: str) -> list[str]:
     """Return origins of pages, or ``*`` for any; an address that is no origin is an error."""
     given = read_list(name)

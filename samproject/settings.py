@@ -41,6 +41,7 @@ HF_HUB_CACHE = env.read_path("HF_HUB_CACHE", Path.home() / ".cache" / "huggingfa
 OLLAMA_MODELS = env.read_path("OLLAMA_MODELS", Path.home() / ".ollama" / "models")
 SAM_ARTIFACT_STORE = env.read_str("SAM_ARTIFACT_STORE", f"file://{SAM_DATA_DIR / 'artifacts'}")
 SAM_BATCH_SETTINGS = SAM_DATA_DIR / "batch-settings"
+SAM_WATCHED_FOLDERS = env.read_folders("SAM_WATCHED_FOLDERS")
 SAM_HOST_NAME = host_name()
 SAM_JOIN_TOKEN = env.read_secret("SAM_JOIN_TOKEN")
 

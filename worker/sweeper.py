@@ -38,6 +38,7 @@ from migrations_app.plans.housekeeping import (
     end_stale_downloads,
     release_writers,
     retained_index_ids,
+    wake_folders,
     wake_keep_up,
 )
 from migrations_app.plans.stuck_steps import free_stuck_steps
@@ -93,6 +94,7 @@ def sweep() -> str:
         started = get_migration_controller().start_due_migrations() + _start_due_backups()
         sent = _send_due_steps()
         indexes = _wake_lagging_indexes()
+        wake_folders()
         fill_words(pages=WORD_PAGES)
         release_writers()
         end_stale_downloads()

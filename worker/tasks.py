@@ -8,10 +8,18 @@ from engines.services.people.outbox import send_due_mails
 from migrations_app.moves.turn import take_turn
 from migrations_app.serving.protocol import LIVE_KINDS, TASK_PREFIX
 from migrations_app.states import ALL_TASKS
-from migrations_app.wakeups import COLLECT_TASK, MAIL_TASK, MOVES_TASK, SAMPLE_TASK, call_mover
+from migrations_app.wakeups import (
+    COLLECT_TASK,
+    LOOK_TASK,
+    MAIL_TASK,
+    MOVES_TASK,
+    SAMPLE_TASK,
+    call_mover,
+)
 from worker import startup
 from worker.live.requests import answer
 from worker.steps.embedding import help_embedding, keep_index_up
+from worker.steps.folders import look_at_folder
 from worker.steps.runner import run_step
 from worker.steps.sampling import sample_quality
 from worker.sweeper import collect_when_due, sweep
@@ -48,6 +56,12 @@ def embed_ranges(step_id: int) -> str:
 def catch_index_up(index_id: int) -> str:
     """Let one index catch up with what people wrote."""
     return keep_index_up(index_id)
+
+
+@shared_task(name=LOOK_TASK)
+def look_at_watched_folder(folder_id: int) -> str:
+    """Bring a base up to date with a folder of this host."""
+    return look_at_folder(folder_id)
 
 
 @shared_task(name=SAMPLE_TASK)

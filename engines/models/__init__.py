@@ -40,6 +40,7 @@ from engines.models.searches import MAX_QUESTION_CHARS, PastSearch, SearchHistor
 from engines.models.status_changes import StatusChange
 from engines.models.tokens import ApiToken, TokenScope
 from engines.models.usage import TokenQuota, TokenReservation, TokenUsage
+from engines.models.watched import WatchedFile, WatchedFolder
 
 __all__ = [
     "LIMIT_NAMES",
@@ -87,6 +88,8 @@ __all__ = [
     "TokenUsage",
     "UserPrompts",
     "VectorIndex",
+    "WatchedFile",
+    "WatchedFolder",
     "Work",
     "parse_limits",
 ]

@@ -42,6 +42,13 @@ class Host(models.Model):
         default=list, blank=True, help_text="The step kinds its workers know."
     )
 
+    folder_roots = models.JSONField(
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Folders that it lets administrators watch, with all below them (SAM_WATCHED_FOLDERS).",
+    )
+
     class Meta:
         ordering = ["name"]
 

@@ -34,7 +34,7 @@ from migrations_app.api.views.events import (
 )
 from migrations_app.api.views.fallbacks import FallbackIncidentViews, FallbackViews
 from migrations_app.api.views.fit import FitView, RecommendView
-from migrations_app.api.views.hosts import HostViews
+from migrations_app.api.views.hosts import HostViews, WatchedFolderViews
 from migrations_app.api.views.indicator import IndicatorView
 from migrations_app.api.views.knowledge import (
     BaseViews,
@@ -70,6 +70,7 @@ router.register("knowledge-bases", BaseViews, basename="knowledge-base")
 router.register(
     r"knowledge-bases/(?P<base_pk>[0-9]{1,18})/documents", DocumentViews, basename="document"
 )
+router.register("watched-folders", WatchedFolderViews, basename="watched-folder")
 router.register("conversations", ConversationViews, basename="conversation")
 router.register(
     r"conversations/(?P<conversation_pk>[0-9]{1,18})/messages", MessageViews, basename="message"

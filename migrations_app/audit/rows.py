@@ -44,6 +44,7 @@ class AuditKind(models.TextChoices):
     MASS_MOVE = "mass_move", "Move of many people"
     BACKUP = "backup", "Backup"
     BACKUP_RULE = "backup_rule", "Rule of backups"
+    WATCHED_FOLDER = "watched_folder", "Watched folder"
 
 
 class AuditEntry(models.Model):

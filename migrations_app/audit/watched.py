@@ -169,4 +169,11 @@ WATCHED = (
         nameless="everybody",
         person="user_id",
     ),
+    Watched(
+        "engines_watchedfolder",
+        AuditKind.WATCHED_FOLDER,
+        fields=("base_id", "host_id", "path", "every_seconds", "keep_deleted"),
+        name="name",
+        lookups={"host_id": _HOST},
+    ),
 )

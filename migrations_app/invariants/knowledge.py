@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q
 
+from engines.db.clock import seconds_from_now
 from engines.models import (
     Chunk,
     Conversation,
@@ -15,6 +16,8 @@ from engines.models import (
     PassageWords,
     VectorIndex,
 )
+from engines.services.hosts import present_hosts
+from engines.services.knowledge.watched.attaching import due_folders
 from migrations_app.invariants.findings import (
     MAX_FINDINGS,
     Finding,
@@ -28,6 +31,7 @@ from migrations_app.plans.housekeeping import (
     waiting_writers,
 )
 
+OVERDUE_SECONDS = 6 * 3600
 _LIVE = Q(deleted_seq__isnull=True)
 _LOST = """
 SELECT index.id, index.base_id, lost.id, lost.created_seq
@@ -202,6 +206,18 @@ def find_downloads_nobody_makes(_: Surroundings) -> Iterator[Finding]:
             f"copy {pk}",
             "It counts as being downloaded, and no plan fetches it.",
             "A sweep ends that: see that a worker runs, or call control.sweep.",
+        )
+
+
+def find_folders_nobody_looks_at(_: Surroundings) -> Iterator[Finding]:
+    """A watched folder whose host is there is looked at when it is due."""
+    before = seconds_from_now(-OVERDUE_SECONDS)
+    late = due_folders().filter(next_look_at__lt=before, host__in=present_hosts().values("pk"))
+    for pk, path in late.values_list("pk", "path")[:MAX_FINDINGS]:
+        yield Finding(
+            f"watched folder {pk}",
+            f"It is time to look at {path} for more than {OVERDUE_SECONDS // 3600} hours, and nobody does.",
+            "See that its host's worker for steps runs, and look for knowledge.look_at_folder in its log.",
         )
 
 

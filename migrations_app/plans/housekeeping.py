@@ -11,13 +11,17 @@ from django.utils import timezone
 from engines.db.clock import seconds_from_now
 from engines.models import CopyStatus, KnowledgeBase, ModelCopy, VectorIndex
 from engines.services.hosts import present_hosts
+from engines.services.knowledge.watched.attaching import due_folders
 from migrations_app.models import IndexSwitch, MassMoveLine, Plan, PlanEvent
 from migrations_app.plans.transitions import drop_unconfirmed
 from migrations_app.states import PERSON_KINDS, PlanStatus
-from migrations_app.wakeups import publish_keep_up
+from migrations_app.wakeups import publish_keep_up, publish_look
 
 MAX_DROPPED = 200
 """Drafts of one look; the next look is seconds away."""
+MAX_FOLDERS = 100
+SECONDS_BETWEEN_CALLS = 20
+"""Of one folder: its host may have more to do, and messages are not to pile up there."""
 
 
 def wake_keep_up(index: VectorIndex) -> bool:
@@ -32,6 +36,13 @@ def wake_base(base_id: int) -> None:
     live = VectorIndex.objects.filter(live_for=base_id).select_related("fingerprint__revision")
     for index in live:
         wake_keep_up(index)
+
+
+def wake_folders() -> int:
+    """Call the hosts of watched folders that it is time to look at; returns how many folders."""
+    lately = Q(called_at__gt=seconds_from_now(-SECONDS_BETWEEN_CALLS))
+    due = due_folders().exclude(lately).filter(host__in=present_hosts().values("pk"))
+    return sum(publish_look(folder) for folder in due.select_related("host")[:MAX_FOLDERS])
 
 
 def retained_plans() -> QuerySet[Plan]:

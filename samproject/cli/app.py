@@ -18,6 +18,7 @@ from samproject.cli import (
     tokens,
 )
 from samproject.cli.errors import CommandError
+from samproject.cli.folders import attached
 from samproject.cli.library import catalog
 from samproject.cli.planning import moves, plans
 from samproject.cli.session import command
@@ -48,6 +49,7 @@ for name, group in {
     "adapter": people.adapter,
     "base": knowledge.base,
     "documents": knowledge.documents,
+    "folder": attached.folder,
     "template": people.template,
     "usage": people.usage,
     "host": hosts.host,

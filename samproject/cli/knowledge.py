@@ -11,10 +11,13 @@ from typing import Annotated, Any
 import typer
 from rich.progress import track
 
+from engines.exceptions import NotFoundError
+from engines.folders.local import find_local
+from engines.folders.sending import Line
 from samproject.cli.errors import CommandError
-from samproject.cli.folders.sending import Line, bring_up, find_local
+from samproject.cli.folders.sending import bring_up
 from samproject.cli.folders.sending import delete_missing as delete_missing_files
-from samproject.cli.folders.watching import WatchedFolder, read_seconds
+from samproject.cli.folders.watching import WatchedRemotely, read_seconds
 from samproject.cli.session import Session, command, make_group, pick
 
 base = make_group("Knowledge bases, one's own and those of one's groups.")
@@ -102,23 +105,25 @@ def add_documents(
     ] = False,
 ) -> None:
     """Add files, or bring folders up to date: what is unchanged is not sent again."""
-    files, prefixes = find_local(paths)
-    if not files:
+    try:
+        found = find_local(paths)
+    except NotFoundError as error:
+        raise CommandError(str(error)) from error
+    if not found.files:
         raise CommandError("There is no file in it; hidden ones are left out.")
     target = _base_named(session, into)
     lines: list[Line] = []
     for told in track(
-        bring_up(session.api, target["id"], files, prefixes),
+        bring_up(session.api, target["id"], found),
         "Adding",
-        total=len(files),
+        total=len(found.files) + len(found.unread),
         console=session.console(),
         disable=session.as_json,
     ):
         lines += told
         _tell(session, told)
     if delete_missing:
-        here = {file.path for file in files}
-        gone = delete_missing_files(session.api, target["id"], here, prefixes)
+        gone = delete_missing_files(session.api, target["id"], found, found.paths)
         lines += gone
         _tell(session, gone)
     session.show(lines, f"{_describe(lines)} in {target['name']}.")
@@ -173,7 +178,7 @@ def watch_documents(
     if not folder.is_dir():
         raise CommandError(f"{folder} is no folder; single files are sent by `sam documents add`.")
     target = _base_named(session, into)
-    watched = WatchedFolder(session.api, target["id"], folder, deletes=not keep_deleted)
+    watched = WatchedRemotely(session.api, target["id"], folder, deletes=not keep_deleted)
     session.say(f"Watching {folder} for {target['name']}, every {every}; Ctrl-C ends it.")
     with suppress(KeyboardInterrupt):
         for told in watched.look_again_and_again(seconds, session.say):

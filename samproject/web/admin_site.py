@@ -35,7 +35,10 @@ NAVIGATION: Mapping[str, tuple[tuple[str, str, str], ...]] = {
         ("engines_host", "Hosts", "dns"),
         ("engines_modelcopy", "Model files", "hard_drive"),
     ),
-    "Knowledge": (("engines_knowledgebase", "Knowledge bases", "library_books"),),
+    "Knowledge": (
+        ("engines_knowledgebase", "Knowledge bases", "library_books"),
+        ("engines_watchedfolder", "Watched folders", "description"),
+    ),
     "Access": (
         ("engines_apitoken", "API tokens", "key"),
         ("migrations_app_auditentry", "Who changed what", "manage_search"),

@@ -27,6 +27,7 @@ from engines.models import (
     Message,
     Notice,
     PromptTemplate,
+    WatchedFolder,
 )
 from engines.services.people.defaults import set_default
 from engines.services.people.invitations import invite_person
@@ -121,6 +122,8 @@ ACTS: dict[tuple[str, str], Act] = {
     ("post", "mass-moves/{id}/retry"): Act("operator", 403),
     ("put", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
     ("delete", f"{PERSON}/roles/{{role}}"): Act("administrator", 403),
+    ("delete", "watched-folders/{id}"): Act("alice", 404),
+    ("post", "watched-folders/{id}/look-now"): Act("alice", 404),
     ("post", f"{PERSON}/unlock"): Act("administrator", 403),
     ("post", f"{PERSON}/remove-second-factor"): Act("administrator", 403),
 }
@@ -170,6 +173,7 @@ def owned(people: People, engines: Engines) -> dict[str, dict[str, Any]]:
         "defaults": {"group": set_default(group, engines.old).group},
         "people": {"username": "alice", "role": "curator"},
         "fallbacks": {"engine": engines.old.model_id},
+        "watched-folders": {"id": make_folder(base, engines).pk},
         "mass-moves": {"id": make_mass_move(people, engines).pk},
         "backups": {"id": make_backup(make_plan(people.alice, engines)).pk},
     }
@@ -182,6 +186,18 @@ def make_mass_move(people: People, engines: Engines) -> MassMove:
         move=move, user=people.alice, handled_at=timezone.now(), refusal="secret"
     )
     return move
+
+
+def make_folder(base: KnowledgeBase, engines: Engines) -> WatchedFolder:
+    """A folder that her base is kept in step with."""
+    return WatchedFolder.objects.create(
+        base=base,
+        host=engines.host,
+        path="/srv/secret",
+        name="secret",
+        every_seconds=60,
+        next_look_at=timezone.now(),
+    )
 
 
 def make_session(user: User) -> UserSession:

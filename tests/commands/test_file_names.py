@@ -7,8 +7,9 @@ from typing import Any, cast
 
 import pytest
 
+from engines.folders.local import find_local
 from samproject.cli.client import Client
-from samproject.cli.folders.sending import bring_up, find_local
+from samproject.cli.folders.sending import bring_up
 
 
 class Recording:
@@ -42,8 +43,8 @@ def test_a_name_that_no_base_takes_is_refused_in_one_line(
     Path(bytes(folder).decode() + "/" + name.decode(errors="surrogateescape")).write_text("Odd.")
     api = Recording()
 
-    files, prefixes = find_local([folder])
-    lines = [line for part in bring_up(cast("Client", api), 7, files, prefixes) for line in part]
+    sent = bring_up(cast("Client", api), 7, find_local([folder]))
+    lines = [line for part in sent for line in part]
 
     refused = [line for line in lines if line["outcome"] == "refused"]
     assert [line["path"] for line in refused] == [f"notes/{shown}"]
@@ -60,8 +61,8 @@ def test_a_link_out_of_the_folder_is_refused_and_one_within_is_read(tmp_path: Pa
     (folder / "plan.txt").symlink_to(tmp_path / "secret.txt")
     api = Recording()
 
-    files, prefixes = find_local([folder])
-    lines = [line for part in bring_up(cast("Client", api), 7, files, prefixes) for line in part]
+    sent = bring_up(cast("Client", api), 7, find_local([folder]))
+    lines = [line for part in sent for line in part]
 
     assert [line["path"] for line in lines if line["outcome"] == "refused"] == ["notes/plan.txt"]
     assert "leads out of the folder" in next(

@@ -11,12 +11,13 @@ import httpx2
 import pytest
 from django.contrib.auth.models import User
 
+from engines.folders import watching as rules
+from engines.folders.local import LocalFile, digest_file
 from engines.models import Document
 from samproject.cli.client import Client
 from samproject.cli.errors import CommandError, RefusedError
 from samproject.cli.folders import watching
-from samproject.cli.folders.sending import digest_file
-from samproject.cli.folders.watching import WatchedFolder, read_seconds
+from samproject.cli.folders.watching import WatchedRemotely, read_seconds
 from tests.sam_command import run_sam
 
 Between = Callable[[], object]
@@ -184,7 +185,7 @@ class FakeSam:
         return httpx2.Response(200, json={"files": [line]})
 
 
-def looks_of(watched: WatchedFolder, count: int) -> None:
+def looks_of(watched: WatchedRemotely, count: int) -> None:
     for _ in range(count):
         list(watched.look())
 
@@ -192,7 +193,7 @@ def looks_of(watched: WatchedFolder, count: int) -> None:
 def test_it_goes_on_when_the_server_was_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sam, said = FakeSam(), list[str]()
     sam.there = False
-    watched = WatchedFolder(sam.client(), 1, folder, deletes=True)
+    watched = WatchedRemotely(sam.client(), 1, folder, deletes=True)
     told = watched.look_again_and_again(5, said.append)
     waits = 0
 
@@ -212,7 +213,7 @@ def test_it_goes_on_when_the_server_was_away(folder: Path, monkeypatch: pytest.M
 def test_who_is_signed_out_is_told_and_the_watch_ends(folder: Path) -> None:
     sam = FakeSam()
     sam.signed_in = False
-    watched = WatchedFolder(sam.client(), 1, folder, deletes=True)
+    watched = WatchedRemotely(sam.client(), 1, folder, deletes=True)
 
     with pytest.raises(RefusedError, match="Sign in"):
         next(watched.look_again_and_again(5, lambda _: None))
@@ -221,7 +222,7 @@ def test_who_is_signed_out_is_told_and_the_watch_ends(folder: Path) -> None:
 def test_what_is_refused_waits_twice_as_long_each_time_until_it_changes(folder: Path) -> None:
     sam = FakeSam()
     sam.refuses = {"notes/one.md"}
-    watched = WatchedFolder(sam.client(), 1, folder, deletes=True)
+    watched = WatchedRemotely(sam.client(), 1, folder, deletes=True)
 
     looks_of(watched, 20)
     assert sam.sent.count("notes/deep/two.txt") == 1
@@ -240,12 +241,12 @@ def test_a_file_is_read_again_only_when_its_size_or_times_changed(
 ) -> None:
     read: list[Path] = []
 
-    def digest(path: Path) -> str:
-        read.append(path)
-        return digest_file(path)
+    def digest(file: LocalFile) -> str:
+        read.append(file.local)
+        return digest_file(file)
 
-    monkeypatch.setattr(watching, "digest_file", digest)
-    watched = WatchedFolder(FakeSam().client(), 1, folder, deletes=True)
+    monkeypatch.setattr(rules, "digest_file", digest)
+    watched = WatchedRemotely(FakeSam().client(), 1, folder, deletes=True)
 
     looks_of(watched, 3)
     assert sorted(path.name for path in read) == ["one.md", "two.txt"]

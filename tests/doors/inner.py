@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.doors.backups import BACKUP_INNER
+from tests.doors.folders import FOLDER_INNER
 from tests.doors.moves import MOVE_INNER
 from tests.doors.table import CONTROLLER, LIBRARY, SERVICES
 
@@ -11,6 +12,7 @@ FOR_PROGRAMS = "Programs of this process ask it; each face has its own query wit
 INNER: dict[str, str] = {
     **BACKUP_INNER,
     **MOVE_INNER,
+    **FOLDER_INNER,
     f"{SERVICES}.preferences.leaves_something_behind": "Asked before choose_preference, which refuses by it.",
     f"{CONTROLLER}.start_due_migrations": "The clock calls it, and nobody else.",
     f"{LIBRARY}.get_available_models": FOR_PROGRAMS,

@@ -15,6 +15,7 @@ from tests.doors.door import (
     STAFF,
     Door,
 )
+from tests.doors.folders import FOLDER_DOORS
 from tests.doors.moves import MOVE_DOORS
 
 CONTROLLER, LIBRARY = "controller.MigrationController", "library.ModelLibraryManager"
@@ -26,6 +27,7 @@ DOORS: dict[str, Door] = {
         ("api:plan-list",), ("plan create",), (f"{USER} move_people",), ("migrate",)
     ),
     **MOVE_DOORS,
+    **FOLDER_DOORS,
     f"{CONTROLLER}.create_re_embed_plan": Door(
         ("api:knowledge-base-re-embed",),
         ("plan re-embed",),

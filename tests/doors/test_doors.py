@@ -48,6 +48,7 @@ SERVICES = (
     ),
     "engines.services.knowledge.documents",
     "engines.services.knowledge.folders",
+    "engines.services.knowledge.watched.attaching",
     "migrations_app.plans.backup_rules",
     "migrations_app.moves.mass_moves",
     "migrations_app.moves.meaning",

@@ -17,12 +17,14 @@ from engines.models import (
     Chunk,
     Embedding,
     EnginePreference,
+    Host,
     KnowledgeBase,
     LoraAdapter,
     ModelCopy,
     PassageWords,
     PreferenceSnapshot,
     VectorIndex,
+    WatchedFolder,
 )
 from migrations_app.models import Backup, EmbedRange, IndexSwitch, Plan, PlanEvent, Step
 from tests.invariants.scene import SECRET, Scene
@@ -261,6 +263,20 @@ def _writers_wait(scene: Scene) -> None:
 def _nobody_downloads(scene: Scene) -> None:
     copies = ModelCopy.objects.filter(revision=scene.done.from_revision)
     copies.update(status="downloading")
+
+
+@damage("folders_nobody_looks_at")
+def _nobody_looks(scene: Scene) -> None:
+    host = Host.objects.get(pk=scene.done.host_id)
+    Host.objects.filter(pk=host.pk).update(status="active", last_seen=timezone.now())
+    WatchedFolder.objects.create(
+        base=scene.base,
+        host=host,
+        path="/srv/notes",
+        name="notes",
+        every_seconds=60,
+        next_look_at=timezone.now() - timedelta(hours=7),
+    )
 
 
 @damage("gaps_in_conversations")

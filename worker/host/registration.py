@@ -56,6 +56,8 @@ def _register(steps: list[str], live: list[str]) -> Host:
         known = [kind for kind in host.announces if kind.startswith(TASK_PREFIX)]
         other = [kind for kind in host.announces if not kind.startswith(TASK_PREFIX)]
         host.announces = [*(steps or other), *(live or known)]
+        if steps:
+            host.folder_roots = [str(folder) for folder in settings.SAM_WATCHED_FOLDERS]
         _measure(host)
         host.save()
         if host.status in (HostStatus.JOINING, HostStatus.LOST):

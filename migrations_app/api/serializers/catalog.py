@@ -189,6 +189,7 @@ class HostSerializer(serializers.ModelSerializer[Host]):
             "disk_total_bytes",
             "disk_free_bytes",
             "limits",
+            "folder_roots",
             "announces",
         ]
         read_only_fields = fields

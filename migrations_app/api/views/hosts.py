@@ -1,4 +1,7 @@
-"""Hosts: read by those who run or feed them; invited, limited, drained, taken back and retired by operators."""
+"""Hosts: read by those who run or feed them; invited, limited, drained, taken back and retired by operators.
+
+And the folders of theirs that bases are kept in step with: attached by administrators.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,32 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
+from django.urls import reverse
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from engines.models import Host
+from engines.models import Host, WatchedFolder
 from engines.services.hosts import invite_host
+from engines.services.knowledge.watched.attaching import (
+    ADMINISTRATORS_ONLY,
+    WRITERS_ONLY,
+    attach_folder,
+    detach_folder,
+    folders_visible_to,
+    look_now,
+    may_direct,
+)
+from engines.services.people.roles import is_administrator
 from migrations_app.api.base import Rows, refuse_content, validated
 from migrations_app.api.permissions import HostReader, OperatorOnly
+from migrations_app.api.schema import LOCATION
 from migrations_app.api.serializers.catalog import HostSerializer
+from migrations_app.api.serializers.folders import AttachSerializer, WatchedFolderSerializer
 from migrations_app.api.serializers.hosts import (
     DependentsSerializer,
     DrainSerializer,
@@ -108,3 +125,55 @@ class HostViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[Host]):
         refuse_content(self.request)
         host = move(self.get_object(), who=self.request.user.get_username())
         return Response(HostSerializer(host).data)
+
+
+class WatchedFolderViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[WatchedFolder]):
+    """The folders that the bases one reads are kept in step with; an administrator's view has all."""
+
+    serializer_class = WatchedFolderSerializer
+    lookup_value_regex = "[0-9]{1,18}"
+    page_ordering = ("id",)
+    queryset = WatchedFolder.objects.none()
+
+    def get_queryset(self) -> QuerySet[WatchedFolder]:
+        return folders_visible_to(self.request.user)
+
+    @extend_schema(
+        request=AttachSerializer, responses={201: WatchedFolderSerializer}, parameters=[LOCATION]
+    )
+    def create(self, request: Request) -> Response:
+        """Keep a base in step with a folder of a host; administrators only."""
+        if not is_administrator(request.user):
+            raise PermissionDenied(ADMINISTRATORS_ONLY)
+        asked = validated(AttachSerializer(data=request.data))
+        made = attach_folder(
+            asked["base_id"],
+            asked["host"],
+            asked["path"],
+            every_seconds=asked["every_seconds"],
+            keep_deleted=asked["keep_deleted"],
+        )
+        return Response(
+            self.get_serializer(self.get_queryset().get(pk=made.pk)).data,
+            status=status.HTTP_201_CREATED,
+            headers={"Location": reverse("api:watched-folder-detail", kwargs={"pk": made.pk})},
+        )
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, **lookup: Any) -> Response:
+        """Look at it no more; its documents stay."""
+        detach_folder(self._directed().pk)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=WatchedFolderSerializer)
+    @action(detail=True, methods=["post"], url_path="look-now", url_name="look-now")
+    def look_now(self, request: Request, **lookup: Any) -> Response:
+        """Have it looked at as soon as its host can."""
+        refuse_content(request)
+        return Response(self.get_serializer(look_now(self._directed().pk)).data)
+
+    def _directed(self) -> WatchedFolder:
+        folder = self.get_object()
+        if not may_direct(self.request.user, folder):
+            raise PermissionDenied(WRITERS_ONLY)
+        return folder

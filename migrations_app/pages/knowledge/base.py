@@ -11,6 +11,8 @@ from engines.exceptions import SamError
 from engines.models import Document, KnowledgeBase
 from engines.services.knowledge.access import may_write
 from engines.services.knowledge.documents import add_document, delete_base, rename_base
+from engines.services.knowledge.watched.attaching import folders_visible_to
+from engines.services.people.roles import is_administrator
 from migrations_app.api.parsers import MAX_DOCUMENT_UPLOAD_BYTES
 from migrations_app.limits.held import UPLOADS, holding
 from migrations_app.pages.components import paginate
@@ -48,6 +50,9 @@ class BasePage(KnowledgePage):
             "wanted": wanted,
             "may_write": may_change,
             "anew": list(list_anew(base)) if may_change else [],
+            "folders": folders_visible_to(self.person).filter(base=base),
+            "may_attach": is_administrator(self.person),
+            "may_direct": may_change or is_administrator(self.person),
             "crumbs": way_to(),
             "intake": intake,
             "kinds_read": KINDS_READ,

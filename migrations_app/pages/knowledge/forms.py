@@ -7,8 +7,9 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import Group, User
 
-from engines.models import Document
+from engines.models import Document, Host
 from engines.services.knowledge.content import MAX_NAME_CHARS, MAX_TITLE_CHARS
+from engines.services.knowledge.watched.attaching import MAX_PATH_CHARS
 from engines.services.people.roles import is_curator
 from migrations_app.api.serializers.knowledge import MAX_QUERY_CHARS
 from migrations_app.pages.forms import PageForm
@@ -36,6 +37,23 @@ class NewBaseForm(NameForm):
             self.fields["group"].queryset = Group.objects.order_by("name")  # type: ignore[attr-defined]
         else:
             del self.fields["group"]
+
+
+class FolderForm(PageForm):
+    """Which folder of a host a base is kept in step with."""
+
+    host: forms.ModelChoiceField[Host] = forms.ModelChoiceField(
+        Host.objects.exclude(folder_roots=[]).order_by("name"),
+        empty_label=None,
+        help_text="Only hosts that let folders be watched are here.",
+    )
+    path = forms.CharField(
+        max_length=MAX_PATH_CHARS, strip=False, help_text="Its whole path there: /srv/handbook."
+    )
+    minutes = forms.IntegerField(
+        min_value=1, max_value=7 * 24 * 60, initial=5, help_text="Between two looks."
+    )
+    keep_deleted = forms.BooleanField(required=False, label="Keep documents whose files are gone")
 
 
 class TextForm(PageForm):

@@ -19,6 +19,7 @@ from migrations_app.pages.knowledge.documents import (
     DocumentReplaceView,
     DocumentView,
 )
+from migrations_app.pages.knowledge.folders import AttachFolderView, FolderView
 from migrations_app.pages.knowledge.search import SearchPage
 
 urlpatterns = [
@@ -30,6 +31,8 @@ urlpatterns = [
     path("<int:base_id>/anew/", AnewView.as_view(), name="base-anew"),
     path("<int:base_id>/settings/", BaseSettingsView.as_view(), name="base-settings"),
     path("<int:base_id>/delete/", BaseDeleteView.as_view(), name="base-delete"),
+    path("<int:base_id>/folders/", AttachFolderView.as_view(), name="base-attach-folder"),
+    path("<int:base_id>/folders/<int:folder_id>/", FolderView.as_view(), name="base-folder"),
     path("documents/<int:document_id>/", DocumentView.as_view(), name="document"),
     path("documents/<int:document_id>/edit/", DocumentEditView.as_view(), name="document-edit"),
     path(
