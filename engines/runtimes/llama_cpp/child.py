@@ -130,6 +130,8 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
         self._own = _OwnEmbedder(Path(given["path"]), spec, Embedder(model, spec, self._layout))
         precision = given["layout"]["openvino"]
         if not precision or self._gpus:
+            absent = given["layout"]["openvino_absent"]
+            self._openvino_problem = make_printable(absent, MAX_REASON_CHARS)
             return self._own.embedder
         try:
             found = self._openvino_maker(model, self._own).make(precision)

@@ -44,7 +44,7 @@ from engines.runtimes.llama_cpp.embedding.batch_settings import (
 from engines.runtimes.llama_cpp.memory_limit import memory_limit
 from engines.runtimes.llama_cpp.parameters import LoadParameters
 from engines.runtimes.offload import Offload
-from engines.runtimes.openvino.choice import PRECISIONS, find_shape
+from engines.runtimes.openvino.choice import PRECISIONS, judge_model
 from engines.runtimes.text.generation import Generation, Piece
 from engines.runtimes.vector_rules import split_batches
 from engines.specs import ANSWERS_AT_ONCE, RANK_POOLING, AdapterSpec
@@ -92,6 +92,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
     _precisions: tuple[str, ...] = ()
     """In which OpenVINO may compute this model."""
     _openvino_crashed = False
+    _openvino_absent = ""
     _by_pieces = False
     """Whether texts may be embedded piece by piece."""
 
@@ -271,6 +272,7 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
                 "lanes": setting.lanes,
                 "pack_tokens": setting.pack_tokens,
                 "openvino": setting.openvino,
+                "openvino_absent": self._openvino_absent,
                 "by_pieces": self._by_pieces,
             },
         }
@@ -293,10 +295,10 @@ class LlamaCppEngine(AdaptableEngine, ChildEngine[LlamaOptions]):
 
     def _consider_openvino(self, header: GgufHeader) -> None:
         """Note whether OpenVINO could embed with this model, and what memory that takes."""
-        shape = None
+        shape, self._openvino_absent = None, ""
         wanted = self.options.openvino != NEVER and not self._openvino_crashed
         if wanted and self.spec.device in ("auto", "cpu"):
-            shape = find_shape(header, self.spec.embedding)
+            shape, self._openvino_absent = judge_model(header, self.spec.embedding)
         self._precisions = PRECISIONS if shape else ()
         if shape and self._counted_bytes:
             self._counted_bytes += shape.memory_bytes

@@ -12,6 +12,8 @@ from engines.runtimes.text.response_format import Json
 class LayoutFields(BatchSettingFields):
     threads: int
     by_pieces: bool
+    openvino_absent: str
+    """Why OpenVINO does not compute this model; empty where it could, or nobody embeds."""
 
 
 class LoadParameters(TypedDict):

@@ -1,7 +1,11 @@
 """Which GGUF files are of BERT's family, and the shape that all their tensors must have.
 
-MiniLM, BGE, E5, GTE, Arctic and the multilingual ones on XLM-R (their converter writes them as BERT).
-Source: llama.cpp, ``src/models/bert.cpp``. Nothing is allocated before all of this has been checked.
+- ``bert``: MiniLM, BGE, E5, GTE, Arctic and the multilingual ones on XLM-R (their converter writes them as BERT);
+- ``nomic-bert``: positions are turned angles instead of a table, the inner layer has a gate, no product adds a bias;
+- ``jina-bert-v2``: attention fades with distance, the inner layer has a gate.
+
+Source: llama.cpp, ``src/models/bert.cpp``, ``nomic-bert.cpp`` and ``jina-bert-v2.cpp``. Nothing is allocated before
+all of this has been checked.
 """
 
 from __future__ import annotations
@@ -16,10 +20,13 @@ from engines.gguf.header import GgufHeader, shown
 from engines.gguf.parts import COUNT_KEY
 from engines.gguf.tensors import PLAIN_KINDS
 
-ARCHITECTURE = "bert"
+BERT, NOMIC, JINA = "bert", "nomic-bert", "jina-bert-v2"
+ARCHITECTURES = frozenset({BERT, NOMIC, JINA})
 POOLINGS = frozenset({"mean", "cls"})
 MAX_LAYERS = 128
+MAX_PLACES = 2**17
 MAX_EPSILON = 1e-2
+MIN_ROPE, MAX_ROPE = 100.0, 1e8
 _FLOAT = 4
 COPIES = 3
 """Of all weights as float32 while a network is compiled: read, as a constant, and packed."""
@@ -31,6 +38,7 @@ WORK_BYTES = 256 * 1024**2
 class BertShape:
     """The numbers that decide the network."""
 
+    architecture: str
     layers: int
     heads: int
     width: int
@@ -38,6 +46,8 @@ class BertShape:
     vocabulary: int
     positions: int
     epsilon: float
+    rope_base: float
+    """Of the angles by which positions turn; 0 where they do not."""
     pooling: str
     """As the file says it; empty where it does not."""
     elements: int
@@ -46,21 +56,24 @@ class BertShape:
     @classmethod
     def from_header(cls, header: GgufHeader) -> Self:
         """Raises InvalidRequestError with the reason why this file is left to llama.cpp."""
-        if header.architecture != ARCHITECTURE or header.is_adapter:
+        kind = header.architecture
+        if kind not in ARCHITECTURES or header.is_adapter:
             _leave(f"its architecture is {shown(header.architecture)}")
         if header.number(COUNT_KEY, 1) > 1:
             _leave("it is in parts")
-        if header.metadata.get("bert.attention.causal") is True:
+        if header.metadata.get(f"{kind}.attention.causal") is True:
             _leave("its tokens see only what is before them")
         facts = header.facts()
         shape = cls(
+            architecture=kind,
             layers=facts.block_count,
             heads=facts.head_count,
             width=facts.embedding_length,
-            feed_forward=header.number("bert.feed_forward_length"),
+            feed_forward=header.number(f"{kind}.feed_forward_length"),
             vocabulary=facts.vocab_size,
             positions=facts.context_length,
             epsilon=_epsilon(header),
+            rope_base=_rope_base(header) if kind == NOMIC else 0.0,
             pooling=facts.pooling,
             elements=sum(math.prod(tensor.shape) for tensor in header.tensors),
         )
@@ -73,12 +86,21 @@ class BertShape:
         """Private memory that the network takes at most, beside what llama.cpp takes."""
         return COPIES * _FLOAT * self.elements + WORK_BYTES
 
+    @property
+    def has_gate(self) -> bool:
+        """Whether what goes into the inner layer is let through by a second product."""
+        return self.architecture != BERT
+
     def _check_numbers(self) -> None:
         sizes = self.feed_forward, self.vocabulary, self.positions
         if not 0 < self.layers <= MAX_LAYERS or min(sizes) < 1:
             _leave("its layers have sizes that no such model has")
+        if self.positions > MAX_PLACES:
+            _leave("it has more positions than any such model")
         if self.width < 1 or self.heads < 1 or self.width % self.heads:
             _leave("its width cannot be divided among its heads")
+        if self.rope_base and self.width // self.heads % 2:
+            _leave("its heads have an odd width, which cannot turn")
 
     def _check_tensors(self, header: GgufHeader) -> None:
         found = {tensor.name: tensor for tensor in header.tensors}
@@ -101,16 +123,32 @@ class BertShape:
         width = self.width
         yield "token_embd.weight", (width, self.vocabulary)
         yield "token_types.weight", (width, 0)
-        yield "position_embd.weight", (width, self.positions)
+        if self.architecture == BERT:
+            yield "position_embd.weight", (width, self.positions)
         yield from _pair("token_embd_norm", (width,), width)
         for layer in range(self.layers):
             at = f"blk.{layer}"
-            for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-                yield from _pair(f"{at}.{name}", (width, width), width)
+            yield from self._products(at)
             yield from _pair(f"{at}.attn_output_norm", (width,), width)
-            yield from _pair(f"{at}.ffn_up", (width, self.feed_forward), self.feed_forward)
-            yield from _pair(f"{at}.ffn_down", (self.feed_forward, width), width)
             yield from _pair(f"{at}.layer_output_norm", (width,), width)
+
+    def _products(self, at: str) -> Iterator[tuple[str, tuple[int, ...]]]:
+        width, inner = self.width, self.feed_forward
+        if self.architecture == NOMIC:
+            yield f"{at}.attn_qkv.weight", (width, 3 * width)
+            yield f"{at}.attn_output.weight", (width, width)
+            for name in ("ffn_up", "ffn_gate"):
+                yield f"{at}.{name}.weight", (width, inner)
+            yield f"{at}.ffn_down.weight", (inner, width)
+            return
+        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+            yield from _pair(f"{at}.{name}", (width, width), width)
+        if self.architecture == JINA:
+            # Without biases: the gate's half first, in one matrix.
+            yield f"{at}.ffn_up.weight", (width, 2 * inner)
+        else:
+            yield from _pair(f"{at}.ffn_up", (width, inner), inner)
+        yield from _pair(f"{at}.ffn_down", (inner, width), width)
 
 
 def _pair(name: str, weight: tuple[int, ...], bias: int) -> Iterator[tuple[str, tuple[int, ...]]]:
@@ -119,9 +157,23 @@ def _pair(name: str, weight: tuple[int, ...], bias: int) -> Iterator[tuple[str, 
 
 
 def _epsilon(header: GgufHeader) -> float:
-    value = header.metadata.get("bert.attention.layer_norm_epsilon")
+    value = header.metadata.get(f"{header.architecture}.attention.layer_norm_epsilon")
     if not isinstance(value, float) or not 0 < value <= MAX_EPSILON:
         _leave("its norms have no usable epsilon")
+    return value
+
+
+def _rope_base(header: GgufHeader) -> float:
+    kind = header.architecture
+    if any(key.startswith(f"{kind}.rope.scaling.") for key in header.metadata):
+        _leave("its positions are stretched")
+    # Whole heads turn; llama.cpp would read another number.
+    turned = header.number(f"{kind}.rope.dimension_count")
+    if turned and turned != header.facts().embedding_length // max(1, header.facts().head_count):
+        _leave("its heads turn in part")
+    value = header.metadata.get(f"{kind}.rope.freq_base", 10_000.0)
+    if not isinstance(value, float) or not MIN_ROPE <= value <= MAX_ROPE:
+        _leave("its positions turn by no usable angle")
     return value
 
 

@@ -25,15 +25,26 @@ def openvino_version() -> str:
         return ""
 
 
-def find_shape(header: GgufHeader, spec: EmbeddingSpec | None) -> BertShape | None:
-    """Return the shape of a model that OpenVINO can compute here, else None: llama.cpp then stays."""
-    if spec is None or not openvino_version():
-        return None
+def judge_model(header: GgufHeader, spec: EmbeddingSpec | None) -> tuple[BertShape | None, str]:
+    """Return the shape of a model that OpenVINO can compute here, or None and why it is left to llama.cpp."""
+    if spec is None:
+        return None, ""
+    if not openvino_version():
+        return None, "OpenVINO is not installed here."
     try:
         shape = BertShape.from_header(header)
-    except SamError:
-        return None
+    except SamError as error:
+        return None, str(error)
+    why = _say_misfit(shape, spec)
+    return (None, f"OpenVINO does not compute this model: {why}.") if why else (shape, "")
+
+
+def _say_misfit(shape: BertShape, spec: EmbeddingSpec) -> str:
     pooling = shape.pooling if spec.pooling == "model" else spec.pooling
-    fits = shape.memory_bytes <= MEMORY_SHARE * memory_bytes()
-    can_read = min(spec.max_tokens, shape.positions) <= MOST_TOKENS
-    return shape if fits and can_read and pooling in POOLINGS else None
+    if pooling not in POOLINGS:
+        return f"it pools by {pooling or 'nothing that the file names'}"
+    if min(spec.max_tokens, shape.positions) > MOST_TOKENS:
+        return f"it reads texts of more than {MOST_TOKENS} tokens"
+    if shape.memory_bytes > MEMORY_SHARE * memory_bytes():
+        return "this machine has too little memory for its weights once more"
+    return ""

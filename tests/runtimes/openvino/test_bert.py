@@ -14,7 +14,7 @@ from engines.gguf.header import GgufHeader, TensorInfo
 from engines.gguf.reader import read_header
 from engines.runtimes.openvino import choice
 from engines.runtimes.openvino.bert import BertShape
-from engines.runtimes.openvino.choice import find_shape
+from engines.runtimes.openvino.choice import judge_model
 from engines.runtimes.openvino.network import BATCH_TOKENS, list_batches
 from engines.specs import EmbeddingSpec
 
@@ -61,7 +61,7 @@ def _without_last(header: GgufHeader) -> GgufHeader:
 
 
 UNLIKE: dict[str, tuple[Callable[[GgufHeader], GgufHeader], str]] = {
-    "architecture": (lambda h: _with(h, general__architecture="nomic-bert"), "architecture is"),
+    "architecture": (lambda h: _with(h, general__architecture="nomic-bert-moe"), "architecture is"),
     "parts": (lambda h: _with(h, split__count=2), "in parts"),
     "causal": (lambda h: _with(h, bert__attention__causal=True), "only what is before"),
     "epsilon": (lambda h: _with(h, bert__attention__layer_norm_epsilon=0.5), "epsilon"),
@@ -88,21 +88,21 @@ def test_file_unlike_bert_is_left_to_llama_cpp(header: GgufHeader, name: str) ->
 
     with pytest.raises(InvalidRequestError, match=why):
         BertShape.from_header(changed)
-    assert find_shape(changed, SPEC) is None
+    assert judge_model(changed, SPEC)[0] is None
 
 
 def test_host_or_use_that_it_does_not_fit_is_left_to_llama_cpp(
     header: GgufHeader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert find_shape(header, SPEC) == BertShape.from_header(header)
-    assert find_shape(header, replace(SPEC, pooling="model")) is not None
-    assert find_shape(header, replace(SPEC, pooling="last")) is None
-    assert find_shape(header, None) is None
+    assert judge_model(header, SPEC)[0] == BertShape.from_header(header)
+    assert judge_model(header, replace(SPEC, pooling="model"))[0] is not None
+    assert judge_model(header, replace(SPEC, pooling="last"))[0] is None
+    assert judge_model(header, None)[0] is None
     monkeypatch.setattr(choice, "memory_bytes", lambda: 1024**3)
-    assert find_shape(header, SPEC) is None
+    assert judge_model(header, SPEC)[0] is None
     monkeypatch.undo()
     monkeypatch.setattr(choice, "openvino_version", lambda: "")
-    assert find_shape(header, SPEC) is None
+    assert judge_model(header, SPEC)[0] is None
 
 
 @pytest.mark.parametrize("lengths", [[], [3], [9, 500, 7, 512, 9, 8, 120] * 30])
