@@ -267,7 +267,8 @@ def _nobody_downloads(scene: Scene) -> None:
 
 @damage("folders_nobody_looks_at")
 def _nobody_looks(scene: Scene) -> None:
-    host = Host.objects.get(pk=scene.done.host_id)
+    host = scene.done.host
+    assert host is not None
     Host.objects.filter(pk=host.pk).update(status="active", last_seen=timezone.now())
     WatchedFolder.objects.create(
         base=scene.base,
