@@ -306,6 +306,11 @@ class ModelRevision(models.Model):
     shape = models.JSONField(
         default=dict, blank=True, help_text="What decides its memory; from the header at the Hub."
     )
+    abilities = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="What its chat template shows: tools, thinks, switches; empty while nobody rendered it.",
+    )
     resolved_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

@@ -15,7 +15,8 @@ DEFAULT_AT_ONCE = 20
 class MassMove(models.Model):
     """Many people to one engine: the control worker makes a plan for each, and starts a few at a time."""
 
-    to_engine = models.ForeignKey(CatalogModel, on_delete=models.CASCADE, related_name="+")
+    # As a plan's: what became of many people is told as long as history is kept, with what they moved to.
+    to_engine = models.ForeignKey(CatalogModel, on_delete=models.PROTECT, related_name="+")
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+"
     )

@@ -18,6 +18,7 @@ from engines.exceptions import (
 )
 from engines.files.private import private_folder
 from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
+from engines.services.catalog.abilities import remember_abilities
 from engines.services.catalog.copies import (
     copy_files,
     copy_mark,
@@ -175,6 +176,7 @@ def _transfer(ctx: StepContext, copy: ModelCopy, share: Share) -> Arrival:
         arrival = _transfer_file(ctx, revision, FileToBring(path, remote, before), share)
         before, fetched = before + remote.size, fetched + arrival.fetched
         notes += arrival.notes
+    remember_abilities(revision, destination)
     mark_downloaded(copy, destination, revision.sha256)
     return Arrival(fetched, tuple(notes))
 

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 import httpx2
 
-from tests.attacks.bodies import DOORS, Door, make_body
+from tests.attacks.bodies import make_body
+from tests.attacks.valid_bodies import DOORS, Door
 
 STUCK_SECONDS = 400.0
 """After which a stream is one that does not end; engines that wait send a sign of life, so silence proves nothing."""

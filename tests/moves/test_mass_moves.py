@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
-from engines.models import Host, HostStatus, KnowledgeBase
+from engines.models import CatalogModel, Host, HostStatus, KnowledgeBase
 from migrations_app.controller import get_migration_controller
+from migrations_app.library import ModelLibraryManager
 from migrations_app.models import AuditEntry, AuditKind, MassMove, MassMoveLine, Plan
 from migrations_app.moves import turn
 from migrations_app.moves.choice import PeopleChoice, find_people
@@ -67,6 +68,24 @@ def plan_of(user: User) -> Plan:
 
 def end(user: User, status: PlanStatus = PlanStatus.COMPLETED) -> None:
     Plan.objects.filter(user=user).update(status=status, progress_percentage=100)
+
+
+def test_an_entry_is_not_deleted_while_a_move_tells_of_it(people: People) -> None:
+    entry = CatalogModel.objects.create(
+        model_id="fresh", display_name="Fresh", model_family="llama"
+    )
+    move = MassMove.objects.create(to_engine=entry, finished_at=timezone.now())
+    MassMoveLine.objects.create(
+        move=move, user=people.alice, handled_at=timezone.now(), refusal="It fits nowhere."
+    )
+
+    with pytest.raises(ConflictError, match=r"moves of many people\. Unpublish it"):
+        ModelLibraryManager().delete_entry("fresh")
+
+    assert states(move) == {"alice": "refused"}
+    move.delete()
+    ModelLibraryManager().delete_entry("fresh")
+    assert not CatalogModel.objects.filter(model_id="fresh").exists()
 
 
 def test_each_gets_a_plan_of_their_own_and_so_many_run_at_once(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections import Counter
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from engines.exceptions import InvalidRequestError
+from engines.reading.limits import MAX_NESTED_TAGS
 from engines.reading.result import Reading, Source, TextBuilder
 from engines.reading.text import decode_text
+from engines.runtimes.child.cpu_time import cpu_limit
 
 _SKIPPED = frozenset(
     [
@@ -66,6 +70,51 @@ _BLOCKS = frozenset(
         "ul",
     ]
 )
+_OPEN_ALONE = frozenset(
+    [
+        "area",
+        "base",
+        "br",
+        "col",
+        "embed",
+        "hr",
+        "img",
+        "input",
+        "link",
+        "meta",
+        "param",
+        "source",
+        "track",
+        "wbr",
+        "p",
+        "li",
+        "td",
+        "th",
+        "tr",
+        "dt",
+        "dd",
+        "option",
+        "optgroup",
+        "tbody",
+        "thead",
+        "tfoot",
+        "colgroup",
+        "rp",
+        "rt",
+        "html",
+        "head",
+        "body",
+    ]
+)
+"""Tags that hold nothing, or that the next of their kind closes."""
+_RAW = frozenset({"script", "style", "textarea", "title"})
+PARSE_CPU_SECONDS = 5.0
+"""After which the process that reads is ended: 50 MB of a flat page take less than one."""
+_TAGS = re.compile(r"<!--|-->|<(?P<sign>/?)(?P<name>[A-Za-z][A-Za-z0-9]*)")
+TOO_DEEP = (
+    f"Its HTML has more than {MAX_NESTED_TAGS} tags open in each other, which no page needs; save it anew, or as "
+    "text."
+)
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CHARSET = re.compile(
     rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE
@@ -82,12 +131,37 @@ def read(source: Source) -> Reading:
 
 def add_markup(builder: TextBuilder, html: str, *, with_title: bool = False) -> None:
     """Add what a page says; its title too, where it has no heading of the first rank."""
-    tree = LexborHTMLParser(html)
+    _require_flat(html)
+    with cpu_limit(PARSE_CPU_SECONDS):
+        tree = LexborHTMLParser(html)
     if with_title and tree.css_first("h1") is None:
         title = tree.css_first("title")
         builder.add_heading(1, title.text() if title is not None else "")
     if tree.root is not None:
         _Walk(builder).walk(tree.root)
+
+
+def _require_flat(html: str) -> None:
+    """Raise InvalidRequestError where tags are open in each other without end, before they are parsed.
+
+    One pass over the text; what is left open counts as what the rest stands in.
+    """
+    depth, inside, open_tags = 0, "", Counter[str]()
+    for found in _TAGS.finditer(html):
+        sign, name = found["sign"], (found["name"] or "").lower()
+        if inside:
+            # Of a comment, a script or a style nothing is a tag but its end.
+            inside = "" if found[0] == inside or (sign == "/" and name == inside) else inside
+        elif found[0] == "<!--" or name in _RAW:
+            inside = "" if sign == "/" else name or "-->"
+        elif sign == "/":
+            # One that closes nothing is passed over by a parser too.
+            closed = 1 if open_tags[name] else 0
+            depth, open_tags[name] = depth - closed, open_tags[name] - closed
+        elif name and name not in _OPEN_ALONE:
+            depth, open_tags[name] = depth + 1, open_tags[name] + 1
+        if depth > MAX_NESTED_TAGS:
+            raise InvalidRequestError(TOO_DEEP)
 
 
 def _decode(content: bytes) -> str:
@@ -109,6 +183,9 @@ class _Walk:
     def __init__(self, builder: TextBuilder) -> None:
         self._builder = builder
         self._words: list[str] = []
+        self._seen = 0
+        self._has_words = False
+        """Whether one of the words that were seen is no white space."""
         self._prefix = ""
         self._level = 0
         self._is_code = False
@@ -141,7 +218,10 @@ class _Walk:
         elif tag == "img":
             self._take(f" {node.attributes.get('alt') or ''} ")
         elif tag in ("td", "th"):
-            self._words.append(" | " if "".join(self._words).strip() else "")
+            # Looked at once for each cell, never all of a row for each.
+            self._has_words = self._has_words or any(map(str.strip, self._words[self._seen :]))
+            self._seen = len(self._words)
+            self._words.append(" | " if self._has_words else "")
         else:
             self._open(tag)
         return node.child
@@ -164,6 +244,7 @@ class _Walk:
         if tag == "pre":
             self._builder.add_code("".join(self._words))
             self._words, self._is_code = [], False
+            self._seen, self._has_words = 0, False
         elif tag in _HEADINGS:
             self._flush()
             self._level = 0
@@ -179,7 +260,7 @@ class _Walk:
         if self._is_code:
             return
         words = "".join(self._words).strip()
-        self._words = []
+        self._words, self._seen, self._has_words = [], 0, False
         if not words:
             return
         if self._level:

@@ -10,6 +10,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
@@ -17,6 +18,12 @@ from engines.runtimes.base import ChatMessage
 from engines.runtimes.notation.description import CallNotation
 from engines.runtimes.templates.forms import FORMS, Form, Given, SystemPlace
 from engines.runtimes.templates.shapes import Shape, make_probe, shape_of
+from engines.runtimes.templates.thoughts import (
+    THOUGHT,
+    THOUGHTFUL,
+    name_as_others_do,
+    write_as_part,
+)
 from engines.runtimes.text.response_format import Json
 
 Render = Callable[[Sequence[Any], Sequence[Json] | None, Mapping[str, Any]], str]
@@ -116,7 +123,26 @@ class ConversationRenderer:
         return self._render_given(form.shape(messages, tools, self._calls), variables)
 
     def _render_given(self, given: Given, variables: Mapping[str, Any]) -> str:
-        return self._render(given.messages, given.tools, {**given.variables, **variables})
+        variables = {**given.variables, **variables}
+        if any(turn.get(THOUGHT) for turn in given.messages):
+            write = write_as_part if self._takes_parts else name_as_others_do
+            # A template may refuse a text beside a thought that it would not have seen by its first name.
+            with suppress(InvalidRequestError):
+                turns = [write(turn) for turn in given.messages]
+                return self._render(turns, given.tools, variables)
+        return self._render(given.messages, given.tools, variables)
+
+    @cached_property
+    def _takes_parts(self) -> bool:
+        """Whether reasoning is a typed part of the content (Mistral's)."""
+        turns = [{"role": "user", "content": "?"}, write_as_part(THOUGHTFUL)]
+        try:
+            prompt = self._render(turns, None, {"add_generation_prompt": False})
+        except InvalidRequestError:
+            return False
+        # A template that takes a text only writes the list as it is.
+        is_raw = "'type'" in prompt or '"type"' in prompt
+        return all(THOUGHTFUL[name] in prompt for name in (THOUGHT, "content")) and not is_raw
 
 
 def _forms_that_differ(shape: Shape, *, as_text: bool) -> Iterator[Form]:

@@ -1,4 +1,4 @@
-"""What an engine can do besides answering: from its family, its runtime and its file."""
+"""What an engine can do besides answering: from its file's chat template, else its family, and its runtime."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ToolUse(StrEnum):
     """How an engine is told of tools."""
 
     TRAINED = "trained"
-    """Its own template describes them, and it was trained to call them."""
+    """Its own template describes them or writes calls, and it was trained to call them."""
     WRITTEN = "written"
     """They are written into the system text; it was not trained for that notation."""
     SERVER = "server"
@@ -57,11 +57,13 @@ def capabilities_of(model: CatalogModel, revision: ModelRevision | None = None) 
     """Return what a chat engine can do; ``revision`` is the one meant, else the current one."""
     family = family_of(model.model_family)
     pinned = revision or model.current_revision
+    # A file's own template knows better than what is usual in its family.
+    shown = pinned.abilities if pinned is not None else {}
     return Capabilities(
-        tools=_tools(model.runtime, is_trained=family.knows_tools),
+        tools=_tools(model.runtime, is_trained=shown.get("tools", family.knows_tools)),
         json=_json(model.runtime),
-        thinks=family.reasons,
-        can_switch_thinking=bool(family.thinking_variable),
+        thinks=shown.get("thinks", family.reasons),
+        can_switch_thinking=shown.get("switches", bool(family.thinking_variable)),
         context=context_of(model, pinned),
     )
 
@@ -77,10 +79,13 @@ def ability_filter(ability: Ability) -> Q:
     """Return ``capabilities_of`` as a condition: trained for tools, held to a JSON schema, reasons."""
     if ability == Ability.JSON:
         return Q(runtime=CatalogModel.FILE_RUNTIME)
-    can = Q(pk__in=[])
+    usual = Q(pk__in=[])
     for name, family in FAMILIES.items():
         if family.reasons if ability == Ability.THINKING else family.knows_tools:
-            can |= Q(model_family__istartswith=name)
+            usual |= Q(model_family__istartswith=name)
+    name = "thinks" if ability == Ability.THINKING else "tools"
+    is_unknown = Q(current_revision__isnull=True) | Q(current_revision__abilities={})
+    can = Q(**{f"current_revision__abilities__{name}": True}) | (is_unknown & usual)
     return can if ability == Ability.THINKING else can & ~Q(runtime__in=SERVERS)
 
 

@@ -24,6 +24,7 @@ from engines.gguf.parts import find_misnomer, merge_headers, part_names
 from engines.gguf.reader import read_header
 from engines.models import CatalogModel, Host, ModelCopy, ModelRevision, ModelRole
 from engines.runtimes.notation.families import FAMILIES
+from engines.services.catalog.abilities import abilities_in
 from engines.services.catalog.copies import copy_files, copy_of, copy_path, mark_downloaded
 from engines.services.catalog.exchange import ImportOptions, ImportReport, import_catalog
 from engines.services.catalog.hub_search import suggest_entry
@@ -168,6 +169,7 @@ def _publish(entry: CatalogModel, source: _Source, host: Host) -> ModelCopy:
             "file_size": sum(file.size for file in source.files),
             "parts": [asdict(file) for file in source.files] if len(source.files) > 1 else [],
             "shape": ModelShape.from_header(source.header).as_dict(),
+            "abilities": abilities_in(source.header),
             "wanted_revision": entry.wanted_revision,
         },
     )

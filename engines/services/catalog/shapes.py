@@ -9,6 +9,7 @@ from dataclasses import replace
 from engines.exceptions import SamError
 from engines.fit.model_shape import ModelShape
 from engines.models import ModelRevision
+from engines.services.catalog.abilities import abilities_in
 from engines.services.catalog.hub import hub_token
 from engines.transfer.model_header import HEADER_OPTIONS, read_remote_model
 from engines.transfer.remote_file import DownloadOptions, RemoteFile
@@ -30,20 +31,22 @@ def read_shape(
     remotes: Sequence[RemoteFile],
     options: DownloadOptions = HEADER_OPTIONS,
 ) -> ModelShape:
-    """Read a revision's header at the Hub, that of each part, and keep its shape.
+    """Read a revision's header at the Hub, that of each part, and keep its shape and what its template shows.
 
     Raises UnsafeModelFileError and what asking the Hub raises; then nothing is kept.
     """
     header = read_remote_model(remotes, token=hub_token(remotes[0].url), options=options)
     shape = ModelShape.from_header(header)
-    ModelRevision.objects.filter(pk=revision.pk).update(shape=shape.as_dict())
-    revision.shape = shape.as_dict()
+    revision.shape, revision.abilities = shape.as_dict(), abilities_in(header)
+    ModelRevision.objects.filter(pk=revision.pk).update(
+        shape=revision.shape, abilities=revision.abilities
+    )
     return shape
 
 
 def try_to_read_shape(revision: ModelRevision, remotes: Sequence[RemoteFile]) -> None:
     """Read a shape that is not needed yet: a failure is logged, and the next need tries again."""
-    if revision.shape:
+    if revision.shape and revision.abilities:
         return
     try:
         read_shape(revision, remotes, ONE_ATTEMPT)

@@ -1,0 +1,94 @@
+"""What a chat template says that its model can do, found by rendering it in a process of its own.
+
+A template is a program from outside: as in an engine, it runs in the box and within limits of time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from engines.runtimes.child.chat_template import ChatTemplate
+from engines.runtimes.child.frames import Frame
+from engines.runtimes.child.main import Job
+from engines.runtimes.child.process import ChildProcess
+from engines.runtimes.child.start import ChildSpec
+from engines.runtimes.child.template_limits import limit_compilation, limit_rendering
+from engines.runtimes.notation.derive import derive_notation
+from engines.runtimes.notation.probes import NAMES, TOOLS, Probe
+
+HANDLER = "engines.runtimes.child.template_reading:TemplateHandler"
+READ_SECONDS = 60.0
+MEMORY_BYTES = 512 * 1024 * 1024
+KEPT = 64
+"""Templates whose abilities are remembered: many entries share one."""
+BEGIN, END = "<s>", "</s>"
+OTHER_TOOLS = ("xml_tools", "python_tools")
+"""Names under which SmolLM3's template takes tools; engines describe them in words, in the notation it was trained on."""
+
+
+class TemplateAbilities(Struct, frozen=True):
+    """What a template shows."""
+
+    tools: bool
+    """Whether it describes tools, or writes calls of earlier turns."""
+    thinks: bool
+    switches: bool
+    """Whether the reasoning can be switched off."""
+
+
+NOTHING = TemplateAbilities(tools=False, thinks=False, switches=False)
+"""Of a file without a template."""
+
+
+class TemplateHandler:
+    """The process that renders."""
+
+    def handle(self, job: Job) -> Frame | None:
+        """Answer with the abilities of the template that is sent."""
+        job.begin()
+        source = str(job.request.header["parameters"]["source"])
+        return Frame({}, msgspec.json.encode(derive_abilities(source)))
+
+    def proceed(self) -> bool:
+        """Nothing is done by steps."""
+        return False
+
+
+@lru_cache(maxsize=KEPT)
+def read_abilities(source: str) -> TemplateAbilities:
+    """Return what a template shows; EngineError for one that is not valid or does not come to an end."""
+    if not source:
+        return NOTHING
+    child = ChildProcess(ChildSpec("template reader", HANDLER, memory_bytes=MEMORY_BYTES))
+    try:
+        child.wait_ready()
+        told = child.request("read", READ_SECONDS, source=source).payload
+        return msgspec.json.decode(told, type=TemplateAbilities)
+    finally:
+        child.stop()
+
+
+def derive_abilities(source: str) -> TemplateAbilities:
+    """Render a template with probes, in this process; EngineError for one that is not valid."""
+    with limit_compilation():
+        template = ChatTemplate(source, bos_token=BEGIN, eos_token=END)
+
+    def render(
+        messages: Sequence[Any], *, add_generation_prompt: bool, variables: Mapping[str, Any]
+    ) -> str:
+        given = {**variables, "add_generation_prompt": add_generation_prompt}
+        with limit_rendering():
+            return template.render(messages, given.pop("tools", None), **given)
+
+    notation = derive_notation(render, source)
+    others = Probe(render, source).render_whole(**{name: [*TOOLS] for name in OTHER_TOOLS}) or ""
+    return TemplateAbilities(
+        tools=notation.describes_tools or notation.renders_calls or NAMES[0] in others,
+        thinks=notation.reasons,
+        switches=notation.switch is not None,
+    )
