@@ -18,7 +18,6 @@ from engines.exceptions import (
 )
 from engines.files.private import private_folder
 from engines.models import CopyStatus, Host, ModelCopy, ModelRevision
-from engines.services.catalog.abilities import remember_abilities
 from engines.services.catalog.copies import (
     copy_files,
     copy_mark,
@@ -34,6 +33,7 @@ from engines.services.catalog.copies import (
     shared_places,
 )
 from engines.services.catalog.hub import hub_token
+from engines.services.catalog.shapes import remember_abilities
 from engines.services.catalog.speeds import note_download_speed
 from engines.services.catalog.unfetched import verify_folder, verify_server
 from engines.sharing.links import remove_name

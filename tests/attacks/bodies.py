@@ -34,7 +34,18 @@ NUMBERS = (
     *(0, 1, -1, 2, 0.1, -0.0, 1e-300, 1e308, 1.5, 2**31 - 1, 2**31, 2**53 + 1, 2**63, -(2**63)),
     *(2**64, 10**30, -(10**30)),
 )
-PLAIN = (None, True, False, [], {}, [[]], [{}], [None], {"": None}, {"a": {"b": [1]}})
+PLAIN: tuple[Any, ...] = (
+    None,
+    True,
+    False,
+    [],
+    {},
+    [[]],
+    [{}],
+    [None],
+    {"": None},
+    {"a": {"b": [1]}},
+)
 ROLES = ("system", "developer", "user", "assistant", "tool", "function", "critic", "")
 TYPES = (
     *(

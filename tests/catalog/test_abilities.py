@@ -17,13 +17,13 @@ from engines.runtimes.child.template_reading import (
     derive_abilities,
     read_abilities,
 )
-from engines.services.catalog.abilities import abilities_in
 from engines.services.catalog.capabilities import (
     Ability,
     ToolUse,
     ability_filter,
     capabilities_of,
 )
+from engines.services.catalog.shapes import abilities_in
 
 WITHOUT_TOOLS = {
     "HuggingFaceTB-SmolLM3-3B",

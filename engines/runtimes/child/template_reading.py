@@ -20,6 +20,7 @@ from engines.runtimes.child.start import ChildSpec
 from engines.runtimes.child.template_limits import limit_compilation, limit_rendering
 from engines.runtimes.notation.derive import derive_notation
 from engines.runtimes.notation.probes import NAMES, TOOLS, Probe
+from engines.runtimes.text.response_format import Json
 
 HANDLER = "engines.runtimes.child.template_reading:TemplateHandler"
 READ_SECONDS = 60.0
@@ -86,9 +87,10 @@ def derive_abilities(source: str) -> TemplateAbilities:
             return template.render(messages, given.pop("tools", None), **given)
 
     notation = derive_notation(render, source)
-    others = Probe(render, source).render_whole(**{name: [*TOOLS] for name in OTHER_TOOLS}) or ""
+    others: Json = {name: [*TOOLS] for name in OTHER_TOOLS}
+    listed = Probe(render, source, always=others).render_whole() or ""
     return TemplateAbilities(
-        tools=notation.describes_tools or notation.renders_calls or NAMES[0] in others,
+        tools=notation.describes_tools or notation.renders_calls or NAMES[0] in listed,
         thinks=notation.reasons,
         switches=notation.switch is not None,
     )

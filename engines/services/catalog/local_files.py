@@ -24,11 +24,11 @@ from engines.gguf.parts import find_misnomer, merge_headers, part_names
 from engines.gguf.reader import read_header
 from engines.models import CatalogModel, Host, ModelCopy, ModelRevision, ModelRole
 from engines.runtimes.notation.families import FAMILIES
-from engines.services.catalog.abilities import abilities_in
 from engines.services.catalog.copies import copy_files, copy_of, copy_path, mark_downloaded
 from engines.services.catalog.exchange import ImportOptions, ImportReport, import_catalog
 from engines.services.catalog.hub_search import suggest_entry
 from engines.services.catalog.resolving import COMMIT_DIGITS, whole_digest
+from engines.services.catalog.shapes import abilities_in
 from engines.specs import RANK_POOLING, ModelFile
 from engines.transfer.limits import Disk
 from engines.transfer.part import claim_part, missing_bytes

@@ -1,15 +1,20 @@
-"""The shapes of model files, read from their first megabytes at the Hub and kept with the revision."""
+"""The shapes of model files and what their chat templates show, read from their headers and kept with the revision."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from engines.exceptions import SamError
+import msgspec
+
+from engines.exceptions import EngineError, SamError
 from engines.fit.model_shape import ModelShape
+from engines.gguf.header import GgufHeader
+from engines.gguf.parts import read_model_header
 from engines.models import ModelRevision
-from engines.services.catalog.abilities import abilities_in
+from engines.runtimes.child.template_reading import read_abilities
 from engines.services.catalog.hub import hub_token
 from engines.transfer.model_header import HEADER_OPTIONS, read_remote_model
 from engines.transfer.remote_file import DownloadOptions, RemoteFile
@@ -52,3 +57,21 @@ def try_to_read_shape(revision: ModelRevision, remotes: Sequence[RemoteFile]) ->
         read_shape(revision, remotes, ONE_ATTEMPT)
     except SamError as error:
         logger.warning("the header of %s cannot be read yet: %s", revision, error)
+
+
+def remember_abilities(revision: ModelRevision, path: Path) -> None:
+    """Keep what the template of a file on this host shows, where its header at the Hub was not read before."""
+    if not revision.abilities:
+        revision.abilities = abilities_in(read_model_header(path))
+        ModelRevision.objects.filter(pk=revision.pk).update(abilities=revision.abilities)
+
+
+def abilities_in(header: GgufHeader) -> dict[str, bool]:
+    """Return what a header's template shows; empty, which is logged, where it cannot be told: the family says it then."""
+    facts = header.facts()
+    try:
+        found: dict[str, bool] = msgspec.to_builtins(read_abilities(facts.chat_template))
+    except EngineError as error:
+        logger.warning("what the template of %s shows cannot be told: %s", facts.name, error)
+        return {}
+    return found
