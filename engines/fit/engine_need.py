@@ -43,7 +43,12 @@ def load_of(spec: EngineSpec, shape: ModelShape, machine: Machine) -> Load:
         return contexts.load(flash_attention=spec.use_flash_attention)
     known = [tokens for tokens in (spec.context_length, shape.context_length) if tokens]
     length = min(known, default=SHORTEST_CONTEXT)
-    return Load(length, parallel=ANSWERS_AT_ONCE, shared=not spec.batch_invariant)
+    return Load(
+        length,
+        parallel=ANSWERS_AT_ONCE,
+        shared=not spec.batch_invariant,
+        has_checkpoints=True,
+    )
 
 
 def need_of(spec: EngineSpec, shape: ModelShape | None, size: int, machine: Machine) -> Need:

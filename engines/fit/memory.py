@@ -22,6 +22,9 @@ MAX_PARALLEL = 256
 """llama.cpp's limit of sequences in a context."""
 PROCESS_BYTES = 128 * 1024**2
 """An engine's own process: interpreter, libraries, vocabulary."""
+CHECKPOINTS = 32
+CHECKPOINT_BYTES = 512 * 1024**2
+"""Most copies that an engine keeps of what layers with a window or a state remember, and their bytes."""
 _CELL_STEP = 256
 """llama.cpp rounds the cells of a cache up to this."""
 _BLOCKS = {name: (elements, size) for name, elements, size in TENSOR_BLOCKS.values()}
@@ -43,6 +46,8 @@ class Load:
     """Whether all requests share one cache of this length instead of having one each."""
     contexts: int = 1
     """Contexts of this kind side by side, each with caches and memory to compute in of its own."""
+    has_checkpoints: bool = False
+    """Whether what was read is kept for the next request also by models that forget."""
 
     def __post_init__(self) -> None:
         _require("context length", self.context_length, MAX_CONTEXT)
@@ -83,10 +88,13 @@ class MemoryEstimate:
     states: int
     compute: int
     process: int = PROCESS_BYTES
+    checkpoints: int = 0
+    """Of windows and states, in main memory wherever the layers are."""
 
     @property
     def total(self) -> int:
-        return self.weights + self.kv_cache + self.states + self.compute + self.process
+        parts = self.weights + self.kv_cache + self.states + self.compute
+        return parts + self.process + self.checkpoints
 
 
 def estimate(shape: ModelShape, load: Load) -> MemoryEstimate:
@@ -96,6 +104,7 @@ def estimate(shape: ModelShape, load: Load) -> MemoryEstimate:
         kv_cache=sum(layer_cache_bytes(layer, load) for layer in shape.layers),
         states=sum(layer.state_bytes for layer in shape.layers) * load.parallel * load.contexts,
         compute=compute_bytes(shape, load) * load.contexts,
+        checkpoints=checkpoint_bytes(shape, load),
     )
 
 
@@ -103,6 +112,21 @@ def layer_cache_bytes(layer: LayerMemory, load: Load) -> int:
     """Bytes of one layer's keys and values for all requests."""
     cells = load.window_cells(layer.window) * load.caches * load.contexts
     return cells * (_row_bytes(layer.keys, load) + _row_bytes(layer.values, load))
+
+
+def checkpoint_bytes(shape: ModelShape, load: Load) -> int:
+    """Bytes of all checkpoints an engine may keep; 0 where it needs or takes none."""
+    has_window = any(layer.window for layer in shape.layers)
+    if not load.has_checkpoints or (has_window and not load.shared):
+        return 0
+    one = sum(_remembered_bytes(layer, load) for layer in shape.layers)
+    return min(CHECKPOINTS * one, CHECKPOINT_BYTES) if one <= CHECKPOINT_BYTES else 0
+
+
+def _remembered_bytes(layer: LayerMemory, load: Load) -> int:
+    """Of one layer and sequence: what a copy is needed of to go back."""
+    row = _row_bytes(layer.keys, load) + _row_bytes(layer.values, load)
+    return min(layer.window, load.cells) * row + layer.state_bytes
 
 
 def compute_bytes(shape: ModelShape, load: Load) -> int:

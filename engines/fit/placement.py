@@ -161,7 +161,7 @@ def _layer_needs(shape: ModelShape, load: Load) -> list[int]:
 def _in_memory(shape: ModelShape, need: MemoryEstimate, layers: int, moved: int) -> int:
     """What stays in memory; a tied table is there as well as on the GPU."""
     if layers > len(shape.layers):
-        return need.process + shape.table_bytes
+        return need.process + need.checkpoints + shape.table_bytes
     return need.total - moved
 
 

@@ -20,6 +20,7 @@ NAMES = (
     "openvino",
     "memory",
     "batch_setting",
+    "checkpoints",
     "openai_overhead",
     "live_progress",
     "wizard_data",

@@ -123,7 +123,8 @@ def test_the_answer_is_plain_values() -> None:
     assert answer["where"] == "memory"
     assert answer["fits"] is True
     assert answer["needs"]["total"] == sum(
-        answer["needs"][part] for part in ("weights", "kv_cache", "states", "compute", "process")
+        answer["needs"][part]
+        for part in ("weights", "kv_cache", "states", "compute", "process", "checkpoints")
     )
 
 

@@ -41,6 +41,8 @@ ABORTED = 2
 FROM_START = TO_END = -1
 RENDER_CONTROL = False
 WITH_DATA = True
+PARTIAL_STATE = api.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
+"""Without the caches that hold every token."""
 POOLINGS = {
     "model": api.LLAMA_POOLING_TYPE_UNSPECIFIED,
     "mean": api.LLAMA_POOLING_TYPE_MEAN,
@@ -102,10 +104,15 @@ class LoadedModel:
     def has_partial_cache(self) -> bool:
         """Whether a layer's cache does not hold every token: a sliding window, or a recurrent state."""
         return bool(
-            api.llama_model_n_swa(self.handle)
+            self.has_window
             or api.llama_model_is_recurrent(self.handle)
             or api.llama_model_is_hybrid(self.handle)
         )
+
+    @property
+    def has_window(self) -> bool:
+        """Whether a layer's cache holds the last tokens only."""
+        return bool(api.llama_model_n_swa(self.handle))
 
     @property
     def dimension(self) -> int:
@@ -281,9 +288,30 @@ class NativeContext:
     def use_threads(self, count: int) -> None:
         api.llama_set_n_threads(self.handle, count, count)
 
-    def forget(self, sequence: int, start: int = FROM_START) -> None:
-        """Free the cells of one sequence, or those from a position on where the model keeps every token."""
-        api.llama_memory_seq_rm(self.memory, sequence, start, TO_END)
+    def forget(self, sequence: int, start: int = FROM_START) -> bool:
+        """Free the cells of one sequence, all or from a position on; False where the model cannot go back
+        there, and nothing is changed.
+        """
+        return bool(api.llama_memory_seq_rm(self.memory, sequence, start, TO_END))
+
+    def state_size(self, sequence: int) -> int:
+        """Bytes of what layers with a window or a state remember of a sequence; 0 for nothing."""
+        return int(api.llama_state_seq_get_size_ext(self.handle, sequence, PARTIAL_STATE))
+
+    def state(self, sequence: int, size: int) -> NDArray[np.uint8] | None:
+        """Copy of that, for ``set_state``; ``None`` where llama.cpp cannot read it."""
+        copy = np.empty(size, np.uint8)
+        written = api.llama_state_seq_get_data_ext(
+            self.handle, _pointer(copy, ctypes.c_uint8), size, sequence, PARTIAL_STATE
+        )
+        return copy if written == size else None
+
+    def set_state(self, sequence: int, state: NDArray[np.uint8]) -> bool:
+        """Have those layers remember what they did when ``state`` was read; False where that failed."""
+        read = api.llama_state_seq_set_data_ext(
+            self.handle, _pointer(state, ctypes.c_uint8), state.nbytes, sequence, PARTIAL_STATE
+        )
+        return bool(read == state.nbytes)
 
     def decode(self, parts: Sequence[Part]) -> int:
         """Compute one batch, the parts in this order; llama_decode's code."""
@@ -343,7 +371,7 @@ def _context_parameters(shape: ContextShape, model: LoadedModel) -> Any:
         else api.LLAMA_FLASH_ATTN_TYPE_DISABLED
     )
     parameters.no_perf = True
-    # Models with a window never reuse a prefix, so such a layer needs no cells beyond its window.
+    # What a window has left behind is kept in checkpoints, not in cells.
     parameters.swa_full = False
     # Not unified, each sequence gets an equal share of n_ctx and no more.
     parameters.kv_unified = not shape.apart

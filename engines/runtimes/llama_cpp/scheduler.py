@@ -269,6 +269,7 @@ class Scheduler:
         for slot, part in parts:
             at += len(part.tokens)
             slot.computed += len(part.tokens)
+            self._prefixes.note_read(slot.sequence, slot.computed)
             if part.wants_output:
                 self._contain_errors([slot], partial(self._sample, slot, at))
 

@@ -43,6 +43,9 @@ class NeedsSerializer(ClosedSerializer):
     states = serializers.IntegerField(help_text="Of recurrent layers.")
     compute = serializers.IntegerField()
     process = serializers.IntegerField()
+    checkpoints = serializers.IntegerField(
+        help_text="Of prompts that models with a window or a state have read; 0 for other models."
+    )
     total = serializers.IntegerField()
 
 

@@ -1,4 +1,4 @@
-"""Real GGUF chat models that do not keep every token: one with a window, one with a state."""
+"""Real GGUF chat models that do not keep every token: with a window, with a state, and with both kinds."""
 
 from __future__ import annotations
 
@@ -40,6 +40,8 @@ def write_windowed(path: Path) -> Path:
         **_as("gemma3", _architecture_metadata(_LLAMA, CONTEXT, len(vocabulary.tokens))),
         **_tokenizer_metadata(_LLAMA, vocabulary),
         "gemma3.attention.sliding_window": WINDOW,
+        # The last of three layers sees everything, and with it what the others had in their windows.
+        "gemma3.attention.sliding_window_pattern": _LLAMA.layers,
     }
     return write_gguf(path, metadata, tensors)
 
@@ -76,6 +78,35 @@ def write_recurrent(path: Path) -> Path:
         "mamba.ssm.inner_size": inner,
         "mamba.ssm.state_size": STATE,
         "mamba.ssm.time_step_rank": RANK,
+    }
+    return write_gguf(path, metadata, tensors)
+
+
+def write_hybrid(path: Path) -> Path:
+    """Write an ``lfm2`` model: one layer has a short memory of its own, the others see everything."""
+    vocabulary = learn_vocabulary(_LLAMA.merge_count, _LLAMA.control)
+    width, head = _LLAMA.width, _LLAMA.width // _LLAMA.heads
+    tensors = {
+        name: tensor
+        for name, tensor in _weights(_LLAMA, vocabulary, 7).items()
+        if name != "output_norm.weight" and not name.startswith("blk.1.attn")
+    }
+    generator = np.random.default_rng(7)
+    tensors["token_embd_norm.weight"] = np.ones(width, np.float32)
+    for layer in (0, 2):
+        for name in ("attn_q_norm", "attn_k_norm"):
+            tensors[f"blk.{layer}.{name}.weight"] = np.ones(head, np.float32)
+    tensors |= {
+        "blk.1.attn_norm.weight": np.ones(width, np.float32),
+        "blk.1.shortconv.conv.weight": generator.random((width, KERNEL), np.float32),
+        "blk.1.shortconv.in_proj.weight": _normal(generator, (3 * width, width), 1.0),
+        "blk.1.shortconv.out_proj.weight": _normal(generator, (width, width), 1.0),
+    }
+    metadata: Metadata = {
+        **_as("lfm2", _architecture_metadata(_LLAMA, CONTEXT, len(vocabulary.tokens))),
+        **_tokenizer_metadata(_LLAMA, vocabulary),
+        "lfm2.attention.head_count_kv": [_LLAMA.value_heads, 0, _LLAMA.value_heads],
+        "lfm2.shortconv.l_cache": KERNEL,
     }
     return write_gguf(path, metadata, tensors)
 
