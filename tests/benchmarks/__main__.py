@@ -21,6 +21,7 @@ NAMES = (
     "memory",
     "batch_setting",
     "checkpoints",
+    "guessed_tokens",
     "openai_overhead",
     "live_progress",
     "wizard_data",
