@@ -25,13 +25,8 @@ from rich.table import Table
 
 from deploy.demo.models.tiny_models import write_llama_chat
 from deploy.demo.models.weights import SMOLLM2, ensure_weights
-from engines.runtimes.llama_cpp.native import (
-    ContextShape,
-    LoadedModel,
-    NativeContext,
-    Part,
-    load_model,
-)
+from engines.runtimes.llama_cpp.batch import Part
+from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeContext, load_model
 from engines.runtimes.offload import Offload
 from tests.fixtures_models import models_cache
 

@@ -21,6 +21,7 @@ from numpy import ctypeslib
 from numpy.typing import NDArray
 
 from engines.exceptions import AdapterMismatchError, EngineError
+from engines.runtimes.llama_cpp.batch import Batch, Part, pointer_to
 from engines.runtimes.llama_cpp.devices import apply_offload, require_offloaded
 from engines.runtimes.llama_cpp.wordpiece_vocab import word_pieces_of
 from engines.runtimes.offload import Offload
@@ -243,18 +244,6 @@ class ContextShape:
     """Set for a context that embeds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
-    """What one sequence adds to a batch."""
-
-    tokens: Sequence[int]
-    start: int
-    """Position of the first of them in the sequence."""
-    sequence: int
-    wants_output: bool = True
-    """Whether the last token's output is wanted."""
-
-
 class NativeContext:
     """One llama.cpp context; not thread-safe."""
 
@@ -268,7 +257,7 @@ class NativeContext:
                 f"({model.log.reason}); ask for a shorter context."
             )
         self.memory = api.llama_get_memory(self.handle)
-        self._batch = _Batch(shape.batch)
+        self._batch = Batch(shape.batch)
         self._abort: Any = None
 
     def use_adapters(self, adapters: Sequence[tuple[Any, float]]) -> None:
@@ -302,14 +291,14 @@ class NativeContext:
         """Copy of that, for ``set_state``; ``None`` where llama.cpp cannot read it."""
         copy = np.empty(size, np.uint8)
         written = api.llama_state_seq_get_data_ext(
-            self.handle, _pointer(copy, ctypes.c_uint8), size, sequence, PARTIAL_STATE
+            self.handle, pointer_to(copy, ctypes.c_uint8), size, sequence, PARTIAL_STATE
         )
         return copy if written == size else None
 
     def set_state(self, sequence: int, state: NDArray[np.uint8]) -> bool:
         """Have those layers remember what they did when ``state`` was read; False where that failed."""
         read = api.llama_state_seq_set_data_ext(
-            self.handle, _pointer(state, ctypes.c_uint8), state.nbytes, sequence, PARTIAL_STATE
+            self.handle, pointer_to(state, ctypes.c_uint8), state.nbytes, sequence, PARTIAL_STATE
         )
         return bool(read == state.nbytes)
 
@@ -379,42 +368,3 @@ def _context_parameters(shape: ContextShape, model: LoadedModel) -> Any:
         parameters.embeddings = True
         parameters.pooling_type = POOLINGS[shape.pooling]
     return parameters
-
-
-class _Batch:
-    """Arrays for one llama_decode call, filled without a Python step per token."""
-
-    def __init__(self, room: int) -> None:
-        self._token = np.zeros(room, np.int32)
-        self._position = np.zeros(room, np.int32)
-        self._sequence = np.zeros(room, np.int32)
-        self._count = np.ones(room, np.int32)
-        self._output = np.zeros(room, np.int8)
-        address = self._sequence.ctypes.data
-        # seq_id is an array of pointers: each points at its own entry of the sequence array.
-        self._pointers = (address + 4 * np.arange(room)).astype(np.uintp)
-        self._struct = api.llama_batch(
-            token=_pointer(self._token, ctypes.c_int32),
-            embd=None,
-            pos=_pointer(self._position, ctypes.c_int32),
-            n_seq_id=_pointer(self._count, ctypes.c_int32),
-            seq_id=_pointer(self._pointers, ctypes.POINTER(ctypes.c_int32)),
-            logits=_pointer(self._output, ctypes.c_int8),
-        )
-
-    def fill(self, parts: Sequence[Part], *, all_outputs: bool) -> Any:
-        at = 0
-        for part in parts:
-            end = at + len(part.tokens)
-            self._token[at:end] = part.tokens
-            self._position[at:end] = np.arange(part.start, part.start + len(part.tokens))
-            self._sequence[at:end] = part.sequence
-            self._output[at:end] = all_outputs
-            self._output[end - 1] = all_outputs or part.wants_output
-            at = end
-        self._struct.n_tokens = at
-        return self._struct
-
-
-def _pointer(array: NDArray[Any], kind: Any) -> Any:
-    return ctypes.cast(array.ctypes.data, ctypes.POINTER(kind))

@@ -29,8 +29,9 @@ from engines.exceptions import EngineError, SamError
 from engines.fair_queue import FairQueue
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
+from engines.runtimes.llama_cpp.batch import Part
 from engines.runtimes.llama_cpp.lora import AdapterCache, AdapterRefs
-from engines.runtimes.llama_cpp.native import ABORTED, CACHE_FULL, LoadedModel, NativeContext, Part
+from engines.runtimes.llama_cpp.native import ABORTED, CACHE_FULL, LoadedModel, NativeContext
 from engines.runtimes.llama_cpp.output import Answer
 from engines.runtimes.llama_cpp.prefix_cache import Prefix, PrefixCache
 from engines.runtimes.llama_cpp.sampler import require_grammar_kept

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.fit.embedding import plan_contexts
 from engines.runtimes.base import EmbeddingBatch, Ranking
+from engines.runtimes.llama_cpp.batch import Part
 from engines.runtimes.llama_cpp.embedding.token_embedder import NumberedTokens, TokenEmbedder
-from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeContext, Part
+from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeContext
 from engines.runtimes.vector_rules import NO_NUMBERS
 from engines.specs import EmbeddingSpec
 
