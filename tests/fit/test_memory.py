@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from hypothesis import strategies as st
 
 from engines.exceptions import InvalidRequestError, UnsafeModelFileError
 from engines.fit.embedding import DEFAULT_TEXT_TOKENS, contexts_of
-from engines.fit.memory import CHECKPOINT_BYTES, MAX_CONTEXT, Load, estimate
+from engines.fit.memory import MAX_CONTEXT, Load, estimate
 from engines.fit.model_shape import ModelShape
 from engines.gguf.reader import read_header
 from tests.fit import embedders, shapes
@@ -193,35 +192,6 @@ def test_llama_cpp_reserves_for_an_embedder_what_is_estimated(tmp_path: Path, na
         assert found.kv_cache / MIB == pytest.approx(said.kv_cache * load.contexts, abs=0.01)
         expected = (said.compute + said.output) * load.contexts
         assert found.compute / MIB == pytest.approx(expected, rel=0.1), (load, said)
-
-
-def test_what_models_that_forget_keep_for_the_next_request_is_counted(tmp_path: Path) -> None:
-    kept = Load(131_072, parallel=16, shared=True, has_checkpoints=True)
-    apart = replace(kept, shared=False)
-
-    windows = shape_of(shapes.gemma3(tmp_path))
-    one = 52 * 1024 * 16 * 2 * 128 * 2
-    none = estimate(windows, replace(kept, has_checkpoints=False))
-    found = estimate(windows, kept)
-    assert found.checkpoints == found.total - none.total == CHECKPOINT_BYTES > one
-    assert estimate(windows, apart).checkpoints == 0
-
-    states = shape_of(shapes.qwen3_next(tmp_path))
-    one = sum(layer.state_bytes for layer in states.layers)
-    assert estimate(states, kept).checkpoints == min(32 * one, CHECKPOINT_BYTES)
-    assert estimate(states, apart).checkpoints == estimate(states, kept).checkpoints > one
-    small = of_metadata(
-        tmp_path,
-        "gemma2",
-        **{"block_count": 4, "embedding_length": 64, "attention.head_count": 1},
-        **{"attention.sliding_window": 512},
-    )
-    assert estimate(small, kept).checkpoints == 32 * 2 * 512 * 2 * 64 * 2
-    assert (
-        estimate(small, replace(kept, context_length=256)).checkpoints == 32 * 2 * 256 * 2 * 64 * 2
-    )
-    whole = shape_of(shapes.deepseek_v2_lite(tmp_path))
-    assert estimate(whole, kept).checkpoints == 0
 
 
 def test_qwen3_embedding_4b_is_a_third_more_than_its_file(tmp_path: Path) -> None:
