@@ -10,6 +10,7 @@ from celery import signals
 from celery.exceptions import WorkerShutdown
 from django.conf import settings
 
+from engines.long_lived import spare_collector
 from engines.services.hosts import HEARTBEAT_SECONDS, HostRefusedError
 from migrations_app.queues import live_queue, work_queue
 from worker.host.engine_pool import engine_pool
@@ -50,6 +51,7 @@ def _ready(sender: Any, **_: object) -> None:
         _start("idle-engines", SLOW_SWEEP_SECONDS, _unload_idle_engines)
     if is_host:
         _start("engine-memory", SHARE_SECONDS, _share_memory)
+    spare_collector()
 
 
 def _is_host(queues: set[str]) -> bool:

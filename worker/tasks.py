@@ -18,6 +18,7 @@ from migrations_app.wakeups import (
 )
 from worker import startup
 from worker.live.requests import answer
+from worker.live.taking import LiveTask
 from worker.steps.embedding import help_embedding, keep_index_up
 from worker.steps.folders import look_at_folder
 from worker.steps.runner import run_step
@@ -35,7 +36,7 @@ def _step_task(name: str) -> None:
 
 def _live_task(kind: str) -> None:
     # Without events: Flower is to tell of work, and an answer would wait for three more messages.
-    @shared_task(name=f"{TASK_PREFIX}{kind}", send_events=False)
+    @shared_task(name=f"{TASK_PREFIX}{kind}", base=LiveTask, send_events=False)
     def live(request_id: str) -> str:
         return answer(kind, request_id)
 

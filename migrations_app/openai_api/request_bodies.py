@@ -7,6 +7,7 @@ Source: the API reference at https://platform.openai.com/docs/api-reference. ``t
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal, get_type_hints
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -227,9 +228,11 @@ SERVED_VALUES = _served_values()
 
 def given_hints(asked: Struct) -> list[str]:
     """Return the fields that were sent and change nothing here."""
-    hints = get_type_hints(type(asked), include_extras=True)
-    return [
-        name
-        for name, hint in hints.items()
-        if hint == Hint and getattr(asked, name, None) is not None
-    ]
+    return [name for name in _hints_of(type(asked)) if getattr(asked, name, None) is not None]
+
+
+@cache
+def _hints_of(kind: type[Struct]) -> tuple[str, ...]:
+    # Once for each kind of body: to read its types takes longer than to read a request.
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(name for name, hint in hints.items() if hint == Hint)

@@ -8,9 +8,11 @@ killed worker's requests and messages that nobody took stop counting by themselv
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
 from redis import Redis
+from redis.commands.core import Script
 
 from migrations_app.serving.redis_keys import engines_key, load_key, request_key, taken_key
 
@@ -25,6 +27,7 @@ UNKNOWN = 10_000
 """What is added for a host whose live worker has not said what it has, as after Redis was emptied."""
 PRESENT = "-"
 """A member of every host's set of engines: Redis keeps no empty sets."""
+KEPT_SCRIPTS = 8
 
 _NOW = """
 local time = redis.call('TIME')
@@ -67,6 +70,12 @@ return {{1, body}}
 """
 
 
+@lru_cache(KEPT_SCRIPTS)
+def _script(redis: Redis, text: str) -> Script:
+    """Return a script of every request; to make one costs more than to run it."""
+    return redis.register_script(text)
+
+
 def engine_mark(model_id: str, *, embeds: bool) -> str:
     """Return how a loaded engine is named in a host's set."""
     return f"{'embed' if embeds else 'chat'}:{model_id}"
@@ -79,7 +88,7 @@ def order_hosts(redis: Redis, names: Sequence[str], mark: str, request_id: str =
     """
     keys = [key for name in names for key in (load_key(name), engines_key(name))]
     given: list[str | int] = [request_id, int(PLACED_SECONDS * 1000), FORGET_SECONDS, mark]
-    loads = cast("list[int]", redis.register_script(_PLACE)(keys=keys, args=given))
+    loads = cast("list[int]", _script(redis, _PLACE)(keys=keys, args=given))
     order = sorted(range(len(names)), key=loads.__getitem__)
     return [names[number] for number in order]
 
@@ -101,7 +110,7 @@ def take(redis: Redis, host_name: str, request_id: str, *, owner: str, seconds: 
     keys = [taken_key(request_id), request_key(request_id), load_key(host_name)]
     counted = int(WORKING_SECONDS * 1000)
     given: list[str | int] = [owner, seconds, counted, request_id, FORGET_SECONDS]
-    is_free, *body = cast("list[Any]", redis.register_script(_TAKE)(keys=keys, args=given))
+    is_free, *body = cast("list[Any]", _script(redis, _TAKE)(keys=keys, args=given))
     return TakeOutcome(bool(is_free), body[0] if body else None)
 
 

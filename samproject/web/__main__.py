@@ -8,6 +8,7 @@ from argparse import ArgumentParser
 
 import uvicorn
 
+from engines.long_lived import spare_collector
 from samproject.supervisor.roster import STREAM_SECONDS
 from samproject.web.access_log import LOGGING
 from samproject.web.patience import PatientProtocol
@@ -15,6 +16,11 @@ from samproject.web.patience import PatientProtocol
 
 class WebServer(uvicorn.Server):
     """uvicorn that tells the pages that listen to come back later, before it waits for answers to end."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen; the application is loaded by now."""
+        await super().startup(sockets)
+        spare_collector()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop accepting, end what only waits, and give answers under way their time."""

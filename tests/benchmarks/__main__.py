@@ -22,7 +22,7 @@ NAMES = (
     "batch_setting",
     "checkpoints",
     "guessed_tokens",
-    "openai_overhead",
+    "engine_speed",
     "live_progress",
     "wizard_data",
     "lists",
