@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engines', '0025_searches_are_kept_where_allowed'),
+        ('engines', '0026_folders_of_hosts_are_watched'),
     ]
 
     operations = [

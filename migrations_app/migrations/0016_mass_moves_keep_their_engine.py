@@ -7,8 +7,8 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engines', '0026_what_templates_show'),
-        ('migrations_app', '0014_a_sample_before_a_plan'),
+        ('engines', '0027_what_templates_show'),
+        ('migrations_app', '0015_watched_folders_are_audited'),
     ]
 
     operations = [
