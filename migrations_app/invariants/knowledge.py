@@ -17,7 +17,7 @@ from engines.models import (
     VectorIndex,
 )
 from engines.services.hosts import present_hosts
-from engines.services.knowledge.watched.attaching import due_folders
+from engines.services.knowledge.watched.due import due_folders
 from migrations_app.invariants.findings import (
     MAX_FINDINGS,
     Finding,

@@ -11,7 +11,7 @@ from django.utils import timezone
 from engines.db.clock import seconds_from_now
 from engines.models import CopyStatus, KnowledgeBase, ModelCopy, VectorIndex
 from engines.services.hosts import present_hosts
-from engines.services.knowledge.watched.attaching import due_folders
+from engines.services.knowledge.watched.due import due_folders
 from migrations_app.models import IndexSwitch, MassMoveLine, Plan, PlanEvent
 from migrations_app.plans.transitions import drop_unconfirmed
 from migrations_app.states import PERSON_KINDS, PlanStatus

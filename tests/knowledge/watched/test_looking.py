@@ -21,9 +21,9 @@ from engines.services.knowledge.watched import looking
 from engines.services.knowledge.watched.attaching import (
     attach_folder,
     detach_folder,
-    due_folders,
     look_now,
 )
+from engines.services.knowledge.watched.due import due_folders
 from engines.services.knowledge.watched.looking import NOBODY, Here, look_at
 from migrations_app.audit.rows import AuditEntry, AuditKind
 from migrations_app.plans import housekeeping

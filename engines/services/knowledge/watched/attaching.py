@@ -6,7 +6,7 @@ import posixpath
 from pathlib import PurePosixPath
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from engines.db.clock import ClockTimestamp
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
@@ -94,14 +94,6 @@ def look_now(folder_id: int) -> WatchedFolder:
     if not found.update(next_look_at=ClockTimestamp(), called_at=None):
         raise _unknown(folder_id)
     return found.select_related("base__group", "host").get()
-
-
-def due_folders() -> QuerySet[WatchedFolder]:
-    """Return the folders that it is time to look at and nobody looks at; not of people who are deactivated."""
-    free = Q(claimed_until=None) | Q(claimed_until__lt=ClockTimestamp())
-    in_use = Q(base__owner=None) | Q(base__owner__is_active=True)
-    due = WatchedFolder.objects.filter(free, in_use, next_look_at__lte=ClockTimestamp())
-    return due.order_by("next_look_at", "pk")
 
 
 def _require_allowed(host: Host, path: str) -> PurePosixPath:

@@ -25,7 +25,7 @@ from engines.folders.watching import WatchedFolder as FolderRules
 from engines.models import Document, WatchedFile, WatchedFolder
 from engines.services.knowledge.documents import delete_document
 from engines.services.knowledge.folders import Delivery, take_delivery
-from engines.services.knowledge.watched.attaching import due_folders
+from engines.services.knowledge.watched.due import due_folders
 from engines.services.knowledge.writing import Embed
 
 LEASE_SECONDS = 300
