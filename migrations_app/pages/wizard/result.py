@@ -86,6 +86,9 @@ class ResultView(PlanPage):
                 "took": describe_duration(plan.finished_at - plan.started_at)
                 if plan.finished_at and plan.started_at
                 else "",
+                "accepted": [said for proof in _proofs(steps) for said in proof.get("accepted", [])]
+                if plan.status == PlanStatus.COMPLETED
+                else [],
                 "failed_at_proof": any(
                     step.kind == "probe" and step.status == StepStatus.FAILED for step in steps
                 ),

@@ -60,7 +60,9 @@ def test_older_passages_are_told_and_lead_to_one_plan_of_them(
     alice: Client, kept: KnowledgeBase, people: People
 ) -> None:
     before = contents()
-    assert "2 of 3 passages were cut by an older rule" in html_of(alice, f"/knowledge/{kept.pk}/")
+    assert "2 of 3 passages are not cut as they would be today" in html_of(
+        alice, f"/knowledge/{kept.pk}/"
+    )
     assert "Embed “Notes” anew" in html_of(alice, "/migrate/")
 
     address = ask(alice, kept, "passages")

@@ -51,7 +51,8 @@ SELECT term.number, (
 )
 FROM unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number)
 """
-# Read and unpacked once, not once for each word.
+# Read and unpacked once, not once for each word. Which of them live comes on the same way from the server: each
+# way counts more than what it does there.
 _WITHIN = """
 WITH held AS MATERIALIZED (
     SELECT chunk_id, size, strip(words) AS words FROM engines_passagewords
@@ -59,8 +60,10 @@ WITH held AS MATERIALIZED (
 )
 SELECT term.number, (
     SELECT string_agg(chunk_id || ' ' || size, ' ') FROM held WHERE words @@ term.query
-)
+), NULL::bigint, NULL::bigint, NULL::bytea, NULL::bigint
 FROM unnest(%b::text[]::tsquery[]) WITH ORDINALITY AS term (query, number)
+UNION ALL
+SELECT NULL, NULL, live.* FROM (/* live */) AS live
 """
 _SAMPLE = """
 WITH ends AS (
@@ -97,6 +100,10 @@ _LIVE = """
 SELECT id, base_id, content_hash, document_id FROM engines_chunk
 WHERE id = ANY(%b::bigint[]) AND base_id = ANY(%b::bigint[]) AND deleted_seq IS NULL
 """
+_WITHIN = _WITHIN.replace("/* live */", _LIVE)
+
+_Live = tuple[int, bytes, int | None]
+"""Of a passage that is not deleted: its base, the digest of its text, its document."""
 
 
 class WordHit(NamedTuple):
@@ -119,6 +126,8 @@ class _Found:
     """Of the common terms, in a sample."""
     holders: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
     sizes: dict[int, int] = field(default_factory=dict)
+    live: dict[int, _Live | None] = field(default_factory=dict)
+    """What was read of passages already; None of one that is deleted."""
 
     def add(self, numbers: Sequence[int], rows: str) -> None:
         """Add passages, "id size id size …", to those that have each of these terms."""
@@ -153,11 +162,11 @@ def search_words(
     terms = read_question(question, bases) if bases else []
     if not terms:
         return []
-    ranked = _rank(terms, _scope(bases, narrowed), bases, most)
+    found, ranked = _rank(terms, _scope(bases, narrowed), bases, most)
     # Few are deleted, filtered out or say the same: mostly the first look finds what is wanted.
     size = LIVE_SPARE * most
     while True:
-        live = _live(ranked[:size], bases, narrowed)
+        live = _live(found, ranked[:size], bases, narrowed)
         if len(live) >= most or size >= len(ranked):
             return live[:most]
         size *= LIVE_GROWTH
@@ -176,9 +185,9 @@ def _scope(bases: Sequence[int], narrowed: SearchFilter) -> str:
 
 def _rank(
     terms: Sequence[Term], scope: str, bases: Sequence[int], most: int
-) -> list[tuple[int, float]]:
+) -> tuple[_Found, list[tuple[int, float]]]:
     if not scope:
-        return []
+        return _Found(0, {}), []
     queries = [term.query for term in terms]
     found = _Found(*_sample(queries, bases))
     common = sorted(found.shares, key=lambda number: (found.shares[number], number))
@@ -197,11 +206,23 @@ def _rank(
     partly = sorted({*cut, *common})
     if partly:
         best = [key for key, _ in found.rank(most * WEIGHED)]
-        with binary_cursor() as cursor:
-            cursor.execute(_WITHIN, [best, [queries[number - 1] for number in partly]])
-            for place, rows in cursor:
-                found.add([partly[place - 1]], rows or "")
-    return found.rank(len(found.sizes))
+        _look_within(found, best, {number: queries[number - 1] for number in partly}, bases)
+    return found, found.rank(len(found.sizes))
+
+
+def _look_within(
+    found: _Found, keys: list[int], queries: dict[int, str], bases: Sequence[int]
+) -> None:
+    """Add which of some passages have these words, and which of them live."""
+    numbers = list(queries)
+    found.live.update(dict.fromkeys(keys))
+    with binary_cursor() as cursor:
+        cursor.execute(_WITHIN, [keys, list(queries.values()), keys, list(bases)])
+        for place, rows, key, *live in cursor:
+            if key is None:
+                found.add([numbers[place - 1]], rows or "")
+            else:
+                found.live[key] = tuple(live)
 
 
 def _sample(queries: Sequence[str], bases: Sequence[int]) -> tuple[int, dict[int, float]]:
@@ -229,13 +250,19 @@ def _find(queries: Sequence[str], scope: str, limit: int) -> list[tuple[int, str
 
 
 def _live(
-    ranked: Sequence[tuple[int, float]], bases: Sequence[int], narrowed: SearchFilter
+    found: _Found,
+    ranked: Sequence[tuple[int, float]],
+    bases: Sequence[int],
+    narrowed: SearchFilter,
 ) -> list[WordHit]:
     """Leave what is live and asked for: this decides, an index can only be behind."""
-    with binary_cursor() as cursor:
-        cursor.execute(_LIVE, [[key for key, _ in ranked], list(bases)])
-        live = {key: row for key, *row in cursor}
-    documents = {document for _, _, document in live.values()}
+    if unread := [key for key, _ in ranked if key not in found.live]:
+        found.live.update(dict.fromkeys(unread))
+        with binary_cursor() as cursor:
+            cursor.execute(_LIVE, [unread, list(bases)])
+            found.live.update((key, tuple(row)) for key, *row in cursor)
+    live = {key: row for key, _ in ranked if (row := found.live[key]) is not None}
+    documents = {document for _, _, document in live.values() if document is not None}
     if narrowed.narrows_documents:
         asked = narrowed.documents_of(bases).filter(pk__in=documents)
         documents = set(asked.values_list("pk", flat=True))
