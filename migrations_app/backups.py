@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
@@ -125,28 +126,38 @@ def find_backups() -> Found:
     They belong to nobody until an administrator puts them back. Archives of the first format, and those
     of other keys, cannot be opened without their record and are named.
     """
-    store, found, unreadable = _store(), list[Backup](), list[str]()
+    store, found, unreadable = _store(), list[tuple[datetime, Backup]](), list[str]()
     known = set(Backup.objects.values_list("artifact_key", flat=True))
     with tempfile.TemporaryDirectory(prefix="sam-find-") as folder:
-        stored = {file.key for page in store.pages() for file in page}
-        for key in sorted(key for key in stored - known if key.startswith(ARCHIVES)):
+        stored = {file.key: file.stored_at for page in store.pages() for file in page}
+        for key in sorted(key for key in stored.keys() - known if key.startswith(ARCHIVES)):
             path = store.local_path(key, Path(folder))
             try:
                 manifest, wrapped = read_manifest(SealedFile(path, None, backup_keys()))
             except ArchiveError as error:
                 unreadable.append(f"{key}: {error}")
                 continue
-            found.append(
-                Backup.objects.create(
-                    person_name=manifest.person[:150],
-                    reason=Backup.Reason.FOUND,
-                    artifact_key=key,
-                    sha256=key.rsplit("/", 1)[1],
-                    file_size=path.stat().st_size,
-                    wrapped_key=wrapped.to_text(),
-                )
+            backup = Backup(
+                person_name=manifest.person[:150],
+                reason=Backup.Reason.FOUND,
+                artifact_key=key,
+                sha256=key.rsplit("/", 1)[1],
+                file_size=path.stat().st_size,
+                wrapped_key=wrapped.to_text(),
             )
-    return Found(found, unreadable)
+            found.append((manifest.made_at or stored[key], backup))
+    return Found(_enter(found), unreadable)
+
+
+def _enter(found: list[tuple[datetime, Backup]]) -> list[Backup]:
+    """Give found archives their records, the oldest first: whoever chooses one wants the newest, not the last found."""
+    entered = []
+    for made_at, backup in sorted(found, key=lambda one: one[0]):
+        backup.save()
+        Backup.objects.filter(pk=backup.pk).update(created_at=made_at)
+        backup.created_at = made_at
+        entered.append(backup)
+    return entered
 
 
 def rotate_keys() -> int:

@@ -156,9 +156,14 @@ def _one_snapshot() -> Iterator[str]:
             cursor.execute("SELECT pg_export_snapshot()")
             yield str(cursor.fetchone()[0])
     except OperationalError as error:
-        raise SystemBackupError(
-            f"The database does not answer: {error}. Start it (`manage.py up --services-only`)."
-        ) from error
+        raise _no_answer(error) from error
+
+
+def _no_answer(error: OperationalError) -> SystemBackupError:
+    return SystemBackupError(
+        f"The database does not answer: {' '.join(str(error).split())} "
+        "Start it (`manage.py up --services-only`)."
+    )
 
 
 def _named_files() -> list[str]:
@@ -240,9 +245,7 @@ def _require_empty() -> None:
             cursor.execute("SELECT EXISTS (SELECT 1 FROM auth_user)")
             inhabited = bool(cursor.fetchone()[0])
     except OperationalError as error:
-        raise SystemBackupError(
-            f"The database does not answer: {error}. Start it (`manage.py up --services-only`)."
-        ) from error
+        raise _no_answer(error) from error
     if inhabited:
         raise ConflictError(
             "This installation has people already, and nothing of theirs is overwritten; restore into a "

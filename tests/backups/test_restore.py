@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.core.management import call_command
+from django.utils import timezone
 
 from engines.archive import MasterKeyRing
 from engines.exceptions import ConflictError, InvalidRequestError, NotAllowedError, SamError
@@ -60,11 +61,14 @@ def test_on_an_empty_database_the_store_and_the_key_give_the_same_person(world: 
     give_belongings(world)
     before = belongings_of(world.user)
     backed_up(world)
+    began = Plan.objects.get().created_at
     new = after_a_disaster(world, "old", "new")
+    flushed = timezone.now()
     Group.objects.create(name=GROUP)
 
     (found,) = find_backups().backups
     assert (found.person_name, found.user) == ("ada", None)
+    assert began < found.created_at < flushed
     plan = restored(new, found, RestoreWish(into="ada"), administrator())
 
     ada = User.objects.get(username="ada")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -49,8 +49,10 @@ def ada() -> User:
 def kept(ada: User, store: ArtifactStore, tmp_path: Path, age: int = 0) -> Backup:
     """A small archive of hers with its record, so many hours old."""
     path = tmp_path / f"{Backup.objects.count()}.sealed"
+    made = timezone.now() - timedelta(hours=age)
+    says_when = {"made_at": made.isoformat()} if age else {}
     with ArchiveWriter(path, MasterKeyRing.from_secret(KEYS[0]).current) as archive:
-        archive.add_json("format", {"format": "sam-backup-2", "person": "ada"})
+        archive.add_json("format", {"format": "sam-backup-2", "person": "ada", **says_when})
         archive.add_json("rows/person/0.json", [{"username": "ada"}])
         summary = archive.close()
     artifact = store.put_file(path, kind="backups")
@@ -63,7 +65,6 @@ def kept(ada: User, store: ArtifactStore, tmp_path: Path, age: int = 0) -> Backu
         wrapped_key=summary.wrapped_key.to_text(),
         verified_at=timezone.now(),
     )
-    made = timezone.now() - timedelta(hours=age)
     Backup.objects.filter(pk=backup.pk).update(created_at=made)
     return backup
 
@@ -93,6 +94,26 @@ def test_pruning_keeps_the_newest_and_what_a_plan_may_need(
     assert set(Backup.objects.values_list("pk", flat=True)) == left
     assert [store.exists(b.artifact_key) for b in backups] == [b.pk in left for b in backups]
     assert find_backups().backups == []
+
+
+def test_found_archives_are_of_the_time_they_were_made_the_oldest_first(
+    ada: User, store: ArtifactStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = MasterKeyRing.from_secret(KEYS[0])
+    monkeypatch.setattr("migrations_app.backups.backup_keys", lambda: own)
+    silent = kept(ada, store, tmp_path).artifact_key
+    os.utime(store.local_path(silent, tmp_path), (10**9, 10**9))
+    spoken = [kept(ada, store, tmp_path, age=age).artifact_key for age in (1, 48)]
+    times = dict(Backup.objects.values_list("artifact_key", "created_at"))
+    Backup.objects.all().delete()
+
+    found = find_backups().backups
+
+    assert [backup.artifact_key for backup in found] == [silent, *reversed(spoken)]
+    assert [backup.created_at for backup in Backup.objects.order_by("pk")] == [
+        datetime.fromtimestamp(10**9, UTC),
+        *(times[key] for key in reversed(spoken)),
+    ]
 
 
 def test_the_collector_leaves_what_outlived_a_database_to_be_found(

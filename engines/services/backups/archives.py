@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,12 @@ class SealedFile:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """Of which format an archive is, and whose; archives of the first format do not say whose."""
+    """Of which format an archive is, whose, and of when; archives of the first format do not say whose."""
 
     format: str
     person: str
+    made_at: datetime | None
+    """None for archives from before they said so, which is before 2026-11-30."""
 
 
 def read_manifest(sealed: SealedFile) -> tuple[Manifest, WrappedKey]:
@@ -93,7 +96,9 @@ def _manifest(member: MemberStream) -> Manifest:
             "This backup is of a format that is not known here; was it made by a newer SAM? Update "
             "this one and try again."
         )
-    return Manifest(str(stated["format"]), str(stated.get("person", "")))
+    made = stated.get("made_at")
+    made_at = datetime.fromisoformat(made) if isinstance(made, str) else None
+    return Manifest(str(stated["format"]), str(stated.get("person", "")), made_at)
 
 
 def _table_of(name: str) -> str:

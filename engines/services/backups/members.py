@@ -17,6 +17,7 @@ from django.core import serializers
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from engines.models import (
     CatalogModel,
@@ -80,6 +81,7 @@ def manifest_of(user: User, *, with_adapters: bool, made_for: str) -> dict[str, 
         "format": FORMAT,
         "person": user.username,
         "plan": made_for,
+        "made_at": timezone.now().isoformat(),
         "tables": tables,
     }
 
