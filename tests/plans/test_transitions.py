@@ -8,13 +8,16 @@ from django.utils import timezone
 from engines.exceptions import IllegalMoveError
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions import (
+    MAX_FAILURES,
     Outcome,
     ask_operator,
     claim_step,
     finish_step,
     moves,
+    release_step,
     request_cancel,
     retry_step,
+    withdraw_confirmation,
 )
 from migrations_app.states import STEP_FINAL, PlanKind, PlanStatus, StepStatus
 from tests.worker.plans import first_step, make_plan
@@ -128,3 +131,28 @@ def test_a_plan_tells_where_it_is_and_what_waits_for_an_operator_begins_anew() -
     request_cancel(plan.pk, who="me")
     others = plan.steps.exclude(pk=first.pk).values_list("status", flat=True)
     assert set(others) == {"cancelled"}
+
+
+def test_a_claim_takes_its_own_step_and_what_is_given_up_has_no_holder() -> None:
+    held, step = step_in("in_progress"), step_in("pending")
+    Step.objects.filter(pk=step.pk).update(ready_at=timezone.now(), failures=MAX_FAILURES - 1)
+    claim = claim_step(step.pk, "a")
+    assert claim is not None
+    assert Step.objects.get(pk=held.pk).lease_until == held.lease_until
+
+    release_step(claim, why="The disk is full.", failed=True)
+
+    step.refresh_from_db()
+    assert (step.status, step.owner, step.lease_until) == ("needs_operator", "", None)
+
+
+@pytest.mark.parametrize(("status", "confirmed"), [("pending", False), ("in_progress", True)])
+def test_what_nobody_waits_to_start_has_nothing_to_withdraw(status: str, confirmed: bool) -> None:
+    plan = plan_in(status)
+    plan.confirmed_at = timezone.now() if confirmed else None
+    plan.save()
+
+    assert not withdraw_confirmation(plan.pk, who="ada", why="Test.")
+    plan.refresh_from_db()
+    assert (plan.error_message, plan.confirmed_at is not None) == ("", confirmed)
+    assert not PlanEvent.objects.filter(plan=plan).exists()
