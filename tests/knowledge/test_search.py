@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import IndexFileError
 from engines.files.artifacts import ArtifactStore
-from engines.models import Embedding, Fingerprint, KnowledgeBase, VectorIndex
+from engines.models import Chunk, Embedding, Fingerprint, KnowledgeBase, VectorIndex
 from engines.services.knowledge.documents import (
     create_base,
     delete_base,
@@ -18,7 +18,13 @@ from engines.services.knowledge.documents import (
 )
 from engines.services.knowledge.indexes import build_file, is_ready
 from engines.services.knowledge.keep_up import keep_up, lagging_indexes
-from engines.services.knowledge.search import Hit, readable_bases, search_bases, search_index
+from engines.services.knowledge.search import (
+    Hit,
+    read_hits,
+    readable_bases,
+    search_bases,
+    search_index,
+)
 from engines.vectors import IndexCache
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.test_indexes import plant
@@ -44,6 +50,23 @@ def search(store: ArtifactStore, question: str, *bases: KnowledgeBase, k: int = 
 
 def texts(hits: list[Hit]) -> list[str]:
     return [hit.text for hit in hits]
+
+
+def test_what_was_found_otherwise_is_compared_where_it_has_a_vector(
+    base: KnowledgeBase, store: ArtifactStore, scratch: Path
+) -> None:
+    assert base.owner is not None
+    other = add(make_base(base.owner, live_index(base).fingerprint, "Other"), "one")
+    filed = add(base, "one")
+    index = catch_up(base, store, scratch)
+    late = add(base, "not embedded yet")
+    query = np.asarray(HashEmbedder().embed_query("one"), dtype=np.float32)
+    keys = [Chunk.objects.get(document=each).pk for each in (filed, late, other)]
+
+    hits = read_hits(base.pk, keys, (index, query))
+
+    scores = {hit.document_id: hit.score for hit in hits}
+    assert scores == {filed.pk: pytest.approx(1, abs=SCORE_TOLERANCE), late.pk: 0.0}
 
 
 def test_a_passage_is_found_with_its_document_from_the_file_and_from_the_delta(

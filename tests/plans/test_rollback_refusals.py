@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from engines.exceptions import ConflictError
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
+from migrations_app.states import PlanKind, PlanStatus
 from tests.plans.hash_world import HashWorld, all_rows
 
 TEXTS = ("The first text.", "The second text.")
@@ -38,6 +40,13 @@ def test_after_its_retention_has_ended_nothing_is_taken_back(
 
 def test_a_moment_before_it_ends_there_is_a_way_back(world: HashWorld, migrated: Plan) -> None:
     Plan.objects.filter(pk=migrated.pk).update(retention_until=timezone.now() + timedelta(hours=1))
+    # What was put back for somebody else is in nobody's way.
+    Plan.objects.create(
+        kind=PlanKind.RESTORE,
+        user=User.objects.create(username="somebody else"),
+        status=PlanStatus.COMPLETED,
+        finished_at=timezone.now(),
+    )
 
     world.taken_back(migrated)
 
