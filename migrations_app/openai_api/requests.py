@@ -92,7 +92,9 @@ def read_body(request: HttpRequest) -> Body:
         raise RefusedError("The body is not JSON that can be read.") from None
     if not isinstance(body, dict):
         raise RefusedError("The body must be a JSON object.")
-    return _with_whole_characters(body) if _HALF_CHARACTER.search(request.body) else body
+    # In UTF-16, which JSON may be sent in, no escape looks as it does in UTF-8.
+    may_have_halves = b"\0" in request.body or _HALF_CHARACTER.search(request.body)
+    return _with_whole_characters(body) if may_have_halves else body
 
 
 def _with_whole_characters(body: Body) -> Body:
