@@ -2,7 +2,8 @@
 
 All have the same model file (SmolLM2-135M), threads and context, and take turns within each round; what is
 compared are the figures of one round. ``BENCH_STREAMS``, ``BENCH_ROUNDS``, ``BENCH_TOKENS``,
-``BENCH_PROBES`` and ``BENCH_THREADS`` make it shorter or longer, and ``SAM_LLAMA_SERVER`` names a
+``BENCH_PROBES``, ``BENCH_CROWD`` and ``BENCH_THREADS`` make it shorter or longer, ``BENCH_PARTS`` chooses of
+``rates,first,crowd,pause``, ``BENCH_MODEL`` names another GGUF file, and ``SAM_LLAMA_SERVER`` a
 ``llama-server`` that takes part.
 """
 
@@ -54,8 +55,10 @@ TOKENS = int(os.environ.get("BENCH_TOKENS", "64"))
 PROBES = int(os.environ.get("BENCH_PROBES", "40"))
 THREADS = int(os.environ.get("BENCH_THREADS", "0")) or max((os.cpu_count() or 2) // 2, 1)
 """By itself what llama-cpp-python takes."""
-CROWD = 15
+CROWD = int(os.environ.get("BENCH_CROWD", "15"))
 """Others who are answered while the sixteenth asks."""
+PARTS = os.environ.get("BENCH_PARTS", "rates,first,crowd,pause").split(",")
+MODEL = os.environ.get("BENCH_MODEL", "")
 ENGINE = "SAM's engine"
 V1 = "SAM's /v1"
 LEAST_RATE = 0.95
@@ -65,7 +68,7 @@ MOST_P99_MS = 15.0
 
 def run(console: Console) -> None:
     """Measure and print the tables."""
-    path = ensure_weights(SMOLLM2, models_cache()) / SMOLLM2.file
+    path = Path(MODEL) if MODEL else ensure_weights(SMOLLM2, models_cache()) / SMOLLM2.file
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         # As in earnest, where the benchmarks' own settings count nothing.
         limits = {"SAM_ANSWERS_AT_ONCE": "8", "SAM_RATE_USER": "1000000/min"}
@@ -79,7 +82,7 @@ def run(console: Console) -> None:
         ]
         if (server := llama_server(path, THREADS)) is not None:
             contenders.append(stack.enter_context(server))
-        console.print(f"{SMOLLM2.file}, {THREADS} threads, {CONTEXT} cells, {ROUNDS} rounds")
+        console.print(f"{path.name}, {THREADS} threads, {CONTEXT} cells, {ROUNDS} rounds")
         asyncio.run(_measure(console, contenders, _count_pieces(path)))
 
 
@@ -109,12 +112,15 @@ async def _measure(console: Console, contenders: Sequence[Contender], pieces: in
     for number in range(1, 8):
         for contender in contenders:
             await together(contender, max(STREAMS) if number == 1 else 1, 4, -number)
-    for streams in STREAMS:
+    for streams in STREAMS if "rates" in PARTS else ():
         console.print(await _rates(contenders, streams))
     ours = [each for each in contenders if each.at_once]
-    console.print(await _first_words(contenders, 0))
-    console.print(await _first_words(ours, CROWD))
-    console.print(await _pauses(ours, pieces))
+    if "first" in PARTS:
+        console.print(await _first_words(contenders, 0))
+    if "crowd" in PARTS:
+        console.print(await _first_words(ours, CROWD))
+    if "pause" in PARTS:
+        console.print(await _pauses(ours, pieces))
 
 
 def _in_turn(contenders: Sequence[Contender]) -> Iterator[tuple[int, Contender]]:

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,8 @@ class Contender(ABC):
     name: str
     at_once: bool
     """Whether it computes several answers together; the others' wait in line."""
+    fields: Mapping[str, object] = {}
+    """What it must be told to answer as the others do."""
 
     def __enter__(self) -> Self:
         return self
@@ -193,7 +195,8 @@ class Server(Contender):
         return streamed
 
     def _request(self, question: Question) -> bytes:
-        body = json.encode({**question.body(), "model": "sam", "stream": True})
+        asked = {**question.body(), **self.fields, "model": "sam", "stream": True}
+        body = json.encode(asked)
         key = self._keys[question.asker % len(self._keys)]
         lines = (
             f"POST {self._address.path}/chat/completions HTTP/1.1",
@@ -231,13 +234,13 @@ class ServerProcess(Server):
         self._process = subprocess.Popen(
             command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        self._wait(f"http://127.0.0.1:{port}/v1/models", port)
+        self._wait(port)
 
     def __exit__(self, *_: object) -> None:
         self._process.terminate()
         self._process.wait(START_SECONDS)
 
-    def _wait(self, _address: str, port: int) -> None:
+    def _wait(self, port: int) -> None:
         deadline = time.monotonic() + START_SECONDS
         while True:
             with socket.socket() as probe:
@@ -257,7 +260,9 @@ def library_server(path: Path, threads: int) -> ServerProcess:
         *("--flash_attn", "true", "--interrupt_requests", "false", "--verbose", "false"),
         *("--host", "127.0.0.1", "--port", str(port)),
     ]
-    return ServerProcess("llama_cpp.server", command, port, at_once=False)
+    server = ServerProcess("llama_cpp.server", command, port, at_once=False)
+    server.fields = {"repeat_penalty": 1.0, "min_p": 0.05, "top_k": 40}
+    return server
 
 
 def llama_server(path: Path, threads: int) -> ServerProcess | None:

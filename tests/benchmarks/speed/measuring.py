@@ -11,7 +11,7 @@ from itertools import count, pairwise
 
 from tests.benchmarks.speed.contenders import Contender, Question, Streamed
 
-BACKGROUND_TOKENS = 256
+BACKGROUND_TOKENS = 128
 PROBE_TOKENS = 4
 LONG_WORDS = 1_950
 """Make about 4,000 tokens of SmolLM2's."""
