@@ -261,7 +261,7 @@ def library_server(path: Path, threads: int) -> ServerProcess:
         *("--host", "127.0.0.1", "--port", str(port)),
     ]
     server = ServerProcess("llama_cpp.server", command, port, at_once=False)
-    server.fields = {"repeat_penalty": 1.0, "min_p": 0.05, "top_k": 40}
+    server.fields = {"repeat_penalty": 1.0}
     return server
 
 
