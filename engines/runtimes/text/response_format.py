@@ -16,6 +16,7 @@ from engines.runtimes.base import MessageToolCall
 Json = dict[str, Any]
 Choice = str | Json
 
+LOWEST_CHOICE = -(2**62)
 MAX_SCHEMA_CHARS = 131_072
 """Characters of JSON that a schema may have."""
 MAX_TOOLS_CHARS = 524_288
@@ -151,6 +152,14 @@ def _check_schema(place: str, schema: object) -> None:
     if not isinstance(schema, dict):
         raise InvalidRequestError(f"{place} must be a JSON schema, an object.")
     _check_size(place, schema)
+    level: list[Any] = [schema]
+    while level:
+        # Numbers near -2^63 end the process that makes a grammar of them (llguidance).
+        if any(isinstance(one, int) and one < LOWEST_NUMBER for one in level):
+            raise InvalidRequestError(
+                f"{place} holds a number below {LOWEST_NUMBER}; leave it out."
+            )
+        level = [inner for outer in level for inner in _inside(outer)]
 
 
 def _check_size(place: str, value: object, most: int = MAX_SCHEMA_CHARS) -> None:
@@ -175,6 +184,13 @@ def _check_size(place: str, value: object, most: int = MAX_SCHEMA_CHARS) -> None
 
 def _object(value: object) -> Json:
     return value if isinstance(value, dict) else {}
+
+
+def _choices(schema: object) -> list[Any]:
+    """Return the values that a part of a schema lists."""
+    given = _object(schema)
+    listed = given.get("enum")
+    return [given.get("const"), *(listed if isinstance(listed, list) else ())]
 
 
 def _inside(value: object) -> list[Any]:
