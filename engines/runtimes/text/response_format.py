@@ -154,10 +154,11 @@ def _check_schema(place: str, schema: object) -> None:
     _check_size(place, schema)
     level: list[Any] = [schema]
     while level:
-        # Numbers near -2^63 end the process that makes a grammar of them (llguidance).
-        if any(isinstance(one, int) and one < LOWEST_NUMBER for one in level):
+        # Such a choice near -2^63 ends the process that makes a grammar of it (llguidance); a limit does not.
+        choices = [one for each in level for one in _choices(each)]
+        if any(isinstance(one, int) and one < LOWEST_CHOICE for one in choices):
             raise InvalidRequestError(
-                f"{place} holds a number below {LOWEST_NUMBER}; leave it out."
+                f"{place} offers a number below {LOWEST_CHOICE} as a value; leave it out."
             )
         level = [inner for outer in level for inner in _inside(outer)]
 

@@ -177,13 +177,14 @@ class Schedules:
         """The position of the first step that is looked at: one that has ended, if there is one."""
         self._kind = kind
         self._judged: set[tuple[str, Situation]] = set()
+        self._root = self._read()
 
     def explore(self, depth: int) -> Explored:
         """Play every schedule of ``depth`` moves.
 
         Raises AssertionError with the moves that led there, the shortest first.
         """
-        root = self._read()
+        root = self._root
         explored, came = Explored(root), {root: ""}
         layer = [root]
         with _small_counts():
