@@ -85,7 +85,12 @@ def test_a_curator_adds_an_entry_and_the_engine_is_as_it_says(
 @pytest.mark.parametrize(
     ("entry", "change", "field", "sentence"),
     [
-        (SERVED, {"runtime": "abacus"}, "runtime", "known are llama_cpp, ollama, openai, transf"),
+        (
+            SERVED,
+            {"runtime": "abacus"},
+            "runtime",
+            "known are llama_cpp, llama_server, ollama, openai, transf",
+        ),
         (SERVED, {"endpoint": "ftp://gpu-9/v1"}, "endpoint", "must be like http://host:8000/v1"),
         (SERVED, {"endpoint": "http://ann:secret@gpu-9/v1"}, "endpoint", "without a user"),
         (SERVED, {"endpoint": "http://gpu-9/v1?key=secret"}, "endpoint", "a query"),
