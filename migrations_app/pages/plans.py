@@ -79,7 +79,9 @@ def line_of(step: Step) -> StepLine:
     """Return a step as it is shown."""
     percent = 100 * step.progress if step.progress else None
     note = step.detail if step.status == StepStatus.IN_PROGRESS else _took(step)
-    error = step.error if step.status in (StepStatus.FAILED, StepStatus.NEEDS_OPERATOR) else ""
+    stopped = step.status in (StepStatus.FAILED, StepStatus.NEEDS_OPERATOR)
+    # What ended the plan is told once, above its steps.
+    error = step.error if stopped and step.error != step.plan.error_message else ""
     title = STEP_TITLES.get(step.kind, step.kind)
     return StepLine(title, step.status, percent, note, error, step.kind)
 

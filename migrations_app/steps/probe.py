@@ -67,16 +67,13 @@ PROBE_TOKENS = 16
 OWN_SAMPLE = 50
 """Of the person's own searches that are asked again."""
 ADVICE = {
-    PlanKind.MIGRATE: "Choose another engine or embedder, or plan again without re-embedding "
-    "(re_embed=false, --no-re-embed): then search keeps the old index and its embedder.",
+    PlanKind.MIGRATE: "Choose another engine or embedder, or plan again without re-embedding: "
+    "then search keeps the old index and its embedder.",
     PlanKind.RE_EMBED: "Choose another embedder, or keep the one this base has.",
 }
 
 
-ACCEPT = (
-    "Nothing was switched. Whoever wants it all the same plans again and accepts losses "
-    "(accept_losses=true, --accept-losses)."
-)
+ACCEPT = "Nothing was switched. Whoever wants it all the same plans again and accepts losses."
 
 
 def probe(ctx: StepContext) -> Outcome:

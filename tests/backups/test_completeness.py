@@ -45,7 +45,7 @@ COMES_BY_ITSELF: dict[type[Model], set[str]] = {
     UserPrompts: {"updated_at"},
     KnowledgeBase: {"group", "write_seq", "words_seq", "live_index", "embed_on_write_for"},
     Document: {"sha256", "passage_limit"},
-    ModelRevision: {"resolved_at"},
+    ModelRevision: {"resolved_at", "abilities"},
 }
 """Counted, made from other fields, or about this machine."""
 LEFT_OUT = {

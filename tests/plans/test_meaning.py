@@ -203,7 +203,7 @@ def test_an_embedder_that_understands_nothing_is_refused_with_what_to_do(
 
     plan = Plan.objects.get(to_engine__model_id="chat-nonsense")
     assert "Choose another engine or embedder" in str(refusal.value)
-    assert "--no-re-embed" in plan.error_message
+    assert "without re-embedding" in plan.error_message
     assert (plan.status, state(ada)) == (PlanStatus.FAILED, ("good",))
 
 

@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from llama_cpp import llama_cpp as api
@@ -63,11 +63,13 @@ class NativeLog:
     offloaded: str = ""
     """``n/m`` layers on a GPU, as the loader reports them."""
     callback: Any = field(init=False)
-    """Referenced for as long as native code may call it."""
+    current: ClassVar[NativeLog | None] = None
+    """The one that native code calls, referenced until another is called: its owner may be gone by then."""
 
     def __post_init__(self) -> None:
         self.callback = api.llama_log_callback(self._take)
         api.llama_log_set(self.callback, ctypes.c_void_p(0))
+        NativeLog.current = self
 
     def _take(self, level: int, text: bytes, _data: object) -> None:
         line = text.decode("utf-8", "replace")

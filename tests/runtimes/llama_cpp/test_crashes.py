@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import signal
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,16 @@ from engines.runtimes.base import ModelStatus
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.start import ChildSpec
 from engines.runtimes.llama_cpp.engine import HANDLER, LlamaCppEngine
+
+SPEAKS_AFTER_ITS_LOG_IS_GONE = """
+import gc
+from engines.runtimes.llama_cpp.native import NativeLog, api
+
+NativeLog()
+gc.collect()
+api.llama_model_load_from_file(b"/nowhere", api.llama_model_default_params())
+print("lived")
+"""
 
 
 @pytest.fixture
@@ -140,3 +152,15 @@ def test_malformed_file_that_aborts_native_code_costs_only_the_child(
 
     assert not child.is_alive()
     child.stop()
+
+
+def test_native_code_may_speak_although_nobody_holds_its_log() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", SPEAKS_AFTER_ITS_LOG_IS_GONE],
+        cwd=Path(__file__).resolve().parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (told.returncode, told.stdout) == (0, "lived\n"), told.stderr

@@ -44,11 +44,13 @@ def test_prompt_may_have_opened_the_reasoning() -> None:
     assert _split(["why"], opened=True) == ("why", "")
 
 
-def test_family_without_marks_has_no_reasoning() -> None:
-    splitter = ReasoningSplitter(("", ""))
+def test_where_no_marks_are_known_the_usual_ones_are_read_at_the_start_alone() -> None:
+    told, plain = ReasoningSplitter(("", "")), ReasoningSplitter(("", ""))
 
-    assert [piece.text for piece in splitter.add(" <think>")] == [" <think>"]
-    assert splitter.finish() == []
+    shown = [*told.add(" <think>so</think>yes"), *told.finish()]
+    assert [(piece.text, piece.is_reasoning) for piece in shown] == [("so", True), ("yes", False)]
+    shown = [*plain.add(" a <think>so"), *plain.finish()]
+    assert [(piece.text, piece.is_reasoning) for piece in shown] == [(" a <think>so", False)]
 
 
 PARTS = st.lists(

@@ -166,7 +166,7 @@ def test_a_host_without_the_plugin_says_so(host: Host) -> None:
     step = run(PlanKind.DOWNLOAD, ModelRevision.objects.get(), host)
 
     assert step.status == "failed"
-    assert "no runtime 'abacus'; known are llama_cpp, ollama" in step.error
+    assert "no runtime 'abacus'; known are llama_cpp, llama_server, ollama" in step.error
     assert copy_of(revision, host).status == CopyStatus.NOT_DOWNLOADED
 
 
