@@ -17,6 +17,7 @@ NAMES = (
     "switch",
     "re_embed",
     "durations",
+    "durations.turns",
     "openvino",
     "memory",
     "batch_setting",
