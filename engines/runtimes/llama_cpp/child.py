@@ -32,6 +32,7 @@ from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedding.autotune import find_fastest_layout
 from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout, Ranker
 from engines.runtimes.llama_cpp.embedding.token_embedder import TokenEmbedder
+from engines.runtimes.llama_cpp.embedding.turns import Turns
 from engines.runtimes.llama_cpp.generator import ContextLayout, Generator
 from engines.runtimes.llama_cpp.native import MAX_REASON_CHARS, LoadedModel, load_model
 from engines.runtimes.llama_cpp.parameters import (
@@ -83,7 +84,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
         self._seconds = 0.0
         self._own: _OwnEmbedder | None = None
         self._openvino = self._openvino_problem = ""
-        self._embed_thread = ThreadPoolExecutor(1, "embed")
+        self._turns = Turns()
         self._read_threads = ThreadPoolExecutor(READ_THREADS, "read")
         self._operations["adapt"] = self._adapt
         self._operations["measure"] = self._measure
@@ -120,6 +121,7 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
                 if spec.pooling == RANK_POOLING
                 else self._fastest_embedder(self._model, spec, given)
             )
+            self._embedder.turns = self._turns
         self._seconds = time.monotonic() - started
         return Frame({"info": self._info(self._model)})
 
@@ -203,7 +205,8 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
         """Handle a request; vectors are computed in another thread, with contexts of their own."""
         operation = job.request.header["op"]
         if operation in ("embed", "rank"):
-            self._embed_thread.submit(job.answer, partial(super().handle, job))
+            work = partial(job.answer, partial(super().handle, job))
+            self._turns.submit(work, len(job.request.header["parameters"]["texts"]))
             return None
         if operation == "generate":
             # Not through super(): it would report the request as begun while it waits for a slot.
@@ -242,7 +245,9 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
 
     def _make_embedder(self, model: LoadedModel) -> TokenEmbedder:
         spec = EmbeddingSpec(dimension=model.dimension, max_tokens=OWN_EMBEDDING_TOKENS)
-        return Embedder(model, spec, self._layout)
+        embedder = Embedder(model, spec, self._layout)
+        embedder.turns = self._turns
+        return embedder
 
     def _info(self, model: LoadedModel) -> Facts:
         generator, embedder = self._generator, self._embedder

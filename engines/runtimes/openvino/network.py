@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from engines.gguf.parts import read_model_header
 from engines.runtimes.openvino.bert import POOLINGS, BertShape
 from engines.runtimes.openvino.graph import build_graph
 
+GiveWay = Callable[[], Callable[[], None] | None]
 DEVICE = "CPU"
 BATCH_TOKENS = 512
 """Places of a batch, those without a token included. Larger ones gained nothing with MiniLM."""
@@ -66,21 +67,30 @@ class Network:
         self._rows: NDArray[np.float32] = np.empty((0, self._width), np.float32)
         self._requests.set_callback(self._keep)
 
-    def vectors(self, texts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
-        """Return one vector a token list, (n, d) float32, of any length; EngineError."""
+    def vectors(
+        self, texts: Sequence[Sequence[int]], give_way: GiveWay = lambda: None
+    ) -> NDArray[np.float32]:
+        """Return one vector a token list, (n, d) float32, of any length; EngineError.
+
+        Between batches ``give_way`` is asked for what others want done first, which may use this network.
+        """
         # OpenVINO would read beside the table.
         if any(
             not 0 <= token < self._vocabulary for text in texts for token in (min(text), max(text))
         ):
             raise EngineError("The tokenizer found a token that the model does not have.")
-        self._rows = np.empty((len(texts), self._width), np.float32)
+        rows = self._rows = np.empty((len(texts), self._width), np.float32)
         try:
             for numbers in list_batches([len(text) for text in texts]):
+                if others := give_way():
+                    self._requests.wait_all()
+                    others()
+                    self._rows = rows
                 self._requests.start_async(_inputs([texts[each] for each in numbers]), numbers)
             self._requests.wait_all()
         except (RuntimeError, MemoryError) as error:
             raise EngineError(f"OpenVINO could not embed these texts: {error}") from error
-        return self._rows
+        return rows
 
     def _keep(self, request: Any, numbers: list[int]) -> None:
         self._rows[numbers] = request.get_output_tensor().data

@@ -256,6 +256,23 @@ def test_concurrent_callers_each_get_their_own_vectors(embedder: LlamaCppEngine)
     assert together == alone
 
 
+def test_who_has_few_texts_does_not_wait_for_very_many(embedder: LlamaCppEngine) -> None:
+    many = [f"{number} {text}" for number in range(3) for text in TEXTS]
+    expected = embedder.embed_many(many)
+    question = embedder.embed(SENTENCE)
+    answered = 0
+
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(embedder.embed_many, many)
+        while not under_way.done():
+            assert (np.asarray(embedder.embed(SENTENCE)) == np.asarray(question)).all()
+            answered += not under_way.done()
+
+    # One may have come before the many: those behind it came in between.
+    assert answered > 2
+    assert (under_way.result() == expected).all()
+
+
 def test_permuted_space_is_as_good_and_incompatible(
     embedder: LlamaCppEngine, minilm_permuted: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from engines.runtimes.llama_cpp.embedding.openvino_embedder import (
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.runtimes.llama_cpp.native import load_model
 from engines.runtimes.offload import Offload
-from engines.runtimes.openvino.network import Network, usable_precisions
+from engines.runtimes.openvino.network import GiveWay, Network, usable_precisions
 from engines.services.knowledge.cutting.chunking import cut_text
 from engines.specs import EmbeddingSpec, EngineSpec
 
@@ -139,6 +140,21 @@ def test_choice_is_measured_beside_other_work_and_remembered(
         assert engine._batch_setting() == setting
 
 
+def test_few_texts_go_between_the_batches_of_many(fast: LlamaCppEngine, texts: list[str]) -> None:
+    many = [f"{text} {number}" for number in range(4) for text in texts if text.strip()]
+    expected, few = fast.embed_many(many), fast.embed_many(many[:2])
+    answered = 0
+
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(fast.embed_many, many)
+        while not under_way.done():
+            assert (fast.embed_many(many[:2]) == few).all()
+            answered += not under_way.done()
+
+    assert answered > 2
+    assert (under_way.result() == expected).all()
+
+
 @pytest.fixture(scope="module")
 def maker(minilm: Path) -> OpenVinoMaker:
     model = load_model(str(minilm), Offload())
@@ -152,7 +168,7 @@ class _Refusing(Network):
     def __init__(self) -> None:
         self.asked = 0
 
-    def vectors(self, texts: object) -> NDArray[np.float32]:
+    def vectors(self, texts: object, _give_way: GiveWay) -> NDArray[np.float32]:
         self.asked += 1
         raise EngineError("no memory")
 

@@ -6,8 +6,9 @@ A rank model reads a question and a text together and is computed as an embedder
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from copy import copy
 from dataclasses import dataclass, replace
 from queue import SimpleQueue
@@ -26,6 +27,8 @@ from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeC
 from engines.runtimes.vector_rules import NO_NUMBERS
 from engines.specs import EmbeddingSpec
 
+PACKS_AHEAD = 2
+"""Packs that are handed out for each lane, so that none waits for the next."""
 QUESTION_SHARE = 0.5
 """Of what the model reads, that a question may take; the text needs the rest."""
 NO_ROOM = "The question is longer than the model can read beside a text; shorten it."
@@ -97,16 +100,40 @@ class Embedder(TokenEmbedder):
             return
         # Workers take whichever context is free; which one computes a pack does not change its vectors.
         free: SimpleQueue[NativeContext] = SimpleQueue()
+        self._share_threads(lanes)
+        for context in self._contexts[:lanes]:
+            free.put(context)
+        encode = self._encode_by_pieces if self.layout.by_pieces else self._encode
+        under_way: deque[tuple[Pack, Future[list[Row]]]] = deque()
+
+        def finish(until: int) -> None:
+            while len(under_way) > until:
+                pack, rows = under_way.popleft()
+                for (number, _tokens), row in zip(pack, rows.result(), strict=True):
+                    self.store(number, row, result)
+
+        try:
+            # Longest first: the short ones at the end let all lanes finish at about the same time.
+            for pack in sorted(packs, key=_tokens_in, reverse=True):
+                if self.has_to_give_way():
+                    finish(until=0)
+                    self._give_way(lanes)
+                finish(until=PACKS_AHEAD * lanes - 1)
+                under_way.append((pack, self._pool.submit(_with_free, free, pack, encode)))
+            finish(until=0)
+        finally:
+            # After an error too nobody else may find a context in use.
+            wait(rows for _, rows in under_way)
+
+    def _give_way(self, lanes: int) -> None:
+        """Let others embed, who may use the contexts in another way."""
+        if self.turns is not None:
+            self.turns.give_way()
+        self._share_threads(lanes)
+
+    def _share_threads(self, lanes: int) -> None:
         for context in self._contexts[:lanes]:
             context.use_threads(max(1, self.layout.threads // lanes))
-            free.put(context)
-        # Longest first: the short ones at the end let all lanes finish at about the same time.
-        ordered = sorted(packs, key=_tokens_in, reverse=True)
-        encode = self._encode_by_pieces if self.layout.by_pieces else self._encode
-        done = self._pool.map(lambda pack: _with_free(free, pack, encode), ordered)
-        for pack, rows in zip(ordered, done, strict=True):
-            for (number, _tokens), row in zip(pack, rows, strict=True):
-                self.store(number, row, result)
 
     def _packs(self, work: Iterable[NumberedTokens]) -> Iterable[Pack]:
         pack: Pack = []

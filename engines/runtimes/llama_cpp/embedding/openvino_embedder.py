@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +55,7 @@ class OpenVinoEmbedder(TokenEmbedder):
             self._spare.compute(work, result)
             return
         try:
-            rows = self._network.vectors([tokens for _, tokens in work])
+            rows = self._network.vectors([tokens for _, tokens in work], self._others)
         except EngineError as error:
             # The same space, so that nobody needs to know who computed which text.
             logger.warning("llama.cpp embeds %d texts instead: %s", len(work), error)
@@ -63,6 +63,9 @@ class OpenVinoEmbedder(TokenEmbedder):
             return
         for (number, _), row in zip(work, rows, strict=True):
             self.store(number, row, result)
+
+    def _others(self) -> Callable[[], None] | None:
+        return self.turns.give_way if self.turns is not None and self.has_to_give_way() else None
 
 
 @dataclass(frozen=True, slots=True)

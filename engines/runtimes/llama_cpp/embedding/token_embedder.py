@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import EmbeddingBatch
+from engines.runtimes.llama_cpp.embedding.turns import Turns
 from engines.runtimes.llama_cpp.native import POOLINGS, LoadedModel
 from engines.runtimes.reading import Frame, TokenReading, frame_of, join_windows
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
@@ -93,6 +94,9 @@ class WindowReader:
 class TokenEmbedder(WindowReader, abc.ABC):
     """An embedder of a loaded model; a subclass computes."""
 
+    turns: Turns | None = None
+    """To whom many texts give way between packs, if there is anybody else."""
+
     @abc.abstractmethod
     def compute(self, work: Sequence[NumberedTokens], result: EmbeddingBatch) -> None:
         """Store the vector of each text, or window of one, in ``result``, or a sentence why it has none."""
@@ -125,6 +129,10 @@ class TokenEmbedder(WindowReader, abc.ABC):
                 result.errors[number] = NO_NUMBERS
             else:
                 result.vectors[number] = whole
+
+    def has_to_give_way(self) -> bool:
+        """Whether others wait who have few texts; they are served by ``turns.give_way``."""
+        return self.turns is not None and self.turns.is_asked_for
 
     def store(self, number: int, row: NDArray[np.float32] | None, result: EmbeddingBatch) -> None:
         """Write a text's vector, or why it has none."""
