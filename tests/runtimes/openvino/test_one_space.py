@@ -168,7 +168,7 @@ class _Refusing(Network):
     def __init__(self) -> None:
         self.asked = 0
 
-    def vectors(self, texts: object, _give_way: GiveWay) -> NDArray[np.float32]:
+    def vectors(self, texts: object, give_way: GiveWay = lambda: None) -> NDArray[np.float32]:
         self.asked += 1
         raise EngineError("no memory")
 
