@@ -80,12 +80,8 @@ class Generator:
 
         Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
         """
-        prompt = self._conversations.render(
-            self._marks.enclose(messages),
-            self._marks.enclose_tools(tools),
-            self.notation.switch_variables(thinking=thinking),
-        )
-        return self._marks.join_escaped(prompt)
+        variables = self.notation.switch_variables(thinking=thinking)
+        return self._conversations.render_marked(self._marks, messages, tools, variables)
 
     def find_losses(self) -> list[str]:
         """Return what of conversations the template loses; nothing where there is no template."""

@@ -86,13 +86,8 @@ class PromptMaker:
 
         Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
         """
-        marks = self._reader.marks
-        prompt = self._conversations.render(
-            marks.enclose(messages),
-            marks.enclose_tools(tools),
-            self.notation.switch_variables(thinking=thinking),
-        )
-        return marks.join_escaped(prompt)
+        variables = self.notation.switch_variables(thinking=thinking)
+        return self._conversations.render_marked(self._reader.marks, messages, tools, variables)
 
     def find_losses(self) -> list[str]:
         """Return what of conversations the template loses; nothing where there is no template."""

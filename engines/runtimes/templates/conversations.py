@@ -24,6 +24,7 @@ from engines.runtimes.templates.thoughts import (
     name_as_others_do,
     write_as_part,
 )
+from engines.runtimes.text.control_marks import ControlMarks
 from engines.runtimes.text.response_format import Json
 
 Render = Callable[[Sequence[Any], Sequence[Json] | None, Mapping[str, Any]], str]
@@ -71,6 +72,17 @@ class ConversationRenderer:
                 written = self._form_for(shape, as_text=True)
                 return self._render_as(written, messages, tools, variables)
             raise
+
+    def render_marked(
+        self,
+        marks: ControlMarks,
+        messages: Sequence[ChatMessage],
+        tools: Sequence[Json],
+        variables: Mapping[str, Any],
+    ) -> str:
+        """The same with the marks enclosed that stand in what people wrote, so that they stay text."""
+        enclosed = marks.enclose(messages), marks.enclose_tools(tools)
+        return marks.join_escaped(self.render(*enclosed, variables))
 
     def form_for(
         self, messages: Sequence[ChatMessage], tools: Sequence[Json], variables: Mapping[str, Any]

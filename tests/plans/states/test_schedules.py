@@ -8,7 +8,7 @@ import pytest
 
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind
-from tests.plans.states.schedules import PLAN_READ, STEP_READ, Schedules
+from tests.plans.states.schedules import PLAN_READ, STEP_READ, Explored, Schedules
 from tests.plans.states.test_machine import MUTANTS
 
 WORLDS = {
@@ -67,18 +67,20 @@ def test_every_column_is_read_or_left_out_for_a_reason() -> None:
     assert not READ & (FIXED | TOLD | OF_MESSAGES)
 
 
+def play_all_orders(world: str, moves: int, *, replays: int) -> Explored:
+    kind, done = WORLDS[world]
+    schedules = Schedules(kind, done=done)
+    explored = schedules.explore(moves)
+    random = chance()
+    for _ in range(replays):
+        schedules.replay(explored, moves, random)
+    return explored
+
+
 @pytest.mark.django_db
 @pytest.mark.parametrize("world", [name for name in WORLDS if name != "a switch"])
 def test_no_order_of_four_moves_is_wrong(world: str) -> None:
-    kind, done = WORLDS[world]
-    schedules = Schedules(kind, done=done)
-
-    explored = schedules.explore(4)
-
-    assert explored.count_schedules(4) > 400
-    random = chance()
-    for _ in range(3):
-        schedules.replay(explored, 4, random)
+    assert play_all_orders(world, 4, replays=3).count_schedules(4) > 400
 
 
 @pytest.mark.slow
@@ -86,15 +88,7 @@ def test_no_order_of_four_moves_is_wrong(world: str) -> None:
 @pytest.mark.django_db
 @pytest.mark.parametrize("world", WORLDS)
 def test_no_order_of_seven_moves_is_wrong(world: str) -> None:
-    kind, done = WORLDS[world]
-    schedules = Schedules(kind, done=done)
-
-    explored = schedules.explore(7)
-
-    assert explored.count_schedules(7) > 20_000
-    random = chance()
-    for _ in range(100):
-        schedules.replay(explored, 7, random)
+    assert play_all_orders(world, 7, replays=100).count_schedules(7) > 20_000
 
 
 @pytest.mark.django_db
