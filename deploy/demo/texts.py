@@ -59,11 +59,12 @@ def reading_house_pages() -> list[Page]:
 
 
 def project_pages(root: Path) -> list[Page]:
-    """Return the repository's README and guides, titles relative to its root.
+    """Return the repository's guides, titles relative to its root.
 
-    Without the decisions: there are more of them with each change, and each would be embedded.
+    Without the decisions: there are more of them with each change, and each would be embedded. Without
+    the README: it quotes what this demo asks, so it would be found in place of the papers that answer.
     """
-    files = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    files = sorted((root / "docs").glob("*.md"))
     return [Page(str(file.relative_to(root)), file.read_text()) for file in files]
 
 

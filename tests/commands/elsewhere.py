@@ -10,10 +10,13 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROGRAM = "import sys; from samproject.command_line import main; sys.argv[0] = 'sam'; main()"
@@ -30,6 +33,19 @@ class Terminal:
 
     def type(self, keys: str) -> None:
         os.write(self._screen, keys.encode())
+
+    def press_ctrl_c_at_the_prompt(self) -> None:
+        """Press it when the command waits for a line.
+
+        A signal between the writing of a prompt and the reading of a line waits for the next key
+        (Python checks for signals before it reads, and when a read is interrupted).
+        """
+        process = psutil.Process(self.process.pid)
+        deadline = time.monotonic() + PATIENCE
+        while process.status() != psutil.STATUS_SLEEPING:
+            assert time.monotonic() < deadline, "it never waits for a line"
+            time.sleep(0.01)
+        self.type("\x03")
 
     def read_to(self, words: str) -> None:
         """Read on until these words were written; AssertionError with what was there instead."""

@@ -140,7 +140,7 @@ def test_ctrl_c_on_a_terminal_leads_back_to_the_prompt(talker: Talker) -> None:
         # It is kept before the word is said.
         kept = talker.kept()
         terminal.read_to("> ")
-        terminal.type("\x03")
+        terminal.press_ctrl_c_at_the_prompt()
         terminal.read_to("Go on with: sam chat --conversation")
         code = terminal.process.wait(PATIENCE)
 

@@ -209,7 +209,8 @@ def rows_read() -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-@pytest.mark.parametrize("chunks", [100, 3_000])
+# A table of few pages is rightly read whole.
+@pytest.mark.parametrize("chunks", [1_000, 5_000])
 def test_no_switch_reads_more_than_the_tail_however_often_one_connection_does_it(
     db: None, chunks: int
 ) -> None:
