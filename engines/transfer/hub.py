@@ -70,14 +70,17 @@ def resolve_file(
 def pinned_file(
     repo: str, filename: str, *, commit: str, size: int, sha256: str, endpoint: str
 ) -> RemoteFile:
-    """Return the file of a commit that was resolved before, without asking the Hub again."""
+    """Return the file of a commit that was resolved before, without asking the Hub again.
+
+    InvalidRequestError for what is no repository's name.
+    """
     return RemoteFile(
         repo=repo,
         filename=filename,
         commit=commit,
         size=size,
         sha256=sha256,
-        url=hf_hub_url(repo, filename, revision=commit, endpoint=endpoint.rstrip("/")),
+        url=_address_of(repo, filename, commit, endpoint.rstrip("/")),
         etag="",
     )
 
@@ -89,6 +92,10 @@ def _question(repo: str, filename: str, revision: str, endpoint: str) -> str:
         raise InvalidRequestError(
             f"{revision[:100]!a} is not a revision. Give a branch, a tag or a commit."
         )
+    return _address_of(repo, filename, revision, endpoint)
+
+
+def _address_of(repo: str, filename: str, revision: str, endpoint: str) -> str:
     try:
         return hf_hub_url(repo, filename, revision=revision, endpoint=endpoint)
     except HFValidationError as error:
@@ -142,7 +149,7 @@ def _read_answer(response: httpx2.Response, repo: str, filename: str, endpoint: 
         commit=commit,
         size=int(size) if _SIZE.fullmatch(size) else -1,
         sha256=_published_digest(etag),
-        url=hf_hub_url(repo, filename, revision=commit, endpoint=endpoint),
+        url=_address_of(repo, filename, commit, endpoint),
         etag=etag,
     )
 

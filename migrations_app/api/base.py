@@ -83,6 +83,9 @@ class ApiView(APIView):
             # The framework asks for a token first and counts after that.
             limit_address(request._request)
             raise
+        if getattr(self, (request.method or "").lower(), None) is None:
+            # Before what it asks for is looked at: no other parameters would help.
+            self.http_method_not_allowed(request)
         refuse_unstorable(dict(request.query_params.lists()))
         unknown = sorted(set(request.query_params) - self.query_parameters - PAGE_PARAMETERS)
         if unknown:

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from migrations_app.serving.sse import MEDIA_TYPE
+
+
+def describe_events(description: str) -> OpenApiResponse:
+    """Describe a stream for the OpenAPI document, where (before 3.2) a schema is that of each event."""
+    fields = {name: {"type": "string"} for name in ("id", "event", "data")}
+    return OpenApiResponse(
+        {"type": "object", "properties": fields, "required": ["event", "data"]},
+        description=f"{description} Each event's data is JSON.",
+    )
 
 
 class EventStreamRenderer(BaseRenderer):

@@ -139,6 +139,20 @@ def test_a_runtime_that_places_models_itself_is_not_judged(
     problem(alice.get("/api/v1/catalog/qwen-4b/fit"), 400, "invalid_request")
 
 
+def test_a_file_of_a_host_that_nobody_has_read_is_not_looked_for_at_a_hub(
+    alice: APIClient, published: CatalogModel, hub: HubServer
+) -> None:
+    published.huggingface_repo, published.sha256 = "", "a" * 64
+    published.save()
+
+    for question in ("", "?context_length=1"):
+        refused = problem(
+            alice.get(f"/api/v1/catalog/qwen-4b/fit{question}"), 400, "invalid_request"
+        )
+        assert "names no repository" in refused["detail"]
+    assert hub.log == []
+
+
 def test_recommended_models_come_first_and_others_say_why(
     alice: APIClient, engines: Engines
 ) -> None:

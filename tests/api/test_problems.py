@@ -102,6 +102,10 @@ def test_a_method_that_is_not_there_is_405(alice: APIClient) -> None:
 
     problem(answer, 405, "method_not_allowed")
     assert "GET" in answer["Allow"]
+    # Other parameters would not help.
+    problem(alice.delete("/api/v1/plans?nonsense=1"), 405, "method_not_allowed")
+    problem(alice.generic("TRACE", "/api/v1/events?format=events"), 405, "method_not_allowed")
+    problem(APIClient().delete("/api/v1/plans"), 401, "not_authenticated")
 
 
 def test_errors_are_json_whatever_was_asked_for(alice: APIClient) -> None:

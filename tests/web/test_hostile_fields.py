@@ -147,6 +147,8 @@ def test_a_part_of_all_hostile_fields_is_refused(
     send_all(client_of(people.administrator), addresses, some)
 
 
+# What opens a stream gives its database connection back, which would end a test's transaction.
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.slow
 def test_all_hostile_fields_are_refused(
     document: dict[str, Any], people: People, addresses: dict[str, Any]

@@ -18,7 +18,7 @@ from engines.files.names import safe_join
 from engines.fit.embedding import DEFAULT_TEXT_TOKENS
 from engines.gguf.parts import read_model_header
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
-from engines.services.catalog.hub import hub_of
+from engines.services.catalog.hub import hub_of, require_repository
 from engines.sharing.places import SharedPlaces
 from engines.specs import AdapterSpec, EmbeddingSpec, EngineSpec, ModelFile, ModelSource
 from engines.transfer.folders import folder_size
@@ -158,12 +158,13 @@ def is_needed_by_another(copy: ModelCopy, path: str) -> bool:
 def remote_files(revision: ModelRevision) -> list[RemoteFile]:
     """Return where the files of a pinned revision are fetched from, the first part first.
 
-    That is where they were found, though the entry moved on.
+    That is where they were found, though the entry moved on. InvalidRequestError where no hub has them.
     """
     model = revision.model
+    repository = require_repository(model, revision.repository)
     return [
         pinned_file(
-            revision.repository or model.huggingface_repo,
+            repository,
             file.name,
             commit=revision.commit,
             size=file.size,

@@ -14,7 +14,7 @@ from django.utils import timezone
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.gguf.parts import part_names
 from engines.models import CatalogModel, ModelRevision
-from engines.services.catalog.hub import hub_of, hub_token
+from engines.services.catalog.hub import hub_of, hub_token, require_repository
 from engines.services.catalog.shapes import try_to_read_shape
 from engines.specs import ModelFile, ModelSource
 from engines.transfer.hub import resolve_file
@@ -92,11 +92,7 @@ def look_up(model: CatalogModel) -> FoundModel:
 
     Raises what ``resolve_model`` raises.
     """
-    if not model.huggingface_repo:
-        raise InvalidRequestError(
-            f"{model.model_id} names no repository: it is a file that was added on a host. Add it "
-            "where it is missing (`sam catalog add FILE`), or give the entry its huggingface_repo."
-        )
+    require_repository(model)
     first = _resolve(model, model.filename, model.wanted_revision)
     later = part_names(model.filename)[1:]
     # At the commit of the first: the branch may move on meanwhile, and parts of two states are no model.

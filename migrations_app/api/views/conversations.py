@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from django.http.response import HttpResponseBase
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import ValidationError
@@ -41,7 +41,7 @@ from migrations_app.api.serializers.conversations import (
     WishSerializer,
     show_messages,
 )
-from migrations_app.api.streams import EventStreamRenderer, wants_stream
+from migrations_app.api.streams import EventStreamRenderer, describe_events, wants_stream
 from migrations_app.api.throttles import WorkThrottle
 from migrations_app.api.turn_events import (
     Shown,
@@ -63,10 +63,9 @@ NEWEST = OpenApiParameter(
 )
 ANSWERS = {
     (201, "application/json"): ExchangeSerializer,
-    (200, MEDIA_TYPE): OpenApiResponse(
-        OpenApiTypes.STR,
-        description="Events `message`, `waiting`, `engine`, `left_out`, `citations`, `reasoning`, "
-        "`delta`, `usage`, and at the end `done` or `error`; each carries JSON.",
+    (200, MEDIA_TYPE): describe_events(
+        "Events `message`, `waiting`, `engine`, `left_out`, `citations`, `reasoning`, `delta`, `usage`, "
+        "and at the end `done` or `error`."
     ),
 }
 

@@ -19,7 +19,7 @@ from engines.services.people.roles import is_operator
 from migrations_app.api.base import ApiView
 from migrations_app.api.schema import ETAG
 from migrations_app.api.serializers.events import OpenPlansSerializer, PlanStateSerializer
-from migrations_app.api.streams import EventStreamRenderer
+from migrations_app.api.streams import EventStreamRenderer, describe_events
 from migrations_app.limits.held import LISTENERS, Held, hold
 from migrations_app.live.access import Credential, Permit, Scope
 from migrations_app.live.cursor import Cursor, parse_cursor
@@ -30,10 +30,9 @@ from migrations_app.serving.sse import MEDIA_TYPE, EventStream
 from migrations_app.states import PLAN_OPEN
 
 ALL = "all"
-EVENT_STREAM = OpenApiResponse(
-    OpenApiTypes.STR,
-    description="Events `change` (a status, with the id to resume after), `plan`, `progress`, "
-    "`engine`, `adapters`, `unread`, `notice`, `mode` (whether it is live), `reset` and `end`; each carries JSON.",
+EVENT_STREAM = describe_events(
+    "Events `change` (a status, with the id to resume after), `plan`, `progress`, `engine`, `adapters`, "
+    "`unread`, `notice`, `mode` (whether it is live), `reset` and `end`."
 )
 LAST_EVENT_ID = OpenApiParameter(
     "Last-Event-ID",
