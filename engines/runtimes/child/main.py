@@ -28,6 +28,32 @@ from engines.runtimes.child.sandbox import Sandbox, Surroundings, enter
 logger = logging.getLogger("engine")
 
 
+class FrameSink:
+    """The way to the parent, for any thread; two frames never mix."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._writing = threading.Lock()
+
+    def send(self, frame: Frame) -> None:
+        """Send a frame, behind those that are held."""
+        data = frame.encode()
+        with self._writing:
+            self._stream.write(data)
+            self._stream.flush()
+
+    def hold(self, frame: Frame) -> None:
+        """Have a frame sent with the next one that is sent, or by ``flush``."""
+        data = frame.encode()
+        with self._writing:
+            self._stream.write(data)
+
+    def flush(self) -> None:
+        """Send what is held."""
+        with self._writing:
+            self._stream.flush()
+
+
 @dataclass(eq=False)
 class Job:
     """One request being served; any thread may send its answer."""
@@ -35,6 +61,8 @@ class Job:
     request: Frame
     send: Callable[[Frame], None]
     """To the parent, whole."""
+    sink: FrameSink
+    """What ``send`` writes to."""
     queue: Callable[[Job], None]
     """To the main thread, behind the requests that wait there."""
     next_work: Callable[[], Frame | None] | None = None
@@ -53,6 +81,10 @@ class Job:
     def emit(self, piece: EmittedPiece) -> None:
         """Send a piece of the answer before its end."""
         self.send(Frame({"id": self.number, "piece": piece}))
+
+    def hold(self, piece: EmittedPiece) -> None:
+        """Have a piece of the answer sent with what goes out next, at the latest by ``sink.flush``."""
+        self.sink.hold(Frame({"id": self.number, "piece": piece}))
 
     def finish(self, reply: Frame) -> None:
         """Send the end of the answer."""
@@ -100,8 +132,7 @@ class ChildServer:
     def __init__(self, handler: ChildHandler, source: BinaryIO, sink: BinaryIO) -> None:
         self._handler = handler
         self._source = source
-        self._sink = sink
-        self._writing = threading.Lock()
+        self._sink = FrameSink(sink)
         self._jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
         self._open: dict[int, Job] = {}
 
@@ -113,6 +144,7 @@ class ChildServer:
             for job in self._next_jobs(wait=not busy):
                 job.answer(job.next_work or partial(self._handler.handle, job))
             busy = self._handler.proceed()
+            self._sink.flush()
 
     def _next_jobs(self, *, wait: bool) -> Iterator[Job]:
         """Yield the requests that arrived meanwhile, or wait for the next one."""
@@ -139,18 +171,14 @@ class ChildServer:
             if job is not None:
                 job.cancelled.set()
             return
-        job = Job(frame, self._send, self._jobs.put)
+        job = Job(frame, self._send, self._sink, self._jobs.put)
         self._open[number] = job
         self._jobs.put(job)
 
     def _send(self, frame: Frame) -> None:
         if frame.header.get("end"):
             self._open.pop(frame.header["id"], None)
-        data = frame.encode()
-        # Embeddings are sent by another thread; two frames must not mix.
-        with self._writing:
-            self._sink.write(data)
-            self._sink.flush()
+        self._sink.send(frame)
 
     def _read_exactly(self, size: int) -> bytes:
         data = self._source.read(size)

@@ -37,6 +37,8 @@ CANCEL_SECONDS = 10.0
 CANCEL_POLL_SECONDS = 0.1
 STOP_SECONDS = 5.0
 PIPE_BLOCK = 1024 * 1024
+READ_BLOCK = 64 * 1024
+"""What a pipe of Linux holds."""
 ERRORS: dict[str, type[SamError]] = {
     kind.code: kind
     for kind in (
@@ -80,6 +82,8 @@ class ChildProcess:
         self._is_gone = False
         self._cause: EngineCrashed | None = None
         self._stderr = StderrTail()
+        self._unread = bytearray()
+        """What came of the child and is not delivered yet; the reading thread's."""
         self._process = self._start()
         self._reader = threading.Thread(target=self._read, name=f"{spec.name} pipe", daemon=True)
         self._reader.start()
@@ -273,14 +277,15 @@ class ChildProcess:
         call.frames.put(frame)
 
     def _read_exactly(self, size: int) -> bytes:
-        pipe = _fileno(self._process.stdout)
-        data = bytearray()
-        while len(data) < size:
-            block = os.read(pipe, min(size - len(data), PIPE_BLOCK))
+        # As much as there is: the pieces of all answers come together, and each read wakes this thread.
+        while len(self._unread) < size:
+            block = os.read(_fileno(self._process.stdout), READ_BLOCK)
             if not block:
                 raise EOFError
-            data += block
-        return bytes(data)
+            self._unread += block
+        data = bytes(self._unread[:size])
+        del self._unread[:size]
+        return data
 
     def _write(self, frame: Frame, seconds: float) -> None:
         view = memoryview(frame.encode())

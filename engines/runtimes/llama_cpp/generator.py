@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from llama_cpp import llama_cpp as api
 
@@ -21,6 +22,8 @@ from engines.runtimes.text.generation import GenerationOptions, require_answer_r
 PROMPT_BATCH = 128
 """Tokens of a prompt in one batch; all other answers wait for it, and get a step between two."""
 GPU_PROMPT_BATCH = 512
+KEPT_PIECES = 8192
+"""Tokens whose text is not asked for again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,8 @@ class Generator(PromptMaker):
                 "This model only embeds text; choose a chat model to generate, or `sam embed` for vectors."
             )
         super().__init__(model, int(api.llama_n_ctx_seq(self._context.handle)), family)
-        self._scheduler = Scheduler(model, self._context, self._adapters, self._piece)
+        piece = lru_cache(KEPT_PIECES)(self._piece)
+        self._scheduler = Scheduler(model, self._context, self._adapters, piece)
 
     def _piece(self, token: int) -> bytes:
         return self.marks.get(token) or self._model.piece(token)
@@ -84,7 +88,7 @@ class Generator(PromptMaker):
     ) -> None:
         """Queue an answer; its pieces and its end go to ``job`` while ``proceed`` is called."""
         room = require_answer_room(len(prompt.tokens), self.context_length, options.max_tokens)
-        answer = Answer(AnswerReader.of(self.notation, options, prompt.end), job.emit)
+        answer = Answer(AnswerReader.of(self.notation, options, prompt.end), job.hold)
         sampler = sampler_of(self._model, options, self.notation, prompt.end)
         slot = Slot(job, list(prompt.tokens), room, sampler, answer, adapters, options.owner)
         self._scheduler.add(slot)

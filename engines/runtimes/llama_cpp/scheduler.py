@@ -234,8 +234,8 @@ class Scheduler:
         self._adapters.use(self._active_adapters, others)
         answering = [(slot, _piece(slot, 1)) for slot in group if slot.is_answering]
         reading = self._next_to_read([slot for slot in group if not slot.is_answering])
-        for batch in (*self._batches(answering), reading):
-            code = self._decode(batch) if batch else 0
+        for batch in filter(None, (*self._batches(answering), reading)):
+            code = self._decode(batch)
             if code == CACHE_FULL and self._evict():
                 # Nothing of this batch was computed: the next step composes it anew.
                 return
@@ -273,6 +273,8 @@ class Scheduler:
             self._prefixes.note_read(slot.sequence, slot.computed)
             if part.wants_output:
                 self._contain_errors([slot], partial(self._sample, slot, at))
+        # All at once, and before the next batch: it may be a piece of a prompt, which takes its time.
+        parts[0][0].job.sink.flush()
 
     def _decode(self, parts: Sequence[tuple[Slot, Part]]) -> int:
         """Decode; a prompt piece is given up when all of its readers have left."""
