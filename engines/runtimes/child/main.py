@@ -6,6 +6,7 @@ requests are taken up between two steps.
 
 from __future__ import annotations
 
+import ctypes
 import ctypes.util
 import importlib
 import json
@@ -26,6 +27,19 @@ from engines.runtimes.child.readable import REPOSITORY, code_of
 from engines.runtimes.child.sandbox import Sandbox, Surroundings, enter
 
 logger = logging.getLogger("engine")
+
+
+class Cancellation(threading.Event):
+    """Set when nobody reads an answer any more; native code sees it without asking Python."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ctypes.create_string_buffer(2)
+        """Empty until then, one character long from then on."""
+
+    def set(self) -> None:
+        self.text[0] = b"1"
+        super().set()
 
 
 class FrameSink:
@@ -67,7 +81,7 @@ class Job:
     """To the main thread, behind the requests that wait there."""
     next_work: Callable[[], Frame | None] | None = None
     """What the main thread does with it next; None for a new request."""
-    cancelled: threading.Event = field(default_factory=threading.Event)
+    cancelled: Cancellation = field(default_factory=Cancellation)
 
     @property
     def number(self) -> int:

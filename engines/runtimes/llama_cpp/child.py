@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import os
@@ -122,6 +123,8 @@ class LlamaHandler(ModelHandler[LoadedModel, Generator, TokenEmbedder]):
                 else self._fastest_embedder(self._model, spec, given)
             )
             self._embedder.turns = self._turns
+        # Modules and a model are no garbage, and looking through them takes as long as some tokens.
+        gc.freeze()
         self._seconds = time.monotonic() - started
         return Frame({"info": self._info(self._model)})
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -44,6 +44,7 @@ RENDER_CONTROL = False
 WITH_DATA = True
 PARTIAL_STATE = api.LLAMA_STATE_SEQ_FLAGS_PARTIAL_ONLY
 """Without the caches that hold every token."""
+STRLEN = ctypes.cast(ctypes.CDLL(None).strlen, api.ggml_abort_callback)
 POOLINGS = {
     "model": api.LLAMA_POOLING_TYPE_UNSPECIFIED,
     "mean": api.LLAMA_POOLING_TYPE_MEAN,
@@ -326,15 +327,16 @@ class NativeContext:
         if code:
             raise EngineError(f"llama.cpp could not embed these texts (code {code}).")
 
-    def abort_when(self, asked: Callable[[], bool] | None) -> None:
-        """Abort a running computation when ``asked`` says so; ``None`` removes the callback.
+    def abort_by(self, text: Any) -> None:
+        """Abort a running computation once ``text``, a C string, is one character long; ``None`` for no more.
 
-        It is asked once per operation of the graph, so only for a long prompt.
+        llama.cpp asks after every operation, a thousand times for a piece of a prompt, and must not come to
+        Python for that. ``strlen`` gives the answer: a Boolean as C passes it, 0 or 1.
         """
-        callback = api.ggml_abort_callback() if asked is None else _abort_callback(asked)
-        api.llama_set_abort_callback(self.handle, callback, None)
-        # The one before is freed only after llama.cpp has been given this one.
-        self._abort = callback
+        callback = api.ggml_abort_callback() if text is None else STRLEN
+        api.llama_set_abort_callback(self.handle, callback, text)
+        # Kept as long as llama.cpp knows its address.
+        self._abort = text
 
     def vector(self, sequence: int, size: int = 0) -> NDArray[np.float32] | None:
         """Copy of a sequence's pooled vector, (d,) float32; of a rank model ``size`` says its labels."""
@@ -344,10 +346,6 @@ class NativeContext:
         # llama.cpp overwrites this memory with the next batch, so the row is copied.
         view = ctypeslib.as_array(pointer, shape=(size or self.model.dimension,))
         return view.astype(np.float32)
-
-
-def _abort_callback(asked: Callable[[], bool]) -> Any:
-    return api.ggml_abort_callback(lambda _data: asked())
 
 
 def _context_parameters(shape: ContextShape, model: LoadedModel) -> Any:

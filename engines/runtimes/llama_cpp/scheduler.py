@@ -277,16 +277,16 @@ class Scheduler:
         parts[0][0].job.sink.flush()
 
     def _decode(self, parts: Sequence[tuple[Slot, Part]]) -> int:
-        """Decode; a prompt piece is given up when all of its readers have left."""
+        """Decode; a prompt piece, of one prompt always, is given up when its reader has left."""
         # A batch of single tokens is done before the question would be worth asking.
-        is_long = any(len(part.tokens) > 1 for _, part in parts)
+        is_long = len(parts) == 1 and len(parts[0][1].tokens) > 1
         if is_long:
-            self._context.abort_when(lambda: all(_is_cancelled(slot) for slot, _ in parts))
+            self._context.abort_by(parts[0][0].job.cancelled.text)
         try:
             return self._context.decode([part for _, part in parts])
         finally:
             if is_long:
-                self._context.abort_when(None)
+                self._context.abort_by(None)
 
     def _prompt_piece(self, slot: Slot) -> Part:
         return _piece(slot, min(self._context.shape.batch, slot.prompt - slot.computed))

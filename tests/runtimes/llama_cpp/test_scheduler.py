@@ -11,7 +11,11 @@ import pytest
 
 from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import EngineError
+from engines.runtimes.child.main import Cancellation
+from engines.runtimes.llama_cpp.batch import Part
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
+from engines.runtimes.llama_cpp.native import ABORTED, ContextShape, NativeContext, load_model
+from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import Generation
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
@@ -171,6 +175,23 @@ def test_reader_who_leaves_while_the_prompt_is_read_ends_the_answer(llama: Llama
     assert generation.finish_reason == "cancelled"
     assert generation.tokens == ()
     assert generation.prompt_tokens > 200
+
+
+def test_a_computation_is_given_up_once_its_reader_has_left(tiny_llama: Path) -> None:
+    shape = ContextShape(context=256, batch=128)
+    context = NativeContext(load_model(str(tiny_llama), Offload()), shape)
+    prompt = [Part(list(range(1, 100)), 0, 0)]
+    cancelled = Cancellation()
+
+    context.abort_by(cancelled.text)
+    before = context.decode(prompt)
+    context.clear()
+    cancelled.set()
+    after = context.decode(prompt)
+    context.clear()
+    context.abort_by(None)
+
+    assert (before, after, context.decode(prompt)) == (0, ABORTED, 0)
 
 
 def test_one_of_many_readers_leaves_and_the_others_hear_the_end(
