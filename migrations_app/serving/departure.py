@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 class Departure(threading.Event):
-    """Set when an answer's client has gone; a worker then stops at its next word or beat."""
+    """Set when an answer's client has gone; a worker then stops within a tenth of a second, or at its next beat."""
 
     def __init__(self) -> None:
         super().__init__()

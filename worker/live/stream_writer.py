@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 GATHER_SECONDS = 0.02
 """Text that comes faster goes out together: nobody reads 50 pieces a second one by one."""
 
-LOOK_SECONDS = STREAM_BEAT_SECONDS / 2
+LOOK_SECONDS = 0.1
 """Between two looks whether a stream is still read, which also keep it from expiring."""
 
 LATER = (StateEvent, BeginEvent, FittedEvent, CitationsEvent)
