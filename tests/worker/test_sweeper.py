@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import threading
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,14 +16,29 @@ from django.utils import timezone
 from redis import Redis
 
 from engines.exceptions import HostUnavailableError
-from engines.models import Host, HostStatus, KnowledgeBase
-from migrations_app.models import Plan, Step
+from engines.models import (
+    ApiToken,
+    CopyStatus,
+    FallbackIncident,
+    Host,
+    HostStatus,
+    KnowledgeBase,
+    ModelCopy,
+    Notice,
+    NoticeKind,
+    OutgoingMail,
+    WatchedFolder,
+)
+from migrations_app.models import CollectionRun, MassMove, Plan, Step
 from migrations_app.plans.transitions import claim_step
-from migrations_app.queues import work_queue
+from migrations_app.queues import CONTROL_QUEUE, work_queue
 from migrations_app.states import PlanKind
+from tests.knowledge.world import live_index, make_base, make_space
+from tests.plans.test_after_the_switch import held
+from tests.plans.test_host_care import make_copy
 from tests.worker.plans import first_step, make_host, make_plan, rows
 from worker.host.resources import scratch_folder
-from worker.sweeper import LEFTOVER_AGE, LOCK, remove_leftovers, sweep
+from worker.sweeper import LEFTOVER_AGE, LOCK, collect_when_due, remove_leftovers, sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -192,20 +209,95 @@ def test_only_bases_with_text_and_without_an_index_are_given_one(
     assert asked == [waiting.pk]
 
 
+@pytest.fixture
+def host() -> Host:
+    return make_host()
+
+
+def called(redis: Redis, queue: str) -> list[str]:
+    """Return the names of the tasks that wait in a queue."""
+    messages = redis.lrange(f"sam:{queue}", 0, -1)
+    return sorted(json.loads(message)["headers"]["task"] for message in messages)
+
+
+@pytest.fixture
+def half_done(host: Host) -> ModelCopy:
+    """Something of each kind that goes on by itself, and a half-fetched copy of the engine ``tiny``."""
+    long_ago = timezone.now() - timedelta(days=900)
+    ada = User.objects.create(username="ada")
+    base = make_base(ada, make_space("space"))
+    index = live_index(base)
+    KnowledgeBase.objects.update(write_seq=1, embed_on_write_for=index)
+    copy, embedder = make_copy(host), index.fingerprint.revision
+    ModelCopy.objects.filter(pk=copy.pk).update(status=CopyStatus.DOWNLOADING)
+    held(embedder, host)
+    WatchedFolder.objects.create(
+        base=base, host=host, path="/srv/x", name="x", every_seconds=60, next_look_at=long_ago
+    )
+    ApiToken.objects.create(user=ada, name="old", sha256=b"1" * 32, expires_at=long_ago)
+    Notice.objects.create(user=ada, kind=NoticeKind.PLAN_DONE, title="Done")
+    Notice.objects.update(created_at=long_ago)
+    FallbackIncident.objects.create(
+        revision=copy.revision, answered_by=embedder, reason="Away.", last_at=long_ago
+    )
+    OutgoingMail.objects.create(user=ada, subject="Done")
+    MassMove.objects.create(to_engine=copy.revision.model)
+    return copy
+
+
+def test_one_look_goes_on_with_everything_that_nobody_asks_for(
+    redis_client: Redis, host: Host, half_done: ModelCopy
+) -> None:
+    sweep()
+
+    base = KnowledgeBase.objects.get()
+    half_done.refresh_from_db()
+    assert (base.words_seq, base.embed_on_write_for) == (1, None)
+    assert half_done.status == CopyStatus.NOT_DOWNLOADED
+    assert not ApiToken.objects.exists()
+    assert not Notice.objects.exists()
+    assert not FallbackIncident.objects.filter(ended_at=None).exists()
+    ours = called(redis_client, work_queue(host.name))
+    assert ours == ["knowledge.keep_up", "knowledge.look_at_folder"]
+    wanted = ["control.collect", "control.mail", "control.mass_moves"]
+    assert called(redis_client, CONTROL_QUEUE) == wanted
+
+
+def test_where_nothing_waits_nobody_is_called(redis_client: Redis, half_done: ModelCopy) -> None:
+    now = timezone.now()
+    OutgoingMail.objects.all().delete()
+    MassMove.objects.update(finished_at=now)
+    CollectionRun.objects.create(started_at=now, finished_at=now, count=0, size=0, report={})
+
+    sweep()
+
+    assert called(redis_client, CONTROL_QUEUE) == []
+    assert collect_when_due() == "The last collection was within the hour."
+
+
 def test_what_interrupted_work_left_is_removed_after_a_day() -> None:
     folder = scratch_folder() / "left"
     folder.mkdir()
     old, new = folder / "old", folder / "new"
-    for path in (old, new):
+    aside = Path(settings.SAM_DATA_DIR) / "artifacts" / ".incoming"
+    part = Path(settings.SAM_MODELS_DIR) / ("c" * 64) / ".parts" / f"{'c' * 64}.part"
+    aside.mkdir(parents=True, exist_ok=True)
+    part.parent.mkdir(parents=True)
+    for path in (old, new, aside / "old", aside / "new", part):
         path.write_bytes(b"half of it")
     long_ago = (timezone.now() - LEFTOVER_AGE - timedelta(minutes=1)).timestamp()
-    for path in (old, folder):
+    for path in (old, folder, aside / "old"):
         os.utime(path, (long_ago, long_ago))
+    os.utime(part, (0, 0))
 
     remove_leftovers()
 
     assert list(folder.iterdir()) == [new]
+    assert [path.name for path in aside.iterdir()] == ["new"]
+    assert not part.exists()
     shutil.rmtree(folder)
+    (aside / "new").unlink()
+    shutil.rmtree(part.parent.parent)
 
 
 def test_two_sweeps_at_once_are_one(redis_client: Redis) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, connections, transaction
+from django.db import OperationalError, connection, connections, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -197,6 +197,65 @@ def test_a_holder_that_could_not_renew_for_a_whole_lease_stops_by_itself(
         pytest.raises(LeaseLostError, match="could not be renewed"),
     ):
         lease.check()
+
+
+def test_who_helps_with_ranges_alone_keeps_those_and_nothing_of_the_step(
+    keeper: LeaseKeeper,
+) -> None:
+    _, claim = claimed("you/1")
+    let_almost_run_out(claim)
+    row = make_range(claim.step_id, "me/1")
+    step = Step.objects.values().get(pk=claim.step_id)
+    long_ago = time.monotonic() - settings.SAM_LEASE_SECONDS - 1
+
+    with keeper.hold_ranges("me/1") as lease:
+        lease.renewed(long_ago, cancelled=False)
+        with pytest.raises(LeaseLostError, match="could not be renewed"):
+            lease.check()
+        keeper.beat()
+        lease.check()
+
+    soon = timezone.now() + timedelta(seconds=5)
+    assert EmbedRange.objects.filter(pk=row.pk, lease_until__gt=soon).exists()
+    assert Step.objects.values().get(pk=claim.step_id) == step
+
+
+def test_a_range_that_has_ended_is_not_renewed(keeper: LeaseKeeper) -> None:
+    _, claim = claimed("me/1")
+    row = make_range(claim.step_id, "me/1")
+    EmbedRange.objects.filter(pk=row.pk).update(status="completed")
+
+    with keeper.hold_step(claim, taken_at=time.monotonic()):
+        keeper.beat()
+
+    assert EmbedRange.objects.get(pk=row.pk).lease_until == row.lease_until
+
+
+def test_a_beat_that_hangs_ends_before_the_lease_that_it_renews(
+    keeper: LeaseKeeper, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "SAM_LEASE_SECONDS", 1)
+    _, claim = claimed("me/1")
+    row = make_range(claim.step_id, "me/1")
+    is_locked, let_go = threading.Event(), threading.Event()
+
+    def lock() -> None:
+        with transaction.atomic():
+            EmbedRange.objects.select_for_update().get(pk=row.pk)
+            is_locked.set()
+            let_go.wait(30)
+        connections.close_all()
+
+    thread = threading.Thread(target=lock)
+    thread.start()
+    assert is_locked.wait(30)
+    with (
+        keeper.hold_step(claim, taken_at=time.monotonic()),
+        pytest.raises(OperationalError, match="statement timeout"),
+    ):
+        keeper.beat()
+    let_go.set()
+    thread.join()
 
 
 def test_a_beat_without_leases_asks_the_database_nothing(keeper: LeaseKeeper) -> None:
