@@ -117,9 +117,7 @@ def sweep() -> str:
 
 def _cancel_asked() -> int:
     """Cancel what was asked to stop and nobody works on any more."""
-    asked = Plan.objects.filter(
-        cancel_requested_at__isnull=False, status__in=[PlanStatus.PENDING, PlanStatus.IN_PROGRESS]
-    )
+    asked = Plan.objects.filter(cancel_requested_at__isnull=False, status=PlanStatus.IN_PROGRESS)
     return sum(_cancel(plan) for plan in asked)
 
 

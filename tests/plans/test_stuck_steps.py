@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from engines.exceptions import ConflictError
-from engines.models import Host, HostStatus
+from engines.models import CopyStatus, Host, HostStatus, ModelCopy
 from engines.services.knowledge.documents import create_base
 from migrations_app.controller import MigrationController
 from migrations_app.hosts import drain_host, retire_host
@@ -196,7 +196,8 @@ def test_housekeeping_of_the_only_host_that_has_the_engine_is_left_out(host: Hos
     copy = make_copy(host)
     plan = switched(host)
     Plan.objects.filter(pk=plan.pk).update(to_revision=copy.revision)
-    make_host("another")
+    half = held(copy.revision, make_host("another"))
+    ModelCopy.objects.filter(pk=half.pk).update(status=CopyStatus.DOWNLOADING)
     lose(host)
 
     assert free_stuck_steps(who="sweeper") == 1
@@ -212,6 +213,9 @@ def test_a_download_of_a_lost_host_waits_for_it_and_goes_on_when_it_is_back(host
     before = story(plan)
     make_host("other")
     lose(host)
+    # Of an older program too: its workers may be updated when it is back, so nobody is asked.
+    Host.objects.filter(pk=host.pk).update(announces=["verify"])
+    plan.steps.update(ready_at=LONG_AGO)
     assert free_stuck_steps(who="sweeper") == 0
     assert story(plan) == before
 

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import product
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from engines.exceptions import IllegalMoveError
+from engines.models import Notice, NoticeKind
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions import (
     MAX_FAILURES,
@@ -19,8 +22,17 @@ from migrations_app.plans.transitions import (
     retry_step,
     withdraw_confirmation,
 )
-from migrations_app.states import STEP_FINAL, PlanKind, PlanStatus, StepStatus
-from tests.worker.plans import first_step, make_plan
+from migrations_app.states import (
+    HOUSEKEEPING,
+    MOVES,
+    POINT_OF_NO_RETURN,
+    STEP_FINAL,
+    STEPS_OF,
+    PlanKind,
+    PlanStatus,
+    StepStatus,
+)
+from tests.worker.plans import first_step, make_plan, rows
 
 pytestmark = pytest.mark.django_db
 
@@ -144,6 +156,48 @@ def test_a_claim_takes_its_own_step_and_what_is_given_up_has_no_holder() -> None
 
     step.refresh_from_db()
     assert (step.status, step.owner, step.lease_until) == ("needs_operator", "", None)
+
+
+def test_an_operator_is_not_asked_about_a_step_that_somebody_holds() -> None:
+    plan = make_plan()
+    claim = claim_step(first_step(plan).pk, "me")
+    before = rows(plan)
+
+    assert claim is not None
+    assert ask_operator(claim.step_id, who="sweeper", error="Nobody can.") is False
+
+    assert rows(plan) == before
+
+
+def test_who_is_told_that_a_plan_is_done_is_told_until_when_it_can_be_taken_back() -> None:
+    ada = User.objects.create_user("ada")
+    plan = make_plan(PlanKind.RE_EMBED)
+    Plan.objects.filter(pk=plan.pk).update(user=ada)
+    plan.steps.exclude(kind="cut_over").update(status="completed")
+    last = plan.steps.get(kind="cut_over")
+    Step.objects.filter(pk=last.pk).update(ready_at=timezone.now())
+    claim = claim_step(last.pk, "me")
+    assert claim is not None
+    until = timezone.now() + timedelta(days=30)
+
+    def switch() -> None:
+        Plan.objects.filter(pk=plan.pk).update(retention_until=until)
+
+    finish_step(claim, Outcome("Switched.", effects=switch))
+
+    told = Notice.objects.get(user=ada, kind=NoticeKind.PLAN_DONE)
+    assert f"It can be taken back until {until:%Y-%m-%d}." in told.text
+
+
+@pytest.mark.parametrize("kind", sorted(MOVES))
+def test_whoever_is_switched_was_fetched_for_and_proved_right_before(kind: PlanKind) -> None:
+    steps = STEPS_OF[kind]
+    (switch,) = POINT_OF_NO_RETURN & set(steps)
+    position = steps.index(switch)
+
+    assert steps[0] == "fetch_engine"
+    assert steps[position - 1] == {"cut_over": "probe", "cut_back": "probe_back"}[switch]
+    assert set(steps[position + 1 :]) <= HOUSEKEEPING
 
 
 @pytest.mark.parametrize(("status", "confirmed"), [("pending", False), ("in_progress", True)])

@@ -14,7 +14,7 @@ from django.utils import timezone
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.exceptions import ConflictError
 from migrations_app.models import Plan, Step
-from migrations_app.plans.transitions.host_room import call_waiting_on_commit, describe_no_room
+from migrations_app.plans.transitions.host_room import describe_no_room
 from migrations_app.plans.transitions.moves import (
     cancel_open_steps,
     cancel_pending,
@@ -108,7 +108,6 @@ def finish_step(claim: Claim, outcome: Outcome) -> Plan:
         step.progress, step.result, step.detail = 1.0, dict(outcome.result), outcome.sentence[:300]
         move_step_status(step, StepStatus.COMPLETED, who=claim.owner, why=outcome.sentence)
         plan.refresh_from_db(fields=["status", "switched", "retention_until"])
-        call_waiting_on_commit(step.host_id)
         if make_ready(plan, after=step.position) is None:
             complete_plan(plan, who=claim.owner)
         return plan
@@ -121,7 +120,6 @@ def release_step(claim: Claim, *, why: str, delay: float = 0.0, failed: bool = F
     """
     with transaction.atomic():
         step = _lock_held(claim)
-        call_waiting_on_commit(step.host_id)
         step.failures += int(failed)
         if step.failures >= MAX_FAILURES:
             give_up(step, who=claim.owner, error=why)
@@ -143,7 +141,6 @@ def yield_step(claim: Claim, *, why: str) -> None:
         step = _lock_held(claim)
         step.attempts -= 1
         step.lease_until, step.owner, step.published_at = None, "", None
-        call_waiting_on_commit(step.host_id)
         move_step_status(step, StepStatus.PENDING, who=claim.owner, why=why)
         Step.objects.filter(pk=step.pk).update(ready_at=ClockTimestamp())
         publish_step_on_commit(step.pk)
@@ -153,7 +150,6 @@ def fail_step(claim: Claim, *, error: str) -> None:
     """End the step, and its plan: as failed, or with a warning when the switch is committed."""
     with transaction.atomic():
         step = _lock_held(claim)
-        call_waiting_on_commit(step.host_id)
         plan = lock_plan_row(step.plan_id)
         if is_switched(plan):
             give_up(step, who=claim.owner, error=error)
@@ -169,7 +165,6 @@ def cancel_step(claim: Claim) -> None:
     """End a running step whose plan is to be cancelled, and the plan with it."""
     with transaction.atomic():
         step = _lock_held(claim)
-        call_waiting_on_commit(step.host_id)
         plan = lock_plan_row(step.plan_id)
         move_step_status(step, StepStatus.CANCELLED, who=claim.owner, why="Cancelled on request.")
         cancel_open_steps(plan, who=claim.owner)

@@ -10,6 +10,7 @@ from engines.db.clock import ClockTimestamp
 from engines.exceptions import IllegalMoveError, NotFoundError
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.notices import notify_of_plan, notify_of_waiting_step
+from migrations_app.plans.transitions.host_room import call_waiting_on_commit
 from migrations_app.serving.news import PlanNews, tell_on_commit
 from migrations_app.states import (
     HOUSEKEEPING,
@@ -39,7 +40,10 @@ def lock_plan_row(plan_id: UUID | str) -> Plan:
 
 
 def move_step_status(step: Step, to: StepStatus, *, who: str, why: str) -> None:
-    """Move a locked step; a step that has ended has no holder. Raises IllegalMoveError."""
+    """Move a locked step; a step that has ended has no holder. Raises IllegalMoveError.
+
+    However a step stops running, it makes room on its host for one that waits there.
+    """
     current = StepStatus(step.status)
     if to not in STEP_MOVES[current]:
         raise IllegalMoveError(f"A step that is {current} cannot become {to}.")
@@ -48,6 +52,8 @@ def move_step_status(step: Step, to: StepStatus, *, who: str, why: str) -> None:
         step.finished_at, step.lease_until, step.owner = timezone.now(), None, ""
     step.save()
     record(step.plan, step, current, to, who=who, why=why)
+    if current == StepStatus.IN_PROGRESS:
+        call_waiting_on_commit(step.host_id)
 
 
 def move_plan_status(plan: Plan, to: PlanStatus, *, who: str, why: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -30,10 +31,17 @@ from migrations_app.plans.embed_ranges import (
     finish_range,
 )
 from migrations_app.plans.transitions import (
+    MAX_FAILURES,
+    Claim,
     Outcome,
+    cancel_step,
     claim_step,
+    fail_step,
     finish_step,
     is_waited_for,
+    release_step,
+    request_cancel,
+    request_pause,
     yield_step,
 )
 from migrations_app.states import PlanKind
@@ -131,6 +139,45 @@ def test_a_dead_workers_place_is_free_once_its_lease_has_ended(redis_client: Any
 
     assert claims(second)
     assert not claims(first), "the place is taken now"
+
+
+def cancel(claim: Claim) -> None:
+    request_cancel(Step.objects.get(pk=claim.step_id).plan_id, who="ada")
+    cancel_step(claim)
+
+
+def pause(claim: Claim) -> None:
+    request_pause(Step.objects.get(pk=claim.step_id).plan_id, who="ada")
+
+
+ENDS: dict[str, Callable[[Claim], object]] = {
+    "finished": lambda claim: finish_step(claim, Outcome("Done.")),
+    "failed": lambda claim: fail_step(claim, error="No such file."),
+    "put back": lambda claim: release_step(claim, why="The line is dead.", delay=60, failed=True),
+    "given up": lambda claim: [
+        Step.objects.filter(pk=claim.step_id).update(failures=MAX_FAILURES - 1),
+        release_step(claim, why="The line is dead.", failed=True),
+    ],
+    "yielded": lambda claim: yield_step(claim, why="Others wait."),
+    "cancelled": cancel,
+    "paused": pause,
+}
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_however_a_step_ends_who_waits_for_its_place_is_called(
+    end: Callable[[Claim], object], redis_client: Any
+) -> None:
+    limited(plans=1)
+    first, second = plan_of("a", PlanKind.DOWNLOAD), plan_of("b")
+    claim = claims(first)
+    assert not claims(second)
+    before = first_step(second).publish_count
+
+    end(claim)
+
+    assert first_step(second).publish_count == before + 1
+    assert claims(second)
 
 
 CHUNKS = 4
