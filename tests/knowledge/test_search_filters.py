@@ -65,13 +65,21 @@ def test_documents_are_chosen_by_when_they_were_written_from_then_on_until_befor
     base: KnowledgeBase, store: ArtifactStore, scratch: Path
 ) -> None:
     for hours, text in enumerate(("one", "two", "three")):
-        written(add(base, text), NOON + timedelta(hours=hours))
+        written(add(base, text, title=text), NOON + timedelta(hours=hours))
     catch_up(base, store, scratch)
     at = (NOON + timedelta(hours=1)).isoformat()
 
     assert sorted(found(store, [base], updated_after=at)) == ["three", "two"]
     assert found(store, [base], updated_before=at) == ["one"]
     assert found(store, [base], updated_after=at, updated_before=at) == []
+    # Those that are searched by words.
+    for asked, named in (
+        ({"updated_after": at}, {"two", "three"}),
+        ({"updated_before": at}, {"one"}),
+        ({}, {"one", "two", "three"}),
+    ):
+        rows = SearchFilter.parse(asked).documents_of([base.pk])
+        assert set(rows.values_list("title", flat=True)) == named
 
 
 def test_passages_below_the_score_are_left_out(

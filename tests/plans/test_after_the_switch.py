@@ -10,9 +10,9 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from redis import Redis
 
-from engines.exceptions import ConflictError, HostUnavailableError
+from engines.exceptions import ConflictError, HostUnavailableError, NotFoundError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
-from migrations_app.controller import MigrationController
+from migrations_app.controller import MigrationController, PlanInTheWayError
 from migrations_app.models import Plan, Step
 from migrations_app.plans.actions import legal_actions
 from migrations_app.plans.planning import plan_rollback
@@ -22,13 +22,14 @@ from migrations_app.plans.transitions import (
     LeaseLostError,
     Outcome,
     claim_step,
+    complete_with_warning,
     fail_step,
     finish_step,
     release_step,
 )
 from migrations_app.states import ACTIONS_OF, PlanAction, PlanKind, PlanStatus, StepStatus
 from tests.plans.test_host_care import make_copy
-from tests.worker.plans import make_host, make_plan
+from tests.worker.plans import make_host, make_plan, rows
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -136,6 +137,48 @@ def test_a_plan_is_taken_back_although_its_housekeeping_never_ended(host: Host) 
     assert plan.warning == "What follows the switch was left out: the plan is taken back."
     kinds = list(back.steps.order_by("position").values_list("kind", flat=True))
     assert kinds == ["fetch_engine", "catch_up", "probe_back", "cut_back", "resettle"]
+
+
+def test_who_asks_twice_for_the_way_back_gets_the_one_that_is_under_way(host: Host) -> None:
+    plan = switched(host)
+    back = controller.roll_back_migration(plan.pk)
+
+    assert controller.roll_back_migration(plan.pk) == back
+
+    assert Plan.objects.count() == 2
+
+
+def test_a_way_back_names_the_very_plan_that_is_in_its_way(host: Host) -> None:
+    plan = switched(host)
+    move_on = {"user": plan.user, "kind": PlanKind.MIGRATE, "host": host}
+    for status in (PlanStatus.CANCELLED, PlanStatus.FAILED, PlanStatus.PENDING):
+        Plan.objects.create(status=status, **move_on)
+    complete_with_warning(plan.pk, who="ada", warning="Left out.")
+    running = Plan.objects.create(status=PlanStatus.IN_PROGRESS, **move_on)
+    backup = {**move_on, "kind": PlanKind.BACKUP, "status": PlanStatus.IN_PROGRESS}
+    Plan.objects.create(**backup)
+    before = Plan.objects.count()
+
+    with pytest.raises(PlanInTheWayError, match=rf"Another plan \({running.pk}\) is in progress"):
+        controller.roll_back_migration(plan.pk)
+
+    assert Plan.objects.count() == before
+
+
+def test_a_plan_that_has_ended_with_a_warning_keeps_its_own(host: Host) -> None:
+    plan = switched(host)
+    complete_with_warning(plan.pk, who="ada", warning="The first.")
+    before = rows(plan)
+
+    assert complete_with_warning(plan.pk, who="sweeper", warning="The second.").pk == plan.pk
+
+    assert rows(plan) == before
+
+
+def test_what_is_no_id_of_a_plan_is_no_plan(host: Host) -> None:
+    assert controller.get_migration_status("no id") is None
+    with pytest.raises(NotFoundError, match="There is no plan no id"):
+        controller.cancel_migration("no id")
 
 
 def test_a_way_back_that_cannot_be_placed_changes_nothing(host: Host) -> None:

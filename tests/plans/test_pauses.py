@@ -165,6 +165,7 @@ def test_a_worker_that_has_not_heard_of_the_pause_changes_nothing() -> None:
     resume_plan(plan.pk, who=WHO)
     step = first_step(plan)
     assert (step.failures, step.attempts) == (0, 0)
+    assert step.publish_count == 1, "its host is called at once"
     again = claim_step(step.pk, "another")
     assert again is not None
     assert again.fence == claim.fence + 1

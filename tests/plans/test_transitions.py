@@ -5,6 +5,7 @@ from itertools import product
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.utils import timezone
 
 from engines.exceptions import IllegalMoveError
@@ -156,6 +157,21 @@ def test_a_claim_takes_its_own_step_and_what_is_given_up_has_no_holder() -> None
 
     step.refresh_from_db()
     assert (step.status, step.owner, step.lease_until) == ("needs_operator", "", None)
+
+
+def test_who_finishes_a_step_waits_for_nobody_for_long() -> None:
+    claim = claim_step(first_step(make_plan()).pk, "me")
+    assert claim is not None
+    limits: list[str] = []
+
+    def look() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW lock_timeout")
+            limits.append(cursor.fetchone()[0])
+
+    finish_step(claim, Outcome("Done.", effects=look))
+
+    assert limits == ["2s"]
 
 
 def test_an_operator_is_not_asked_about_a_step_that_somebody_holds() -> None:

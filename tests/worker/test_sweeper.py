@@ -174,6 +174,7 @@ def test_a_plan_to_be_cancelled_that_nobody_has_begun_is_cancelled() -> None:
     Plan.objects.filter(pk=plan.pk).update(cancel_requested_at=timezone.now())
 
     assert "1 plans cancelled" in sweep()
+    assert "0 plans cancelled" in sweep()
 
     plan.refresh_from_db()
     assert (plan.status, rows(other)) == ("cancelled", before)
@@ -183,15 +184,21 @@ def test_a_plan_to_be_cancelled_that_nobody_has_begun_is_cancelled() -> None:
 def test_backups_that_wait_for_a_host_hold_up_nothing_else(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    published_ago(first_step(make_plan()), 60, count=1)
-    redis_client.flushall()
+    step = first_step(make_plan())
 
     def without_a_host() -> int:
         raise HostUnavailableError("No host is active.")
 
+    monkeypatch.setattr("worker.sweeper.start_due_backups", lambda: 2)
+    assert "2 plans started at their time" in sweep()
     monkeypatch.setattr("worker.sweeper.start_due_backups", without_a_host)
+    published_ago(step, 60, count=1)
+    redis_client.flushall()
 
-    assert sweep().startswith("1 steps sent again, ")
+    said = sweep()
+
+    assert said.startswith("1 steps sent again, ")
+    assert "0 plans started at their time" in said
     assert sent(redis_client) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -98,21 +99,22 @@ def test_a_plan_without_a_time_starts_at_once(plan: Plan, people: People) -> Non
 
 
 @pytest.mark.parametrize(
-    "change",
+    ("change", "words"),
     [
-        PlanChange(not_before=TOMORROW + timedelta(hours=1)),
-        PlanChange(at_once=True),
-        PlanChange(backup_lora=False),
+        (PlanChange(not_before=TOMORROW + timedelta(hours=1)), r"it starts at \S+ \S+ UTC"),
+        (PlanChange(at_once=True), "it starts when it is confirmed"),
+        (PlanChange(backup_lora=False), "backup lora adapters off"),
     ],
 )
 def test_whatever_is_changed_has_to_be_confirmed_again(
-    confirmed: Plan, people: People, change: PlanChange
+    confirmed: Plan, people: People, change: PlanChange, words: str
 ) -> None:
     controller.change_migration(confirmed.pk, change, actor=people.alice)
 
     confirmed.refresh_from_db()
     assert confirmed.confirmed_at is None
-    assert whys(confirmed)[-1][1].endswith("it has to be confirmed again.")
+    why = rf"Changed: {words}, it has to be confirmed again\."
+    assert re.fullmatch(why, whys(confirmed)[-1][1])
     let_it_be_due(confirmed)
     assert controller.start_due_migrations() == 0
 

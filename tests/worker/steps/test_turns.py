@@ -62,6 +62,9 @@ def limited(**limits: int) -> Host:
 
 
 def plan_of(name: str, kind: PlanKind = PlanKind.VERIFY) -> Plan:
+    """Make a plan of a person; ``-`` is nobody: the system's own."""
+    if name == "-":
+        return make_plan(kind)
     user, _ = User.objects.get_or_create(username=name)
     plan = make_plan(kind)
     Plan.objects.filter(pk=plan.pk).update(created_by=user)
@@ -102,6 +105,7 @@ def test_a_limit_that_is_none_is_refused(wish: Any, sentence: str) -> None:
         ({}, "vvv", "aab", 3),
         ({"plans": 2}, "vvv", "aab", 2),
         ({"plans_per_person": 1}, "vvv", "aab", 2),
+        ({"plans_per_person": 1}, "vv", "--", 2),
         ({"downloads": 1}, "ddv", "aab", 2),
         ({"downloads_per_person": 1}, "ddd", "aab", 2),
         ({"plans": 3, "downloads": 1}, "dvvv", "aabb", 3),
