@@ -214,7 +214,6 @@ class MigrationController:
     def _start_way_back(self, original: Plan, actor: User | None) -> str:
         if original.status == PlanStatus.IN_PROGRESS:
             complete_with_warning(original.pk, who=_who(actor), warning=LEFT_FOR_WAY_BACK)
-            original.refresh_from_db()
         running = original.rollbacks.filter(status__in=["pending", "in_progress"]).first()
         plan = running or plan_rollback(original, actor=actor)
         start_plan(plan.pk, who=_who(actor))

@@ -4,7 +4,9 @@ import pytest
 from django.contrib.auth.models import Group
 from rest_framework.test import APIClient
 
+from engines.exceptions import NotFoundError
 from engines.models import KnowledgeBase
+from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.states import STEPS_OF, PlanKind, PlanStatus
 from tests.api.roles import Engines, People, problem
@@ -22,10 +24,12 @@ def address(base: KnowledgeBase) -> str:
 def test_another_embedder_is_a_plan_that_has_started(
     alice: APIClient, base: KnowledgeBase, engines: Engines
 ) -> None:
-    answer = alice.post(address(base), {"engine": engines.new.model_id}, format="json")
+    asked = {"engine": engines.new.model_id, "accept_losses": True}
+    answer = alice.post(address(base), asked, format="json")
 
     assert answer.status_code == 202, answer.content
     plan = Plan.objects.get()
+    assert plan.accept_losses
     assert answer.headers["Location"].endswith(str(plan.pk))
     assert (plan.kind, plan.status, plan.base) == (PlanKind.RE_EMBED, PlanStatus.IN_PROGRESS, base)
     assert [step["kind"] for step in answer.json()["steps"]] == list(STEPS_OF[PlanKind.RE_EMBED])
@@ -74,3 +78,15 @@ def test_a_curator_gives_a_groups_base_what_is_not_published_yet(
     answer = curator.post(address(base), {"engine": engines.hidden.model_id}, format="json")
 
     assert answer.status_code == 202, answer.content
+
+
+def test_a_member_of_the_group_is_not_offered_what_is_not_published_yet(
+    people: People, engines: Engines
+) -> None:
+    base = KnowledgeBase.objects.create(group=Group.objects.create(name="team"), name="Notes")
+    controller = MigrationController()
+
+    with pytest.raises(NotFoundError):
+        controller.create_re_embed_plan(base, engines.hidden.model_id, actor=people.alice)
+
+    assert not Plan.objects.exists()

@@ -87,3 +87,5 @@ def test_the_same_text_in_two_bases_is_one_hit(
 
     assert hit.document_id == mine.pk
     assert [(twin.document_id, twin.title) for twin in hit.also] == [(theirs.pk, "Theirs")]
+    # Of a base that was not asked nothing is told.
+    assert [hit.also for hit in search(store, "one", base)] == [()]

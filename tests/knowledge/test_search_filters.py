@@ -76,6 +76,7 @@ def test_documents_are_chosen_by_when_they_were_written_from_then_on_until_befor
     for asked, named in (
         ({"updated_after": at}, {"two", "three"}),
         ({"updated_before": at}, {"one"}),
+        ({"documents": [Document.objects.get(title="three").pk]}, {"three"}),
         ({}, {"one", "two", "three"}),
     ):
         rows = SearchFilter.parse(asked).documents_of([base.pk])

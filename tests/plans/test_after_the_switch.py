@@ -10,7 +10,12 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from redis import Redis
 
-from engines.exceptions import ConflictError, HostUnavailableError, NotFoundError
+from engines.exceptions import (
+    ConflictError,
+    HostUnavailableError,
+    NotFoundError,
+    TransientTransferError,
+)
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
 from migrations_app.controller import MigrationController, PlanInTheWayError
 from migrations_app.models import Plan, Step
@@ -28,8 +33,11 @@ from migrations_app.plans.transitions import (
     release_step,
 )
 from migrations_app.states import ACTIONS_OF, PlanAction, PlanKind, PlanStatus, StepStatus
+from migrations_app.steps import HANDLERS
+from migrations_app.steps.base import StepContext
 from tests.plans.test_host_care import make_copy
 from tests.worker.plans import make_host, make_plan, rows
+from worker.steps.runner import StepFailedError, run_step
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -65,6 +73,23 @@ def claimed(plan: Plan) -> Claim:
     claim = claim_step(last_step(plan).pk, "a worker")
     assert claim is not None
     return claim
+
+
+def test_who_runs_housekeeping_for_the_last_time_is_told_that_the_plan_is_done_without_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_ctx: StepContext) -> Outcome:
+        raise TransientTransferError("The line went dead.")
+
+    plan = switched(host)
+    monkeypatch.setitem(HANDLERS, "settle", fail)
+    plan.steps.filter(kind="settle").update(failures=MAX_FAILURES - 1)
+
+    with pytest.raises(StepFailedError, match="Tried 6 times; the plan is completed without it"):
+        run_step(last_step(plan).pk)
+
+    plan.refresh_from_db()
+    assert plan.status == PlanStatus.COMPLETED
 
 
 def test_housekeeping_that_fails_six_times_ends_the_plan_with_a_warning(host: Host) -> None:
@@ -122,7 +147,7 @@ def test_abandoning_before_the_switch_still_cancels_only_what_waits(host: Host) 
     plan.refresh_from_db()
     assert plan.status == PlanStatus.IN_PROGRESS
     plan.steps.filter(position=0).update(status=StepStatus.NEEDS_OPERATOR)
-    controller.abandon_migration(plan.pk)
+    assert controller.abandon_migration(plan.pk) is True
     plan.refresh_from_db()
     assert (plan.status, plan.warning) == (PlanStatus.CANCELLED, "")
 

@@ -13,7 +13,7 @@ from pytest_django.fixtures import Settings
 from deploy.demo.hub.faults import Fault
 from deploy.demo.hub.server import HubServer
 from engines.exceptions import ConflictError, IllegalMoveError, SamError
-from engines.models import CopyStatus, Host, HostStatus, ModelRevision
+from engines.models import CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
 from engines.services.catalog.copies import copy_of, copy_path
 from migrations_app.controller import MigrationController
 from migrations_app.library import ModelLibraryManager
@@ -31,6 +31,7 @@ from migrations_app.plans.transitions import (
     resume_plan,
 )
 from migrations_app.states import PlanAction, PlanKind, PlanStatus, StepStatus
+from tests.knowledge.world import make_model
 from tests.worker.plans import first_step, make_host, make_plan, rows, story
 from tests.world.people import NEW, hub_folder, make_catalog
 from tests.world.workers import HOST, Workers, forget_hosts, kill, wait_until
@@ -169,6 +170,24 @@ def test_a_worker_that_has_not_heard_of_the_pause_changes_nothing() -> None:
     again = claim_step(step.pk, "another")
     assert again is not None
     assert again.fence == claim.fence + 1
+
+
+def test_the_file_of_a_paused_download_is_not_being_downloaded_and_others_are() -> None:
+    plan = make_plan(PlanKind.DOWNLOAD)
+    assert plan.host is not None
+    revision, other = make_model("wanted"), make_model("other")
+    Plan.objects.filter(pk=plan.pk).update(to_revision=revision)
+    elsewhere = make_host("elsewhere")
+    for wanted, host in ((revision, plan.host), (other, plan.host), (revision, elsewhere)):
+        ModelCopy.objects.create(revision=wanted, host=host, status=CopyStatus.DOWNLOADING)
+
+    request_pause(plan.pk, who=WHO)
+
+    still = ModelCopy.objects.filter(status=CopyStatus.DOWNLOADING)
+    assert {(copy.revision_id, copy.host_id) for copy in still} == {
+        (other.pk, plan.host_id),
+        (revision.pk, elsewhere.pk),
+    }
 
 
 def test_a_paused_download_can_be_cancelled() -> None:

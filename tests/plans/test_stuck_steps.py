@@ -27,7 +27,7 @@ from migrations_app.states import PlanAction, PlanKind, PlanStatus, StepStatus
 from tests.knowledge.world import make_space
 from tests.plans.test_after_the_switch import held, host, last_step, switched
 from tests.plans.test_host_care import make_copy
-from tests.worker.plans import make_host, make_plan, story
+from tests.worker.plans import make_host, make_plan, rows, story
 from worker.sweeper import sweep
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -154,6 +154,18 @@ def make_range(step: Step, host: Host, lease_until: datetime) -> None:
         owner=f"{host.name}:1:x/1",
         lease_until=lease_until,
     )
+
+
+@pytest.mark.parametrize("kind", [PlanKind.MIGRATE, PlanKind.DOWNLOAD])
+def test_a_step_that_waits_long_for_a_busy_host_goes_on_waiting(host: Host, kind: PlanKind) -> None:
+    plan = make_plan(kind, host)
+    make_host("other")
+    plan.steps.filter(position=0).update(ready_at=LONG_AGO)
+    before = rows(plan)
+
+    assert free_stuck_steps(who="sweeper") == 0
+
+    assert rows(plan) == before
 
 
 def test_a_host_that_was_silent_for_a_moment_keeps_its_steps(host: Host) -> None:

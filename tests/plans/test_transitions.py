@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import product
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
 
-from engines.exceptions import IllegalMoveError
+from engines.exceptions import IllegalMoveError, NotFoundError
 from engines.models import Notice, NoticeKind
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions import (
@@ -17,15 +19,19 @@ from migrations_app.plans.transitions import (
     ask_operator,
     claim_step,
     finish_step,
+    move_plan,
     moves,
     release_step,
     request_cancel,
+    request_pause,
     retry_step,
+    start_plan,
     withdraw_confirmation,
 )
 from migrations_app.states import (
     HOUSEKEEPING,
     MOVES,
+    PLAN_FINAL,
     POINT_OF_NO_RETURN,
     STEP_FINAL,
     STEPS_OF,
@@ -33,7 +39,7 @@ from migrations_app.states import (
     PlanStatus,
     StepStatus,
 )
-from tests.worker.plans import first_step, make_plan, rows
+from tests.worker.plans import first_step, make_host, make_plan, rows
 
 pytestmark = pytest.mark.django_db
 
@@ -86,6 +92,9 @@ def test_a_plan_moves_only_as_the_table_says(old: str, new: str) -> None:
         moves.move_plan_status(plan, PlanStatus(new), who="ada", why="Test.")
         events = list(PlanEvent.objects.values_list("from_status", "to_status", "who", "why"))
         assert (Plan.objects.get().status, events) == (new, [(old, new, "ada", "Test.")])
+        plan.refresh_from_db()
+        assert (plan.started_at is not None) == (new == "in_progress")
+        assert (plan.finished_at is not None) == (new in PLAN_FINAL)
     else:
         with pytest.raises(IllegalMoveError, match=f"is {old} cannot become {new}"):
             moves.move_plan_status(plan, PlanStatus(new), who="ada", why="Test.")
@@ -149,14 +158,77 @@ def test_a_plan_tells_where_it_is_and_what_waits_for_an_operator_begins_anew() -
 def test_a_claim_takes_its_own_step_and_what_is_given_up_has_no_holder() -> None:
     held, step = step_in("in_progress"), step_in("pending")
     Step.objects.filter(pk=step.pk).update(ready_at=timezone.now(), failures=MAX_FAILURES - 1)
+    beside = rows(held.plan)
     claim = claim_step(step.pk, "a")
     assert claim is not None
-    assert Step.objects.get(pk=held.pk).lease_until == held.lease_until
+    assert rows(held.plan) == beside
 
     release_step(claim, why="The disk is full.", failed=True)
 
     step.refresh_from_db()
     assert (step.status, step.owner, step.lease_until) == ("needs_operator", "", None)
+
+
+def test_a_plan_that_starts_after_all_has_no_error_any_more() -> None:
+    plan = plan_in("pending")
+    Plan.objects.filter(pk=plan.pk).update(error_message="Its host was away.")
+
+    start_plan(plan.pk, who="ada")
+
+    plan.refresh_from_db()
+    assert (plan.status, plan.error_message) == ("in_progress", "")
+
+
+def test_a_plan_keeps_the_times_of_its_first_start_and_its_first_end() -> None:
+    long_ago = timezone.now() - timedelta(days=3)
+    paused, completed = plan_in("paused"), plan_in("completed")
+    Plan.objects.update(started_at=long_ago, finished_at=long_ago)
+    for plan in (paused, completed):
+        plan.refresh_from_db()
+
+    moves.move_plan_status(paused, PlanStatus.IN_PROGRESS, who="ada", why="Test.")
+    moves.move_plan_status(completed, PlanStatus.ROLLED_BACK, who="ada", why="Test.")
+
+    assert set(Plan.objects.values_list("started_at", "finished_at")) == {(long_ago, long_ago)}
+
+
+@pytest.mark.parametrize("status", ["paused", "completed", "cancelled", "failed"])
+def test_what_is_not_open_does_not_move_to_another_host(status: str) -> None:
+    plan = make_plan(PlanKind.MIGRATE)
+    Plan.objects.filter(pk=plan.pk).update(status=status)
+    before = rows(plan)
+
+    with pytest.raises(IllegalMoveError, match=f"is {status}; only an open one can be moved"):
+        move_plan(plan.pk, make_host("other"), who="ada", why="Test.")
+
+    assert rows(plan) == before
+
+
+def test_a_plan_that_is_cancelled_twice_is_cancelled_once() -> None:
+    plan = make_plan(PlanKind.MIGRATE)
+    request_cancel(plan.pk, who="ada")
+    before, told = rows(plan), PlanEvent.objects.count()
+
+    assert request_cancel(plan.pk, who="bob").status == "cancelled"
+
+    assert (rows(plan), PlanEvent.objects.count()) == (before, told)
+
+
+@pytest.mark.parametrize("status", ["failed", "completed", "rolled_back"])
+def test_what_has_ended_is_not_cancelled_any_more(status: str) -> None:
+    plan = plan_in(status)
+    before = rows(plan)
+
+    with pytest.raises(IllegalMoveError, match=f"is {status}; only an open plan can be cancelled"):
+        request_cancel(plan.pk, who="ada")
+
+    assert rows(plan) == before
+
+
+@pytest.mark.parametrize("ask", [start_plan, request_cancel, retry_step, request_pause])
+def test_a_plan_that_is_not_there_is_told_by_a_sentence(ask: Callable[..., object]) -> None:
+    with pytest.raises(NotFoundError, match="There is no such plan"):
+        ask(uuid4(), who="ada")
 
 
 def test_who_finishes_a_step_waits_for_nobody_for_long() -> None:

@@ -4,6 +4,8 @@ import json
 import os
 import shutil
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ from engines.models import (
     OutgoingMail,
     WatchedFolder,
 )
+from migrations_app.collection.collect import LOCK as COLLECTION_LOCK
 from migrations_app.models import CollectionRun, MassMove, Plan, Step
 from migrations_app.plans.transitions import claim_step
 from migrations_app.queues import CONTROL_QUEUE, work_queue
@@ -307,15 +310,14 @@ def test_what_interrupted_work_left_is_removed_after_a_day() -> None:
     shutil.rmtree(part.parent.parent)
 
 
-def test_two_sweeps_at_once_are_one(redis_client: Redis) -> None:
-    step = first_step(make_plan())
-    redis_client.flushall()
-    published_ago(step, 60, count=1)
+@contextmanager
+def at_work(lock: int) -> Iterator[None]:
+    """Another process holds an advisory lock."""
     is_locked, let_go = threading.Event(), threading.Event()
 
     def hold() -> None:
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+            cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
             is_locked.set()
             let_go.wait(30)
         connections.close_all()
@@ -323,9 +325,25 @@ def test_two_sweeps_at_once_are_one(redis_client: Redis) -> None:
     thread = threading.Thread(target=hold)
     thread.start()
     assert is_locked.wait(30)
-    answer = sweep()
+    yield
     let_go.set()
     thread.join()
+
+
+def test_two_collections_at_once_are_one() -> None:
+    with at_work(COLLECTION_LOCK):
+        assert collect_when_due() == "Another collection is running."
+
+    assert collect_when_due() == "0 things removed, 0 bytes."
+
+
+def test_two_sweeps_at_once_are_one(redis_client: Redis) -> None:
+    step = first_step(make_plan())
+    redis_client.flushall()
+    published_ago(step, 60, count=1)
+
+    with at_work(LOCK):
+        answer = sweep()
 
     assert answer == "Another sweep is running."
     assert sent(redis_client) == 0

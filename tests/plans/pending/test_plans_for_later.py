@@ -10,11 +10,13 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from engines.exceptions import ConflictError, IllegalMoveError, InvalidRequestError
-from engines.models import CatalogModel, Host, HostStatus, Notice
+from engines.models import CatalogModel, Host, HostStatus, KnowledgeBase, Notice
+from engines.services.knowledge.documents import add_document
 from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan, PlanEvent
-from migrations_app.plans.transitions import PlanChange, request_cancel
+from migrations_app.plans.preview import PlanPreview, preview_of
+from migrations_app.plans.transitions import PlanChange, request_cancel, start_plan
 from migrations_app.states import PlanStatus
 from tests.api.roles import Engines, People, make_engines, make_people, make_plan, use_engine
 from tests.worker.plans import make_host, rows
@@ -127,6 +129,38 @@ def test_a_change_to_what_it_is_already_changes_nothing(confirmed: Plan, people:
 
     assert rows(confirmed) == before
     assert len(whys(confirmed)) == 1
+
+
+def test_who_has_text_and_no_index_may_change_all_but_the_embedding(
+    plan: Plan, people: People
+) -> None:
+    base = KnowledgeBase.objects.create(owner=people.alice, name="Notes")
+    add_document(base.pk, title="Note", text="The bridge is closed.")
+    KnowledgeBase.objects.update(live_index=None)
+
+    changed = controller.change_migration(plan.pk, PlanChange(at_once=True), actor=people.alice)
+
+    assert changed.not_before is None
+    plan.refresh_from_db()
+    before = rows(plan)
+    with pytest.raises(InvalidRequestError, match="has no index yet"):
+        controller.change_migration(plan.pk, PlanChange(re_embed=False), actor=people.alice)
+    assert rows(plan) == before
+
+
+def test_who_looks_at_a_plan_while_it_starts_does_not_take_its_start_back(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def count_meanwhile(seen: Plan) -> PlanPreview:
+        start_plan(plan.pk, who="alice")
+        return preview_of(seen)
+
+    monkeypatch.setattr("migrations_app.controller.preview_of", count_meanwhile)
+
+    preview = controller.preview_migration(plan.pk)
+
+    plan.refresh_from_db()
+    assert (plan.status, "sample" in preview) == (PlanStatus.IN_PROGRESS, False)
 
 
 def test_the_preview_is_that_of_the_new_options(plan: Plan, people: People) -> None:

@@ -147,6 +147,27 @@ def test_a_holder_whose_fence_was_passed_is_told_and_the_new_holder_is_left(
     assert Step.objects.values().get(pk=claim.step_id) == before
 
 
+@pytest.mark.parametrize("status", ["pending", "completed"])
+def test_a_step_that_was_paused_or_ended_meanwhile_is_left_and_its_holder_is_told(
+    keeper: LeaseKeeper, status: str
+) -> None:
+    (_, claim), (_, other) = claimed("me/1"), claimed("me/2")
+    let_almost_run_out(other)
+
+    with (
+        keeper.hold_step(claim, taken_at=time.monotonic()) as lease,
+        keeper.hold_step(other, taken_at=time.monotonic()),
+    ):
+        Step.objects.filter(pk=claim.step_id).update(status=status, lease_until=None, owner="")
+        before = Step.objects.values().get(pk=claim.step_id)
+        keeper.beat()
+        with pytest.raises(LeaseLostError):
+            lease.check()
+
+    assert Step.objects.values().get(pk=claim.step_id) == before
+    assert seconds_left(other) > 1
+
+
 def test_a_step_whose_row_is_locked_for_a_moment_is_not_lost_and_holds_up_no_other(
     keeper: LeaseKeeper,
 ) -> None:
