@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from engines.exceptions import (
     ConflictError,
@@ -280,11 +281,10 @@ def _who(actor: User | None) -> str:
 
 
 def _in_the_way(plan: Plan) -> str:
-    running = (
-        Plan.objects.filter(user=plan.user, status=PlanStatus.IN_PROGRESS, kind__in=PERSON_KINDS)
-        .exclude(pk=plan.pk)
-        .first()
-    )
+    """Name the plan of the same person, or of the same group's base, that runs already."""
+    of_person = Q(user=plan.user_id, kind__in=PERSON_KINDS)
+    same = Q(base=plan.base_id) if plan.user_id is None else of_person
+    running = Plan.objects.filter(same, status=PlanStatus.IN_PROGRESS).exclude(pk=plan.pk).first()
     named = f" ({running.pk})" if running else ""
     return f"Another plan{named} is in progress here; wait for it or cancel it first."
 

@@ -4,9 +4,9 @@ import pytest
 from django.contrib.auth.models import Group
 from rest_framework.test import APIClient
 
-from engines.exceptions import NotFoundError
-from engines.models import KnowledgeBase
-from migrations_app.controller import MigrationController
+from engines.exceptions import ConflictError, NotFoundError
+from engines.models import CatalogModel, KnowledgeBase
+from migrations_app.controller import MigrationController, PlanInTheWayError
 from migrations_app.models import Plan
 from migrations_app.states import STEPS_OF, PlanKind, PlanStatus
 from tests.api.roles import Engines, People, problem
@@ -80,13 +80,51 @@ def test_a_curator_gives_a_groups_base_what_is_not_published_yet(
     assert answer.status_code == 202, answer.content
 
 
-def test_a_member_of_the_group_is_not_offered_what_is_not_published_yet(
+def test_only_a_curator_and_only_for_a_groups_base_chooses_what_is_not_published_yet(
     people: People, engines: Engines
 ) -> None:
-    base = KnowledgeBase.objects.create(group=Group.objects.create(name="team"), name="Notes")
-    controller = MigrationController()
+    group = Group.objects.create(name="team")
+    of_group = KnowledgeBase.objects.create(group=group, name="Notes")
+    own = KnowledgeBase.objects.create(owner=people.curator, name="Own")
+    controller, hidden = MigrationController(), engines.hidden.model_id
 
-    with pytest.raises(NotFoundError):
-        controller.create_re_embed_plan(base, engines.hidden.model_id, actor=people.alice)
+    for base, actor in ((of_group, people.alice), (own, people.curator)):
+        with pytest.raises(NotFoundError):
+            controller.create_re_embed_plan(base, hidden, actor=actor)
 
     assert not Plan.objects.exists()
+
+
+def test_an_engine_that_was_withdrawn_meanwhile_embeds_nothing(
+    people: People, base: KnowledgeBase, engines: Engines
+) -> None:
+    controller, engine = MigrationController(), engines.new
+    engine.embedding_model = None
+    engine.save()
+    plan_id = controller.create_re_embed_plan(base, engine.model_id, actor=people.alice)
+    CatalogModel.objects.filter(pk=engine.pk).update(published=False)
+
+    with pytest.raises(ConflictError, match="is not offered to alice any more"):
+        controller.execute_migration(plan_id)
+
+    assert Plan.objects.get().status == PlanStatus.PENDING
+
+
+def test_a_plan_of_a_groups_base_names_the_very_plan_that_is_in_its_way(
+    people: People, engines: Engines
+) -> None:
+    controller, plans = MigrationController(), {}
+    for name in ("one", "two", "three"):
+        group = Group.objects.create(name=name)
+        base = KnowledgeBase.objects.create(group=group, name=name)
+        plans[name] = [
+            controller.create_re_embed_plan(base, engines.new.model_id, actor=people.curator)
+            for _ in range(2)
+        ]
+        assert controller.execute_migration(plans[name][0])
+    first, second = plans["two"]
+
+    with pytest.raises(PlanInTheWayError, match=rf"Another plan \({first}\) is in progress"):
+        controller.execute_migration(second)
+
+    assert Plan.objects.get(pk=second).status == PlanStatus.PENDING

@@ -23,7 +23,8 @@ from migrations_app.plans.transitions import (
     fail_step,
     finish_step,
 )
-from migrations_app.states import PlanAction, PlanKind, PlanStatus, StepStatus
+from migrations_app.states import CONTROL_STEPS, PlanAction, PlanKind, PlanStatus, StepStatus
+from migrations_app.steps import HANDLERS
 from tests.knowledge.world import make_space
 from tests.plans.test_after_the_switch import held, host, last_step, switched
 from tests.plans.test_host_care import make_copy
@@ -52,8 +53,9 @@ def test_a_plan_moves_to_another_host_before_its_switch(host: Host) -> None:
     controller.move_migration(plan.pk)
 
     plan.refresh_from_db()
-    first = plan.steps.order_by("position")[0]
+    first, *later = plan.steps.order_by("position")
     assert (plan.host, first.host, first.status, first.failures) == (other, other, "pending", 0)
+    assert {(step.ready_at, step.publish_count) for step in later} == {(None, 0)}
     assert set(plan.steps.filter(host__isnull=False).values_list("host__name", flat=True)) == {
         "other"
     }
@@ -154,6 +156,27 @@ def make_range(step: Step, host: Host, lease_until: datetime) -> None:
         owner=f"{host.name}:1:x/1",
         lease_until=lease_until,
     )
+
+
+def test_a_worker_that_comes_back_in_the_last_moment_keeps_its_step(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = make_plan(PlanKind.MIGRATE, host)
+    first = plan.steps.order_by("position")[0]
+    other = make_host("other")
+    lose(host)
+
+    def come_back(*_asked: object, **_among: object) -> Host:
+        assert claim_step(first.pk, "a worker of the host that is back") is not None
+        return other
+
+    monkeypatch.setattr("migrations_app.plans.stuck_steps.choose_host", come_back)
+
+    assert free_stuck_steps(who="sweeper") == 0
+
+    plan.refresh_from_db()
+    first.refresh_from_db()
+    assert (plan.host, first.host, first.status) == (host, host, "in_progress")
 
 
 @pytest.mark.parametrize("kind", [PlanKind.MIGRATE, PlanKind.DOWNLOAD])
@@ -258,10 +281,29 @@ def test_a_step_that_no_host_knows_asks_an_operator_who_can_retry(host: Host) ->
 def test_a_step_that_its_host_does_not_know_goes_to_one_that_does(host: Host) -> None:
     plan = make_plan(PlanKind.MIGRATE, host)
     Host.objects.update(announces=["verify"])
-    newer = make_host("newer")
+    # Of what runs on hosts it has to know all that is left; the switch is the control worker's.
+    make_host("half", announces=["fetch_engine"])
+    newer = make_host("newer", announces=sorted(set(HANDLERS) - CONTROL_STEPS))
     plan.steps.filter(position=0).update(ready_at=LONG_AGO)
 
     assert free_stuck_steps(who="sweeper") == 1
 
     plan.refresh_from_db()
     assert plan.host == newer
+
+
+def test_where_its_file_is_unsafe_a_plan_does_not_go_and_the_others_are_looked_after(
+    host: Host,
+) -> None:
+    copy = make_copy(host)
+    plan, waiting = make_plan(PlanKind.MIGRATE, host), make_plan(PlanKind.MIGRATE, host)
+    Plan.objects.filter(pk=plan.pk).update(to_revision=copy.revision)
+    unsafe = held(copy.revision, make_host("other"))
+    ModelCopy.objects.filter(pk=unsafe.pk).update(status=CopyStatus.UNSAFE)
+    lose(host)
+
+    assert free_stuck_steps(who="sweeper") == 1
+
+    plan.refresh_from_db()
+    waiting.refresh_from_db()
+    assert (plan.host, waiting.host) == (host, unsafe.host)

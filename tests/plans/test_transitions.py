@@ -217,6 +217,9 @@ def test_a_plan_that_is_cancelled_twice_is_cancelled_once() -> None:
 @pytest.mark.parametrize("status", ["failed", "completed", "rolled_back"])
 def test_what_has_ended_is_not_cancelled_any_more(status: str) -> None:
     plan = plan_in(status)
+    if status == "rolled_back":
+        # That its switch was committed is over too.
+        Step.objects.create(plan=plan, position=0, kind="cut_over", status="completed")
     before = rows(plan)
 
     with pytest.raises(IllegalMoveError, match=f"is {status}; only an open plan can be cancelled"):
@@ -231,8 +234,9 @@ def test_a_plan_that_is_not_there_is_told_by_a_sentence(ask: Callable[..., objec
         ask(uuid4(), who="ada")
 
 
-def test_who_finishes_a_step_waits_for_nobody_for_long() -> None:
-    claim = claim_step(first_step(make_plan()).pk, "me")
+def test_who_finishes_a_step_waits_for_nobody_for_long_and_changes_no_other_plan() -> None:
+    claim, other = claim_step(first_step(make_plan()).pk, "me"), make_plan(PlanKind.MIGRATE)
+    before = rows(other)
     assert claim is not None
     limits: list[str] = []
 
@@ -244,6 +248,7 @@ def test_who_finishes_a_step_waits_for_nobody_for_long() -> None:
     finish_step(claim, Outcome("Done.", effects=look))
 
     assert limits == ["2s"]
+    assert rows(other) == before
 
 
 def test_an_operator_is_not_asked_about_a_step_that_somebody_holds() -> None:

@@ -210,6 +210,8 @@ def test_only_bases_with_text_and_without_an_index_are_given_one(
 ) -> None:
     ada = User.objects.create(username="ada")
     KnowledgeBase.objects.create(owner=ada, name="Empty")
+    indexed = make_base(ada, make_space("space"), "Indexed")
+    KnowledgeBase.objects.filter(pk=indexed.pk).update(write_seq=1)
     waiting = KnowledgeBase.objects.create(owner=ada, name="Waiting", write_seq=1)
     asked: list[int] = []
     monkeypatch.setattr("worker.sweeper.adopt_index", asked.append)

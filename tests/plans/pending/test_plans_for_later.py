@@ -131,6 +131,26 @@ def test_a_change_to_what_it_is_already_changes_nothing(confirmed: Plan, people:
     assert len(whys(confirmed)) == 1
 
 
+def test_a_started_plan_keeps_what_its_preview_promised(plan: Plan) -> None:
+    start_plan(plan.pk, who="alice")
+    Plan.objects.update(preview={"to_embed": 7})
+
+    assert controller.preview_migration(plan.pk) == {"to_embed": 7}
+
+    plan.refresh_from_db()
+    assert plan.preview == {"to_embed": 7}
+
+
+def test_who_confirms_again_has_dealt_with_why_it_did_not_start(plan: Plan, people: People) -> None:
+    Plan.objects.update(error_message="Its host was away.")
+
+    assert controller.execute_migration(plan.pk, actor=people.alice)
+
+    plan.refresh_from_db()
+    assert (plan.status, plan.error_message) == (PlanStatus.PENDING, "")
+    assert plan.confirmed_at is not None
+
+
 def test_who_has_text_and_no_index_may_change_all_but_the_embedding(
     plan: Plan, people: People
 ) -> None:
@@ -164,6 +184,8 @@ def test_who_looks_at_a_plan_while_it_starts_does_not_take_its_start_back(
 
 
 def test_the_preview_is_that_of_the_new_options(plan: Plan, people: People) -> None:
+    Plan.objects.update(preview={"to_embed": 7})
+
     changed = controller.change_migration(
         plan.pk, PlanChange(re_embed=False, update_prompts=False), actor=people.alice
     )

@@ -21,13 +21,6 @@ from worker.steps.lease import LeaseKeeper
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-@pytest.fixture
-def keeper(monkeypatch: pytest.MonkeyPatch) -> LeaseKeeper:
-    """One that beats when the test says so: its thread would lock the very rows, and a beat skips those."""
-    monkeypatch.setattr("worker.steps.lease.PeriodicThread.ensure_started", lambda _thread: None)
-    return LeaseKeeper()
-
-
 def claimed(owner: str) -> tuple[Plan, Claim]:
     plan = make_plan()
     claim = claim_step(first_step(plan).pk, owner)

@@ -22,10 +22,10 @@ from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext, TryAgainError
 from tests.worker.conftest import Install
 from tests.worker.plans import first_step, make_host, make_plan, rows, story
-from worker.steps.lease import keeper
+from worker.steps.lease import LeaseKeeper
 from worker.steps.runner import STOPPED, StepFailedError, run_step
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("keeper")]
 
 NOTHING_TO_DO = "Nothing to do: the step is held, done, cancelled or not ready."
 
@@ -213,6 +213,7 @@ def test_a_lasting_error_fails_the_plan_and_cancels_the_rest(
 
     plan.refresh_from_db()
     assert (plan.status, plan.error_message) == ("failed", "The Hub has no such file.")
+    assert first_step(plan).error == plan.error_message
     statuses = list(plan.steps.order_by("position").values_list("status", flat=True))
     assert statuses == ["failed", *["cancelled"] * 5]
 
@@ -297,7 +298,7 @@ def test_a_cancelled_plan_is_not_begun(handle: Install) -> None:
 
 
 def test_a_running_step_stops_at_its_next_checkpoint_when_its_plan_is_cancelled(
-    handle: Install,
+    handle: Install, keeper: LeaseKeeper
 ) -> None:
     def handler(ctx: StepContext) -> Outcome:
         request_cancel(ctx.plan.pk, who="ada")
