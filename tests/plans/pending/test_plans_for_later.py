@@ -135,7 +135,7 @@ def test_a_started_plan_keeps_what_its_preview_promised(plan: Plan) -> None:
     start_plan(plan.pk, who="alice")
     Plan.objects.update(preview={"to_embed": 7})
 
-    assert controller.preview_migration(plan.pk) == {"to_embed": 7}
+    assert dict(controller.preview_migration(plan.pk)) == {"to_embed": 7}
 
     plan.refresh_from_db()
     assert plan.preview == {"to_embed": 7}

@@ -154,14 +154,16 @@ def pause(claim: Claim) -> None:
     request_pause(Step.objects.get(pk=claim.step_id).plan_id, who="ada")
 
 
+def give_up(claim: Claim) -> None:
+    Step.objects.filter(pk=claim.step_id).update(failures=MAX_FAILURES - 1)
+    release_step(claim, why="The line is dead.", failed=True)
+
+
 ENDS: dict[str, Callable[[Claim], object]] = {
     "finished": lambda claim: finish_step(claim, Outcome("Done.")),
     "failed": lambda claim: fail_step(claim, error="No such file."),
     "put back": lambda claim: release_step(claim, why="The line is dead.", delay=60, failed=True),
-    "given up": lambda claim: [
-        Step.objects.filter(pk=claim.step_id).update(failures=MAX_FAILURES - 1),
-        release_step(claim, why="The line is dead.", failed=True),
-    ],
+    "given up": give_up,
     "yielded": lambda claim: yield_step(claim, why="Others wait."),
     "cancelled": cancel,
     "paused": pause,
