@@ -7,7 +7,7 @@ from pathlib import Path
 from django.contrib.auth.models import User
 
 from engines.files.artifacts import ArtifactStore
-from engines.models import KnowledgeBase
+from engines.models import KnowledgeBase, VectorIndex
 from engines.services.knowledge.documents import delete_document
 from engines.services.knowledge.search import search_bases
 from engines.services.knowledge.search_filters import SearchFilter
@@ -73,6 +73,21 @@ def test_a_filter_names_no_document_beside_it(
 
     assert first.pk != second.pk
     assert (hit.document_id, hit.also) == (second.pk, ())
+
+
+def test_an_index_whose_file_is_gone_is_to_be_built_again_and_no_other(
+    base: KnowledgeBase, store: ArtifactStore, scratch: Path
+) -> None:
+    other = make_base(User.objects.get(knowledge_bases=base), live_index(base).fingerprint, "Other")
+    for each in (base, other):
+        add(each, "one")
+        catch_up(each, store, scratch)
+        VectorIndex.objects.filter(live_for=each).update(covered_seq=1)
+    VectorIndex.objects.filter(live_for=base).update(file_key=f"index/00/{'0' * 64}", base_seq=1)
+
+    assert texts(search(store, "one", base)) == ["one"]
+
+    assert (live_index(base).covered_seq, live_index(other).covered_seq) == (0, 1)
 
 
 def test_the_same_text_in_two_bases_is_one_hit(

@@ -134,9 +134,12 @@ def test_a_plan_tells_where_it_is_and_what_waits_for_an_operator_begins_anew() -
     assert (plan.current_step, plan.progress_percentage) == ("fetch_engine", 0.0)
     assert plan.started_at is not None
 
+    beside = make_plan(PlanKind.MIGRATE)
+    before = rows(beside)
     claim = claim_step(first.pk, "me")
     assert claim is not None
     finish_step(claim, Outcome("Fetched."))
+    assert rows(beside) == before
     plan.refresh_from_db()
     assert plan.current_step == "back_up"
     assert plan.progress_percentage == pytest.approx(100 / 6)
