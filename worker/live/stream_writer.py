@@ -125,8 +125,8 @@ class TokenWriter:
         if replies and not replies[-1]:
             self.abandoned.set()
 
-    def give_up(self, error: RedisError) -> None:
-        """Note that Redis did not take what was sent."""
+    def give_up(self, error: Exception) -> None:
+        """Note that what was sent did not arrive."""
         logger.warning("a stream ends, Redis does not take it: %s", error)
         self.abandoned.set()
 
@@ -199,7 +199,7 @@ class _Post:
     def _send_for(self, writers: Sequence[TokenWriter]) -> None:
         try:
             delivered = self._deliver(writers)
-        except RedisError as error:
+        except Exception as error:  # noqa: BLE001 - who sends for all must go on, whatever one says
             for writer in writers:
                 writer.give_up(error)
             return
