@@ -89,11 +89,16 @@ def _publish_by_id(step_id: int) -> None:
 
 def publish_ranges(step_id: int, busy: Host) -> None:
     """Call the other active hosts to help with a step's ranges."""
-    plan_id = Step.objects.values_list("plan", flat=True).get(pk=step_id)
-    naming: Naming = {"argsrepr": f"(step {step_id} of plan {plan_id})"}
+    step = Step.objects.get(pk=step_id)
     for host in Host.objects.filter(status=HostStatus.ACTIVE).exclude(pk=busy.pk):
-        queue = work_queue(host.name)
-        send("knowledge.embed_ranges", step_id, queue=queue, expires=60, naming=naming)
+        publish_help(step, host)
+
+
+def publish_help(step: Step, host: Host) -> bool:
+    """Call one host to help with a step's ranges."""
+    naming: Naming = {"argsrepr": f"(step {step.pk} of plan {step.plan_id})"}
+    queue = work_queue(host.name)
+    return send("knowledge.embed_ranges", step.pk, queue=queue, expires=60, naming=naming)
 
 
 def publish_sample(plan_id: UUID, host: Host) -> bool:

@@ -11,14 +11,18 @@ from celery.exceptions import WorkerShutdown
 from django.conf import settings
 
 from engines.long_lived import spare_collector
+from engines.models import Host
 from engines.services.hosts import HEARTBEAT_SECONDS, HostRefusedError
-from migrations_app.queues import live_queue, work_queue
+from migrations_app.plans.transitions import call_ready
+from migrations_app.queues import CONTROL_QUEUE, live_queue, work_queue
 from worker.host.engine_pool import engine_pool
 from worker.host.memory import KEEP_WARM_SECONDS, host_memory
 from worker.host.registration import register
 from worker.live.requests import PRESENCE_SECONDS, renew_presence
+from worker.process.database import retry_database
 from worker.process.periodic import PeriodicThread
 from worker.process.shutdown import begin_drain
+from worker.steps.places import long_places
 from worker.sweeper import remove_leftovers, sweep
 
 logger = logging.getLogger(__name__)
@@ -51,7 +55,17 @@ def _ready(sender: Any, **_: object) -> None:
         _start("idle-engines", SLOW_SWEEP_SECONDS, _unload_idle_engines)
     if is_host:
         _start("engine-memory", SHARE_SECONDS, _share_memory)
+    long_places.limit(sender.pool.limit)
+    retry_database(lambda: _call_ready(queues))
     spare_collector()
+
+
+def _call_ready(queues: set[str]) -> None:
+    if CONTROL_QUEUE in queues:
+        call_ready(None)
+    host = Host.objects.filter(name=settings.SAM_HOST_NAME).first()
+    if host is not None and work_queue(host.name) in queues:
+        call_ready(host)
 
 
 def _is_host(queues: set[str]) -> bool:

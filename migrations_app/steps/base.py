@@ -84,6 +84,13 @@ class StepContext(Protocol):
     def checkpoint(self) -> None:
         """Raise LeaseLostError, CancelAskedError or DrainingError when the step must stop."""
 
+    def give_way(self, *, midway: bool = False) -> None:
+        """Raise YieldedError when others wait for their turn on this host; looks at most once a second.
+
+        For steps that go on later from where they were, after something was done. ``midway`` in a
+        piece of work only for what does not take long.
+        """
+
 
 def mark_halfway(ctx: StepContext) -> None:
     """Mark the middle of a step for the fault tests; nothing in production."""

@@ -48,9 +48,17 @@ from migrations_app.plans.plan_revisions import list_needed_revisions
 from migrations_app.plans.revision_needs import require_unneeded
 from migrations_app.plans.time_left import Amount
 from migrations_app.plans.transitions import LeaseLostError, Outcome
-from migrations_app.steps.base import DrainingError, StepContext, mark_halfway, required_host
+from migrations_app.steps.base import (
+    DrainingError,
+    StepContext,
+    YieldedError,
+    mark_halfway,
+    required_host,
+)
 
 MIB = 1024 * 1024
+TURN_SECONDS = 300.0
+"""So long bytes come before others have a turn; who goes on has to read again what is here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +156,7 @@ def _fetch(ctx: StepContext, revision: ModelRevision, share: Share) -> Arrival:
     except DigestMismatchError as error:
         copy_mark(copy, CopyStatus.CORRUPTED, error=str(error))
         raise
-    except (LeaseLostError, DrainingError):
+    except (LeaseLostError, DrainingError, YieldedError):
         # Somebody else fetches it now, or will in a moment; the row is theirs.
         raise
     except SamError as error:
@@ -197,12 +205,18 @@ def _transfer_file(
     remote = file.remote
     content = Content(remote.sha256 or "", remote.size)
     is_part = len(revision.files) > 1
+    first_byte_at: float | None = None
 
     def report(progress: Progress) -> None:
+        nonlocal first_byte_at
         done, total = file.before + progress.done, revision.file_size
         detail = f"{revision.model.model_id}: {done / MIB:.1f} of {total / MIB:.1f} MiB"
         amount = Amount(share.before + done, share.total, "bytes", progress.phase)
         ctx.progress(share.fraction(done), detail, amount)
+        if progress.phase == "downloading":
+            first_byte_at = first_byte_at or time.monotonic()
+            if time.monotonic() - first_byte_at > TURN_SECONDS:
+                ctx.give_way()
 
     source = shared_places().adopt(file.path, content, progress=report, cancelled=_watch(ctx))
     if source is not None:

@@ -22,8 +22,8 @@ from migrations_app.plans.embed_ranges import (
     release_range,
 )
 from migrations_app.plans.time_left import Amount
-from migrations_app.plans.transitions import Outcome, is_waited_for
-from migrations_app.steps.base import StepContext, YieldedError, mark_halfway, required_host
+from migrations_app.plans.transitions import Outcome
+from migrations_app.steps.base import StepContext, mark_halfway, required_host
 from migrations_app.steps.cut_anew import index_to_cut, prepare_cuts
 from migrations_app.steps.fetch import bring_missing
 from migrations_app.steps.index_switches import (
@@ -107,8 +107,8 @@ class _Embedding:
         while open_ranges := ranges_open(self.ctx.step.pk):
             done = self.total - sum(self.sizes.get(pk, 0) for pk in open_ranges)
             # Never before a range is done: who gives way must not come to nothing.
-            if self.embedded and is_waited_for(self.ctx.step):
-                raise YieldedError("Others wait for their turn on this host.")
+            if self.embedded:
+                self.ctx.give_way()
             claim = claim_range(self.ctx.step.pk, self.ctx.claim.owner, host)
             if claim is None:
                 self.tell(done, "Waiting for ranges that other hosts embed.")
@@ -124,11 +124,7 @@ class _Embedding:
         def checkpoint(done: int) -> None:
             self.tell(done_before + min(done, size), f"Embedding {place}: {done} texts.")
 
-        try:
-            embed_claimed(self.ctx, claim, checkpoint)
-        except BaseException:
-            release_range(claim)
-            raise
+        embed_claimed(self.ctx, claim, checkpoint)
         self.embedded = True
 
     def tell(self, done: int, detail: str) -> None:
@@ -144,7 +140,28 @@ class _Embedding:
 
 
 def embed_claimed(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -> None:
-    """Embed one claimed range and complete it; also what a helping host does."""
+    """Embed one claimed range and complete it, or give it back; also what a helping host does."""
+    try:
+        _embed_range(ctx, claim, _giving_way(ctx, checkpoint))
+    except BaseException:
+        release_range(claim)
+        raise
+
+
+def _giving_way(ctx: StepContext, checkpoint: Checkpoint) -> Checkpoint:
+    """Give way after any batch but never before the first: who gives way must not come to nothing."""
+    begun_at: list[int] = []
+
+    def after_batch(done: int) -> None:
+        checkpoint(done)
+        begun_at.append(done)
+        if done > begun_at[0]:
+            ctx.give_way(midway=True)
+
+    return after_batch
+
+
+def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -> None:
     row = claim.range
     revision = row.fingerprint.revision
     spec = embedding_spec_of(revision.model, revision)

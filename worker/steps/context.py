@@ -15,8 +15,14 @@ from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Step
 from migrations_app.plans.time_left import Amount
-from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError
+from migrations_app.plans.transitions import (
+    CancelAskedError,
+    Claim,
+    LeaseLostError,
+    is_waited_for,
+)
 from migrations_app.states import StepStatus
+from migrations_app.steps.base import YieldedError
 from worker.host.engine_pool import engine_pool
 from worker.host.resources import (
     artifact_store,
@@ -26,6 +32,7 @@ from worker.host.resources import (
     scratch_folder,
 )
 from worker.steps.lease import StepLease
+from worker.steps.places import long_places
 from worker.steps.progress import ProgressReporter
 
 LOOK_SECONDS = 1.0
@@ -53,6 +60,7 @@ class WorkerContext:
         self._lease = lease
         self._reporter = ProgressReporter(step, claim, step.plan.steps.count())
         self._looked_at = time.monotonic()
+        self._asked_at = {midway: float("-inf") for midway in (False, True)}
         self._fraction = 0.0
 
     def embedder(
@@ -82,6 +90,24 @@ class WorkerContext:
             self._looked_at = time.monotonic()
             self._look()
         close_old_connections()
+
+    def give_way(self, *, midway: bool = False) -> None:
+        """Raise YieldedError when others wait for their turn on this host; looks once a second."""
+        now = time.monotonic()
+        if now - self._asked_at[midway] < LOOK_SECONDS:
+            return
+        self._asked_at[midway] = now
+        if self._is_waited_for(midway=midway):
+            raise YieldedError("Others wait for their turn on this host.")
+
+    def _is_waited_for(self, *, midway: bool) -> bool:
+        if not midway and long_places.is_waited_for:
+            return True
+        try:
+            return is_waited_for(self.step, self.host, long_places.known_steps() if midway else ())
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return False
 
     def _wait_for_room(self) -> None:
         # A helper tells nothing: the step is another's, who knows how far it is.

@@ -9,15 +9,18 @@ from contextlib import contextmanager
 from django.db import close_old_connections
 
 from engines.db.keys import require_row_id
-from engines.models import VectorIndex
+from engines.models import Host, VectorIndex
 from engines.services.knowledge.fingerprints import spec_of
+from engines.services.knowledge.indexes import missing_chunks
 from engines.services.knowledge.keep_up import keep_up
 from migrations_app.models import Step
-from migrations_app.plans.embed_ranges import RangeClaim, claim_range, release_range
+from migrations_app.plans.embed_ranges import claim_range
 from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError
 from migrations_app.states import StepStatus
-from migrations_app.steps.base import DrainingError
+from migrations_app.steps.base import DrainingError, YieldedError
+from migrations_app.steps.lengths import LONG_TEXTS
 from migrations_app.steps.re_embed import embed_claimed
+from migrations_app.wakeups import publish_help, publish_keep_up
 from worker.host.resources import artifact_store, lend_embedder, scratch_folder, this_host
 from worker.process.database import in_transaction
 from worker.process.errors import translate_errors
@@ -25,6 +28,7 @@ from worker.process.identity import new_owner
 from worker.process.shutdown import is_draining
 from worker.steps.context import WorkerContext
 from worker.steps.lease import keeper
+from worker.steps.places import WAITS, LongWork, long_places
 
 _busy_lock = threading.Lock()
 _busy: set[str] = set()
@@ -54,6 +58,12 @@ def do_alone(what: str, work: Callable[[], str]) -> str:
         close_old_connections()
 
 
+def do_in_turn(work: LongWork, action: Callable[[], str]) -> str:
+    """Do what takes long when there is a place for it; returns a sentence."""
+    with long_places.hold(work) as has_place:
+        return action() if has_place else WAITS
+
+
 def help_embedding(step_id: object) -> str:
     """Embed ranges of a step that runs elsewhere, until none is free; returns a sentence."""
     key = require_row_id(step_id)
@@ -66,28 +76,25 @@ def _help(step_id: int) -> str:
     step = steps.filter(pk=step_id, status=StepStatus.IN_PROGRESS).first()
     if step is None or host is None:
         return "Nothing to do: the step does not run."
+    work = LongWork("ranges", step.pk, step.plan.user_id, lambda: publish_help(step, host))
+    return do_in_turn(work, lambda: _embed_ranges(step, host))
+
+
+def _embed_ranges(step: Step, host: Host) -> str:
     owner = new_owner()
+    done = 0
     with keeper.hold_ranges(owner) as lease:
         ctx = WorkerContext(step, Claim(step.pk, 0, owner), lease, host)
-        done = 0
-        while claim := in_transaction(lambda: claim_range(step_id, owner, host)):
-            if not _embed(ctx, claim):
-                break
-            done += 1
+        try:
+            while claim := in_transaction(lambda: claim_range(step.pk, owner, host)):
+                embed_claimed(ctx, claim, lambda _done: ctx.checkpoint())
+                done += 1
+                ctx.give_way()
+        except YieldedError:
+            publish_help(step, host)
+        except (CancelAskedError, DrainingError, LeaseLostError) as error:
+            return f"Embedded {done} ranges, then stopped: {error}"
     return f"Embedded {done} ranges for {step.host or 'another host'}."
-
-
-def _embed(ctx: WorkerContext, claim: RangeClaim) -> bool:
-    """Embed one range; False when this process must stop helping."""
-    try:
-        embed_claimed(ctx, claim, lambda _done: ctx.checkpoint())
-    except (CancelAskedError, DrainingError, LeaseLostError):
-        release_range(claim)
-        return False
-    except BaseException:
-        release_range(claim)
-        raise
-    return True
 
 
 def keep_index_up(index_id: object) -> str:
@@ -97,13 +104,22 @@ def keep_index_up(index_id: object) -> str:
 
 
 def _keep_up(index_id: int) -> str:
-    rows = VectorIndex.objects.select_related("fingerprint__revision__model")
+    rows = VectorIndex.objects.select_related("base", "fingerprint__revision__model")
     index = rows.filter(pk=index_id).first()
     if index is None:
         return "There is no such index; its base was removed."
+    missing = missing_chunks(index, after_seq=index.covered_seq, limit=LONG_TEXTS + 1)
+    host = this_host()
+    if host is None or len(missing) <= LONG_TEXTS:
+        return _catch_up(index, host)
+    work = LongWork("index", index_id, index.base.owner_id, lambda: publish_keep_up(index, host))
+    return do_in_turn(work, lambda: _catch_up(index, host))
+
+
+def _catch_up(index: VectorIndex, host: Host | None) -> str:
     fingerprint = index.fingerprint
-    with lend_embedder(this_host(), fingerprint.revision, spec_of(fingerprint)) as embedder:
-        return keep_up(index_id, embedder, artifact_store(), scratch_folder(), _checkpoint)
+    with lend_embedder(host, fingerprint.revision, spec_of(fingerprint)) as embedder:
+        return keep_up(index.pk, embedder, artifact_store(), scratch_folder(), _checkpoint)
 
 
 def _checkpoint(_done: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import close_old_connections
@@ -21,12 +23,15 @@ from migrations_app.plans.transitions import (
     claim_step,
     fail_step,
     finish_step,
+    note_waiting,
     release_step,
     yield_step,
 )
-from migrations_app.states import HOUSEKEEPING, task_name
+from migrations_app.states import HOUSEKEEPING, STEP_FINAL, task_name
 from migrations_app.steps import HANDLERS
 from migrations_app.steps.base import DrainingError, TryAgainError, YieldedError
+from migrations_app.steps.lengths import is_long
+from migrations_app.wakeups import publish_step
 from worker.host.resources import this_host
 from worker.process.database import in_transaction, retry_database
 from worker.process.errors import translate_errors
@@ -34,6 +39,7 @@ from worker.process.identity import new_owner
 from worker.process.shutdown import is_draining
 from worker.steps.context import WorkerContext
 from worker.steps.lease import StepLease, keeper
+from worker.steps.places import STEP, WAITS, LongWork, long_places
 
 MAX_ROUNDS = 50
 """How often a handler may ask to be called again; each has its own way to come to an end sooner."""
@@ -62,7 +68,11 @@ def run_step(step_id: object, owner: str | None = None) -> str:
         refusal = _refusal(step)
         if step is None or refusal:
             return refusal
-        return _Run(step, owner or new_owner()).run()
+        with _place_for(step) as has_place:
+            if not has_place:
+                retry_database(lambda: note_waiting(step.pk, WAITS))
+                return WAITS
+            return _Run(step, owner or new_owner()).run()
     finally:
         close_old_connections()
 
@@ -80,6 +90,18 @@ def _refusal(step: Step | None) -> str:
     if step.host is not None and step.host.name != settings.SAM_HOST_NAME:
         return f"The step belongs to the host {step.host.name}; left alone."
     return "This worker is ending; the step is sent again." if is_draining() else ""
+
+
+@contextmanager
+def _place_for(step: Step) -> Iterator[bool]:
+    """Hold a place for a step that takes long; False when it has to wait until it is called."""
+    if step.status in STEP_FINAL or not retry_database(lambda: is_long(step)):
+        yield True
+        return
+    person = step.plan.user_id or step.plan.created_by_id
+    work = LongWork(STEP, step.pk, person, lambda: retry_database(lambda: publish_step(step)))
+    with long_places.hold(work) as has_place:
+        yield has_place
 
 
 class _Run:

@@ -16,10 +16,16 @@ from migrations_app.plans.transitions.claims import (
     claim_step,
     fail_step,
     finish_step,
+    note_waiting,
     release_step,
     yield_step,
 )
-from migrations_app.plans.transitions.host_room import call_waiting, is_waited_for, lock_room
+from migrations_app.plans.transitions.host_room import (
+    call_ready,
+    call_waiting,
+    is_waited_for,
+    lock_room,
+)
 from migrations_app.plans.transitions.moves import describe_left_out, is_held, is_switched
 from migrations_app.plans.transitions.pauses import request_pause, resume_plan
 from migrations_app.plans.transitions.pending import (
@@ -50,6 +56,7 @@ __all__ = [
     "Outcome",
     "PlanChange",
     "ask_operator",
+    "call_ready",
     "call_waiting",
     "cancel_step",
     "change_plan",
@@ -66,6 +73,7 @@ __all__ = [
     "lock_room",
     "mark_rolled_back",
     "move_plan",
+    "note_waiting",
     "release_step",
     "request_cancel",
     "request_pause",

@@ -84,9 +84,14 @@ def claim_step(step_id: int, owner: str) -> Claim | None:
             return None
         waits_for = describe_no_room(step)
         if waits_for:
-            Step.objects.filter(pk=step.pk).update(detail=waits_for)
+            note_waiting(step.pk, waits_for)
             return None
         return _take(step, owner)
+
+
+def note_waiting(step_id: int, why: str) -> None:
+    """Tell people what a step waits for that nobody works on."""
+    Step.objects.filter(pk=step_id, status=StepStatus.PENDING).update(detail=why)
 
 
 def finish_step(claim: Claim, outcome: Outcome) -> Plan:

@@ -7,7 +7,7 @@ under a lease count. Hosts without limits pay one look at their row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 
 from django.db import connection, transaction
@@ -15,13 +15,15 @@ from django.db import connection, transaction
 from engines.db.clock import ClockTimestamp
 from engines.models import Host, HostLimits
 from migrations_app.models import Step
-from migrations_app.states import BRINGING_FILES, StepStatus
+from migrations_app.states import BRINGING_FILES, PlanStatus, StepStatus
 from migrations_app.wakeups import publish_step
 
 ROOM_LOCK = 0x53414D02
 """With a host's key it names one advisory lock."""
 WAITED_SECONDS = 1.0
 """A step that is ready for so long waits for a thread or for room, not for its message."""
+MAX_READY = 500
+"""Steps that are called when a worker begins; the sweeper calls the rest."""
 MAX_CALLED = 8
 """People whose waiting step is called when a place is free; the sweeper calls the rest."""
 
@@ -55,15 +57,24 @@ def describe_no_room(step: Step) -> str:
     return _describe_full(step, host, limits, beside=step)
 
 
-def is_waited_for(step: Step) -> bool:
-    """Whether a step of another plan has waited on this host a while and could begin if this one left."""
-    if step.host_id is None:
+def is_waited_for(step: Step, host: Host | None = None, besides: Collection[int] = ()) -> bool:
+    """Whether a step of another plan has waited a while and could begin if this one left.
+
+    On the step's host, or another ``host`` that helps with it; steps of ``besides`` do not count.
+    """
+    host_id = step.host_id if host is None else host.pk
+    if host_id is None:
         return False
-    host = Host.objects.get(pk=step.host_id)
-    limits = host.parsed_limits()
     waiting = [
-        found for found in _waiting_steps(host.pk, WAITED_SECONDS) if found.plan_id != step.plan_id
+        found
+        for found in _waiting_steps(host_id, WAITED_SECONDS)
+        if found.plan_id != step.plan_id and found.pk not in besides
     ]
+    if not waiting:
+        return False
+    # Read anew: its limits may have changed since the caller read it.
+    host = Host.objects.get(pk=host_id)
+    limits = host.parsed_limits()
     return any(not _describe_full(found, host, limits, beside=step) for found in waiting)
 
 
@@ -104,6 +115,21 @@ def call_waiting(host_id: int) -> int:
     if host is None or not any(_step_limits(host.parsed_limits())):
         return 0
     return sum(publish_step(step) for step in _waiting_steps(host_id))
+
+
+def call_ready(host: Host | None) -> int:
+    """Send again the wake-ups of a host's steps (None: the control plane's) that are ready; returns how many.
+
+    For a worker that begins: the one before it may have read messages of work that it had no place for.
+    """
+    ready = Step.objects.filter(
+        host=host,
+        status=StepStatus.PENDING,
+        plan__status=PlanStatus.IN_PROGRESS,
+        ready_at__lte=ClockTimestamp(),
+    )
+    oldest = ready.select_related("plan", "host").order_by("ready_at", "pk")[:MAX_READY]
+    return sum(publish_step(step) for step in oldest)
 
 
 def _waiting_steps(host_id: int, seconds: float = 0.0) -> list[Step]:

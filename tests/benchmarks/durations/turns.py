@@ -1,4 +1,7 @@
-"""How long a person with few texts waits while others have very many embedded on the same host."""
+"""How long a person with few texts waits while others have very many embedded on the same host.
+
+It says too how many texts the others have embedded a second while nobody else is there.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from django.utils import timezone
 from rich.console import Console
 from rich.table import Table
 
-from engines.models import CatalogModel, KnowledgeBase, ModelRevision
+from engines.models import CatalogModel, Embedding, KnowledgeBase, ModelRevision
 from engines.services.knowledge.documents import WrittenDocument, create_base, put_documents
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan, Step
@@ -30,7 +33,9 @@ LARGE = int(os.environ.get("BENCH_LARGE", "6"))
 """People with very many texts: more than a worker has threads for steps."""
 LARGE_TEXTS = int(os.environ.get("BENCH_TEXTS", "1500"))
 """Of each of them: enough for a few ranges, and for longer than the others are measured."""
-SMALL_TEXTS = 10
+SMALL_TEXTS = int(os.environ.get("BENCH_FEW", "10"))
+UNDISTURBED_SECONDS = 40.0
+"""So long the others are alone, after they have begun."""
 ROUNDS = 3
 GOAL = 3.0
 LOOK_SECONDS = 0.1
@@ -48,10 +53,12 @@ def run(console: Console) -> None:
         alone = [_take(_begin(f"alone {n}", few, revision)) for n in range(ROUNDS)]
         large = [_begin(f"large {n}", _many(texts, n), revision) for n in range(LARGE)]
         _wait_for_embedding(large)
+        speed = _embedded_per_second()
         beside = [_take(_begin(f"beside {n}", few, revision)) for n in range(ROUNDS)]
         waiting = Plan.objects.filter(pk__in=large, status=PlanStatus.IN_PROGRESS).count()
     console.print(table_of(alone, beside))
     console.print(verdict(median(alone), median(beside), waiting))
+    console.print(f"Undisturbed, the {LARGE} others had {speed:.1f} texts embedded a second.")
 
 
 def _many(texts: Sequence[str], number: int) -> list[str]:
@@ -104,6 +111,13 @@ def _wait_for_embedding(plans: Sequence[UUID]) -> None:
         _wait(started)
 
 
+def _embedded_per_second() -> float:
+    """Return how many texts are embedded a second, of whomever."""
+    before, started = Embedding.objects.count(), time.monotonic()
+    time.sleep(UNDISTURBED_SECONDS)
+    return (Embedding.objects.count() - before) / (time.monotonic() - started)
+
+
 def _wait(since: float) -> None:
     if time.monotonic() - since > PATIENCE:
         raise RuntimeError("Nothing has moved for too long; read up.log of the benchmark's folder.")
@@ -113,7 +127,7 @@ def _wait(since: float) -> None:
 
 def table_of(alone: Sequence[float], beside: Sequence[float]) -> Table:
     """Return how long each plan took."""
-    table = Table("a plan of 10 texts, s", "each", "median")
+    table = Table(f"a plan of {SMALL_TEXTS} texts, s", "each", "median")
     for what, taken in (("alone", alone), (f"beside {LARGE} of {LARGE_TEXTS}", beside)):
         table.add_row(what, ", ".join(f"{one:.1f}" for one in taken), f"{median(taken):.1f}")
     return table
