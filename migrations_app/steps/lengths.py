@@ -45,7 +45,7 @@ def _has_many(rows: QuerySet[Chunk] | QuerySet[Message], most: int) -> bool:
     return rows.order_by().values("pk")[: most + 1].count() > most
 
 
-def _has_many_texts(bases: Iterable[KnowledgeBase], most: int = LONG_TEXTS) -> bool:
+def _has_many_texts(bases: Iterable[KnowledgeBase], most: int) -> bool:
     ids = [base.pk for base in bases]
     return _has_many(Chunk.objects.filter(base__in=ids, deleted_seq=None), most)
 
@@ -58,11 +58,11 @@ def _embeds_much(step: Step) -> bool:
     if plan.kind != PlanKind.RE_EMBED:
         # Where the embedder stays, nothing is embedded.
         moving = moving.exclude(live_index__fingerprint__revision=plan.embedder_revision_id)
-    return _has_many_texts(moving)
+    return _has_many_texts(moving, LONG_TEXTS)
 
 
 def _indexes_much(step: Step) -> bool:
-    return step.plan.user_id is not None and _has_many_texts(bases_of(step.plan))
+    return step.plan.user_id is not None and _has_many_texts(bases_of(step.plan), LONG_TEXTS)
 
 
 def _catches_up_with_much(step: Step) -> bool:
@@ -80,7 +80,7 @@ def _catches_up_with_much(step: Step) -> bool:
 def _cuts_much_anew(step: Step) -> bool:
     plan = step.plan
     is_cut = plan.kind == PlanKind.RE_EMBED and index_to_cut(plan, switches_of(plan)) is not None
-    return is_cut and _has_many_texts(bases_of(plan))
+    return is_cut and _has_many_texts(bases_of(plan), LONG_TEXTS)
 
 
 def _fetches_much(step: Step) -> bool:
