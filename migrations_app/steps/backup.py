@@ -84,7 +84,7 @@ def _remember(
     plan: Plan, artifact: Artifact, summary: ArchiveSummary, counts: dict[str, int]
 ) -> None:
     user = _person(plan)
-    _, is_new = Backup.objects.get_or_create(
+    backup, is_new = Backup.objects.get_or_create(
         plan=plan,
         defaults={
             "user": user,
@@ -95,9 +95,12 @@ def _remember(
             "file_size": artifact.size,
             "wrapped_key": summary.wrapped_key.to_text(),
             "contents": counts,
-            "verified_at": timezone.now(),
         },
     )
+    if is_new:
+        # After the row's own time: what reads as verified before it was made is not believed.
+        backup.verified_at = timezone.now()
+        backup.save(update_fields=["verified_at"])
     if is_new and has_rule(user):
         prune_backups_of(user, rule_for(user).keep)
 

@@ -129,8 +129,17 @@ def prune(
 
 
 @command(backup)
-def delete(session: Session, number: Number) -> None:
-    """Delete a backup with its key and its file."""
+def delete(
+    session: Session,
+    number: Number,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
+) -> None:
+    """Delete a backup with its key and its file, for good."""
+    found = session.api.get(f"/backups/{number}")
+    if not yes and not typer.confirm(
+        f"Delete the backup of {found['person']} made {found['created_at']}, for good?", err=True
+    ):
+        raise CommandError("Nothing was deleted.")
     session.api.delete(f"/backups/{number}")
     session.say("Deleted.")
 

@@ -61,6 +61,9 @@ def test_on_an_empty_database_the_store_and_the_key_give_the_same_person(world: 
     give_belongings(world)
     before = belongings_of(world.user)
     backed_up(world)
+    made = Backup.objects.get()
+    assert made.verified_at is not None
+    assert made.verified_at >= made.created_at, "made first, then read back"
     began = Plan.objects.get().created_at
     new = after_a_disaster(world, "old", "new")
     flushed = timezone.now()

@@ -87,13 +87,17 @@ def test_backups_are_made_restored_pruned_and_ruled(people: People, engines: Eng
     assert "Started: plan" in run_sam("backup", "make", "--person", "alice", "--user", "oscar")
     assert "Started: plan" in run_sam("backup", "restore", number, "--user", "alice")
     with pytest.raises(CommandError, match="is needed"):
-        run_sam("backup", "delete", number, "--user", "alice")
+        run_sam("backup", "delete", number, "--yes", "--user", "alice")
     run_sam("backup", "rule", "--keep", "2", "--every-hours", "24", "--organisation")
     shown = run_sam("backup", "rule", "--user", "alice")
     assert shown == "Backed up every 24 hours; the newest 2 are kept.\n"
     assert run_sam("backup", "prune", "--user", "alice") == "0 deleted, 0.0 KiB.\n"
     Plan.objects.update(status=PlanStatus.CANCELLED)
-    assert run_sam("backup", "delete", number, "--user", "alice") == "Deleted.\n"
+    for answer in ("n\n", "\n"):
+        with pytest.raises(CommandError, match="Nothing was deleted"):
+            run_sam("backup", "delete", number, "--user", "alice", answers=answer)
+    assert Backup.objects.exists()
+    assert "Deleted." in run_sam("backup", "delete", number, "--user", "alice", answers="y\n")
     assert not Backup.objects.exists()
 
 

@@ -36,7 +36,7 @@ LARGE_TEXTS = int(os.environ.get("BENCH_TEXTS", "1500"))
 SMALL_TEXTS = int(os.environ.get("BENCH_FEW", "10"))
 UNDISTURBED_SECONDS = 40.0
 """So long the others are alone, after they have begun."""
-ROUNDS = 3
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
 GOAL = 3.0
 LOOK_SECONDS = 0.1
 PATIENCE = 1200.0
