@@ -78,10 +78,11 @@ def publish_step(step: Step) -> bool:
 
 def publish_step_on_commit(step_id: int) -> None:
     """Wake the step's worker once the row is there for it to see."""
-    transaction.on_commit(partial(_publish_by_id, step_id), robust=True)
+    transaction.on_commit(partial(call_step, step_id), robust=True)
 
 
-def _publish_by_id(step_id: int) -> None:
+def call_step(step_id: int) -> None:
+    """Wake a step's worker, as often as that was done before."""
     step = Step.objects.select_related("plan", "host").filter(pk=step_id).first()
     if step is not None:
         publish_step(step)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.models import Chunk, CopyStatus, Host, VectorIndex
@@ -115,13 +115,27 @@ def _count_ahead(step: Step, host: Host) -> int:
 
     Only those whose holder lives: it asks twice a second, so a place that is left to it is taken.
     """
+    had = Count("ranges", filter=~Q(ranges__status=StepStatus.PENDING))
+    own = EmbedRange.objects.filter(step=step).exclude(status=StepStatus.PENDING).count()
+    return _others_with_ranges(step, host).annotate(had=had).filter(had__lt=own).count()
+
+
+def _others_with_ranges(step: Step, host: Host) -> QuerySet[Step]:
+    """Return the steps of others that live here and have ranges that nobody embeds yet."""
     others = Step.objects.filter(
         host=host, status=StepStatus.IN_PROGRESS, lease_until__gte=ClockTimestamp()
     ).exclude(pk=step.pk)
-    had = Count("ranges", filter=~Q(ranges__status=StepStatus.PENDING))
     left = Count("ranges", filter=Q(ranges__status=StepStatus.PENDING))
-    own = EmbedRange.objects.filter(step=step).exclude(status=StepStatus.PENDING).count()
-    return others.annotate(had=had, left=left).filter(left__gt=0, had__lt=own).count()
+    return others.annotate(left=left).filter(left__gt=0)
+
+
+def waiting_for_range(step: Step, host: Host) -> list[Step]:
+    """Return the steps beside one that embed nothing, because of how many ranges the host may embed at once."""
+    if not Host.objects.get(pk=host.pk).parsed_limits().embedding_threads:
+        return []
+    now = Count("ranges", filter=Q(ranges__status=StepStatus.IN_PROGRESS))
+    idle = _others_with_ranges(step, host).annotate(now=now).filter(now=0)
+    return list(idle.select_related("plan", "host"))
 
 
 def finish_range(claim: RangeClaim, counts: RangeCounts) -> None:

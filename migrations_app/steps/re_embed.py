@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from threading import Event
 
 from engines.models import VectorIndex
+from engines.runtimes.llama_cpp.embedding.turns import FEW_TEXTS
 from engines.services.catalog.speeds import note_embedding_speed
 from engines.services.knowledge.embeddings import describe_trouble, embed_range
 from engines.services.knowledge.fingerprints import embedding_spec_of
@@ -32,6 +33,7 @@ from migrations_app.steps.index_switches import (
     prepare_switches,
     switches_that_move,
 )
+from migrations_app.steps.lengths import is_long
 from migrations_app.wakeups import publish_ranges
 
 Checkpoint = Callable[[int], None]
@@ -174,7 +176,8 @@ def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) ->
             row.last_id,
             embedder,
             checkpoint=checkpoint,
-            batch_size=BATCH,
+            # Between the packs of those who embed very many, a few texts at a time.
+            batch_size=BATCH if is_long(ctx.step) else FEW_TEXTS,
         )
         seconds = time.monotonic() - started
     if ctx.host is not None:

@@ -14,6 +14,7 @@ from engines.runtimes.base import BaseModelEngine
 from engines.services.knowledge.embeddings import Embedder
 from engines.specs import EmbeddingSpec, EngineSpec
 from migrations_app.models import Step
+from migrations_app.plans.embed_ranges import waiting_for_range
 from migrations_app.plans.time_left import Amount
 from migrations_app.plans.transitions import (
     CancelAskedError,
@@ -23,6 +24,7 @@ from migrations_app.plans.transitions import (
 )
 from migrations_app.states import StepStatus
 from migrations_app.steps.base import YieldedError
+from migrations_app.steps.lengths import is_long
 from worker.host.engine_pool import engine_pool
 from worker.host.resources import (
     artifact_store,
@@ -104,10 +106,15 @@ class WorkerContext:
         if not midway and long_places.is_waited_for:
             return True
         try:
-            return is_waited_for(self.step, self.host, long_places.known_steps() if midway else ())
+            if is_waited_for(self.step, self.host, long_places.known_steps() if midway else ()):
+                return True
+            return midway and self.host is not None and self._is_range_wanted(self.host)
         except (OperationalError, InterfaceError):
             connection.close()
             return False
+
+    def _is_range_wanted(self, host: Host) -> bool:
+        return any(not is_long(other) for other in waiting_for_range(self.step, host))
 
     def _wait_for_room(self) -> None:
         # A helper tells nothing: the step is another's, who knows how far it is.

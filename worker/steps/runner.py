@@ -31,7 +31,7 @@ from migrations_app.states import HOUSEKEEPING, STEP_FINAL, task_name
 from migrations_app.steps import HANDLERS
 from migrations_app.steps.base import DrainingError, TryAgainError, YieldedError
 from migrations_app.steps.lengths import is_long
-from migrations_app.wakeups import publish_step
+from migrations_app.wakeups import call_step
 from worker.host.resources import this_host
 from worker.process.database import in_transaction, retry_database
 from worker.process.errors import translate_errors
@@ -99,7 +99,7 @@ def _place_for(step: Step) -> Iterator[bool]:
         yield True
         return
     person = step.plan.user_id or step.plan.created_by_id
-    work = LongWork(STEP, step.pk, person, lambda: retry_database(lambda: publish_step(step)))
+    work = LongWork(STEP, step.pk, person, lambda: retry_database(lambda: call_step(step.pk)))
     with long_places.hold(work) as has_place:
         yield has_place
 
