@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from threading import Event
 
 from engines.models import VectorIndex
+from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.llama_cpp.embedding.turns import FEW_TEXTS
 from engines.services.catalog.speeds import note_embedding_speed
-from engines.services.knowledge.embeddings import describe_trouble, embed_range
+from engines.services.knowledge.embeddings import DocumentEmbedder, describe_trouble, embed_range
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.indexes import build_file, describe_recall
 from migrations_app.models import EmbedRange
@@ -144,23 +145,35 @@ class _Embedding:
 def embed_claimed(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -> None:
     """Embed one claimed range and complete it, or give it back; also what a helping host does."""
     try:
-        _embed_range(ctx, claim, _giving_way(ctx, checkpoint))
+        _embed_range(ctx, claim, checkpoint)
     except BaseException:
         release_range(claim)
         raise
 
 
-def _giving_way(ctx: StepContext, checkpoint: Checkpoint) -> Checkpoint:
-    """Give way after any batch but never before the first: who gives way must not come to nothing."""
-    begun_at: list[int] = []
+class _GivingWay:
+    """Embeds a range, and gives way between two batches: what is embedded of them is stored.
 
-    def after_batch(done: int) -> None:
-        checkpoint(done)
-        begun_at.append(done)
-        if done > begun_at[0]:
-            ctx.give_way(midway=True)
+    Never before the first, so that an attempt comes to something, nor while a batch is embedded in parts.
+    """
 
-    return after_batch
+    def __init__(self, ctx: StepContext, embedder: DocumentEmbedder, tell: Checkpoint) -> None:
+        self._ctx = ctx
+        self._embedder = embedder
+        self._tell = tell
+        self._begun_at: int | None = None
+        self._is_between = False
+
+    def checkpoint(self, done: int) -> None:
+        self._tell(done)
+        self._begun_at = done if self._begun_at is None else self._begun_at
+        self._is_between = done > self._begun_at
+
+    def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
+        if self._is_between:
+            self._is_between = False
+            self._ctx.give_way(midway=True)
+        return self._embedder.embed_documents(texts)
 
 
 def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -> None:
@@ -169,13 +182,14 @@ def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) ->
     spec = embedding_spec_of(revision.model, revision)
     with ctx.embedder(revision, spec) as embedder:
         started = time.monotonic()
+        giving_way = _GivingWay(ctx, embedder, checkpoint)
         counts = embed_range(
             row.base_id,
             row.fingerprint_id,
             row.first_id,
             row.last_id,
-            embedder,
-            checkpoint=checkpoint,
+            giving_way,
+            checkpoint=giving_way.checkpoint,
             # Between the packs of those who embed very many, a few texts at a time.
             batch_size=BATCH if is_long(ctx.step) else FEW_TEXTS,
         )
