@@ -35,6 +35,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import TextNotEmbeddableError
 from engines.models import Chunk, VectorIndex
+from engines.runtimes.llama_cpp.embedding.turns import FEW_TEXTS
 from engines.services.knowledge.embeddings import Embedder, load_vectors
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.search import Hit, search_index
@@ -173,12 +174,15 @@ def _draw_of_scripts(
 def prove_sound(ctx: StepContext, index: VectorIndex, questions: Sequence[Question]) -> None:
     """Prove that the vectors of an index are those of its texts; ProbeFailedError if not."""
     with _embedder(ctx, index) as embedder:
-        for question in questions:
+        # A few at a time: beside others who embed very many, each call waits for a pack of theirs.
+        for start in range(0, len(questions), FEW_TEXTS):
             ctx.checkpoint()
-            own = embedder.embed_documents([question.text])
-            # What is longer than is read had the vector of its beginning once, and has its parts' mean now.
-            if not own.errors and not own.cut:
-                _require_itself(ctx, index, question, own.vectors[0])
+            batch = questions[start : start + FEW_TEXTS]
+            own = embedder.embed_documents([question.text for question in batch])
+            for number, question in enumerate(batch):
+                # What is longer than is read had the vector of its beginning once, and has its parts' mean now.
+                if number not in own.errors and number not in own.cut:
+                    _require_itself(ctx, index, question, own.vectors[number])
 
 
 def ask(ctx: StepContext, index: VectorIndex, questions: Sequence[Question]) -> Answers:
