@@ -28,8 +28,8 @@ from engines.services.answers.messages import (
     TextEvent,
     WholeAnswer,
 )
+from engines.services.knowledge.access import readable_bases
 from engines.services.knowledge.passages import CitationRecord
-from engines.services.knowledge.search import readable_bases
 from engines.services.knowledge.search_filters import SearchFilter
 from engines.services.people.conversations import (
     AnswerRecord,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,14 @@ def inline_cursor() -> Iterator[psycopg.ClientCursor[Any]]:
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.ClientCursor(connection.connection) as cursor:
         yield cursor
+
+
+def array_literal(ids: Iterable[int]) -> str:
+    """Return ids as PostgreSQL writes an array; cast it where it is used: ``%b::bigint[]``.
+
+    psycopg takes longer to bind some hundred numbers one by one than PostgreSQL to look them up.
+    """
+    return f"{{{','.join(map(str, ids))}}}"
 
 
 def prepared_cursor() -> CursorWrapper:

@@ -13,7 +13,7 @@ from engines.services.answers.messages import (
     AnswerRequest,
     WholeAnswer,
 )
-from engines.services.knowledge.search import readable_bases
+from engines.services.knowledge.access import readable_bases
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.people.search_history import remember_search
 from migrations_app.serving.client import LiveClient

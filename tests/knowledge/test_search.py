@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from engines.exceptions import IndexFileError
 from engines.files.artifacts import ArtifactStore
 from engines.models import Chunk, Embedding, Fingerprint, KnowledgeBase, VectorIndex
+from engines.services.knowledge.access import readable_bases
 from engines.services.knowledge.documents import (
     create_base,
     delete_base,
@@ -21,7 +22,6 @@ from engines.services.knowledge.keep_up import keep_up, lagging_indexes
 from engines.services.knowledge.search import (
     Hit,
     read_hits,
-    readable_bases,
     search_bases,
     search_index,
 )

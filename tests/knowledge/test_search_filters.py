@@ -13,7 +13,8 @@ from engines.exceptions import InvalidRequestError
 from engines.files.artifacts import ArtifactStore
 from engines.models import Document, KnowledgeBase
 from engines.services.knowledge import search as search_module
-from engines.services.knowledge.search import readable_bases, search_bases
+from engines.services.knowledge.access import readable_bases
+from engines.services.knowledge.search import search_bases
 from engines.services.knowledge.search_filters import SearchFilter
 from engines.vectors import IndexCache
 from tests.knowledge.hash_embedder import HashEmbedder

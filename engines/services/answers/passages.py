@@ -13,9 +13,10 @@ from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.text.control_marks import make_literal
 from engines.services.answers.messages import Citation
 from engines.services.answers.resources import AnswerResources, RankTexts
+from engines.services.knowledge.access import readable_bases
 from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.hybrid import Searched, search_passages
-from engines.services.knowledge.search import Hit, Vector, readable_bases
+from engines.services.knowledge.search import Hit, Vector
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.people.bindings import Binding
 from engines.services.people.preferences import Prompts

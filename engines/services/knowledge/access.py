@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.db.models import Q, QuerySet
 
 from engines.models import KnowledgeBase
-from engines.services.knowledge.search import readable_bases
 from engines.services.people.roles import AnyUser, is_curator
 
 READERS_ONLY = "This base belongs to a group; only a curator may change it."
+
+
+def readable_bases(user: AbstractBaseUser | AnonymousUser) -> QuerySet[KnowledgeBase]:
+    """Return the bases whose content a person may read: own and those of own groups."""
+    if not isinstance(user, User):
+        return KnowledgeBase.objects.none()
+    return KnowledgeBase.objects.filter(Q(owner=user) | Q(group__in=user.groups.all()))
 
 
 def bases_visible_to(user: AnyUser) -> QuerySet[KnowledgeBase]:

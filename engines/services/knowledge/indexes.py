@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.db import connection
-from django.db.models import Q, Value
+from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Greatest
 from numpy.typing import NDArray
 
 from engines.db.cursors import binary_cursor
+from engines.db.prepared import Parameter, PreparedQuery
 from engines.exceptions import ConflictError, NotFoundError
 from engines.files.artifacts import ArtifactStore
 from engines.models import Chunk, Fingerprint, KnowledgeBase, VectorIndex
@@ -127,6 +128,22 @@ def index_again(index_id: int) -> VectorIndex:
     if index is None:
         raise NotFoundError(f"The index {index_id} is gone with its base.")
     return index
+
+
+@PreparedQuery
+def _row_of(index_id: Parameter) -> QuerySet[VectorIndex]:
+    """Return an index's row alone."""
+    return VectorIndex.objects.filter(pk=index_id).order_by()
+
+
+def reread(index: VectorIndex) -> VectorIndex:
+    """Read an index's row as ``index_again`` does, for every search: its space is that of ``index``."""
+    row = _row_of.first(index.pk)
+    if row is None:
+        raise NotFoundError(f"The index {index.pk} is gone with its base.")
+    # Neither of an index ever changes, and a space is not written to.
+    row.fingerprint = index.fingerprint
+    return row
 
 
 def missing_chunks(

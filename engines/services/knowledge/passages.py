@@ -18,8 +18,8 @@ from django.db.models import QuerySet
 
 from engines.exceptions import NotFoundError
 from engines.models import Chunk, Document
+from engines.services.knowledge.access import readable_bases
 from engines.services.knowledge.cutting.former import find_former_passage
-from engines.services.knowledge.search import readable_bases
 
 AROUND_CHARS = 1500
 """Of the document shown before and after a passage."""

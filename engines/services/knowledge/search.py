@@ -12,18 +12,16 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db.models import Q, QuerySet
 from numpy.typing import NDArray
 
-from engines.db.cursors import binary_cursor
+from engines.db.cursors import array_literal, binary_cursor
 from engines.exceptions import ArtifactMissingError, IndexFileError, NotFoundError
 from engines.files.artifacts import ArtifactStore
-from engines.models import KnowledgeBase, VectorIndex
+from engines.models import VectorIndex
 from engines.services.knowledge.embedding_rows import decode_vectors
 from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.index_files import IndexFiles
-from engines.services.knowledge.indexes import index_again
+from engines.services.knowledge.indexes import reread
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.people.bindings import Binding, request_binding
 from engines.vectors import IndexCache, OpenIndex, search_flat
@@ -34,7 +32,6 @@ __all__ = [
     "Hit",
     "each_text_once",
     "read_hits",
-    "readable_bases",
     "request_binding",
     "search_bases",
     "search_index",
@@ -103,18 +100,15 @@ SELECT id FROM engines_chunk
 WHERE base_id = %b AND deleted_seq IS NULL /* narrowed */ LIMIT %b
 """.replace("/* narrowed */", _OF_DOCUMENTS)
 _TEXTS = """
-SELECT c.id, c.document_id, d.title, d.path, c.text, c.content_hash, c.place, c.heading,
+SELECT c.id, /* vector */, c.document_id, d.title, d.path, c.text, c.content_hash, c.place, c.heading,
        c.start_char, c.end_char, /* twins */
 FROM engines_chunk c JOIN engines_document d ON d.id = c.document_id
 WHERE c.id = ANY(%b::bigint[]) AND c.base_id = %b AND c.deleted_seq IS NULL
 """.replace("/* twins */", _TWINS)
-
-
-_VECTORS = """
-SELECT c.id, e.vector FROM engines_chunk c
-JOIN engines_embedding e ON e.fingerprint_id = %b AND e.content_hash = c.content_hash
-WHERE c.id = ANY(%b::bigint[]) AND e.vector IS NOT NULL
-"""
+_ITS_VECTOR = """(
+    SELECT vector FROM engines_embedding
+    WHERE fingerprint_id = %b AND content_hash = c.content_hash LIMIT 1
+)"""
 
 
 class Twin(NamedTuple):
@@ -185,13 +179,6 @@ def _text_of(row: Sequence[Any]) -> _Text:
     return _Text._make((*row[:-1], also))
 
 
-def readable_bases(user: AbstractBaseUser | AnonymousUser) -> QuerySet[KnowledgeBase]:
-    """Return the bases whose content a person may read: own and those of own groups."""
-    if not isinstance(user, User):
-        return KnowledgeBase.objects.none()
-    return KnowledgeBase.objects.filter(Q(owner=user) | Q(group__in=user.groups.all()))
-
-
 def search_bases(
     bindings: Sequence[tuple[int, VectorIndex]],
     embed_query: EmbedQuery,
@@ -238,8 +225,10 @@ def read_hits(
 
     ``space`` is the base's index and the question's vector in it, by which they are compared.
     """
-    texts = _read(base_id, chunk_ids, _Wanted(len(chunk_ids), narrowed))
-    scores = _cosines(space[0], space[1], list(texts)) if space else {}
+    wanted = _Wanted(len(chunk_ids), narrowed)
+    rows = _rows(base_id, chunk_ids, wanted, space[0].fingerprint_id if space else None)
+    scores = _cosines(*space, rows) if space else {}
+    texts = {row[0]: _text_of(row[2:]) for row in rows}
     return [
         Hit(key, base_id=base_id, score=scores.get(key, 0.0), **text._asdict())
         for key, text in texts.items()
@@ -247,14 +236,13 @@ def read_hits(
 
 
 def _cosines(
-    index: VectorIndex, query: NDArray[np.float32], chunk_ids: list[int]
+    index: VectorIndex, query: NDArray[np.float32], rows: Sequence[Sequence[Any]]
 ) -> dict[int, float]:
-    with binary_cursor() as cursor:
-        cursor.execute(_VECTORS, [index.fingerprint_id, chunk_ids])
-        rows = cursor.fetchall()
-    vectors = decode_vectors([row[1] for row in rows], spec_of(index.fingerprint).dimension)
-    ids = np.array([row[0] for row in rows], dtype=np.int64)
-    hits = search_flat(query, ids, vectors, len(rows))
+    """Compare what ``_rows`` read with a question; what has no vector is left out."""
+    embedded = [row for row in rows if row[1] is not None]
+    vectors = decode_vectors([row[1] for row in embedded], spec_of(index.fingerprint).dimension)
+    ids = np.array([row[0] for row in embedded], dtype=np.int64)
+    hits = search_flat(query, ids, vectors, len(embedded))
     return dict(zip(hits.ids.tolist(), hits.scores.tolist(), strict=True))
 
 
@@ -318,11 +306,11 @@ def _open(index: VectorIndex, files: IndexFiles) -> tuple[VectorIndex, OpenIndex
 
     Without a sound file the rows answer alone, and the index is marked as lagging: upkeep rebuilds it.
     """
-    current = index_again(index.pk)
+    current = reread(index)
     try:
         return current, files.open(current)
     except (ArtifactMissingError, IndexFileError):
-        current = index_again(index.pk)
+        current = reread(index)
     try:
         return current, files.open(current)
     except (ArtifactMissingError, IndexFileError) as error:
@@ -373,7 +361,7 @@ def _live(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32], dict[int, _Text]]:
     base_id, is_narrow = index.base_id, wanted.narrowed.narrows_documents
     values = [
-        *(candidates.tolist(), base_id, index.base_seq or 0, base_id),
+        *(array_literal(candidates.tolist()), base_id, index.base_seq or 0, base_id),
         *(wanted.documents(base_id) if is_narrow else ()),
         index.fingerprint_id,
     ]
@@ -391,9 +379,21 @@ def _live(
 
 
 def _read(base_id: int, chunk_ids: Iterable[int], wanted: _Wanted) -> dict[int, _Text]:
+    return {row[0]: _text_of(row[2:]) for row in _rows(base_id, chunk_ids, wanted, None)}
+
+
+def _rows(
+    base_id: int, chunk_ids: Iterable[int], wanted: _Wanted, fingerprint_id: int | None
+) -> list[Sequence[Any]]:
+    """Read (id, its vector in a space if one is named, its text …) of chunks that live."""
     is_narrow = wanted.narrowed.narrows_documents
     statement = _TEXTS.replace("/* narrowed */", _OF_DOCUMENTS if is_narrow else "")
-    narrowing = wanted.documents(base_id) if is_narrow else []
+    is_plain = fingerprint_id is None
+    statement = statement.replace("/* vector */", "NULL" if is_plain else _ITS_VECTOR)
+    values = [
+        *(() if is_plain else (fingerprint_id,)),
+        *(wanted.documents(base_id) if is_narrow else ()),
+        *(array_literal(chunk_ids), base_id),
+    ]
     with binary_cursor() as cursor:
-        cursor.execute(statement, [*narrowing, list(chunk_ids), base_id])
-        return {row[0]: _text_of(row[1:]) for row in cursor}
+        return cursor.execute(statement, values).fetchall()

@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 
 from engines.exceptions import SamError
 from engines.models import Conversation, Message
-from engines.services.knowledge.search import readable_bases
+from engines.services.knowledge.access import readable_bases
 from engines.services.people.conversations import (
     create_conversation,
     delete_conversation,

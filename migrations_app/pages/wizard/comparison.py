@@ -16,7 +16,7 @@ from engines.exceptions import HostUnavailableError, SamError
 from engines.models import CopyStatus, ModelCopy, ModelRevision
 from engines.services.answers.messages import AnswerRequest, FoundPassage
 from engines.services.hosts import present_hosts
-from engines.services.knowledge.search import readable_bases
+from engines.services.knowledge.access import readable_bases
 from engines.services.people.usage import estimate_tokens, reserved_tokens
 from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.models import Plan

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import heapq
 import math
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from engines.db.cursors import binary_cursor, inline_cursor
+import numpy as np
+from numpy.typing import NDArray
+
+from engines.db.cursors import array_literal, binary_cursor, inline_cursor
 from engines.services.knowledge.search_filters import EVERYTHING, MAX_DOCUMENTS, SearchFilter
 from engines.services.knowledge.words.question import Term, read_question
 
@@ -124,30 +125,37 @@ class _Found:
     """Of all that is searched, counted to a bound."""
     shares: dict[int, float]
     """Of the common terms, in a sample."""
-    holders: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    sizes: dict[int, int] = field(default_factory=dict)
+    holders: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    """By the number of a term: the passages that have it, ascending, none twice."""
+    sizes: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    """Each passage that was found and how many words it has; some twice."""
     live: dict[int, _Live | None] = field(default_factory=dict)
     """What was read of passages already; None of one that is deleted."""
 
-    def add(self, numbers: Sequence[int], rows: str) -> None:
+    def add(self, numbers: Iterable[int], rows: str) -> None:
         """Add passages, "id size id size …", to those that have each of these terms."""
-        values = list(map(int, rows.split()))
+        pairs = np.fromstring(rows, np.int64, sep=" ").reshape(-1, 2)
         for number in numbers:
-            self.holders[number].update(values[::2])
-        self.sizes.update(zip(values[::2], values[1::2], strict=True))
+            self.holders[number] = np.union1d(self.held_by(number), pairs[:, 0])
+        self.sizes = np.concatenate([self.sizes, pairs])
 
-    def rank(self, most: int) -> list[tuple[int, float]]:
-        """Return (chunk id, score) of at most so many, best first, equal ones by id."""
-        scores: dict[int, float] = defaultdict(float)
-        for number, found in self.holders.items():
-            held = max(len(found), self.shares.get(number, 0.0) * self.passages)
+    def held_by(self, number: int) -> NDArray[np.int64]:
+        """Return the passages that are known to have a term."""
+        return self.holders.get(number, np.empty(0, np.int64))
+
+    def rank(self) -> list[tuple[int, float]]:
+        """Return (chunk id, score) of all, best first, equal ones by id."""
+        ids, first = np.unique(self.sizes[:, 0], return_index=True)
+        sizes = self.sizes[first, 1]
+        scores = np.zeros(len(ids))
+        for number, held_by in self.holders.items():
+            held = max(len(held_by), self.shares.get(number, 0.0) * self.passages)
             weight = math.log((max(self.passages, held) + 1) / (held + 0.5))
-            for chunk_id in found:
-                scores[chunk_id] += weight
-        mean = sum(self.sizes.values()) / max(len(self.sizes), 1) or 1
-        for key, size in self.sizes.items():
-            scores[key] /= 1 - LENGTH_SHARE + LENGTH_SHARE * size / mean
-        return heapq.nsmallest(most, scores.items(), key=lambda one: (-one[1], one[0]))
+            scores[np.searchsorted(ids, held_by)] += weight
+        mean = int(sizes.sum()) / max(len(sizes), 1) or 1
+        scores /= 1 - LENGTH_SHARE + LENGTH_SHARE * sizes / mean
+        order = np.lexsort((ids, -scores))
+        return list(zip(ids[order].tolist(), scores[order].tolist(), strict=True))
 
 
 def search_words(
@@ -202,12 +210,12 @@ def _rank(
     limit = max(MIN_FOUND, MAX_READ // len(looks))
     for place, rows in _find(looks, scope, limit):
         found.add([asked[place - 1]] if place <= len(asked) else together, rows)
-    cut = [number for number in asked if len(found.holders[number]) >= limit]
+    cut = [number for number in asked if len(found.held_by(number)) >= limit]
     partly = sorted({*cut, *common})
     if partly:
-        best = [key for key, _ in found.rank(most * WEIGHED)]
+        best = [key for key, _ in found.rank()[: most * WEIGHED]]
         _look_within(found, best, {number: queries[number - 1] for number in partly}, bases)
-    return found, found.rank(len(found.sizes))
+    return found, found.rank()
 
 
 def _look_within(
@@ -217,8 +225,9 @@ def _look_within(
     numbers = list(queries)
     found.live.update(dict.fromkeys(keys))
     with binary_cursor() as cursor:
-        cursor.execute(_WITHIN, [keys, list(queries.values()), keys, list(bases)])
-        for place, rows, key, *live in cursor:
+        ids = array_literal(keys)
+        cursor.execute(_WITHIN, [ids, list(queries.values()), ids, list(bases)])
+        for place, rows, key, *live in cursor.fetchall():
             if key is None:
                 found.add([numbers[place - 1]], rows or "")
             else:
@@ -259,8 +268,8 @@ def _live(
     if unread := [key for key, _ in ranked if key not in found.live]:
         found.live.update(dict.fromkeys(unread))
         with binary_cursor() as cursor:
-            cursor.execute(_LIVE, [unread, list(bases)])
-            found.live.update((key, tuple(row)) for key, *row in cursor)
+            cursor.execute(_LIVE, [array_literal(unread), list(bases)])
+            found.live.update((key, tuple(row)) for key, *row in cursor.fetchall())
     live = {key: row for key, _ in ranked if (row := found.live[key]) is not None}
     documents = {document for _, _, document in live.values() if document is not None}
     if narrowed.narrows_documents:
