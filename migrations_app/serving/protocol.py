@@ -148,6 +148,8 @@ class SearchReply(Struct, frozen=True, kw_only=True):
     hits: list[FoundPassage]
     engine_id: str | None = None
     indexes: dict[str, int] = {}
+    words_only: str = ""
+    """Why meanings were not compared though they should have been, and what to do."""
 
 
 class WarmReply(Struct, frozen=True):

@@ -233,12 +233,14 @@ def search(
     found = session.api.post("/search", {"query": query, "k": k, "mode": mode.value})
     if session.as_json:
         session.show(found)
+    if found["words_only"]:
+        session.say(found["words_only"])
     for hit in found["hits"]:
         where = f", {hit['place']}" if hit["place"] else ""
         found_by = FOUND_BY[hit["found_by"]]
-        session.say(
-            f"{hit['score']:.4f}  {hit['title']}{where}  (chunk {hit['chunk_id']}, {found_by})"
-        )
+        # Without a vector there is no nearness, and 0.0000 would read as one.
+        near = f"{hit['score']:.4f}" if hit["score"] else "   -  "
+        session.say(f"{near}  {hit['title']}{where}  (chunk {hit['chunk_id']}, {found_by})")
         if hit["also"]:
             session.say(f"        also in {', '.join(one['title'] for one in hit['also'])}")
         session.say(f"        {' '.join(hit['text'].split())[:SHOWN_CHARACTERS]}")

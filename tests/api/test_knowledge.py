@@ -221,13 +221,15 @@ def test_search_asks_a_host_for_the_caller_and_shows_its_passages(
     alice: APIClient, people: People, engines: Engines, redis_client: Redis
 ) -> None:
     live_host(engines)
+    why = {"words_only": "Only words were searched: start a host."}
     reply = {"hits": [{**HIT, "content_hash": "00"}], "engine_id": "llama-8b", "indexes": {"3": 4}}
+    reply |= why
 
     with played_host(redis_client, lambda kind, payload: reply) as asked:
         posted = alice.post("/api/v1/search", {"query": "whales?", "k": 3}, format="json")
         got = alice.get("/api/v1/search?query=whales%3F&k=3")
 
-    expected = {"hits": [HIT], "engine_id": "llama-8b", "indexes": {"3": 4}}
+    expected = {"hits": [HIT], "engine_id": "llama-8b", "indexes": {"3": 4}, **why}
     assert posted.json() == got.json() == expected
     assert asked == [{"user_id": people.alice.pk, "query": "whales?", "k": 3}] * 2
 

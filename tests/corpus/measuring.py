@@ -51,7 +51,7 @@ def measure_search(
     for fact in facts:
         query = np.asarray(embedder.embed_query(fact.question), dtype=np.float32)
 
-        found = search_passages(fact.question, where, DEPTH, _always(query), (store, cache))
+        found = search_passages(fact.question, where, DEPTH, _always(query), (store, cache)).hits
         places = (place for place, hit in enumerate(found, 1) if fact.text in hit.text)
         rank = next(places, None)
         ranks.append(Ranks(fact.script, None, rank, rank))

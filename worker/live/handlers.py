@@ -152,9 +152,10 @@ def search(request: SearchRequest) -> SearchReply:
     user = require_person(request.user_id)
     binding = request_binding(user.pk)
     wanted = PassageQuery(request.query, request.k, request.filter)
-    hits = find_passages(user, binding, wanted, answer_resources())
+    found = find_passages(user, binding, wanted, answer_resources())
     return SearchReply(
-        hits=[FoundPassage.of(hit) for hit in hits],
+        hits=[FoundPassage.of(hit) for hit in found.hits],
+        words_only=found.words_only,
         engine_id=binding.engine.model_id if binding.engine else None,
         indexes={str(base_id): index.pk for base_id, index in binding.indexes},
     )

@@ -15,7 +15,7 @@ from engines.services.answers.messages import Citation
 from engines.services.answers.resources import AnswerResources, RankTexts
 from engines.services.knowledge.access import readable_bases
 from engines.services.knowledge.fingerprints import spec_of
-from engines.services.knowledge.hybrid import Searched, search_passages
+from engines.services.knowledge.hybrid import Found, Searched, search_passages
 from engines.services.knowledge.search import Hit, Vector
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.people.bindings import Binding
@@ -61,7 +61,7 @@ class PassageQuery:
 
 def find_passages(
     user: User, binding: Binding, wanted: PassageQuery, resources: AnswerResources
-) -> list[Hit]:
+) -> Found:
     """Return the ``k`` passages that answer a question best, of what a person may read, best first.
 
     InvalidRequestError without a question, or for a filter that names what is not the person's to read.
@@ -81,8 +81,9 @@ def find_passages(
     files = (resources.store, resources.index_cache)
     rank = resources.rank if narrowed.is_reranked else None
     k = max(wanted.k, RERANKED) if rank else wanted.k
-    hits = search_passages(question, where, k, embed_query, files, narrowed)
-    return (_rerank(question, hits, rank) if rank and hits else hits)[: wanted.k]
+    found = search_passages(question, where, k, embed_query, files, narrowed)
+    hits = _rerank(question, found.hits, rank) if rank and found.hits else found.hits
+    return replace(found, hits=hits[: wanted.k])
 
 
 def _rerank(question: str, hits: list[Hit], rank: RankTexts) -> list[Hit]:
@@ -101,7 +102,7 @@ def passages_for(
     user: User, binding: Binding, wanted: PassageQuery, resources: AnswerResources
 ) -> list[Passage]:
     """Return numbered passages for a question, from 1."""
-    hits = find_passages(user, binding, wanted, resources)
+    hits = find_passages(user, binding, wanted, resources).hits
     return [Passage(number, hit) for number, hit in enumerate(hits, start=1)]
 
 

@@ -35,12 +35,29 @@ MIN_DEPTH = 30
 """Passages of each ranking that are fused, at least."""
 
 
+NOT_EMBEDDED = (
+    "Only words were searched: what you search in has no vectors yet. Choose an engine; when it has read your "
+    "documents, passages of the same meaning are found as well."
+)
+UNREACHABLE = "Only words were searched, since nothing here could compare meanings: {error}"
+UNREADABLE = "Only words were searched, since the embedder can make nothing of the question: {error} Ask in other words."
+
+
 @dataclass(frozen=True, slots=True)
 class Searched:
     """Where a person searches: the bases they may read, and of those with a live index its row."""
 
     base_ids: Sequence[int]
     indexes: Sequence[tuple[int, VectorIndex]]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Passages, best first, each text once."""
+
+    hits: list[Hit]
+    words_only: str = ""
+    """Why a search that was to be by meaning as well was by words alone, and what to do; empty otherwise."""
 
 
 def search_passages(
@@ -50,8 +67,8 @@ def search_passages(
     embed_query: EmbedQuery,
     files: tuple[ArtifactStore, IndexCache],
     narrowed: SearchFilter = EVERYTHING,
-) -> list[Hit]:
-    """Return the k best passages, best first, each text once.
+) -> Found:
+    """Return the k best passages.
 
     Words are found at once in bases that have no vectors yet, and where no host can embed the question; then
     what has its words is all there is. Raises HostUnavailableError when nothing has.
@@ -59,17 +76,21 @@ def search_passages(
     depth = max(k, MIN_DEPTH)
     embedded = _Question(embed_query)
     if narrowed.way is SearchMode.VECTORS:
-        return search_bases(where.indexes, embedded.vector, k, *files, narrowed)
+        return Found(search_bases(where.indexes, embedded.vector, k, *files, narrowed))
     by_words = search_words(question, where.base_ids, depth, narrowed)
     by_meaning: list[Hit] = []
+    words_only = ""
     if narrowed.way is SearchMode.HYBRID:
         try:
             by_meaning = search_bases(where.indexes, embedded.vector, depth, *files, narrowed)
+            words_only = "" if embedded.vectors else NOT_EMBEDDED
         except (HostUnavailableError, TextNotEmbeddableError) as error:
             if not by_words:
                 raise
             logger.warning("a search goes on by words alone: %s", error)
-    return _fuse(k, by_meaning, by_words, where, embedded, narrowed)[:k]
+            is_away = isinstance(error, HostUnavailableError)
+            words_only = (UNREACHABLE if is_away else UNREADABLE).format(error=error)
+    return Found(_fuse(k, by_meaning, by_words, where, embedded, narrowed)[:k], words_only)
 
 
 class _Question:

@@ -237,6 +237,10 @@ class SearchAnswerSerializer(ClosedSerializer):
     hits = HitSerializer(many=True)
     engine_id = serializers.CharField(allow_null=True)
     indexes = serializers.DictField(child=serializers.IntegerField())
+    words_only = serializers.CharField(
+        allow_blank=True,
+        help_text="Why only words were searched though meaning was asked for, and what to do; empty otherwise.",
+    )
 
 
 class PassageSerializer(serializers.Serializer[PlacedPassage]):

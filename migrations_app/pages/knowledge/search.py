@@ -61,7 +61,7 @@ class SearchPage(KnowledgePage):
                 reply = answer_search(self.person, form.cleaned_data["query"], MOST_FOUND)
         except SamError as error:
             return self._answer(form, refusal=str(error), status=status_of(error))
-        return self._answer(form, _lines(reply.hits))
+        return self._answer(form, _lines(reply.hits), words_only=reply.words_only)
 
     def _answer(
         self,
@@ -69,9 +69,16 @@ class SearchPage(KnowledgePage):
         found: Sequence[FoundLine] = (),
         *,
         refusal: str = "",
+        words_only: str = "",
         status: int = 200,
     ) -> HttpResponse:
-        context = {"search_form": form, "found": found, "refusal": refusal, "crumbs": way_to()}
+        context = {
+            "search_form": form,
+            "found": found,
+            "refusal": refusal,
+            "words_only": words_only,
+            "crumbs": way_to(),
+        }
         # htmx shows a part of a page only where it comes as a success.
         return self.render(context, status=200 if self.request.htmx else status)
 

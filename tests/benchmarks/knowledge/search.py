@@ -114,7 +114,9 @@ def _time(base: KnowledgeBase, store: ArtifactStore, mode: SearchMode) -> tuple[
     for number, (question, case) in enumerate(_questions(base, ROUNDS + 5)):
         vector: Callable[[VectorIndex], NDArray[np.float32]] = _vector(number)
         began = time.perf_counter()
-        hits = search_passages(question, where, K, vector, (store, cache), SearchFilter(mode=mode))
+        hits = search_passages(
+            question, where, K, vector, (store, cache), SearchFilter(mode=mode)
+        ).hits
         taken.append((time.perf_counter() - began) * 1000)
         found += any(hit.text.endswith(case) for hit in hits if hit.found_by != FoundBy.VECTORS)
     # The first ones open the file and load dictionaries.

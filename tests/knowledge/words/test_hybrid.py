@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,12 @@ from engines.models import Fingerprint, KnowledgeBase, VectorIndex
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.services.knowledge.documents import create_base, delete_document
 from engines.services.knowledge.fingerprints import spec_of
-from engines.services.knowledge.hybrid import Searched, search_passages
+from engines.services.knowledge.hybrid import (
+    NOT_EMBEDDED,
+    Found,
+    Searched,
+    search_passages,
+)
 from engines.services.knowledge.keep_up import keep_up
 from engines.services.knowledge.search import EmbedQuery, FoundBy, Hit
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter, SearchMode
@@ -41,6 +47,20 @@ def places(*bases: KnowledgeBase) -> Searched:
     return Searched([base.pk for base in bases], [(one.pk, live_index(one)) for one in with_index])
 
 
+def find(
+    store: ArtifactStore,
+    question: str,
+    *bases: KnowledgeBase,
+    narrowed: SearchFilter = EVERYTHING,
+    embed: EmbedQuery | None = None,
+) -> Found:
+    def by_hash(_index: VectorIndex) -> NDArray[np.float32]:
+        return HashEmbedder().embed_query(question)
+
+    files = (store, IndexCache(4))
+    return search_passages(question, places(*bases), K, embed or by_hash, files, narrowed)
+
+
 def ask(
     store: ArtifactStore,
     question: str,
@@ -48,11 +68,7 @@ def ask(
     narrowed: SearchFilter = EVERYTHING,
     embed: EmbedQuery | None = None,
 ) -> list[Hit]:
-    def by_hash(_index: VectorIndex) -> NDArray[np.float32]:
-        return HashEmbedder().embed_query(question)
-
-    files = (store, IndexCache(4))
-    return search_passages(question, places(*bases), K, embed or by_hash, files, narrowed)
+    return find(store, question, *bases, narrowed=narrowed, embed=embed).hits
 
 
 def catch_up(base: KnowledgeBase, store: ArtifactStore, scratch: Path) -> None:
@@ -176,6 +192,26 @@ def test_words_answer_while_there_are_no_vectors(
     vectors = SearchFilter(mode=SearchMode.VECTORS)
     with pytest.raises(HostUnavailableError, match="embedder"):
         ask(store, "lighthouse", base, narrowed=vectors, embed=_unreachable)
+
+
+def test_a_search_by_words_alone_says_why_and_what_to_do(
+    owner: User, base: KnowledgeBase, store: ArtifactStore, scratch: Path
+) -> None:
+    new = create_base(owner=owner, name="New")
+    add(new, "the lighthouse is new")
+    add(base, "the lighthouse is old")
+    catch_up(base, store, scratch)
+    words = SearchFilter(mode=SearchMode.WORDS)
+
+    def said(*bases: KnowledgeBase, **how: Any) -> str:
+        return find(store, "lighthouse", *bases, **how).words_only
+
+    assert said(base) == said(base, new) == said(new, narrowed=words) == ""
+    assert said(new) == said(base, new, narrowed=SearchFilter(bases=[new.pk])) == NOT_EMBEDDED
+    assert "Choose an engine" in NOT_EMBEDDED
+    assert said(base, embed=_unreachable).endswith("meanings: No active host has the embedder.")
+    unreadable = said(base, embed=_unreadable)
+    assert unreadable.endswith("of the question: The text has no token. Ask in other words.")
 
 
 def test_a_text_of_several_documents_and_bases_is_one_hit(

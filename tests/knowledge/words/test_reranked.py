@@ -38,7 +38,7 @@ def ask(store: ArtifactStore, user: User, rank: RankTexts, narrowed: SearchFilte
         rank=rank,
     )
     wanted = PassageQuery("harbour", 2, narrowed)
-    return find_passages(user, request_binding(user.pk), wanted, resources)
+    return find_passages(user, request_binding(user.pk), wanted, resources).hits
 
 
 def test_a_rank_model_orders_the_first_passages_unless_it_is_not_wanted_or_not_there(

@@ -46,8 +46,21 @@ def test_passages_are_found_with_their_place(alice: Client, redis_client: Redis)
         assert "76 %" in html
         assert "Notes" in html
         assert "<i>Whales" not in html
+        assert "By words alone" not in html
     assert 'value="whales?"' in whole
     assert "<html" not in part.content.decode()
+
+
+def test_why_only_words_were_searched_is_said(alice: Client, redis_client: Redis) -> None:
+    live_host(make_engines())
+    why = "Only words were searched: <start> a host."
+    reply = {"hits": [], "engine_id": "x", "indexes": {}, "words_only": why}
+
+    with played_host(redis_client, lambda kind, payload: reply):
+        html = alice.post(ADDRESS, {"query": "whales?"}).content.decode()
+
+    assert "Only words were searched: &lt;start&gt; a host." in html
+    assert "Nothing was found" in html
 
 
 def test_nothing_found_and_nobody_to_search_are_said(alice: Client, redis_client: Redis) -> None:
