@@ -67,8 +67,10 @@ class WordVectors:
         self._directions: dict[str, NDArray[np.float32]] = {}
         self._made: dict[str, NDArray[np.float16]] = {}
         sample = np.stack([self._sum(text) for text in texts[:: len(texts) // SAMPLE + 1]])
-        _, _, axes = np.linalg.svd(sample - sample.mean(axis=0), full_matrices=False)
-        self._mean, self._axes = sample.mean(axis=0), axes[:LATENT]
+        self._mean = sample.mean(axis=0)
+        # Of a matrix as large as a vector is long: those of the whole sample take many times as long.
+        _, axes = np.linalg.eigh((sample - self._mean).T @ (sample - self._mean))
+        self._axes = axes.T[-LATENT:]
 
     def embed_documents(self, texts: Sequence[str]) -> EmbeddingBatch:
         for text in texts:
