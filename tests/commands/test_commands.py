@@ -15,8 +15,6 @@ from engines.models import (
     KnowledgeBase,
     LoraAdapter,
 )
-from engines.services.answers.messages import FoundPassage
-from engines.services.knowledge.search import FoundBy
 from engines.services.people.tokens import find_owner
 from migrations_app.api.views import knowledge
 from migrations_app.models import Plan, Step
@@ -359,31 +357,6 @@ def test_why_a_search_finds_nothing_is_told(
     monkeypatch.setattr(knowledge, "answer_search", lambda *_: found)
 
     assert run_sam("search", "whales", "--user", "alice").startswith(said)
-
-
-def test_a_search_by_words_alone_says_why_and_shows_no_nearness(
-    people: People, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hit = FoundPassage(
-        chunk_id=1,
-        document_id=2,
-        base_id=3,
-        title="Whales",
-        text="Whales sing.",
-        score=0.0,
-        content_hash="00",
-        found_by=FoundBy.WORDS,
-    )
-    found = SearchReply(
-        hits=[hit], engine_id="x", words_only="Only words were searched: start one."
-    )
-    monkeypatch.setattr(knowledge, "answer_search", lambda *_: found)
-
-    said = run_sam("search", "whales", "--user", "alice")
-
-    assert said.startswith("Only words were searched: start one.\n")
-    assert "0.0000" not in said
-    assert "Whales  (chunk 1, by words)" in said
 
 
 def test_where_there_is_nothing_to_add_no_base_is_made(people: People, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -136,6 +137,31 @@ def test_a_text_is_read_in_the_models_tokens(embedder: LlamaCppEngine) -> None:
     assert (readings[4].tokens, readings[4].beyond) == (0, 0)
     vectors = embedder.embed_many(thai)
     assert vectors[0] @ vectors[1] > 0.99999
+
+
+CHINESE = (
+    "图书馆每天早上九点开门，晚上八点关门。借书时请出示读者证，每人最多可以借十本书，期限为四个星期。"
+    "如果需要延长，可以在网上办理，也可以打电话询问。儿童阅览室在二楼，周末有讲故事的活动，"
+    "欢迎家长带孩子参加。港口旁边的分馆正在修缮，预计明年春天重新开放。"
+)
+
+
+def test_what_the_model_has_no_letters_for_is_one_unknown_token(
+    embedder: LlamaCppEngine,
+) -> None:
+    """Paragraphs in Thai and Khmer: one and the same text to it. Of Chinese it knows a part, and not to its end."""
+    thai = "ห้องสมุดเปิดเก้าโมงเช้าทุกวัน" * 12
+    khmer = "បណ្ណាល័យបើកនៅម៉ោងប្រាំបួនព្រឹកជារៀងរាល់ថ្ងៃ" * 12
+    dump = hashlib.shake_256(b"a dump").hexdigest(600)
+
+    readings = embedder.read_documents([thai, khmer, dump, (CHINESE * 10)[:860]])
+
+    assert readings is not None
+    counted = [(one.tokens, one.unknown, one.beyond) for one in readings]
+    assert counted == [(3, 1, 0)] * 3 + [(862, 571, 350)]
+    assert readings[0].digest == readings[1].digest == readings[2].digest
+    vectors = embedder.embed_many([thai, khmer, dump])
+    assert (vectors @ vectors.T).min() > 0.99999
 
 
 @pytest.mark.parametrize("limit", [16, 100_000])
