@@ -13,13 +13,8 @@ from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
 from tests.pages.chromium import assert_accessible, assert_fits
 from tests.plans.hash_world import leave_out
-from tests.plans.passages.test_cut_anew import (  # noqa: F401
-    base,
-    engines,
-    host,
-    lent,
-    place,
-)
+from tests.plans.passages.test_cut_anew import base, engines  # noqa: F401
+from tests.plans.test_meaning import host, lent, place  # noqa: F401
 from worker.steps.runner import run_step
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
