@@ -14,13 +14,17 @@ from engines.runtimes.registry import EngineRegistry
 @cache
 def engine_registry() -> EngineRegistry:
     """Return the registry of this process; a plugin installed later needs a restart."""
-    programs = HostPrograms(
+    return EngineRegistry(settings.SAM_ENGINE_KEYS, _llama_options(), host_programs())
+
+
+def host_programs() -> HostPrograms:
+    """Return what this host's settings say of the programs that run models."""
+    return HostPrograms(
         llama_server=settings.SAM_LLAMA_SERVER,
         vllm=settings.SAM_VLLM,
         vllm_arguments=tuple(settings.SAM_VLLM_ARGUMENTS),
         folders=str(settings.SAM_DATA_DIR / "engine-adapters"),
     )
-    return EngineRegistry(settings.SAM_ENGINE_KEYS, _llama_options(), programs)
 
 
 def _llama_options() -> LlamaOptions:

@@ -20,6 +20,7 @@ from engines.fit.placement import Placement, place
 from engines.fit.qwen3 import QUANTISATION, Qwen3Model, qwen3_model
 from engines.gguf.parts import IN_PARTS, part_paths, read_model_header
 from engines.machine import environment, measure
+from engines.runtime_names import ALIASES, GGUF_RUNTIMES
 from engines.runtimes.base import BaseModelEngine, ChatMessage, Facts
 from engines.runtimes.registry import EngineRegistry
 from engines.runtimes.servers.base import RemoteEngine
@@ -28,15 +29,6 @@ from engines.sharing.ollama import share_with_store
 from engines.specs import EmbeddingSpec, EngineSpec
 from engines.transfer.verify import Content
 
-RUNTIMES = {
-    "gguf": "llama_cpp",
-    "llama_cpp": "llama_cpp",
-    "huggingface": "transformers",
-    "transformers": "transformers",
-    "ollama": "ollama",
-    "openai": "openai",
-}
-"""The types a model can be asked for by, and their runtimes."""
 Value = TypeVar("Value")
 
 DEFAULT_CONTEXT = 8192
@@ -109,11 +101,12 @@ class ModelManager:
 
         Raises InvalidRequestError or NotFoundError for a type, size, domain or option there is not.
         """
-        self.runtime = _find_named("type of model", RUNTIMES, model_type)
         self.domain = _find_named("domain", DOMAINS, domain)
         self.options = _options(options)
         self.size = qwen3_model(model_size) if model_size else None
         self._registry = registry or EngineRegistry()
+        self.runtime = ALIASES.get(model_type, model_type)
+        self._registry.require(self.runtime)
         self._engines: dict[bool, BaseModelEngine] = {}
         self._lock = threading.RLock()
 
@@ -180,7 +173,7 @@ class ModelManager:
             return self._require_file(self.options.model_id)
         if self.size is None:
             raise InvalidRequestError("Name a model_id or a model_size, such as qwen3_medium.")
-        if self.runtime == "llama_cpp":
+        if self.runtime in GGUF_RUNTIMES:
             return str(_find_file(self.size, self.options.cache_dir))
         made_for = self.domain.models.get(self.size.size, (self.size.huggingface, self.size.ollama))
         return made_for[self.runtime == "ollama"]
@@ -225,7 +218,7 @@ class ModelManager:
 
     def _engine(self, *, embeds: bool = False) -> BaseModelEngine:
         """The engine, loaded; one of its own where another file embeds, or the file is made for it."""
-        own = embeds and self.runtime == "llama_cpp" and self._embeds_apart()
+        own = embeds and self.runtime in GGUF_RUNTIMES and self._embeds_apart()
         # Held while the model loads: a second caller needs the same engine and has nothing else to do.
         with self._lock:
             if own not in self._engines:
@@ -282,7 +275,7 @@ class ModelManager:
 
     def _require_file(self, name: str) -> str:
         """Return the name; InvalidRequestError for a folder where one file is needed."""
-        if self.runtime == "llama_cpp" and Path(name).is_dir():
+        if self.runtime in GGUF_RUNTIMES and Path(name).is_dir():
             raise InvalidRequestError(
                 f"{Path(name).name} is a folder, and a GGUF model is a file: name one in it. A folder of "
                 "safetensors is loaded with the type huggingface (--type huggingface)."

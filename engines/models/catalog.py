@@ -65,9 +65,7 @@ class CatalogModel(models.Model):
     """The seed's ``ModelInfo`` and what operation needs; curated, never written by a download."""
 
     FILE_RUNTIME = "llama_cpp"
-    GGUF_RUNTIMES = frozenset({FILE_RUNTIME, "llama_server"})
-    """Runtimes of GGUF files: how much memory a model takes is known from its header."""
-    """The runtime whose models are single files that can be judged before they are fetched."""
+    """The runtime of a file when nothing is said."""
 
     model_id = models.CharField(max_length=128, unique=True, validators=[MODEL_ID])
     display_name = models.CharField(max_length=200)

@@ -7,12 +7,13 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, TypeGuard
 from weakref import WeakValueDictionary
 
 from engines.addresses import parse_endpoint
 from engines.exceptions import InvalidRequestError, NotFoundError
+from engines.runtime_names import BUILT_IN, installed_plugins
 from engines.runtimes.base import BaseModelEngine
 from engines.runtimes.llama_cpp.engine import (
     DeepSeekEngine,
@@ -23,35 +24,13 @@ from engines.runtimes.llama_cpp.engine import (
 )
 from engines.runtimes.notation.families import family_of
 from engines.runtimes.programs.host import HostPrograms
-from engines.runtimes.programs.llama_server import LlamaServerEngine
 from engines.runtimes.servers.base import RemoteEngine
 from engines.runtimes.specified import SpecifiedEngine
 from engines.specs import EngineSpec, ModelSource
 
 logger = logging.getLogger(__name__)
 
-GROUP = "sam.runtimes"
-"""Entry point group of plugins: the runtime's name, and a BaseModelEngine class."""
 PROJECT = "sam-engine-upgrade"
-EXTRAS = {
-    "transformers": "engines.runtimes.hugging_face.engine:HuggingFaceEngine",
-    "ollama": "engines.runtimes.servers.ollama:OllamaEngine",
-    "openai": "engines.runtimes.servers.openai:OpenAICompatibleEngine",
-    "vllm": "engines.runtimes.programs.vllm:VllmEngine",
-}
-"""Built-in runtimes that need an extra."""
-EXTRA_OF = {"vllm": "openai"}
-"""Where its name is another one."""
-SOURCES = {
-    "llama_cpp": frozenset({ModelSource.FILE}),
-    "transformers": frozenset({ModelSource.FOLDER}),
-    "ollama": frozenset({ModelSource.SERVER}),
-    "openai": frozenset({ModelSource.SERVER}),
-    "llama_server": frozenset({ModelSource.FILE}),
-    "vllm": frozenset({ModelSource.FOLDER}),
-}
-"""Where the models of the built-in runtimes may be in a catalog."""
-
 INSTALL_IT = "Install its plugin or correct the catalog entry."
 
 EngineFactory = Callable[[EngineSpec], BaseModelEngine]
@@ -96,12 +75,10 @@ class EngineRegistry:
         # Weak: the pool decides how long an engine lives; a reference here would keep its memory.
         self._made: WeakValueDictionary[str, BaseModelEngine] = WeakValueDictionary()
         self.problems: list[str] = []
-        self.register("llama_cpp", LlamaCppEngine, "built in")
-        self.register("llama_server", LlamaServerEngine, "built in")
-        # Not imported yet: torch alone takes seconds, and most hosts need none of these.
-        for name in EXTRAS:
-            self._add(name, partial(_load_extra, name), "built in")
-        for point in entry_points(group=GROUP):
+        # Not imported yet: torch alone takes seconds, and most hosts need few of them.
+        for name in BUILT_IN:
+            self._add(name, partial(_load_built_in, name), "built in")
+        for point in installed_plugins():
             self._add_plugin(point)
 
     @property
@@ -117,6 +94,16 @@ class EngineRegistry:
         """Add a runtime; InvalidRequestError when the name is taken or ``kind`` is not an engine class."""
         checked = _require_engine_class(kind)
         self._add(runtime, lambda: checked, source)
+
+    def require(self, runtime: str) -> None:
+        """Refuse a name that is no runtime, with those that are and why its plugin is none; imports nothing."""
+        if runtime in self._kinds:
+            return
+        broken = f"Engine plugin {runtime!r} "
+        why = next((p for p in self.problems if p.startswith(broken)), INSTALL_IT)
+        raise InvalidRequestError(
+            f"There is no runtime {runtime[:100]!r}; known are {', '.join(self.runtimes)}. {why}"
+        )
 
     def create(self, spec: EngineSpec) -> BaseModelEngine:
         """An engine that is not loaded yet.
@@ -138,8 +125,8 @@ class EngineRegistry:
 
     def sources(self, runtime: str) -> frozenset[ModelSource]:
         """Where a runtime's models may be in a catalog; InvalidRequestError names the known ones."""
-        if runtime in SOURCES:
-            return SOURCES[runtime]
+        if runtime in BUILT_IN:
+            return frozenset({BUILT_IN[runtime].source})
         if _is_elsewhere(self._kind(runtime)):
             return frozenset({ModelSource.SERVER})
         return frozenset({ModelSource.FILE, ModelSource.FOLDER})
@@ -162,14 +149,8 @@ class EngineRegistry:
         return kind.list_models(place)
 
     def _kind(self, runtime: str) -> type[BaseModelEngine]:
-        loader = self._kinds.get(runtime)
-        if loader is None:
-            broken = f"Engine plugin {runtime!r} "
-            why = next((p for p in self.problems if p.startswith(broken)), INSTALL_IT)
-            raise InvalidRequestError(
-                f"There is no runtime {runtime!r}; known are {', '.join(self.runtimes)}. {why}"
-            )
-        return loader()
+        self.require(runtime)
+        return self._kinds[runtime]()
 
     def _make(self, kind: type[BaseModelEngine], spec: EngineSpec) -> BaseModelEngine:
         options = self._programs.options_of(kind)
@@ -227,13 +208,16 @@ def _require_engine_class(kind: object) -> type[BaseModelEngine]:
     raise InvalidRequestError("it is not a subclass of BaseModelEngine")
 
 
-def _load_extra(name: str) -> type[BaseModelEngine]:
-    module, _, kind = EXTRAS[name].partition(":")
+def _load_built_in(name: str) -> type[BaseModelEngine]:
+    module, _, kind = BUILT_IN[name].kind.partition(":")
     try:
         found: type[BaseModelEngine] = getattr(importlib.import_module(module), kind)
     except ModuleNotFoundError as error:
+        extra = BUILT_IN[name].extra
+        if not extra:
+            raise
         raise InvalidRequestError(
-            f"The runtime {name!r} needs the package {error.name!r}; install "
-            f"'{PROJECT}[{EXTRA_OF.get(name, name)}]' on this host."
+            f"The runtime {name!r} needs the package {error.name!r}; install '{PROJECT}[{extra}]' "
+            "on this host."
         ) from error
     return found

@@ -6,6 +6,7 @@ from django.contrib.auth.models import User
 from msgspec import Struct
 
 from engines.models import CatalogModel, ModelRevision, ModelRole
+from engines.runtime_names import GGUF_RUNTIMES
 from engines.runtimes.text.response_format import Json
 from engines.services.catalog.capabilities import capabilities_of, context_of
 from engines.services.engine_choice import effective_engine
@@ -111,7 +112,7 @@ def _tag(name: str, model: CatalogModel, revision: ModelRevision | None) -> Tag:
 
 def _details(model: CatalogModel) -> Details:
     return Details(
-        format="gguf" if model.runtime in CatalogModel.GGUF_RUNTIMES else model.runtime,
+        format="gguf" if model.runtime in GGUF_RUNTIMES else model.runtime,
         family=model.model_family,
         families=[model.model_family],
         quantization_level=model.quantization,

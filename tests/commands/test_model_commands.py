@@ -16,8 +16,10 @@ from pytest_django.fixtures import Settings
 
 from deploy.demo.hub.server import HubServer
 from engines.fit.memory import CACHE_TYPES
-from engines.model_manager import DEFAULT_CONTEXT, DOMAINS, RUNTIMES
+from engines.model_manager import DEFAULT_CONTEXT, DOMAINS
 from engines.models import Host
+from engines.runtime_names import list_model_types
+from engines.runtimes.registry import EngineRegistry
 from samproject.cli.errors import CommandError
 from samproject.cli.trying import options
 from tests.api.roles import GIB, Engines
@@ -115,13 +117,19 @@ def test_a_file_of_the_wrong_kind_is_refused_with_what_to_do(
         (("generate", "x", "--model", "nothing.gguf"), "no model file"),
         (("generate", "x"), "Name a model_id or a model_size"),
         (("stream", "x", "--size", "qwen3_giant"), "no size"),
+        (("generate", "x", "--type", "abacus"), "no type 'abacus'; there are gguf, .*, vllm"),
+        (("generate", "x", "--type", "vllm", "--model", "."), "no vllm at /no/vllm.*SAM_VLLM"),
+        (("embed", "x", "--type", "llama_server", "--size", "qwen3_small"), "sam download start"),
         (("embed", "x", "--size", "qwen3_small"), "sam download start qwen3-0.6b"),
         (("fit", "nothing.gguf"), "no model file"),
         (("fit", "qwen3-8b", "--context", "0"), "context length"),
         (("fit", "hf:owner"), "empty"),
     ],
 )
-def test_what_cannot_be_done_is_a_sentence(arguments: tuple[str, ...], reason: str) -> None:
+def test_what_cannot_be_done_is_a_sentence(
+    arguments: tuple[str, ...], reason: str, settings: Settings
+) -> None:
+    settings.SAM_VLLM = "/no/vllm"
     with pytest.raises(CommandError, match=reason):
         run_sam(*arguments)
 
@@ -214,7 +222,10 @@ def test_tiers_are_shown() -> None:
 
 
 def test_help_and_completion_offer_what_there_is() -> None:
-    assert set(get_args(options.TypeName)) == set(RUNTIMES)
+    types = sorted({*EngineRegistry().runtimes, "gguf", "huggingface"})
+    for name in ("generate", "stream", "embed"):
+        assert f"--type [{'|'.join(types)}]" in run_sam(name, "--help")
+    assert list_model_types() == types
     assert {*get_args(options.DomainName), ""} == set(DOMAINS)
     assert (get_args(options.CacheName), options.CONTEXT) == (CACHE_TYPES, DEFAULT_CONTEXT)
     shown = run_sam("--help")

@@ -31,6 +31,7 @@ BUILT_IN = ["llama_cpp", "llama_server", "ollama", "openai", "transformers", "vl
 USE_PLUGIN = """
 import json, logging
 logging.disable()
+from engines.runtime_names import list_model_types
 from engines.runtimes.registry import EngineRegistry
 from engines.specs import EngineSpec
 registry = EngineRegistry()
@@ -38,6 +39,7 @@ engine = registry.create(EngineSpec("e", "E", "/m", runtime="echo"))
 engine.load_model()
 print(json.dumps({
     "runtimes": registry.runtimes,
+    "types": list_model_types(),
     "answer": engine.generate("hello"),
     "sources": {b.name: b.source for b in registry.backends()},
     "problems": sorted(registry.problems),
@@ -169,6 +171,7 @@ def test_installed_package_adds_a_runtime_and_its_broken_ones_stop_nobody(
     told = json.loads(done.stdout)
 
     assert told["runtimes"] == sorted([*BUILT_IN, "echo"])
+    assert set(told["types"]) - {"gguf", "huggingface"} > set(told["runtimes"])
     assert (told["answer"], told["sources"]["echo"]) == ("hello", "sam-echo")
     assert told["llama_cpp"] == "LlamaCppEngine"
     assert [problem.split(" cannot be used: ")[1] for problem in told["problems"]] == [

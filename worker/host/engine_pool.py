@@ -32,7 +32,7 @@ from engines.fit.placement import Room, room_of
 from engines.gguf.parts import part_paths, read_model_header
 from engines.host_runtimes import engine_registry
 from engines.machine import Machine, measure
-from engines.models import CatalogModel
+from engines.runtime_names import GGUF_RUNTIMES
 from engines.runtimes.base import BaseModelEngine, Facts
 from engines.services.catalog.copies import mark_unsafe
 from engines.specs import AdapterSpec, EngineSpec
@@ -361,7 +361,7 @@ def engine_pool() -> EnginePool:
 
 def _shape(spec: EngineSpec, size: int) -> ModelShape | None:
     """Read what decides a model file's memory; None where its runtime or its header hides that."""
-    if not size or spec.runtime not in CatalogModel.GGUF_RUNTIMES:
+    if not size or spec.runtime not in GGUF_RUNTIMES:
         return None
     try:
         return ModelShape.from_header(read_model_header(Path(spec.model_path)))

@@ -8,9 +8,10 @@ from enum import StrEnum
 from django.db.models import Q
 
 from engines.models import CatalogModel, ModelRevision
+from engines.runtime_names import BUILT_IN
 from engines.runtimes.notation.families import FAMILIES, family_of
 
-SERVERS = frozenset({"ollama", "openai", "vllm"})
+SERVERS = frozenset(name for name, runtime in BUILT_IN.items() if runtime.server_decides)
 """Runtimes whose server decides what is done with tools and forms."""
 
 

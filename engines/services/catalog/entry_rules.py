@@ -6,6 +6,7 @@ from engines.exceptions import InvalidRequestError
 from engines.gguf.parts import find_misnomer
 from engines.host_runtimes import engine_registry
 from engines.models import CatalogModel, ModelRole
+from engines.runtime_names import BUILT_IN, FLASH_ATTENTION, GPU_FIELDS
 from engines.runtimes.hugging_face.engine import DEVICES
 from engines.runtimes.offload import Offload
 from engines.specs import EngineSpec, ModelSource
@@ -16,18 +17,8 @@ PLACES = {
     ModelSource.SERVER: ("endpoint", "remote_name"),
 }
 """The fields that say where the model of an entry is."""
-GPU_FIELDS = frozenset({"device", "gpu_layers", "split_mode", "main_gpu", "tensor_split"})
-COMPUTE_FIELDS = GPU_FIELDS | {"load_quantization", "use_flash_attention", "batch_invariant"}
-"""What ``CatalogModel.compute_settings`` is made of."""
-USED = {
-    "llama_cpp": GPU_FIELDS | {"use_flash_attention", "batch_invariant"},
-    "transformers": frozenset({"device", "load_quantization", "use_flash_attention"}),
-    "ollama": frozenset({"device", "gpu_layers", "main_gpu"}),
-    "openai": frozenset(),
-    "llama_server": GPU_FIELDS | {"use_flash_attention"},
-    "vllm": frozenset(),
-}
-"""What each built-in runtime makes of these fields; a plugin is given all of them."""
+COMPUTE_FIELDS = GPU_FIELDS | {"load_quantization", FLASH_ATTENTION, "batch_invariant"}
+"""What ``CatalogModel.compute_settings`` is made of; a plugin is given all of them."""
 
 
 HUB_FIELDS = frozenset(
@@ -45,7 +36,7 @@ def list_unused_fields(runtime: str) -> frozenset[str]:
     absent = [source for source in PLACES if source not in sources]
     places = frozenset(field for source in absent for field in PLACES[source])
     of_hubs: frozenset[str] = frozenset() if ModelSource.FILE in sources else HUB_FIELDS
-    return places | of_hubs | (COMPUTE_FIELDS - USED.get(runtime, COMPUTE_FIELDS))
+    return places | of_hubs | (COMPUTE_FIELDS - _used_fields(runtime))
 
 
 def find_entry_problems(entry: CatalogModel) -> dict[str, str]:
@@ -74,6 +65,10 @@ def _place_problems(entry: CatalogModel, sources: frozenset[ModelSource]) -> dic
     return {**needed, **extra}
 
 
+def _used_fields(runtime: str) -> frozenset[str]:
+    return BUILT_IN[runtime].uses if runtime in BUILT_IN else COMPUTE_FIELDS
+
+
 def _file_problems(entry: CatalogModel) -> dict[str, str]:
     """A file that is a part of a model, or lies beside one, is not taken for the model."""
     misnomer = find_misnomer(entry.filename) if entry.filename else None
@@ -81,7 +76,7 @@ def _file_problems(entry: CatalogModel) -> dict[str, str]:
 
 
 def _device_problems(entry: CatalogModel) -> dict[str, str]:
-    used, default = USED.get(entry.runtime, COMPUTE_FIELDS), CatalogModel()
+    used, default = _used_fields(entry.runtime), CatalogModel()
     unused = {
         field: f"The runtime {entry.runtime} ignores this field; leave the default."
         for field in COMPUTE_FIELDS - used

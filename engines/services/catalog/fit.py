@@ -30,6 +30,7 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
+from engines.runtime_names import GGUF_RUNTIMES
 from engines.services.catalog.copies import engine_spec, free_disk_of, remote_files, text_limit
 from engines.services.catalog.resolving import find_unedited_revision, pinned_revision
 from engines.services.catalog.shapes import known_shape, read_shape, try_to_read_shape
@@ -68,8 +69,8 @@ def shape_of(model: CatalogModel) -> ModelShape:
     Raises InvalidRequestError for a runtime without model files, UnsafeModelFileError, and what
     asking the Hub raises.
     """
-    if model.runtime not in CatalogModel.GGUF_RUNTIMES:
-        known = " and ".join(sorted(CatalogModel.GGUF_RUNTIMES))
+    if model.runtime not in GGUF_RUNTIMES:
+        known = " and ".join(sorted(GGUF_RUNTIMES))
         raise InvalidRequestError(
             f"{model.model_id} runs on {model.runtime}, which places it itself; "
             f"only models of the runtimes {known} are judged."
@@ -104,9 +105,7 @@ def candidates_of(
 ) -> tuple[list[Candidate], list[CatalogModel]]:
     """Return the chat models that can be judged, and those whose file nobody has read."""
     chosen = [
-        model
-        for model in models
-        if model.role == ModelRole.CHAT and model.runtime in CatalogModel.GGUF_RUNTIMES
+        model for model in models if model.role == ModelRole.CHAT and model.runtime in GGUF_RUNTIMES
     ]
     if read_missing:
         for model in chosen:

@@ -14,6 +14,7 @@ from django.utils import timezone
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.gguf.parts import part_names
 from engines.models import CatalogModel, ModelRevision
+from engines.runtime_names import GGUF_RUNTIMES
 from engines.services.catalog.hub import hub_of, hub_token, require_repository
 from engines.services.catalog.shapes import try_to_read_shape
 from engines.specs import ModelFile, ModelSource
@@ -41,7 +42,7 @@ def resolve_model(model: CatalogModel) -> ModelRevision:
                 "do not trust this hub until the publisher explains it."
             )
         _remember_current(model, revision)
-    if model.runtime in CatalogModel.GGUF_RUNTIMES:
+    if model.runtime in GGUF_RUNTIMES:
         try_to_read_shape(revision, found.files)
     return revision
 

@@ -25,6 +25,7 @@ from engines.models.validators import (
     validate_model_filename,
     validate_repository,
 )
+from engines.runtime_names import built_in_of
 from engines.runtimes.notation.families import FAMILIES
 from engines.services.catalog.entry_rules import list_unused_fields
 from engines.services.catalog.instructions import (
@@ -34,6 +35,7 @@ from engines.services.catalog.instructions import (
     propose_instructions,
 )
 from engines.services.catalog.validation import CONFIRM, validate_entry
+from engines.specs import ModelSource
 
 LICENCES = (
     "apache-2.0",
@@ -103,6 +105,10 @@ class SuggestingInput(UnfoldAdminTextInputWidget):
         return format_html('{}<datalist id="known-{}">{}</datalist>', drawn, self._field, options)
 
 
+def _named(source: ModelSource) -> str:
+    return " and ".join(built_in_of(source))
+
+
 class CatalogForm(forms.ModelForm[CatalogModel]):
     """The entry's form, as strict about names as the API."""
 
@@ -110,8 +116,9 @@ class CatalogForm(forms.ModelForm[CatalogModel]):
         choices=lambda: [(name, name) for name in engine_registry().runtimes],
         initial=CatalogModel.FILE_RUNTIME,
         widget=UnfoldAdminSelectWidget,
-        help_text="What runs the model: llama_cpp and llama_server a GGUF file, transformers and vllm "
-        "a folder, ollama and openai a server; or an installed plugin.",
+        help_text=f"What runs the model: {_named(ModelSource.FILE)} a GGUF file, "
+        f"{_named(ModelSource.FOLDER)} a folder, {_named(ModelSource.SERVER)} a server; or an installed "
+        "plugin.",
     )
     pooling = forms.ChoiceField(
         choices=[("", "The model's own"), *((name, name) for name in POOLINGS)],

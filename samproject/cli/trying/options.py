@@ -10,15 +10,37 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from engines.runtime_names import ALIASES, BUILT_IN, list_model_types
+
 STDIN = "-"
-TypeName = Literal["gguf", "huggingface", "llama_cpp", "ollama", "openai", "transformers"]
 DomainName = Literal["code", "general", "math", "writing"]
 CacheName = Literal["f16", "q8_0", "q4_0"]
 """Written here so that help and completion load no engine; tests hold them to the engines' own."""
 CONTEXT = 8192
 
+
+def _read_type(name: str) -> str:
+    known = list_model_types()
+    if name not in known:
+        raise typer.BadParameter(f"There is no type {name!r}; there are {', '.join(known)}.")
+    return name
+
+
+def _complete_types(incomplete: str) -> list[str]:
+    return [name for name in list_model_types() if name.startswith(incomplete)]
+
+
 Model = Annotated[str, typer.Option(help="A GGUF file, or a model's name.")]
-Type = Annotated[TypeName, typer.Option("--type")]
+Type = Annotated[
+    str,
+    typer.Option(
+        "--type",
+        parser=_read_type,
+        metavar=f"[{'|'.join(sorted({*ALIASES, *BUILT_IN}))}]",
+        help="What runs it; also the name of an installed plugin.",
+        autocompletion=_complete_types,
+    ),
+]
 Size = Annotated[str, typer.Option(help="A size of Qwen 3, such as qwen3_medium.")]
 Domain = Annotated[DomainName, typer.Option()]
 Folder = Annotated[str, typer.Option(help="Where a file of this size is looked for.")]

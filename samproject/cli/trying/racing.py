@@ -15,7 +15,8 @@ from django.conf import settings
 
 from engines.exceptions import EngineError, InvalidRequestError, NotFoundError
 from engines.host_runtimes import engine_registry
-from engines.models import CatalogModel, CopyStatus, ModelCopy
+from engines.models import CopyStatus, ModelCopy
+from engines.runtime_names import GGUF_RUNTIMES
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.streaming import StreamingEngine
 from engines.services.catalog.copies import engine_spec
@@ -23,7 +24,7 @@ from engines.services.catalog.entries import get_model
 from engines.specs import EngineSpec
 
 FILE = ".gguf"
-RUNTIMES = sorted(CatalogModel.GGUF_RUNTIMES)
+RUNTIMES = sorted(GGUF_RUNTIMES)
 WARM_UP_TOKENS = 8
 QUESTION = "Write a long story about a lighthouse, its keeper and the ship number {}."
 
