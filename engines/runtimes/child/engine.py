@@ -29,7 +29,7 @@ from engines.runtimes.child.memory import count_resident_bytes
 from engines.runtimes.child.messages import EmittedPiece, GenerateParameters, as_piece
 from engines.runtimes.child.process import RESTART_HINT, ChildProcess
 from engines.runtimes.child.start import ChildSpec
-from engines.runtimes.notation.facts import notation_of
+from engines.runtimes.notation.families import notation_of
 from engines.runtimes.reading import TokenReading
 from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.streaming import require_messages, require_thinking_switch

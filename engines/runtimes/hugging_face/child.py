@@ -18,8 +18,7 @@ from engines.runtimes.hugging_face.embedder import Embedder
 from engines.runtimes.hugging_face.generator import Generator
 from engines.runtimes.hugging_face.loading import Checkpoint, LoadSettings, load_checkpoint
 from engines.runtimes.hugging_face.parameters import LoadParameters
-from engines.runtimes.notation.facts import notation_facts
-from engines.runtimes.notation.families import family_of
+from engines.runtimes.notation.families import family_of, notation_facts
 from engines.specs import EmbeddingSpec
 
 

@@ -43,8 +43,7 @@ from engines.runtimes.llama_cpp.parameters import (
     MeasureParameters,
 )
 from engines.runtimes.llama_cpp.prompts import Prompt
-from engines.runtimes.notation.facts import notation_facts
-from engines.runtimes.notation.families import family_of
+from engines.runtimes.notation.families import family_of, notation_facts
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import GenerationOptions
 from engines.runtimes.text.printable import make_printable

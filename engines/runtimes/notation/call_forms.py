@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from engines.runtimes.notation.call_objects import (
+    ObjectCall,
+    bare_name,
+    known_keys,
+    list_objects,
+    read_object,
+    to_arguments,
+)
 from engines.runtimes.notation.description import HOLE, KEY, CallForm, CallNotation
 from engines.runtimes.notation.scanning import (
     IncompleteError,
     Matched,
     NotACallError,
     decode_json,
+    decode_unclosed,
     match_closing,
     match_mark,
     skip_space,
@@ -34,8 +43,20 @@ GROUPED = (CallForm.OBJECT, CallForm.PYTHON, CallForm.LINES)
 MAX_KEY_CHARS = 200
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 _BETWEEN = re.compile(r"[\s,;]*")
-_ARGUMENT_KEYS = ("arguments", "parameters")
-"""Models mix these two up, whichever their format has."""
+_FENCE = re.compile(r"```(?:json)?\s*")
+_NAMED_FIRST = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]*)"')
+_DOUBLED = re.compile(r"\{\s*(?=\{)")
+
+
+@lru_cache(maxsize=1024)
+def leads_of(form: CallNotation) -> tuple[str, ...]:
+    """Return each text with which calls of a notation may begin."""
+    found = list(form.may_open)
+    for mark in (form.section[0], form.opening):
+        parts = split_mark(mark.partition(HOLE)[0])
+        # Some models leave out the first part of a mark of two.
+        found += [parts[0], *(part for part in parts[1:] if part[0] in "<[")] if parts else []
+    return tuple(dict.fromkeys(found))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +76,8 @@ class CallParser:
     form: CallNotation
     functions: Mapping[str, Json]
     """The tools there are, by name."""
+    is_guess: bool = False
+    """Whether the model was told otherwise: what is read so must name one of the tools."""
 
     @property
     def section(self) -> tuple[str, str]:
@@ -67,12 +90,7 @@ class CallParser:
     @property
     def leads(self) -> tuple[str, ...]:
         """Each text with which calls may begin."""
-        found = list(self.form.may_open)
-        for mark in (self.form.section[0], self.form.opening):
-            parts = split_mark(mark.partition(HOLE)[0])
-            # Some models leave out the first part of a mark of two.
-            found += [parts[0], *(part for part in parts[1:] if part[0] in "<[")] if parts else []
-        return tuple(dict.fromkeys(found))
+        return leads_of(self.form)
 
     @property
     def _stands_in_groups(self) -> bool:
@@ -100,7 +118,8 @@ class CallParser:
             # JSON and Python have brackets of their own, whatever of the marks is there.
             for mark in (*self.form.may_open, marks[0]):
                 if mark.strip() and (end := _try_mark(text, at, mark)) is not None:
-                    return end
+                    # Some write it twice.
+                    return _try_mark(text, end, mark) or end
             return at
         if marks[0].strip() and (end := _try_mark(text, at, marks[0])) is not None:
             at = end
@@ -119,15 +138,15 @@ class CallParser:
         is_marked = bool(self.form.section[0].strip() and self.form.opening.strip())
         if is_marked:
             at = match_mark(text, at, self.form.opening).end
-        found = self._bare_objects(text, at)
+        found = self._bare_objects(text, at, is_last=is_last)
         if not is_marked:
             return found
         mark, end = self.form.closing, found[-1].end
         end = match_closing(text, end, mark, is_required=False, is_last=is_last)
-        return [*found[:-1], _moved(found[-1], end)]
+        return [*found[:-1], move_end(found[-1], end)]
 
-    def _bare_objects(self, text: str, at: int) -> list[FoundCall]:
-        start = skip_space(text, at)
+    def _bare_objects(self, text: str, at: int, *, is_last: bool) -> list[FoundCall]:
+        start = skip_space(text, at) if self.form.is_bare else self._skip_wrapping(text, at)
         if start == len(text):
             raise IncompleteError
         if text[start] == "[":
@@ -135,20 +154,40 @@ class CallParser:
         if text[start] != "{":
             raise NotACallError
         self._require_call_keys(text, start)
-        value, end = self._decode(text, start)
-        call = self._object(value, start, end)
-        if call is None:
+        value, end = self._decode(text, start, is_last=is_last)
+        calls = [self._object(each, start, end) for each in list_objects(value)]
+        found = [call for call in calls if call is not None]
+        if not found or len(found) < len(calls):
             raise NotACallError
-        return [call]
+        return found
 
-    def _decode(self, text: str, at: int) -> tuple[Any, int]:
-        """JSON; between marks, which leave no doubt of what is meant, also an object as Python writes it."""
+    def _skip_wrapping(self, text: str, at: int) -> int:
+        """Skip a fence, and a brace too many: between marks there is no doubt of what is meant."""
+        start = skip_space(text, at)
+        if text[start:] and "```json".startswith(text[start:]):
+            raise IncompleteError
+        start = _end_of(_FENCE, text, start)
+        return _end_of(_DOUBLED, text, start)
+
+    def _decode(self, text: str, at: int, *, is_last: bool = False) -> tuple[Any, int]:
+        """JSON; between marks also an object as Python writes it, or one that is not closed before its mark."""
+        if self.form.is_bare:
+            return decode_json(text, at)
         try:
             return decode_json(text, at)
-        except NotACallError:
-            if self.form.is_bare:
+        except IncompleteError:
+            found = decode_unclosed(text, at, self._closings, is_last=is_last)
+            if found is None:
                 raise
-            return read_python_object(text, at)
+            return found
+        except NotACallError:
+            found = decode_unclosed(text, at, self._closings, is_last=is_last)
+            return found or read_python_object(text, at)
+
+    @property
+    def _closings(self) -> list[str]:
+        marks = (self.form.closing, self.section[1])
+        return [parts[0] for mark in marks if (parts := split_mark(mark)) and parts[0][0] in "<["]
 
     def _require_call_keys(self, text: str, start: int) -> None:
         """Raise NotACallError as soon as bare JSON shows to be something else."""
@@ -157,10 +196,13 @@ class CallParser:
             if re.compile(r"\{\s*$").match(text, start):
                 raise IncompleteError
             raise NotACallError
-        known = {self.form.name_key, self.form.arguments_key, *_ARGUMENT_KEYS, self.form.id_key}
-        known |= {"type", "function", "id", "name"} if self.form.name_key else {*self.functions}
+        known = known_keys(self.form, self.functions)
         is_whole = bool(first[2])
         if not any(key == first[1] if is_whole else key.startswith(first[1]) for key in known):
+            raise NotACallError
+        named = _NAMED_FIRST.match(text, start) if self.is_guess else None
+        # Of an answer that is JSON itself no more is held back than its first name.
+        if named is not None and bare_name(named[1]) not in self.functions:
             raise NotACallError
 
     def _listed(self, text: str, start: int) -> list[FoundCall]:
@@ -179,20 +221,21 @@ class CallParser:
             raise IncompleteError
         if not found:
             raise NotACallError
-        return [*found[:-1], _moved(found[-1], at + 1)]
+        return [*found[:-1], move_end(found[-1], at + 1)]
 
     def _object(self, value: Any, start: int, end: int) -> FoundCall | None:
-        if not isinstance(value, dict):
+        found = read_object(value, self.form, self.functions)
+        if found is None:
             return None
-        if not self.form.name_key:
-            name, given = next(iter(value.items()), ("", None))
-            return _found(name, given, start, end) if len(value) == 1 else None
-        inner = value.get("function")
-        value = inner if isinstance(inner, dict) else value
-        name = value.get(self.form.name_key, value.get("name", inner))
-        keys = (self.form.arguments_key, *_ARGUMENT_KEYS)
-        given = next((value[key] for key in keys if key in value), None)
-        return _found(name, given, start, end)
+        call = FoundCall(bare_name(found.name), to_arguments(found.given), start, end)
+        return call if not self.is_guess or self._fits_tool(call, found) else None
+
+    def _fits_tool(self, call: FoundCall, written: ObjectCall) -> bool:
+        """Whether a tool is named and given what it takes: the description of a tool names it too."""
+        if self.form.is_bare and not written.has_arguments:
+            return False
+        function = self.functions.get(call.name)
+        return function is not None and call.arguments.keys() <= parameters_of(function).keys()
 
     def _python(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - as _named
         start = skip_space(text, at)
@@ -222,6 +265,9 @@ class CallParser:
             keys = parameters_of(self.functions.get(called, {}))
             given = {**dict(zip(keys, positional, strict=False)), **named}
             found.append(FoundCall(called, given, start, end))
+        # Brackets with nothing in them are also how a text names a function.
+        if self.is_guess and not any(call.arguments for call in found):
+            raise NotACallError
         return found
 
     def _require_known_name(self, text: str, start: int) -> None:
@@ -243,7 +289,7 @@ class CallParser:
             raise IncompleteError
         end = self._match_after_name(text, name.end())
         if self.form.form is CallForm.TAGGED:
-            given, end = self._tagged(text, end, self.functions.get(_bare_name(name[0]), {}))
+            given, end = self._tagged(text, end, self.functions.get(bare_name(name[0]), {}))
         elif self.form.form is CallForm.QUOTED:
             begun = match_mark(text, end, "{").end - 1
             end = find_end(text, begun, (self.form.quote, '"') if self.form.quote else ('"',))
@@ -252,7 +298,7 @@ class CallParser:
             given, end = self._json_arguments(text, end)
         is_tagged = self.form.form is CallForm.TAGGED
         end = match_closing(text, end, self.form.closing, is_required=is_tagged, is_last=is_last)
-        return [FoundCall(_bare_name(name[0]), given, start, end)]
+        return [FoundCall(bare_name(name[0]), given, start, end)]
 
     def _match_after_name(self, text: str, at: int) -> int:
         mark = self.form.after_name
@@ -270,7 +316,7 @@ class CallParser:
         if begun < len(text) and text[begun] not in '{"n':
             raise NotACallError
         value, end = self._decode(text, begun)
-        return _arguments(value), end
+        return to_arguments(value), end
 
     def _tagged(self, text: str, at: int, function: Json) -> tuple[Json, int]:
         marks, schemas = self.form.argument, parameters_of(function)
@@ -340,33 +386,8 @@ def _key(text: str, at: int, after_key: str) -> tuple[str, Matched]:
     return text[at:end].strip(), match_mark(text, end, after_key)
 
 
-def _found(name: object, given: Any, start: int, end: int) -> FoundCall | None:
-    if not isinstance(name, str):
-        return None
-    return FoundCall(_bare_name(name), _arguments(given), start, end)
-
-
-def _bare_name(name: str) -> str:
-    return name.removeprefix("functions.")
-
-
-def _arguments(given: Any) -> Json:
-    """Return arguments as an object: models also write them as JSON text, or none; NotACallError."""
-    if given is None or given == "":
-        return {}
-    if isinstance(given, str):
-        try:
-            given = json.loads(given, strict=False)
-        except (ValueError, RecursionError) as error:
-            raise NotACallError from error
-    if given is None:
-        return {}
-    if not isinstance(given, dict):
-        raise NotACallError
-    return given
-
-
-def _moved(call: FoundCall, end: int) -> FoundCall:
+def move_end(call: FoundCall, end: int) -> FoundCall:
+    """Return a call that ends elsewhere."""
     return FoundCall(call.name, call.arguments, call.start, end)
 
 

@@ -6,7 +6,11 @@ Source: the chat templates and model cards that the families' publishers ship wi
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+import msgspec
+
+from engines.runtimes.base import Facts
 from engines.runtimes.notation.description import (
     HERMES_CALLS,
     HOLE,
@@ -120,3 +124,17 @@ def family_of(name: str) -> Family:
     """Return the family whose name ``name`` begins with (``qwen3`` is of ``qwen``), else UNKNOWN."""
     given = name.lower()
     return next((family for key, family in FAMILIES.items() if given.startswith(key)), UNKNOWN)
+
+
+def notation_facts(notation: Notation) -> dict[str, Any]:
+    """Return a notation as values for JSON."""
+    facts: dict[str, Any] = msgspec.to_builtins(notation)
+    return facts
+
+
+def notation_of(facts: Facts) -> Notation:
+    """Return how an engine writes: as it told, else as its family does."""
+    told = facts.get("notation")
+    if told is None:
+        return family_of(str(facts.get("family") or "")).notation
+    return msgspec.convert(told, Notation)

@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engines.runtimes.notation.call_grammars import CallRules, Mark, write_mark, write_text_rules
+from engines.runtimes.notation.call_grammars import (
+    CallRules,
+    Mark,
+    write_json_rule,
+    write_mark,
+    write_text_rules,
+)
 from engines.runtimes.notation.description import CallForm, CallNotation, Notation
 from engines.runtimes.notation.reader import PromptEnd
-from engines.runtimes.notation.value_grammars import write_json_rule
 from engines.runtimes.text.generation import GenerationOptions
 from engines.runtimes.text.response_format import ANY_OBJECT, Json
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from engines.runtimes.notation.description import HOLE
+from engines.runtimes.text.marks import split_undecided
 
 MAX_HOLE_CHARS = 128
 """Characters of an id, an index or a type between two parts of a mark."""
 UNSURE_CHARS = 10
 """A JSON error so near to the end may be the half of a word or a number."""
+_TEXT = r'"(?:[^"\\]|\\.)*"'
+_PAIRS = {"{": "}", "[": "]"}
 _EDGES = re.compile(r"^\s+|\s+$|\s*\n\s*|(?<=>)(?=<)")
 _SPACE = re.compile(r"\s*")
 
@@ -118,3 +122,38 @@ def decode_json(text: str, at: int) -> tuple[Any, int]:
         raise NotACallError from error
     except (ValueError, RecursionError) as error:
         raise NotACallError from error
+
+
+def decode_unclosed(
+    text: str, at: int, marks: Sequence[str], *, is_last: bool
+) -> tuple[Any, int] | None:
+    """Return an object whose last brackets are missing before a mark that ends it, and its end; else None.
+
+    At the end of the answer only the outermost bracket may be missing: what is within may have been cut.
+    Raises IncompleteError where a mark may have begun.
+    """
+    signs = re.compile("|".join([_TEXT, r"[{}\[\]]", *map(re.escape, marks)]), re.DOTALL)
+    missing, place = "", at
+    for found in signs.finditer(text, at):
+        sign, place = found[0], found.end()
+        if sign in _PAIRS:
+            missing = _PAIRS[sign] + missing
+        elif sign == missing[:1] and len(missing) > 1:
+            missing = missing[1:]
+        elif sign in marks:
+            return _close(text[at : found.start()], at, missing)
+        elif sign[0] != '"':
+            return None
+    rest = text[place:]
+    if not is_last and '"' not in rest and split_undecided(rest, marks)[1]:
+        raise IncompleteError
+    is_whole = is_last and missing == "}" and text.rstrip().endswith("}")
+    return _close(text[at:], at, missing) if is_whole else None
+
+
+def _close(text: str, at: int, brackets: str) -> tuple[Any, int] | None:
+    written = text.rstrip()
+    try:
+        return _DECODER.decode(written + brackets), at + len(written)
+    except (ValueError, RecursionError):
+        return None

@@ -9,6 +9,14 @@ from dataclasses import dataclass
 
 from engines.runtimes.notation.call_forms import GROUPED, CallParser, FoundCall
 from engines.runtimes.notation.description import CallNotation
+from engines.runtimes.notation.near_misses import (
+    BRACKETS,
+    FENCE,
+    LOOSE_CALLS,
+    GuessReader,
+    closings_of,
+    skip_leftovers,
+)
 from engines.runtimes.notation.scanning import (
     IncompleteError,
     NotACallError,
@@ -23,12 +31,11 @@ MAX_CALL_CHARS = 1_000_000
 """What is longer is treated as text."""
 SMALL_CHARS = 4096
 """So much is looked at again with every piece; more only when something may have ended."""
-_MAY_END = re.compile(r"[}\])>|]")
+_MAY_END = re.compile(r"[}\])>|`]")
 _BETWEEN = re.compile(r"[\s,;]*")
-_BARE = re.compile(r"(?:\A|(?<=\n))[ \t]*([{\[])")
-_BRACKETS = ("{", "[")
+_STRAY = re.compile(r"[\s,;}\]`]*")
+_BARE = re.compile(r"(?:\A|(?<=\n))[ \t]*([{\[]|```)")
 _SEPARATORS = " \t\r\n;,"
-_FENCE = "```"
 
 
 @dataclass(slots=True)
@@ -47,19 +54,26 @@ class ToolCallReader:
     """Sorts text into answer and calls, by the model's ways of writing calls.
 
     What only looks like a call is text as it was written, and so is a call of a tool that there is not:
-    those beside it are calls all the same. White space beside a call is dropped, and text that may be the
-    beginning of a call is held back.
+    those beside it are calls all the same. White space beside a call is dropped, and so are a bracket too many
+    and a closing mark behind it. Text that may be the beginning of a call is held back.
     """
 
     def __init__(self, notations: Sequence[CallNotation], functions: Iterable[Json]) -> None:
         """``functions`` are the tools there are, with their names and parameters."""
         known = {str(function["name"]): function for function in functions}
-        self._parsers = [CallParser(notation, known) for notation in notations]
+        own = [CallParser(notation, known) for notation in notations]
+        loose = [
+            CallParser(form, known, is_guess=True) for form in LOOSE_CALLS if form not in notations
+        ]
+        self._own_leads = _leads_of(own)
+        self._parsers = [*own, *loose]
         self._known = known
-        self._leads = sorted(
-            {lead for parser in self._parsers for lead in parser.leads}, key=len, reverse=True
-        )
-        self._bare = [parser for parser in self._parsers if parser.form.is_bare]
+        self._leads = [*_leads_of(self._parsers), FENCE]
+        self._bare = [parser for parser in own if parser.form.is_bare]
+        self._closings = closings_of(tuple(parser.form for parser in self._parsers))
+        self._guesses = GuessReader(self._parsers, known, self._closings)
+        # A model that calls without marks fences what it only shows.
+        self._fences_text = bool(notations) and notations[0].is_bare
         self._held = ""
         self._group: _Group | None = None
         self._space = ""
@@ -70,8 +84,8 @@ class ToolCallReader:
 
     @property
     def leads(self) -> list[str]:
-        """Each mark with which calls may begin."""
-        return [*self._leads]
+        """Each mark of the model's own with which calls may begin."""
+        return [*self._own_leads]
 
     def add(self, text: str) -> list[Piece]:
         """Return what may be shown now."""
@@ -100,11 +114,15 @@ class ToolCallReader:
 
     def _read_text(self, *, last: bool) -> tuple[list[Piece], bool]:
         """What is not part of a call, and whether to look again."""
+        try:
+            self._drop_leftovers(last=last)
+        except IncompleteError:
+            return [], False
         at, lead = self._find_lead()
         if at < 0:
             return self._show_decided(last=last), False
         before = self._held[:at].rstrip()
-        if self._called and lead in _BRACKETS and not before.strip(_SEPARATORS):
+        if self._called and lead in BRACKETS and not before.strip(_SEPARATORS):
             before = ""
         pieces = self._text(before)
         space, self._held = self._held[len(before) : at], self._held[at:]
@@ -117,6 +135,10 @@ class ToolCallReader:
             return pieces, False
         except NotACallError:
             size = len(lead)
+            if last and self._called and not self._held[size:].strip():
+                # The mark of a call that was not written any more.
+                self._held = ""
+                return pieces, False
             text, self._held = space + self._held[:size], self._held[size:]
             return pieces + self._text(text), True
         self._space += space if space.isspace() else ""
@@ -124,23 +146,24 @@ class ToolCallReader:
 
     def _find_lead(self) -> tuple[int, str]:
         """Return where calls may begin, and with what; -1 where nothing of the kind has come."""
-        found = [(self._held.find(lead), -len(lead), lead) for lead in self._leads]
+        found = [(self._held.find(lead), -len(lead), lead) for lead in self._leads if lead != FENCE]
         marks = [each for each in found if each[0] >= 0]
-        if self._bare and (bare := self._find_bare()) >= 0:
-            marks.append((bare, -1, self._held[bare]))
+        if (bare := self._find_bare()) >= 0:
+            lead = FENCE if self._held.startswith(FENCE, bare) else self._held[bare]
+            marks.append((bare, -len(lead), lead))
         at, _, lead = min(marks, default=(-1, 0, ""))
         return at, lead
 
     def _find_bare(self) -> int:
-        """Return where a line begins with a bracket outside of fenced code; -1 for nowhere."""
+        """Return where a line begins with a bracket or a fence outside of fenced code; -1 for nowhere."""
         between = _BETWEEN.match(self._held)
         after = self._held[between.end() :] if between else ""
-        if self._called and after.startswith(_BRACKETS):
+        if self._called and after.startswith(BRACKETS):
             return len(self._held) - len(after)
         for found in _BARE.finditer(self._held):
             before = self._shown + self._held[: found.start()]
             starts_line = found.start() > 0 or self._at_line_start()
-            if starts_line and before.count(_FENCE) % 2 == 0:
+            if starts_line and before.count(FENCE) % 2 == 0:
                 return found.start(1)
         return -1
 
@@ -151,7 +174,7 @@ class ToolCallReader:
         if last:
             text, self._held = self._held, ""
             return self._text(text.rstrip() if self._called else text)
-        if self._called and self._bare and not self._held.strip(_SEPARATORS):
+        if self._called and not self._held.strip(_SEPARATORS):
             return []
         text, self._held = split_undecided(self._held, self._leads, with_space=True)
         return self._text(text)
@@ -161,8 +184,9 @@ class ToolCallReader:
 
         Raises IncompleteError where a notation before that may still fit, NotACallError where none does.
         """
-        bare = self._bare if lead in _BRACKETS else []
-        for parser in bare or [each for each in self._parsers if lead in each.leads]:
+        is_guess = lead in BRACKETS or lead == FENCE
+        bare = self._bare if lead in BRACKETS else []
+        for parser in bare if is_guess else [each for each in self._parsers if lead in each.leads]:
             try:
                 at = parser.match_opening(self._held, 0)
                 return parser.read(self._held, at, is_last=is_last), parser
@@ -171,7 +195,26 @@ class ToolCallReader:
                     raise
             except NotACallError:
                 continue
-        raise NotACallError
+        if not is_guess:
+            raise NotACallError
+        return self._guess(lead, is_last=is_last), self._guesses.plain
+
+    def _guess(self, lead: str, *, is_last: bool) -> list[FoundCall]:
+        follows_text = not self._called and bool(self._shown.strip())
+        if follows_text and lead == FENCE and self._fences_text:
+            raise NotACallError
+        try:
+            return self._guesses.read(self._held, must_end=follows_text, is_last=is_last)
+        except IncompleteError as error:
+            if is_last:
+                raise NotACallError from error
+            raise
+
+    def _drop_leftovers(self, *, last: bool) -> None:
+        """Drop what stands behind a call and means nothing; raises IncompleteError where that is not decided."""
+        if self._called:
+            end = skip_leftovers(self._held, 0, self._closings, is_last=last)
+            self._held = self._held[end:]
 
     def _accept(self, parser: CallParser, calls: list[FoundCall]) -> list[Piece]:
         """Take calls off what is held; those of a group without a known one wait for its end."""
@@ -201,6 +244,10 @@ class ToolCallReader:
         at = found.end() if found else 0
         try:
             end = self._end_of_group(group, at, is_last=last)
+            if end is None and group.parser.form.form in GROUPED:
+                stray = _STRAY.match(self._held)
+                at = stray.end() if stray else at
+                end = self._end_of_group(group, at, is_last=last)
             if end is not None:
                 return self._close(group, end), True
             calls = group.parser.read(self._held, self._item(group, at), is_last=last)
@@ -264,3 +311,7 @@ class ToolCallReader:
         self._called = False
         self._shown += text
         return [Piece(text)]
+
+
+def _leads_of(parsers: Iterable[CallParser]) -> list[str]:
+    return sorted({lead for parser in parsers for lead in parser.leads}, key=len, reverse=True)

@@ -35,7 +35,7 @@ from engines.runtimes.child.process import RESTART_HINT, ChildProcess
 from engines.runtimes.child.readable import gpu_devices
 from engines.runtimes.child.start import ProgramSpec
 from engines.runtimes.llama_cpp.engine import NEVER, LlamaCppEngine, LlamaOptions
-from engines.runtimes.notation.facts import notation_of
+from engines.runtimes.notation.families import notation_of
 from engines.runtimes.notation.reader import AnswerReader, PromptEnd
 from engines.runtimes.offload import Offload
 from engines.runtimes.programs.arguments import BATCH, GPU_BATCH, ServerWish, server_arguments

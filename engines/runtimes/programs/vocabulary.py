@@ -22,8 +22,7 @@ from engines.runtimes.child.messages import EmbedParameters, GenerateParameters,
 from engines.runtimes.llama_cpp.embedding.token_embedder import WindowReader
 from engines.runtimes.llama_cpp.native import Vocabulary, load_vocabulary
 from engines.runtimes.llama_cpp.prompts import PromptMaker
-from engines.runtimes.notation.facts import notation_facts
-from engines.runtimes.notation.families import family_of
+from engines.runtimes.notation.families import family_of, notation_facts
 from engines.runtimes.text.response_format import Json
 from engines.specs import EmbeddingSpec
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.notation.description import Notation
-from engines.runtimes.notation.facts import notation_of
+from engines.runtimes.notation.families import notation_of
 from engines.runtimes.notation.tool_calls import ToolCallReader
 from engines.runtimes.notation.tool_prompts import write_tools_as_text
 from engines.runtimes.streaming import StreamingEngine, require_free_form

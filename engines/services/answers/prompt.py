@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 from engines.runtimes.notation.description import HERMES_CALLS, CallNotation
-from engines.runtimes.notation.facts import notation_of
+from engines.runtimes.notation.families import notation_of
 from engines.runtimes.notation.tool_prompts import instructions, write_tools_as_text
 from engines.runtimes.text.control_marks import make_literal, strip_enclosures
 from engines.runtimes.text.response_format import Json, parse_calls

@@ -252,7 +252,7 @@ MORE_OUTPUTS: dict[str, Output] = {
     "DeepSeek V3.1 think call": Output("deepseek-ai-DeepSeek-V3.1", "deepseek", "Hm.</think><｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\": \"Graz\", \"days\": 2}<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "Hm.", "", (GRAZ,), "<think>"),
     "V4": Output("deepseek-ai-DeepSeek-V4", "deepseek", "Hm.</think>\n\n<｜DSML｜tool_calls>\n<｜DSML｜invoke name=\"get_weather\">\n<｜DSML｜parameter name=\"city\" string=\"true\">Graz</｜DSML｜parameter>\n<｜DSML｜parameter name=\"days\" string=\"false\">2</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜tool_calls>", "Hm.", "", (GRAZ,), "<think>"),
     "Gemma2 hermes": Output("google-gemma-2-2b-it", "gemma", HERMES_CALL, "", "", (GRAZ,)),
-    "Gemma2 fenced": Output("google-gemma-2-2b-it", "gemma", "```json\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}\n```", "", "```json\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}\n```"),
+    "Gemma2 fenced": Output("google-gemma-2-2b-it", "gemma", "```json\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}\n```", "", "", (GRAZ,)),
     "Phi3.5": Output("microsoft-Phi-3.5-mini-instruct", "phi", HERMES_CALL, "", "", (GRAZ,)),
     "plain think fam none": Output("plain", "", "<think>\nHm.\n</think>\n\nFour.", "Hm.", "Four."),
     "Kimi-Dev": Output("plain", "kimi", "◁think▷Hm.◁/think▷Four.", "Hm.", "Four."),

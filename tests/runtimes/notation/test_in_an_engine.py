@@ -10,7 +10,7 @@ import pytest
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.runtimes.notation.facts import notation_of
+from engines.runtimes.notation.families import notation_of
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 

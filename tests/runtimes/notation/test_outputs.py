@@ -13,15 +13,22 @@ from engines.exceptions import InvalidRequestError
 from engines.runtimes.child.chat_template import ChatTemplate
 from engines.runtimes.notation.derive import derive_notation
 from engines.runtimes.notation.description import THINK, Notation, Switch, write_calls
-from engines.runtimes.notation.facts import notation_facts, notation_of
-from engines.runtimes.notation.families import LLAMA_CALLS, MISTRAL_CALLS, family_of
+from engines.runtimes.notation.families import (
+    LLAMA_CALLS,
+    MISTRAL_CALLS,
+    family_of,
+    notation_facts,
+    notation_of,
+)
 from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.notation.tool_calls import ToolCallReader
 from engines.runtimes.text.stop_words import ByteJoiner
 from tests.runtimes.notation.more_outputs import MORE_OUTPUTS, MORE_TEMPLATES
+from tests.runtimes.notation.near_outputs import NEAR_OUTPUTS
 from tests.runtimes.notation.outputs import FUNCTIONS, GPT, INLINE, OUTPUTS, QWEN, Output
 
-EVERY = {**OUTPUTS, **MORE_OUTPUTS}
+EVERY = {**OUTPUTS, **MORE_OUTPUTS, **NEAR_OUTPUTS}
+CUT_OFF = OUTPUTS | {name: output for name, output in NEAR_OUTPUTS.items() if output.calls}
 Read = tuple[str, str, list[tuple[str, Any]]]
 
 
@@ -77,7 +84,7 @@ def test_an_answer_means_what_its_publisher_says_wherever_it_is_cut(
         assert read(notation, [said[:at], said[at:]], output.prompt) == expected, said[:at]
 
 
-@pytest.mark.parametrize("output", OUTPUTS.values(), ids=OUTPUTS)
+@pytest.mark.parametrize("output", CUT_OFF.values(), ids=CUT_OFF)
 def test_what_is_cut_off_reads_alike_in_pieces(
     templates: Mapping[str, str], output: Output
 ) -> None:

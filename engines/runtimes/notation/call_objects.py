@@ -1,0 +1,113 @@
+"""A call that is one JSON object: which of its keys hold the name and the arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from typing import Any, NamedTuple
+
+from engines.runtimes.notation.description import CallNotation
+from engines.runtimes.notation.scanning import NotACallError
+from engines.runtimes.notation.values import parameters_of
+from engines.runtimes.text.response_format import Json
+
+_ARGUMENT_KEYS = ("arguments", "parameters")
+"""Models mix these two up, whichever their format has."""
+_RARE_ARGUMENT_KEYS = (
+    *("args", "params", "kwargs", "input", "tool_input", "tool_arguments", "tool_parameters"),
+    "action_input",
+)
+"""Some write these; an object under one of them is the arguments."""
+_RARE_NAME_KEYS = ("tool", "tool_name", "function_name", "action")
+_WRAPPERS = ("function", "tool_call", "function_call")
+_LIST = "tool_calls"
+
+
+class ObjectCall(NamedTuple):
+    """A call as it was written."""
+
+    name: str
+    given: Any
+    """The arguments as they were written."""
+    has_arguments: bool
+
+
+def known_keys(form: CallNotation, functions: Collection[str]) -> set[str]:
+    """Return the keys with which a call may begin."""
+    known = {form.name_key, form.arguments_key, form.id_key, *_ARGUMENT_KEYS}
+    if not form.name_key:
+        return known | {*functions}
+    known |= {"type", "id", "name", _LIST, *_WRAPPERS, *_RARE_NAME_KEYS, *_RARE_ARGUMENT_KEYS}
+    return known if form.is_bare else known | {*functions}
+
+
+def list_objects(value: Any) -> list[Any]:
+    """Return the calls of a JSON value: some write the list that an API answers with."""
+    if isinstance(value, dict) and len(value) == 1 and isinstance(value.get(_LIST), list):
+        return list(value[_LIST])
+    return [value]
+
+
+def read_object(value: Any, form: CallNotation, functions: Mapping[str, Json]) -> ObjectCall | None:
+    """Return the call of a JSON value; None where it is none."""
+    if not isinstance(value, dict):
+        return None
+    if not form.name_key or (not form.is_bare and _is_named_by_key(value, functions)):
+        name, given = next(iter(value.items()), ("", None))
+        return ObjectCall(name, given, has_arguments=True) if len(value) == 1 else None
+    inner = next((value[key] for key in _WRAPPERS if isinstance(value.get(key), dict)), None)
+    value = inner if inner is not None else value
+    name = _name_of(value, form, functions)
+    if not isinstance(name, str):
+        return None
+    return _with_arguments(name, value, form, functions)
+
+
+def _is_named_by_key(value: Json, functions: Mapping[str, Json]) -> bool:
+    name, given = next(iter(value.items()), ("", None))
+    return len(value) == 1 and name in functions and isinstance(given, dict)
+
+
+def _name_of(value: Json, form: CallNotation, functions: Mapping[str, Json]) -> object:
+    name = value.get(form.name_key, value.get("name", value.get("function")))
+    if isinstance(name, str):
+        return name
+    rare = (value[key] for key in _RARE_NAME_KEYS if key in value)
+    return next((each for each in rare if isinstance(each, str) and each in functions), None)
+
+
+def _with_arguments(
+    name: str, value: Json, form: CallNotation, functions: Mapping[str, Json]
+) -> ObjectCall:
+    keys = (form.arguments_key, *_ARGUMENT_KEYS)
+    key = next((key for key in keys if key in value), "")
+    if key:
+        return ObjectCall(name, value[key], has_arguments=True)
+    properties = parameters_of(functions.get(bare_name(name), {}))
+    for key in _RARE_ARGUMENT_KEYS:
+        if isinstance(value.get(key), dict) and key not in properties:
+            return ObjectCall(name, value[key], has_arguments=True)
+    # Beside the name, without a key of their own.
+    beside = {key: given for key, given in value.items() if key in properties and given != name}
+    return ObjectCall(name, beside or None, has_arguments=bool(beside))
+
+
+def bare_name(name: str) -> str:
+    """Return a tool's own name without the group that some models put before it."""
+    return name.removeprefix("functions.")
+
+
+def to_arguments(given: Any) -> Json:
+    """Return arguments as an object: models also write them as JSON text, or none; NotACallError."""
+    if given is None or given == "":
+        return {}
+    if isinstance(given, str):
+        try:
+            given = json.loads(given, strict=False)
+        except (ValueError, RecursionError) as error:
+            raise NotACallError from error
+    if given is None:
+        return {}
+    if not isinstance(given, dict):
+        raise NotACallError
+    return given
