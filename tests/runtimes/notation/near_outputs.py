@@ -1,7 +1,6 @@
 """Answers of small models that miss their own format, and answers that only look like calls.
 
-Seen of Qwen 2.5 (0.5B to 7B, and Coder), Llama 3.2, Gemma 2 and 3 and of models fine-tuned for tools; what llama.cpp
-reads of them is among them.
+As small models of the families Qwen 2.5, Llama 3.2 and Gemma write them, and models fine-tuned for tools.
 """
 
 from __future__ import annotations
