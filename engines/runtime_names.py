@@ -87,6 +87,11 @@ def installed_plugins() -> list[EntryPoint]:
     return list(entry_points(group=GROUP))
 
 
+def list_runtimes() -> list[str]:
+    """Return the runtimes that are built in and those that packages announce, sorted."""
+    return sorted({*BUILT_IN, *(point.name for point in installed_plugins())})
+
+
 def list_model_types() -> list[str]:
     """Return every name by which a model's runtime can be asked for, sorted."""
-    return sorted({*ALIASES, *BUILT_IN, *(point.name for point in installed_plugins())})
+    return sorted({*ALIASES, *list_runtimes()})

@@ -74,13 +74,15 @@ def _answer_only(
         pieces.close()
 
 
-def require_thinking_switch(options: GenerationOptions, notation: Notation, family: str) -> None:
+def require_thinking_switch(
+    options: GenerationOptions, notation: Notation, family: str, *, may_reason: bool
+) -> None:
     """InvalidRequestError when the thinking switch is used on a model that has none.
 
-    A model that always reasons may be asked to, as clients do of all models that can.
+    A model that always reasons may be asked to, and one that never does not to, as clients do of all models.
     """
-    is_always_on = options.thinking is True and notation.reasons
-    if options.thinking is not None and notation.switch is None and not is_always_on:
+    is_so = notation.reasons if options.thinking else not may_reason
+    if options.thinking is not None and notation.switch is None and not is_so:
         raise InvalidRequestError(
             f"This model of the family {family or 'unknown'!r} has no thinking switch; leave the "
             "option out."

@@ -89,6 +89,15 @@ class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
     modalities: Annotated[Any, only([["text"]])] = None
     audio: Annotated[Any, only([])] = None
     web_search_options: Annotated[Any, only([])] = None
+    typical_p: Annotated[Any, only([1])] = None
+    tfs_z: Annotated[Any, only([1])] = None
+    top_a: Annotated[Any, only([0])] = None
+    mirostat: Annotated[Any, only([0])] = None
+    dynatemp_range: Annotated[Any, only([0])] = None
+    xtc_probability: Annotated[Any, only([0])] = None
+    dry_multiplier: Annotated[Any, only([0])] = None
+    min_tokens: Annotated[Any, only([0])] = None
+    ignore_eos: Annotated[Any, only([False])] = None
 
 
 class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
@@ -138,6 +147,17 @@ class ReasoningOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     summary: Hint = None
 
 
+class Thinking(Struct, frozen=True, kw_only=True):
+    """The thinking switch as DeepSeek, GLM and Anthropic take it."""
+
+    type: Literal["enabled", "disabled", "adaptive", "auto"]
+
+    @property
+    def is_on(self) -> bool | None:
+        """Whether the model shall reason; None leaves it to the model."""
+        return {"enabled": True, "disabled": False}.get(self.type)
+
+
 class KnowledgeBody(SearchFilter, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many passages of the person's knowledge are wanted, and of which part of it."""
 
@@ -164,6 +184,7 @@ class ChatBody(TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     enable_thinking: bool | None = None
     think: bool | Literal["none", "low", "medium", "high", "max"] | None = None
     reasoning: ReasoningOptions | None = None
+    thinking: Thinking | None = None
 
 
 class CompletionBody(

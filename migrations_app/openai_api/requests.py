@@ -234,6 +234,7 @@ def _thinking(asked: ChatBody) -> bool | None:
         template.thinking if template else None,
         asked.enable_thinking,
         asked.think != "none" if isinstance(asked.think, str) else asked.think,
+        asked.thinking.is_on if asked.thinking else None,
         reasoning.enabled if reasoning else None,
         False if reasoning and reasoning.effort in NO_EFFORT else None,
     ]

@@ -20,6 +20,7 @@ from engines.model_manager import DEFAULT_CONTEXT, DOMAINS
 from engines.models import Host
 from engines.runtime_names import list_model_types
 from engines.runtimes.registry import EngineRegistry
+from samproject.cli.completion import complete_model_types, complete_runtimes
 from samproject.cli.errors import CommandError
 from samproject.cli.trying import options
 from tests.api.roles import GIB, Engines
@@ -225,7 +226,10 @@ def test_help_and_completion_offer_what_there_is() -> None:
     types = sorted({*EngineRegistry().runtimes, "gguf", "huggingface"})
     for name in ("generate", "stream", "embed"):
         assert f"--type [{'|'.join(types)}]" in run_sam(name, "--help")
-    assert list_model_types() == types
+    assert list_model_types() == complete_model_types("") == types
+    assert complete_runtimes("") == EngineRegistry().runtimes
+    offered = " ".join(run_sam("catalog", "add", "--help").split())
+    assert all(name in offered for name in EngineRegistry().runtimes)
     assert {*get_args(options.DomainName), ""} == set(DOMAINS)
     assert (get_args(options.CacheName), options.CONTEXT) == (CACHE_TYPES, DEFAULT_CONTEXT)
     shown = run_sam("--help")

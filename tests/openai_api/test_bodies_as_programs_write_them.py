@@ -125,6 +125,18 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "think": ({"think": True}, {"thinking": True}, []),
     "think by effort": ({"think": "low"}, {"thinking": True}, []),
     "think not": ({"think": "none"}, {"thinking": False}, []),
+    "thinking disabled": ({"thinking": {"type": "disabled"}}, {"thinking": False}, []),
+    "thinking enabled": (
+        {"thinking": {"type": "enabled", "budget_tokens": 1024}},
+        {"thinking": True},
+        [],
+    ),
+    "thinking as the model likes": ({"thinking": {"type": "auto"}}, {}, []),
+    "samplers that are off": (
+        {"typical_p": 1.0, "tfs_z": 1, "mirostat": 0, "dry_multiplier": 0.0, "ignore_eos": False},
+        {},
+        [],
+    ),
     "reasoning off": ({"reasoning": {"enabled": False}}, {"thinking": False}, []),
     "reasoning by effort": ({"reasoning": {"effort": "high"}}, {}, ["reasoning.effort"]),
     "no effort": ({"reasoning": {"effort": "none"}}, {"thinking": False}, []),

@@ -133,7 +133,8 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
         """Parse a request into the parameters of ``generate``; InvalidRequestError."""
         options = GenerationOptions.parse(given)
         notation = notation_of({"family": self.spec.family, **self._info})
-        require_thinking_switch(options, notation, self.spec.family)
+        reasons = notation.reasons
+        require_thinking_switch(options, notation, self.spec.family, may_reason=reasons)
         text, messages = (
             (prompt, None) if isinstance(prompt, str) else ("", require_messages(prompt))
         )

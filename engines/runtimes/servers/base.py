@@ -155,7 +155,8 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         """As the contract says; a cancelled server stops when it sends its next piece."""
         options = GenerationOptions.parse(kwargs)
         given = frozenset(name for name, value in kwargs.items() if value is not None)
-        require_thinking_switch(options, self._notation, self.spec.family)
+        # What its server makes of a model is not known here: it may reason whatever its family does.
+        require_thinking_switch(options, self._notation, self.spec.family, may_reason=True)
         checked = prompt if isinstance(prompt, str) else require_messages(prompt)
         answer = self._answer(checked, options, given)
         return self._collect(_stop_when(cancelled, answer), checked, StopWords(options.stop))

@@ -11,8 +11,9 @@ from typing import Annotated, Any
 
 import typer
 
+from engines.runtime_names import BUILT_IN
 from samproject.cli.client import name_in_path
-from samproject.cli.completion import complete_models
+from samproject.cli.completion import complete_models, complete_runtimes
 from samproject.cli.errors import CommandError
 from samproject.cli.files import read_json
 from samproject.cli.library.adding import add_from_disk, is_on_disk, list_hub_models
@@ -47,6 +48,7 @@ DocumentPrefix = Annotated[
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Show the progress to the end.")]
 GIB = 2**30
+_RUNTIMES = f"llama_cpp unless given; also {', '.join(list(BUILT_IN)[1:])}, or an installed plugin."
 _ESCAPES = {"\\n": "\n", "\\t": "\t", "\\\\": "\\"}
 _ESCAPE = re.compile(r"\\[nt\\]")
 
@@ -126,7 +128,9 @@ def add(  # noqa: PLR0913 - a parameter is an option
         str | None, typer.Option("--repo", help="organisation/repository on the Hub")
     ] = None,
     filename: Annotated[str | None, typer.Option("--file", help="The GGUF file in it.")] = None,
-    runtime: Annotated[str | None, typer.Option(help="llama_cpp unless given.")] = None,
+    runtime: Annotated[
+        str | None, typer.Option(help=_RUNTIMES, autocompletion=complete_runtimes)
+    ] = None,
     endpoint: Annotated[str | None, typer.Option(help="Of a server that runs the model.")] = None,
     remote_name: Annotated[str | None, typer.Option(help="What that server calls it.")] = None,
     context_length: Annotated[int | None, typer.Option(help="Tokens; 0: not known.")] = None,

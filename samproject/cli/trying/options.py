@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from engines.runtime_names import ALIASES, BUILT_IN, list_model_types
+from samproject.cli.completion import complete_model_types
 
 STDIN = "-"
 DomainName = Literal["code", "general", "math", "writing"]
@@ -26,10 +27,6 @@ def _read_type(name: str) -> str:
     return name
 
 
-def _complete_types(incomplete: str) -> list[str]:
-    return [name for name in list_model_types() if name.startswith(incomplete)]
-
-
 Model = Annotated[str, typer.Option(help="A GGUF file, or a model's name.")]
 Type = Annotated[
     str,
@@ -38,7 +35,7 @@ Type = Annotated[
         parser=_read_type,
         metavar=f"[{'|'.join(sorted({*ALIASES, *BUILT_IN}))}]",
         help="What runs it; also the name of an installed plugin.",
-        autocompletion=_complete_types,
+        autocompletion=complete_model_types,
     ),
 ]
 Size = Annotated[str, typer.Option(help="A size of Qwen 3, such as qwen3_medium.")]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,12 +116,17 @@ def test_a_model_that_always_reasons_may_be_asked_to(tmp_path: Path) -> None:
     assert answer.reasoning == "".join(THOUGHT).lstrip()
 
 
-def test_family_without_a_switch_refuses_it(tiny_llama: Path) -> None:
-    engine = LlamaEngine("e", "E", str(tiny_llama))
+def test_family_without_a_switch_refuses_to_think_and_may_be_asked_not_to(
+    tiny_llama: Path,
+) -> None:
+    with LlamaEngine("e", "E", str(tiny_llama)) as engine:
+        with pytest.raises(InvalidRequestError, match="family 'llama' has no thinking switch"):
+            engine.stream(CHAT, thinking=True)
+        assert engine.is_loaded is False
+        engine.load_model()
+        how: dict[str, Any] = {"temperature": 0, "max_tokens": 8}
 
-    with pytest.raises(InvalidRequestError, match="family 'llama' has no thinking switch"):
-        engine.stream(CHAT, thinking=False)
-    assert engine.is_loaded is False
+        assert engine.generate(CHAT, thinking=False, **how) == engine.generate(CHAT, **how)
 
 
 def test_family_without_reasoning_keeps_the_marks_as_text(tmp_path: Path) -> None:
