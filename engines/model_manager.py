@@ -20,7 +20,7 @@ from engines.fit.placement import Placement, place
 from engines.fit.qwen3 import QUANTISATION, Qwen3Model, qwen3_model
 from engines.gguf.parts import IN_PARTS, part_paths, read_model_header
 from engines.machine import environment, measure
-from engines.runtime_names import ALIASES, GGUF_RUNTIMES
+from engines.runtime_names import ALIASES, GGUF_RUNTIMES, list_runtimes
 from engines.runtimes.base import BaseModelEngine, ChatMessage, Facts
 from engines.runtimes.registry import EngineRegistry
 from engines.runtimes.servers.base import RemoteEngine
@@ -105,7 +105,8 @@ class ModelManager:
         self.options = _options(options)
         self.size = qwen3_model(model_size) if model_size else None
         self._registry = registry or EngineRegistry()
-        self.runtime = ALIASES.get(model_type, model_type)
+        own = {name: name for name in (*list_runtimes(), *self._registry.runtimes)}
+        self.runtime = _find_named("type of model", own | ALIASES, model_type)
         self._registry.require(self.runtime)
         self._engines: dict[bool, BaseModelEngine] = {}
         self._lock = threading.RLock()
