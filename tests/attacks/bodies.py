@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -158,7 +159,9 @@ def _add(body: Json, draw: Random) -> None:
 def _repeat(body: Json, draw: Random) -> None:
     holder, name = _parent(body, draw)
     if isinstance(holder, list) and len(holder) < 64:
-        holder.extend(copy.deepcopy(holder[name]) for _ in range(draw.choice((1, 2, 9))))
+        # What nests deeper than Python copies is already more than any door takes.
+        with suppress(RecursionError):
+            holder += [copy.deepcopy(holder[name]) for _ in range(draw.choice((1, 2, 9)))]
 
 
 def _shuffle(body: Json, draw: Random) -> None:

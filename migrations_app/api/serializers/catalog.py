@@ -72,7 +72,7 @@ class CatalogModelSerializer(serializers.ModelSerializer[CatalogModel]):
         slug_field="name", queryset=Group.objects.all(), many=True, required=False
     )
     current_commit = serializers.CharField(
-        source="current_revision.commit", read_only=True, allow_null=True, default=None
+        source="current_revision.commit", read_only=True, allow_null=True
     )
 
     proposed_instructions = serializers.SerializerMethodField(

@@ -78,7 +78,7 @@ class FallbackForSerializer(ClosedSerializer):
 
 class MessageSerializer(serializers.ModelSerializer[Message]):
     engine = serializers.CharField(
-        source="engine.model_id", allow_null=True, default=None, help_text="Who wrote it."
+        source="engine.model_id", allow_null=True, read_only=True, help_text="Who wrote it."
     )
     fallback_for = FallbackForSerializer(
         allow_null=True, help_text="For which engine another one answered; null as a rule."

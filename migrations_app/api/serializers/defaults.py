@@ -11,9 +11,7 @@ from migrations_app.api.base import ClosedSerializer
 class DefaultSerializer(serializers.ModelSerializer[EngineDefault]):
     """A default; without a group it is the organisation's."""
 
-    group = serializers.CharField(
-        source="group.name", default=None, read_only=True, allow_null=True
-    )
+    group = serializers.CharField(source="group.name", read_only=True, allow_null=True)
     engine = serializers.CharField(source="engine.model_id", read_only=True)
 
     class Meta:

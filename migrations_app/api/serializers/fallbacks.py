@@ -15,9 +15,7 @@ class FallbackSerializer(serializers.ModelSerializer[EngineFallback]):
     engine = serializers.SerializerMethodField(
         help_text=f"{ANY}: each engine without its own rule."
     )
-    answers = serializers.CharField(
-        source="answers.model_id", default=None, allow_null=True, read_only=True
-    )
+    answers = serializers.CharField(source="answers.model_id", allow_null=True, read_only=True)
 
     class Meta:
         model = EngineFallback

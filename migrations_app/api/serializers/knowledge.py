@@ -27,7 +27,7 @@ MAX_HITS = 50
 
 
 class BaseSerializer(serializers.ModelSerializer[KnowledgeBase]):
-    group = serializers.CharField(source="group.name", allow_null=True, default=None)
+    group = serializers.CharField(source="group.name", allow_null=True, read_only=True)
     searchable = serializers.BooleanField(
         help_text="Whether it is searched by meaning: it has a live index. By words every base is."
     )

@@ -95,7 +95,7 @@ class MassMoveSerializer(serializers.ModelSerializer[MassMove]):
 
     to_engine = serializers.CharField(source="to_engine.model_id")
     created_by = serializers.CharField(
-        source="created_by.username", allow_null=True, default=None, help_text="Who started it."
+        source="created_by.username", allow_null=True, read_only=True, help_text="Who started it."
     )
     people = serializers.SerializerMethodField()
 
@@ -143,7 +143,10 @@ class MassMoveLineSerializer(ClosedSerializer):
 
     id = serializers.IntegerField()
     person = serializers.CharField(
-        source="user.username", allow_null=True, default=None, help_text="Null: deleted meanwhile."
+        source="user.username",
+        allow_null=True,
+        read_only=True,
+        help_text="Null: deleted meanwhile.",
     )
     state = serializers.ChoiceField(choices=MoveState.choices)
     plan = serializers.UUIDField(source="plan_id", allow_null=True)

@@ -69,14 +69,14 @@ class DownloadCreateSerializer(ClosedSerializer):
 class PlanSerializer(serializers.ModelSerializer[Plan]):
     """A plan; to others than its person, without what tells about the person's content."""
 
-    host = serializers.CharField(source="host.name", allow_null=True, default=None)
+    host = serializers.CharField(source="host.name", allow_null=True, read_only=True)
     from_engine = serializers.CharField(
-        source="from_engine.model_id", allow_null=True, default=None
+        source="from_engine.model_id", allow_null=True, read_only=True
     )
-    to_engine = serializers.CharField(source="to_engine.model_id", allow_null=True, default=None)
-    to_commit = serializers.CharField(source="to_revision.commit", allow_null=True, default=None)
+    to_engine = serializers.CharField(source="to_engine.model_id", allow_null=True, read_only=True)
+    to_commit = serializers.CharField(source="to_revision.commit", allow_null=True, read_only=True)
     user_id = serializers.IntegerField(allow_null=True)
-    user = serializers.CharField(source="user.username", allow_null=True, default=None)
+    user = serializers.CharField(source="user.username", allow_null=True, read_only=True)
     created_by_id = serializers.IntegerField(allow_null=True)
     base_id = serializers.IntegerField(allow_null=True, help_text="Of a re_embed plan.")
     rolls_back = serializers.UUIDField(source="rolls_back_id", allow_null=True)
@@ -136,7 +136,7 @@ def tells_content(plan: Plan, reader: AnyUser) -> bool:
 
 
 class StepSerializer(serializers.ModelSerializer[Step]):
-    host = serializers.CharField(source="host.name", allow_null=True, default=None)
+    host = serializers.CharField(source="host.name", allow_null=True, read_only=True)
 
     class Meta:
         model = Step
@@ -156,7 +156,7 @@ class StepSerializer(serializers.ModelSerializer[Step]):
 
 
 class EventSerializer(serializers.ModelSerializer[PlanEvent]):
-    step = serializers.CharField(source="step.kind", allow_null=True, default=None)
+    step = serializers.CharField(source="step.kind", allow_null=True, read_only=True)
 
     class Meta:
         model = PlanEvent

@@ -57,6 +57,9 @@ def test_a_curator_adds_and_changes_an_entry(curator: APIClient, engines: Engine
     changed = curator.patch("/api/v1/catalog/gemma-2b-q4", {"published": False}, format="json")
 
     assert (created.status_code, changed.status_code) == (201, 200)
+    # What is not known yet is said by every answer, one to a change of some fields too.
+    assert created.json().keys() == changed.json().keys()
+    assert (created.json()["current_commit"], changed.json()["current_commit"]) == (None, None)
     model = CatalogModel.objects.get(model_id="gemma-2b-q4")
     assert (model.embedding_model, model.tags, model.published) == (
         engines.embedder,
