@@ -17,6 +17,7 @@ MAX_GROUPS = 100
 class PersonSerializer(serializers.ModelSerializer[User]):
     """Whoever may sign in, or might before."""
 
+    email = serializers.CharField(read_only=True, help_text="Empty: none is known.")
     groups: serializers.SlugRelatedField[Group] = serializers.SlugRelatedField(
         slug_field="name", many=True, read_only=True
     )

@@ -94,7 +94,7 @@ class PersonViews(mixins.ListModelMixin, mixins.RetrieveModelMixin, Rows[User]):
         grant_role(user, role)
         return Response(PersonSerializer(user).data)
 
-    @extend_schema(responses=PersonSerializer, parameters=[ROLE])
+    @extend_schema(responses={200: PersonSerializer}, parameters=[ROLE])
     @grant.mapping.delete
     def revoke(self, request: Request, role: str, **lookup: Any) -> Response:
         """Take a role from a person; 409 for the last administrator's."""
