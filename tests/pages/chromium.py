@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, ConsoleMessage, Page
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, expect
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 NONE_FOUND = (
@@ -63,6 +63,9 @@ def assert_accessible(page: Page) -> None:
 
 def assert_fits(page: Page) -> None:
     """Fail where a page has to be pushed sideways to be read."""
+    # After a click the next page may have an address and nothing of its document yet.
+    expect(page.locator("body")).to_be_visible()
+    page.wait_for_load_state()
     wide = page.evaluate("document.documentElement.scrollWidth")
     room = page.evaluate("document.documentElement.clientWidth")
     culprits = page.evaluate(

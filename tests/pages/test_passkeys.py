@@ -155,6 +155,7 @@ def test_a_passkey_is_removed_and_the_pages_fit_a_phone(ada: User, page: Page) -
     page.goto(KEYS)
     expect(page.get_by_role("row", name="Passkey")).to_contain_text("after the password")
     page.get_by_role("link", name="Remove Passkey").click()
+    expect(page.get_by_role("button", name="Remove it")).to_be_visible()
     assert_fits(page)
     page.get_by_role("button", name="Remove it").click()
     expect(page.get_by_text("No passkey yet")).to_be_visible()
