@@ -3,9 +3,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection, connections
+from django.db import connection
 from django.utils import timezone
 from redis import Redis
 
@@ -39,6 +36,7 @@ from migrations_app.states import PlanKind
 from tests.knowledge.world import live_index, make_base, make_space
 from tests.plans.test_after_the_switch import held
 from tests.plans.test_host_care import make_copy
+from tests.worker.locks import held_elsewhere
 from tests.worker.plans import first_step, make_host, make_plan, rows
 from worker.host.resources import scratch_folder
 from worker.sweeper import LEFTOVER_AGE, LOCK, collect_when_due, remove_leftovers, sweep
@@ -312,28 +310,13 @@ def test_what_interrupted_work_left_is_removed_after_a_day() -> None:
     shutil.rmtree(part.parent.parent)
 
 
-@contextmanager
-def at_work(lock: int) -> Iterator[None]:
-    """Another process holds an advisory lock."""
-    is_locked, let_go = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [lock])
-            is_locked.set()
-            let_go.wait(30)
-        connections.close_all()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert is_locked.wait(30)
-    yield
-    let_go.set()
-    thread.join()
+def take_advisory_lock(key: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [key])
 
 
 def test_two_collections_at_once_are_one() -> None:
-    with at_work(COLLECTION_LOCK):
+    with held_elsewhere(lambda: take_advisory_lock(COLLECTION_LOCK)):
         assert collect_when_due() == "Another collection is running."
 
     assert collect_when_due() == "0 things removed, 0 bytes."
@@ -344,7 +327,7 @@ def test_two_sweeps_at_once_are_one(redis_client: Redis) -> None:
     redis_client.flushall()
     published_ago(step, 60, count=1)
 
-    with at_work(LOCK):
+    with held_elsewhere(lambda: take_advisory_lock(LOCK)):
         answer = sweep()
 
     assert answer == "Another sweep is running."

@@ -1,19 +1,19 @@
 from __future__ import annotations
 
-import threading
 import time
 from datetime import timedelta
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import OperationalError, connection, connections, transaction
+from django.db import OperationalError, connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from engines.models import CatalogModel, Fingerprint, KnowledgeBase, ModelRevision
 from migrations_app.models import EmbedRange, Plan, Step
 from migrations_app.plans.transitions import CancelAskedError, Claim, LeaseLostError, claim_step
+from tests.worker.locks import held_elsewhere
 from tests.worker.plans import first_step, make_plan
 from tests.worker.processes import wait_until
 from worker.steps.lease import LeaseKeeper
@@ -166,27 +166,14 @@ def test_a_step_whose_row_is_locked_for_a_moment_is_not_lost_and_holds_up_no_oth
 ) -> None:
     (_, locked), (_, other) = claimed("me/1"), claimed("me/2")
     let_almost_run_out(other)
-    is_locked, let_go = threading.Event(), threading.Event()
-
-    def lock() -> None:
-        with transaction.atomic():
-            Step.objects.select_for_update().get(pk=locked.step_id)
-            is_locked.set()
-            let_go.wait(30)
-        connections.close_all()
-
-    thread = threading.Thread(target=lock)
-    thread.start()
-    assert is_locked.wait(30)
     with (
+        held_elsewhere(lambda: Step.objects.select_for_update().get(pk=locked.step_id)),
         keeper.hold_step(locked, taken_at=time.monotonic()) as lease,
         keeper.hold_step(other, taken_at=time.monotonic()),
     ):
         keeper.beat()
         lease.check()
         assert seconds_left(other) > 1
-    let_go.set()
-    thread.join()
 
 
 def test_a_beat_brings_the_news_that_the_plan_is_to_be_cancelled(keeper: LeaseKeeper) -> None:
@@ -251,25 +238,12 @@ def test_a_beat_that_hangs_ends_before_the_lease_that_it_renews(
     monkeypatch.setattr(settings, "SAM_LEASE_SECONDS", 1)
     _, claim = claimed("me/1")
     row = make_range(claim.step_id, "me/1")
-    is_locked, let_go = threading.Event(), threading.Event()
-
-    def lock() -> None:
-        with transaction.atomic():
-            EmbedRange.objects.select_for_update().get(pk=row.pk)
-            is_locked.set()
-            let_go.wait(30)
-        connections.close_all()
-
-    thread = threading.Thread(target=lock)
-    thread.start()
-    assert is_locked.wait(30)
     with (
+        held_elsewhere(lambda: EmbedRange.objects.select_for_update().get(pk=row.pk)),
         keeper.hold_step(claim, taken_at=time.monotonic()),
         pytest.raises(OperationalError, match="statement timeout"),
     ):
         keeper.beat()
-    let_go.set()
-    thread.join()
 
 
 def test_a_beat_without_leases_asks_the_database_nothing(keeper: LeaseKeeper) -> None:
