@@ -14,6 +14,7 @@ from rich.progress import track
 from engines.exceptions import NotFoundError
 from engines.folders.local import find_local
 from engines.folders.sending import Line
+from engines.services.knowledge.cutting.places import leave_out_title
 from samproject.cli.errors import CommandError
 from samproject.cli.folders.sending import bring_up
 from samproject.cli.folders.sending import delete_missing as delete_missing_files
@@ -236,7 +237,8 @@ def search(
     if found["words_only"]:
         session.say(found["words_only"])
     for hit in found["hits"]:
-        where = f", {hit['place']}" if hit["place"] else ""
+        place = leave_out_title(hit["place"], hit["title"])
+        where = f", {place}" if place else ""
         found_by = FOUND_BY[hit["found_by"]]
         # Without a vector there is no nearness, and 0.0000 would read as one.
         near = f"{hit['score']:.4f}" if hit["score"] else "   -  "

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from engines.services.knowledge.cutting.chunking import Sizes, cut_text
 from engines.services.knowledge.cutting.costs import estimate_costs
 from engines.services.knowledge.cutting.former import cut_by_characters
+from engines.services.knowledge.cutting.places import MAX_HEADING_CHARS, leave_out_title
 
 PLAIN, MARKDOWN = "text/plain", "text/markdown"
 SMALL = Sizes(target=12, least=3, overlap=0, limit=20)
@@ -159,3 +160,25 @@ def test_texts_are_still_cut_as_they_were_before() -> None:
     former = cut_by_characters(text, PLAIN)
 
     assert [len(one) for one in former] == [5, 895, 783]
+
+
+@pytest.mark.parametrize(
+    ("place", "shown"),
+    [
+        ("Minutes", ""),
+        ("Minutes › The roof", "The roof"),
+        ("page 3 · Minutes", "page 3"),
+        ("page 3 · Minutes › The roof", "page 3 · The roof"),
+        ("page 3", "page 3"),
+        ("The roof › Minutes", "The roof › Minutes"),
+        ("Minutes of May", "Minutes of May"),
+        ("", ""),
+    ],
+)
+def test_a_place_beside_its_title_does_not_say_it_again(place: str, shown: str) -> None:
+    assert leave_out_title(place, "Minutes") == shown
+
+
+def test_a_title_may_hold_what_separates_and_be_longer_than_a_heading_is_kept() -> None:
+    title = "Roof · walls " + "x" * MAX_HEADING_CHARS
+    assert leave_out_title(f"{title[:MAX_HEADING_CHARS]} › Slate", title) == "Slate"

@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.utils.safestring import SafeString
 
 from engines.models import Message
+from engines.services.knowledge.cutting.places import leave_out_title
 from engines.services.knowledge.passages import CitedPassage, cited_passages
 from migrations_app.pages.addresses import passage_address
 from migrations_app.pages.chat.markdown import render_markdown
@@ -86,7 +87,7 @@ def _draw(
 def _source(one: CitedPassage) -> Source:
     if not one.is_available:
         return Source(one.number, GONE, "")
-    title = " · ".join(part for part in (one.title, one.place) if part)
+    title = " · ".join(part for part in (one.title, leave_out_title(one.place, one.title)) if part)
     return Source(one.number, title, passage_address(one.document_id, one.chunk_id))
 
 

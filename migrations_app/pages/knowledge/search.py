@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from engines.exceptions import SamError
 from engines.models import KnowledgeBase
 from engines.services.answers.messages import FoundPassage
+from engines.services.knowledge.cutting.places import leave_out_title
 from engines.services.knowledge.search import FoundBy
 from migrations_app.api.problems import status_of
 from migrations_app.limits.held import ANSWERS, holding
@@ -89,7 +90,7 @@ def _lines(hits: Sequence[FoundPassage]) -> list[FoundLine]:
     return [
         FoundLine(
             hit.title,
-            hit.place,
+            leave_out_title(hit.place, hit.title),
             hit.text,
             max(round(100 * hit.score), 0),
             hit.found_by is not FoundBy.VECTORS,

@@ -30,6 +30,17 @@ class PassagePlace:
         return " · ".join(part for part in (self.page, self.heading) if part)[:MAX_PLACE_CHARS]
 
 
+def leave_out_title(place: str, title: str) -> str:
+    """Return a place to be shown beside its document's title, without a first heading that says the same."""
+    wanted = title[:MAX_HEADING_CHARS]
+    page, _, rest = place.partition(" · ")
+    for before, headings in (("", place), (page, rest)):
+        first, _, below = headings.partition(" › ")
+        if first == wanted:
+            return " · ".join(part for part in (before, below) if part)
+    return place
+
+
 def place_passages(
     text: str, starts: Sequence[int], places: Sequence[Place], *, is_markdown: bool
 ) -> list[PassagePlace]:
