@@ -199,6 +199,12 @@ class UnknownRoute(ApiView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         raise NotFound("There is nothing at this address; /api/docs/ lists what there is.")
 
+    def handle_exception(self, exc: Exception) -> Response:
+        response = super().handle_exception(exc)
+        # Ollama's clients, whose addresses begin as these do, read this.
+        response.data["error"] = response.data["detail"]
+        return response
+
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         raise NotFound
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from django.conf import settings
 from django.contrib.auth.models import User
 from msgspec import Struct
 
@@ -12,9 +15,21 @@ from engines.services.catalog.capabilities import capabilities_of, context_of
 from engines.services.engine_choice import effective_engine
 from migrations_app.openai_api.access import ACTIVE, models_for
 from migrations_app.openai_api.errors import NOT_FOUND, RefusedError
+from migrations_app.serving.host_state import find_loaded
+from migrations_app.serving.redis_keys import redis_client
 
 VERSION = "0.9.0"
 """The version of Ollama's API that these doors speak: the first with ``think``."""
+NO_END = "9999-12-31T00:00:00Z"
+"""Until when a model stays loaded: until its memory is needed, which no moment can say."""
+
+
+class Offered(NamedTuple):
+    """An engine that a person may use, and under which name."""
+
+    name: str
+    model: CatalogModel
+    revision: ModelRevision | None
 
 
 class Details(Struct, frozen=True, kw_only=True):
@@ -39,6 +54,24 @@ class Tag(Struct, frozen=True, kw_only=True):
     details: Details
 
 
+class RunningModel(Struct, frozen=True, kw_only=True):
+    """One model that some host has in memory."""
+
+    name: str
+    model: str
+    size: int
+    digest: str
+    details: Details
+    expires_at: str = NO_END
+    context_length: int
+
+
+class RunningList(Struct, frozen=True):
+    """The answer of ``/api/ps``."""
+
+    models: list[RunningModel]
+
+
 class TagList(Struct, frozen=True):
     """The answer of ``/api/tags``."""
 
@@ -53,6 +86,7 @@ class Shown(Struct, frozen=True, kw_only=True):
     capabilities: list[str]
     modified_at: str
     license: str = ""
+    modelfile: str = ""
     parameters: str = ""
     template: str = ""
 
@@ -65,10 +99,23 @@ class Version(Struct, frozen=True):
 
 def list_tags(user: User) -> TagList:
     """Return the active engine under its standing name, and what else a person may use."""
+    return TagList([_tag(*offered) for offered in _offered(user)])
+
+
+def list_running(user: User) -> RunningList:
+    """Return those of the same list that some host has in memory."""
+    offered = _offered(user)
+    names = {model.model_id for _, model, _ in offered}
+    redis = redis_client(settings.REDIS_URL)
+    loaded = find_loaded(redis, names) | find_loaded(redis, names, embeds=True)
+    return RunningList([_running(*each) for each in offered if each.model.model_id in loaded])
+
+
+def _offered(user: User) -> list[Offered]:
     rows = list(models_for(user).select_related("current_revision"))
     active, pinned = effective_engine(user)
-    tags = [] if active is None else [_tag(ACTIVE, active, pinned)]
-    return TagList([*tags, *(_tag(row.model_id, row, row.current_revision) for row in rows)])
+    standing = [] if active is None else [Offered(ACTIVE, active, pinned)]
+    return [*standing, *(Offered(row.model_id, row, row.current_revision) for row in rows)]
 
 
 def show_model(user: User, name: str) -> Shown:
@@ -92,6 +139,7 @@ def show_model(user: User, name: str) -> Shown:
         details=_details(model),
         model_info={
             "general.architecture": family,
+            "general.basename": model.display_name,
             f"{family}.context_length": context_of(model, revision),
         },
         capabilities=_capabilities(model),
@@ -107,6 +155,18 @@ def _tag(name: str, model: CatalogModel, revision: ModelRevision | None) -> Tag:
         size=revision.file_size if revision else 0,
         digest=revision.sha256 if revision else "",
         details=_details(model),
+    )
+
+
+def _running(name: str, model: CatalogModel, revision: ModelRevision | None) -> RunningModel:
+    tag = _tag(name, model, revision)
+    return RunningModel(
+        name=name,
+        model=name,
+        size=tag.size,
+        digest=tag.digest,
+        details=tag.details,
+        context_length=context_of(model, revision),
     )
 
 

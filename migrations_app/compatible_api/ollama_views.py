@@ -6,6 +6,7 @@ import time
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 from msgspec import Struct
 
 from migrations_app.compatible_api.ollama_answers import (
@@ -15,7 +16,14 @@ from migrations_app.compatible_api.ollama_answers import (
     nothing_asked,
     show_error,
 )
-from migrations_app.compatible_api.ollama_models import TagList, Version, list_tags, show_model
+from migrations_app.compatible_api.ollama_models import (
+    RunningList,
+    TagList,
+    Version,
+    list_running,
+    list_tags,
+    show_model,
+)
 from migrations_app.compatible_api.ollama_requests import (
     NothingAskedError,
     ollama_chat,
@@ -23,12 +31,18 @@ from migrations_app.compatible_api.ollama_requests import (
     ollama_texts,
     read_show,
 )
-from migrations_app.openai_api.access import caller, named_revision, spender
+from migrations_app.openai_api.access import caller, embedder_for, named_revision, spender
 from migrations_app.openai_api.answering import Read, answer
 from migrations_app.openai_api.embedding import EmbeddedTexts, embed_texts
 from migrations_app.openai_api.endpoint import endpoint
+from migrations_app.openai_api.errors import NOT_FOUND, RefusedError
 from migrations_app.openai_api.requests import read_body
 from migrations_app.openai_api.response_bodies import body_response
+
+NOT_SERVED = (
+    "There is nothing at this address. Of Ollama's there are /api/chat, generate, embed, embeddings, tags, ps, "
+    "show and version; models come and go in SAM's catalog, which /api/docs/ describes."
+)
 
 
 class Embeddings(Struct, frozen=True, kw_only=True):
@@ -76,7 +90,13 @@ def _look_up(request: HttpRequest, name: str) -> None:
 async def embed(request: HttpRequest) -> HttpResponseBase:
     """Return vectors of texts, of length one as Ollama's are."""
     began = time.monotonic_ns()
-    done = await _embedded(request)
+    try:
+        done = await _embedded(request)
+    except NothingAskedError as nothing:
+        await sync_to_async(_look_up_embedder)(request, str(nothing))
+        return body_response(
+            Embeddings(model=str(nothing), embeddings=[], total_duration=0, prompt_eval_count=0)
+        )
     return body_response(
         Embeddings(
             model=done.model,
@@ -90,8 +110,16 @@ async def embed(request: HttpRequest) -> HttpResponseBase:
 @endpoint("POST", show_error)
 async def embeddings(request: HttpRequest) -> HttpResponseBase:
     """Return the vector of one prompt, as older clients ask for it."""
-    done = await _embedded(request)
+    try:
+        done = await _embedded(request)
+    except NothingAskedError as nothing:
+        await sync_to_async(_look_up_embedder)(request, str(nothing))
+        return body_response(Embedding([]))
     return body_response(Embedding(done.vectors[0].tolist()))
+
+
+def _look_up_embedder(request: HttpRequest, name: str) -> None:
+    embedder_for(spender(request), name)
 
 
 async def _embedded(request: HttpRequest) -> EmbeddedTexts:
@@ -110,6 +138,16 @@ def _tags(request: HttpRequest) -> TagList:
     return list_tags(caller(request))
 
 
+@endpoint("GET", show_error)
+async def running(request: HttpRequest) -> HttpResponseBase:
+    """List what the caller may use and some host has in memory."""
+    return body_response(await sync_to_async(_running)(request))
+
+
+def _running(request: HttpRequest) -> RunningList:
+    return list_running(caller(request))
+
+
 @endpoint("POST", show_error)
 async def show(request: HttpRequest) -> HttpResponseBase:
     """Show one model of the list."""
@@ -121,3 +159,9 @@ async def show(request: HttpRequest) -> HttpResponseBase:
 async def version(request: HttpRequest) -> HttpResponseBase:
     """Tell which version of Ollama's API this is; like Ollama's own it is public."""
     return body_response(Version())
+
+
+@csrf_exempt
+async def unserved(request: HttpRequest) -> HttpResponseBase:
+    """Refuse what Ollama's clients do with its files."""
+    return show_error(RefusedError(NOT_SERVED, status=NOT_FOUND, code="not_found"))

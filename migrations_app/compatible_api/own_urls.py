@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
 from migrations_app.compatible_api import mcp_views, ollama_views
+from migrations_app.openai_api import views
+
+OLLAMAS_OWN = r"^api/(?:pull|push|create|copy|delete|blobs|me|signout|user|web_search|web_fetch|experimental)(?:/[\s\S]*)?$"
+"""What Ollama's clients ask for besides, and SAM does in other ways or not at all."""
 
 app_name = "own_addresses"
 
@@ -16,5 +20,11 @@ urlpatterns = [
     path("api/embeddings", ollama_views.embeddings, name="embeddings"),
     path("api/tags", ollama_views.tags, name="tags"),
     path("api/show", ollama_views.show, name="show"),
+    path("api/ps", ollama_views.running, name="running"),
     path("api/version", ollama_views.version, name="version"),
+    re_path(OLLAMAS_OWN, ollama_views.unserved, name="unserved"),
+    path("v1", views.unknown, name="base"),
+    re_path(
+        r"^(?:chat/completions|completions|embeddings|responses)$", views.unknown, name="no-base"
+    ),
 ]

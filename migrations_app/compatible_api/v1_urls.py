@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from django.urls import path, re_path
 
 from migrations_app.compatible_api import views
 
@@ -12,4 +12,5 @@ urlpatterns = [
     path("messages", views.messages, name="messages"),
     path("messages/count_tokens", views.message_tokens, name="message-tokens"),
     path("responses", views.responses, name="responses"),
+    re_path(r"^messages/[\s\S]*$", views.unknown_message, name="unknown-message"),
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 
 from migrations_app.compatible_api.anthropic_answers import MessagesFace, TokenCount, show_error
 from migrations_app.compatible_api.anthropic_requests import messages_request
@@ -12,6 +13,7 @@ from migrations_app.compatible_api.responses_answers import ResponsesFace
 from migrations_app.openai_api.access import named_revision, spender
 from migrations_app.openai_api.answering import answer
 from migrations_app.openai_api.endpoint import endpoint
+from migrations_app.openai_api.errors import nothing_at
 from migrations_app.openai_api.requests import read_body
 from migrations_app.openai_api.response_bodies import body_response
 from migrations_app.serving.answers import count_tokens
@@ -36,6 +38,12 @@ def _counted(request: HttpRequest) -> int:
         return count_tokens(asked.request_of(user.pk, named_revision(user, asked.model)))
     finally:
         close_old_connections()
+
+
+@csrf_exempt
+async def unknown_message(request: HttpRequest) -> HttpResponseBase:
+    """Answer an unknown address below Anthropic's as its clients read it."""
+    return show_error(nothing_at(request.path))
 
 
 @endpoint("POST")

@@ -12,9 +12,8 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Count, QuerySet
-from redis.exceptions import RedisError
 
-from engines.models import CatalogModel, EnginePreference, Host, HostStatus, LoraAdapter, Notice
+from engines.models import CatalogModel, EnginePreference, LoraAdapter, Notice
 from engines.services.engine_choice import with_engine_choice
 from migrations_app.live.messages import (
     AdapterState,
@@ -26,7 +25,7 @@ from migrations_app.live.messages import (
 )
 from migrations_app.live.tail import Owned
 from migrations_app.models import Plan, Step
-from migrations_app.serving.load import are_loaded, engine_mark
+from migrations_app.serving.host_state import find_loaded
 from migrations_app.serving.progress import PlanProgress, read_progress
 from migrations_app.serving.redis_keys import redis_client
 from migrations_app.states import PlanStatus, StepStatus
@@ -128,7 +127,8 @@ def person_states(user_ids: Iterable[int]) -> dict[int, PersonState]:
     adapters: dict[int, list[AdapterState]] = defaultdict(list)
     for row in LoraAdapter.objects.filter(user__in=ids).order_by("name"):
         adapters[row.user_id].append(AdapterState(id=row.pk, name=row.name, status=row.status))
-    loaded = _loaded(engines.values())
+    names = {engine.model_id for engine in engines.values()}
+    loaded = find_loaded(redis_client(settings.REDIS_URL), names)
     unread = _count_unread(ids)
     return {
         person.pk: PersonState(
@@ -157,20 +157,3 @@ def _engine_state(
 def _count_unread(user_ids: Collection[int]) -> dict[int, int]:
     rows = Notice.objects.filter(user__in=user_ids, read_at=None).order_by().values("user")
     return {row["user"]: row["count"] for row in rows.annotate(count=Count("pk"))}
-
-
-def _loaded(engines: Iterable[CatalogModel]) -> set[str]:
-    """Return the names of the engines that some host has in memory."""
-    hosts = list(Host.objects.filter(status=HostStatus.ACTIVE).values_list("name", flat=True))
-    names = [engine.model_id for engine in engines]
-    try:
-        redis = redis_client(settings.REDIS_URL)
-        marks = [engine_mark(name, embeds=False) for name in names]
-        return {
-            name
-            for name, there in zip(names, are_loaded(redis, hosts, marks), strict=True)
-            if there
-        }
-    except RedisError:
-        # Nobody can be answered then; the stream's mode says so.
-        return set()

@@ -20,6 +20,14 @@ TOO_LARGE, TOO_MANY = 413, 429
 INTERNAL, UNAVAILABLE = 500, 503
 MAX_WAIT_SECONDS = 60
 """What a client may be asked to wait for."""
+SERVED = tuple(
+    f"/v1/{name}"
+    for name in (
+        *("chat/completions", "completions", "embeddings", "models", "rerank", "responses"),
+        *("messages", "messages/count_tokens"),
+    )
+)
+"""What programs find below ``/v1``."""
 TYPES = {
     UNAUTHORIZED: "authentication_error",
     TOO_MANY: "insufficient_quota",
@@ -55,6 +63,17 @@ def too_large() -> RefusedError:
     """Return the refusal of a body that is not read."""
     return RefusedError(
         "The body is larger than what is allowed here.", status=TOO_LARGE, code="too_large"
+    )
+
+
+def nothing_at(path: str) -> RefusedError:
+    """Return the refusal of an address that is not served, with those that are."""
+    if path.startswith("/v1/v1/") or not path.startswith("/v1"):
+        hint = f"The base address of OpenAI's clients ends in /v1, once: ask /v1{path.removeprefix('/v1/v1')}."
+    else:
+        hint = f"Served are {', '.join(SERVED)}; /api/schema/openai/ describes them."
+    return RefusedError(
+        f"There is nothing at {path:.100}. {hint}", status=NOT_FOUND, code="not_found"
     )
 
 

@@ -25,11 +25,13 @@ _SLASHES = re.compile("/{2,}")
 DOORS = frozenset(
     {
         f"/api/{name}"
-        for name in ("chat", "generate", "embed", "embeddings", "tags", "show", "version")
+        for name in ("chat", "generate", "embed", "embeddings", "tags", "ps", "show", "version")
     }
-    | {"/mcp"}
+    | {"/mcp", "/v1"}
+    | {f"/{name}" for name in ("chat/completions", "completions", "embeddings", "responses")}
 )
-"""Addresses of other protocols' own, for programs with a token as well."""
+"""Addresses of other protocols' own, for programs with a token as well, and those of a program whose base
+address lacks its end."""
 
 
 def is_for_programs(path: str) -> bool:

@@ -3,42 +3,53 @@
 from __future__ import annotations
 
 from django.contrib.auth.models import User
+from msgspec.structs import replace
 
 from engines.models import CatalogModel, ModelRevision, ModelRole
 from engines.services.catalog.capabilities import JsonUse, capabilities_of, context_of
 from engines.services.engine_choice import effective_engine
 from migrations_app.openai_api.access import ACTIVE, models_for
 from migrations_app.openai_api.response_bodies import Capability, ModelEntry
-from migrations_app.openai_api.tidying import WITH_KNOWLEDGE
+from migrations_app.openai_api.tidying import WITH_KNOWLEDGE, split_name
+
+WITHOUT_MESSAGES: tuple[Capability, ...] = ("completions", "embeddings")
+"""What no knowledge can be added to."""
 
 
 def list_models(user: User) -> list[ModelEntry]:
     """Return the active engine under its standing names, first and last, and what else a person may use."""
     active, pinned = effective_engine(user)
-    joined = int(user.date_joined.timestamp())
-    plain = _entry(ACTIVE, joined, active, pinned)
-    grounded = _entry(f"{ACTIVE}{WITH_KNOWLEDGE}", joined, active, pinned, is_grounded=True)
+    plain = _entry(ACTIVE, int(user.date_joined.timestamp()), active, pinned)
     others = [
         _entry(model.model_id, int(model.created_at.timestamp()), model, model.current_revision)
         for model in models_for(user).select_related("current_revision")
     ]
-    return [plain, *others, grounded]
+    return [plain, *others, _grounded(plain)]
+
+
+def find_entry(user: User, name: str) -> ModelEntry | None:
+    """Return an engine under any name that it answers to; None for what the person may not use."""
+    entries = {entry.id: entry for entry in list_models(user)}
+    plain, is_grounded = split_name(name)
+    found = entries.get(str(plain))
+    if found is None or name in entries or not is_grounded:
+        return entries.get(name)
+    return _grounded(found) if "chat" in found.capabilities else None
+
+
+def _grounded(entry: ModelEntry) -> ModelEntry:
+    """Return an engine under the name by which it answers from the person's knowledge."""
+    can = [one for one in entry.capabilities if one not in WITHOUT_MESSAGES]
+    return replace(entry, id=f"{entry.id}{WITH_KNOWLEDGE}", capabilities=[*can, "knowledge"])
 
 
 def _entry(
-    name: str,
-    created: int,
-    model: CatalogModel | None,
-    revision: ModelRevision | None,
-    *,
-    is_grounded: bool = False,
+    name: str, created: int, model: CatalogModel | None, revision: ModelRevision | None
 ) -> ModelEntry:
-    can = _capabilities(model, revision) if model is not None else []
-    more: list[Capability] = ["knowledge"] if is_grounded else []
     return ModelEntry(
         id=name,
         created=created,
-        capabilities=[*can, *more],
+        capabilities=_capabilities(model, revision) if model is not None else [],
         context_length=(context_of(model, revision) or None) if model is not None else None,
     )
 

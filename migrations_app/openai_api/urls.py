@@ -13,7 +13,7 @@ urlpatterns = [
     path("completions", views.completions, name="completions"),
     path("embeddings", views.embeddings, name="embeddings"),
     path("models", views.model_list, name="models"),
-    path("models/<str:name>", views.model_detail, name="model"),
+    path("models/<path:name>", views.model_detail, name="model"),
     path("rerank", views.rerank, name="rerank"),
     re_path(r"^[\s\S]*$", views.unknown, name="unknown"),
 ]

@@ -11,8 +11,13 @@ from migrations_app.openai_api.access import caller, spender
 from migrations_app.openai_api.answering import answer
 from migrations_app.openai_api.embedding import embed_texts
 from migrations_app.openai_api.endpoint import endpoint
-from migrations_app.openai_api.errors import NOT_FOUND, RefusedError, error_response
-from migrations_app.openai_api.model_entries import list_models
+from migrations_app.openai_api.errors import (
+    NOT_FOUND,
+    RefusedError,
+    error_response,
+    nothing_at,
+)
+from migrations_app.openai_api.model_entries import find_entry, list_models
 from migrations_app.openai_api.ranking import rank_texts
 from migrations_app.openai_api.requests import (
     chat_request,
@@ -64,15 +69,19 @@ async def model_list(request: HttpRequest) -> HttpResponseBase:
 @endpoint("GET")
 async def model_detail(request: HttpRequest, *, name: str) -> HttpResponseBase:
     """Return one model of the list."""
-    for entry in await sync_to_async(_models)(request):
-        if entry.id == name:
-            return body_response(entry)
-    raise RefusedError(
-        "No such engine is offered to you; /v1/models lists those that are.",
-        param="model",
-        status=NOT_FOUND,
-        code="model_not_found",
-    )
+    return body_response(await sync_to_async(_model)(request, name))
+
+
+def _model(request: HttpRequest, name: str) -> ModelEntry:
+    entry = find_entry(caller(request), name)
+    if entry is None:
+        raise RefusedError(
+            f"No engine {name!r:.150} is offered to you; /v1/models lists those that are.",
+            param="model",
+            status=NOT_FOUND,
+            code="model_not_found",
+        )
+    return entry
 
 
 def _models(request: HttpRequest) -> list[ModelEntry]:
@@ -82,6 +91,4 @@ def _models(request: HttpRequest) -> list[ModelEntry]:
 @csrf_exempt
 async def unknown(request: HttpRequest) -> HttpResponseBase:
     """Answer an unknown address as everything else."""
-    return error_response(
-        RefusedError("There is nothing at this address.", status=NOT_FOUND, code="not_found")
-    )
+    return error_response(nothing_at(request.path))

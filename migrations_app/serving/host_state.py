@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from redis import Redis
 from redis.exceptions import RedisError
 
-from migrations_app.serving.load import PRESENT
+from engines.models import Host, HostStatus
+from migrations_app.serving.load import PRESENT, are_loaded, engine_mark
 from migrations_app.serving.redis_keys import engines_key, load_key
 
 logger = logging.getLogger(__name__)
@@ -39,6 +40,18 @@ def read_host_states(redis: Redis, names: Sequence[str]) -> dict[str, HostState]
             return {}
     pairs = zip(names, answers[::2], answers[1::2], strict=True)
     return {name: _state(held, marks, seconds) for name, held, marks in pairs}
+
+
+def find_loaded(redis: Redis, names: Collection[str], *, embeds: bool = False) -> set[str]:
+    """Return which of these engines some host has in memory; none while Redis is away."""
+    hosts = list(Host.objects.filter(status=HostStatus.ACTIVE).values_list("name", flat=True))
+    marks = [engine_mark(name, embeds=embeds) for name in names]
+    try:
+        found = are_loaded(redis, hosts, marks)
+    except RedisError:
+        # Nobody can be answered then, and that is told to whoever asks.
+        return set()
+    return {name for name, is_there in zip(names, found, strict=True) if is_there}
 
 
 def _state(held: list[tuple[bytes, float]], marks: set[bytes | str], seconds: int) -> HostState:

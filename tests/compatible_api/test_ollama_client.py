@@ -13,8 +13,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from engines.models import TokenUsage
+from migrations_app.serving.load import tell_engines
 from tests.compatible_api.conftest import THINKS, Caller
 from tests.compatible_api.questions import PLACE, REPLY, WEATHER
+from tests.redis_admin import admin_redis
+from tests.worker.plans import make_host
 
 MESSAGES: Any = [{"role": "user", "content": "How will the weather be?"}]
 OPTIONS = {"num_predict": 24, "temperature": 0, "num_ctx": 4096}
@@ -95,6 +98,27 @@ def test_texts_are_embedded_and_models_listed(client: ollama.Client) -> None:
     assert thinker.capabilities == ["completion", "tools", "thinking"]
     assert shown.modelinfo is not None
     assert shown.modelinfo["llama.context_length"] == 2048
+
+
+def test_what_hosts_have_in_memory_is_listed(client: ollama.Client, caller: Caller) -> None:
+    other = make_host("another")
+    tell_engines(admin_redis(), other.name, [f"chat:{THINKS}", "embed:nobodys"])
+
+    running = {model.model: model for model in client.ps().models}
+
+    assert THINKS in running
+    assert set(running) <= {"sam", "tiny-llama", THINKS}
+    assert running[THINKS].context_length == 1024
+    assert running[THINKS].expires_at is not None
+
+
+def test_what_is_done_with_files_is_refused_in_words(client: ollama.Client) -> None:
+    for ask in (client.pull, client.delete, client.push):
+        with pytest.raises(ollama.ResponseError, match="/api/chat, generate") as refused:
+            ask("sam")
+        assert refused.value.status_code == 404
+
+    assert client.embed("sam", "").embeddings == []
 
 
 def test_a_client_that_leaves_in_the_middle_frees_its_engine(client: ollama.Client) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.test import AsyncClient, override_settings
+from django.urls import resolve
+
+from migrations_app.openai_api.errors import SERVED
 
 
 def answer(path: str, **more: Any) -> Any:
@@ -22,6 +26,58 @@ def test_an_answer_has_the_headers_of_every_other_but_no_session() -> None:
     assert response["X-Frame-Options"] == "DENY"
     assert int(response["Content-Length"]) == len(response.content)
     assert not hasattr(response.asgi_request, "session")
+
+
+def openai_sentence(body: Any) -> str:
+    assert set(body["error"]) == {"message", "type", "param", "code"}
+    return str(body["error"]["message"])
+
+
+def anthropic_sentence(body: Any) -> str:
+    assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
+    return str(body["error"]["message"])
+
+
+def ollama_sentence(body: Any) -> str:
+    return str(body["error"])
+
+
+V1, ENDS = (
+    "/v1/chat/completions, /v1/completions",
+    "The base address of OpenAI's clients ends in /v1",
+)
+UNSERVED: list[tuple[str, Callable[[Any], str], str]] = [
+    ("/v1/moderations", openai_sentence, V1),
+    ("/v1/audio/speech", openai_sentence, V1),
+    ("/v1/batches/b1/cancel", openai_sentence, V1),
+    ("/v1/responses/resp_1", openai_sentence, V1),
+    ("/v1", openai_sentence, V1),
+    ("/v1/", openai_sentence, V1),
+    ("/v1/v1/chat/completions", openai_sentence, ENDS),
+    ("/chat/completions", openai_sentence, ENDS),
+    ("/embeddings/", openai_sentence, ENDS),
+    ("/v1/messages/batches", anthropic_sentence, "/v1/messages/count_tokens"),
+    ("/v1/messages/batches/b1/results", anthropic_sentence, "/v1/messages/count_tokens"),
+    ("/api/pull", ollama_sentence, "/api/chat, generate"),
+    ("/api/blobs/sha256:00", ollama_sentence, "/api/chat, generate"),
+    ("/api/chats", ollama_sentence, "/api/docs/"),
+]
+
+
+@pytest.mark.parametrize(("path", "sentence", "named"), UNSERVED)
+@pytest.mark.parametrize("method", ["get", "post", "delete"])
+def test_what_is_not_served_says_what_is_as_each_client_reads_it(
+    method: str, path: str, sentence: Callable[[Any], str], named: str
+) -> None:
+    response = asyncio.run(getattr(AsyncClient(), method)(path))
+
+    assert response.status_code == 404
+    assert named in sentence(response.json())
+
+
+@pytest.mark.parametrize("path", SERVED)
+def test_what_is_said_to_be_served_is(path: str) -> None:
+    assert not resolve(path).func.__name__.startswith("unknown")
 
 
 def test_a_strange_host_is_refused() -> None:
