@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -17,6 +18,7 @@ from migrations_app.compatible_api.reading import (
     function_call,
     function_tool,
     given_fields,
+    numbered_tools,
     read_as,
     read_field,
     read_text,
@@ -32,6 +34,10 @@ from migrations_app.openai_api.requests import AskedText, Body, chat_request
 TEXT = ("text",)
 SAME_NAMES = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream", "knowledge")
 NAMES = {name: name for name in SAME_NAMES} | {"stop_sequences": "stop"}
+SERVER_TOOLS = (
+    *("bash", "code_execution", "computer", "memory", "text_editor", "tool_search_tool"),
+    *("web_fetch", "web_search"),
+)
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 
 
@@ -112,7 +118,11 @@ def messages_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/messages``; RefusedError names the field at fault."""
     asked = read_as(body, MessagesBody)
     chat = {**given_fields(asked, NAMES), "messages": list(_messages(asked))}
-    return chat_request({**chat, **_form(asked), **_tools(asked)})
+    tools, left_out = numbered_tools(asked.tools or [], _server_kind)
+    if tools:
+        chat["tools"] = [_tool(f"tools[{number}]", tool) for number, tool in tools]
+    read = chat_request({**chat, **_form(asked), **_choice(asked)})
+    return replace(read, ignored=(*read.ignored, *left_out))
 
 
 def _messages(asked: MessagesBody) -> Iterator[Json]:
@@ -159,7 +169,7 @@ def _others(place: str, turn: Turn) -> Iterator[Json]:
             yield {
                 "role": "tool",
                 "tool_call_id": read_field(here, block, "tool_use_id"),
-                "content": read_texts(f"{here}.content", block.get("content"), TEXT),
+                "content": _results(f"{here}.content", block.get("content")),
             }
         else:
             texts.append(text_part(_read_block(here, block)))
@@ -167,16 +177,42 @@ def _others(place: str, turn: Turn) -> Iterator[Json]:
         yield {"role": turn.role, "content": texts}
 
 
-def _read_block(place: str, block: Mapping[str, Any]) -> str:
-    """Return a block's text; a document is read where it is a text."""
-    source = block.get("source")
+def _results(place: str, content: object) -> list[Json]:
+    """Return what a tool gave: a text, or blocks of which each holds one."""
+    if not isinstance(content, list):
+        return read_texts(place, content, TEXT)
+    return [
+        text_part(_read_block(f"{place}[{number}]", block)) for number, block in enumerate(content)
+    ]
+
+
+def _read_block(place: str, block: object) -> str:
+    """Return a block's text; a document is read where it is a text, a hit of a search with its source."""
+    if not isinstance(block, Mapping):
+        return read_text(place, block, TEXT)
+    source, title = block.get("source"), block.get("title")
     if block.get("type") == "document" and isinstance(source, Mapping):
-        if source.get("type") == "text":
-            title = block.get("title")
-            text = read_field(f"{place}.source", source, "data")
-            return f"{title}\n\n{text}" if isinstance(title, str) else text
-        refuse(place, "is a document that is no text; send its text")
+        return _titled(title, _document(f"{place}.source", source))
+    if block.get("type") == "search_result":
+        found = _joined(f"{place}.content", block.get("content"))
+        return _titled(title, _titled(source, found))
     return read_text(place, block, TEXT)
+
+
+def _document(place: str, source: Mapping[str, Any]) -> str:
+    if source.get("type") == "text":
+        return read_field(place, source, "data")
+    if source.get("type") != "content":
+        refuse(place.removesuffix(".source"), "is a document that is no text; send its text")
+    return _joined(f"{place}.content", source.get("content"))
+
+
+def _joined(place: str, content: object) -> str:
+    return "\n".join(part["text"] for part in read_texts(place, content, TEXT))
+
+
+def _titled(title: object, text: str) -> str:
+    return f"{title}\n\n{text}" if isinstance(title, str) else text
 
 
 def _blocks(content: str | list[Json]) -> list[Json]:
@@ -203,12 +239,14 @@ def _form(asked: MessagesBody) -> Json:
     return form
 
 
-def _tools(asked: MessagesBody) -> Json:
+def _server_kind(tool: Tool) -> str | None:
+    """Return of which kind a tool of Anthropic's own is, whose types end in a day; None for every other."""
+    given = tool.type or ""
+    return next((kind for kind in SERVER_TOOLS if given.startswith(f"{kind}_")), None)
+
+
+def _choice(asked: MessagesBody) -> Json:
     given: Json = {}
-    if asked.tools:
-        given["tools"] = [
-            _tool(f"tools[{number}]", tool) for number, tool in enumerate(asked.tools)
-        ]
     choice = asked.tool_choice
     if choice is None:
         return given

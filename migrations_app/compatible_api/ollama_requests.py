@@ -7,7 +7,7 @@ change no answer and are not read; ``knowledge`` is SAM's.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -21,7 +21,7 @@ from migrations_app.compatible_api.reading import (
     schema_form,
     thinking_switch,
 )
-from migrations_app.openai_api.errors import RefusedError, refuse
+from migrations_app.openai_api.errors import refuse
 from migrations_app.openai_api.request_bodies import Hint, Name
 from migrations_app.openai_api.requests import (
     AskedText,
@@ -57,16 +57,15 @@ SERVER_OPTIONS = frozenset(
         "repeat_last_n",
         "penalize_newline",
         "draft_num_predict",
+        "num_gqa",
+        "rope_frequency_base",
+        "rope_frequency_scale",
+        "mirostat_tau",
+        "mirostat_eta",
     ]
 )
-"""What a server has to settle for itself."""
-DEFAULT_OPTIONS = {
-    "typical_p": 1.0,
-    "tfs_z": 1.0,
-    "mirostat": 0,
-    "mirostat_tau": 5.0,
-    "mirostat_eta": 0.1,
-}
+"""What a server has to settle for itself, and how a sampler works that is off here."""
+DEFAULT_OPTIONS = {"typical_p": 1.0, "tfs_z": 1.0, "mirostat": 0}
 """Options that cannot be served here but with the value that changes nothing."""
 NO_LIMIT = (-1, -2)
 
@@ -175,7 +174,12 @@ def ollama_chat(body: Body) -> AskedText:
     asked = read_as(body, ChatBody)
     if not asked.messages:
         raise NothingAskedError(plain_name(asked.model))
-    given: Json = {"messages": list(_Conversation(asked.messages).messages())}
+    given: Json = {
+        "messages": [
+            _message(f"messages[{number}]", message)
+            for number, message in enumerate(asked.messages)
+        ]
+    }
     if asked.tools:
         given["tools"] = asked.tools
     return chat_request({**_common(asked), **given})
@@ -199,9 +203,11 @@ def ollama_prompt(body: Body) -> AskedText:
 
 
 def ollama_texts(body: Body) -> AskedVectors:
-    """Return the texts to be embedded; RefusedError when there is none."""
+    """Return the texts to be embedded; NothingAskedError when there is none."""
     asked = read_as(body, EmbedBody)
     texts = asked.input if asked.input is not None else asked.prompt
+    if not texts:
+        raise NothingAskedError(plain_name(asked.model))
     given = {"model": plain_name(asked.model), "input": texts, "dimensions": asked.dimensions}
     return embedding_request(given)
 
@@ -249,50 +255,24 @@ def _sampling(options: Json) -> Json:
     return given
 
 
-class _Conversation:
-    """Messages whose calls get ids, and whose results name the call that they answer."""
+def _message(place: str, message: Message) -> Json:
+    """Return a message as chat completions take it, where results find their calls."""
+    _refuse_images(f"{place}.images", message.images)
+    shown: Json = {"role": message.role, "content": message.content or ""}
+    if message.tool_calls:
+        shown["tool_calls"] = [_call(call) for call in message.tool_calls]
+    if message.thinking:
+        shown["reasoning_content"] = message.thinking
+    if message.role == "tool":
+        shown["tool_call_id"] = message.tool_call_id
+        shown["name"] = message.tool_name or message.name
+    return shown
 
-    def __init__(self, messages: Sequence[Message]) -> None:
-        self._messages = messages
-        self._open: list[tuple[str, str]] = []
-        """Ids and names of calls without a result, the oldest first."""
-        self._count = 0
 
-    def messages(self) -> Iterator[Json]:
-        for number, message in enumerate(self._messages):
-            place = f"messages[{number}]"
-            _refuse_images(f"{place}.images", message.images)
-            shown: Json = {"role": message.role, "content": message.content or ""}
-            if message.tool_calls:
-                shown["tool_calls"] = [self._call(call) for call in message.tool_calls]
-            if message.thinking:
-                shown["reasoning_content"] = message.thinking
-            if message.role == "tool":
-                shown["tool_call_id"] = self._answered(place, message)
-            yield shown
-
-    def _call(self, call: ToolUse) -> Json:
-        function = call.function
-        call_id = call.id or f"call{self._count:05}"
-        self._count += 1
-        self._open.append((call_id, function.name))
-        given = function.arguments
-        text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
-        return function_call(call_id, function.name, text)
-
-    def _answered(self, place: str, message: Message) -> str:
-        """Return the id of the call that a result answers: the one it names, else the oldest open one."""
-        named = message.tool_name or message.name
-        for call in self._open:
-            if message.tool_call_id == call[0] or (
-                message.tool_call_id is None and named in (None, call[1])
-            ):
-                self._open.remove(call)
-                return call[0]
-        raise RefusedError(
-            f"{place} must be the result of a call in a message of the assistant before it.",
-            param=f"{place}.tool_name",
-        )
+def _call(call: ToolUse) -> Json:
+    given = call.function.arguments
+    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    return function_call(call.id, call.function.name, text)
 
 
 def _refuse_images(place: str, images: object) -> None:

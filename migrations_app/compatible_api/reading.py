@@ -6,7 +6,7 @@ So checking, admission, choice of the engine and everything after it stand where
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -18,16 +18,17 @@ from migrations_app.openai_api.errors import RefusedError, refuse
 from migrations_app.openai_api.requests import Body
 
 Parsed = TypeVar("Parsed", bound=Struct)
+Tool = TypeVar("Tool")
 
 
 def read_as(body: Body, kind: type[Parsed]) -> Parsed:
     """Return a body with its types, null being left out; RefusedError names the field at fault."""
-    unknown = sorted(set(body) - set(kind.__struct_fields__))
+    given = {name: value for name, value in body.items() if value is not None}
+    unknown = sorted(set(given) - set(kind.__struct_fields__))
     if unknown:
         raise RefusedError(
             f"There is no field {unknown[0]!r:.60} here; leave it out.", param=unknown[0]
         )
-    given = {name: value for name, value in body.items() if value is not None}
     try:
         return msgspec.convert(given, kind)
     except UNREADABLE as error:
@@ -51,9 +52,10 @@ def read_text(place: str, part: object, kinds: tuple[str, ...]) -> str:
             place,
             f"is of type {kind!r:.60}, and the engines here read text only; send text instead",
         )
-    text = part.get("text")
+    name = "refusal" if kind == "refusal" else "text"
+    text = part.get(name)
     if not isinstance(text, str):
-        refuse(f"{place}.text", "must be a text")
+        refuse(f"{place}.{name}", "must be a text")
     return text
 
 
@@ -84,7 +86,7 @@ def read_field(place: str, part: Mapping[str, object], name: str) -> str:
     return value
 
 
-def function_call(call_id: str, name: str, arguments: str) -> Json:
+def function_call(call_id: str | None, name: str, arguments: str) -> Json:
     """Return a call as a chat's message holds it."""
     return {
         "id": call_id,
@@ -105,6 +107,22 @@ def function_tool(name: object, description: object, parameters: object, strict:
         "type": "function",
         "function": {key: value for key, value in fields.items() if value is not None},
     }
+
+
+def numbered_tools(
+    tools: Sequence[Tool], kind_of: Callable[[Tool], str | None]
+) -> tuple[list[tuple[int, Tool]], list[str]]:
+    """Return the tools to serve with their places, and what of the list is left out.
+
+    Tools of a provider's own servers, whose kind is told, are left out where others remain: programs send
+    them unasked beside those that they need. Alone they are what is asked for, and stay to be refused.
+    """
+    numbered = list(enumerate(tools))
+    kept = [(number, tool) for number, tool in numbered if kind_of(tool) is None]
+    if not kept:
+        return numbered, []
+    kinds = {kind for tool in tools if (kind := kind_of(tool)) is not None}
+    return kept, [f"tools.{kind}" for kind in sorted(kinds)]
 
 
 def schema_form(name: str, schema: object) -> Json:

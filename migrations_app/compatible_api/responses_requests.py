@@ -8,6 +8,7 @@ sends what came before with each request. ``knowledge``, ``top_k``, ``min_p``, `
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -18,6 +19,7 @@ from migrations_app.compatible_api.reading import (
     function_call,
     function_tool,
     given_fields,
+    numbered_tools,
     read_as,
     read_field,
     read_texts,
@@ -29,13 +31,26 @@ from migrations_app.openai_api.requests import AskedText, Body, chat_request
 
 SAME_NAMES = (
     *("model", "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "stop"),
-    *("stream", "parallel_tool_calls", "knowledge"),
+    *("stream", "parallel_tool_calls", "knowledge", "frequency_penalty", "presence_penalty"),
 )
 NAMES = {name: name for name in SAME_NAMES} | {"max_output_tokens": "max_tokens"}
-PARTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text")
+PARTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal")
+SERVER_TOOLS = (
+    *(
+        "apply_patch",
+        "code_interpreter",
+        "computer",
+        "computer_use_preview",
+        "custom",
+        "file_search",
+    ),
+    *("image_generation", "local_shell", "mcp", "namespace", "shell", "tool_search"),
+    *("web_search", "web_search_preview"),
+)
 NO_THINKING = ("none", "minimal")
 NOT_KEPT = (
-    "is not served here, as SAM keeps no answers for programs; send the earlier items in input"
+    "is not served here, as SAM keeps no answers for programs; send the earlier items in input (clients do "
+    'so by themselves when they send "store": false)'
 )
 
 
@@ -70,6 +85,8 @@ class ResponsesBody(Struct, frozen=True, kw_only=True):
     top_k: int | None = None
     min_p: float | None = None
     repeat_penalty: float | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
     seed: int | None = None
     stop: Any = None
     stream: bool | None = None
@@ -92,6 +109,8 @@ class ResponsesBody(Struct, frozen=True, kw_only=True):
     truncation: Hint = None
     top_logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
     max_tool_calls: Hint = None
+    context_management: Hint = None
+    client_metadata: Hint = None
     user: Hint = None
     service_tier: Hint = None
     safety_identifier: Hint = None
@@ -104,7 +123,7 @@ def responses_body(body: Body) -> ResponsesBody:
     """Return a checked body of ``/v1/responses``; RefusedError for what would have to be kept."""
     asked = read_as(body, ResponsesBody)
     for name in ("previous_response_id", "conversation", "prompt"):
-        if getattr(asked, name) is not None:
+        if getattr(asked, name):
             refuse(name, NOT_KEPT)
     if asked.background:
         refuse("background", "is not served here; stream the answer")
@@ -114,7 +133,11 @@ def responses_body(body: Body) -> ResponsesBody:
 def responses_request(asked: ResponsesBody) -> AskedText:
     """Return what is asked for; RefusedError names the field at fault."""
     chat = {**given_fields(asked, NAMES), "messages": list(_messages(asked))}
-    return chat_request({**chat, **_form(asked), **_tools(asked)})
+    tools, left_out = numbered_tools(asked.tools or [], _server_kind)
+    if tools:
+        chat["tools"] = [_tool(f"tools[{number}]", tool) for number, tool in tools]
+    read = chat_request({**chat, **_form(asked), **_choice(asked)})
+    return replace(read, ignored=(*read.ignored, *left_out))
 
 
 def _messages(asked: ResponsesBody) -> Iterator[Json]:
@@ -216,20 +239,16 @@ def _format(wanted: Json) -> Json:
     return {"type": "json_schema", "json_schema": inner}
 
 
-def _tools(asked: ResponsesBody) -> Json:
-    given: Json = {}
-    if asked.tools:
-        given["tools"] = [
-            _tool(f"tools[{number}]", tool) for number, tool in enumerate(asked.tools)
-        ]
+def _server_kind(tool: Json) -> str | None:
+    """Return of which kind a tool of OpenAI's servers and programs is; None for every other."""
+    return next((kind for kind in SERVER_TOOLS if kind == tool.get("type")), None)
+
+
+def _choice(asked: ResponsesBody) -> Json:
     choice = asked.tool_choice
-    if isinstance(choice, Mapping):
-        if choice.get("type") != "function":
-            refuse("tool_choice", "must be auto, none, required, or a function with its name")
-        given["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
-    elif choice is not None:
-        given["tool_choice"] = choice
-    return given
+    if isinstance(choice, Mapping) and choice.get("type") not in ("function", "allowed_tools"):
+        refuse("tool_choice", "must be auto, none, required, or a function with its name")
+    return {} if choice is None else {"tool_choice": choice}
 
 
 def _tool(place: str, tool: Json) -> Json:
@@ -238,6 +257,8 @@ def _tool(place: str, tool: Json) -> Json:
             place,
             f"is {tool.get('type')!r:.60}, a tool of OpenAI's own servers; send functions",
         )
+    inner = tool.get("function")
+    function = inner if isinstance(inner, Mapping) else tool
     return function_tool(
-        *(tool.get(name) for name in ("name", "description", "parameters", "strict"))
+        *(function.get(name) for name in ("name", "description", "parameters", "strict"))
     )

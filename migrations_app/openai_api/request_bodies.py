@@ -41,6 +41,8 @@ class StreamOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     include_usage: bool | None = None
     include_obfuscation: bool | None = None
+    continuous_usage_stats: bool | None = None
+    """vLLM's; tokens are counted at the end here."""
 
 
 class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
@@ -74,6 +76,24 @@ class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
     add_generation_prompt: Hint = None
     skip_special_tokens: Hint = None
     timings_per_token: Hint = None
+    prompt_cache_options: Hint = None
+    num_ctx: Hint = None
+    return_progress: Hint = None
+    thinking_budget: Hint = None
+    prompt_mode: Hint = None
+    transforms: Hint = None
+    route: Hint = None
+    add_special_tokens: Hint = None
+    spaces_between_special_tokens: Hint = None
+    # How samplers work that are off, as they have to be here.
+    dynatemp_exponent: Hint = None
+    xtc_threshold: Hint = None
+    dry_base: Hint = None
+    dry_allowed_length: Hint = None
+    dry_penalty_last_n: Hint = None
+    dry_sequence_breakers: Hint = None
+    mirostat_tau: Hint = None
+    mirostat_eta: Hint = None
     repetition_penalty: Annotated[float, Meta(ge=0.1, le=10.0)] | None = None
     """vLLM's name of ``repeat_penalty``."""
 
@@ -98,6 +118,18 @@ class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
     dry_multiplier: Annotated[Any, only([0])] = None
     min_tokens: Annotated[Any, only([0])] = None
     ignore_eos: Annotated[Any, only([False])] = None
+    moderation: Annotated[Any, only([])] = None
+    typ_p: Annotated[Any, only([1])] = None
+    length_penalty: Annotated[Any, only([1])] = None
+    use_beam_search: Annotated[Any, only([False])] = None
+    stop_token_ids: Annotated[Any, only([[]])] = None
+    bad_words: Annotated[Any, only([[]])] = None
+    include_stop_str_in_output: Annotated[Any, only([False])] = None
+    include_reasoning: Annotated[Any, only([True])] = None
+    reasoning_format: Annotated[Any, only(["auto", "parsed", "deepseek"])] = None
+    enable_search: Annotated[Any, only([False])] = None
+    safe_prompt: Annotated[Any, only([False])] = None
+    plugins: Annotated[Any, only([[]])] = None
 
 
 class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
@@ -225,6 +257,12 @@ class RankBody(Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unk
     top_n: Annotated[int, Meta(ge=1)] | None = None
     return_documents: bool = False
     user: Hint = None
+    truncate: Hint = None
+    truncation: Hint = None
+    max_tokens_per_doc: Hint = None
+    max_chunks_per_doc: Hint = None
+    priority: Hint = None
+    """Cohere's and Voyage's: a long text is judged by its beginning."""
 
     @property
     def texts(self) -> list[str]:
@@ -245,6 +283,13 @@ def _served_values() -> dict[str, list[object]]:
 
 
 SERVED_VALUES = _served_values()
+INSTEAD = {
+    "functions": "send tools",
+    "function_call": "send tool_choice",
+    "n": "send a request for each",
+    "best_of": "send a request for each",
+}
+"""What to do where leaving a field out does not help."""
 
 
 def given_hints(asked: Struct) -> list[str]:

@@ -26,8 +26,10 @@ from engines.runtimes.text.openai_vocabulary import read_openai_tokens
 from engines.services.answers.messages import AnswerRequest, Question
 from engines.services.knowledge.search_filters import with_moments
 from migrations_app.openai_api.errors import RefusedError, refuse, too_large
+from migrations_app.openai_api.history import tidy_messages
 from migrations_app.openai_api.messages import parse_messages
 from migrations_app.openai_api.request_bodies import (
+    INSTEAD,
     SERVED_VALUES,
     ChatBody,
     CompletionBody,
@@ -45,6 +47,8 @@ Parsed = TypeVar("Parsed", ChatBody, CompletionBody, EmbeddingBody, RankBody)
 
 DEFAULT_COMPLETION_TOKENS = 16
 """What OpenAI's completions endpoint takes when nothing is said."""
+INPUT_TYPES = {"search_query": "query", "search_document": "document", "passage": "document"}
+"""What Cohere's and NVIDIA's clients call the roles of a text."""
 NO_EFFORT = ("none", "minimal")
 """Efforts of a model that shall not think."""
 SAMPLING = frozenset(SamplingOptions.__struct_fields__) - {"max_tokens"}
@@ -107,6 +111,7 @@ def chat_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/chat/completions``; RefusedError names the field at fault."""
     fields, ignored = tidy_chat(body)
     fields["model"], is_grounded = split_name(fields.get("model"))
+    fields["messages"] = tidy_messages(fields.get("messages"))
     fields["knowledge"] = _with_moments(fields.get("knowledge"))
     if fields["knowledge"] is None and is_grounded:
         fields["knowledge"] = True
@@ -125,6 +130,8 @@ def chat_request(body: Body) -> AskedText:
 
 def completion_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/completions``; RefusedError names the field at fault."""
+    _refuse_grounded(body)
+    _refuse_lists(body.get("prompt"))
     asked = _parse(tidy_text(body).fields, CompletionBody)
     prompt = asked.prompt if isinstance(asked.prompt, str) else asked.prompt[0]
     limit = asked.max_tokens or DEFAULT_COMPLETION_TOKENS
@@ -134,7 +141,12 @@ def completion_request(body: Body) -> AskedText:
 
 def embedding_request(body: Body) -> AskedVectors:
     """Return a checked request of ``/v1/embeddings``; ``input_type`` query is an extension."""
-    asked = _parse({**body, "input": _with_texts(body.get("input"))}, EmbeddingBody)
+    _refuse_grounded(body)
+    fields = {**body, "input": _with_texts(body.get("input"))}
+    role = fields.get("input_type")
+    if isinstance(role, str):
+        fields["input_type"] = INPUT_TYPES.get(role, role)
+    asked = _parse(fields, EmbeddingBody)
     return AskedVectors(
         model=asked.model,
         texts=[asked.input] if isinstance(asked.input, str) else asked.input,
@@ -142,6 +154,29 @@ def embedding_request(body: Body) -> AskedVectors:
         base64=asked.encoding_format == "base64",
         dimensions=asked.dimensions,
     )
+
+
+def _refuse_grounded(body: Body) -> None:
+    """Refuse the name that asks for knowledge where no message is that it could be added to."""
+    plain, is_grounded = split_name(body.get("model"))
+    if is_grounded:
+        refuse("model", f"{body['model']!r:.150} answers messages only; name {plain!r:.150} here")
+
+
+def _refuse_lists(prompt: object) -> None:
+    """Refuse prompts that one answer cannot continue: several, or numbers of who knows which tokens."""
+    if not isinstance(prompt, list):
+        return
+    if any(_is_number(one) or isinstance(one, list) for one in prompt):
+        refuse(
+            "prompt",
+            "holds numbers of tokens, which stand for another text in each model's vocabulary; send a text",
+        )
+    if len(prompt) > 1:
+        refuse(
+            "prompt",
+            f"has {len(prompt)} texts, and one is continued at a time; send a request for each",
+        )
 
 
 def rank_request(body: Body) -> RankBody:
@@ -183,17 +218,18 @@ def _text_of(numbers: list[object], place: str) -> str:
 
 def _parse(body: Body, kind: type[Parsed]) -> Parsed:
     """Return a body with its types; null means that a field is left out."""
-    unknown = sorted(set(body) - set(kind.__struct_fields__))
+    given = {name: value for name, value in body.items() if value is not None}
+    unknown = sorted(set(given) - set(kind.__struct_fields__))
     if unknown:
         raise RefusedError(
             f"There is no field {unknown[0]!r} here; leave it out.",
             param=unknown[0],
             code="unknown_parameter",
         )
-    given = {name: value for name, value in body.items() if value is not None}
     for name, values in SERVED_VALUES.items():
-        if name in given and given[name] not in values:
-            refuse(name, f"cannot be {given[name]!r:.60} here; leave it out")
+        if name in given and not _is_one_of(given[name], values):
+            instead = INSTEAD.get(name, "leave it out")
+            refuse(name, f"cannot be {given[name]!r:.60} here; {instead}")
     if issubclass(kind, TextBody):
         _check_sampling(given)
     try:
@@ -202,6 +238,11 @@ def _parse(body: Body, kind: type[Parsed]) -> Parsed:
         fault = fault_of(error)
         field = _FIELD.match(fault.place)
         raise RefusedError(f"{fault}.", param=field[0] if field else None) from None
+
+
+def _is_one_of(value: object, served: list[object]) -> bool:
+    """Whether a value is served; 0 and 1 are not false and true, though Python takes them for equal."""
+    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in served)
 
 
 def _check_sampling(given: Body) -> None:

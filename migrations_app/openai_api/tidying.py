@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from engines.runtimes.text.patterns import loosen_patterns
 from engines.runtimes.text.response_format import MAX_SCHEMA_DEPTH, Json
+from migrations_app.openai_api.errors import refuse
 
 WITH_KNOWLEDGE = "+knowledge"
 """At the end of a model's name: answers stand on the person's knowledge, for clients that send no other field."""
@@ -19,6 +20,8 @@ DEFAULTS_ELSEWHERE: dict[str, tuple[int, ...]] = {
     "top_k": (-1,),
 }
 """Numbers that ask other servers for what nothing at all asks for here."""
+OTHER_NAMES = {"random_seed": "seed", "n_predict": "max_tokens"}
+"""What Mistral's and llama.cpp's clients call them."""
 MAX_NAME = 64
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
@@ -31,8 +34,12 @@ class TidyBody(NamedTuple):
 
 
 def tidy_text(body: Mapping[str, object]) -> TidyBody:
-    """Return a body of either endpoint for text without numbers that mean nothing."""
+    """Return a body of either endpoint for text under our names, without numbers that mean nothing."""
     fields = dict(body)
+    for theirs, ours in OTHER_NAMES.items():
+        value = fields.pop(theirs, None)
+        if fields.get(ours) is None and value is not None:
+            fields[ours] = value
     for name, values in DEFAULTS_ELSEWHERE.items():
         value = fields.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and value in values:
@@ -46,9 +53,7 @@ def tidy_chat(body: Mapping[str, object]) -> TidyBody:
     fields, ignored = tidy_text(body)
     if isinstance(tools := fields.get("tools"), list):
         fields["tools"] = [_tidy_tool(tool, ignored) for tool in tools]
-    if fields.get("tool_choice") == "any":
-        # Mistral's word.
-        fields["tool_choice"] = "required"
+    _tidy_choice(fields)
     fields["response_format"] = _tidy_format(fields.get("response_format"), ignored)
     return TidyBody(fields, ignored)
 
@@ -64,12 +69,47 @@ def _tidy_tool(tool: Any, ignored: list[str]) -> Any:
     if not isinstance(tool, Mapping):
         return tool
     tidy = {**tool}
+    if "function" not in tidy and "name" in tidy and tidy.get("type", "function") == "function":
+        # As /v1/responses takes it.
+        tidy = {"function": {name: value for name, value in tool.items() if name != "type"}}
     if isinstance(function := tidy.get("function"), Mapping):
-        tidy["function"] = {**function}
+        tidy = {"type": "function", **tidy, "function": {**function}}
     for part in (tidy, tidy.get("function")):
         if isinstance(part, dict) and part.pop("cache_control", None) is not None:
             ignored += [name for name in ["tools.cache_control"] if name not in ignored]
     return tidy
+
+
+def _tidy_choice(fields: Json) -> None:
+    """Bring the choice of tools into one form; where only some are allowed, the others are left out."""
+    choice = fields.get("tool_choice")
+    if choice == "any":
+        # Mistral's word.
+        fields["tool_choice"] = "required"
+    if not isinstance(choice, Mapping):
+        return
+    if choice.get("type") == "function" and "function" not in choice:
+        fields["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
+    if choice.get("type") == "allowed_tools":
+        allowed = choice.get("allowed_tools", choice)
+        _allow_some(fields, allowed if isinstance(allowed, Mapping) else {})
+
+
+def _allow_some(fields: Json, allowed: Mapping[str, Any]) -> None:
+    listed, tools = allowed.get("tools"), fields.get("tools")
+    names = [_name_of(tool) for tool in listed] if isinstance(listed, list) else []
+    kept = [tool for tool in tools if _name_of(tool) in names] if isinstance(tools, list) else []
+    if not kept or len(kept) < len(names) or None in names:
+        refuse("tool_choice", "must allow tools that are in tools, each by its name")
+    fields["tools"], fields["tool_choice"] = kept, allowed.get("mode", "auto")
+
+
+def _name_of(tool: object) -> object:
+    """Return a tool's name, in whichever form it was sent."""
+    if not isinstance(tool, Mapping):
+        return None
+    function = tool.get("function")
+    return function.get("name") if isinstance(function, Mapping) else tool.get("name")
 
 
 def _tidy_format(given: Any, ignored: list[str]) -> Any:

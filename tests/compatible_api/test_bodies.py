@@ -177,6 +177,14 @@ def test_what_cannot_be_served_is_named(
     assert refused.value.status == 400
 
 
+@pytest.mark.parametrize("given", [{}, {"input": ""}, {"input": []}, {"prompt": ""}])
+def test_ollamas_clients_may_ask_for_no_vectors_to_have_a_model_loaded(
+    given: dict[str, Any],
+) -> None:
+    with pytest.raises(NothingAskedError, match="sam"):
+        ollama_texts({"model": "sam:latest", **given})
+
+
 def test_ollamas_prompt_is_a_chat_or_raw_and_may_be_missing() -> None:
     chat = ollama_prompt({"model": "sam", "prompt": "Hi", "system": "Be brief.", "stream": False})
     raw = ollama_prompt({"model": "sam", "prompt": "Once", "raw": True})

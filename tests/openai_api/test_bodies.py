@@ -29,6 +29,10 @@ def named(name: Any) -> dict[str, Any]:
     return {"type": "function", "function": {"name": name}}
 
 
+def allowed(*tools: Any, mode: str = "auto") -> dict[str, Any]:
+    return {"type": "allowed_tools", "allowed_tools": {"mode": mode, "tools": [*tools]}}
+
+
 def schema_format(schema: Any, **more: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": "s", "schema": schema, **more}}
 
@@ -79,6 +83,11 @@ OLD_CALL = {"function_call": {"name": "f", "arguments": "{}"}}
             "messages[0].tool_calls",
         ),
         ({"messages": [{"role": "assistant"}]}, "messages[0].content"),
+        ({"messages": [{"role": "user", "content": [{"type": ["text"]}]}]}, "messages[0].content"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "thinking", "thinking": "x"}]}]},
+            "messages[0].content",
+        ),
         ({"reasoning": {"efort": "low"}}, "reasoning"),
         ({"think": "a lot"}, "think"),
         ({"enable_thinking": "no"}, "enable_thinking"),
@@ -119,6 +128,15 @@ OLD_CALL = {"function_call": {"name": "f", "arguments": "{}"}}
         ({"tool_choice": "sometimes", "tools": [TOOL]}, "tool_choice"),
         ({"tool_choice": named("other"), "tools": [TOOL]}, "tool_choice"),
         ({"tool_choice": named(7), "tools": [TOOL]}, "tool_choice"),
+        ({"tool_choice": {"type": "function", "name": "other"}, "tools": [TOOL]}, "tool_choice"),
+        ({"tool_choice": allowed(named("f"), named("other")), "tools": [TOOL]}, "tool_choice"),
+        ({"tool_choice": allowed(named("f"), mode="maybe"), "tools": [TOOL]}, "tool_choice"),
+        ({"tool_choice": allowed(named("f"))}, "tool_choice"),
+        ({"tool_choice": {"type": "allowed_tools"}, "tools": [TOOL]}, "tool_choice"),
+        ({"tools": [tool("f" * 129)]}, "tools"),
+        ({"tools": [{"name": "f", "paramters": {}}]}, "tools"),
+        ({"dry_multiplier": 0.8}, "dry_multiplier"),
+        ({"include_reasoning": False}, "include_reasoning"),
         ({"parallel_tool_calls": "no", "tools": [TOOL]}, "parallel_tool_calls"),
         ({"functions": [{"name": "f"}]}, "functions"),
         ({"logprobs": True}, "logprobs"),
@@ -236,16 +254,35 @@ def test_knowledge_that_is_not_asked_for_is_not_used(given: Any) -> None:
     assert chat_request({**CHAT, "knowledge": given}).question.knowledge is None
 
 
-@pytest.mark.parametrize("prompt", [None, "", [], ["a", "b"], [1, 2], [[1, 2]], 7])
-def test_a_completion_has_one_prompt(prompt: Any) -> None:
-    with pytest.raises(RefusedError) as caught:
+PROMPTS: list[tuple[Any, str]] = [
+    (None, "is missing"),
+    ("", "must be a text"),
+    ([], "must be a list"),
+    ([""], "must be a text"),
+    ([True], "must be a text"),
+    (["a", "b"], "has 2 texts, and one is continued at a time; send a request for each"),
+    (["a", 1], "holds numbers of tokens"),
+    ([1, 2], "holds numbers of tokens"),
+    ([[1, 2]], "holds numbers of tokens"),
+    ([[1], [2]], "holds numbers of tokens"),
+    (7, "must be a text"),
+]
+
+
+@pytest.mark.parametrize(("prompt", "why"), PROMPTS)
+def test_a_completion_has_one_prompt(prompt: Any, why: str) -> None:
+    with pytest.raises(RefusedError, match=why) as caught:
         completion_request({"model": "sam", "prompt": prompt})
 
     assert caught.value.param == "prompt"
 
 
 @pytest.mark.parametrize(
-    "more", [{"tools": [TOOL]}, {"echo": True}, {"best_of": 2}, {"suffix": "x"}, {"logprobs": 3}]
+    "more",
+    [
+        *({"tools": [TOOL]}, {"echo": True}, {"best_of": 2}, {"suffix": "x"}, {"logprobs": 3}),
+        *({"n": 2}, {"logprobs": 0}, {"model": "sam+knowledge"}),
+    ],
 )
 def test_a_completion_that_cannot_be_served_is_refused(more: dict[str, Any]) -> None:
     with pytest.raises(RefusedError) as caught:
@@ -273,7 +310,12 @@ def test_a_completion_that_cannot_be_served_is_refused(more: dict[str, Any]) -> 
         ({"encoding_format": "hex"}, "encoding_format"),
         ({"encoding_format": ["float"]}, "encoding_format"),
         ({"dimensions": "few"}, "dimensions"),
-        ({"input_type": "passage"}, "input_type"),
+        ({"input_type": "clustering"}, "input_type"),
+        ({"input_type": ["query"]}, "input_type"),
+        ({"model": "sam+knowledge"}, "model"),
+        ({"dimensions": -1}, "dimensions"),
+        ({"input": ["a", None]}, "input"),
+        ({"input": ["a", {"text": "b"}]}, "input"),
         ({"temperature": 1}, "temperature"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -75,6 +76,10 @@ HISTORIES: list[tuple[list[dict[str, Any]], list[tuple[str, str]]]] = [
         [{"role": "system", "content": "A"}, ASK, {"role": "developer", "content": "B"}, ASK],
         [("system", "A"), ("user", "Hi"), ("system", "B"), ("user", "Hi")],
     ),
+    ([assistant(content=[{"type": "output_text", "text": "a"}]), {"role": "user", "content": [
+        {"type": "input_text", "text": "b"}]}], [("assistant", "a"), ("user", "b")]),
+    ([assistant(content=[{"type": "thinking", "thinking": "Hm."}, {"type": "text", "text": "a"}]), ASK],
+     [("assistant", "a"), ("user", "Hi")]),
     (
         [{"role": "user", "name": "bob", "content": [
             {"type": "text", "text": "a", "cache_control": {"type": "ephemeral"}},
@@ -96,13 +101,26 @@ def test_turns_are_read_however_they_hold_their_text(
     assert STREAM.request_body(asked.request_of(1, None))
 
 
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-def test_thoughts_are_kept_between_the_calls_that_answer_the_last_question(field: str) -> None:
+THOUGHTS: list[Callable[[str], dict[str, Any]]] = [
+    lambda text: {"content": None, "reasoning_content": text},
+    lambda text: {"content": None, "reasoning": text},
+    lambda text: {"content": [{"type": "thinking", "thinking": text, "signature": "s"}]},
+    lambda text: {
+        "content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}, TEXT]
+    },
+]
+TEXT = {"type": "text", "text": "So."}
+
+
+@pytest.mark.parametrize("thought", THOUGHTS)
+def test_thoughts_are_kept_between_the_calls_that_answer_the_last_question(
+    thought: Callable[[str], dict[str, Any]],
+) -> None:
     turns = [
         ASK,
-        assistant(content="Hello.", **{field: "Older."}),
+        assistant(**thought("Older.")),
         ASK,
-        assistant(content=None, tool_calls=[call("{}")], **{field: "I call."}),
+        assistant(tool_calls=[call("{}")], **thought("I call.")),
         {"role": "tool", "tool_call_id": "1", "content": "Rain."},
     ]
 
@@ -162,6 +180,100 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "any tool": (
         {"tools": [TOOL], "tool_choice": "any"},
         {"tools": [TOOL], "tool_choice": "required"},
+        [],
+    ),
+    "tools as /v1/responses takes them": (
+        {
+            "tools": [{"type": "function", **TOOL["function"]}],
+            "tool_choice": {"type": "function", "name": "f"},
+        },
+        {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
+        [],
+    ),
+    "a tool without a type": ({"tools": [{"function": TOOL["function"]}]}, {"tools": [TOOL]}, []),
+    "some of the tools": (
+        {
+            "tools": [TOOL, MANY[0]],
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {
+                    "mode": "required",
+                    "tools": [{"type": "function", "function": {"name": "f"}}],
+                },
+            },
+        },
+        {"tools": [TOOL], "tool_choice": "required"},
+        [],
+    ),
+    "some of the tools as /v1/responses says it": (
+        {
+            "tools": [TOOL, MANY[0]],
+            "tool_choice": {
+                "type": "allowed_tools",
+                "mode": "auto",
+                "tools": [{"type": "function", "name": "f"}],
+            },
+        },
+        {"tools": [TOOL], "tool_choice": "auto"},
+        [],
+    ),
+    "a tool's name of 128 letters": (
+        {"tools": [{"type": "function", "function": {"name": "m" * 128}}]},
+        {"tools": [{"type": "function", "function": {"name": "m" * 128}}]},
+        [],
+    ),
+    "a tool's nulls": (
+        {
+            "tools": [
+                {"type": "function", "function": {"name": "f", "parameters": None, "strict": None}}
+            ]
+        },
+        {
+            "tools": [
+                {"type": "function", "function": {"name": "f", "parameters": None, "strict": None}}
+            ]
+        },
+        [],
+    ),
+    "llama.cpp's page": (
+        {
+            "reasoning_format": "auto",
+            "return_progress": True,
+            "xtc_probability": 0,
+            "xtc_threshold": 0.1,
+            "dry_multiplier": 0,
+            "dry_base": 1.75,
+            "dry_allowed_length": 2,
+            "n_predict": -1,
+            "typ_p": 1,
+        },
+        {},
+        ["return_progress", "xtc_threshold", "dry_base", "dry_allowed_length"],
+    ),
+    "vLLM's clients": (
+        {
+            "use_beam_search": False,
+            "stop_token_ids": [],
+            "length_penalty": 1.0,
+            "add_special_tokens": False,
+        },
+        {},
+        ["add_special_tokens"],
+    ),
+    "Mistral's client": (
+        {"safe_prompt": False, "random_seed": 5, "prompt_mode": "reasoning"},
+        {"seed": 5},
+        ["prompt_mode"],
+    ),
+    "OpenRouter's clients": (
+        {"include_reasoning": True, "transforms": ["middle-out"], "plugins": []},
+        {},
+        ["transforms"],
+    ),
+    "unknown but null": ({"context_management": None, "whatever": None}, {}, []),
+    "usage all along": (
+        {"stream": True, "stream_options": {"continuous_usage_stats": True}},
+        {},
         [],
     ),
     "an object with a schema": (

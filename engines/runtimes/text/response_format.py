@@ -23,7 +23,8 @@ MAX_TOOLS_CHARS = 524_288
 """Characters of JSON that all tools together may have."""
 MAX_SCHEMA_DEPTH = 64
 MAX_TOOLS = 128
-NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""As long as Anthropic takes it: names of tools of MCP begin with their server's."""
 CHOICES = ("auto", "none", "required")
 ANY_OBJECT: Json = {"type": "object"}
 
@@ -138,7 +139,7 @@ def _check_named(place: str, given: Json, known: set[str]) -> None:
     name, described = given.get("name"), given.get("description")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InvalidRequestError(
-            f"{place}.name must have 1 to 64 letters, digits, dashes and underscores."
+            f"{place}.name must have 1 to 128 letters, digits, dashes and underscores."
         )
     if described is not None and not isinstance(described, str):
         raise InvalidRequestError(f"{place}.description must be a text.")
