@@ -23,6 +23,7 @@ REQUESTS = (
 HERE, OPENAI = "tests.compatible_api", "tests.openai_api"
 NODE = f"{HERE}.test_node_client:test_the_client_for_node_does_what_the_one_for_python_does"
 ANTHROPIC, OLLAMA = f"{HERE}.test_anthropic_client", f"{HERE}.test_ollama_client"
+MCP = f"{HERE}.test_mcp_client"
 RESPONSES, GATEWAYS = f"{HERE}.test_responses_client", f"{HERE}.test_gateways"
 TALKS = f"{OPENAI}.test_openai_client:test_the_client_chats_streams_completes_embeds_and_lists"
 SAME = "test_a_whole_answer_and_its_stream_say_the_same"
@@ -100,6 +101,16 @@ CLIENTS: dict[str, Row] = {
         LITELLM,
         "— called, its result not sent back",
         *(LITELLM,) * 6,
+    ),
+    "`mcp`, `/mcp`": (
+        *("— tools only",) * 2,
+        f"{MCP}:test_a_plan_is_made_previewed_and_executed",
+        "— each tool has its own",
+        "— no engine answers",
+        "— `search_knowledge` embeds the question",
+        f"{MCP}:test_what_is_wrong_or_anothers_is_told_to_the_model",
+        f"{MCP}:test_the_scope_of_a_token_decides_what_is_offered",
+        "— one answer a request",
     ),
 }
 
