@@ -53,7 +53,6 @@ class TextBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="text")
     """A part of the answer."""
 
     text: str = ""
-    citations: None = None
 
 
 class ThinkingBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="thinking"):

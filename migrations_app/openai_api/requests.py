@@ -26,8 +26,7 @@ from engines.runtimes.text.openai_vocabulary import read_openai_tokens
 from engines.services.answers.messages import AnswerRequest, Question
 from engines.services.knowledge.search_filters import with_moments
 from migrations_app.openai_api.errors import RefusedError, refuse, too_large
-from migrations_app.openai_api.history import tidy_messages
-from migrations_app.openai_api.messages import parse_messages
+from migrations_app.openai_api.messages import parse_messages, tidy_messages
 from migrations_app.openai_api.request_bodies import (
     INSTEAD,
     SERVED_VALUES,
