@@ -144,7 +144,7 @@ def _with_texts(place: str, message: Mapping[str, Any]) -> Json:
         if not isinstance(kind, str):
             texts.append(part)
         elif kind in THOUGHTS and message.get("role") == "assistant":
-            thoughts.append(_thought(part))
+            thoughts.append(_thought_in(part))
         elif kind in TEXTS or kind in KNOWN:
             texts.append({**part, "type": TEXTS.get(kind, kind)})
         else:
@@ -156,7 +156,7 @@ def _with_texts(place: str, message: Mapping[str, Any]) -> Json:
     return {**message, "content": texts, **({"reasoning_content": thought} if thought else {})}
 
 
-def _thought(part: Mapping[str, Any]) -> str:
+def _thought_in(part: Mapping[str, Any]) -> str:
     """Return what a part says that was thought: a text, or as Mistral writes it a list of parts."""
     thought = part.get("thinking") or part.get("text") or ""
     if isinstance(thought, list):

@@ -298,6 +298,9 @@ def test_anthropics_stream_has_its_blocks_in_order() -> None:
         ("message_stop", None),
     ]
     assert events[-2]["delta"]["stop_reason"] == "tool_use"
+    # The Vercel AI SDK refuses a block whose citations are null.
+    blocks = [event["content_block"] for event in events if event["type"] == "content_block_start"]
+    assert all(None not in block.values() for block in blocks)
     assert events[-2]["usage"] == {
         "input_tokens": 3,
         "output_tokens": 9,
