@@ -138,7 +138,8 @@ def _tidy(place: str, message: Mapping[str, Any], calls: _OpenCalls) -> Mapping[
 
 def _with_texts(place: str, message: Mapping[str, Any]) -> Json:
     """Return a message whose parts are texts; what was thought stands beside them."""
-    texts, thoughts = [], []
+    texts: list[Any] = []
+    thoughts: list[str] = []
     for number, part in enumerate(message["content"]):
         kind = part.get("type") if isinstance(part, Mapping) else None
         if not isinstance(kind, str):
