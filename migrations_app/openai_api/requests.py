@@ -226,7 +226,7 @@ def _parse(body: Body, kind: type[Parsed]) -> Parsed:
             code="unknown_parameter",
         )
     for name, values in SERVED_VALUES.items():
-        if name in given and not _is_one_of(given[name], values):
+        if name in given and given[name] not in values:
             instead = INSTEAD.get(name, "leave it out")
             refuse(name, f"cannot be {given[name]!r:.60} here; {instead}")
     if issubclass(kind, TextBody):
@@ -237,11 +237,6 @@ def _parse(body: Body, kind: type[Parsed]) -> Parsed:
         fault = fault_of(error)
         field = _FIELD.match(fault.place)
         raise RefusedError(f"{fault}.", param=field[0] if field else None) from None
-
-
-def _is_one_of(value: object, served: list[object]) -> bool:
-    """Whether a value is served; 0 and 1 are not false and true, though Python takes them for equal."""
-    return any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in served)
 
 
 def _check_sampling(given: Body) -> None:

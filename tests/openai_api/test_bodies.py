@@ -281,7 +281,7 @@ def test_a_completion_has_one_prompt(prompt: Any, why: str) -> None:
     "more",
     [
         *({"tools": [TOOL]}, {"echo": True}, {"best_of": 2}, {"suffix": "x"}, {"logprobs": 3}),
-        *({"n": 2}, {"logprobs": 0}, {"model": "sam+knowledge"}),
+        *({"n": 2}, {"model": "sam+knowledge"}),
     ],
 )
 def test_a_completion_that_cannot_be_served_is_refused(more: dict[str, Any]) -> None:
