@@ -17,7 +17,7 @@ from migrations_app.serving.protocol import STREAM
 ASK = {"role": "user", "content": "Hi"}
 CHAT = {"model": "sam", "messages": [ASK]}
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string", "pattern": "(?=a)b"}}}
-TOOL = {"type": "function", "function": {"name": "f", "description": "Does it."}}
+TOOL: dict[str, Any] = {"type": "function", "function": {"name": "f", "description": "Does it."}}
 MANY = [
     {"type": "function", "function": {"name": f"f{number}", "description": "x" * 4_000}}
     for number in range(20)
@@ -101,6 +101,7 @@ def test_turns_are_read_however_they_hold_their_text(
     assert STREAM.request_body(asked.request_of(1, None))
 
 
+TEXT = {"type": "text", "text": "So."}
 THOUGHTS: list[Callable[[str], dict[str, Any]]] = [
     lambda text: {"content": None, "reasoning_content": text},
     lambda text: {"content": None, "reasoning": text},
@@ -109,7 +110,6 @@ THOUGHTS: list[Callable[[str], dict[str, Any]]] = [
         "content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}, TEXT]
     },
 ]
-TEXT = {"type": "text", "text": "So."}
 
 
 @pytest.mark.parametrize("thought", THOUGHTS)
