@@ -16,10 +16,9 @@ from engines.runtimes.notation.call_objects import (
     read_object,
     to_arguments,
 )
-from engines.runtimes.notation.description import HOLE, KEY, CallForm, CallNotation
+from engines.runtimes.notation.description import HOLE, CallForm, CallNotation
 from engines.runtimes.notation.scanning import (
     IncompleteError,
-    Matched,
     NotACallError,
     decode_json,
     decode_unclosed,
@@ -27,6 +26,7 @@ from engines.runtimes.notation.scanning import (
     match_mark,
     skip_space,
     split_mark,
+    try_mark,
 )
 from engines.runtimes.notation.values import (
     find_end,
@@ -34,17 +34,19 @@ from engines.runtimes.notation.values import (
     read_python_calls,
     read_python_object,
     read_quoted,
-    read_value,
+    read_tagged,
 )
 from engines.runtimes.text.response_format import Json
 
 GROUPED = (CallForm.OBJECT, CallForm.PYTHON, CallForm.LINES)
 """Forms whose calls need no mark of their own within a group."""
-MAX_KEY_CHARS = 200
+GROUP = "functions."
+"""Stands before a tool's own name in some notations; models leave it out."""
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 _BETWEEN = re.compile(r"[\s,;]*")
 _FENCE = re.compile(r"```(?:json)?\s*")
 _NAMED_FIRST = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]*)"')
+_PRINTED = re.compile(r"\[\s*print\((.+)\)\s*\]", re.DOTALL)
 _DOUBLED = re.compile(r"\{\s*(?=\{)")
 
 
@@ -56,6 +58,7 @@ def leads_of(form: CallNotation) -> tuple[str, ...]:
         parts = split_mark(mark.partition(HOLE)[0])
         # Some models leave out the first part of a mark of two.
         found += [parts[0], *(part for part in parts[1:] if part[0] in "<[")] if parts else []
+    found += [lead.removesuffix(GROUP) for lead in found if lead.endswith(GROUP)]
     return tuple(dict.fromkeys(found))
 
 
@@ -117,22 +120,23 @@ class CallParser:
         if self._stands_in_groups:
             # JSON and Python have brackets of their own, whatever of the marks is there.
             for mark in (*self.form.may_open, marks[0]):
-                if mark.strip() and (end := _try_mark(text, at, mark)) is not None:
+                if mark.strip() and (end := try_mark(text, at, mark)) is not None:
                     # Some write it twice.
-                    return _try_mark(text, end, mark) or end
+                    return try_mark(text, end, mark) or end
             return at
-        if marks[0].strip() and (end := _try_mark(text, at, marks[0])) is not None:
+        if marks[0].strip() and (end := try_mark(text, at, marks[0])) is not None:
             at = end
         return self._match_call_opening(text, at)
 
     def _match_call_opening(self, text: str, at: int) -> int:
-        parts = split_mark(self.form.opening)
-        try:
-            return match_mark(text, at, self.form.opening).end
-        except NotACallError:
-            if len(parts) > 1:
-                return match_mark(text, at, parts[-1]).end
-            raise
+        opening = self.form.opening
+        parts = split_mark(opening)
+        marks = [opening, *self.form.may_open, *parts[1:][-1:]]
+        marks += [opening.removesuffix(GROUP)] if opening.endswith(GROUP) else []
+        for mark in marks:
+            if (end := try_mark(text, at, mark)) is not None:
+                return end
+        raise NotACallError
 
     def _objects(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - as _named
         is_marked = bool(self.form.section[0].strip() and self.form.opening.strip())
@@ -259,7 +263,7 @@ class CallParser:
 
     def _python_calls(self, written: str, start: int, end: int) -> list[FoundCall]:
         found = []
-        for name, named, positional in read_python_calls(written):
+        for name, named, positional in read_python_calls(_without_print(written)):
             # Llama 3.1 asks what it takes for its own tools to be called.
             called = name if name in self.functions else name.removesuffix(".call")
             keys = parameters_of(self.functions.get(called, {}))
@@ -288,8 +292,13 @@ class CallParser:
         if name is None or (name.end() == len(text) and not is_last):
             raise IncompleteError
         end = self._match_after_name(text, name.end())
+        function = self.functions.get(bare_name(name[0]), {})
+        is_end = is_last and bool(self.form.after_name.strip()) and not text[end:].strip()
+        if is_end and not parameters_of(function):
+            # Cut or not, nothing that it takes is missing.
+            return [FoundCall(bare_name(name[0]), {}, start, len(text))]
         if self.form.form is CallForm.TAGGED:
-            given, end = self._tagged(text, end, self.functions.get(bare_name(name[0]), {}))
+            given, end = read_tagged(text, end, self.form, function)
         elif self.form.form is CallForm.QUOTED:
             begun = match_mark(text, end, "{").end - 1
             end = find_end(text, begun, (self.form.quote, '"') if self.form.quote else ('"',))
@@ -305,8 +314,9 @@ class CallParser:
         try:
             return match_mark(text, at, mark).end
         except NotACallError:
-            # Ids and indexes are left out by some.
-            return match_mark(text, at, mark.rpartition(HOLE)[2]).end
+            # Ids and indexes are left out by some, and Mistral's before all of it.
+            is_left_out = self.form.opening == "[TOOL_CALLS]" and text.startswith("{", at)
+            return at if is_left_out else match_mark(text, at, mark.rpartition(HOLE)[2]).end
 
     def _json_arguments(self, text: str, at: int) -> tuple[Json, int]:
         closing = split_mark(self.form.closing)
@@ -318,72 +328,11 @@ class CallParser:
         value, end = self._decode(text, begun)
         return to_arguments(value), end
 
-    def _tagged(self, text: str, at: int, function: Json) -> tuple[Json, int]:
-        marks, schemas = self.form.argument, parameters_of(function)
-        given: Json = {}
-        if marks is None:
-            return given, at
-        while True:
-            try:
-                opened = match_mark(text, at, marks.opening).end
-            except NotACallError:
-                return given, at
-            if _begins(text, at, self.form.closing):
-                return given, at
-            key, found = _key(text, opened, marks.after_key)
-            end, at = self._value_end(text, found.end, marks.closing.replace(KEY, key))
-            value = text[found.end : end]
-            if marks.is_padded:
-                value = value.removeprefix("\n").removesuffix("\n")
-            given[key] = read_value(value, schemas.get(key), found.hole)
 
-    def _value_end(self, text: str, at: int, closing: str) -> tuple[int, int]:
-        """Return where a value ends and where its closing mark does.
-
-        A closing mark inside a value is followed by no other mark.
-        """
-        parts = split_mark(closing)
-        end = text.find(parts[0], at)
-        while end >= 0:
-            after = _try_mark(text, end, closing)
-            if after is not None and skip_space(text, after) == len(text):
-                raise IncompleteError
-            if after is not None and self._may_follow_value(text, skip_space(text, after)):
-                return end, after
-            end = text.find(parts[0], end + 1)
-        raise IncompleteError
-
-    def _may_follow_value(self, text: str, at: int) -> bool:
-        argument = self.form.argument
-        marks = (argument.opening if argument else "", self.form.closing, self.form.section[1])
-        return any(_begins(text, at, mark) for mark in marks)
-
-
-def _begins(text: str, at: int, mark: str) -> bool:
-    """Whether a mark's first part stands here; raises IncompleteError where it still may."""
-    parts = split_mark(mark)
-    if not parts:
-        return False
-    try:
-        match_mark(text, at, parts[0])
-    except NotACallError:
-        return False
-    return True
-
-
-def _try_mark(text: str, at: int, mark: str) -> int | None:
-    try:
-        return match_mark(text, at, mark).end
-    except NotACallError:
-        return None
-
-
-def _key(text: str, at: int, after_key: str) -> tuple[str, Matched]:
-    first = split_mark(after_key.partition(HOLE)[0])[0]
-    end = text.find(first, at, at + MAX_KEY_CHARS)
-    if end < 0:
-        raise IncompleteError if len(text) - at < MAX_KEY_CHARS else NotACallError
-    return text[at:end].strip(), match_mark(text, end, after_key)
+def _without_print(written: str) -> str:
+    """Return a list of calls without the ``print`` that Gemma 3 puts around one."""
+    found = _PRINTED.fullmatch(written)
+    return f"[{found[1]}]" if found else written
 
 
 def move_end(call: FoundCall, end: int) -> FoundCall:

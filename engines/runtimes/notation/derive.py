@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
 
+from engines.runtimes.notation import values
 from engines.runtimes.notation.derive_answers import AnswerMarks, derive_answers
 from engines.runtimes.notation.derive_calls import CallTurn, derive_calls
 from engines.runtimes.notation.description import (
@@ -47,11 +48,14 @@ SWITCHES = (
     Switch("thinking", on=True, off=False),
     Switch("thinking_mode", on="enabled", off="disabled"),
     Switch("thinking_budget", on=-1, off=0),
+    Switch("skip_reasoning", on=False, off=True),
     Switch("reasoning_effort", on="high", off="no_think"),
     Switch("reasoning_effort", on="high", off="none"),
     Switch("reasoning_effort", on="high", off="minimal"),
 )
 """Variables that publishers give their templates to turn the reasoning on and off."""
+RESULT_MARKS = ("<start_function_response>",)
+"""With these models ask for the results of their calls, where the turn goes on behind them (FunctionGemma)."""
 KIMI_IDS = tuple(f"functions.{name}:{number}" for number, name in enumerate(NAMES))
 SIGNATURES: tuple[tuple[str, CallNotation], ...] = (
     ("<|tool_list_start|>", LFM_CALLS),
@@ -86,6 +90,7 @@ def derive_notation(render: RenderTemplate, source: str, family: Family = UNKNOW
         reasoning=answers.reasoning,
         channels=answers.channels,
         dropped=answers.dropped,
+        stops=tuple(mark for mark in RESULT_MARKS if mark in probe.source),
         switch=_switch(probe, answers.reasoning if answers.reasoning[1] else family.reasoning),
         describes_tools=bool(given),
     )
@@ -125,6 +130,9 @@ def _with_calls(probe: Probe, answers: AnswerMarks, notation: Notation, given: J
         found = _found_calls(turn, answers, notation)
         if found is None:
             continue
+        if found.calls.argument and values.CDATA[0] in probe.source:
+            argument = replace(found.calls.argument, has_cdata=True)
+            found = replace(found, calls=replace(found.calls, argument=argument))
         return replace(found, also_read=_companions(found.calls), renders_calls=True)
     return _told(probe, notation, given)
 
@@ -190,6 +198,12 @@ def _companions(found: CallNotation) -> tuple[CallNotation, ...]:
         return (LLAMA_CALLS, *LLAMA_ALSO)
     if MISTRAL_NAMED.opening in (found.opening, found.section[0]):
         return (MISTRAL_CALLS, MISTRAL_NAMED)
+    if "_calls_section_" in found.section[0]:
+        opening, closing = (mark.replace("_calls_", "_call_") for mark in found.section)
+        return (replace(found, section=(opening, closing)),)
+    if found.form is CallForm.PYTHON and found.section[0]:
+        # LFM2 is asked for JSON by a sentence of the system text.
+        return (CallNotation(section=found.section, is_list=True),)
     return ()
 
 
@@ -200,5 +214,5 @@ def _told(probe: Probe, notation: Notation, given: Json) -> Notation:
     prompt = probe.render_whole(is_open=True, **given) or "" if notation.describes_tools else ""
     for sign, form in SIGNATURES:
         if sign in prompt:
-            return replace(notation, calls=form)
+            return replace(notation, calls=form, also_read=_companions(form))
     return replace(notation, also_read=(LISTED_CALLS,))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 from typing import Any
 
 from engines.runtimes.notation.description import Channels
 from engines.runtimes.notation.probes import (
     CONTENT,
+    IDS,
     NAMES,
     REASON,
     TOOLS,
@@ -32,6 +34,7 @@ KNOWN_REASONING = (
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<seed:think>", "</seed:think>"),
     ("<|inner_prefix|>", "<|inner_suffix|>"),
+    ("Here is my thought process:", "Here is my response:"),
 )
 """Pairs that a template may mention without rendering a reasoning, which its models then write."""
 KNOWN_ANSWERS = (("<response>", "</response>"), ("<answer>", "</answer>"))
@@ -72,13 +75,30 @@ def derive_answers(probe: Probe) -> AnswerMarks:
             reasoning, dropped = shown[0], shown[1] if answer == CONTENT else ()
     dropped = (*dropped, *_around_content(header, before_content, ending, reasoning))
     for around in KNOWN_ANSWERS:
-        if all(mark in probe.source for mark in around):
+        if all(mark in probe.source for mark in around) and not _is_of_results(probe, around[0]):
             dropped = (*dropped, *around)
     if not reasoning[1] and all(mark in probe.source for mark in SPOKEN_REASONING):
         reasoning, dropped = ("", SPOKEN_REASONING[0]), (*dropped, SPOKEN_REASONING[1])
-    return AnswerMarks(
-        header, strip_leading(ending, dropped), reasoning, tuple(dict.fromkeys(dropped))
-    )
+    ending = strip_leading(ending, dropped)
+    dropped = (*dropped, *_before_end(ending, header))
+    return AnswerMarks(header, ending, reasoning, tuple(dict.fromkeys(dropped)))
+
+
+def _before_end(ending: str, header: str) -> tuple[str, ...]:
+    """Return the marks that close an answer before the one that ends the turn, the user's as well."""
+    ending = ending.strip()
+    tags = list(TAG.finditer(ending))
+    before = ending[: tags[-1].start()] if tags else ""
+    ends_turn = header.startswith(ending) and header.strip() != ending
+    is_marks = "|" in before and not TAG.sub("", before).strip(string.ascii_letters)
+    return (before,) if ends_turn and is_marks else ()
+
+
+def _is_of_results(probe: Probe, mark: str) -> bool:
+    """Whether a template writes a mark around what tools answer."""
+    call = make_answer("", tool_calls=make_calls(1, as_text=False))
+    result = {"role": "tool", "name": NAMES[0], "tool_call_id": IDS[0], "content": CONTENT}
+    return mark in (probe.render_turn(call, result, tools=[*TOOLS]) or "")
 
 
 def _thoughtful_turn(probe: Probe) -> tuple[str, str]:

@@ -222,6 +222,8 @@ def _quoted(turn: CallTurn) -> CallNotation | None:
     if second is not None:
         spans.append(Span(*second.span()))
     marks = _split(turn.around(spans))
+    tag = TAG.match(marks.opening)
+    word = marks.opening[tag.end() :] if tag else ""
     return CallNotation(
         CallForm.QUOTED,
         marks.section,
@@ -229,6 +231,8 @@ def _quoted(turn: CallTurn) -> CallNotation | None:
         found["name"],
         marks.closing,
         quote=found["quote"],
+        # Small models leave out the mark, or write the colon twice.
+        may_open=(f"{tag[0]}:{word}", word) if tag and word.endswith(":") else (),
     )
 
 

@@ -38,6 +38,8 @@ class ArgumentMarks:
     closing: str
     is_padded: bool = False
     """Whether a line end stands on both sides of each value and is no part of it."""
+    has_cdata: bool = False
+    """Whether texts with marks in them stand between ``<![CDATA[`` and ``]]>``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,8 @@ class Notation:
     channels: Channels | None = None
     dropped: tuple[str, ...] = ()
     """Marks around the answer itself, which are no part of it."""
+    stops: tuple[str, ...] = ()
+    """Marks that end an answer beside those that the vocabulary knows."""
     calls: CallNotation = HERMES_CALLS
     also_read: tuple[CallNotation, ...] = ()
     """Other ways in which such models call; they are never told one."""
@@ -148,7 +152,7 @@ class Notation:
     @property
     def marks(self) -> tuple[str, ...]:
         """Marks that are read from an answer although they may be control tokens."""
-        found = [*self.reasoning, *self.dropped]
+        found = [*self.reasoning, *self.dropped, *self.stops]
         for often in OFTEN_REASONING:
             found += often
         for calls in self.readable:

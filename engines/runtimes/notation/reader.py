@@ -63,7 +63,7 @@ class AnswerReader:
         )
         self._filter = _MarkFilter(notation.dropped)
         self._calls = ToolCallReader(notation.readable, functions) if functions else None
-        self._stop = StopWords(stop)
+        self._stop = StopWords((*stop, *notation.stops))
         self._opened = end.opened
         self._lead = end.opened
         """The mark that the prompt has written, as long as it may still come out as text."""
@@ -135,7 +135,9 @@ def _reasoning_splitter(
     notation: Notation, functions: Sequence[Json], end: PromptEnd
 ) -> ReasoningSplitter:
     if not functions:
-        return ReasoningSplitter(notation.reasoning, opened=end.opens_reasoning)
+        return ReasoningSplitter(
+            notation.reasoning, opened=end.opens_reasoning, answers=notation.dropped
+        )
 
     def is_call(text: str) -> bool:
         reader = ToolCallReader(notation.readable, functions)
@@ -144,6 +146,7 @@ def _reasoning_splitter(
     return ReasoningSplitter(
         notation.reasoning,
         opened=end.opens_reasoning,
+        answers=notation.dropped,
         leads=ToolCallReader(notation.readable, functions).leads,
         is_call=is_call,
     )

@@ -13,6 +13,8 @@ from engines.runtimes.text.marks import split_undecided
 class _Place(enum.Enum):
     BEFORE = "before"
     """Nothing but white space has come: the opening mark may still follow."""
+    OPENED = "opened"
+    """As before, after a prompt that has opened the reasoning: the mark may come once more."""
     REASONING = "reasoning"
     ANSWER = "answer"
 
@@ -25,7 +27,9 @@ class ReasoningSplitter:
     mark is held back until it is known not to be.
 
     Some models call a tool without closing their reasoning: where the answer ends with calls, they end
-    it; calls before the closing mark are thoughts of calls.
+    it; calls before the closing mark are thoughts of calls. Others write the opening mark again that the
+    prompt has, or close what they have not opened, or begin the answer by its own mark. Marks that no
+    text holds (``<|channel>``) open and close it anywhere.
     """
 
     def __init__(
@@ -33,20 +37,25 @@ class ReasoningSplitter:
         marks: tuple[str, str],
         *,
         opened: bool = False,
+        answers: Sequence[str] = (),
         leads: Sequence[str] = (),
         is_call: Callable[[str], bool] | None = None,
     ) -> None:
         """``opened`` when the prompt itself ends with the opening mark, or the reasoning has none.
 
-        ``leads`` are the texts with which calls may begin, and ``is_call`` tells whether a text is calls.
+        ``answers`` are the marks around the answer, ``leads`` the texts with which calls may begin, and
+        ``is_call`` tells whether a text is calls.
         """
         self._pairs = [pair for pair in (marks, *OFTEN_REASONING) if pair[0] and pair[1]]
-        self._close = marks[1]
-        self._place = _Place.REASONING if opened else _Place.BEFORE
+        self._own, self._close = marks, marks[1]
+        self._place = _Place.OPENED if opened else _Place.BEFORE
+        self._answers = [mark for mark in answers if _is_control(mark)]
+        self._again = marks if _is_control(marks[0]) and _is_control(marks[1]) else ("", "")
         self._leads = [*leads]
         self._is_call = is_call
         self._held = ""
         self._at_start = True
+        self._has_reasoned = False
 
     def add(self, text: str) -> list[Piece]:
         """Return what may be shown now."""
@@ -59,30 +68,64 @@ class ReasoningSplitter:
     def _take(self, text: str, *, last: bool) -> list[Piece]:
         self._held += text
         shown: list[Piece] = []
-        if self._place is _Place.BEFORE:
+        if self._place in (_Place.BEFORE, _Place.OPENED):
             self._look_for_opening(last=last)
-        if self._place is _Place.REASONING:
-            shown += self._reasoning(last=last)
-        if self._place is _Place.ANSWER:
-            shown += self._piece(self._held, is_reasoning=False)
-            self._held = ""
+        before: tuple[_Place, int] | None = None
+        while before != (state := (self._place, len(self._held))):
+            before = state
+            if self._place is _Place.REASONING:
+                shown += self._reasoning(last=last)
+            elif self._place is _Place.ANSWER:
+                shown += self._answer(last=last)
         return shown
 
     def _look_for_opening(self, *, last: bool) -> None:
         begun = self._held.lstrip()
-        for opening, closing in self._pairs:
-            if begun.startswith(opening):
-                self._place, self._held = _Place.REASONING, begun[len(opening) :]
-                self._close = closing
-                return
-        if last or not any(opening.startswith(begun) for opening, _ in self._pairs):
+        is_new = self._place is _Place.BEFORE
+        marks = dict(self._pairs if is_new else [self._own] if self._own[0] else [])
+        marks |= dict.fromkeys(self._doubled, self._close)
+        opening = next((mark for mark in marks if begun.startswith(mark)), "")
+        closing = self._close if is_new else ""
+        if opening:
+            self._place, self._held = _Place.REASONING, begun[len(opening) :]
+            self._close = marks[opening]
+        elif closing and begun.startswith(closing):
+            # An empty one, whose opening mark is missing.
+            self._place, self._held = _Place.ANSWER, begun[len(closing) :]
+        elif last or not any(mark.startswith(begun) for mark in (*marks, closing)):
             # No reasoning after all: the answer keeps its white space.
-            self._place, self._at_start = _Place.ANSWER, False
+            self._at_start = not is_new
+            self._place = _Place.ANSWER if is_new else _Place.REASONING
+
+    @property
+    def _doubled(self) -> list[str]:
+        """The opening mark with its first part twice, as some small models begin it."""
+        return [
+            mark[: mark.index(">") + 1] + mark
+            for mark in self._again[:1]
+            if 0 < mark.find(">") < len(mark) - 1
+        ]
+
+    def _answer(self, *, last: bool) -> list[Piece]:
+        marks = [mark for mark in self._again if mark]
+        found = [(at, mark) for mark in marks if (at := self._held.find(mark)) >= 0]
+        if not found:
+            text, self._held = (self._held, "") if last else split_undecided(self._held, marks)
+            return self._piece(text, is_reasoning=False)
+        at, mark = min(found)
+        shown = self._piece(self._held[:at], is_reasoning=False)
+        self._held = self._held[at + len(mark) :]
+        if mark == self._again[0]:
+            self._place, self._at_start, self._close = _Place.REASONING, True, self._again[1]
+        return shown
 
     def _reasoning(self, *, last: bool) -> list[Piece]:
-        before, mark, after = self._held.partition(self._close)
+        ends = {mark: self._held.find(mark) for mark in (self._close, *self._answers)}
+        mark = min((mark for mark in ends if ends[mark] >= 0), key=ends.__getitem__, default="")
         if mark:
-            return self._end(before, after)
+            at = ends[mark]
+            # The mark of the answer is for whoever reads the answer.
+            return self._end(self._held[:at], self._held[at:].removeprefix(self._close))
         begun = [at for lead in self._leads if (at := self._held.find(lead)) >= 0]
         text = self._held[: min(begun)].rstrip() if begun else self._held
         if begun and last and self._is_call and self._is_call(self._held[len(text) :]):
@@ -92,7 +135,7 @@ class ReasoningSplitter:
         elif begun:
             self._held = self._held[len(text) :]
         else:
-            marks = [self._close, *self._leads]
+            marks = [self._close, *self._answers, *self._leads]
             text, self._held = split_undecided(self._held, marks, with_space=True)
         return self._piece(text, is_reasoning=True)
 
@@ -107,5 +150,13 @@ class ReasoningSplitter:
             text = text.lstrip()
         if not text:
             return []
+        # A second reasoning is a paragraph of its own.
+        again = is_reasoning and self._at_start and self._has_reasoned
         self._at_start = False
-        return [Piece(text, is_reasoning)]
+        self._has_reasoned = self._has_reasoned or is_reasoning
+        return [Piece("\n\n" + text if again else text, is_reasoning)]
+
+
+def _is_control(mark: str) -> bool:
+    """Whether a mark is of a kind that people and models do not write in texts."""
+    return "|" in mark

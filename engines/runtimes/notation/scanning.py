@@ -60,6 +60,14 @@ def match_mark(text: str, at: int, mark: str) -> Matched:
     return Matched(at, hole)
 
 
+def try_mark(text: str, at: int, mark: str) -> int | None:
+    """Return where a mark ends, None where it does not stand; raises IncompleteError where it still may."""
+    try:
+        return match_mark(text, at, mark).end
+    except NotACallError:
+        return None
+
+
 def match_closing(text: str, at: int, mark: str, *, is_required: bool, is_last: bool) -> int:
     """Match what stands there of a closing mark; models leave out parts after the first.
 

@@ -21,6 +21,7 @@ from engines.runtimes.notation.scanning import (
     IncompleteError,
     NotACallError,
     match_closing,
+    match_mark,
     skip_space,
 )
 from engines.runtimes.text.generation import Piece, ToolCall
@@ -66,6 +67,11 @@ class ToolCallReader:
             CallParser(form, known, is_guess=True) for form in LOOSE_CALLS if form not in notations
         ]
         self._own_leads = _leads_of(own)
+        self._sections = [
+            form.section
+            for form in notations
+            if form.section[0].strip() and (form.section[1] or form.is_list)
+        ]
         self._parsers = [*own, *loose]
         self._known = known
         self._leads = [*_leads_of(self._parsers), FENCE]
@@ -127,6 +133,9 @@ class ToolCallReader:
         pieces = self._text(before)
         space, self._held = self._held[len(before) : at], self._held[at:]
         try:
+            if end := self._find_end_of_nothing(is_last=last):
+                self._held, self._called = self._held[end:], True
+                return pieces, True
             calls, parser = self._read_first(lead, is_last=last)
         except IncompleteError:
             self._held = space + self._held
@@ -134,15 +143,19 @@ class ToolCallReader:
                 return pieces + self._give_up(), False
             return pieces, False
         except NotACallError:
-            size = len(lead)
-            if last and self._called and not self._held[size:].strip():
-                # The mark of a call that was not written any more.
-                self._held = ""
-                return pieces, False
-            text, self._held = space + self._held[:size], self._held[size:]
-            return pieces + self._text(text), True
+            shown, going = self._no_call(space, len(lead), last=last)
+            return pieces + shown, going
         self._space += space if space.isspace() else ""
         return pieces + self._accept(parser, calls), True
+
+    def _no_call(self, space: str, size: int, *, last: bool) -> tuple[list[Piece], bool]:
+        """Take a mark for text after which no call stands."""
+        if last and self._called and not self._held[size:].strip():
+            # The mark of a call that was not written any more.
+            self._held = ""
+            return [], False
+        text, self._held = space + self._held[:size], self._held[size:]
+        return self._text(text), True
 
     def _find_lead(self) -> tuple[int, str]:
         """Return where calls may begin, and with what; -1 where nothing of the kind has come."""
@@ -198,6 +211,25 @@ class ToolCallReader:
         if not is_guess:
             raise NotACallError
         return self._guess(lead, is_last=is_last), self._guesses.plain
+
+    def _find_end_of_nothing(self, *, is_last: bool) -> int:
+        """Return where marks around no calls end that stand here, 0 for none; raises IncompleteError.
+
+        So some models say that they call nothing (``<TOOLCALL>[]</TOOLCALL>``).
+        """
+        for opening, closing in self._sections:
+            try:
+                at = begun = skip_space(self._held, match_mark(self._held, 0, opening).end)
+                if self._held.startswith("[", at) or at == len(self._held):
+                    at = match_mark(self._held, at, "[\n]").end
+                if closing or at > begun:
+                    return match_mark(self._held, at, closing).end
+            except IncompleteError:
+                if not is_last:
+                    raise
+            except NotACallError:
+                continue
+        return 0
 
     def _guess(self, lead: str, *, is_last: bool) -> list[FoundCall]:
         follows_text = not self._called and bool(self._shown.strip())

@@ -5,13 +5,27 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
-from engines.runtimes.notation.scanning import IncompleteError, NotACallError
+from engines.runtimes.notation.description import HOLE, KEY, ArgumentMarks, CallNotation
+from engines.runtimes.notation.scanning import (
+    IncompleteError,
+    Matched,
+    NotACallError,
+    match_mark,
+    skip_space,
+    split_mark,
+    try_mark,
+)
 from engines.runtimes.text.response_format import Json
 
 _WORDS = {"True": True, "False": False, "None": None, "true": True, "false": False, "null": None}
 _TEXT_TYPES = frozenset({"string", "true", "str"})
+MAX_KEY_CHARS = 200
+MAX_NESTED = 64
+"""Levels of an argument whose parts stand between marks of their own."""
+CDATA = ("<![CDATA[", "]]>")
 _BARE_KEY = re.compile(r"([{,]\s*)([^\s{}\[\],:\"]+)(\s*:)")
 _KINDS: dict[str, type | tuple[type, ...]] = {
     "string": str,
@@ -40,6 +54,156 @@ def read_value(text: str, schema: object, written_type: str = "") -> Any:
     if kinds and not any(_is_kind(value, kind) for kind in kinds) and "string" in kinds:
         return text
     return text if value is None and bare not in _WORDS else value
+
+
+def read_tagged(text: str, at: int, form: CallNotation, function: Json) -> tuple[Json, int]:
+    """Return the arguments of a call that stand between marks of their own, and where the last one ends.
+
+    Raises IncompleteError or NotACallError.
+    """
+    marks, schemas = form.argument, parameters_of(function)
+    given: Json = {}
+    if marks is None:
+        return given, at
+    while True:
+        try:
+            opened = match_mark(text, at, marks.opening).end
+        except NotACallError:
+            return given, at
+        if _begins(text, at, form.closing):
+            return given, at
+        key, found = _key(text, opened, marks.after_key)
+        end, after = _value_end(text, found.end, key, form)
+        unclosed = _next_argument(
+            text[found.end : end], marks, schemas.keys() - given.keys() - {key}
+        )
+        if unclosed >= 0:
+            end = after = found.end + unclosed
+        given[key] = _argument(text[found.end : end], marks, schemas.get(key), found.hole)
+        at = after
+
+
+def _argument(text: str, marks: ArgumentMarks, schema: object, written_type: str) -> Any:
+    if marks.is_padded:
+        text = text.removeprefix("\n").removesuffix("\n")
+    if marks.has_cdata and text.startswith(CDATA[0]) and text.endswith(CDATA[1]):
+        return text[len(CDATA[0]) : -len(CDATA[1])]
+    if KEY in marks.closing and text.lstrip().startswith(marks.opening):
+        return _read_nested(text, marks, schema, MAX_NESTED)
+    return read_value(text, schema, written_type)
+
+
+def _next_argument(value: str, marks: ArgumentMarks, names: Collection[str]) -> int:
+    """Return where another argument begins inside a value whose closing mark was left out; -1 for nowhere."""
+    if KEY in marks.closing or HOLE in marks.after_key or not marks.is_padded:
+        return -1
+    begun = [value.find(f"\n{marks.opening}{name}{marks.after_key}") for name in names]
+    return min((at for at in begun if at >= 0), default=-1)
+
+
+def _value_end(text: str, at: int, key: str, form: CallNotation) -> tuple[int, int]:
+    """Return where a value ends and where its closing mark does.
+
+    A closing mark inside a value is followed by no other mark.
+    """
+    marks = form.argument or ArgumentMarks("", "", "")
+    closing = marks.closing.replace(KEY, key)
+    if KEY in marks.closing and text.startswith(marks.opening, skip_space(text, at)):
+        end = _closing_at(text, at, f"{marks.opening}{key}{marks.after_key}", closing)
+        if end < 0:
+            raise IncompleteError
+        return end, end + len(closing)
+    parts = split_mark(closing)
+    end = text.find(parts[0], at)
+    while end >= 0:
+        after = try_mark(text, end, closing)
+        if after is not None and skip_space(text, after) == len(text):
+            raise IncompleteError
+        if after is not None and _may_follow_value(text, skip_space(text, after), form):
+            return end, after
+        end = text.find(parts[0], end + 1)
+    raise IncompleteError
+
+
+def _may_follow_value(text: str, at: int, form: CallNotation) -> bool:
+    argument = form.argument
+    marks = (argument.opening if argument else "", form.closing, form.section[1])
+    return any(_begins(text, at, mark) for mark in marks)
+
+
+def _begins(text: str, at: int, mark: str) -> bool:
+    """Whether a mark's first part stands here; raises IncompleteError where it still may."""
+    parts = split_mark(mark)
+    return bool(parts) and try_mark(text, at, parts[0]) is not None
+
+
+def _key(text: str, at: int, after_key: str) -> tuple[str, Matched]:
+    first = split_mark(after_key.partition(HOLE)[0])[0]
+    end = text.find(first, at, at + MAX_KEY_CHARS)
+    if end < 0:
+        raise IncompleteError if len(text) - at < MAX_KEY_CHARS else NotACallError
+    return text[at:end].strip(), match_mark(text, end, after_key)
+
+
+def _read_nested(text: str, marks: ArgumentMarks, schema: object, levels: int) -> Any:
+    """Return an object or a list whose parts stand between marks (MiniMax-M3); the text where it is none.
+
+    The parts of a list are all called ``item``.
+    """
+    given = schema if isinstance(schema, dict) else {}
+    kinds = kinds_of(given)
+    bare = text.strip()
+    if not bare.startswith(marks.opening) or kinds == {"string"} or not levels:
+        return read_value(text, schema)
+    parts = _parts(bare, marks)
+    if parts is None:
+        return text
+    if {key for key, _ in parts} == {"item"} and ("array" in kinds or "object" not in kinds):
+        items = _schema_of(given, "items")
+        return [_read_nested(part, marks, items, levels - 1) for _, part in parts]
+    inner = parameters_of({"parameters": _with_properties(given)})
+    return {key: _read_nested(part, marks, inner.get(key), levels - 1) for key, part in parts}
+
+
+def _parts(text: str, marks: ArgumentMarks) -> list[tuple[str, str]] | None:
+    """Return the names and texts of the parts that a text consists of; None where it does not."""
+    found: list[tuple[str, str]] = []
+    at = 0
+    while at < len(text):
+        end = text.find(marks.after_key, at + len(marks.opening))
+        if not text.startswith(marks.opening, at) or end < 0:
+            return None
+        key, begun = text[at + len(marks.opening) : end], end + len(marks.after_key)
+        opening = f"{marks.opening}{key}{marks.after_key}"
+        closing = marks.closing.replace(KEY, key)
+        end = _closing_at(text, begun, opening, closing)
+        if end < 0:
+            return None
+        found.append((key, text[begun:end]))
+        at = skip_space(text, end + len(closing))
+    return found
+
+
+def _closing_at(text: str, at: int, opening: str, closing: str) -> int:
+    """Return where the part that begins at a place is closed, others of its name inside it left aside."""
+    depth = 1
+    signs = re.compile(f"({re.escape(opening)})|{re.escape(closing)}")
+    for found in signs.finditer(text, at):
+        depth += 1 if found[1] else -1
+        if not depth:
+            return found.start()
+    return -1
+
+
+def _schema_of(schema: Json, name: str) -> object:
+    """Return what a schema or one of its choices says under a name."""
+    choices = (*_listed(schema, "anyOf"), *_listed(schema, "oneOf"))
+    found = (each.get(name) for each in (schema, *choices) if isinstance(each, dict))
+    return next((each for each in found if each is not None), None)
+
+
+def _with_properties(schema: Json) -> Json:
+    return {"properties": _schema_of(schema, "properties")}
 
 
 def parameters_of(function: Json) -> Json:

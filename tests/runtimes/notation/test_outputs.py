@@ -23,12 +23,13 @@ from engines.runtimes.notation.families import (
 from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.notation.tool_calls import ToolCallReader
 from engines.runtimes.text.stop_words import ByteJoiner
+from tests.runtimes.notation.habits import HABIT_TEMPLATES, HABITS
 from tests.runtimes.notation.more_outputs import MORE_OUTPUTS, MORE_TEMPLATES
 from tests.runtimes.notation.near_outputs import NEAR_OUTPUTS
 from tests.runtimes.notation.outputs import FUNCTIONS, GPT, INLINE, OUTPUTS, QWEN, Output
 
 EVERY = {**OUTPUTS, **MORE_OUTPUTS, **NEAR_OUTPUTS}
-CUT_OFF = OUTPUTS | {name: output for name, output in NEAR_OUTPUTS.items() if output.calls}
+CUT_OFF = OUTPUTS | HABITS | {name: output for name, output in NEAR_OUTPUTS.items() if output.calls}
 Read = tuple[str, str, list[tuple[str, Any]]]
 
 
@@ -67,20 +68,32 @@ def read(
 
 @pytest.fixture(scope="module")
 def templates(real_templates: Mapping[str, str]) -> Mapping[str, str]:
-    return {**real_templates, **INLINE, **MORE_TEMPLATES}
+    return {**real_templates, **INLINE, **MORE_TEMPLATES, **HABIT_TEMPLATES}
 
 
 @pytest.mark.parametrize("output", EVERY.values(), ids=EVERY)
 def test_an_answer_means_what_its_publisher_says_wherever_it_is_cut(
     templates: Mapping[str, str], output: Output
 ) -> None:
+    read_everywhere(templates, output, range(1, len(output.said.encode())))
+
+
+@pytest.mark.parametrize("output", HABITS.values(), ids=HABITS)
+def test_a_habit_of_an_engine_is_read_as_it_is_meant(
+    templates: Mapping[str, str], output: Output
+) -> None:
+    read_everywhere(templates, output, range(1, len(output.said.encode()), 9))
+
+
+def read_everywhere(templates: Mapping[str, str], output: Output, cuts: Sequence[int]) -> None:
+    """Read an answer whole, byte by byte, and in two parts cut at each of the places."""
     notation = derived(templates[output.template], output.family)
     said = output.said.encode()
     expected = (output.reasoning, output.content, list(output.calls))
 
     assert read(notation, [said], output.prompt) == expected
     assert read(notation, [said[at : at + 1] for at in range(len(said))], output.prompt) == expected
-    for at in range(1, len(said)):
+    for at in cuts:
         assert read(notation, [said[:at], said[at:]], output.prompt) == expected, said[:at]
 
 

@@ -1,0 +1,175 @@
+"""Answers that real engines give beside their documented ones: marks left out, doubled or left open, thoughts opened again.
+
+Kinds of answers that vLLM's, SGLang's and llama.cpp's own tests of these models know, with the tools of this place.
+The templates are cut down to what shows the notation.
+"""
+
+from __future__ import annotations
+
+from tests.runtimes.notation.outputs import GRAZ, STOPPED, Output
+
+HABIT_TEMPLATES: dict[str, str] = {
+    "Step3": (
+        "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\n' + (m.content or '')"
+        " }}{% if m.tool_calls %}{{ '<｜tool_calls_begin｜>' }}{% for c in m.tool_calls %}{% if not loop.first "
+        "%}{{ '<｜tool_sep｜>' }}{% endif %}{{ '<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name=\"' "
+        "+ c.function.name + '\">' }}{% for k, v in c.function.arguments.items() %}{{ '<steptml:parameter name"
+        "=\"' + k + '\">' + (v if v is string else v|tojson) + '</steptml:parameter>' }}{% endfor %}{{ '</stept"
+        "ml:invoke><｜tool_call_end｜>' }}{% endfor %}{{ '<｜tool_calls_end｜>' }}{% endif %}{{ '<|im_end|>\n' }}{"
+        "% else %}{{ '<|im_start|>' + m.role + '\n' + (m.content or '') + '<|im_end|>\n' }}{% endif %}{% endfor"
+        " %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    ),
+    "dots": (
+        "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|response|>' + (m.content or '') }}{% if m"
+        ".tool_calls %}{{ '<dots_function_call>' }}{% for c in m.tool_calls %}{{ '<invoke name=\"' + c.functio"
+        "n.name + '\">' }}{% for k, v in c.function.arguments.items() %}{{ '<parameter name=\"' + k + '\">' + (v"
+        " if v is string else v|tojson) + '</parameter>' }}{% endfor %}{{ '</invoke>' }}{% endfor %}{{ '</dot"
+        "s_function_call>' }}{% endif %}{{ '<|endofresponse|>' }}{% else %}{{ '<|' + m.role + '|>' + (m.conte"
+        "nt or '') + '<|endof' + m.role + '|>' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|r"
+        "esponse|>' }}{% endif %}"
+    ),
+    "Granite-3.2": (
+        "{% if thinking is defined and thinking %}{{ 'Write the thoughts after \\'Here is my thought process:\\"
+        "' and write the response after \\'Here is my response:\\'.' }}{% endif %}{% for m in messages %}{{ '<|"
+        "start_of_role|>' + m.role + '<|end_of_role|>' + (m.content or '') + '<|end_of_text|>\n' }}{% endfor %"
+        "}{% if add_generation_prompt %}{{ '<|start_of_role|>assistant<|end_of_role|>' }}{% endif %}"
+    ),
+    "Hunyuan-7B": (
+        "{% for m in messages %}{% if m.role == 'assistant' %}{{ '<|im_start|>assistant\n' + (m.content or '')"
+        " }}{% if m.tool_calls %}{{ '<tool_calls>' }}{% for c in m.tool_calls %}{{ '\n<tool_call>' + c.functio"
+        "n.name + '\n```json\n' + (c.function.arguments|tojson) + '\n```</tool_call>' }}{% endfor %}{{ '\n</tool_"
+        "calls>' }}{% endif %}{{ '<|im_end|>\n' }}{% else %}{{ '<|im_start|>' + m.role + '\n' + (m.content or '"
+        "') + '<|im_end|>\n' }}{% endif %}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n"
+        "' }}{% endif %}"
+    ),
+    "FunctionGemma-results": (
+        "{% if tools %}{% for t in tools %}{{ '<start_function_declaration>declaration:' + t.function.name + "
+        "'<end_function_declaration>' }}{% endfor %}{% endif %}{% for m in messages %}{% if m.role=='assistan"
+        "t' %}{{ '<start_of_turn>model\\n' + (m.content or '') }}{% for c in m.tool_calls or [] %}{{ '<start_f"
+        "unction_call>call:' + c.function.name + '{' }}{% for k, v in c.function.arguments.items() %}{{ k + '"
+        ":' }}{% if v is string %}{{ '<escape>' + v + '<escape>' }}{% else %}{{ v }}{% endif %}{% if not loop"
+        ".last %},{% endif %}{% endfor %}{{ '}<end_function_call>' }}{% endfor %}{{ '<end_of_turn>\\n' }}{% el"
+        "if m.role=='tool' %}{{ '<start_function_response>response:' + m.content + '<end_function_response>' "
+        "}}{% else %}{{ '<start_of_turn>user\\n' + m.content + '<end_of_turn>\\n' }}{% endif %}{% endfor %}{% i"
+        "f add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}"
+    ),
+}
+
+HABITS: dict[str, Output] = {
+    "gpt-oss has a preamble and calls twice": Output("openai-gpt-oss-120b", "gpt-oss", "<|channel|>analysis<|message|>A.<|end|><|start|>assistant<|channel|>commentary<|message|>I look.<|end|><|start|>assistant<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Graz\", \"days\": 2}<|call|><|start|>assistant<|channel|>commentary to=functions.stop <|constrain|>json<|message|>{}<|call|>", "A.", "I look.", (GRAZ, STOPPED,)),
+    "gpt-oss ends without a mark": Output("openai-gpt-oss-120b", "gpt-oss", "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{\"city\": \"Graz\", \"days\": 2}", "", "", (GRAZ,)),
+    "gpt-oss leaves out a blank": Output("openai-gpt-oss-120b", "gpt-oss", "<|channel|>commentary to=functions.get_weather<|constrain|>json<|message|>{\"city\": \"Graz\", \"days\": 2}<|call|>", "", "", (GRAZ,)),
+    "gpt-oss names no type": Output("openai-gpt-oss-120b", "gpt-oss", "<|start|>assistant<|channel|>commentary to=functions.get_weather <|message|>{\"city\": \"Graz\", \"days\": 2}<|call|>", "", "", (GRAZ,)),
+    "gpt-oss names its type without a mark": Output("openai-gpt-oss-120b", "gpt-oss", "<|channel|>commentary to=functions.get_weather json<|message|>{\"city\": \"Graz\", \"days\": 2}<|call|>", "", "", (GRAZ,)),
+    "gpt-oss calls without a channel": Output("openai-gpt-oss-120b", "gpt-oss", "<|start|>assistant to=functions.get_weather<|message|>{\"city\": \"Graz\", \"days\": 2}<|call|>", "", "", (GRAZ,)),
+    "gpt-oss calls with nothing": Output("openai-gpt-oss-120b", "gpt-oss", "<|channel|>commentary to=functions.stop <|constrain|>json<|message|><|call|>", "", "", (STOPPED,)),
+    "gpt-oss leaves out the group": Output("openai-gpt-oss-120b", "gpt-oss", "<|channel|>commentary to=get_weather <|constrain|>json<|message|>{\"city\": \"Graz\", \"days\": 2}<|call|>", "", "", (GRAZ,)),
+    "gpt-oss answers, then calls": Output("openai-gpt-oss-120b", "gpt-oss", "<|channel|>final<|message|>I call.<|end|><|start|>assistant<|channel|>commentary to=functions.stop <|constrain|>json<|message|>{}<|call|>", "", "I call.", (STOPPED,)),
+    "gpt-oss writes escapes": Output("openai-gpt-oss-120b", "gpt-oss", "<|channel|>commentary to=functions.write <|constrain|>json<|message|>{\"text\": \"é \\u00e9 \\\"q\\\" \\n {x} <|end \"}<|call|>", "", "", (("write", {'text': 'é é "q" \n {x} <|end '}),)),
+    "gpt-oss writes of a recipient": Output("openai-gpt-oss-120b", "gpt-oss", "<|channel|>final<|message|>Use `to=functions.stop`.<|return|>", "", "Use `to=functions.stop`."),
+    "Mistral v11 leaves out a mark": Output("Mistral-Small-3.2-24B-Instruct-2506", "mistral", "[TOOL_CALLS]get_weather{\"city\": \"Graz\", \"days\": 2}", "", "", (GRAZ,)),
+    "Mistral v11 leaves out two": Output("Mistral-Small-3.2-24B-Instruct-2506", "mistral", "[TOOL_CALLS]get_weather{\"city\": \"Graz\", \"days\": 2}[TOOL_CALLS]stop{}", "", "", (GRAZ, STOPPED,)),
+    "Mistral v3 names last": Output("mistralai-Mistral-Nemo-Instruct-2407", "mistral", "[TOOL_CALLS] [{\"arguments\": {\"city\": \"Graz\", \"days\": 2}, \"name\": \"get_weather\"}]", "", "", (GRAZ,)),
+    "Mistral v3 has a name in the arguments": Output("mistralai-Mistral-Nemo-Instruct-2407", "mistral", "[TOOL_CALLS][{\"arguments\": {\"city\": \"name\", \"days\": 2}, \"name\": \"get_weather\"}]", "", "", (("get_weather", {'city': 'name', 'days': 2}),)),
+    "Mistral v3 opens twice": Output("mistralai-Mistral-Nemo-Instruct-2407", "mistral", "[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\":{\"city\": \"Graz\", \"days\": 2}}][TOOL_CALLS] [{\"name\": \"stop\", \"arguments\":{}}]", "", "", (GRAZ, STOPPED,)),
+    "Mistral v3 goes on": Output("mistralai-Mistral-Nemo-Instruct-2407", "mistral", "[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\":{\"city\": \"Graz\", \"days\": 2}}]\nmore", "", "more", (GRAZ,)),
+    "Mistral v3 writes no list": Output("mistralai-Mistral-Nemo-Instruct-2407", "mistral", "[TOOL_CALLS] {\"name\": \"get_weather\", \"arguments\":{\"city\": \"Graz\", \"days\": 2}}", "", "", (GRAZ,)),
+    "Mistral v13 has marks in a text": Output("unsloth-mistral-Devstral-Small-2507", "mistral", "[TOOL_CALLS]write[ARGS]{\n  \"text\": \"a[ARGS]b[TOOL_CALLS]\"\n}", "", "", (("write", {'text': 'a[ARGS]b[TOOL_CALLS]'}),)),
+    "Mistral v13 gives nothing": Output("unsloth-mistral-Devstral-Small-2507", "mistral", "[TOOL_CALLS]stop[ARGS]", "", "", (STOPPED,)),
+    "Ministral thinks of a mark": Output("mistralai-Ministral-3-14B-Reasoning-2512", "mistral", "[THINK]a [TOOL_CALLS] b[/THINK]Four.", "a [TOOL_CALLS] b", "Four."),
+    "Ministral thinks to the end": Output("mistralai-Ministral-3-14B-Reasoning-2512", "mistral", "[THINK]a", "a"),
+    "Kimi leaves blanks": Output("Kimi-K2-Instruct", "kimi", "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0 <|tool_call_argument_begin|>{\"city\": \"Graz\", \"days\": 2} <|tool_call_end|><|tool_calls_section_end|>", "", "", (GRAZ,)),
+    "Kimi leaves out the group": Output("Kimi-K2-Instruct", "kimi", "<|tool_calls_section_begin|><|tool_call_begin|>get_weather:0<|tool_call_argument_begin|>{\"city\": \"Graz\", \"days\": 2}<|tool_call_end|><|tool_calls_section_end|>", "", "", (GRAZ,)),
+    "Kimi leaves out the number": Output("Kimi-K2-Instruct", "kimi", "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather<|tool_call_argument_begin|>{\"city\": \"Graz\", \"days\": 2}<|tool_call_end|><|tool_calls_section_end|>", "", "", (GRAZ,)),
+    "Kimi leaves a section open": Output("Kimi-K2-Instruct", "kimi", "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\": \"Graz\", \"days\": 2}<|tool_call_end|>", "", "", (GRAZ,)),
+    "Kimi leaves a call open": Output("Kimi-K2-Instruct", "kimi", "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\": \"Graz\", \"days\": 2}", "", "", (GRAZ,)),
+    "Kimi leaves out the section": Output("Kimi-K2-Thinking", "kimi", "<|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\": \"Graz\", \"days\": 2}<|tool_call_end|>", "", "", (GRAZ,)),
+    "Kimi calls out of its thoughts": Output("Kimi-K2-Thinking", "kimi", "<think>Hm.<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\": \"Graz\", \"days\": 2}<|tool_call_end|><|tool_calls_section_end|>", "Hm.", "", (GRAZ,)),
+    "Kimi opens a section of one": Output("Kimi-K2-Instruct", "kimi", "<|tool_call_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>{\"city\": \"Graz\", \"days\": 2}<|tool_call_end|><|tool_call_section_end|>", "", "", (GRAZ,)),
+    "Kimi goes on": Output("Kimi-K2-Instruct", "kimi", "<|tool_calls_section_begin|><|tool_call_begin|>functions.stop:0<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_calls_section_end|>Done.", "", "Done.", (STOPPED,)),
+    "Kimi calls nothing": Output("Kimi-K2-Instruct", "kimi", "Hi.<|tool_calls_section_begin|><|tool_calls_section_end|>", "", "Hi."),
+    "Gemma 4 leaves a call open": Output("google-gemma-4-31B-it", "gemma", "<|tool_call>call:get_weather{city:<|\"|>Graz<|\"|>,days:2}", "", "", (GRAZ,)),
+    "Gemma 4 leaves out a mark": Output("google-gemma-4-31B-it", "gemma", "<|channel>thought\nHm.\n<channel|>call:get_weather{city:<|\"|>Graz<|\"|>,days:2}", "Hm.", "", (GRAZ,)),
+    "Gemma 4 writes a colon twice": Output("google-gemma-4-31B-it", "gemma", "<|tool_call>:call:get_weather{city:<|\"|>Graz<|\"|>,days:2}<tool_call|>", "", "", (GRAZ,)),
+    "Gemma 4 leaves out a mark behind text": Output("google-gemma-4-31B-it", "gemma", "I look.\ncall:get_weather{city:<|\"|>Graz<|\"|>,days:2}", "", "I look.", (GRAZ,)),
+    "Gemma 4 nests objects": Output("google-gemma-4-31B-it", "gemma", "<|tool_call>call:get_weather{city:<|\"|>Graz<|\"|>,near:[{a:<|\"|>b<|\"|>,c:[1,true,null]}],unit:null}<tool_call|>", "", "", (("get_weather", {'city': 'Graz', 'near': [{'a': 'b', 'c': [1, True, None]}], 'unit': None}),)),
+    "Gemma 4 quotes as JSON does": Output("google-gemma-4-31B-it", "gemma", "<|tool_call>call:get_weather{city:\"Graz\",days:2}<tool_call|>", "", "", (GRAZ,)),
+    "Gemma 4 closes at the end": Output("google-gemma-4-31B-it", "gemma", "<|channel>thought\n<channel|>Four.<channel|>", "", "Four."),
+    "Gemma 4 thinks nothing at the end": Output("google-gemma-4-31B-it", "gemma", "<|channel>thought\n<channel|>Four.<|channel>thought\n<channel|>", "", "Four."),
+    "Gemma 4 opens twice": Output("google-gemma-4-31B-it", "gemma", "<|channel><|channel>thought\n<channel|>Four.", "", "Four."),
+    "Gemma 4 writes quotes and lines": Output("google-gemma-4-31B-it", "gemma", "<|tool_call>call:write{text:<|\"|>a \"b\"\n{c}\\n<|\"|>}<tool_call|>", "", "", (("write", {'text': 'a "b"\n{c}\\n'}),)),
+    "Gemma 4 thinks twice": Output("google-gemma-4-31B-it", "gemma", "<|channel>thought\nA.\n<channel|>One.<|channel>thought\nB.\n<channel|>Two.", "A.\n\nB.", "One.Two."),
+    "FunctionGemma asks for results": Output("FunctionGemma-results", "gemma", "<start_function_call>call:get_weather{city:<escape>Graz<escape>,days:2}<end_function_call><start_function_call>call:stop{}<end_function_call><start_function_response>", "", "", (GRAZ, STOPPED,)),
+    "Gemma 3 prints a call": Output("google-gemma-2-2b-it", "gemma", "```tool_code\nprint(get_weather(city=\"Graz\", days=2))\n```", "", "", (GRAZ,)),
+    "Gemma 3 prints one of two": Output("google-gemma-2-2b-it", "gemma", "```tool_code\nprint(get_weather(city=\"Graz\", days=2))\nstop()\n```", "", "", (GRAZ, STOPPED,)),
+    "Gemma 3 calls a list": Output("google-gemma-2-2b-it", "gemma", "```tool_code\n[get_weather(city=\"Graz\", days=2)]\n```", "", "", (GRAZ,)),
+    "Gemma 3 fences parameters": Output("google-gemma-2-2b-it", "gemma", "Okay.\n```json\n{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Graz\", \"days\": 2}}\n```", "", "Okay.", (GRAZ,)),
+    "GLM gives a list": Output("GLM-4.6", "glm", "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Graz</arg_value>\n<arg_key>near</arg_key>\n<arg_value>[\"Linz\", \"Wien\"]</arg_value>\n</tool_call>", "", "", (("get_weather", {'city': 'Graz', 'near': ['Linz', 'Wien']}),)),
+    "GLM has marks in a text": Output("GLM-4.7-Flash", "glm", "<tool_call>write<arg_key>text</arg_key><arg_value><a></arg_value> \n</a></arg_value></tool_call>", "", "", (("write", {'text': '<a></arg_value> \n</a>'}),), "</think>"),
+    "GLM calls out of its thoughts": Output("GLM-4.7-Flash", "glm", "Hm.<tool_call>stop</tool_call>", "Hm.", "", (STOPPED,), "<think>"),
+    "GLM opens its thoughts again": Output("GLM-4.6", "glm", "<think>Hm.</think>Four.", "Hm.", "Four.", (), "<|assistant|>\n<think>"),
+    "GLM calls twice on a line": Output("GLM-4.6", "glm", "<tool_call>get_weather\n<arg_key>city</arg_key>\n<arg_value>Graz</arg_value>\n</tool_call><tool_call>stop\n</tool_call>", "", "", (("get_weather", {'city': 'Graz'}), STOPPED,)),
+    "DeepSeek opens its thoughts again": Output("deepseek-ai-DeepSeek-R1-Distill-Qwen-32B", "deepseek", "<think>\nHm.\n</think>\n\nFour.", "Hm.", "Four.", (), "<｜Assistant｜><think>\n"),
+    "DeepSeek V3.1 leaves a call open": Output("deepseek-ai-DeepSeek-V3.1", "deepseek", "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\": \"Graz\", \"days\": 2}", "", "", (GRAZ,), "</think>"),
+    "DeepSeek V3.1 calls as V3 does": Output("deepseek-ai-DeepSeek-V3.1", "deepseek", "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{\"city\": \"Graz\", \"days\": 2}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "", "", (GRAZ,), "</think>"),
+    "DeepSeek V3.1 leaves out the section": Output("deepseek-ai-DeepSeek-V3.1", "deepseek", "<｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>{\"city\": \"Graz\", \"days\": 2}<｜tool▁call▁end｜>", "", "", (GRAZ,), "</think>"),
+    "DeepSeek V3.2 calls twice": Output("deepseek-ai-DeepSeek-V3.2", "deepseek", "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"get_weather\">\n<｜DSML｜parameter name=\"city\" string=\"true\">Graz</｜DSML｜parameter>\n<｜DSML｜parameter name=\"days\" string=\"false\">2</｜DSML｜parameter>\n</｜DSML｜invoke>\n<｜DSML｜invoke name=\"stop\">\n</｜DSML｜invoke>\n</｜DSML｜function_calls>", "", "", (GRAZ, STOPPED,), "</think>"),
+    "DeepSeek V3.2 leaves a section open": Output("deepseek-ai-DeepSeek-V3.2", "deepseek", "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"get_weather\">\n<｜DSML｜parameter name=\"city\" string=\"true\">Graz</｜DSML｜parameter>\n<｜DSML｜parameter name=\"days\" string=\"false\">2</｜DSML｜parameter>\n</｜DSML｜invoke>", "", "", (GRAZ,), "</think>"),
+    "DeepSeek V3.2 gives a list": Output("deepseek-ai-DeepSeek-V3.2", "deepseek", "<｜DSML｜function_calls>\n<｜DSML｜invoke name=\"get_weather\">\n<｜DSML｜parameter name=\"city\" string=\"true\">a \"b\"\n<c></｜DSML｜parameter>\n<｜DSML｜parameter name=\"near\" string=\"false\">[\"é\", \"\\u00e9\"]</｜DSML｜parameter>\n</｜DSML｜invoke>\n</｜DSML｜function_calls>", "", "", (("get_weather", {'city': 'a "b"\n<c>', 'near': ['é', 'é']}),), "</think>"),
+    "DeepSeek closes what it has not opened": Output("llama-cpp-deepseek-r1", "deepseek", "</think>Four.", "", "Four."),
+    "Llama 3.1 calls on two lines": Output("meta-llama-Llama-3.1-8B-Instruct", "llama", "{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Graz\", \"days\": 2}}\n{\"name\": \"stop\", \"parameters\": {}}", "", "", (GRAZ, STOPPED,)),
+    "Llama 3.1 calls a list": Output("meta-llama-Llama-3.1-8B-Instruct", "llama", "[{\"name\": \"get_weather\", \"parameters\": {\"city\": \"Graz\", \"days\": 2}}, {\"name\": \"stop\", \"parameters\": {}}]", "", "", (GRAZ, STOPPED,)),
+    "Llama 4 says something first": Output("Llama-4", "llama4", "I look.\n\n[get_weather(city=\"Graz\", days=2)]", "", "I look.", (GRAZ,)),
+    "Llama 4 nests": Output("Llama-4", "llama4", "<|python_start|>[get_weather(city=\"St. Pölten\", near=[\"a\", \"b'c\"], exact=True, unit=None)]<|python_end|>", "", "", (("get_weather", {'city': 'St. Pölten', 'near': ['a', "b'c"], 'exact': True, 'unit': None}),)),
+    "Llama 3.2 gives a negative number": Output("meta-llama-Llama-3.2-3B-Instruct", "llama", "[get_weather(city=\"Graz\", days=-2)]", "", "", (("get_weather", {'city': 'Graz', 'days': -2}),)),
+    "Granite 20B calls twice": Output("plain", "granite", "<function_call> {\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}\n<function_call> {\"name\": \"stop\", \"arguments\": {}}", "", "", (GRAZ, STOPPED,)),
+    "Granite 3.2 thinks in words": Output("Granite-3.2", "granite", "Here is my thought process:\nHm.\nHere is my response:\nFour.", "Hm.", "Four."),
+    "Granite 3.0 calls a list": Output("ibm-granite-granite-3.3-2B-Instruct", "granite", "<|tool_call|>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}, {\"name\": \"stop\", \"arguments\": {}}]", "", "", (GRAZ, STOPPED,)),
+    "Granite 3.1 has another mark": Output("ibm-granite-granite-3.3-2B-Instruct", "granite", "<tool_call>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}]", "", "", (GRAZ,)),
+    "Command R7B calls twice": Output("CohereForAI-c4ai-command-r7b-12-2024-tool_use", "command-r", "<|START_THINKING|>Hm.<|END_THINKING|><|START_ACTION|>[\n    {\"tool_call_id\": \"0\", \"tool_name\": \"get_weather\", \"parameters\": {\"city\": \"Graz\", \"days\": 2}},\n    {\"tool_call_id\": \"1\", \"tool_name\": \"stop\", \"parameters\": {}}\n]<|END_ACTION|>", "Hm.", "", (GRAZ, STOPPED,)),
+    "Command R7B only thinks": Output("CohereForAI-c4ai-command-r7b-12-2024-tool_use", "command-r", "<|START_THINKING|>Hm.<|END_THINKING|>", "Hm."),
+    "Command R7B answers out of its thoughts": Output("CohereForAI-c4ai-command-r7b-12-2024-tool_use", "command-r", "<|START_THINKING|>Hm.<|START_RESPONSE|>Four.<|END_RESPONSE|>", "Hm.", "Four."),
+    "Command R7B calls nothing": Output("CohereForAI-c4ai-command-r7b-12-2024-tool_use", "command-r", "<|START_THINKING|>Hm.<|END_THINKING|><|START_ACTION|>[]<|END_ACTION|><|START_RESPONSE|>Four.<|END_RESPONSE|>", "Hm.", "Four."),
+    "Step3": Output("Step3", "step", "<｜tool_calls_begin｜><｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name=\"get_weather\"><steptml:parameter name=\"city\">Graz</steptml:parameter><steptml:parameter name=\"days\">2</steptml:parameter></steptml:invoke><｜tool_call_end｜><｜tool_calls_end｜>", "", "", (GRAZ,)),
+    "dots": Output("dots", "dots", "ok<dots_function_call><invoke name=\"get_weather\"><parameter name=\"city\">Graz</parameter><parameter name=\"days\">2</parameter></invoke></dots_function_call>", "", "ok", (GRAZ,)),
+    "Hunyuan 7B": Output("Hunyuan-7B", "hunyuan", "<tool_calls>\n<tool_call>get_weather\n```json\n{\"city\": \"Graz\", \"days\": 2}\n```</tool_call>\n</tool_calls>", "", "", (GRAZ,)),
+    "Seed-OSS calls twice": Output("ByteDance-Seed-OSS", "seed", "<seed:think>Hm.</seed:think><seed:tool_call>\n<function=get_weather>\n<parameter=city>Graz</parameter>\n<parameter=days>2</parameter>\n</function>\n</seed:tool_call>\n<seed:tool_call>\n<function=stop>\n</function>\n</seed:tool_call>", "Hm.", "", (GRAZ, STOPPED,)),
+    "Seed-OSS opens its thoughts again": Output("ByteDance-Seed-OSS", "seed", "<seed:think>Hm.</seed:think>Four.", "Hm.", "Four.", (), "<seed:think>"),
+    "Qwen3 closes what it has not opened": Output("Qwen-Qwen3-0.6B", "qwen3", "</think>\n\nFour.", "", "Four."),
+    "Qwen3.5 opens its thoughts again": Output("Qwen3.5-4B", "qwen3", "<think>\nHm.\n</think>\n\nFour.", "Hm.", "Four.", (), "<think>\n"),
+    "QwQ thinks to the end": Output("Qwen-QwQ-32B", "qwen", "Hm.", "Hm.", "", (), "<think>\n"),
+    "Qwen3-Coder leaves out two marks": Output("Qwen3-Coder", "qwen3", "<function=get_weather>\n<parameter=city>\nGraz\n</parameter>\n<parameter=days>\n2\n</parameter>\n</function>\n<function=stop>\n</function>", "", "", (GRAZ, STOPPED,)),
+    "Qwen3-Coder leaves an argument open": Output("Qwen3-Coder", "qwen3", "<tool_call>\n<function=get_weather>\n<parameter=city>\nGraz\n<parameter=days>\n2\n</parameter>\n</function>\n</tool_call>", "", "", (GRAZ,)),
+    "Qwen3-Coder writes no lines": Output("Qwen3-Coder", "qwen3", "<tool_call>\n<function=get_weather>\n<parameter=city>Graz</parameter>\n<parameter=days>2</parameter>\n</function>\n</tool_call>", "", "", (GRAZ,)),
+    "Qwen3-Coder calls as Qwen3 does": Output("Qwen3-Coder", "qwen3", "<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}\n</tool_call>", "", "", (GRAZ,)),
+    "Qwen3-Coder leaves a call open": Output("Qwen3-Coder", "qwen3", "<tool_call>\n<function=stop>", "", "", (STOPPED,)),
+    "Nemotron Nano v2 goes on": Output("NVIDIA-Nemotron-Nano-v2", "nemotron", "<think></think><TOOLCALL>[{\"name\": \"stop\", \"arguments\": {}}]</TOOLCALL>\nDone.", "", "Done.", (STOPPED,)),
+    "Nemotron 3 opens its thoughts again": Output("NVIDIA-Nemotron-3-Nano-30B-A3B-BF16", "nemotron", "<think>\nHm.\n</think>\nFour.", "Hm.", "Four.", (), "<think>\n"),
+    "Nemotron Nano v2 calls nothing": Output("NVIDIA-Nemotron-Nano-v2", "nemotron", "Four.<TOOLCALL>[]</TOOLCALL>", "", "Four."),
+    "Mistral v3 calls nothing": Output("mistralai-Mistral-Nemo-Instruct-2407", "mistral", "[TOOL_CALLS][] Four.", "", "Four."),
+    "Phi-4-mini calls twice": Output("Phi-4-mini", "phi", "functools[\n  {\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}},\n  {\"name\": \"stop\", \"arguments\": {}}\n]", "", "", (GRAZ, STOPPED,)),
+    "Phi-4-mini has brackets in a text": Output("Phi-4-mini", "phi", "Look.\nfunctools[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"a]b\", \"near\": [\"x\"]}}]\nMore?", "", "Look.\n\nMore?", (("get_weather", {'city': 'a]b', 'near': ['x']}),)),
+    "MiniMax-M3 opens its thoughts again": Output("MiniMax-M3", "minimax", "<mm:think>Hm.</mm:think>Four.", "Hm.", "Four.", (), "<mm:think>"),
+    "MiniMax-M3 gives a list": Output("MiniMax-M3", "minimax", "]<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name=\"get_weather\">]<]minimax[>[<city>Graz]<]minimax[>[</city>]<]minimax[>[<near>]<]minimax[>[<item>a]<]minimax[>[</item>]<]minimax[>[<item>b]<]minimax[>[</item>]<]minimax[>[</near>]<]minimax[>[</invoke>\n]<]minimax[>[</tool_call>", "", "", (("get_weather", {'city': 'Graz', 'near': ['a', 'b']}),)),
+    "MiniMax-M3 has marks in a text": Output("MiniMax-M3", "minimax", "]<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name=\"write\">]<]minimax[>[<text><a>\n</text> b]<]minimax[>[</text>]<]minimax[>[</invoke>\n]<]minimax[>[</tool_call>Write <response>.", "", "Write <response>.", (("write", {'text': '<a>\n</text> b'}),)),
+    "MiniMax-M2 gives a list": Output("MiniMax-M2", "minimax", "<minimax:tool_call>\n<invoke name=\"get_weather\">\n<parameter name=\"city\">Graz</parameter>\n<parameter name=\"near\">[\"a\"]</parameter>\n</invoke>\n</minimax:tool_call>\n", "", "", (("get_weather", {'city': 'Graz', 'near': ['a']}),), "</think>"),
+    "MiniMax-M2 leaves a section open": Output("MiniMax-M2", "minimax", "<minimax:tool_call>\n<invoke name=\"get_weather\">\n<parameter name=\"city\">Graz</parameter>\n</invoke>", "", "", (("get_weather", {'city': 'Graz'}),), "</think>"),
+    "MiniMax-M2 writes of a tag": Output("MiniMax-M2", "minimax", "Write <response>x</response>.", "", "Write <response>x</response>.", (), "</think>"),
+    "MiniCPM5 writes a section of characters": Output("openbmb-MiniCPM5-1B", "minicpm", "<function name=\"write\"><param name=\"text\"><![CDATA[<a href=\"/x\">hi</a> </param>]]></param></function>", "", "", (("write", {'text': '<a href="/x">hi</a> </param>'}),)),
+    "Kimi-K3 answers": Output("Kimi-K3", "kimi", "Hm.<|close|>think<|sep|><|open|>response<|sep|>Four.<|close|>response<|sep|><|close|>message<|sep|>", "Hm.", "Four.", (), "<|open|>think<|sep|>"),
+    "Kimi-K3 does not think": Output("Kimi-K3", "kimi", "<|open|>response<|sep|>Four.<|close|>response<|sep|><|close|>message<|sep|>", "", "Four.", (), "<|open|>think<|sep|>"),
+    "Kimi-K3 only calls": Output("Kimi-K3", "kimi", "<|open|>response<|sep|><|close|>response<|sep|><|open|>tools<|sep|><|open|>call tool=\"stop\" index=\"1\"<|sep|><|close|>call<|sep|><|close|>tools<|sep|><|close|>message<|sep|>", "", "", (STOPPED,), "<|open|>think<|sep|>"),
+    "LFM2 calls in JSON": Output("LFM2-8B-A1B", "lfm2", "<|tool_call_start|>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}]<|tool_call_end|>", "", "", (GRAZ,)),
+    "LFM2 leaves a call open": Output("LFM2-8B-A1B", "lfm2", "<|tool_call_start|>[get_weather(city=\"Graz\", days=2)]", "", "", (GRAZ,)),
+    "LFM2 writes escapes": Output("LFM2-8B-A1B", "lfm2", "<|tool_call_start|>[write(text=\"a\\nb \\\"c\\\" [x](y) {z}\")]<|tool_call_end|>", "", "", (("write", {'text': 'a\nb "c" [x](y) {z}'}),)),
+    "LFM2 writes words of JSON": Output("LFM2-8B-A1B", "lfm2", "<|tool_call_start|>[get_weather(city=\"Graz\", exact=true, unit=null)]<|tool_call_end|>", "", "", (("get_weather", {'city': 'Graz', 'exact': True, 'unit': None}),)),
+    "Apertus leaves a call open": Output("Apertus-8B-Instruct", "apertus", "<|tools_prefix|>[{\"get_weather\": {\"city\": \"Graz\", \"days\": 2}}]", "", "", (GRAZ,)),
+    "Apertus thinks twice": Output("Apertus-8B-Instruct", "apertus", "<|inner_prefix|>A.<|inner_suffix|>One.<|inner_prefix|>B.<|inner_suffix|>Two.", "A.\n\nB.", "One.Two."),
+    "Hunyuan calls twice in its answer": Output("Hunyuan-A13B", "hunyuan", "<think>\nHm.\n</think>\n<answer>\n<tool_calls>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}, {\"name\": \"stop\", \"arguments\": {}}]</tool_calls>\n</answer>", "Hm.", "", (GRAZ, STOPPED,)),
+    "Olmo-3 leaves a call open": Output("Olmo-3", "olmo", "<function_calls>get_weather(city=\"Graz\", days=2)", "", "", (GRAZ,)),
+    "Olmo-3 has brackets in a text": Output("Olmo-3", "olmo", "<function_calls>\nwrite(text=\"a)b\\n(c\")\nstop()\n</function_calls>", "", "", (("write", {'text': 'a)b\n(c'}), STOPPED,)),
+    "EXAONE 4 opens its thoughts again": Output("EXAONE-4", "exaone", "<think>\nHm.\n</think>\n\nFour.", "Hm.", "Four.", (), "[|assistant|]\n<think>\n"),
+    "Solar Open calls twice": Output("upstage-Solar-Open-100B", "solar", "<|think|>Hm.<|end|><|begin|>assistant<|tool_calls|><|tool_call:begin|>a<|tool_call:name|>get_weather<|tool_call:args|>{\"city\": \"Graz\", \"days\": 2}<|tool_call:end|><|tool_call:begin|>b<|tool_call:name|>stop<|tool_call:args|>{}<|tool_call:end|><|calls|>", "Hm.", "", (GRAZ, STOPPED,)),
+    "a mark of thoughts in a text": Output("Qwen-Qwen3-0.6B", "qwen3", "The tag is </think>", "", "The tag is </think>"),
+    "a mark of calls in code": Output("Qwen-Qwen3-0.6B", "qwen3", "```python\nprint(\"<tool_call>\")\n```", "", "```python\nprint(\"<tool_call>\")\n```"),
+}  # fmt: skip
