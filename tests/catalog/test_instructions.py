@@ -55,7 +55,11 @@ QWEN += ["--repo", "Qwen/Qwen3-Embedding-0.6B-GGUF", "--file", "Qwen3-Embedding-
             "Represent the query for retrieving evidence documents: ",
             "Represent the document for retrieval: ",
         ),
+        ("jinaai/jina-embeddings-v5-text-nano-retrieval", "eurobert", "Query: ", "Document: "),
         ("mixedbread-ai/mxbai-embed-large-v1", "", REPRESENT, ""),
+        ("MongoDB/mdbr-leaf-ir", "bert", REPRESENT, ""),
+        ("x/Linq-Embed-Mistral-GGUF", "llama", f"{INSTRUCT} ", ""),
+        ("x/inf-retriever-v1-1.5b-GGUF", "qwen2", f"{INSTRUCT} ", ""),
         # Named by nobody, known by what the file is.
         ("x/my-model", "nomic-bert", "search_query: ", "search_document: "),
         ("", "jina-bert-v2", "", ""),
