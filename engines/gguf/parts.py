@@ -21,8 +21,8 @@ MAX_PARTS = 512
 COUNT_KEY, NUMBER_KEY, TENSORS_KEY = "split.count", "split.no", "split.tensors.count"
 IN_PARTS = "Ollama takes models in one file; name one that is not in parts."
 _NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
-
-
+_CUT = re.compile(r"\.gguf[.-](?:part[0-9]+of[0-9]+|split-[a-z]+|part-?[a-z0-9]+)$", re.IGNORECASE)
+"""How large files are named that were cut anywhere, not by gguf-split."""
 _COMPANIONS = {
     "mmproj": "the part of a model that reads pictures or sound",
     "imatrix": "a record of how a model was quantised",
@@ -87,6 +87,11 @@ def find_misnomer(name: str) -> str | None:
         return (
             f"{last} is part {part.number} of {part.count} of a model, which is named by its first: "
             f"choose {part.first}, and SAM fetches all {part.count}."
+        )
+    if _CUT.search(last):
+        return (
+            f"{last} is a piece of a file that was cut, and no model by itself: choose a file that ends in "
+            ".gguf, or join the pieces in their order (cat) and add the whole with `sam catalog add`."
         )
     companion = next((mark for mark in _COMPANIONS if mark in last.lower()), None)
     if companion is not None:

@@ -117,8 +117,8 @@ def _raise_for_status(response: httpx2.Response, remote: RemoteFile) -> None:
         raise refused(remote.repo, status)
     if status in _GONE:
         raise NotFoundError(
-            f"{remote.repo} has no {remote.filename} at commit {remote.commit} any more. "
-            "Choose another revision in the catalog."
+            f"{remote.repo} has no {remote.filename} at commit {remote.commit}. Check the file's "
+            "name; if it was there, choose another revision in the catalog."
         )
     if status not in (200, 206, 416):
         raise TransferError(

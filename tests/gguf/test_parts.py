@@ -44,6 +44,8 @@ def test_the_first_part_names_them_all(name: str, others: list[str]) -> None:
         ("mmproj-model-f16.gguf", "that has no mmproj in its name"),
         ("vision/Gemma.mmproj-Q8_0.gguf", "that has no mmproj in its name"),
         ("MMPROJ-F16.gguf", "that has no mmproj in its name"),
+        ("big.i1-Q6_K.gguf.part1of2", "join the pieces in their order"),
+        ("big.Q6_K.gguf-split-a", "join the pieces in their order"),
         ("model.imatrix.gguf", "that has no imatrix in its name"),
     ],
 )

@@ -100,7 +100,7 @@ def _model_at(path: Path) -> Path:
             )
         return found[0]
     misnomer = find_misnomer(path.name)
-    if misnomer or path.suffix != SUFFIX:
+    if misnomer or path.suffix.lower() != SUFFIX:
         raise InvalidRequestError(misnomer or f"{path.name} does not end in {SUFFIX}.")
     return path
 
