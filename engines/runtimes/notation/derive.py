@@ -18,6 +18,7 @@ from engines.runtimes.notation.description import (
     Switch,
 )
 from engines.runtimes.notation.families import (
+    DEEPSEEK_CALLS,
     FUNCTOOLS,
     GRANITE_CALLS,
     LFM_CALLS,
@@ -215,4 +216,5 @@ def _told(probe: Probe, notation: Notation, given: Json) -> Notation:
     for sign, form in SIGNATURES:
         if sign in prompt:
             return replace(notation, calls=form, also_read=_companions(form))
-    return replace(notation, also_read=(LISTED_CALLS,))
+    named = (DEEPSEEK_CALLS,) if DEEPSEEK_CALLS.section[0] in probe.source else ()
+    return replace(notation, also_read=(LISTED_CALLS, *named))
