@@ -248,6 +248,7 @@ class Turn:
         )
         self.facts.learn(begin)
         self.facts.citations, self.facts.left_out = answer.citations, answer.left_out
+        self.facts.words_only = answer.words_only
         self.said.take(TextEvent(answer.text))
         if answer.end is not None:
             self.said.take(answer.end)

@@ -7,7 +7,8 @@ message      ``{"message": …}``: what was said is kept (for a regeneration: wh
 waiting      ``Waiting``: the engine is not ready yet; every few seconds
 engine       ``Answering``: who answers, for whom, and whom it follows when that was another one
 left_out     ``LeftOut``: the engine's context has no room for the oldest messages
-citations    ``{"citations": […]}``: the passages the engine was given, with their text
+citations    ``{"citations": […], "words_only": "…"}``: the passages the engine was given, with their text, and why
+             they were found by words alone, if they were
 reasoning    ``Text``: a part of what the model thinks before it answers
 delta        ``Text``: a part of the answer
 usage        ``Usage``: counted tokens
@@ -77,9 +78,10 @@ class LeftOut(Struct, frozen=True):
 
 
 class Citations(Struct, frozen=True):
-    """The passages the engine was given."""
+    """The passages the engine was given, and why they were found by words alone; mostly empty."""
 
     citations: list[Citation]
+    words_only: str
 
 
 class Text(Struct, frozen=True):
@@ -133,7 +135,7 @@ class TurnWriter:
         elif isinstance(event, FittedEvent):
             yield named_event("left_out", LeftOut(event.left_out))
         elif isinstance(event, CitationsEvent):
-            yield named_event("citations", Citations(event.citations))
+            yield named_event("citations", Citations(event.citations, event.words_only))
         elif isinstance(event, ReasoningEvent):
             yield named_event("reasoning", Text(event.text))
         elif isinstance(event, TextEvent):

@@ -2,7 +2,7 @@
 
 Source: https://docs.anthropic.com/en/api/messages-streaming. Tokens of the prompt are counted at the end of
 an answer, so ``message_start`` says 0 and ``message_delta`` the number. Which stop word ended an answer is
-not known, so it ended its turn. ``citations``, ``fallback_for`` and ``left_out_messages`` are SAM's.
+not known, so it ended its turn. ``citations``, ``words_only``, ``fallback_for`` and ``left_out_messages`` are SAM's.
 """
 
 from __future__ import annotations
@@ -102,6 +102,7 @@ class MessageBody(Struct, frozen=True, kw_only=True, tag_field="type", tag="mess
     stop_sequence: None = None
     usage: MessageUsage = MessageUsage()
     citations: list[Citation] | UnsetType = UNSET
+    words_only: str | UnsetType = UNSET
     fallback_for: FallbackCause | UnsetType = UNSET
     left_out_messages: int | UnsetType = UNSET
 
@@ -208,6 +209,7 @@ class MessagesFace(Face):
             stop_reason=_stop_reason(end),
             usage=MessageUsage.of(end),
             citations=UNSET if opening.citations is None else opening.citations,
+            words_only=opening.words_only or UNSET,
             fallback_for=UNSET if opening.fallback_for is None else opening.fallback_for,
             left_out_messages=UNSET if opening.left_out is None else opening.left_out,
         )
@@ -240,6 +242,7 @@ class MessagesFace(Face):
             id=whole.id,
             model=whole.model,
             citations=whole.citations,
+            words_only=whole.words_only,
             fallback_for=whole.fallback_for,
             left_out_messages=whole.left_out_messages,
         )

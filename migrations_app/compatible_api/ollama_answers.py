@@ -1,7 +1,7 @@
 """Answers in Ollama's shapes: whole, or one line of JSON for each piece.
 
 Durations are counted from the request on by the web process, in nanoseconds: until the first word, and from
-there on. ``citations`` and ``fallback_for`` are SAM's.
+there on. ``citations``, ``words_only`` and ``fallback_for`` are SAM's.
 """
 
 from __future__ import annotations
@@ -73,6 +73,7 @@ class Ending(Struct, frozen=True, kw_only=True):
     eval_count: int | UnsetType = UNSET
     eval_duration: int | UnsetType = UNSET
     citations: list[Citation] | UnsetType = UNSET
+    words_only: str | UnsetType = UNSET
     fallback_for: FallbackCause | UnsetType = UNSET
 
 
@@ -151,6 +152,7 @@ class OllamaFace(Face):
             eval_count=end.completion_tokens,
             eval_duration=now - first,
             citations=UNSET if opening.citations is None else opening.citations,
+            words_only=opening.words_only or UNSET,
             fallback_for=UNSET if opening.fallback_for is None else opening.fallback_for,
         )
 

@@ -1,7 +1,7 @@
 """What ``/v1/responses`` answers: every body and every event, with its types.
 
 Source: https://platform.openai.com/docs/api-reference/responses-streaming. How many of an answer's tokens
-were reasoning is not counted, so it is 0. ``citations``, ``fallback_for`` and ``left_out_messages`` are SAM's.
+were reasoning is not counted, so it is 0. ``citations``, ``words_only``, ``fallback_for`` and ``left_out_messages`` are SAM's.
 """
 
 from __future__ import annotations
@@ -133,6 +133,7 @@ class Response(Struct, frozen=True, kw_only=True):
     top_p: float | None
     truncation: Literal["auto"] = "auto"
     citations: list[Citation] | UnsetType = UNSET
+    words_only: str | UnsetType = UNSET
     fallback_for: FallbackCause | UnsetType = UNSET
     left_out_messages: int | UnsetType = UNSET
 

@@ -1,7 +1,8 @@
 """What ``/v1`` answers: every body, with its types.
 
-Source: the API reference at https://platform.openai.com/docs/api-reference. ``citations`` and
-``fallback_for`` (which engine could not be made ready, and why) are SAM's, so is ``left_out_messages``
+Source: the API reference at https://platform.openai.com/docs/api-reference. ``citations``,
+``words_only`` (why they were found by words alone) and ``fallback_for`` (which engine could not be made ready,
+and why) are SAM's, so is ``left_out_messages``
 (how many of the oldest the engine's context had no room for), ``reasoning_content`` DeepSeek's: what a model
 thought before it answered.
 """
@@ -107,6 +108,7 @@ class AnswerHead(Struct, frozen=True, kw_only=True):
     model: str
     system_fingerprint: str
     citations: list[Citation] | UnsetType = UNSET
+    words_only: str | UnsetType = UNSET
     fallback_for: FallbackCause | UnsetType = UNSET
     left_out_messages: int | UnsetType = UNSET
 

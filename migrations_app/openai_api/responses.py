@@ -61,6 +61,7 @@ class Head(TypedDict):
     model: str
     system_fingerprint: str
     citations: list[Citation] | UnsetType
+    words_only: str | UnsetType
     fallback_for: FallbackCause | UnsetType
     left_out_messages: int | UnsetType
 
@@ -80,6 +81,7 @@ class Opening(AnswerFacts):
             "model": self.engine_id,
             "system_fingerprint": f"revision-{self.revision_id}",
             "citations": UNSET if self.citations is None else self.citations,
+            "words_only": self.words_only or UNSET,
             "fallback_for": UNSET if self.fallback_for is None else self.fallback_for,
             "left_out_messages": UNSET if self.left_out is None else self.left_out,
         }
@@ -224,7 +226,7 @@ async def chunks(
                     if first is not None:
                         yield data_event(first)
                     # Once is enough for what may be long.
-                    head["citations"] = UNSET
+                    head["citations"] = head["words_only"] = UNSET
                 for chunk in _chunks_of(shape, head, event, usage):
                     yield data_event(chunk)
     except SamError as error:

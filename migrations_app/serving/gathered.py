@@ -25,6 +25,7 @@ class AnswerFacts:
     engine_id: str = ""
     revision_id: int = 0
     citations: list[Citation] | None = None
+    words_only: str = ""
     fallback_for: FallbackCause | None = None
     left_out: int | None = None
 
@@ -34,7 +35,7 @@ class AnswerFacts:
             self.engine_id, self.revision_id = event.engine_id, event.revision_id
             self.fallback_for = event.fallback_for
         elif isinstance(event, CitationsEvent):
-            self.citations = event.citations
+            self.citations, self.words_only = event.citations, event.words_only
         elif isinstance(event, FittedEvent):
             self.left_out = event.left_out
 

@@ -13,16 +13,20 @@ from msgspec import structs, to_builtins
 from engines.exceptions import EngineCrashed, InvalidRequestError, NotFoundError, SamError
 from engines.services.answers.messages import (
     Citation,
+    CitationsEvent,
     EndEvent,
     Event,
     ReasoningEvent,
     StateEvent,
     TextEvent,
 )
+from migrations_app.compatible_api.anthropic_answers import MessagesFace
+from migrations_app.compatible_api.ollama_answers import OllamaChatFace
 from migrations_app.openai_api.errors import RefusedError, error_body, error_response
 from migrations_app.openai_api.responses import (
     ChatShape,
     CompletionShape,
+    Face,
     Opening,
     Shape,
     chunks,
@@ -119,7 +123,19 @@ def test_reasoning_is_told_apart_in_a_whole_answer() -> None:
         "total_tokens": 14,
         "prompt_tokens_details": {"cached_tokens": 2},
     }
-    assert "citations" not in body
+    assert not {"citations", "words_only"} & set(body)
+
+
+@pytest.mark.parametrize("face", [ChatShape(), CompletionShape(), MessagesFace(), OllamaChatFace()])
+def test_why_passages_were_found_by_words_alone_stands_beside_them(face: Face) -> None:
+    cited = CitationsEvent([CITATION], "Only words were searched in “Minutes”: start a host.")
+
+    body = to_builtins(
+        asyncio.run(whole_answer(face, Opening("tiny", 3), played([cited, *EVENTS])))
+    )
+
+    assert [one["number"] for one in body["citations"]] == [1]
+    assert body["words_only"] == cited.words_only
 
 
 def test_a_completion_shows_the_answer_only() -> None:

@@ -22,7 +22,6 @@ from engines.services.answers.lookup import require_person, require_revision
 from engines.services.answers.messages import (
     AnswerRequest,
     BeginEvent,
-    Citation,
     CitationsEvent,
     EndEvent,
     Event,
@@ -31,7 +30,13 @@ from engines.services.answers.messages import (
     TextEvent,
     WholeAnswer,
 )
-from engines.services.answers.passages import Passage, PassageQuery, add_passages, passages_for
+from engines.services.answers.passages import (
+    FoundPassages,
+    Passage,
+    PassageQuery,
+    add_passages,
+    passages_for,
+)
 from engines.services.answers.prompt import (
     FittedPrompt,
     count_answer_room,
@@ -68,7 +73,7 @@ def compose_whole_answer(request: AnswerRequest, resources: AnswerResources) -> 
     text: list[str] = []
     left_out = 0
     begin: BeginEvent | None = None
-    citations: list[Citation] | None = None
+    cited: CitationsEvent | None = None
     end: EndEvent | None = None
     for event in compose_answer(request, resources, threading.Event()):
         if isinstance(event, BeginEvent):
@@ -76,7 +81,7 @@ def compose_whole_answer(request: AnswerRequest, resources: AnswerResources) -> 
         elif isinstance(event, FittedEvent):
             left_out = event.left_out
         elif isinstance(event, CitationsEvent):
-            citations = event.citations
+            cited = event
         elif isinstance(event, TextEvent):
             text.append(event.text)
         elif isinstance(event, EndEvent):
@@ -90,7 +95,8 @@ def compose_whole_answer(request: AnswerRequest, resources: AnswerResources) -> 
         adapters=begin.adapters,
         left_out=left_out,
         fallback_for=begin.fallback_for,
-        citations=citations,
+        citations=cited.citations if cited else None,
+        words_only=cited.words_only if cited else "",
         end=end,
     )
 
@@ -104,15 +110,15 @@ def compose_answer(
     """
     asked = _asked(request)
     binding, answerer = _binding(request, resources)
-    passages = _passages(binding, asked, request, resources)
+    known = _passages(binding, asked, request, resources)
     yield StateEvent()
     with _ready_engine(resources, answerer) as engine:
         yield _begin(answerer, request)
-        fitted, used = _prompt(engine, binding.prompts, asked, passages, request)
+        fitted, used = _prompt(engine, binding.prompts, asked, known, request)
         if fitted.left_out:
             yield FittedEvent(fitted.left_out)
-        if passages is not None:
-            yield CitationsEvent([passage.citation for passage in used])
+        if known is not None:
+            yield CitationsEvent([passage.citation for passage in used], known.words_only)
         if not abandoned.is_set():
             recipient = Recipient(request.user_id, abandoned)
             options = _bounded_options(engine, fitted, request, resources.max_answer_tokens)
@@ -124,9 +130,9 @@ def count_prompt(request: AnswerRequest, resources: AnswerResources) -> int:
     """Return how many tokens an engine would read for a request, without answering it."""
     asked = _asked(request)
     binding, answerer = _binding(request, resources)
-    passages = _passages(binding, asked, request, resources)
+    known = _passages(binding, asked, request, resources)
     with _ready_engine(resources, answerer) as engine:
-        fitted, _ = _prompt(engine, binding.prompts, asked, passages, request)
+        fitted, _ = _prompt(engine, binding.prompts, asked, known, request)
         tools = GenerationOptions.parse(request.given_options()).shown_tools
         return count_read_tokens(engine, fitted.prompt, tools)
 
@@ -186,7 +192,7 @@ def _passages(
     asked: str | list[ChatMessage],
     request: AnswerRequest,
     resources: AnswerResources,
-) -> list[Passage] | None:
+) -> FoundPassages | None:
     """Return what a person's knowledge says to the last question; None when it is not asked."""
     if request.knowledge is None:
         return None
@@ -199,14 +205,14 @@ def _prompt(
     engine: BaseModelEngine,
     prompts: Prompts,
     asked: str | list[ChatMessage],
-    passages: list[Passage] | None,
+    known: FoundPassages | None,
     request: AnswerRequest,
 ) -> tuple[FittedPrompt, list[Passage]]:
     """Return the engine's prompt and the passages that found room in it; a raw prompt stays as it is."""
     if isinstance(asked, str):
         return FittedPrompt(asked), []
     prompts, messages = _instructed(prompts, asked)
-    prompts, used = add_passages(engine, prompts, passages or [])
+    prompts, used = add_passages(engine, prompts, known.passages if known else [])
     options = GenerationOptions.parse(request.given_options())
     return fit_prompt(engine, prompts, messages, options.max_tokens, options.shown_tools), used
 

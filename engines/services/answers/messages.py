@@ -140,10 +140,12 @@ class FittedEvent(Struct, frozen=True, tag_field="type", tag="fitted"):
     left_out: int
 
 
-class CitationsEvent(Struct, frozen=True, tag_field="type", tag="citations"):
+class CitationsEvent(Struct, frozen=True, omit_defaults=True, tag_field="type", tag="citations"):
     """The passages that the engine was given."""
 
     citations: list[Citation]
+    words_only: str = ""
+    """Why they were found by words alone, in all or in some bases, and what to do; empty otherwise."""
 
 
 class ReasoningEvent(Struct, frozen=True, tag_field="type", tag="reasoning"):
@@ -194,4 +196,5 @@ class WholeAnswer(Struct, frozen=True, kw_only=True, omit_defaults=True):
     left_out: int = 0
     fallback_for: FallbackCause | None = None
     citations: list[Citation] | None = None
+    words_only: str = ""
     end: EndEvent | None = None

@@ -51,6 +51,15 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundPassages:
+    """Numbered passages for a question, from 1."""
+
+    passages: list[Passage]
+    words_only: str
+    """As ``Found`` has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class PassageQuery:
     """What is looked for in a person's knowledge, and where."""
 
@@ -100,10 +109,11 @@ def _rerank(question: str, hits: list[Hit], rank: RankTexts) -> list[Hit]:
 
 def passages_for(
     user: User, binding: Binding, wanted: PassageQuery, resources: AnswerResources
-) -> list[Passage]:
-    """Return numbered passages for a question, from 1."""
-    hits = find_passages(user, binding, wanted, resources).hits
-    return [Passage(number, hit) for number, hit in enumerate(hits, start=1)]
+) -> FoundPassages:
+    """Return what ``find_passages`` finds, numbered."""
+    found = find_passages(user, binding, wanted, resources)
+    passages = [Passage(number, hit) for number, hit in enumerate(found.hits, start=1)]
+    return FoundPassages(passages, found.words_only)
 
 
 def add_passages(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import HostUnavailableError, TextNotEmbeddableError
 from engines.files.artifacts import ArtifactStore
-from engines.models import VectorIndex
+from engines.models import KnowledgeBase, VectorIndex
 from engines.services.knowledge.search import (
     EmbedQuery,
     FoundBy,
@@ -39,8 +39,14 @@ NOT_EMBEDDED = (
     "Only words were searched: what you search in has no vectors yet. Choose an engine; when it has read your "
     "documents, passages of the same meaning are found as well."
 )
-UNREACHABLE = "Only words were searched, since nothing here could compare meanings: {error}"
-UNREADABLE = "Only words were searched, since the embedder can make nothing of the question: {error} Ask in other words."
+UNREACHABLE = "Only words were searched{where}, since nothing here could compare meanings: {error}"
+UNREADABLE = (
+    "Only words were searched{where}, since the embedder can make nothing of the question: {error} Ask in other "
+    "words."
+)
+MAX_NAMED = 5
+"""Bases that a sentence names; of more, it says how many."""
+_NoVector = HostUnavailableError | TextNotEmbeddableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,8 @@ class Found:
 
     hits: list[Hit]
     words_only: str = ""
-    """Why a search that was to be by meaning as well was by words alone, and what to do; empty otherwise."""
+    """Why a search that was to be by meaning as well was by words alone, in all bases or in those that it names,
+    and what to do; empty otherwise."""
 
 
 def search_passages(
@@ -70,27 +77,54 @@ def search_passages(
 ) -> Found:
     """Return the k best passages.
 
-    Words are found at once in bases that have no vectors yet, and where no host can embed the question; then
-    what has its words is all there is. Raises HostUnavailableError when nothing has.
+    Words are found at once in bases that have no vectors yet, and in those whose embedder no host can ask for the
+    question; the others are searched by both. Raises HostUnavailableError when no base was searched by meaning and
+    nothing has the words, or vectors alone were asked for and a base has none for the question.
     """
     depth = max(k, MIN_DEPTH)
-    embedded = _Question(embed_query)
+    question_in = _Question(embed_query)
     if narrowed.way is SearchMode.VECTORS:
-        return Found(search_bases(where.indexes, embedded.vector, k, *files, narrowed))
+        return Found(search_bases(where.indexes, question_in.vector, k, *files, narrowed))
     by_words = search_words(question, where.base_ids, depth, narrowed)
-    by_meaning: list[Hit] = []
-    words_only = ""
-    if narrowed.way is SearchMode.HYBRID:
-        try:
-            by_meaning = search_bases(where.indexes, embedded.vector, depth, *files, narrowed)
-            words_only = "" if embedded.vectors else NOT_EMBEDDED
-        except (HostUnavailableError, TextNotEmbeddableError) as error:
-            if not by_words:
-                raise
-            logger.warning("a search goes on by words alone: %s", error)
-            is_away = isinstance(error, HostUnavailableError)
-            words_only = (UNREACHABLE if is_away else UNREADABLE).format(error=error)
-    return Found(_fuse(k, by_meaning, by_words, where, embedded, narrowed)[:k], words_only)
+    if narrowed.way is SearchMode.WORDS:
+        return Found(_fuse(k, [], by_words, where, question_in, narrowed)[:k])
+    asked = [
+        (base_id, index)
+        for base_id, index in where.indexes
+        if not narrowed.bases or base_id in narrowed.bases
+    ]
+    errors = question_in.embed_for(asked)
+    if asked and len(errors) == len(asked) and not by_words:
+        raise next(iter(errors.values()))
+    reached = [(base_id, index) for base_id, index in asked if base_id not in errors]
+    by_meaning = search_bases(reached, question_in.vector, depth, *files, narrowed)
+    words_only = _say_words_only(errors, is_everywhere=not reached) if asked else NOT_EMBEDDED
+    return Found(_fuse(k, by_meaning, by_words, where, question_in, narrowed)[:k], words_only)
+
+
+def _say_words_only(errors: dict[int, _NoVector], *, is_everywhere: bool) -> str:
+    """Say in which bases only words were searched, and why: a sentence for each reason."""
+    names = {} if is_everywhere else _names_of(errors)
+    bases_by_reason: dict[str, list[int]] = defaultdict(list)
+    for base_id, error in errors.items():
+        is_away = isinstance(error, HostUnavailableError)
+        reason = (UNREACHABLE if is_away else UNREADABLE).replace("{error}", str(error))
+        bases_by_reason[reason].append(base_id)
+    return " ".join(
+        reason.replace("{where}", "" if is_everywhere else f" in {_list_names(keys, names)}", 1)
+        for reason, keys in bases_by_reason.items()
+    )
+
+
+def _names_of(keys: Iterable[int]) -> dict[int, str]:
+    return dict(KnowledgeBase.objects.filter(pk__in=list(keys)).values_list("pk", "name"))
+
+
+def _list_names(keys: Sequence[int], names: dict[int, str]) -> str:
+    if len(keys) > MAX_NAMED:
+        return f"{len(keys)} bases"
+    # A base may be deleted by now: then its number is all that is left of it.
+    return ", ".join(f"“{names.get(key, key)}”" for key in keys)
 
 
 class _Question:
@@ -106,6 +140,23 @@ class _Question:
             vector = np.asarray(self._embed_query(index), dtype=np.float32)
             self.vectors[index.fingerprint_id] = vector
         return self.vectors[index.fingerprint_id]
+
+    def embed_for(self, indexes: Sequence[tuple[int, VectorIndex]]) -> dict[int, _NoVector]:
+        """Compute the vector in the space of each base; returns, of those without one, why by base."""
+        by_space: dict[int, _NoVector] = {}
+        for _, index in indexes:
+            if index.fingerprint_id in by_space:
+                continue
+            try:
+                self.vector(index)
+            except (HostUnavailableError, TextNotEmbeddableError) as error:
+                logger.warning("a search goes on by words alone in some bases: %s", error)
+                by_space[index.fingerprint_id] = error
+        return {
+            base_id: by_space[index.fingerprint_id]
+            for base_id, index in indexes
+            if index.fingerprint_id in by_space
+        }
 
 
 def _fuse(

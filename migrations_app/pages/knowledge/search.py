@@ -78,6 +78,7 @@ class SearchPage(KnowledgePage):
             "found": found,
             "refusal": refusal,
             "words_only": words_only,
+            "is_compared": any(line.percent for line in found),
             "crumbs": way_to(),
         }
         # htmx shows a part of a page only where it comes as a success.

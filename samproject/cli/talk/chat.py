@@ -93,8 +93,8 @@ class _Answer:
         elif name == "engine":
             self._wait("")
             self._aside(_describe_engine(data))
-        elif name == "left_out":
-            self._aside(f"The oldest {data['messages']} messages had no room and are not read.")
+        elif name in ("left_out", "citations"):
+            self._say_what_lacks(name, data)
         elif name == "reasoning":
             self._wait("Thinking …")
         elif name == "delta":
@@ -103,6 +103,12 @@ class _Answer:
             self._write(plain(data["text"]))
         elif name in ("done", "error"):
             self._end = (name, data)
+
+    def _say_what_lacks(self, name: str, data: dict[str, Any]) -> None:
+        if name == "left_out":
+            self._aside(f"The oldest {data['messages']} messages had no room and are not read.")
+        elif data["words_only"]:
+            self._aside(data["words_only"])
 
     def ending(self) -> dict[str, Any]:
         """Return question and answer as they are kept; CommandError for an answer that broke off."""

@@ -214,6 +214,47 @@ def test_a_search_by_words_alone_says_why_and_what_to_do(
     assert unreadable.endswith("of the question: The text has no token. Ask in other words.")
 
 
+def test_only_the_bases_whose_embedder_is_away_are_searched_by_words_alone(
+    owner: User, base: KnowledgeBase, store: ArtifactStore, scratch: Path
+) -> None:
+    """Each base beside it keeps its meaning, and the sentence names those that lost it, each with its reason."""
+    away = make_base(owner, make_space("other"), "Minutes")
+    unreadable = make_base(owner, make_space("third"), "Codes")
+    new = create_base(owner=owner, name="New")
+    for one, text in ((away, "away"), (base, "here"), (unreadable, "odd"), (new, "new")):
+        add(one, f"the lighthouse is {text}")
+    far = add(base, "Something without a word of the question.")
+    catch_up(base, store, scratch)
+    refusals = {away.pk: _unreachable, unreadable.pk: _unreadable}
+
+    def embed(index: VectorIndex) -> Sequence[float] | NDArray[np.float32]:
+        refuse = refusals.get(index.base_id)
+        return refuse(index) if refuse else HashEmbedder().embed_query("lighthouse")
+
+    found = find(store, "lighthouse", away, base, unreadable, new, embed=embed)
+
+    by = {hit.text: hit.found_by for hit in found.hits}
+    assert by.pop("Something without a word of the question.") is FoundBy.VECTORS
+    assert by.pop("the lighthouse is here") is FoundBy.BOTH
+    assert set(by.values()) == {FoundBy.WORDS}
+    assert len(by) == 3
+    assert found.words_only == (
+        "Only words were searched in “Minutes”, since nothing here could compare meanings: No active host has the "
+        "embedder. Only words were searched in “Codes”, since the embedder can make nothing of the question: The text "
+        "has no token. Ask in other words."
+    )
+    # No word of it is anywhere: what is near is still found, and it is said where nothing could be.
+    near = find(store, "zebra", away, base, embed=embed)
+    assert far.pk in {hit.document_id for hit in near.hits}
+    assert near.words_only.startswith("Only words were searched in “Minutes”, since")
+    narrowed = find(
+        store, "lighthouse", away, base, embed=embed, narrowed=SearchFilter(bases=[base.pk])
+    )
+    assert narrowed.words_only == ""
+    everywhere = find(store, "lighthouse", away, unreadable, embed=embed).words_only
+    assert everywhere.startswith("Only words were searched, since nothing")
+
+
 def test_a_text_of_several_documents_and_bases_is_one_hit(
     owner: User, base: KnowledgeBase, space: Fingerprint, store: ArtifactStore, scratch: Path
 ) -> None:
