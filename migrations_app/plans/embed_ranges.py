@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, F, Q, QuerySet
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.models import Chunk, CopyStatus, Host, VectorIndex
@@ -138,7 +138,19 @@ def waiting_for_range(step: Step, host: Host) -> list[Step]:
     return list(idle.select_related("plan", "host"))
 
 
-def finish_range(claim: RangeClaim, counts: RangeCounts) -> None:
+def count_kept(claim: RangeClaim, counts: RangeCounts) -> None:
+    """Add what became of some texts of a range to what earlier attempts at it came to.
+
+    Whoever holds it by now: what an overtaken one stored is stored as well.
+    """
+    EmbedRange.objects.filter(pk=claim.range.pk).update(
+        embedded=F("embedded") + counts.embedded,
+        failed=F("failed") + counts.failed,
+        cut=F("cut") + counts.cut,
+    )
+
+
+def finish_range(claim: RangeClaim) -> None:
     """Complete a range; LeaseLostError when another host took it over meanwhile.
 
     A range that is gone went with its base: then there is nothing to complete.
@@ -146,9 +158,6 @@ def finish_range(claim: RangeClaim, counts: RangeCounts) -> None:
     row = EmbedRange.objects.filter(pk=claim.range.pk)
     changed = row.filter(fence=claim.fence, status=StepStatus.IN_PROGRESS).update(
         status=StepStatus.COMPLETED,
-        embedded=counts.embedded,
-        failed=counts.failed,
-        cut=counts.cut,
         lease_until=None,
         owner="",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event
 
 from engines.models import VectorIndex
@@ -17,6 +18,7 @@ from migrations_app.models import EmbedRange
 from migrations_app.plans.embed_ranges import (
     RangeClaim,
     claim_range,
+    count_kept,
     count_texts,
     create_ranges,
     finish_range,
@@ -190,6 +192,7 @@ def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) ->
             row.last_id,
             giving_way,
             checkpoint=giving_way.checkpoint,
+            kept=partial(count_kept, claim),
             # Between the packs of those who embed very many, a few texts at a time.
             batch_size=BATCH if is_long(ctx.step) else FEW_TEXTS,
         )
@@ -202,7 +205,7 @@ def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) ->
             characters=counts.characters,
             seconds=seconds,
         )
-    finish_range(claim, counts)
+    finish_range(claim)
 
 
 def _build_files(ctx: StepContext, indexes: Sequence[VectorIndex]) -> None:

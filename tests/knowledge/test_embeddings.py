@@ -131,6 +131,7 @@ def test_batches_are_stored_before_the_checkpoint_that_stops_the_work(
     for number in range(10):
         add(base, f"Text {number}.")
     told: list[int] = []
+    kept: list[RangeCounts] = []
 
     def stop_at_four(done: int) -> None:
         told.append(done)
@@ -138,9 +139,15 @@ def test_batches_are_stored_before_the_checkpoint_that_stops_the_work(
             raise InterruptedError
 
     with pytest.raises(InterruptedError):
-        embed_range(base.pk, space.pk, 0, LAST, embedder, checkpoint=stop_at_four, batch_size=2)
+        embed_range(
+            *(base.pk, space.pk, 0, LAST, embedder),
+            checkpoint=stop_at_four,
+            kept=kept.append,
+            batch_size=2,
+        )
 
     assert told == [0, 2, 4]
+    assert kept == [RangeCounts(embedded=2, failed=0, already=0)] * 2
     assert Embedding.objects.count() == 4
     assert embed_all(base, space, embedder) == RangeCounts(embedded=6, failed=0, already=4)
     assert sorted(embedder.texts) == [f"Text {number}." for number in range(10)]

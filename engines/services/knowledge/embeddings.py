@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
+from django.db import transaction
 from numpy.typing import NDArray
 
 from engines.exceptions import EngineCrashed, EngineError, NotFoundError
@@ -93,22 +94,27 @@ def embed_range(  # noqa: PLR0913 - a range is four numbers
     embedder: DocumentEmbedder,
     *,
     checkpoint: Callable[[int], None],
+    kept: Callable[[RangeCounts], None] | None = None,
     batch_size: int = BATCH,
 ) -> RangeCounts:
     """Embed what is missing of a base's live chunks with ids from first to last, both included.
 
     Every batch is stored before the next begins, then ``checkpoint`` gets the number of texts done
-    and may raise to stop; nothing done is lost. A text that cannot be embedded is stored with its
-    reason. Raises EngineCrashed only when the engine crashes at harmless text too.
+    and may raise to stop; nothing done is lost. ``kept`` gets what became of a batch within the transaction that
+    stores it: who counts there counts all, whenever this is ended. A text that cannot be embedded is stored with
+    its reason. Raises EngineCrashed only when the engine crashes at harmless text too.
     """
-    work = _Work(fingerprint_id, embedder, checkpoint, batch_size)
+    work = _Work(fingerprint_id, embedder, checkpoint, batch_size, kept)
     for page in _pages(base_id, first_id, last_id):
         work.embed_page(page)
     return work.counts()
 
 
 def embed_texts(
-    fingerprint_id: int, texts: Mapping[bytes, str], embedder: DocumentEmbedder
+    fingerprint_id: int,
+    texts: Mapping[bytes, str],
+    embedder: DocumentEmbedder,
+    kept: Callable[[RangeCounts], None] | None = None,
 ) -> RangeCounts:
     """Embed texts by their content hashes and store the facts; returns how many became what."""
     found = embed_surviving(embedder, list(texts.values()))
@@ -116,9 +122,13 @@ def embed_texts(
     vectors = {key: value for key, value in results.items() if not isinstance(value, str)}
     errors = {key: value for key, value in results.items() if isinstance(value, str)}
     _check_dimension(fingerprint_id, vectors)
-    store_embeddings(fingerprint_id, vectors, errors)
+    counts = RangeCounts(len(vectors), len(errors), already=0, cut=found.cut)
+    with transaction.atomic():
+        store_embeddings(fingerprint_id, vectors, errors)
+        if kept is not None:
+            kept(counts)
     tally("texts_kept", len(texts))
-    return RangeCounts(len(vectors), len(errors), already=0, cut=found.cut)
+    return counts
 
 
 def embed_surviving(
@@ -187,11 +197,13 @@ class _Work:
         embedder: DocumentEmbedder,
         checkpoint: Callable[[int], None],
         batch_size: int,
+        kept: Callable[[RangeCounts], None] | None,
     ) -> None:
         self._fingerprint_id = fingerprint_id
         self._embedder = embedder
         self._checkpoint = checkpoint
         self._batch_size = batch_size
+        self._kept = kept
         self._embedded = self._failed = self._already = self._cut = self._characters = 0
 
     def counts(self) -> RangeCounts:
@@ -215,7 +227,7 @@ class _Work:
         self._already += len(texts) - len(missing)
         texts = {key: text for key, text in texts.items() if key in missing}
         if texts:
-            counts = embed_texts(self._fingerprint_id, texts, self._embedder)
+            counts = embed_texts(self._fingerprint_id, texts, self._embedder, self._kept)
             self._embedded += counts.embedded
             self._failed += counts.failed
             self._cut += counts.cut

@@ -85,7 +85,7 @@ def test_a_range_is_left_for_who_has_a_thread_but_no_range_by_the_hosts_limit(
     assert len(world.lender.of("new").texts) == BATCH
 
     EmbedRange.objects.filter(step=small).update(status="completed")
-    assert run_step(big.pk).startswith("Embedded")
+    assert run_step(big.pk).startswith(f"Embedded {TEXTS + 1} texts"), "of both attempts"
     assert set(Counter(world.lender.of("new").texts).values()) == {1}
 
 

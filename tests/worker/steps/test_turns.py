@@ -20,7 +20,6 @@ from engines.models import (
 )
 from engines.services.catalog.copies import free_disk_of, require_disk_limit
 from engines.services.catalog.fit import machine_of
-from engines.services.knowledge.embeddings import RangeCounts
 from migrations_app.hosts import limit_host
 from migrations_app.models import EmbedRange, Plan, Step
 from migrations_app.plans import embed_ranges
@@ -49,8 +48,6 @@ from tests.knowledge.world import fill, make_base, make_model, make_space
 from tests.worker.plans import first_step, make_host, make_plan
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-NOTHING = RangeCounts(embedded=0, failed=0, already=0)
 
 
 def owner(number: int) -> str:
@@ -256,12 +253,12 @@ def test_who_has_few_texts_does_not_wait_for_those_who_have_many(threads: int) -
     world.lives(small, "2020-01-01T00:00Z")
     for _ in range(6):
         take(many)
-        finish_range(held.pop(0)[1], NOTHING)
+        finish_range(held.pop(0)[1])
     world.lives(small, "2999-01-01T00:00Z")
     while world.left(small):
         # The small one is always the last to ask.
         take((*many, small))
-        finish_range(held.pop(0)[1], NOTHING)
+        finish_range(held.pop(0)[1])
         turns += 1
 
     assert turns <= 3 * 3
