@@ -16,6 +16,7 @@ from engines.exceptions import NotFoundError, SamError
 
 BLOCK = 1024 * 1024
 LEADS_OUT = "It is a link that leads out of the folder; add what it leads to by its own path."
+BROKEN_LINK = "It is a link to what is not there; lay it anew or delete it."
 NO_PLAIN_FILE = "It is no plain file, so there is nothing to read."
 
 
@@ -59,7 +60,7 @@ class Found:
     prefixes: list[str] = field(default_factory=list)
     """The folders, as their paths in the base begin."""
     unread: dict[str, str] = field(default_factory=dict)
-    """Folders whose files are not known, by their path in the base: why."""
+    """Folders whose files are not known and links that are not followed, by their path in the base: why."""
 
     @property
     def paths(self) -> set[str]:
@@ -129,15 +130,31 @@ def _add_folder(found: Found, folder: Path, name: str) -> None:
     def note(error: OSError) -> None:
         found.unread[place(Path(error.filename))] = f"It cannot be read: {error.strerror}."
 
-    files = [path for path in _walk(folder, note) if path.is_file()]
-    found.files.extend(LocalFile(path, place(path), folder) for path in sorted(files))
+    for path in sorted(_walk(folder, note)):
+        if why := _say_not_followed(path, folder):
+            found.unread[place(path)] = why
+        elif path.is_file():
+            found.files.append(LocalFile(path, place(path), folder))
 
 
 def _walk(folder: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
-    # Not into folders that are links: they may lead in a circle, or out.
+    """Yield files and links; what is behind a link to a folder is not, since it may lead in a circle, or out."""
     for place, folders, names in os.walk(folder, onerror=note):
         folders[:] = _shown(folders)
-        yield from (Path(place, name) for name in _shown(names))
+        links = [name for name in folders if Path(place, name).is_symlink()]
+        yield from (Path(place, name) for name in (*_shown(names), *links))
+
+
+def _say_not_followed(path: Path, folder: Path) -> str:
+    """Say why a link is not followed, or why a path cannot be looked at; nothing when there is no such reason."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        return BROKEN_LINK if path.is_symlink() else ""
+    except OSError as error:
+        return f"It cannot be read: {error.strerror}."
+    is_out = stat.S_ISDIR(mode) and not path.resolve().is_relative_to(folder.resolve())
+    return LEADS_OUT if is_out else ""
 
 
 def _shown(names: Iterable[str]) -> list[str]:

@@ -91,7 +91,10 @@ def find_missing(known: Known, found: Found, here: Collection[str]) -> list[str]
     return [
         path
         for path in known.ids
-        if path not in here and path.startswith(wanted) and not path.startswith(kept)
+        if path not in here
+        and path not in found.unread
+        and path.startswith(wanted)
+        and not path.startswith(kept)
     ]
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from engines.folders.local import find_local
+from engines.folders.local import BROKEN_LINK, LEADS_OUT, find_local
 from samproject.cli.client import Client
 from samproject.cli.folders.sending import bring_up
 
@@ -59,15 +60,21 @@ def test_a_link_out_of_the_folder_is_refused_and_one_within_is_read(tmp_path: Pa
     (folder / "fit.txt").write_text("It stays.")
     (folder / "again.txt").symlink_to(folder / "fit.txt")
     (folder / "plan.txt").symlink_to(tmp_path / "secret.txt")
+    (tmp_path / "elsewhere").mkdir()
+    (folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (folder / "circle").symlink_to(folder)
+    (folder / "gone.txt").symlink_to(tmp_path / "nothing")
+    os.mkfifo(folder / "pipe")
     api = Recording()
 
     sent = bring_up(cast("Client", api), 7, find_local([folder]))
     lines = [line for part in sent for line in part]
 
-    assert [line["path"] for line in lines if line["outcome"] == "refused"] == ["notes/plan.txt"]
-    assert "leads out of the folder" in next(
-        line["said"] for line in lines if line["outcome"] == "refused"
-    )
+    assert {line["path"]: line["said"] for line in lines if line["outcome"] == "refused"} == {
+        "notes/plan.txt": LEADS_OUT,
+        "notes/linked": LEADS_OUT,
+        "notes/gone.txt": BROKEN_LINK,
+    }
     assert api.sent == [
         "/knowledge-bases/7/files/notes%2Fagain.txt",
         "/knowledge-bases/7/files/notes%2Ffit.txt",
