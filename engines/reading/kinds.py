@@ -36,6 +36,8 @@ _BY_ENDING = {
     ".htm": Kind.MARKUP,
     ".xhtml": Kind.MARKUP,
     ".eml": Kind.MAIL,
+    ".mht": Kind.MAIL,
+    ".mhtml": Kind.MAIL,
     ".csv": Kind.TABLE,
     ".tsv": Kind.TABLE,
     ".json": Kind.JSON,
@@ -62,18 +64,39 @@ OLDER_OFFICE = (
     "It is encrypted, or in the format that Office had before 2007; save it as .docx, .pptx or .xlsx "
     "without a password."
 )
+OUTLOOK = "It is a mail as Outlook keeps it (.msg); save it as .eml."
+PICTURE = "It is a picture; SAM reads text. Run text recognition over it first."
+PACKED = "It is packed; add what is in it, or pack it as .zip."
+SOUND = "It is sound or video; SAM reads text. Add what is said in it as text or subtitles."
 NOT_READ = {
     b"{\\rtf": "RTF is not read; save it as .docx or text.",
     b"%!PS": "PostScript is not read; save it as PDF.",
-    b"\x89PNG": "It is a picture; SAM reads text. Run text recognition over it first.",
-    b"\xff\xd8\xff": "It is a picture; SAM reads text. Run text recognition over it first.",
-    b"GIF8": "It is a picture; SAM reads text. Run text recognition over it first.",
+    b"\x89PNG": PICTURE,
+    b"\xff\xd8\xff": PICTURE,
+    b"GIF8": PICTURE,
+    b"II*\0": PICTURE,
+    b"MM\0*": PICTURE,
+    b"\x1aE\xdf\xa3": SOUND,
     b"\x7fELF": "It is a program, not a text.",
     b"MZ\x90": "It is a program, not a text.",
     b"Rar!": "It is a RAR archive; pack it as .zip.",
     b"7z\xbc\xaf": "It is a 7z archive; pack it as .zip.",
     b"\x1f\x8b": "It is packed with gzip; add what is in it, or pack it as .zip.",
+    b"\xfd7zXZ\0": PACKED,
+    b"\x28\xb5\x2f\xfd": PACKED,
 }
+_NOT_READ_WITH_ZEROS = (
+    (0, b"ID3", SOUND),
+    (0, b"OggS", SOUND),
+    (0, b"fLaC", SOUND),
+    (0, b"BZh", PACKED),
+    (4, b"ftyp", SOUND),
+    (8, b"WEBP", PICTURE),
+    (8, b"WAVE", SOUND),
+    (257, b"ustar", PACKED),
+)
+"""What letters say, which a text may begin with too, but no text has zeros: from which byte on, what, and the
+sentence."""
 
 
 def is_archive(name: str) -> bool:
@@ -90,18 +113,25 @@ def kind_of(name: str, file: IO[bytes]) -> Kind:
     """Return the kind of a file; InvalidRequestError for one that is known and not read."""
     head = file.read(HEAD_BYTES)
     file.seek(0)
-    for mark, sentence in NOT_READ.items():
-        if head.startswith(mark):
-            raise InvalidRequestError(sentence)
+    _require_read(head)
     if b"%PDF-" in head[:1024] and not head.startswith(_PACKED):
         return Kind.PDF
     if head.startswith(_OLE):
         if ending_of(name) == ".xls":
             return Kind.SHEETS
-        raise InvalidRequestError(OLDER_OFFICE)
+        raise InvalidRequestError(OUTLOOK if ending_of(name) == ".msg" else OLDER_OFFICE)
     if head.startswith(_PACKED):
         return _kind_of_package(file)
     return _BY_ENDING.get(ending_of(name)) or _kind_by_head(head)
+
+
+def _require_read(head: bytes) -> None:
+    marks = [(0, mark, sentence) for mark, sentence in NOT_READ.items()]
+    if b"\0" in head:
+        marks += _NOT_READ_WITH_ZEROS
+    for at, mark, sentence in marks:
+        if head.startswith(mark, at):
+            raise InvalidRequestError(sentence)
 
 
 def _kind_by_head(head: bytes) -> Kind:

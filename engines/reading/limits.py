@@ -26,6 +26,8 @@ MAX_DEPTH = 200
 """Of nested JSON."""
 MAX_NESTED_TAGS = 2_000
 """Of HTML: the time of its parser grows with the square of the depth. Browsers stop at 512."""
+MAX_OPTIONS = 10_000
+"""Of HTML's lists to choose from: the time of its parser grows with the square of their number."""
 MAX_ENCLOSED = 2
 """How deep mails in mails, and what is attached to them, are followed."""
 MAX_PLACES = 5_000

@@ -124,14 +124,20 @@ def docx(body: str, *, head: str = "", more: Parts | None = None) -> bytes:
     )
 
 
+def equation(content: str) -> str:
+    """Return an equation of Word, in a paragraph between two words."""
+    space = 'xmlns:m="http://schemas.openxmlformats.org/officeDocument/2006/math"'
+    return f"<w:p><w:r><w:t>Then </w:t></w:r><m:oMath {space}>{content}</m:oMath><w:r><w:t> holds.</w:t></w:r></w:p>"
+
+
 def paragraph(words: str, style: str = "") -> str:
     """Return a paragraph of Word."""
     look = f'<w:pPr><w:pStyle w:val="{style}"/></w:pPr>' if style else ""
     return f"<w:p>{look}<w:r><w:t>{words}</w:t></w:r></w:p>"
 
 
-def pptx(*slides: tuple[str, str]) -> bytes:
-    """Return slides of a title and a text each."""
+def pptx(*slides: tuple[str, str], chart: str = "", drawn: str = "") -> bytes:
+    """Return slides of a title and a text each; the first may have a table or the like, and a chart beside it."""
     shape = '<p:sp><p:nvSpPr><p:cNvPr id="{n}" name=""/><p:cNvSpPr/><p:nvPr><p:ph type="{kind}"/></p:nvPr></p:nvSpPr><p:txBody><a:p><a:r><a:t>{words}</a:t></a:r></a:p></p:txBody></p:sp>'
     parts: Parts = {
         "[Content_Types].xml": types(),
@@ -146,9 +152,13 @@ def pptx(*slides: tuple[str, str]) -> bytes:
         shapes = shape.format(n=1, kind="title", words=title) + shape.format(
             n=2, kind="body", words=words
         )
+        shapes += drawn if number == 1 else ""
         parts[f"ppt/slides/slide{number}.xml"] = (
             f"<p:sld {P} {A}><p:cSld><p:spTree>{shapes}</p:spTree></p:cSld></p:sld>"
         )
+    if chart:
+        parts["ppt/slides/_rels/slide1.xml.rels"] = relations(("chart", "../charts/chart1.xml"))
+        parts["ppt/charts/chart1.xml"] = chart
     return pack(parts)
 
 
@@ -218,6 +228,15 @@ def mail(body: str, *attached: tuple[str, bytes]) -> bytes:
             content, maintype="application", subtype="octet-stream", filename=name
         )
     return message.as_bytes()
+
+
+def mail_of_parts(kind: str, *parts: str) -> str:
+    """Return a mail, or a part of one, that is put together of parts."""
+    mark = f"{kind}{len(''.join(parts))}"
+    body = "".join(f"--{mark}\n{part}\n" for part in parts)
+    return (
+        f"MIME-Version: 1.0\nContent-Type: multipart/{kind}; boundary={mark}\n\n{body}--{mark}--\n"
+    )
 
 
 HTML = f"""<!doctype html><html><head><title>House</title><style>p {{}}</style>

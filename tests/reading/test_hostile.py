@@ -84,6 +84,9 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "closed.html": (b"<div>" * 90_000 + b"x" + b"</div>" * 90_000, "open in each other"),
     "stray.html": (b"<div></b>" * 100_000 + b"x", "open in each other"),
     "drawn.xhtml": (b"<svg><g>" * 100_000 + b"x", "open in each other"),
+    "comment.html": (b"<!-->" + b"<div>" * 100_000 + b"x", "open in each other"),
+    "drawing.html": (b"<svg><title>" + b"<div>" * 100_000 + b"x", "open in each other"),
+    "choice.html": (b"<select>" + b"<option>x" * 100_000, "options to choose from"),
     "deep.epub": (made.epub("<div>" * 200_000 + "x"), "open in each other"),
     "tables.docx": (made.docx(TABLE_IN_TABLE), "nested so deep"),
     "outside.docx": (made.docx(made.paragraph("&out;"), head=OUTSIDE), "entities"),
@@ -102,6 +105,18 @@ READ: dict[str, tuple[bytes, str]] = {
     "script.pdf": (
         made.pdf([PAYLOAD]).replace(
             b"/Type /Catalog", b"/Type /Catalog /OpenAction << /S /JavaScript /JS (app.alert(1)) >>"
+        ),
+        PAYLOAD,
+    ),
+    "filled.pdf": (
+        made.assemble_pdf(
+            [
+                *(CATALOG, ONE_PAGE, page().replace("/Contents", "/Annots [6 0 R] /Contents"), made.pdf_stream("")),
+                FONT,
+                "<< /Type /Annot /Subtype /Widget /FT /Tx /F 4 /Rect [72 600 400 620] /AP << /N 7 0 R >> >>",
+                "<< /Type /XObject /Subtype /Form /BBox [0 0 328 20] /Resources << /Font << /F1 5 0 R >> >> "
+                + made.pdf_stream(f"BT /F1 12 Tf 2 5 Td ({PAYLOAD}) Tj ET").removeprefix("<< "),
+            ]
         ),
         PAYLOAD,
     ),

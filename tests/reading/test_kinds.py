@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,33 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
         f"# One\n\nfirst\n\n# Roof\n\n{PAYLOAD}",
         "slide 2 · Roof",
     ),
+    "rows.docx": (
+        made.docx(
+            "<w:tbl>"
+            + "".join(
+                f"<w:tr><w:tc>{made.paragraph(a)}</w:tc><w:tc>{made.paragraph(b)}</w:tc></w:tr>"
+                for a, b in (("Part", "What"), ("Roof", PAYLOAD))
+            )
+            + "</w:tbl>"
+            + made.equation(
+                "<m:r><m:t>E=m</m:t></m:r><m:sSup><m:e><m:r><m:t>c</m:t></m:r></m:e><m:sup><m:r><m:t>n+1</m:t></m:r>"
+                "</m:sup></m:sSup><m:f><m:num><m:r><m:t>a</m:t></m:r></m:num><m:den><m:r><m:t>b</m:t></m:r></m:den></m:f>"
+            )
+        ),
+        f"Part | What\nRoof | {PAYLOAD}\n\nThen E=mc^(n+1)a/b holds.",
+        "",
+    ),
+    "chart.pptx": (
+        made.pptx(
+            ("Roof", "x"),
+            drawn="<a:tbl><a:tr><a:tc><a:p><a:r><a:t>Part</a:t></a:r></a:p></a:tc></a:tr></a:tbl>",
+            chart='<c:chart xmlns:c="http://schemas.openxmlformats.org/drawingml/2006/chart"><c:ser>'
+            '<c:tx><c:pt idx="0"><c:v>Costs</c:v></c:pt></c:tx><c:cat><c:pt idx="0"><c:v>May</c:v></c:pt></c:cat>'
+            f'<c:val><c:pt idx="0"><c:v>{PAYLOAD}</c:v></c:pt></c:val></c:ser></c:chart>',
+        ),
+        f"# Roof\n\nx\n\nPart\n\nCosts: May {PAYLOAD}",
+        "slide 1 · Roof",
+    ),
     "a.xlsx": (
         made.xlsx([["Part", "What"], ["Cellar", 12], ["Roof", PAYLOAD]]),
         f"# Budget\n\nPart: Cellar; What: 12\nPart: Roof; What: {PAYLOAD}",
@@ -44,6 +72,17 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
         ),
         ROOF,
         "House › Roof",
+    ),
+    "notes.odt": (
+        made.odt(
+            f"<text:p>Seen<text:note><text:note-citation>1</text:note-citation><text:note-body><text:p>{PAYLOAD}</text:p>"
+            "</text:note-body></text:note> again<draw:frame><draw:text-box><text:p>in a box</text:p></draw:text-box>"
+            "</draw:frame></text:p><text:list><text:list-item><text:p>one</text:p></text:list-item></text:list>"
+            "<table:table><table:table-row><table:table-cell><text:p>a</text:p></table:table-cell></table:table-row>"
+            "<table:table-row><table:table-cell><text:p>b</text:p></table:table-cell></table:table-row></table:table>"
+        ),
+        f"Seen[1] again\nin a box\n\n[1] {PAYLOAD}\n\n- one\n\na\nb",
+        "",
     ),
     "a.epub": (
         made.epub(
@@ -58,17 +97,51 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
         "Tiles | 400\n\n~~~~\na  = 1\n# b\n~~~~",
         "House › Roof",
     ),
+    "rows.html": (
+        b"<table><tr><td><p>Part</p><td><div>What</div></tr><tr><td>Roof<td><p>The roof</p><p>was repaired in May.</p></table>"
+        b"<table><tr><td><h1>Layout</h1><p>x</p><td><p>y</p></table>",
+        f"Part | What\nRoof | {PAYLOAD}\n\n# Layout\n\nx\ny",
+        "",
+    ),
     "a.eml": (
         made.mail("See below.", ("roof.pdf", made.pdf([PAYLOAD])), ("run.exe", b"MZ\x90\0\1")),
         "# About the röof\n\nFrom: ada@example.org\nTo: bob@example.org\n\nSee below.\n\n## roof.pdf\n\n"
         f"{PAYLOAD}\n\nAttached: run.exe (not read: It is a program, not a text.)",
         "attached roof.pdf, page 1 · About the röof › roof.pdf",
     ),
+    "forms.eml": (
+        made.mail_of_parts(
+            "mixed",
+            made.mail_of_parts(
+                "alternative",
+                "Content-Type: text/plain\n\n \n",
+                f"Content-Type: text/html\n\n<p>{PAYLOAD}</p>\n",
+                made.mail_of_parts("mixed", "Content-Disposition: attachment; filename=n.txt\n\nseen\n"),
+            ),
+            "Content-Type: text/html\n\n<p>More</p>\n",
+            "Content-Type: application/pgp-signature\n\nabc\n",
+        ).encode(),
+        f"{PAYLOAD}\n\nMore\n\n## n.txt\n\nseen\n",
+        "message",
+    ),
+    "headers.eml": (
+        f"Subject: Caf\xe9\nContent-Type: multipart/mixed\n\n{PAYLOAD}".encode("latin-1"),
+        f"# Café\n\n{PAYLOAD}",
+        "message · Café",
+    ),
     "a.csv": (
         f"Part;What\nCellar;12\nRoof;{PAYLOAD}\n".encode(),
         f"Part: Cellar; What: 12\nPart: Roof; What: {PAYLOAD}",
         "row 2",
     ),
+    "named.csv": (f"sep=;\nPart;What\nRoof;{PAYLOAD}\n".encode(), f"Part: Roof; What: {PAYLOAD}", "row 2"),
+    "shown.html": (
+        b"\xef\xbb\xbf<meta charset=iso-8859-1><p>Caf\xc3\xa9<span style='display: none'>not this</span> <ruby>\xe5\xb1\x8b<rt>ya"
+        + f"</ruby></p><p>{PAYLOAD}".encode(),
+        f"Café 屋\n\n{PAYLOAD}",
+        "",
+    ),
+    "named.html": (f"<meta charset=utf-16><p>{PAYLOAD} Café".encode(), f"{PAYLOAD} Café", ""),
     "a.json": (
         f'[{{"part": "cellar"}}, {{"part": {{"name": "roof", "what": ["{PAYLOAD}", 2.5]}}}}]'.encode(),
         f"part: cellar\n\npart.name: roof\npart.what: {PAYLOAD}\npart.what: 2.5",
@@ -76,12 +149,31 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
     ),
     "a.jsonl": (f'{{"n": 1}}\n\n{{"roof": "{PAYLOAD}"}}\n'.encode(), f"n: 1\n\nroof: {PAYLOAD}", "line 3"),
     "a.ipynb": (
-        f'{{"cells": [{{"cell_type": "markdown", "source": ["# House\\n", "{PAYLOAD}"]}}, '
-        '{"cell_type": "code", "source": "a = 1"}]}'.encode(),
-        f"# House\n{PAYLOAD}\n\n~~~~\na = 1\n~~~~",
+        json.dumps(
+            {
+                "cells": [
+                    {"cell_type": "markdown", "source": ["# House\n", PAYLOAD]},
+                    {
+                        "cell_type": "code",
+                        "source": "a = 1",
+                        "outputs": [
+                            {"output_type": "stream", "text": ["seen\n"]},
+                            {"output_type": "execute_result", "data": {"text/plain": "2", "image/png": "AA"}},
+                            {"output_type": "error", "ename": "E", "evalue": "no"},
+                        ],
+                    },
+                ]
+            }
+        ).encode(),
+        f"# House\n{PAYLOAD}\n\n~~~~\na = 1\n~~~~\n\n~~~~\nseen\n2\nE: no\n~~~~",
         "cell 1 · House",
     ),
     "a.py": (f"import os\n\n# {PAYLOAD}\n".encode(), f"import os\n\n# {PAYLOAD}\n", "line 3"),
+    "lines.md": (
+        f"---\ntitle: x\n# no heading\n---\n\nHouse\n=====\n\nRoof\n----\n\n{PAYLOAD}".encode(),
+        f"---\ntitle: x\n# no heading\n---\n\nHouse\n=====\n\nRoof\n----\n\n{PAYLOAD}",
+        "House › Roof",
+    ),
     "a.md": (f"# House\n\n{PAYLOAD}".encode(), f"# House\n\n{PAYLOAD}", "House"),
 }  # fmt: skip
 
@@ -150,6 +242,9 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
         "locked for one reader",
     ),
     "inner.zip": (made.pack({"a.txt": "x"}), "archive in an archive"),
+    "letter.msg": (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "save it as .eml"),
+    "files.tar": (b"a.txt" + bytes(252) + b"ustar\x0000" + bytes(700), "pack it as .zip"),
+    "song.mp3": (b"ID3\4\0\0\0" + b"\xff\xfb" * 90, "sound or video"),
     "photo.png": (b"\x89PNG\r\n\x1a\n" + bytes(50), "picture"),
     "far.xlsx": (made.xlsx([["a"]], last="XFD1048576"), "ended"),
     "noise.bin": (bytes(range(256)) * 4, "none of the kinds"),

@@ -89,5 +89,20 @@ def _add_cells(builder: TextBuilder, cells: list[Any]) -> None:
         builder.mark(f"cell {number}")
         if cell.get("cell_type") == "code":
             builder.add_code(text)
+            builder.add_code("\n".join(_outputs(cell.get("outputs"))))
         else:
             builder.add_markdown(text)
+
+
+def _outputs(outputs: Any) -> Iterator[str]:
+    """Yield what a cell of code wrote, as text; pictures and pages are left where they are."""
+    for output in outputs if isinstance(outputs, list) else ():
+        if not isinstance(output, dict):
+            continue
+        data = output.get("data")
+        words = output.get("text") or (data.get("text/plain") if isinstance(data, dict) else None)
+        if words:
+            text = "".join(map(str, words)) if isinstance(words, list) else str(words)
+            yield text.strip("\n")
+        if output.get("output_type") == "error":
+            yield f"{output.get('ename', '')}: {output.get('evalue', '')}"

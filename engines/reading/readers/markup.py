@@ -9,7 +9,7 @@ from collections import Counter
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from engines.exceptions import InvalidRequestError
-from engines.reading.limits import MAX_NESTED_TAGS
+from engines.reading.limits import MAX_NESTED_TAGS, MAX_OPTIONS
 from engines.reading.result import Reading, Source, TextBuilder
 from engines.reading.text import decode_text
 from engines.runtimes.child.cpu_time import cpu_limit
@@ -30,6 +30,8 @@ _SKIPPED = frozenset(
         "canvas",
         "select",
         "button",
+        "rt",
+        "rp",
     ]
 )
 _BLOCKS = frozenset(
@@ -70,6 +72,7 @@ _BLOCKS = frozenset(
         "ul",
     ]
 )
+_LAYING_OUT = frozenset({"table", "ul", "ol", "dl", "pre"})
 _OPEN_ALONE = frozenset(
     [
         "area",
@@ -110,16 +113,38 @@ _OPEN_ALONE = frozenset(
 _RAW = frozenset({"script", "style", "textarea", "title"})
 PARSE_CPU_SECONDS = 5.0
 """After which the process that reads is ended: 50 MB of a flat page take less than one."""
-_TAGS = re.compile(r"<!--|-->|<(?P<sign>/?)(?P<name>[A-Za-z][A-Za-z0-9]*)")
+_TAGS = re.compile(r"<!---?>|<!--|--!?>|<(?P<sign>/?)(?P<name>[A-Za-z][A-Za-z0-9]*)")
+"""``<!-->`` and ``<!--->`` are whole comments."""
+_COMMENT, _COMMENT_ENDS = "<!--", ("-->", "--!>")
+_FOREIGN = ("svg", "math")
+"""In them, nothing is raw: ``<title>`` and ``<style>`` hold elements like others."""
 TOO_DEEP = (
     f"Its HTML has more than {MAX_NESTED_TAGS} tags open in each other, which no page needs; save it anew, or as "
     "text."
 )
+TOO_MANY_OPTIONS = f"Its HTML has more than {MAX_OPTIONS} options to choose from, which no page needs; save it anew, or as text."
+MAX_CELL_BLOCKS = 8
+"""Paragraphs in a cell of a table; what has more lays out a page."""
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _CHARSET = re.compile(
     rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE
 )
 _CHARSET_BYTES = 4096
+_NOT_SHOWN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+"""A mark at the beginning is right, whatever the page says."""
+_NEVER_NAMED = ("utf-16", "utf-32", "utf_16", "utf_32")
+"""Who reads the name in single bytes reads no such page."""
+_WIDER = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "euc_kr": "cp949",
+}
+"""What browsers take these names for."""
 
 
 def read(source: Source) -> Reading:
@@ -146,31 +171,37 @@ def _require_flat(html: str) -> None:
 
     One pass over the text; what is left open counts as what the rest stands in.
     """
-    depth, inside, open_tags = 0, "", Counter[str]()
+    depth, inside, options, open_tags = 0, "", 0, Counter[str]()
     for found in _TAGS.finditer(html):
         sign, name = found["sign"], (found["name"] or "").lower()
         if inside:
             # Of a comment, a script or a style nothing is a tag but its end.
-            inside = "" if found[0] == inside or (sign == "/" and name == inside) else inside
-        elif found[0] == "<!--" or name in _RAW:
-            inside = "" if sign == "/" else name or "-->"
+            is_end = (
+                found[0] in _COMMENT_ENDS if inside == _COMMENT else sign == "/" and name == inside
+            )
+            inside = "" if is_end else inside
+        elif found[0] == _COMMENT:
+            inside = _COMMENT
+        elif name in _RAW and not any(open_tags[tag] for tag in _FOREIGN):
+            inside = "" if sign == "/" else name
         elif sign == "/":
             # One that closes nothing is passed over by a parser too.
             closed = 1 if open_tags[name] else 0
             depth, open_tags[name] = depth - closed, open_tags[name] - closed
         elif name and name not in _OPEN_ALONE:
             depth, open_tags[name] = depth + 1, open_tags[name] + 1
-        if depth > MAX_NESTED_TAGS:
-            raise InvalidRequestError(TOO_DEEP)
+        options += name == "option"
+        if depth > MAX_NESTED_TAGS or options > MAX_OPTIONS:
+            raise InvalidRequestError(TOO_DEEP if depth > MAX_NESTED_TAGS else TOO_MANY_OPTIONS)
 
 
 def _decode(content: bytes) -> str:
     named = _CHARSET.search(content[:_CHARSET_BYTES])
-    if named is not None:
+    if named is not None and not content.startswith(_MARKS):
         try:
-            # What browsers take these names for.
             name = codecs.lookup(named[1].decode("ascii")).name
-            return content.decode("cp1252" if name in ("iso8859-1", "ascii") else name)
+            if not name.startswith(_NEVER_NAMED):
+                return content.decode(_WIDER.get(name, name))
         except (LookupError, UnicodeDecodeError):
             # The page is wrong about itself; its bytes tell.
             return decode_text(content).text
@@ -190,6 +221,8 @@ class _Walk:
         self._level = 0
         self._is_code = False
         self._row: int | None = None
+        self._is_line = False
+        """Whether a row of a table is under way that is one line, paragraphs in its cells or not."""
 
     def walk(self, root: LexborNode) -> None:
         node: LexborNode | None = root
@@ -211,7 +244,7 @@ class _Walk:
         if tag == "-text":
             self._take(node.text_content or "")
             return None
-        if tag in _SKIPPED or not tag[:1].isalpha() or "hidden" in node.attributes:
+        if tag in _SKIPPED or not tag[:1].isalpha() or _is_hidden(node):
             return None
         if tag == "br":
             self._words.append("\n")
@@ -223,17 +256,18 @@ class _Walk:
             self._seen = len(self._words)
             self._words.append(" | " if self._has_words else "")
         else:
-            self._open(tag)
+            self._open(tag, is_line=tag == "tr" and _is_line(node))
         return node.child
 
-    def _open(self, tag: str) -> None:
+    def _open(self, tag: str, *, is_line: bool) -> None:
         if tag in _HEADINGS or tag in _BLOCKS or tag == "pre":
-            self._flush()
+            self._end_block()
         self._level = _HEADINGS.get(tag, self._level)
         if tag == "li":
             self._prefix = "- "
         elif tag == "tr":
             self._row = 0 if self._row is None else self._row
+            self._is_line = is_line
         elif tag == "table":
             self._row = None
         elif tag == "pre":
@@ -249,9 +283,16 @@ class _Walk:
             self._flush()
             self._level = 0
         elif tag in _BLOCKS:
-            self._flush()
+            self._is_line = self._is_line and tag != "tr"
+            self._end_block()
             if tag == "table":
                 self._row = None
+
+    def _end_block(self) -> None:
+        if self._is_line:
+            self._words.append(" ")
+        else:
+            self._flush()
 
     def _take(self, text: str) -> None:
         self._words.append(text if self._is_code else re.sub(r"\s+", " ", text))
@@ -274,3 +315,36 @@ class _Walk:
         else:
             self._builder.add_block(words)
         self._prefix = ""
+
+
+def _is_hidden(node: LexborNode) -> bool:
+    style = node.attributes.get("style") or ""
+    return "hidden" in node.attributes or _NOT_SHOWN.search(style) is not None
+
+
+def _is_line(row: LexborNode) -> bool:
+    """Whether a row of a table is one of data, as programs write them with paragraphs in its cells.
+
+    One with a single cell, or with headings, lists or tables in a cell, lays out a page instead. Each is read up to
+    the first of these, so tables in tables are not read again at each depth.
+    """
+    cells = blocks = 0
+    node = row.child
+    while node is not None:
+        tag = str(node.tag)
+        cells += tag in ("td", "th")
+        blocks = 0 if tag in ("td", "th") else blocks + (tag in _BLOCKS)
+        if tag in _LAYING_OUT or tag in _HEADINGS or blocks > MAX_CELL_BLOCKS:
+            return False
+        node = node.child or _next_within(node, row)
+    return cells > 1
+
+
+def _next_within(node: LexborNode, root: LexborNode) -> LexborNode | None:
+    """Return what follows a node that has been read, inside of another."""
+    at: LexborNode | None = node
+    while at is not None and at.mem_id != root.mem_id:
+        if at.next is not None:
+            return at.next
+        at = at.parent
+    return None

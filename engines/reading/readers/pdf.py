@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pypdfium2
+import pypdfium2.raw as pdfium
 
 from engines.exceptions import InvalidRequestError
 from engines.reading.limits import MAX_PAGES
@@ -39,9 +40,20 @@ def read(source: Source) -> Reading:
     return read_text
 
 
+def _open_page(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
+    """Open a page as it is shown: what was filled in and written over it is a part of its text too."""
+    page = document[number]
+    if pdfium.FPDFPage_GetAnnotCount(page) <= 0:
+        return page
+    if pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) != pdfium.FLATTEN_SUCCESS:
+        return page
+    page.close()
+    return document[number]
+
+
 def _text_of(document: pypdfium2.PdfDocument, number: int) -> str:
     try:
-        page = document[number]
+        page = _open_page(document, number)
     except pypdfium2.PdfiumError as error:
         raise InvalidRequestError(f"Its page {number + 1} is damaged; save it anew.") from error
     words = page.get_textpage()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 from engines.exceptions import InvalidRequestError
 from engines.reading.limits import MAX_CELLS, MAX_TEXT_BYTES
@@ -13,6 +14,7 @@ from engines.reading.text import decode_text, describe_guess
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SAMPLE_LINES = 20
+_NAMED = re.compile(r'"?sep=([^\n"\\])"?\n', re.IGNORECASE)
 
 
 def read(source: Source) -> Reading:
@@ -21,7 +23,11 @@ def read(source: Source) -> Reading:
     csv.field_size_limit(MAX_TEXT_BYTES)
     builder = TextBuilder()
     try:
-        rows = list(csv.reader(io.StringIO(decoded.text), delimiter=_separator(decoded.text)))
+        # Excel's own line says by what cells are parted.
+        named = _NAMED.match(decoded.text)
+        text = decoded.text[named.end() :] if named else decoded.text
+        separator = named[1] if named else _separator(text)
+        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
     except csv.Error as error:
         raise InvalidRequestError(f"It is no table that can be read: {error}.") from error
     if sum(map(len, rows)) > MAX_CELLS:

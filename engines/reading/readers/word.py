@@ -8,6 +8,7 @@ from typing import Any
 import mammoth
 
 from engines.reading.package import Package
+from engines.reading.readers.equations import with_equations
 from engines.reading.readers.markup import add_markup
 from engines.reading.result import Reading, Source, TextBuilder
 
@@ -16,9 +17,12 @@ _STYLES = "p[style-name='Title'] => h1:fresh"
 
 def read(source: Source) -> Reading:
     """Read a document."""
-    Package(source.content).require_plain_xml()
+    package = Package(source.content)
+    package.require_plain_xml()
     page = mammoth.convert_to_html(
-        io.BytesIO(source.content), style_map=_STYLES, convert_image=_leave_picture
+        io.BytesIO(with_equations(package, source.content)),
+        style_map=_STYLES,
+        convert_image=_leave_picture,
     )
     builder = TextBuilder()
     add_markup(builder, str(page.value))

@@ -14,6 +14,10 @@ MAX_PLACE_CHARS = 300
 MAX_HEADING_CHARS = 80
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
+_FRONT_MATTER = re.compile(r"---[ \t]*\n(?:(?!---).*\n)*?---[ \t]*(?:\n|$)")
+_UNDERLINE = re.compile(r"\s{0,3}(=|-)\1{2,}\s*$")
+_PARAGRAPH = re.compile(r"\s{0,3}[^\s#>|`~*+=-]")
+"""A line that is no list, quote, table or code: underlined, with nothing before it, it is a heading."""
 _LINE_END = re.compile(r"\n")
 
 
@@ -91,12 +95,24 @@ def _heading_paths(text: str, starts: Sequence[int]) -> list[str]:
 
 
 def _headings(text: str) -> Iterator[tuple[int, int, str]]:
-    at, fence = 0, ""
-    for line in text.split("\n"):
+    """Yield where each heading begins, its level and its words; what YAML before the text says is none."""
+    before = _FRONT_MATTER.match(text)
+    at, fence, alone = before.end() if before else 0, "", ""
+    is_first = True
+    for line in text[at:].split("\n"):
         opens = _FENCE.match(line)
         if opens is not None and fence in ("", opens[1]):
             fence = "" if fence else opens[1]
         heading = _HEADING.match(line) if not fence else None
         if heading is not None and heading[2]:
             yield at, len(heading[1]), heading[2][:MAX_HEADING_CHARS]
+        elif alone and (under := _UNDERLINE.match(line)):
+            yield (
+                at - len(alone) - 1,
+                1 if under[1] == "=" else 2,
+                alone.strip()[:MAX_HEADING_CHARS],
+            )
+        is_paragraph = is_first and not fence and heading is None and _PARAGRAPH.match(line)
+        alone = line if is_paragraph else ""
+        is_first = not line.strip()
         at += len(line) + 1
