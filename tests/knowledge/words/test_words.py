@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -126,6 +127,24 @@ def test_passages_from_before_get_their_words_page_by_page(
     # From now on nothing lags: who writes brings the words along.
     add(base, "one more")
     assert fill_words(pages=9) == 0
+
+
+def test_an_update_makes_the_words_anew_that_are_spelled_in_more_ways_now(
+    base: KnowledgeBase,
+) -> None:
+    for text in ("the roof of Łódź", "بنی کتاب", "the roof of Lodge", "อำนาจ"):
+        add(base, text)
+    before = dict(PassageWords.objects.values_list("chunk__text", "words"))
+
+    with connection.cursor() as cursor:
+        cursor.execute(import_module("engines.migrations.0028_words_in_more_spellings").FORGET)
+
+    kept = set(PassageWords.objects.values_list("chunk__text", flat=True))
+    assert kept == {"the roof of Lodge", "อำนาจ"}
+    assert fill_words(pages=9) == 2
+    assert dict(PassageWords.objects.values_list("chunk__text", "words")) == before
+    assert found("lodz", base) == ["the roof of Łódź"]
+    assert found("كتاب", base) == ["بنی کتاب"]
 
 
 HOSTILE = {

@@ -25,12 +25,43 @@ _ASCII_WORD = re.compile("[0-9a-z]+")
 _LEFT_OUT = re.compile(
     "[\u0300-\u036f\u0591-\u05bd\u05bf-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u0640]"
 )
-_JOINERS = dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff"))
+_JOINERS = dict.fromkeys(
+    [
+        *map(ord, "\u00ad\u200b\u200c\u200d\u2060\ufeff\u20e3"),
+        # They choose between looks of the character before them.
+        *range(0xFE00, 0xFE10),
+        *range(0xE0100, 0xE01F0),
+    ]
+)
+# Letters that are one to who types the word: those with a stroke as the bare ones, as with accents; Persian and Urdu
+# letters as the Arabic ones that keyboards have in their place; letters of Malayalam and Bengali that older texts
+# write as two; apostrophes that are letters. Towards what PostgreSQL's dictionaries know. Who adds some sees that
+# passages with them get their words anew: migration 0028 did so.
+_ALIKE = str.maketrans(
+    {
+        **dict(
+            zip(
+                "đłøħŧıðþæœĳ",
+                ["d", "l", "o", "h", "t", "i", "d", "th", "ae", "oe", "ij"],
+                strict=True,
+            )
+        ),
+        **dict(zip("کیىہۀ", "كييهه", strict=True)),
+        **{chillu: f"{base}\u0d4d" for chillu, base in zip("ൺൻർൽൾൿ", "ണനരലളക", strict=True)},
+        "ৎ": "ত\u09cd",
+        "ʼ": "'",
+        "ʻ": "'",
+    }
+)
+_TONES = re.compile("([\u0e4d\u0ecd])([\u0e48-\u0e4b\u0ec8-\u0ecb])")
+"""The vowel of Thai and Lao that Unicode takes apart, typed before its tone or after it."""
 _DIGITS = {
     code: str(unicodedata.decimal(chr(code)))
     for code in range(0x80, 0x20000)
     if chr(code).isdecimal()
 }
+
+_FORMS = {**_ALIKE, **_DIGITS}
 
 _HAN_LIKE = (
     "\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
@@ -57,7 +88,9 @@ def fold(text: str) -> str:
     """Return the form in which spellings are compared: no capitals, accents, invisible joiners, wide forms."""
     plain = unicodedata.normalize("NFKC", text).translate(_JOINERS).casefold()
     bare = _LEFT_OUT.sub("", unicodedata.normalize("NFD", plain))
-    return unicodedata.normalize("NFC", bare).translate(_DIGITS)
+    if "\u0e4d" in bare or "\u0ecd" in bare:
+        bare = _TONES.sub(r"\2\1", bare)
+    return unicodedata.normalize("NFC", bare).translate(_FORMS)
 
 
 def split_words(text: str) -> Iterator[str]:
