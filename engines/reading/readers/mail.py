@@ -59,8 +59,9 @@ def _add_part(builder: TextBuilder, part: Message, attached: list[Message]) -> N
     if part.get_content_maintype() != "multipart" or not isinstance(below, list):
         _add_leaf(builder, part, attached)
         return
-    shown = [_choose(below)] if kind == "multipart/alternative" else below
-    for one in below:
+    parts = [one for one in below if isinstance(one, Message)]
+    shown = [_choose(parts)] if kind == "multipart/alternative" else parts
+    for one in parts:
         if any(one is each for each in shown):
             _add_part(builder, one, attached)
         else:
