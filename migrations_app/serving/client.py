@@ -21,11 +21,11 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engines.exceptions import HostUnavailableError
+from migrations_app.live_messages import compose
 from migrations_app.queues import live_queue
 from migrations_app.serving.hosts import hosts_for
-from migrations_app.serving.protocol import LiveKind, Reply, Request
+from migrations_app.serving.protocol import TASK_PREFIX, LiveKind, Reply, Request
 from migrations_app.serving.redis_keys import redis_client, reply_key, request_key, taken_key
-from migrations_app.wakeups import send
 
 logger = logging.getLogger(__name__)
 
@@ -121,9 +121,13 @@ class _Call:
         if self._redis.exists(taken_key(self._id)):
             return
         remaining = max(int(self._left() * 1000), 1)
-        self._redis.set(request_key(self._id), self._body, px=remaining, nx=True)
-        if time.monotonic() < self._next_wake:
-            return
-        queue = live_queue(next(hosts))
-        sent = send(f"live.{self._kind}", self._id, queue=queue, expires=max(self._left(), 1.0))
-        self._next_wake = time.monotonic() + (WAKE_SECONDS if sent else READ_SECONDS)
+        with self._redis.pipeline(transaction=False) as commands:
+            commands.set(request_key(self._id), self._body, px=remaining, nx=True)
+            if time.monotonic() >= self._next_wake:
+                queue, expires = live_queue(next(hosts)), max(self._left(), 1.0)
+                message = compose(
+                    f"{TASK_PREFIX}{self._kind}", self._id, queue=queue, expires=expires
+                )
+                commands.lpush(message.key, message.text)
+                self._next_wake = time.monotonic() + WAKE_SECONDS
+            commands.execute()

@@ -21,6 +21,7 @@ from engines.services.answers.messages import (
     Event,
     StateEvent,
 )
+from migrations_app.live_messages import LiveMessage, compose
 from migrations_app.queues import live_queue
 from migrations_app.serving.client import WAKE_SECONDS
 from migrations_app.serving.departure import Departure
@@ -31,7 +32,6 @@ from migrations_app.serving.stream import (
     StreamBrokenError,
 )
 from migrations_app.serving.stream_reader import StreamReader, Subscription, stream_reader
-from migrations_app.wakeups import send
 
 logger = logging.getLogger(__name__)
 
@@ -102,11 +102,11 @@ class _Attempt:
         with self._reader.subscribe(request_id, self._departure) as subscription:
             self._departure.follow(request_id)
             # In one thread's turn: each way there and back costs a part of the first token's time.
-            hosts, is_sent = await sync_to_async(self._send_out)(request_id)
-            while (event := await self._first(subscription, is_sent=is_sent)) is None:
+            hosts = await sync_to_async(self._send_out)(request_id)
+            while (event := await self._first(subscription)) is None:
                 yield StateEvent()
-                wake = sync_to_async(_wake, thread_sensitive=False)
-                is_sent = await wake(next(hosts), request_id)
+                call = sync_to_async(self._reader.call, thread_sensitive=False)
+                await call(_message(next(hosts), request_id))
             load_until = self._loop.time() + settings.SAM_LOAD_WAIT_SECONDS
             while True:
                 if isinstance(event, ErrorEvent):
@@ -124,26 +124,26 @@ class _Attempt:
                     return
                 event = await self._next(subscription)
 
-    def _send_out(self, request_id: str) -> tuple[Iterator[str], bool]:
-        """Put the request and wake the first host; return the hosts, and whether it was woken.
+    def _send_out(self, request_id: str) -> Iterator[str]:
+        """Put the request and call the first host; return the hosts, the next one first.
 
         What can wait until the host is at work is done then.
         """
         try:
             hosts = cycle(self._plan.hosts(request_id))
             body = STREAM.request_body(self._plan.request)
-            self._reader.put(request_id, body, int(START_SECONDS * 1000))
-            is_sent = _wake(next(hosts), request_id)
+            message = _message(next(hosts), request_id)
+            self._reader.put(request_id, body, int(START_SECONDS * 1000), message)
             self._reader.kick()
         finally:
             # The answer may be long, and database connections are few.
             close_old_connections()
-        return hosts, is_sent
+        return hosts
 
-    async def _first(self, subscription: Subscription, *, is_sent: bool) -> StreamEvent | None:
-        """Return what the host that was woken writes first; None when it is time to wake another."""
+    async def _first(self, subscription: Subscription) -> StreamEvent | None:
+        """Return what the host that was called writes first; None when it is time to call another."""
         try:
-            return await subscription.next(WAKE_SECONDS if is_sent else AGAIN_SECONDS)
+            return await subscription.next(WAKE_SECONDS)
         except TimeoutError:
             if self._loop.time() <= self._deadline:
                 return None
@@ -158,8 +158,8 @@ class _Attempt:
             ) from None
 
 
-def _wake(host: str, request_id: str) -> bool:
-    return send(STREAM.task_name, request_id, queue=live_queue(host), expires=START_SECONDS)
+def _message(host: str, request_id: str) -> LiveMessage:
+    return compose(STREAM.task_name, request_id, queue=live_queue(host), expires=START_SECONDS)
 
 
 def _advance(plan: FallbackPlan, error: SamError) -> bool:

@@ -22,6 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from engines.exceptions import HostUnavailableError
+from migrations_app.live_messages import LiveMessage
 from migrations_app.serving.protocol import StreamEvent, UnreadableReplyError
 from migrations_app.serving.redis_keys import (
     new_streams_key,
@@ -138,14 +139,23 @@ class StreamReader:
         if self._open.pop(subscription.request_id, None) is not None:
             self._left.add(subscription.request_id)
 
-    def put(self, request_id: str, body: bytes, milliseconds: int) -> None:
-        """Put a request with the lease of its reader; for a thread beside the event loop.
+    def put(
+        self, request_id: str, body: bytes, milliseconds: int, message: LiveMessage | None = None
+    ) -> None:
+        """Put a request with the lease of its reader, and behind them the message that calls a worker.
 
-        Raises StreamBrokenError when Redis does not answer.
+        For a thread beside the event loop. Raises StreamBrokenError when Redis does not answer.
         """
         with _redis_pipeline() as commands:
             commands.set(request_key(request_id), body, px=milliseconds)
             commands.set(reader_key(request_id), 1, px=int(READER_LEASE_SECONDS * 1000))
+            if message is not None:
+                commands.lpush(message.key, message.text)
+
+    def call(self, message: LiveMessage) -> None:
+        """Call another worker for a request that is put; as ``put``."""
+        with _redis_pipeline() as commands:
+            commands.lpush(message.key, message.text)
 
     def kick(self) -> None:
         """Have the task read the streams that were added: it may be in a read that lacks them.
