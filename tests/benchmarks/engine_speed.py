@@ -14,7 +14,7 @@ import math
 import os
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median, quantiles
@@ -41,6 +41,7 @@ from tests.benchmarks.speed.measuring import (
     Pause,
     Rate,
     first_tokens,
+    first_tokens_in_turn,
     long_text,
     pause_by_long_prompt,
     together,
@@ -116,9 +117,9 @@ async def _measure(console: Console, contenders: Sequence[Contender], pieces: in
         console.print(await _rates(contenders, streams))
     ours = [each for each in contenders if each.at_once]
     if "first" in PARTS:
-        console.print(await _first_words(contenders, 0))
+        console.print(_first_words(await first_tokens_in_turn(contenders, ROUNDS * PROBES), 0))
     if "crowd" in PARTS:
-        console.print(await _first_words(ours, CROWD))
+        console.print(_first_words(await _in_a_crowd(ours), CROWD))
     if "pause" in PARTS:
         console.print(await _pauses(ours, pieces))
 
@@ -162,17 +163,24 @@ def _same(found: Sequence[Rate], ours: Sequence[Rate]) -> str:
     return f"{sum(one == other for one, other in pairs)} of {len(pairs)}"
 
 
-async def _first_words(contenders: Sequence[Contender], others: int) -> Table:
+async def _in_a_crowd(contenders: Sequence[Contender]) -> Mapping[str, Sequence[float]]:
     seconds: dict[str, list[float]] = defaultdict(list)
     for _, contender in _in_turn(contenders):
-        seconds[contender.name] += await first_tokens(contender, others, PROBES)
+        seconds[contender.name] += await first_tokens(contender, CROWD, PROBES)
+    return seconds
+
+
+def _first_words(seconds: Mapping[str, Sequence[float]], others: int) -> Table:
     title = f"First token beside {others} other streams, ms; {ROUNDS * PROBES} questions"
-    table = Table("", "p50", "p99", f"p50 above {ENGINE}", "p99 above", title=title)
-    middle, late = (_milliseconds(of, seconds[ENGINE]) for of in (median, _p99))
+    columns = ("", "p50", "p99", f"p50 above {ENGINE}", "p99 above", "of its, question by question")
+    table = Table(*columns, title=title)
+    engine = seconds[ENGINE]
+    middle, late = (_milliseconds(of, engine) for of in (median, _p99))
     for name, found in seconds.items():
         more, latest = _milliseconds(median, found) - middle, _milliseconds(_p99, found) - late
         row = (f"{_milliseconds(median, found):.1f}", f"{_milliseconds(_p99, found):.1f}")
-        table.add_row(name, *row, f"{more:+.1f}", f"{latest:+.1f}")
+        share = median(mine / its for mine, its in zip(found, engine, strict=True))
+        table.add_row(name, *row, f"{more:+.1f}", f"{latest:+.1f}", f"{share:.3f}×")
     table.caption = f"Wanted of {V1}: at most {MOST_MEDIAN_MS:+.0f} and {MOST_P99_MS:+.0f}"
     return table
 

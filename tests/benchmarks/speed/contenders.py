@@ -156,6 +156,8 @@ class Library(_Threaded):
 
     def _pieces(self, question: Question, streamed: Streamed) -> Iterator[str]:
         with self._in_use:
+            # It would go on from the last prompt's beginning, whoever asked that; SAM does so for its owner only.
+            self._model.reset()  # type: ignore[no-untyped-call]
             chunks: Any = self._model.create_chat_completion(**question.body(), stream=True)
             for chunk in chunks:
                 choice = chunk["choices"][0]
@@ -277,7 +279,9 @@ def llama_server(path: Path, threads: int) -> ServerProcess | None:
         *("--threads", str(threads), "--threads-batch", str(threads)),
         *("--host", "127.0.0.1", "--port", str(port)),
     ]
-    return ServerProcess("llama-server", command, port, at_once=True)
+    server = ServerProcess("llama-server", command, port, at_once=True)
+    server.fields = {"cache_prompt": False}
+    return server
 
 
 def _count(streamed: Streamed, question: Question) -> int:

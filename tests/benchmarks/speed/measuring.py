@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count, pairwise
@@ -43,8 +43,11 @@ class Pause:
 
 
 def question(asker: int, number: int, tokens: int) -> Question:
-    """Return a question; the numbers come first, so that no two begin alike and no cache helps."""
-    begin = f"{number}{number * 7919} is the number of this talk. You are a patient storyteller."
+    """Return a question; what the numbers make of it comes first, so that no cache helps.
+
+    Those of neighbours begin with other digits: who keeps the last prompt would read less of the next one.
+    """
+    begin = f"{number * 7919 % 10_007}, {number} is the number of this talk. You are a patient storyteller."
     ask = "Tell a long story of the harbour, the people who work there and what they saw at sea."
     messages = [{"role": "system", "content": begin}, {"role": "user", "content": ask}]
     return Question(messages, tokens, asker)
@@ -59,6 +62,22 @@ async def together(contender: Contender, streams: int, tokens: int, number: int)
     seconds = time.perf_counter() - begun
     rate = sum(answer.tokens for answer in done) / seconds
     return Rate(rate, tuple(answer.text for answer in done))
+
+
+async def first_tokens_in_turn(
+    contenders: Sequence[Contender], probes: int
+) -> dict[str, list[float]]:
+    """Return the seconds to each one's first token of the same questions, which they are asked in turn.
+
+    A machine's speed changes by more within minutes than what they differ by.
+    """
+    found: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    for number in range(probes):
+        asked = question(0, next(_numbers) * 1000, PROBE_TOKENS)
+        at = number % len(contenders)
+        for contender in (*contenders[at:], *contenders[:at]):
+            found[contender.name].append((await contender.answer(asked)).first)
+    return found
 
 
 async def first_tokens(contender: Contender, others: int, probes: int) -> list[float]:
