@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 
 import hypothesis
@@ -11,15 +12,14 @@ import pytest
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.test import TransactionTestCase
-from psycopg import sql
 from redis import Redis
 
 from engines.network.guard import address_guard, allow_places
 from samproject.supervisor.embedded import EmbeddedServices
-from samproject.supervisor.roles import ROLE
+from tests.beforehand.cluster import copy_cluster
+from tests.beforehand.database import do_not_wait_for_the_disk
 from tests.quick_flush import empty_tables
 from tests.redis_admin import admin_redis
-from tests.supervisor.sql import owner_connection
 
 FLUSHES = 5
 
@@ -29,12 +29,24 @@ if not os.environ.get("SAM_RANDOM_EXAMPLES"):
     hypothesis.settings.load_profile("same")
 
 pytest_plugins = [
+    "tests.beforehand.kept",
     "tests.fixtures_models",
     "tests.fixtures_templates",
     "tests.world.fixtures",
     "tests.pages.fixtures",
     "tests.attacks.plugin",
 ]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage while all tests are read, nor later among what stays until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.fixture
@@ -66,7 +78,13 @@ def patient_flush() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def services() -> Iterator[EmbeddedServices]:
+def has_tables() -> bool:
+    """Whether the run's PostgreSQL begins with the tests' tables, which were made beforehand."""
+    return settings.SAM_EMBEDDED_POSTGRES and copy_cluster(settings.SAM_LOCATIONS)
+
+
+@pytest.fixture(scope="session")
+def services(has_tables: bool) -> Iterator[EmbeddedServices]:
     """PostgreSQL and Redis of this run, except those that DATABASE_URL and REDIS_URL name."""
     with EmbeddedServices(
         settings.SAM_LOCATIONS,
@@ -74,32 +92,19 @@ def services() -> Iterator[EmbeddedServices]:
         redis=settings.SAM_EMBEDDED_REDIS,
     ) as running:
         if settings.SAM_EMBEDDED_POSTGRES:
-            _do_not_wait_for_the_disk()
+            do_not_wait_for_the_disk()
         yield running
-
-
-def _do_not_wait_for_the_disk() -> None:
-    """Halve the tests' time; a killed server still recovers, only a machine without power would not.
-
-    Commits stay synchronous: their last ones would be lost with a killed server, not only with the machine.
-    """
-    with owner_connection(settings.SAM_LOCATIONS) as connection:
-        # Only for the tests' own database.
-        connection.execute(sql.SQL("ALTER ROLE {} CREATEDB").format(sql.Identifier(ROLE)))
-        # Only there are rows deleted without triggers: see quick_flush.py.
-        connection.execute(
-            sql.SQL("GRANT SET ON PARAMETER session_replication_role TO {}").format(
-                sql.Identifier(ROLE)
-            )
-        )
-        for name in ("fsync", "full_page_writes"):
-            connection.execute(sql.SQL("ALTER SYSTEM SET {} = off").format(sql.Identifier(name)))
-        connection.execute("SELECT pg_reload_conf()")
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(services: EmbeddedServices) -> None:
     """Have the servers ready before pytest-django creates the test database."""
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(has_tables: bool) -> bool:
+    """Whether there is a test database already; it goes with its servers."""
+    return has_tables
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.early
 PROJECT = Path(__file__).resolve().parent.parent
 TOP_LEVEL = {
     "manage.py", "pyproject.toml", "samproject", "engines", "migrations_app", "worker", "tests",

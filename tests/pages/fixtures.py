@@ -1,13 +1,14 @@
 """Pages in Chromium, served by the web process as it runs in production.
 
-Playwright keeps an event loop in the thread that drives it, for as long as it runs; so it lives no longer
-than one module, and only there Django is told that a thread with a loop may ask the database.
+Playwright keeps an event loop in the thread that drives it, for as long as it runs; so it ends before a file
+without a browser begins, and until then Django is told that a thread with a loop may ask the database.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import quote
@@ -29,6 +30,7 @@ from playwright.sync_api import (
 from pytest_django.plugin import DjangoDbBlocker
 
 from samproject.supervisor.embedded import EmbeddedServices
+from tests.beforehand.kept import Kept
 from tests.openai_api.web import WebProcess
 from tests.pages.chromium import (
     NONE_FOUND,
@@ -41,6 +43,7 @@ from tests.pages.chromium import (
 )
 
 SCREENSHOTS = Path(__file__).resolve().parent.parent.parent / "docs" / "screenshots"
+KEPT: Kept[Browser] = Kept("chromium")
 DESKTOP = ViewportSize(width=1280, height=900)
 PHONE = ViewportSize(width=PHONE_WIDTH, height=780)
 PATIENCE_MS = 60_000.0
@@ -66,11 +69,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """The browser of one module's tests; they are skipped where there is none."""
+def chromium() -> Browser:
+    """The browser of the files that ask for it; their tests are skipped where there is none."""
     program = find_chromium()
     if program is None:
         pytest.skip(NONE_FOUND)
+    return KEPT.take(partial(_start_chromium, program))
+
+
+@contextmanager
+def _start_chromium(program: str) -> Iterator[Browser]:
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         # As root there is no box of Chromium's own; the pages are ours.
