@@ -10,6 +10,7 @@ from urllib.parse import quote, unquote, urljoin
 import httpx2
 
 from samproject.cli.errors import CommandError, RefusedError, UnreachableError
+from samproject.cli.unknown_names import offer_names
 
 API = "/api/v1"
 SINGULAR = {"people": "person", "catalog": "catalog entry", "quotas": "quota of"}
@@ -104,8 +105,15 @@ class Client:
 
     def _answer(self, response: httpx2.Response) -> Any:
         if response.is_error or response.is_redirect:
-            raise _refusal(response)
+            raise self._refuse(response)
         return response.json() if response.content else None
+
+    def _refuse(self, response: httpx2.Response) -> CommandError:
+        error = _refusal(response)
+        if not isinstance(error, RefusedError) or response.status_code != httpx2.codes.NOT_FOUND:
+            return error
+        offer = offer_names(response.request, API, lambda path, most: self.rows(path, limit=most))
+        return RefusedError(f"{error}{offer}", error.code)
 
 
 def name_in_path(name: str) -> str:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 from redis import Redis
 
-from engines.models import CopyStatus, EngineFallback, FallbackIncident, Host, ModelCopy
+from engines.models import (
+    CopyStatus,
+    EngineDefault,
+    EngineFallback,
+    FallbackIncident,
+    Host,
+    ModelCopy,
+)
 from engines.services.hosts import join_host
 from engines.services.people.fallbacks import note_incident
 from samproject.cli.errors import CommandError
@@ -47,6 +54,30 @@ def test_a_host_that_is_not_there_is_said(db: None) -> None:
         run_sam("host", "drain", "gpu-9")
 
     assert Host.objects.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "offered"),
+    [
+        ("host limit gpu-9 plans=4", "There is no host gpu-9.* Like gpu-9 there is gpu-1."),
+        ("host show basement", "There is no host basement.* Not basement, but there is gpu-1."),
+        ("catalog show lama-8b", "no catalog entry lama-8b.* Like lama-8b there is llama-8b."),
+        ("fallback set lama-8b qwen-4b", "Like lama-8b there is llama-8b."),
+        ("fallback set llama-8b qwen-4", "Like qwen-4 there is qwen-4b."),
+        ("default set lama-8b", "Like lama-8b there is llama-8b."),
+        ("people deactivate alise", "no person alise.* Like alise there is alice."),
+    ],
+)
+def test_a_name_that_is_not_there_is_answered_with_those_that_are(
+    people: People, engines: Engines, command: str, offered: str
+) -> None:
+    with pytest.raises(CommandError, match=offered):
+        run_sam(*command.split())
+
+    assert list(Host.objects.values_list("limits", flat=True)) == [{}]
+    assert not EngineFallback.objects.exists()
+    assert not EngineDefault.objects.exists()
+    assert people.alice.is_active
 
 
 def test_rules_are_set_shown_and_removed(engines: Engines) -> None:
