@@ -56,30 +56,22 @@ class PromptsSerializer(ClosedSerializer):
     )
 
 
+def _edited_text() -> serializers.CharField:
+    return serializers.CharField(
+        allow_null=True,
+        allow_blank=True,
+        max_length=MAX_PROMPT_CHARS,
+        required=False,
+        trim_whitespace=False,
+    )
+
+
 class PromptsPatchSerializer(ClosedSerializer):
     """A null takes an edit back, so that the family's text holds again."""
 
-    system_prompt = serializers.CharField(
-        allow_null=True,
-        allow_blank=True,
-        max_length=MAX_PROMPT_CHARS,
-        required=False,
-        trim_whitespace=False,
-    )
-    reasoning_prompt = serializers.CharField(
-        allow_null=True,
-        allow_blank=True,
-        max_length=MAX_PROMPT_CHARS,
-        required=False,
-        trim_whitespace=False,
-    )
-    chat_format = serializers.CharField(
-        allow_null=True,
-        allow_blank=True,
-        max_length=MAX_PROMPT_CHARS,
-        required=False,
-        trim_whitespace=False,
-    )
+    system_prompt = _edited_text()
+    reasoning_prompt = _edited_text()
+    chat_format = _edited_text()
 
 
 class RetrainingSerializer(ClosedSerializer):
