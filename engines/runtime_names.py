@@ -28,6 +28,8 @@ class BuiltIn:
     """Fields of ``ComputeSettings``, as a catalog entry names them, that it makes use of."""
     extra: str = ""
     """Of SAM's package, which has what it imports."""
+    embeds_only: bool = False
+    """Whether its models write no text."""
     server_decides: bool = False
     """Whether tools and answer formats are sent on, and what is done with them is its server's affair."""
 
@@ -48,6 +50,11 @@ BUILT_IN = {
         ModelSource.FOLDER,
         uses=frozenset({"device", "load_quantization", FLASH_ATTENTION}),
         extra="transformers",
+    ),
+    "openvino": BuiltIn(
+        "engines.runtimes.openvino.engine:OpenVinoEngine",
+        ModelSource.FOLDER,
+        embeds_only=True,
     ),
     "vllm": BuiltIn(
         "engines.runtimes.programs.vllm:VllmEngine",

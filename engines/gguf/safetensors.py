@@ -1,4 +1,4 @@
-"""Our own reader of safetensors files: what is in them and where, within limits.
+"""Our own reader of safetensors files, of adapters and of models: what is in them and where, within limits.
 
 Layout: the safetensors format: 8 bytes little endian with the header's length, a JSON header,
 then the tensors' bytes without holes. Nothing in such a file is ever executed.
@@ -28,9 +28,18 @@ MAX_DIMENSIONS = 4
 MAX_ELEMENTS = 2**31
 _LENGTH = struct.Struct("<Q")
 _METADATA = "__metadata__"
+OF_ADAPTER = "Save the adapter again, or convert it to GGUF."
 _FIELDS = frozenset({"dtype", "shape", "data_offsets"})
-_LAYOUTS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}
-"""The kinds that adapters are saved in, as NumPy reads them."""
+_LAYOUTS = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8"}
+"""Kinds of numbers as NumPy reads them."""
+FLOATS = frozenset({"F32", "F16", "BF16"})
+"""The kinds that adapters are saved in."""
+NUMBERS = FLOATS | {"I64"}
+"""Those of models, some of which hold the numbers of their positions as well."""
+
+
+class _MalformedError(Exception):
+    """What is wrong with a file, in words that go into a sentence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +59,22 @@ class StoredTensor:
         return self.count * np.dtype(_LAYOUTS[self.kind]).itemsize
 
 
-def read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """Return the tensors of a file by name; their bytes are not read.
+def read_safetensors(
+    path: Path, kinds: frozenset[str] = FLOATS, advice: str = OF_ADAPTER
+) -> dict[str, StoredTensor]:
+    """Return the tensors of a file by name, of these ``kinds``; their bytes are not read.
 
-    Raises UnsafeModelFileError that names what is malformed or beyond a limit, ArtifactMissingError.
+    Raises UnsafeModelFileError that names what is malformed or beyond a limit, and ``advice``; ArtifactMissingError.
     """
+    try:
+        return _read(path, kinds)
+    except _MalformedError as error:
+        raise UnsafeModelFileError(
+            f"The safetensors file is not read: {error}. {advice}"
+        ) from error
+
+
+def _read(path: Path, kinds: frozenset[str]) -> dict[str, StoredTensor]:
     try:
         stream = open_regular(path)
     except OSError as error:
@@ -70,7 +90,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
             _refuse(f"its header would have {length} bytes")
         entries = _parse(stream.read(length))
     first = _LENGTH.size + length
-    tensors = {name: _tensor(name, entry, first) for name, entry in entries.items()}
+    tensors = {name: _tensor(name, entry, first, kinds) for name, entry in entries.items()}
     _check_places(list(tensors.values()), first, size)
     return tensors
 
@@ -106,15 +126,15 @@ def _unique(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _tensor(name: str, entry: object, first: int) -> StoredTensor:
+def _tensor(name: str, entry: object, first: int, kinds: frozenset[str]) -> StoredTensor:
     if not isinstance(entry, dict) or entry.keys() != _FIELDS:
         _refuse(f"{shown(name)} is not described as a tensor")
     kind = str(entry["dtype"])
-    if kind not in _LAYOUTS:
-        _refuse(f"{shown(name)} holds {shown(kind)}, not one of {', '.join(_LAYOUTS)}")
+    if kind not in kinds:
+        _refuse(f"{shown(name)} holds {shown(kind)}, not one of {', '.join(sorted(kinds))}")
     shape = _counts(name, entry["shape"])
     if len(shape) > MAX_DIMENSIONS or not 0 < math.prod(shape) <= MAX_ELEMENTS:
-        _refuse(f"{shown(name)} has a shape no adapter has")
+        _refuse(f"{shown(name)} has a shape no such tensor has")
     offsets = _counts(name, entry["data_offsets"])
     tensor = StoredTensor(kind, shape, first + offsets[0])
     if offsets[1:] != (offsets[0] + tensor.byte_count,):
@@ -142,6 +162,4 @@ def _check_places(tensors: list[StoredTensor], first: int, size: int) -> None:
 
 
 def _refuse(reason: str) -> NoReturn:
-    raise UnsafeModelFileError(
-        f"The safetensors file is not read: {reason}. Save the adapter again, or convert it to GGUF."
-    )
+    raise _MalformedError(reason)

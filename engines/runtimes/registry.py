@@ -23,6 +23,7 @@ from engines.runtimes.llama_cpp.engine import (
     QwenEngine,
 )
 from engines.runtimes.notation.families import family_of
+from engines.runtimes.openvino.engine import OpenVinoEngine, OpenVinoOptions
 from engines.runtimes.programs.host import HostPrograms
 from engines.runtimes.servers.base import RemoteEngine
 from engines.runtimes.specified import SpecifiedEngine
@@ -64,7 +65,7 @@ class EngineRegistry:
     ) -> None:
         """``keys`` are the API keys of servers by their address; each goes to its server only.
 
-        ``llama`` is how the engines of the runtime llama_cpp are run on this host, ``programs`` what
+        ``llama`` is how the engines of the runtimes llama_cpp and openvino are run on this host, ``programs`` what
         those of llama_server and vllm are run with.
         """
         self._programs = programs or HostPrograms()
@@ -163,6 +164,8 @@ class EngineRegistry:
         if kind is LlamaCppEngine:
             family = FAMILIES.get(family_of(spec.family).name, LlamaCppEngine)
             return family.from_spec(spec, self._llama)
+        if kind is OpenVinoEngine:
+            return kind.from_spec(spec, OpenVinoOptions(precision=self._llama.openvino))
         from_spec: EngineFactory | None = getattr(kind, "from_spec", None)
         if from_spec is not None:
             return from_spec(spec)

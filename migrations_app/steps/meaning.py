@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import TextNotEmbeddableError
 from engines.models import Chunk, VectorIndex
-from engines.runtimes.llama_cpp.embedding.turns import FEW_TEXTS
+from engines.runtimes.turns import FEW_TEXTS
 from engines.services.knowledge.embeddings import Embedder, load_vectors
 from engines.services.knowledge.fingerprints import embedding_spec_of
 from engines.services.knowledge.search import Hit, search_index

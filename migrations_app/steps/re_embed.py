@@ -9,7 +9,7 @@ from threading import Event
 
 from engines.models import VectorIndex
 from engines.runtimes.base import EmbeddingBatch
-from engines.runtimes.llama_cpp.embedding.turns import FEW_TEXTS
+from engines.runtimes.turns import FEW_TEXTS
 from engines.services.catalog.speeds import note_embedding_speed
 from engines.services.knowledge.embeddings import DocumentEmbedder, describe_trouble, embed_range
 from engines.services.knowledge.fingerprints import embedding_spec_of

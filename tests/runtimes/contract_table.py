@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from engines.exceptions import EngineError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "runtimes.md"
@@ -13,11 +16,16 @@ NAMES = {
     "LlamaServerEngine": "llama_server",
     "LlamaCppEngine": "llama_cpp",
     "HuggingFaceEngine": "transformers",
+    "OpenVinoEngine": "openvino",
     "OllamaEngine": "ollama",
     "OpenAICompatibleEngine": "openai",
     "BaseModelEngine": "a plugin's own four",
 }
 """Columns of the page by class; an engine belongs to the first of its ancestors."""
+WRITING = (
+    *("generate", "generate from messages", "stream", "stream_pieces"),
+    *("count_prompt_tokens", "format_prompt"),
+)
 TEXT = "The harbour, the river and the bridge."
 CHAT: list[ChatMessage] = [{"role": "user", "content": "Why?"}]
 
@@ -38,22 +46,15 @@ def documented(column: str) -> dict[str, str]:
 
 def measured(engine: BaseModelEngine) -> dict[str, str]:
     """The same column, by calling every method of a loaded engine; unloads and loads it."""
-    pieces = list(engine.stream(TEXT, max_tokens=8, temperature=0))
-    generated = engine.generate(TEXT, max_tokens=8, temperature=0)
     batch = engine.embed_documents([TEXT, ""])
     info = engine.get_engine_info()
     found = {
-        "generate": _yes(generated),
-        "generate from messages": _yes(_answers_messages(engine)),
-        "stream": "piece by piece" if len(pieces) > 1 else "in one piece",
-        "stream_pieces": "reasoning apart" if hasattr(engine, "stream_pieces") else "no",
+        **_measure_writing(engine),
         "embed": _yes(len(engine.embed(TEXT)) > 0),
         "embed_query": _yes(len(engine.embed_query(TEXT)) > 0),
         "embed_many": _yes(engine.embed_many([TEXT]).shape[0] == 1),
         "embed_documents": "names what has no vector" if batch.errors else "yes",
         "count_tokens": "estimate" if _is_estimate(engine) else "exact",
-        "count_prompt_tokens": _prompt_count(engine),
-        "format_prompt": "the model's template" if _has_marks(engine) else "plain",
         "get_status": str(engine.get_status()),
         "is_available": _yes(engine.is_available()),
         "get_engine_info": f"at least {len(info) // 6 * 6} facts",
@@ -64,6 +65,38 @@ def measured(engine: BaseModelEngine) -> dict[str, str]:
         "unload_model": _yes(engine.unload_model() and not engine.is_available()),
         "load_model": _yes(engine.load_model() and engine.is_available()),
     }
+
+
+def _measure_writing(engine: BaseModelEngine) -> dict[str, str]:
+    """The rows of what only a model does that writes text."""
+    try:
+        pieces = list(engine.stream(TEXT, max_tokens=8, temperature=0))
+    except EngineError:
+        return dict.fromkeys(WRITING, "no") if _only_embeds(engine) else {}
+    found = (
+        _yes(engine.generate(TEXT, max_tokens=8, temperature=0)),
+        _yes(_answers_messages(engine)),
+        "piece by piece" if len(pieces) > 1 else "in one piece",
+        "reasoning apart" if hasattr(engine, "stream_pieces") else "no",
+        _prompt_count(engine),
+        "the model's template" if _has_marks(engine) else "plain",
+    )
+    return dict(zip(WRITING, found, strict=True))
+
+
+def _only_embeds(engine: BaseModelEngine) -> bool:
+    """Whether each of those methods says so."""
+    asked: Any = engine
+    for ask in (
+        lambda: asked.generate(TEXT),
+        lambda: asked.complete(CHAT),
+        lambda: list(asked.stream_pieces(TEXT)),
+        lambda: asked.count_prompt_tokens(CHAT),
+        lambda: asked.format_prompt(CHAT),
+    ):
+        with pytest.raises(EngineError, match="only embeds text"):
+            ask()
+    return True
 
 
 def _answers_messages(engine: Any) -> bool:

@@ -27,7 +27,7 @@ from tests.runtimes.seed_engine import CustomEngine, LettersModel
 from tests.runtimes.servers.openai_server import KEY, OpenAIServer
 
 PROJECT = Path(__file__).resolve().parents[2]
-BUILT_IN = ["llama_cpp", "llama_server", "ollama", "openai", "transformers", "vllm"]
+BUILT_IN = ["llama_cpp", "llama_server", "ollama", "openai", "openvino", "transformers", "vllm"]
 USE_PLUGIN = """
 import json, logging
 logging.disable()

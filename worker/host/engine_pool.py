@@ -34,6 +34,7 @@ from engines.host_runtimes import engine_registry
 from engines.machine import Machine, measure
 from engines.runtime_names import GGUF_RUNTIMES
 from engines.runtimes.base import BaseModelEngine, Facts
+from engines.runtimes.openvino.folder import read_folder
 from engines.services.catalog.copies import mark_unsafe
 from engines.specs import AdapterSpec, EngineSpec
 from engines.transfer.folders import folder_files
@@ -353,7 +354,8 @@ def engine_pool() -> EnginePool:
     machine = measure(settings.SAM_MODELS_DIR)
 
     def need(spec: EngineSpec, size: int) -> Need:
-        return need_of(spec, _shape(spec, size), size, machine)
+        own = _folder_need(spec) if spec.runtime == "openvino" else None
+        return own or need_of(spec, _shape(spec, size), size, machine)
 
     room = room_of(machine)
     return EnginePool(room, engine_registry().create, _mark_unsafe, need, host_memory())
@@ -368,6 +370,15 @@ def _shape(spec: EngineSpec, size: int) -> ModelShape | None:
     except SamError:
         # Loading will report what is wrong to the request that asks for it.
         return None
+
+
+def _folder_need(spec: EngineSpec) -> Need | None:
+    """Read what an embedder's folder will take while it is loaded; None where loading will say what is wrong."""
+    try:
+        taken = read_folder(Path(spec.model_path)).resident_bytes
+    except SamError:
+        return None
+    return Need(taken, without_gpus=taken)
 
 
 def _mark_unsafe(path: str, reason: str) -> None:

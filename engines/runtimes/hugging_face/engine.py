@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -10,10 +9,9 @@ from engines.exceptions import ArtifactMissingError, InvalidRequestError, Unsafe
 from engines.runtimes.child.engine import ChildEngine, ChildOptions
 from engines.runtimes.hugging_face.memory_limit import memory_limit
 from engines.runtimes.hugging_face.parameters import LoadParameters
+from engines.runtimes.model_files import CONFIG, read_config
 from engines.runtimes.text.response_format import Json
 
-CONFIG = "config.json"
-MAX_CONFIG_BYTES = 1024 * 1024
 QUANTIZATIONS = ("", "4bit", "8bit")
 DEVICES = ("auto", "cpu", "cuda", "gpu")
 
@@ -115,17 +113,3 @@ def _checked_config(folder: Path) -> Json:
             "transformers library knows."
         )
     return found
-
-
-def read_config(path: Path) -> Json:
-    """Return a model's ``config.json``; UnsafeModelFileError when it is not a JSON object."""
-    # Bounded: the file comes from outside, and this runs in the worker, not in the sandbox.
-    with path.open("rb") as file:
-        text = file.read(MAX_CONFIG_BYTES + 1)
-    try:
-        config = json.loads(text) if len(text) <= MAX_CONFIG_BYTES else None
-    except (ValueError, RecursionError):
-        config = None
-    if not isinstance(config, dict):
-        raise UnsafeModelFileError(f"The {CONFIG} of {path.parent.name} cannot be read.")
-    return config

@@ -33,7 +33,6 @@ from engines.runtimes.llama_cpp.devices import devices, gpu_names
 from engines.runtimes.llama_cpp.embedding.autotune import find_fastest_layout
 from engines.runtimes.llama_cpp.embedding.embedder import Embedder, EmbedLayout, Ranker
 from engines.runtimes.llama_cpp.embedding.token_embedder import TokenEmbedder
-from engines.runtimes.llama_cpp.embedding.turns import Turns
 from engines.runtimes.llama_cpp.generator import ContextLayout, Generator
 from engines.runtimes.llama_cpp.native import MAX_REASON_CHARS, LoadedModel, load_model
 from engines.runtimes.llama_cpp.parameters import (
@@ -47,6 +46,7 @@ from engines.runtimes.notation.families import family_of, notation_facts
 from engines.runtimes.offload import Offload
 from engines.runtimes.text.generation import GenerationOptions
 from engines.runtimes.text.printable import make_printable
+from engines.runtimes.turns import Turns
 from engines.specs import RANK_POOLING, EmbeddingSpec
 
 if TYPE_CHECKING:

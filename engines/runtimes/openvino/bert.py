@@ -1,11 +1,12 @@
-"""Which GGUF files are of BERT's family, and the shape that all their tensors must have.
+"""Which models are of BERT's family, and the shape that all their tensors must have, by the names of GGUF.
 
 - ``bert``: MiniLM, BGE, E5, GTE, Arctic and the multilingual ones on XLM-R (their converter writes them as BERT);
 - ``nomic-bert``: positions are turned angles instead of a table, the inner layer has a gate, no product adds a bias;
-- ``jina-bert-v2``: attention fades with distance, the inner layer has a gate.
+- ``jina-bert-v2``: attention fades with distance, the inner layer has a gate;
+- ``gte`` ("NewModel", which GGUF has no name for): positions turn, the inner layer has a gate, products add biases.
 
-Source: llama.cpp, ``src/models/bert.cpp``, ``nomic-bert.cpp`` and ``jina-bert-v2.cpp``. Nothing is allocated before
-all of this has been checked.
+Source: llama.cpp, ``src/models/bert.cpp``, ``nomic-bert.cpp`` and ``jina-bert-v2.cpp``; of GTE its publisher's
+``modeling.py``. Nothing is allocated before all of this has been checked.
 """
 
 from __future__ import annotations
@@ -20,9 +21,14 @@ from engines.gguf.header import GgufHeader, shown
 from engines.gguf.parts import COUNT_KEY
 from engines.gguf.tensors import PLAIN_KINDS
 
-BERT, NOMIC, JINA = "bert", "nomic-bert", "jina-bert-v2"
+BERT, NOMIC, JINA, GTE = "bert", "nomic-bert", "jina-bert-v2", "gte"
 ARCHITECTURES = frozenset({BERT, NOMIC, JINA})
+"""Those that GGUF files name."""
 POOLINGS = frozenset({"mean", "cls"})
+MOST_TOKENS = 2048
+"""Of a text; longer ones take memory that nobody has counted."""
+BATCH_TOKENS = 512
+"""Places of a batch, those without a token included. Larger ones gained nothing with MiniLM."""
 MAX_LAYERS = 128
 MAX_PLACES = 2**17
 MAX_EPSILON = 1e-2
@@ -52,17 +58,21 @@ class BertShape:
     """As the file says it; empty where it does not."""
     elements: int
     """Numbers in all tensors."""
+    rope_divisor: float = 1.0
+    """Of all those angles, in a model that was stretched after its training."""
+    has_types: bool = True
+    """Whether tokens have a type."""
 
     @classmethod
     def from_header(cls, header: GgufHeader) -> Self:
         """Raises InvalidRequestError with the reason why this file is left to llama.cpp."""
         kind = header.architecture
         if kind not in ARCHITECTURES or header.is_adapter:
-            _leave(f"its architecture is {shown(header.architecture)}")
+            refuse(f"its architecture is {shown(header.architecture)}")
         if header.number(COUNT_KEY, 1) > 1:
-            _leave("it is in parts")
+            refuse("it is in parts")
         if header.metadata.get(f"{kind}.attention.causal") is True:
-            _leave("its tokens see only what is before them")
+            refuse("its tokens see only what is before them")
         facts = header.facts()
         shape = cls(
             architecture=kind,
@@ -77,13 +87,13 @@ class BertShape:
             pooling=facts.pooling,
             elements=sum(math.prod(tensor.shape) for tensor in header.tensors),
         )
-        shape._check_numbers()
+        shape.check_numbers()
         shape._check_tensors(header)
         return shape
 
     @property
     def memory_bytes(self) -> int:
-        """Private memory that the network takes at most, beside what llama.cpp takes."""
+        """Private memory that the network takes at most, beside what llama.cpp or a tokenizer takes."""
         return COPIES * _FLOAT * self.elements + WORK_BYTES
 
     @property
@@ -91,38 +101,45 @@ class BertShape:
         """Whether what goes into the inner layer is let through by a second product."""
         return self.architecture != BERT
 
-    def _check_numbers(self) -> None:
+    @property
+    def turns(self) -> bool:
+        """Whether positions are angles by which heads turn."""
+        return self.architecture in (NOMIC, GTE)
+
+    def check_numbers(self) -> None:
+        """Raise InvalidRequestError for numbers that no such model has."""
         sizes = self.feed_forward, self.vocabulary, self.positions
         if not 0 < self.layers <= MAX_LAYERS or min(sizes) < 1:
-            _leave("its layers have sizes that no such model has")
+            refuse("its layers have sizes that no such model has")
         if self.positions > MAX_PLACES:
-            _leave("it has more positions than any such model")
+            refuse("it has more positions than any such model")
         if self.width < 1 or self.heads < 1 or self.width % self.heads:
-            _leave("its width cannot be divided among its heads")
+            refuse("its width cannot be divided among its heads")
         if self.rope_base and self.width // self.heads % 2:
-            _leave("its heads have an odd width, which cannot turn")
+            refuse("its heads have an odd width, which cannot turn")
 
     def _check_tensors(self, header: GgufHeader) -> None:
         found = {tensor.name: tensor for tensor in header.tensors}
-        wanted = dict(self._tensors())
+        wanted = dict(self.tensors())
         # What is there and unknown would be left out of the computation.
         unlike = found.keys() ^ wanted.keys()
         if unlike:
-            _leave(f"it has another set of tensors ({shown(min(unlike))})")
+            refuse(f"it has another set of tensors ({shown(min(unlike))})")
         for name, shape in wanted.items():
             tensor = found[name]
             if tensor.kind not in PLAIN_KINDS:
-                _leave(f"{name} is quantised")
+                refuse(f"{name} is quantised")
             if len(tensor.shape) != len(shape) or any(
                 want and have != want for have, want in zip(tensor.shape, shape, strict=True)
             ):
-                _leave(f"{name} has another shape")
+                refuse(f"{name} has another shape")
 
-    def _tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+    def tensors(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Every tensor with its shape, the fastest axis first; 0 stands for any size."""
         width = self.width
         yield "token_embd.weight", (width, self.vocabulary)
-        yield "token_types.weight", (width, 0)
+        if self.has_types:
+            yield "token_types.weight", (width, 0)
         if self.architecture == BERT:
             yield "position_embd.weight", (width, self.positions)
         yield from _pair("token_embd_norm", (width,), width)
@@ -141,9 +158,13 @@ class BertShape:
                 yield f"{at}.{name}.weight", (width, inner)
             yield f"{at}.ffn_down.weight", (inner, width)
             return
-        for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-            yield from _pair(f"{at}.{name}", (width, width), width)
-        if self.architecture == JINA:
+        if self.architecture == GTE:
+            yield from _pair(f"{at}.attn_qkv", (width, 3 * width), 3 * width)
+            yield from _pair(f"{at}.attn_output", (width, width), width)
+        else:
+            for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
+                yield from _pair(f"{at}.{name}", (width, width), width)
+        if self.architecture != BERT:
             # Without biases: the gate's half first, in one matrix.
             yield f"{at}.ffn_up.weight", (width, 2 * inner)
         else:
@@ -159,23 +180,24 @@ def _pair(name: str, weight: tuple[int, ...], bias: int) -> Iterator[tuple[str, 
 def _epsilon(header: GgufHeader) -> float:
     value = header.metadata.get(f"{header.architecture}.attention.layer_norm_epsilon")
     if not isinstance(value, float) or not 0 < value <= MAX_EPSILON:
-        _leave("its norms have no usable epsilon")
+        refuse("its norms have no usable epsilon")
     return value
 
 
 def _rope_base(header: GgufHeader) -> float:
     kind = header.architecture
     if any(key.startswith(f"{kind}.rope.scaling.") for key in header.metadata):
-        _leave("its positions are stretched")
+        refuse("its positions are stretched")
     # Whole heads turn; llama.cpp would read another number.
     turned = header.number(f"{kind}.rope.dimension_count")
     if turned and turned != header.facts().embedding_length // max(1, header.facts().head_count):
-        _leave("its heads turn in part")
+        refuse("its heads turn in part")
     value = header.metadata.get(f"{kind}.rope.freq_base", 10_000.0)
     if not isinstance(value, float) or not MIN_ROPE <= value <= MAX_ROPE:
-        _leave("its positions turn by no usable angle")
+        refuse("its positions turn by no usable angle")
     return value
 
 
-def _leave(why: str) -> NoReturn:
+def refuse(why: str) -> NoReturn:
+    """Raise InvalidRequestError: OpenVINO does not compute such a model."""
     raise InvalidRequestError(f"OpenVINO does not compute this model: {why}.")

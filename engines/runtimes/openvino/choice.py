@@ -7,12 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from engines.exceptions import SamError
 from engines.gguf.header import GgufHeader
 from engines.machine import memory_bytes
-from engines.runtimes.openvino.bert import POOLINGS, BertShape
+from engines.runtimes.openvino.bert import MOST_TOKENS, POOLINGS, BertShape
 from engines.specs import EmbeddingSpec
 
 PRECISIONS = ("f32", "bf16")
-MOST_TOKENS = 2048
-"""Of a text; longer ones take memory that nobody has counted."""
 MEMORY_SHARE = 0.25
 """Of the machine's memory that the second copy of a model's weights may take."""
 

@@ -1,10 +1,9 @@
-"""BERT's network as a graph of OpenVINO's operations, with the weights of a GGUF file."""
+"""BERT's network as a graph of OpenVINO's operations, with the weights of a file."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,9 +11,8 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino import opset13 as op
 
-from engines.gguf.header import GgufHeader, TensorInfo
-from engines.gguf.tensors import load_floats
-from engines.runtimes.openvino.bert import BERT, JINA, NOMIC, BertShape
+from engines.runtimes.openvino.bert import BERT, JINA, NOMIC
+from engines.runtimes.openvino.weights import Weights
 
 UNSEEN = 1e9
 """Taken from the score of a place that holds no token, so that nobody attends to it."""
@@ -26,17 +24,16 @@ Node = Any
 """A node of the graph: OpenVINO's own classes come without types."""
 
 
-def build_graph(path: Path, header: GgufHeader, shape: BertShape, pooling: str) -> Any:
+def build_graph(weights: Weights, pooling: str) -> Any:
     """Return a model from tokens and their mask, both (texts, places), to vectors (texts, width)."""
-    return _Builder(path, header, shape).model(pooling)
+    return _Builder(weights).model(pooling)
 
 
 class _Builder:
-    def __init__(self, path: Path, header: GgufHeader, shape: BertShape) -> None:
-        self._path = path
-        self._header = header
-        self._shape = shape
-        self._tensors: Mapping[str, TensorInfo] = {each.name: each for each in header.tensors}
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+        self._shape = shape = weights.shape
+        self._tensors = weights.names
         self._split = _integers(0, 0, shape.heads, shape.width // shape.heads)
         self._heads_first = _integers(0, 2, 1, 3)
         self._turn: Callable[[Node], Node] | None = None
@@ -51,7 +48,7 @@ class _Builder:
         places = op.gather(op.shape_of(tokens), _integers(1), _integer(0))
         if self._shape.architecture == JINA:
             bias = op.add(bias, self._fading(places))
-        if self._shape.architecture == NOMIC:
+        if self._shape.turns:
             self._turn = partial(_turned, *self._angles(places))
         rows = self._read(tokens, places)
         for layer in range(self._shape.layers):
@@ -64,15 +61,16 @@ class _Builder:
         if self._shape.architecture == BERT:
             table = self._constant("position_embd.weight")
             words = op.add(words, _rows_up_to(table, places))
-        # A text by itself is of the first type; the second is for pairs.
-        kind = op.constant(self._floats("token_types.weight")[:1])
-        return self._norm("token_embd_norm", op.add(words, kind))
+        if self._shape.has_types:
+            # A text by itself is of the first type; the second is for pairs.
+            words = op.add(words, op.constant(self._weights.floats("token_types.weight")[:1]))
+        return self._norm("token_embd_norm", words)
 
     def _angles(self, places: Node) -> tuple[Node, Node]:
         """Cosines and sines of each place's angles, (places, half a head)."""
         half = self._shape.width // self._shape.heads // 2
         steps = self._shape.rope_base ** -(np.arange(half, dtype=np.float64) / half)
-        angles = np.arange(self._shape.positions)[:, None] * steps
+        angles = np.arange(self._shape.positions)[:, None] * (steps / self._shape.rope_divisor)
         cosines, sines = (
             _rows_up_to(op.constant(values.astype(np.float32)), places)
             for values in (np.cos(angles), np.sin(angles))
@@ -149,10 +147,7 @@ class _Builder:
         return op.add(scaled, self._constant(f"{name}.bias"))
 
     def _constant(self, name: str) -> Node:
-        return op.constant(self._floats(name))
-
-    def _floats(self, name: str) -> NDArray[np.float32]:
-        return load_floats(self._path, self._header, self._tensors[name])
+        return op.constant(self._weights.floats(name))
 
 
 def _turned(cosines: Node, sines: Node, heads: Node) -> Node:

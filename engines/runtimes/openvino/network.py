@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,14 +10,12 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from engines.exceptions import EngineError, InvalidRequestError
-from engines.gguf.parts import read_model_header
-from engines.runtimes.openvino.bert import POOLINGS, BertShape
+from engines.runtimes.openvino.bert import BATCH_TOKENS, POOLINGS
 from engines.runtimes.openvino.graph import build_graph
+from engines.runtimes.openvino.weights import Weights
 
 GiveWay = Callable[[], Callable[[], None] | None]
 DEVICE = "CPU"
-BATCH_TOKENS = 512
-"""Places of a batch, those without a token included. Larger ones gained nothing with MiniLM."""
 LIKE_LENGTHS = 0.9
 """A shorter text does not fill up a batch with places that hold no token."""
 LEAST_TOKENS = 128
@@ -40,14 +37,13 @@ class Network:
     vectors.
     """
 
-    def __init__(self, path: Path, precision: str, pooling: str, *, threads: int) -> None:
-        """Raises InvalidRequestError for a file or pooling that is left to llama.cpp, EngineError."""
-        header = read_model_header(path)
-        shape = BertShape.from_header(header)
+    def __init__(self, weights: Weights, precision: str, pooling: str, *, threads: int) -> None:
+        """Raises InvalidRequestError for a pooling that is left to llama.cpp, EngineError."""
+        shape = weights.shape
         pooled = shape.pooling if pooling == "model" else pooling
         if pooled not in POOLINGS:
             raise InvalidRequestError(f"OpenVINO does not pool by {pooled!r}.")
-        self._width = shape.width
+        self.width = shape.width
         self._vocabulary = shape.vocabulary
         streams = max(1, min(threads, MAX_STREAMS))
         options = {
@@ -58,13 +54,13 @@ class Network:
             "ENABLE_CPU_PINNING": False,
         }
         try:
-            model = build_graph(path, header, shape, pooled)
+            model = build_graph(weights, pooled)
             self._requests = ov.AsyncInferQueue(
                 ov.Core().compile_model(model, DEVICE, options), streams
             )
         except (RuntimeError, MemoryError) as error:
             raise EngineError(f"OpenVINO cannot compile this model: {error}") from error
-        self._rows: NDArray[np.float32] = np.empty((0, self._width), np.float32)
+        self._rows: NDArray[np.float32] = np.empty((0, self.width), np.float32)
         self._requests.set_callback(self._keep)
 
     def vectors(
@@ -79,7 +75,7 @@ class Network:
             not 0 <= token < self._vocabulary for text in texts for token in (min(text), max(text))
         ):
             raise EngineError("The tokenizer found a token that the model does not have.")
-        rows = self._rows = np.empty((len(texts), self._width), np.float32)
+        rows = self._rows = np.empty((len(texts), self.width), np.float32)
         try:
             for numbers in list_batches([len(text) for text in texts]):
                 if others := give_way():

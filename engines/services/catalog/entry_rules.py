@@ -9,6 +9,7 @@ from engines.models import CatalogModel, ModelRole
 from engines.runtime_names import BUILT_IN, FLASH_ATTENTION, GPU_FIELDS
 from engines.runtimes.hugging_face.engine import DEVICES
 from engines.runtimes.offload import Offload
+from engines.runtimes.openvino.bert import POOLINGS
 from engines.specs import EngineSpec, ModelSource
 
 PLACES = {
@@ -69,6 +70,10 @@ def _used_fields(runtime: str) -> frozenset[str]:
     return BUILT_IN[runtime].uses if runtime in BUILT_IN else COMPUTE_FIELDS
 
 
+def _only_embeds(runtime: str) -> bool:
+    return runtime in BUILT_IN and BUILT_IN[runtime].embeds_only
+
+
 def _file_problems(entry: CatalogModel) -> dict[str, str]:
     """A file that is a part of a model, or lies beside one, is not taken for the model."""
     misnomer = find_misnomer(entry.filename) if entry.filename else None
@@ -90,6 +95,10 @@ def _device_problems(entry: CatalogModel) -> dict[str, str]:
         }
     if entry.role == ModelRole.RANK and entry.runtime != CatalogModel.FILE_RUNTIME:
         return {"role": f"Only the runtime {CatalogModel.FILE_RUNTIME} ranks texts; choose it."}
+    if _only_embeds(entry.runtime) and entry.role != ModelRole.EMBEDDING:
+        return {"role": f"Models of the runtime {entry.runtime} only embed; choose that role."}
+    if entry.runtime == "openvino" and entry.pooling not in ("", *POOLINGS):
+        return {"pooling": f"This runtime pools by {' or '.join(sorted(POOLINGS))}; choose one."}
     if entry.runtime == "transformers" and entry.device not in DEVICES:
         return {"device": f"device is one of {', '.join(DEVICES)} for this runtime."}
     try:

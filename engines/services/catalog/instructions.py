@@ -67,6 +67,9 @@ def propose_instructions(entry: CatalogModel) -> Instructions | None:
         return None
     revision = entry.current_revision
     read = {**revision.shape, **revision.facts} if revision is not None else {}
+    query, document = (str(read.get(f"{what}_prompt") or "") for what in ("query", "document"))
+    if query or document:
+        return Instructions(query, document, card=entry.folder)
     places = (entry.huggingface_repo, entry.filename, entry.remote_name, entry.folder)
     names = [name for name in (*places, entry.model_id, entry.display_name) if name]
     return find_instructions(names, str(read.get("architecture") or ""))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -24,11 +25,13 @@ from engines.gguf.parts import find_misnomer, merge_headers, part_names
 from engines.gguf.reader import read_header
 from engines.models import CatalogModel, Host, ModelCopy, ModelRevision, ModelRole
 from engines.runtimes.notation.families import FAMILIES
+from engines.runtimes.openvino.folder import WEIGHTS, folder_facts
 from engines.services.catalog.copies import copy_files, copy_of, copy_path, mark_downloaded
 from engines.services.catalog.exchange import ImportOptions, ImportReport, import_catalog
 from engines.services.catalog.hub_search import suggest_entry
-from engines.services.catalog.resolving import COMMIT_DIGITS, whole_digest
+from engines.services.catalog.resolving import COMMIT_DIGITS, pinned_revision, whole_digest
 from engines.services.catalog.shapes import abilities_in
+from engines.services.catalog.unfetched import verify_folder
 from engines.specs import RANK_POOLING, ModelFile
 from engines.transfer.limits import Disk
 from engines.transfer.part import claim_part, missing_bytes
@@ -36,6 +39,7 @@ from engines.transfer.remote_file import DEFAULT_OPTIONS
 from engines.transfer.verify import Content
 
 SUFFIX = ".gguf"
+OPENVINO = "openvino"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,26 +70,81 @@ def add_local_model(path: Path, fields: Mapping[str, object], host: Host) -> Add
     The same file again under the same id is put on this host, whatever hosts have it. Raises what
     ``ModelLibraryManager.add_file`` says; then neither entry nor file is left.
     """
+    if _is_embedder_folder(path):
+        return _add_folder(path, fields, host)
     source = _read(_model_at(path))
-    wanted = {**_described(source), **fields}
-    report = import_catalog({"models": [wanted]}, ImportOptions())
+    entry, report = _enter({**_described(source), **fields})
+    if not report.created and (entry.sha256, entry.huggingface_repo) != (source.sha256, ""):
+        raise _taken(entry)
+    with _kept_if_used(entry, report):
+        return AddedModel(entry, _publish(entry, source, host), report)
+
+
+def _enter(wanted: Mapping[str, object]) -> tuple[CatalogModel, ImportReport]:
+    report = import_catalog({"models": [dict(wanted)]}, ImportOptions())
     if report.refused:
         raise InvalidRequestError(next(iter(report.refused.values())))
-    entry = CatalogModel.objects.get(model_id=wanted["model_id"])
-    if not report.created and (entry.sha256, entry.huggingface_repo) != (source.sha256, ""):
-        raise ConflictError(
-            f"{entry.model_id} is another entry already; give this one an id of its own "
-            "(--set model_id=NAME)."
-        )
+    return CatalogModel.objects.get(model_id=wanted["model_id"]), report
+
+
+def _taken(entry: CatalogModel) -> ConflictError:
+    return ConflictError(
+        f"{entry.model_id} is another entry already; give this one an id of its own "
+        "(--set model_id=NAME)."
+    )
+
+
+@contextmanager
+def _kept_if_used(entry: CatalogModel, report: ImportReport) -> Iterator[None]:
     try:
-        copy = _publish(entry, source, host)
+        yield
     except BaseException:
         # Nobody could use it: its file is nowhere.
         if report.created:
             entry.revisions.filter(copies__isnull=True).delete()
             entry.delete()
         raise
-    return AddedModel(entry, copy, report)
+
+
+def _is_embedder_folder(path: Path) -> bool:
+    """Whether it holds safetensors and no GGUF file, which would be taken for the model."""
+    return (path / WEIGHTS).is_file() and not any(path.glob(f"*{SUFFIX}"))
+
+
+def _add_folder(path: Path, fields: Mapping[str, object], host: Host) -> AddedModel:
+    """Enter an embedder that lies below this host's models; nothing is copied."""
+    root, folder = settings.SAM_MODELS_DIR.resolve(), path.resolve()
+    if folder == root or not folder.is_relative_to(root):
+        raise InvalidRequestError(
+            f"A folder of safetensors stays where it is: put {path} below SAM_MODELS_DIR "
+            f"({settings.SAM_MODELS_DIR}), then add it again."
+        )
+    named = folder.relative_to(root).as_posix()
+    entry, report = _enter({**_described_folder(folder, named), **fields})
+    if (entry.folder, entry.runtime) != (named, OPENVINO):
+        raise _taken(entry)
+    with _kept_if_used(entry, report):
+        revision = pinned_revision(entry)
+        verified = verify_folder(revision, settings.SAM_MODELS_DIR, lambda _read: None)
+        copy = copy_of(revision, host)
+        mark_downloaded(copy, verified, revision.sha256)
+        return AddedModel(entry, copy, report)
+
+
+def _described_folder(folder: Path, named: str) -> dict[str, object]:
+    """Return the fields of an entry as the folder's files tell them; raises what reading them raises."""
+    facts, suggested = folder_facts(folder), suggest_entry(named)
+    return {
+        "model_id": suggested.model_id,
+        "display_name": folder.name,
+        "model_family": suggested.model_family,
+        "role": ModelRole.EMBEDDING,
+        "runtime": OPENVINO,
+        "folder": named,
+        "query_prefix": facts.get("query_prompt", ""),
+        "document_prefix": facts.get("document_prompt", ""),
+        "description": f"Added from the folder {named}.",
+    }
 
 
 def _model_at(path: Path) -> Path:
@@ -95,8 +154,9 @@ def _model_at(path: Path) -> Path:
         if len(found) != 1:
             names = ", ".join(each.name for each in found[:5]) or "none"
             raise InvalidRequestError(
-                f"{path} holds {len(found)} GGUF models ({names}); name the file. A folder of "
-                "safetensors goes below SAM_MODELS_DIR, and an entry of the runtime transformers names it."
+                f"{path} holds {len(found)} GGUF models ({names}); name the file. A folder "
+                f"of an embedder holds {WEIGHTS}; one of a chat model goes below SAM_MODELS_DIR, and an entry "
+                "of the runtime transformers names it."
             )
         return found[0]
     misnomer = find_misnomer(path.name)

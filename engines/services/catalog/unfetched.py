@@ -22,7 +22,8 @@ from engines.files.names import safe_join
 from engines.host_runtimes import engine_registry
 from engines.models import ModelRevision, ModelRole
 from engines.runtimes.base import BaseModelEngine
-from engines.runtimes.hugging_face.engine import CONFIG, read_config
+from engines.runtimes.model_files import CONFIG, read_config
+from engines.runtimes.openvino.folder import folder_facts
 from engines.services.catalog.copies import engine_spec
 from engines.specs import DEFAULT_POOLING, EmbeddingSpec, EngineSpec
 from engines.transfer.folders import folder_content
@@ -123,7 +124,8 @@ def _agree(revision: ModelRevision, folder: Path, content: Content) -> None:
             f"The folder {revision.model.folder} here does not hold the files with which "
             f"{revision.model.model_id} was first used; copy those here, or add another entry."
         )
-    _learn(revision, **_config_facts(folder))
+    read = folder_facts if revision.model.runtime == "openvino" else _config_facts
+    _learn(revision, **read(folder))
 
 
 def _config_facts(folder: Path) -> dict[str, int | str]:

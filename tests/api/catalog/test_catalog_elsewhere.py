@@ -35,6 +35,15 @@ FOLDER = {
     "device": "cuda",
     "load_quantization": "4bit",
 }
+EMBEDS = {
+    "model_id": "gte-folder",
+    "display_name": "GTE",
+    "model_family": "gte",
+    "runtime": "openvino",
+    "folder": "gte/base",
+    "role": "embedding",
+    "pooling": "cls",
+}
 SPLIT = {
     "model_id": "llama-70b",
     "display_name": "Llama 70B",
@@ -89,7 +98,7 @@ def test_a_curator_adds_an_entry_and_the_engine_is_as_it_says(
             SERVED,
             {"runtime": "abacus"},
             "runtime",
-            "known are llama_cpp, llama_server, ollama, openai, transf",
+            "known are llama_cpp, llama_server, ollama, openai, openvino, transf",
         ),
         (SERVED, {"endpoint": "ftp://gpu-9/v1"}, "endpoint", "must be like http://host:8000/v1"),
         (SERVED, {"endpoint": "http://ann:secret@gpu-9/v1"}, "endpoint", "without a user"),
@@ -109,6 +118,9 @@ def test_a_curator_adds_an_entry_and_the_engine_is_as_it_says(
         (FOLDER, {"tensor_split": [1, 1]}, "tensor_split", "transformers ignores this field"),
         (SPLIT, {"endpoint": "http://gpu-9/v1"}, "endpoint", "Leave this empty"),
         (FOLDER, {"batch_invariant": True}, "batch_invariant", "transformers ignores this field"),
+        (EMBEDS, {"role": "chat"}, "role", "only embed; choose that role"),
+        (EMBEDS, {"pooling": "last"}, "pooling", "This runtime pools by cls or mean"),
+        (EMBEDS, {"device": "cpu"}, "device", "openvino ignores this field"),
         (SPLIT, {"role": "embedding"}, "batch_invariant", "an embedder writes none"),
         (SPLIT, {"load_quantization": "4bit"}, "load_quantization", "ignores this field"),
         (SPLIT, {"filename": ""}, "filename", "huggingface_repo and filename. Fill it in"),

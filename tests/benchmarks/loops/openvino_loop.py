@@ -19,6 +19,7 @@ from engines.machine import cores
 from engines.runtimes.llama_cpp.native import load_model
 from engines.runtimes.offload import Offload
 from engines.runtimes.openvino.network import Network
+from engines.runtimes.openvino.weights import GgufWeights
 
 LIMIT = 512
 
@@ -29,7 +30,7 @@ def main() -> None:
     silent = api.llama_log_callback(lambda _level, _text, _data: None)
     api.llama_log_set(silent, ctypes.c_void_p(0))
     model = load_model(path, Offload())
-    network = Network(Path(path), precision, "mean", threads=cores())
+    network = Network(GgufWeights(Path(path)), precision, "mean", threads=cores())
     texts: list[str] = json.loads(Path(source).read_text())
     for line in sys.stdin:
         chosen: Sequence[str] = texts[: json.loads(line)["texts"] or None]

@@ -13,9 +13,9 @@ from engines.exceptions import InvalidRequestError
 from engines.gguf.header import GgufHeader, TensorInfo
 from engines.gguf.reader import read_header
 from engines.runtimes.openvino import choice
-from engines.runtimes.openvino.bert import BertShape
+from engines.runtimes.openvino.bert import BATCH_TOKENS, BertShape
 from engines.runtimes.openvino.choice import judge_model
-from engines.runtimes.openvino.network import BATCH_TOKENS, list_batches
+from engines.runtimes.openvino.network import list_batches
 from engines.specs import EmbeddingSpec
 
 SPEC = EmbeddingSpec(dimension=384, max_tokens=512)

@@ -25,6 +25,7 @@ from engines.runtimes.llama_cpp.engine import LlamaCppEngine, LlamaOptions
 from engines.runtimes.llama_cpp.native import load_model
 from engines.runtimes.offload import Offload
 from engines.runtimes.openvino.network import GiveWay, Network, usable_precisions
+from engines.runtimes.openvino.weights import GgufWeights
 from engines.services.knowledge.cutting.chunking import cut_text
 from engines.specs import EmbeddingSpec, EngineSpec
 
@@ -213,7 +214,7 @@ def test_vectors_that_differ_are_not_taken(
 
 
 def test_token_beside_the_table_is_refused(minilm: Path) -> None:
-    network = Network(minilm, "f32", "cls", threads=1)
+    network = Network(GgufWeights(minilm), "f32", "cls", threads=1)
     vocabulary = read_header(minilm).facts().vocab_size
 
     assert network.vectors([[101, vocabulary - 1, 102]]).shape == (1, 384)

@@ -22,15 +22,12 @@ from engines.runtimes.llama_cpp.embedding.embedder import Embedder
 from engines.runtimes.llama_cpp.embedding.token_embedder import NumberedTokens, TokenEmbedder
 from engines.runtimes.llama_cpp.native import LoadedModel
 from engines.runtimes.openvino.network import Network, usable_precisions
+from engines.runtimes.openvino.precision import MIN_GAIN, SAMPLE_COSINE
+from engines.runtimes.openvino.weights import GgufWeights
 from engines.specs import EmbeddingSpec
 
 logger = logging.getLogger("engine")
 
-SAMPLE_COSINE = 0.99993
-"""Least cosine of the sample's vectors to llama.cpp's. It leaves other texts room within 0.9999, by which
-vectors of one space may differ."""
-MIN_GAIN = 1.2
-"""Times as many texts per second of processor time; below, llama.cpp stays."""
 ROUNDS = 3
 MAX_ROUND_SECONDS = 3.0
 """Of processor time; after a longer one no further round begins."""
@@ -82,7 +79,7 @@ class OpenVinoMaker:
         if precision not in usable_precisions():
             raise EngineError(f"This processor has no instructions for {precision}.")
         threads = self.spare.layout.threads
-        network = Network(self.path, precision, self.spec.pooling, threads=threads)
+        network = Network(GgufWeights(self.path), precision, self.spec.pooling, threads=threads)
         found = OpenVinoEmbedder(self.model, self.spec, network, self.spare)
         short, long = sample_texts(1)
         texts = [*short[:CHECKED_SHORT], *long[:CHECKED_LONG]]

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineError, InvalidRequestError
 from engines.runtimes.base import EmbeddingBatch
-from engines.runtimes.llama_cpp.embedding.turns import Turns
 from engines.runtimes.llama_cpp.native import POOLINGS, LoadedModel
 from engines.runtimes.reading import Frame, TokenReading, frame_of, join_windows
+from engines.runtimes.turns import Turns
 from engines.runtimes.vector_rules import EMPTY, NO_NUMBERS, NO_TOKENS, to_usable_vector
 from engines.specs import RANK_POOLING, EmbeddingSpec
 
