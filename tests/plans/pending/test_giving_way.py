@@ -75,6 +75,8 @@ def test_a_range_is_left_for_who_has_a_thread_but_no_range_by_the_hosts_limit(
     fill(few, 3, first=1000)
     other = make_plan(PlanKind.RE_EMBED)
     Plan.objects.filter(pk=other.pk).update(base=few)
+    # What waits for a thread is waited for as well, once it has waited for a second.
+    other.steps.filter(kind="fetch_engine").update(status="completed")
     small = other.steps.get(kind="re_embed")
     Step.objects.filter(pk=small.pk).update(
         status="in_progress", fence=1, lease_until="2999-01-01T00:00Z"
