@@ -1,6 +1,6 @@
 """Tell a worker that there is something to look at; losing the message loses only time.
 
-With ``live_messages``, which composes those of live requests, the one place of this layer that knows Celery.
+With ``serving.live_messages``, which composes those of live requests, the one place of this layer that knows Celery.
 Messages carry an id and nothing else, are sent by name after the commit, and a broker that is away is logged:
 the sweeper sends again what nobody picked up.
 """

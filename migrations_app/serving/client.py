@@ -21,9 +21,9 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from engines.exceptions import HostUnavailableError
-from migrations_app.live_messages import compose
 from migrations_app.queues import live_queue
 from migrations_app.serving.hosts import hosts_for
+from migrations_app.serving.live_messages import compose
 from migrations_app.serving.protocol import TASK_PREFIX, LiveKind, Reply, Request
 from migrations_app.serving.redis_keys import redis_client, reply_key, request_key, taken_key
 

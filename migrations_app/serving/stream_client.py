@@ -21,11 +21,11 @@ from engines.services.answers.messages import (
     Event,
     StateEvent,
 )
-from migrations_app.live_messages import LiveMessage, compose
 from migrations_app.queues import live_queue
 from migrations_app.serving.client import WAKE_SECONDS
 from migrations_app.serving.departure import Departure
 from migrations_app.serving.fallback import FallbackPlan
+from migrations_app.serving.live_messages import LiveMessage, compose
 from migrations_app.serving.protocol import STREAM, BeatEvent, ErrorEvent, StreamEvent
 from migrations_app.serving.stream import (
     SILENCE_SECONDS,

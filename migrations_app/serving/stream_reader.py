@@ -22,7 +22,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from engines.exceptions import HostUnavailableError
-from migrations_app.live_messages import LiveMessage
+from migrations_app.serving.live_messages import LiveMessage
 from migrations_app.serving.protocol import StreamEvent, UnreadableReplyError
 from migrations_app.serving.redis_keys import (
     new_streams_key,

@@ -1,6 +1,6 @@
 """What is slow to start and is left as it was found, kept from file to file while tests ask for it.
 
-Files that ask for the same follow one another, and it ends before the first test of a file that does not ask.
+It ends before the first test of a file that does not ask.
 """
 
 from __future__ import annotations
@@ -15,11 +15,7 @@ T = TypeVar("T")
 KEPT: list[Kept[Any]] = []
 """All that is kept in this process."""
 EARLY = "early"
-"""The mark of files that take long: begun at the end, they would leave the other processes idle."""
-
-
-FIRST = ("workers", "chromium")
-"""Who asks for these takes long too, and follows at once; so their files also come one after another."""
+"""The mark of a file that computes for long: begun at the end, it would leave the other processes idle."""
 
 
 class Kept(Generic[T]):
@@ -61,19 +57,11 @@ def pytest_runtest_teardown(
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest; a file's tests stay in their order."""
-    ranks: dict[object, int] = {}
+    """Begin with the files that are marked so; a file's tests stay in their order."""
+    ranks: dict[object, bool] = {}
     for item in items:
-        ranks.setdefault(item.path, _rank(item))
+        ranks.setdefault(item.path, item.get_closest_marker(EARLY) is None)
     items.sort(key=lambda item: ranks[item.path])
-
-
-def _rank(first: pytest.Item) -> int:
-    """Return the place of a file in the run, told from its first test."""
-    if first.get_closest_marker(EARLY):
-        return 0
-    asked = (number for number, fixture in enumerate(FIRST, 1) if _asks(first, fixture))
-    return next(asked, len(FIRST) + 1)
 
 
 def _asks(item: pytest.Item, fixture: str) -> bool:

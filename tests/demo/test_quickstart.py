@@ -22,7 +22,6 @@ from deploy.demo.people import PASSWORDS_FILE, People
 from deploy.demo.site import PROJECT, Site
 from deploy.demo.story import print_addresses
 
-pytestmark = pytest.mark.early
 CLIENT = re.compile(r"(\d+) searches and (\d+) answers, 0 errors, 0 wrong")
 
 

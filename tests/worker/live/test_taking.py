@@ -14,8 +14,8 @@ from kombu.message import Message
 from kombu.utils.imports import symbol_by_name
 from redis import Redis
 
-from migrations_app.live_messages import compose
 from migrations_app.queues import live_queue
+from migrations_app.serving.live_messages import compose
 from migrations_app.serving.protocol import LIVE_KINDS, STREAM, TASK_PREFIX
 from migrations_app.wakeups import send
 from samproject.celery import app
