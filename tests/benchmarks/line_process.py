@@ -29,10 +29,14 @@ class LineProcess:
     """``python -m module arguments``, alive inside the ``with``."""
 
     def __init__(
-        self, module: str, *arguments: str, variables: Mapping[str, str] | None = None
+        self,
+        module: str,
+        *arguments: str,
+        variables: Mapping[str, str] | None = None,
+        python: str = sys.executable,
     ) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [python, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

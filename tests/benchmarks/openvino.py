@@ -1,8 +1,13 @@
-"""Re-embedding by OpenVINO against the same by llama.cpp, end to end, and against a raw loop of each."""
+"""Re-embedding by OpenVINO against the same by llama.cpp, end to end, and against a raw loop of each.
+
+``BENCH_TEXTS`` and ``BENCH_ROUNDS`` make it shorter or longer; ``SAM_SENTENCE_TRANSFORMERS`` names a Python that
+has that package, and it takes part.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -12,6 +17,7 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
+from deploy.demo.models.weights import MINILM, ensure_weights
 from engines.machine import cores
 from engines.models import KnowledgeBase, ModelRevision
 from engines.runtimes.openvino.network import usable_precisions
@@ -19,14 +25,16 @@ from tests.benchmarks.line_process import LineProcess
 from tests.benchmarks.loops.raw_loop import RawSetting
 from tests.benchmarks.re_embed import Pass, real_texts
 from tests.benchmarks.steps import base_with, embedder_here, forget_vectors, re_embed_step
-from tests.fixtures_models import ensure_minilm
+from tests.fixtures_models import ensure_minilm, models_cache
 
-TEXTS = 128
-ROUNDS = 5
+TEXTS = int(os.environ.get("BENCH_TEXTS", "128"))
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 GOALS = {"bf16": 2.5, "f32": 1.4}
 """Times today's rate, of the precision that the processor has instructions for."""
 RAW_GOAL = 0.9
 LLAMA = "never"
+SENTENCE_TRANSFORMERS = "sentence-transformers"
+OTHER_PYTHON = os.environ.get("SAM_SENTENCE_TRANSFORMERS", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,8 @@ class Way:
     is_raw: bool = False
 
     def __str__(self) -> str:
+        if self.precision == SENTENCE_TRANSFORMERS:
+            return f"{SENTENCE_TRANSFORMERS}, torch f32"
         who = "llama.cpp" if self.precision == LLAMA else f"OpenVINO {self.precision}"
         return f"raw loop over {who}" if self.is_raw else f"SAM, {who}"
 
@@ -70,9 +80,10 @@ class _Ways:
 
 
 def list_ways() -> list[Way]:
-    """Return all ways that this processor has instructions for."""
+    """Return all ways that this processor has instructions for, and sentence-transformers' where it is."""
     names = [LLAMA, *usable_precisions()]
-    return [Way(name, is_raw) for name in names for is_raw in (False, True)]
+    ways = [Way(name, is_raw) for name in names for is_raw in (False, True)]
+    return [*ways, Way(SENTENCE_TRANSFORMERS, is_raw=True)] if OTHER_PYTHON else ways
 
 
 def _process(way: Way, model: Path, source: Path) -> LineProcess:
@@ -82,6 +93,10 @@ def _process(way: Way, model: Path, source: Path) -> LineProcess:
         )
     if way.precision == LLAMA:
         return LineProcess("tests.benchmarks.loops.raw_loop", str(model), str(source))
+    if way.precision == SENTENCE_TRANSFORMERS:
+        folder = str(ensure_weights(MINILM, models_cache()))
+        arguments = (folder, str(source), str(cores()))
+        return LineProcess("tests.benchmarks.loops.sentence_loop", *arguments, python=OTHER_PYTHON)
     return LineProcess(
         "tests.benchmarks.loops.openvino_loop", str(model), str(source), way.precision
     )
@@ -130,6 +145,9 @@ def verdict(rates: Rates) -> str:
             f"{by_cpu:.2f} by processor time), {share:.2f} of its raw loop (goal {RAW_GOAL}: "
             f"{_said(share, RAW_GOAL)}; {share_by_cpu:.2f} by processor time)."
         )
+        torch = Way(SENTENCE_TRANSFORMERS, is_raw=True)
+        if torch in rates:
+            sentences.append(f"{ratio(rates, way, torch):.2f} times {SENTENCE_TRANSFORMERS}.")
     return " ".join(sentences)
 
 
