@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple, TypeVar
+import threading
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -30,6 +31,10 @@ _WORDS = {
     "datetime": "a moment with its time zone",
     "bytes": "a text in base64",
 }
+
+
+_prepared: set[object] = set()
+_preparing = threading.Lock()
 
 
 class Fault(NamedTuple):
@@ -61,10 +66,34 @@ def fault_of(error: Exception) -> Fault:
     return Fault(place, f"is damaged ({what:.{MAX_SHOWN_CHARS}})")
 
 
+def convert(value: object, kind: type[Message]) -> Message:
+    """Return parsed JSON as a typed message; raises UNREADABLE."""
+    _prepare(kind)
+    return msgspec.convert(value, kind)
+
+
+def decode(content: bytes, kind: type[Message]) -> Message:
+    """Return JSON as a typed message; raises UNREADABLE."""
+    _prepare(kind)
+    return msgspec.json.decode(content, type=kind)
+
+
+def _prepare(kind: Any) -> None:
+    """Have msgspec look a type's fields up in one thread.
+
+    It does that at the first use, and a second thread that asks meanwhile reads what is not written yet: with
+    msgspec 0.22 a process that was asked several things in its first moment ended with a segmentation fault.
+    """
+    if kind not in _prepared:
+        with _preparing:
+            msgspec.json.Decoder(kind)
+            _prepared.add(kind)
+
+
 def convert_or_refuse(value: object, kind: type[Message]) -> Message:
     """Return parsed JSON as a typed message; InvalidRequestError names the field at fault."""
     try:
-        return msgspec.convert(value, kind)
+        return convert(value, kind)
     except UNREADABLE as error:
         raise InvalidRequestError(f"{fault_of(error)}.") from None
 

@@ -30,6 +30,7 @@ from engines.files.artifacts import ArtifactStore
 from engines.files.durable import BLOCK, durable_file, rename_durably
 from engines.files.private import private_folder
 from engines.models import LoraAdapter, VectorIndex
+from engines.parsing import convert
 from engines.services.backups.keys import backup_keys
 from migrations_app.models import Backup
 from samproject.database.base import DatabaseWrapper
@@ -219,7 +220,7 @@ def _read_manifest(folder: Path) -> Manifest:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise InvalidRequestError(f"{folder} is of a format that is not known here; update SAM.")
     try:
-        stated = msgspec.convert(manifest, Manifest)
+        stated = convert(manifest, Manifest)
     except msgspec.ValidationError as error:
         raise InvalidRequestError(f"{folder / MANIFEST} is damaged: {error}.") from error
     known = {config.label for config in apps.get_app_configs()}

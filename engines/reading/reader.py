@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Struct
 
 from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError, SamError
+from engines.parsing import decode
 from engines.reading.dispatch import read_text
 from engines.reading.kinds import HEAD_BYTES, Kind, is_archive, kind_of
 from engines.reading.limits import MAX_FILE_BYTES, MEMORY_BYTES, MIB, READ_SECONDS
@@ -128,12 +129,12 @@ class _Process:
 
     def names(self) -> list[str]:
         """Return the names in an archive."""
-        return msgspec.json.decode(self._ask("list", None).payload, type=list[str])
+        return decode(self._ask("list", None).payload, list[str])
 
     def read(self, member: int | None = None) -> Reading:
         """Read the file, or a member of an archive; InvalidRequestError says why not."""
         try:
-            return msgspec.json.decode(self._ask("read", member).payload, type=Reading)
+            return decode(self._ask("read", member).payload, Reading)
         except msgspec.MsgspecError as error:
             raise InvalidRequestError(DAMAGED) from error
 

@@ -190,6 +190,10 @@ def check_if_match(request: Request, etag: str) -> None:
         raise PreconditionFailed
 
 
+OWN_ADDRESSES = "/api/v1/"
+"""Below it an error has the fields that SAM's own description names, and no more."""
+
+
 class UnknownRoute(ApiView):
     """Answer an unknown address with a problem, as everything else."""
 
@@ -201,8 +205,9 @@ class UnknownRoute(ApiView):
 
     def handle_exception(self, exc: Exception) -> Response:
         response = super().handle_exception(exc)
-        # Ollama's clients, whose addresses begin as these do, read this.
-        response.data["error"] = response.data["detail"]
+        if not self.request.path.startswith(OWN_ADDRESSES):
+            # Ollama's clients, whose addresses begin as these do, read this.
+            response.data["error"] = response.data["detail"]
         return response
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:

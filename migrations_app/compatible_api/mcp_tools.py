@@ -19,7 +19,7 @@ from rest_framework.renderers import JSONRenderer
 
 from engines.exceptions import NotFoundError, SamError
 from engines.models import TokenScope
-from engines.parsing import convert_or_refuse
+from engines.parsing import convert_or_refuse, decode
 from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import MAX_HITS
 from migrations_app.api.serializers.knowledge import MAX_QUERY_CHARS
@@ -220,4 +220,4 @@ def _context(user: User) -> dict[str, object]:
 
 def _plain(shown: object) -> Json:
     """Return what REST would send, as JSON that was read again: moments and ids as texts."""
-    return json.decode(JSONRenderer().render(shown), type=dict[str, Any])
+    return decode(JSONRenderer().render(shown), dict[str, Any])

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-import msgspec
 from msgspec import Struct
 
-from engines.parsing import UNREADABLE, fault_of
+from engines.parsing import UNREADABLE, convert, fault_of
 from engines.runtimes.text.response_format import Json
 from migrations_app.openai_api.errors import RefusedError, refuse
 from migrations_app.openai_api.requests import Body
@@ -30,7 +29,7 @@ def read_as(body: Body, kind: type[Parsed]) -> Parsed:
             f"There is no field {unknown[0]!r:.60} here; leave it out.", param=unknown[0]
         )
     try:
-        return msgspec.convert(given, kind)
+        return convert(given, kind)
     except UNREADABLE as error:
         fault = fault_of(error)
         raise RefusedError(f"{fault}.", param=fault.place or None) from None

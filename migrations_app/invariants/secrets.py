@@ -9,11 +9,10 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db.models import Model
-from msgspec import json
 from redis import Redis
 
 from engines.models import HostEvent, ModelCopy, Notice
-from engines.parsing import UNREADABLE
+from engines.parsing import UNREADABLE, decode
 from migrations_app.audit.rows import AuditEntry
 from migrations_app.invariants.findings import PAGE, Finding, Surroundings
 from migrations_app.models import Plan, PlanEvent, Step
@@ -119,7 +118,7 @@ def find_unreadable_progress(around: Surroundings) -> Iterator[Finding]:
 
 def _is_progress(content: Any) -> bool:
     try:
-        told = json.decode(content, type=PlanProgress)
+        told = decode(content, PlanProgress)
     except UNREADABLE:
         return False
     return 0 <= told.percentage <= WHOLE and 0 <= told.progress <= 1

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, NoReturn, TypeGuard, TypeVar, cast
 
-import msgspec
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest
 from msgspec import structs
 
 from engines.exceptions import InvalidRequestError
-from engines.parsing import UNREADABLE, fault_of
+from engines.parsing import UNREADABLE, convert, fault_of
 from engines.runtimes.text.characters import join_halves
 from engines.runtimes.text.generation import (
     FORM,
@@ -232,7 +231,7 @@ def _parse(body: Body, kind: type[Parsed]) -> Parsed:
     if issubclass(kind, TextBody):
         _check_sampling(given)
     try:
-        return msgspec.convert(given, kind)
+        return convert(given, kind)
     except UNREADABLE as error:
         fault = fault_of(error)
         field = _FIELD.match(fault.place)

@@ -42,6 +42,11 @@ def ollama_sentence(body: Any) -> str:
     return str(body["error"])
 
 
+def problem_sentence(body: Any) -> str:
+    assert set(body) == {"type", "title", "status", "code", "detail"}
+    return str(body["detail"])
+
+
 V1, ENDS = (
     "/v1/chat/completions, /v1/completions",
     "The base address of OpenAI's clients ends in /v1",
@@ -61,6 +66,8 @@ UNSERVED: list[tuple[str, Callable[[Any], str], str]] = [
     ("/api/pull", ollama_sentence, "/api/chat, generate"),
     ("/api/blobs/sha256:00", ollama_sentence, "/api/chat, generate"),
     ("/api/chats", ollama_sentence, "/api/docs/"),
+    ("/api/v1/chat", problem_sentence, "/api/docs/"),
+    ("/api/v1/people/%C2%84/roles/administrator", problem_sentence, "/api/docs/"),
 ]
 
 

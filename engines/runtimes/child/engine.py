@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
-from msgspec import convert
 from numpy.typing import NDArray
 
 from engines.exceptions import (
@@ -23,6 +22,7 @@ from engines.exceptions import (
     LoadCrashed,
     SamError,
 )
+from engines.parsing import convert
 from engines.runtimes.base import ChatMessage, EmbeddingBatch, Facts, ModelStatus
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.memory import count_resident_bytes

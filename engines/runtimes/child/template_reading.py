@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from engines.parsing import decode
 from engines.runtimes.child.chat_template import ChatTemplate
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
@@ -69,7 +70,7 @@ def read_abilities(source: str) -> TemplateAbilities:
     try:
         child.wait_ready()
         told = child.request("read", READ_SECONDS, source=source).payload
-        return msgspec.json.decode(told, type=TemplateAbilities)
+        return decode(told, TemplateAbilities)
     finally:
         child.stop()
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from engines.parsing import convert
 from engines.runtimes.base import Facts
 from engines.runtimes.notation.description import (
     HERMES_CALLS,
@@ -137,4 +138,4 @@ def notation_of(facts: Facts) -> Notation:
     told = facts.get("notation")
     if told is None:
         return family_of(str(facts.get("family") or "")).notation
-    return msgspec.convert(told, Notation)
+    return convert(told, Notation)

@@ -20,6 +20,7 @@ from engines.machine import Machine
 from engines.models import ModelRole
 from engines.models.validators import validate_repository
 from engines.network.transports import GuardedTransport
+from engines.parsing import decode
 from engines.runtimes.notation.families import FAMILIES
 from engines.services.catalog.hub import hub_token
 from engines.services.catalog.instructions import find_instructions
@@ -171,6 +172,6 @@ def _read(response: httpx2.Response, kind: type[Answer]) -> Answer:
         if len(body) > MAX_ANSWER_BYTES:
             raise TransferError("The Hub's answer is too long; search with more words.")
     try:
-        return msgspec.json.decode(bytes(body), type=kind)
+        return decode(bytes(body), kind)
     except msgspec.MsgspecError as error:
         raise TransferError(f"The Hub's answer cannot be read: {error}") from error

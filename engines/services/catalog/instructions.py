@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from engines.models import CatalogModel, ModelRole
+from engines.parsing import decode
 
 DATA = Path(__file__).resolve().parents[2] / "data" / "embedder_instructions.json"
 _NOT_IN_NAMES = re.compile(r"[_\s]+")
@@ -100,4 +100,4 @@ def _quoted(text: str) -> str:
 
 @cache
 def _rules() -> tuple[_Rule, ...]:
-    return msgspec.json.decode(DATA.read_bytes(), type=tuple[_Rule, ...])
+    return decode(DATA.read_bytes(), tuple[_Rule, ...])

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from django.db import connection
 from msgspec import Struct
-from msgspec.json import Decoder
 
+from engines.parsing import decode
 from engines.services.knowledge.words.tokens import fold
 
 WORDS_FILE = Path(__file__).resolve().parents[3] / "data" / "function_words.json"
@@ -47,7 +47,7 @@ class Language(Struct, frozen=True):
 @cache
 def known_languages() -> dict[str, Language]:
     """Return the languages by their code of ISO 639."""
-    return Decoder(dict[str, Language]).decode(WORDS_FILE.read_bytes())
+    return decode(WORDS_FILE.read_bytes(), dict[str, Language])
 
 
 @cache
