@@ -132,7 +132,7 @@ def test_the_token_stays_with_the_hub(scene: Scene) -> None:
         (Fault(headers={"Content-Range": None}), TransferError, "another part"),
         (Fault(headers={"Content-Encoding": "gzip"}), TransferError, "another encoding"),
         (Fault(status=401), GatedRepositoryError, "Accept its licence"),
-        (Fault(status=404), NotFoundError, "any more"),
+        (Fault(status=404), NotFoundError, "Check the file.s name"),
         (Fault(redirect="file:///etc/passwd"), TransferError, "does not follow"),
     ],
 )
