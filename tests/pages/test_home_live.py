@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from playwright.sync_api import Page, expect
+from playwright.sync_api import APIResponse, Page, Route, expect
 
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind, PlanStatus, StepStatus
@@ -126,6 +127,36 @@ def test_progress_comes_by_itself_and_keeps_ones_place(
     work.finish()
     expect(page.get_by_role("heading", name="Running")).to_be_hidden()
     assert not [address for address in polls if address.endswith("/api/v1/progress")]
+
+
+def test_what_happens_while_the_page_is_drawn_anew_is_drawn_too(
+    ada: User, signed_in_page: Callable[..., Page]
+) -> None:
+    plan = plan_of(ada)
+    page = signed_in_page(ada)
+    page.goto("/")
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold_first_part(route: Route) -> None:
+        if held or "hx-request" not in route.request.headers:
+            route.continue_()
+        else:
+            held.append((route, route.fetch()))
+
+    page.route(re.compile(r"/$"), hold_first_part)
+    with page.expect_request(lambda request: "hx-request" in request.headers):
+        work = Work(plan)
+    while not held:
+        page.wait_for_timeout(50)
+    next_change = page.evaluate_handle(
+        "() => ({ come: new Promise((tell) => addEventListener('sam:live:change', tell, { once: true })) })"
+    )
+    work.finish()
+    next_change.evaluate("async (next) => { await next.come; }")
+    route, drawn_before = held[0]
+    route.fulfill(response=drawn_before)
+
+    expect(page.get_by_role("heading", name="Running")).to_be_hidden()
 
 
 def test_without_a_stream_it_asks_again_and_again(
