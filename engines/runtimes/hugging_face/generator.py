@@ -20,6 +20,7 @@ from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.streaming import require_free_form
 from engines.runtimes.templates.conversations import ConversationRenderer
 from engines.runtimes.templates.takings import find_losses
+from engines.runtimes.templates.thoughts import ask_in_words
 from engines.runtimes.text.control_marks import strip_enclosures
 from engines.runtimes.text.generation import (
     RANDOM_SEED,
@@ -81,6 +82,7 @@ class Generator:
         Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
         """
         variables = self.notation.switch_variables(thinking=thinking)
+        messages = ask_in_words(messages, self.notation.switch_words(thinking=thinking))
         return self._conversations.render_marked(self._marks, messages, tools, variables)
 
     def find_losses(self) -> list[str]:

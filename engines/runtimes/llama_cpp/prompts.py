@@ -24,6 +24,7 @@ from engines.runtimes.notation.families import Family
 from engines.runtimes.notation.reader import PromptEnd, read_prompt_end
 from engines.runtimes.templates.conversations import ConversationRenderer
 from engines.runtimes.templates.takings import find_losses
+from engines.runtimes.templates.thoughts import ask_in_words
 from engines.runtimes.text.response_format import Json
 
 
@@ -87,6 +88,7 @@ class PromptMaker:
         Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
         """
         variables = self.notation.switch_variables(thinking=thinking)
+        messages = ask_in_words(messages, self.notation.switch_words(thinking=thinking))
         return self._conversations.render_marked(self._reader.marks, messages, tools, variables)
 
     def find_losses(self) -> list[str]:

@@ -55,6 +55,8 @@ SWITCHES = (
     Switch("reasoning_effort", on="high", off="minimal"),
 )
 """Variables that publishers give their templates to turn the reasoning on and off."""
+IN_WORDS = Switch("", on="/think", off="/no_think")
+"""What templates without such a variable look for in the system text (Nemotron)."""
 RESULT_MARKS = ("<start_function_response>",)
 """With these models ask for the results of their calls, where the turn goes on behind them (FunctionGemma)."""
 KIMI_IDS = tuple(f"functions.{name}:{number}" for number, name in enumerate(NAMES))
@@ -123,7 +125,17 @@ def _switch(probe: Probe, reasoning: tuple[str, str]) -> Switch | None:
             continue
         if not (reasoning[0] and off.rstrip().endswith(reasoning[0])):
             return switch
-    return None
+    return IN_WORDS if _listens(probe) else None
+
+
+def _listens(probe: Probe) -> bool:
+    """Say whether the words begin an answer otherwise, instead of being told to the model as any text."""
+    if str(IN_WORDS.off) not in probe.source:
+        return False
+    on, off = (
+        probe.render_turn(is_open=True, system=str(word)) for word in (IN_WORDS.on, IN_WORDS.off)
+    )
+    return on is not None and off is not None and on != off
 
 
 def _with_calls(probe: Probe, answers: AnswerMarks, notation: Notation, given: Json) -> Notation:

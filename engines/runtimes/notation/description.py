@@ -114,9 +114,10 @@ class Channels:
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A variable of a template that turns the reasoning on and off."""
+    """A variable of a template that turns the reasoning on and off, or words of the system text that do."""
 
     variable: str
+    """Empty where ``on`` and ``off`` are words that the template looks for in the system text."""
     on: str | bool | int
     off: str | bool | int
 
@@ -163,9 +164,15 @@ class Notation:
 
     def switch_variables(self, *, thinking: bool | None) -> dict[str, str | bool | int]:
         """Return the template's variables that set the thinking switch; none where there is none."""
-        if thinking is None or self.switch is None:
+        if thinking is None or self.switch is None or not self.switch.variable:
             return {}
         return {self.switch.variable: self.switch.on if thinking else self.switch.off}
+
+    def switch_words(self, *, thinking: bool | None) -> str:
+        """Return the word of the system text that sets the thinking switch; empty where there is none."""
+        if thinking is None or self.switch is None or self.switch.variable:
+            return ""
+        return str(self.switch.on if thinking else self.switch.off)
 
 
 def write_calls(calls: list[tuple[str, str]], form: CallNotation) -> str:

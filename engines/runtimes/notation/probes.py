@@ -63,14 +63,15 @@ class Probe:
         return re.search(rf"\b{re.escape(word)}\b", self.source) is not None
 
     def render_whole(
-        self, *messages: Message, is_open: bool = False, **variables: Any
+        self, *messages: Message, is_open: bool = False, system: str = "", **variables: Any
     ) -> str | None:
         """Return the prompt; None where the template refuses."""
         if time.process_time() > self._until:
             return None
+        before = [{"role": "system", "content": system}] if system else []
         try:
             return self.render(
-                [{"role": "user", "content": USER}, *messages],
+                [*before, {"role": "user", "content": USER}, *messages],
                 add_generation_prompt=is_open,
                 variables={**self.always, **variables},
             )
@@ -78,10 +79,10 @@ class Probe:
             return None
 
     def render_turn(
-        self, *messages: Message, is_open: bool = False, **variables: Any
+        self, *messages: Message, is_open: bool = False, system: str = "", **variables: Any
     ) -> str | None:
         """Return what a prompt has after the user's text; None where the template refuses."""
-        prompt = self.render_whole(*messages, is_open=is_open, **variables)
+        prompt = self.render_whole(*messages, is_open=is_open, system=system, **variables)
         if prompt is None or USER not in prompt:
             return None
         return prompt.rpartition(USER)[2]

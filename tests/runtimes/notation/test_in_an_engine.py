@@ -44,6 +44,25 @@ def test_marks_that_are_control_tokens_are_read_and_stop_words_are_the_answers(
             engine.complete(CHAT, thinking="yes")
 
 
+def test_a_switch_in_words_stands_in_the_system_text(
+    real_templates: Mapping[str, str], tmp_path: Path
+) -> None:
+    template = real_templates["NVIDIA-Nemotron-Nano-v2"] + "{{ '\\n' }}"
+    path = write_scripted(tmp_path / "m.gguf", SAID, template=template, context=2048)
+    ruled: list[ChatMessage] = [{"role": "system", "content": "Be brief."}, *CHAT]
+    with LlamaCppEngine.from_spec(EngineSpec("e", "E", str(path))) as engine:
+        engine.load_model()
+
+        for messages in (CHAT, ruled):
+            unasked, on, off = (
+                engine.complete(messages, temperature=0, thinking=thinking)
+                for thinking in (None, True, False)
+            )
+            thought = "".join(SAID).strip()
+            assert (on.reasoning, on.text) == (unasked.reasoning, unasked.text) == (thought, "")
+            assert (off.reasoning, off.text.strip()) == ("", thought)
+
+
 def test_a_switch_that_nobody_asked_for_is_left_out_where_the_template_refuses_it(
     tmp_path: Path,
 ) -> None:

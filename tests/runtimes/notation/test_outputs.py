@@ -176,6 +176,9 @@ SWITCHES = {
     "upstage-Solar-Open-100B": Switch("reasoning_effort", on="high", off="minimal"),
     "ibm-granite-granite-3.3-2B-Instruct": Switch("thinking", on=True, off=False),
     "Kimi-K3": Switch("thinking", on=True, off=False),
+    "NVIDIA-Nemotron-Nano-v2": Switch("", on="/think", off="/no_think"),
+    "NVIDIA-Nemotron-3-Nano-30B-A3B-BF16": Switch("enable_thinking", on=True, off=False),
+    "HuggingFaceTB-SmolLM3-3B": Switch("enable_thinking", on=True, off=False),
     GPT: None,
     "MiniMax-M2": None,
     "meta-llama-Llama-3.1-8B-Instruct": None,
@@ -186,6 +189,31 @@ def test_the_thinking_switch_is_found(templates: Mapping[str, str]) -> None:
     found = {name: derived(templates[name], "").switch for name in SWITCHES}
 
     assert found == SWITCHES
+
+
+THINKS = (
+    "{% for message in messages %}{{ '[' + message['role'] + ']' + message['content'] }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '[assistant]' }}"
+    "{% if CONDITION %}{{ '<think></think>' }}{% else %}{{ '<think>' }}{% endif %}{% endif %}"
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    {
+        "skip_reasoning": Switch("skip_reasoning", on=False, off=True),
+        "reasoning_effort == 'none'": Switch("reasoning_effort", on="high", off="none"),
+        "'/no_think' in messages[0]['content']": Switch("", on="/think", off="/no_think"),
+        "'/no_think' in messages[-1]['content']": None,
+        "false": None,
+    }.items(),
+)
+def test_a_switch_is_one_that_begins_an_answer_otherwise(
+    condition: str, expected: Switch | None
+) -> None:
+    source = THINKS.replace("CONDITION", condition)
+
+    assert derived(source, "qwen").switch == expected
 
 
 def test_a_notation_is_told_and_understood_again(templates: Mapping[str, str]) -> None:

@@ -133,7 +133,9 @@ def _reasoning(tried: Tried) -> str:
 
 def _switch(tried: Tried) -> str:
     switch = tried.notation.switch
-    return f"`{switch.variable}`" if switch else "—"
+    if switch is None:
+        return "—"
+    return f"`{switch.variable}`" if switch.variable else f"`{switch.off}` in the system text"
 
 
 def _begin(tried: Tried) -> str:
