@@ -183,6 +183,7 @@ def folder_facts(path: Path) -> dict[str, int | str]:
         "architecture": folder.shape.architecture,
         "context_length": folder.limit,
         "embedding_length": folder.shape.width,
+        "resident_bytes": folder.resident_bytes,
         **{name: value for name, value in said.items() if value},
     }
 

@@ -185,7 +185,7 @@ class Judgement:
     is_slow: bool = False
     """Whether each token is expected to take longer than people read."""
     is_guessed: bool = False
-    """Whether the need was guessed from the file's size: nobody has read its header."""
+    """Whether the need was guessed from the file's size: nobody has read what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +204,11 @@ def judge_alone(model: CatalogModel, revision: ModelRevision | None, machine: Ma
         return Judgement(fits=True, where="", needs_bytes=0, has_bytes=has)
     shape = known_shape(revision)
     if revision is None or shape is None:
-        size = revision.file_size if revision is not None else model.file_size
-        needs = int(size * GUESS_FACTOR)
+        counted = _counted_bytes(revision)
+        needs = _needed_bytes(revision) if revision else int(model.file_size * GUESS_FACTOR)
         known = bool(needs and machine.memory_bytes)
         fits = needs <= room.memory + room.vram if known else None
-        return Judgement(fits, str(Where.MEMORY), needs, has, is_guessed=True)
+        return Judgement(fits, str(Where.MEMORY), needs, has, is_guessed=not counted)
     found = place(shape, _load(revision, shape, machine), machine)
     return Judgement(
         found.fits if machine.memory_bytes else None,
@@ -225,12 +225,12 @@ def fit_side_by_side(wanted: Iterable[ModelRevision], machine: Machine) -> SideB
     revisions = [r for r in distinct.values() if r.source != ModelSource.SERVER]
     shapes = {revision.pk: known_shape(revision) for revision in revisions}
     judged = [(r, s) for r in revisions if (s := shapes[r.pk]) is not None]
-    guessed = [revision for revision in revisions if shapes[revision.pk] is None]
-    held = sum(_guessed_bytes(revision) for revision in guessed)
+    shapeless = [revision for revision in revisions if shapes[revision.pk] is None]
+    held = sum(_needed_bytes(revision) for revision in shapeless)
     loads = [(shape, _load(revision, shape, machine)) for revision, shape in judged]
     placements = place_together(loads, _without_memory(machine, held))
     needs = [_need(r, p) for (r, _), p in zip(judged, placements, strict=True)]
-    needs += [_guessed_need(revision) for revision in guessed]
+    needs += [_need_without_shape(revision) for revision in shapeless]
     return SideBySide(needs, _all_fit(machine, held, placements))
 
 
@@ -245,8 +245,13 @@ def _load(revision: ModelRevision, shape: ModelShape, machine: Machine) -> Load:
     return load_of(spec, shape, machine)
 
 
-def _guessed_bytes(revision: ModelRevision) -> int:
-    return int(revision.file_size * GUESS_FACTOR)
+def _counted_bytes(revision: ModelRevision | None) -> int:
+    """Return what a folder's tensors take, as a host counted them; 0 where none has, or of a file."""
+    return int(revision.facts.get("resident_bytes", 0)) if revision is not None else 0
+
+
+def _needed_bytes(revision: ModelRevision) -> int:
+    return _counted_bytes(revision) or int(revision.file_size * GUESS_FACTOR)
 
 
 def _without_memory(machine: Machine, held: int) -> Machine:
@@ -269,10 +274,10 @@ def _need(revision: ModelRevision, found: Placement) -> EngineNeed:
     }
 
 
-def _guessed_need(revision: ModelRevision) -> EngineNeed:
+def _need_without_shape(revision: ModelRevision) -> EngineNeed:
     return {
         "model_id": revision.model.model_id,
-        "needs_bytes": _guessed_bytes(revision),
+        "needs_bytes": _needed_bytes(revision),
         "where": str(Where.MEMORY),
-        "read_from_header": False,
+        "read_from_header": bool(_counted_bytes(revision)),
     }

@@ -11,8 +11,11 @@ import pytest
 from pytest_django.fixtures import Settings
 
 from engines.exceptions import ConflictError, InvalidRequestError
+from engines.machine import Machine
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision, ModelRole
+from engines.runtimes.openvino.folder import read_folder
 from engines.services.catalog.copies import engine_spec
+from engines.services.catalog.fit import fit_side_by_side, judge_alone
 from engines.services.catalog.instructions import propose_instructions
 from engines.services.catalog.local_files import add_local_model
 from engines.services.catalog.resolving import pinned_revision
@@ -72,6 +75,14 @@ def test_a_folder_of_the_catalog_embeds_by_its_own_rules(host: Host, folder: Pat
     assert proposed is not None
     assert (proposed.query_prefix, proposed.document_prefix) == ("ask: ", "")
     assert proposed.card == "gte/tiny"
+    needs = read_folder(folder).resident_bytes
+    judged = judge_alone(entry, revision, Machine(2, needs * 4))
+    assert (judged.fits, judged.needs_bytes, judged.is_guessed) == (True, needs, False)
+    side_by_side = fit_side_by_side([revision], Machine(2, needs // 2))
+    assert side_by_side.fits is False
+    assert [(one["needs_bytes"], one["read_from_header"]) for one in side_by_side.needs] == [
+        (needs, True)
+    ]
     before = fingerprint_for(entry, revision).digest
     entry.query_prefix = "ask: "
     assert fingerprint_for(entry, revision).digest != before
