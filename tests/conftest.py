@@ -13,6 +13,7 @@ from django.conf import settings
 from django.core.management.base import CommandError
 from django.test import TransactionTestCase
 from redis import Redis
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from engines.network.guard import address_guard, allow_places
 from samproject.supervisor.embedded import EmbeddedServices
@@ -74,6 +75,23 @@ def patient_flush() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", flush_patiently)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def static_files_listed_once() -> Iterator[None]:
+    """Each client of a test makes middleware of its own, which would look at every static file again."""
+    listed: dict[str, object] = {}
+    list_files = WhiteNoiseMiddleware.add_files_from_finders
+
+    def take_listed(middleware: WhiteNoiseMiddleware) -> None:
+        if not listed:
+            list_files(middleware)
+            listed.update(middleware.files)
+        middleware.files = dict(listed)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", take_listed)
         yield
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -24,10 +25,13 @@ class Kind(StrEnum):
     EPUB = "epub"
     MARKUP = "markup"
     MAIL = "mail"
+    MAILBOX = "mailbox"
     TABLE = "table"
     JSON = "data"
 
 
+MAIL_BEGINS = re.compile(rb"^From [^\r\n]*[0-9]{4}[^\r\n]*\r?\n(?=>?[!-9;-~]+:)", re.MULTILINE)
+"""The line before each mail of a mailbox, with who sent it and when, and behind it a header (RFC 4155)."""
 ARCHIVE_ENDINGS = frozenset({".zip"})
 _PACKED = (b"PK\x03\x04", b"PK\x05\x06")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -36,6 +40,8 @@ _BY_ENDING = {
     ".htm": Kind.MARKUP,
     ".xhtml": Kind.MARKUP,
     ".eml": Kind.MAIL,
+    ".emlx": Kind.MAIL,
+    ".mbox": Kind.MAILBOX,
     ".mht": Kind.MAIL,
     ".mhtml": Kind.MAIL,
     ".csv": Kind.TABLE,
@@ -122,6 +128,9 @@ def kind_of(name: str, file: IO[bytes]) -> Kind:
         raise InvalidRequestError(OUTLOOK if ending_of(name) == ".msg" else OLDER_OFFICE)
     if head.startswith(_PACKED):
         return _kind_of_package(file)
+    if not ending_of(name) and MAIL_BEGINS.match(head):
+        # As Thunderbird names them; a patch of git begins so too, and has an ending.
+        return Kind.MAILBOX
     return _BY_ENDING.get(ending_of(name)) or _kind_by_head(head)
 
 

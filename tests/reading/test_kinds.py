@@ -16,6 +16,7 @@ from engines.services.knowledge.cutting.places import place_passages
 from tests.reading import made
 from tests.reading.made import PAYLOAD
 
+SHORT_MAIL = f"Subject: Roof\nContent-Type: text/plain\n\n{PAYLOAD}\n"
 ROOF = f"# House\n\n## Roof\n\n{PAYLOAD}"
 KINDS: dict[str, tuple[bytes, str, str]] = {
     "a.pdf": (made.pdf(["Cover", PAYLOAD]), f"Cover\n\n{PAYLOAD}", "page 2"),
@@ -129,6 +130,28 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
         f"# Café\n\n{PAYLOAD}",
         "message · Café",
     ),
+    "a.emlx": (
+        f"{len(SHORT_MAIL):<10}\n{SHORT_MAIL}<plist>1</plist>".encode(),
+        f"# Roof\n\n{PAYLOAD}",
+        "message · Roof",
+    ),
+    "a.mbox": (
+        "From - Mon May  3 10:00:00 2027\nSubject: One\n\n>From the roof on\nFrom 2027\n\nFrom x Mon May  3 10:00:00 2027\n"
+        f"\nno mail\nFrom x Mon May  3 10:00:00 2027\r\n{SHORT_MAIL}".encode(),
+        "# One\n\nFrom the roof on\nFrom 2027\n\nFrom x Mon May  3 10:00:00 2027\n\nno mail\n\n"
+        f"# Roof\n\n{PAYLOAD}",
+        "mail 2, message · Roof",
+    ),
+    "Inbox": (
+        f"From - Mon May  3 10:00:00 2027\nX-Mozilla-Status: 0001\n{SHORT_MAIL}".encode(),
+        f"# Roof\n\n{PAYLOAD}",
+        "mail 1, message · Roof",
+    ),
+    "a.patch": (
+        f"From 0a1b Mon Sep 17 00:00:00 2001\nFrom: Ada\n\n+# {PAYLOAD}\n".encode(),
+        f"From 0a1b Mon Sep 17 00:00:00 2001\nFrom: Ada\n\n+# {PAYLOAD}\n",
+        "line 4",
+    ),
     "a.csv": (
         f"Part;What\nCellar;12\nRoof;{PAYLOAD}\n".encode(),
         f"Part: Cellar; What: 12\nPart: Roof; What: {PAYLOAD}",
@@ -210,6 +233,7 @@ def test_all_kinds_in_one_archive_are_read_by_one_process(tmp_path: Path) -> Non
 
 
 HOSTILE: dict[str, tuple[bytes, str]] = {
+    "none.mbox": (b"no mail\n", "damaged"),
     "cut.pdf": (made.pdf(["a"])[:200], "damaged"),
     "scan.pdf": (made.pdf([""]), "pictures"),
     "locked.pdf": (

@@ -1,4 +1,4 @@
-"""E-mail (.eml): who wrote what to whom, and what is attached, read as its kind is read."""
+"""E-mail (.eml, .emlx): who wrote what to whom, and what is attached, read as its kind is read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from engines.reading.text import decode_text, has_visible
 
 _HEADERS = ("From", "To", "Cc", "Date")
 _PLAIN, _HTML = "text/plain", "text/html"
+_FRAME = re.compile(rb"([0-9]{1,9}) *\r?\n")
 _SIGNATURES = frozenset(
     {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
 )
@@ -24,9 +25,8 @@ _SIGNATURES = frozenset(
 
 def read(source: Source) -> Reading:
     """Read a mail; what is attached and cannot be read gets a line that says why."""
-    message = email.message_from_bytes(
-        _with_plain_head(source.content), policy=email.policy.default
-    )
+    content = _without_frame(source.content)
+    message = email.message_from_bytes(_with_plain_head(content), policy=email.policy.default)
     if not message.keys():
         raise InvalidRequestError(DAMAGED)
     builder = TextBuilder()
@@ -39,6 +39,12 @@ def read(source: Source) -> Reading:
     for part in attached:
         _add_attached(builder, part, source.depth + 1)
     return builder.build()
+
+
+def _without_frame(content: bytes) -> bytes:
+    """Return a mail without what Apple's program writes around it: its length before, its own notes behind."""
+    framed = _FRAME.match(content)
+    return content[framed.end() :][: int(framed[1])] if framed else content
 
 
 def _with_plain_head(content: bytes) -> bytes:
