@@ -7,7 +7,7 @@ not known, so it ended its turn. ``citations``, ``words_only``, ``fallback_for``
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
 from django.http import HttpResponse
@@ -201,13 +201,14 @@ StreamedEvent = (
 class MessagesFace(Face):
     """The shape of ``/v1/messages``."""
 
-    def whole_body(self, opening: Opening, answer: GatheredAnswer, end: EndEvent) -> MessageBody:
+    def whole_body(self, opening: Opening, answers: Sequence[GatheredAnswer]) -> MessageBody:
+        (answer,) = answers
         return MessageBody(
             id=_id(opening),
             model=opening.engine_id,
             content=[_whole_block(block) for block in blocks_of(answer)],
-            stop_reason=_stop_reason(end),
-            usage=MessageUsage.of(end),
+            stop_reason=_stop_reason(answer.ended),
+            usage=MessageUsage.of(answer.ended),
             citations=UNSET if opening.citations is None else opening.citations,
             words_only=opening.words_only or UNSET,
             fallback_for=UNSET if opening.fallback_for is None else opening.fallback_for,
@@ -237,7 +238,7 @@ class MessagesFace(Face):
             yield _written(error_body(error))
 
     def _beginning(self, opening: Opening) -> MessageBody:
-        whole = self.whole_body(opening, GatheredAnswer(), EndEvent("stop", 0, 0))
+        whole = self.whole_body(opening, [GatheredAnswer()])
         return MessageBody(
             id=whole.id,
             model=whole.model,

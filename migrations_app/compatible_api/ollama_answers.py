@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 from django.http import HttpResponse
@@ -117,9 +117,10 @@ class OllamaFace(Face):
     def shown(self, said: Said, ending: Ending) -> Ending:
         """Return the body that shows what was said."""
 
-    def whole_body(self, opening: Opening, answer: GatheredAnswer, end: EndEvent) -> Ending:
+    def whole_body(self, opening: Opening, answers: Sequence[GatheredAnswer]) -> Ending:
+        (answer,) = answers
         said = Said(text=answer.text, reasoning=answer.reasoning, calls=answer.calls)
-        return self.shown(said, self._ended(opening, end))
+        return self.shown(said, self._ended(opening, answer.ended))
 
     async def stream(
         self, opening: Opening, events: AsyncIterator[Event], asked: AskedText

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from itertools import count
 from typing import TypedDict
 
@@ -65,7 +65,9 @@ class ResponsesFace(Face):
         self._asked = responses_body(body)
         return responses_request(self._asked)
 
-    def whole_body(self, opening: Opening, answer: GatheredAnswer, end: EndEvent) -> Response:
+    def whole_body(self, opening: Opening, answers: Sequence[GatheredAnswer]) -> Response:
+        (answer,) = answers
+        end = answer.ended
         status: ItemStatus = "incomplete" if end.finish_reason == "length" else "completed"
         items = [_item(opening, block, status) for block in blocks_of(answer)]
         return self._ended(opening, items, end)

@@ -34,8 +34,9 @@ async def message_tokens(request: HttpRequest) -> HttpResponseBase:
 def _counted(request: HttpRequest) -> int:
     user = spender(request)
     asked = messages_request(read_body(request))
+    (question,) = asked.requests_of(user.pk, named_revision(user, asked.model))
     try:
-        return count_tokens(asked.request_of(user.pk, named_revision(user, asked.model)))
+        return count_tokens(question)
     finally:
         close_old_connections()
 

@@ -25,14 +25,14 @@ class Admission:
 
     def __init__(self, user: User, characters: int, max_tokens: int) -> None:
         """Raises TooManyAtOnceError or QuotaExceededError, and then holds nothing."""
+        self._user = user
+        self._is_over = False
         self._held: Held | None = hold(user.pk, ANSWERS)
         self._reserved: Reserved | None = None
         self.is_counted = True
         """Whether the tokens of the answer are in the books when it is given back."""
         try:
-            # Of a person who was read with their quota it is known that there is none.
-            if getattr(user, "tokens_allowed", UNKNOWN) is not None:
-                self._reserved = reserve_tokens(user.pk, estimate_tokens(characters, max_tokens))
+            self._reserve(characters, max_tokens)
         except BaseException:
             self.release()
             raise
@@ -47,6 +47,29 @@ class Admission:
         most = min(question.max_tokens or self._reserved.tokens, self._reserved.tokens)
         return structs.replace(question, max_tokens=most, reservation_id=self._reserved.pk)
 
+    def take_next(self, question: AnswerRequest) -> AnswerRequest:
+        """Turn to another answer at the same place, when the one before was read to its end.
+
+        Returns the question as ``bound`` does. Raises QuotaExceededError, and ends where it is over already.
+        """
+        before, self._reserved = self._reserved, None
+        try:
+            settle_reservation(before)
+            self._reserve(count_characters(question), question.max_tokens or 0)
+            bounded = self.bound(question)
+        finally:
+            close_old_connections()
+        if self._is_over:
+            # Its client left meanwhile, and what was taken since would stay taken.
+            self.release()
+        return bounded
+
+    def _reserve(self, characters: int, max_tokens: int) -> None:
+        # Of a person who was read with their quota it is known that there is none.
+        if getattr(self._user, "tokens_allowed", UNKNOWN) is not None:
+            wanted = estimate_tokens(characters, max_tokens)
+            self._reserved = reserve_tokens(self._user.pk, wanted)
+
     @property
     def reservation_id(self) -> int | None:
         """What was set aside of the day; None for a person without a quota."""
@@ -54,6 +77,7 @@ class Admission:
 
     def release(self) -> None:
         """Give everything back; safe to call twice."""
+        self._is_over = True
         held, reserved = self._held, self._reserved
         self._held = self._reserved = None
         if held is not None:

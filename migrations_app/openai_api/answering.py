@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing
 
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponseBase
 
-from engines.services.answers.messages import AnswerRequest
+from engines.services.answers.messages import AnswerRequest, Event
 from migrations_app.limits.admission import Admission, count_characters
 from migrations_app.openai_api.access import named_revision, spender
 from migrations_app.openai_api.first_word import FirstWord, paced
@@ -27,16 +28,16 @@ HEADERS_SECONDS = 1.0
 """How long a stream's headers wait for its first word, or for what is wrong with it."""
 
 Read = Callable[[Body], AskedText]
-Admitted = tuple[AskedText, AnswerRequest, Admission]
+Admitted = tuple[AskedText, list[AnswerRequest], Admission]
 
 
 def _admitted(request: HttpRequest, read: Read) -> Admitted:
     """Return what is asked for, and of the worker; a stranger is told so before anything else."""
     user = spender(request)
     asked = read(read_body(request))
-    question = asked.request_of(user.pk, named_revision(user, asked.model))
-    admission = Admission(user, count_characters(question), question.max_tokens or 0)
-    return asked, admission.bound(question), admission
+    first, *others = asked.requests_of(user.pk, named_revision(user, asked.model))
+    admission = Admission(user, count_characters(first), first.max_tokens or 0)
+    return asked, [admission.bound(first), *others], admission
 
 
 async def _admit(request: HttpRequest, read: Read) -> Admitted:
@@ -58,10 +59,10 @@ def _give_back(admitting: asyncio.Future[Admitted]) -> None:
 
 async def answer(face: Face, request: HttpRequest, read: Read) -> HttpResponseBase:
     """Answer a request as its protocol shows it; raises what goes wrong before the first word."""
-    asked, question, admission = await _admit(request, read)
+    asked, questions, admission = await _admit(request, read)
     response: HttpResponseBase | None = None
     try:
-        response = await _answer_admitted(face, asked, question, admission)
+        response = await _answer_admitted(face, asked, questions, admission)
     finally:
         if not isinstance(response, _AnswerStream):
             await sync_to_async(admission.release)()
@@ -71,10 +72,10 @@ async def answer(face: Face, request: HttpRequest, read: Read) -> HttpResponseBa
 
 
 async def _answer_admitted(
-    face: Face, asked: AskedText, question: AnswerRequest, admission: Admission
+    face: Face, asked: AskedText, questions: Sequence[AnswerRequest], admission: Admission
 ) -> HttpResponseBase:
     departure = Departure()
-    events = stream_answer(question, departure)
+    events = _answers(questions, admission, departure)
     opening = Opening()
     if not asked.stream:
         whole = body_response(await whole_answer(face, opening, events))
@@ -85,6 +86,17 @@ async def _answer_admitted(
     streamed = _AnswerStream(body, departure, admission, first)
     streamed["Content-Type"] = face.content_type
     return _name_fallback(streamed, opening)
+
+
+async def _answers(
+    questions: Sequence[AnswerRequest], admission: Admission, departure: Departure
+) -> AsyncGenerator[Event]:
+    """Yield the events of each answer, one answer after the other: together they hold one place."""
+    for number, question in enumerate(questions):
+        bounded = await sync_to_async(admission.take_next)(question) if number else question
+        async with aclosing(stream_answer(bounded, departure)) as events:
+            async for event in events:
+                yield event
 
 
 def _name_fallback(response: HttpResponseBase, opening: Opening) -> HttpResponseBase:

@@ -19,6 +19,8 @@ from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 
 MAX_TEXTS = 2048
 MAX_RANKED = 1000
+MAX_CHOICES = 128
+"""Answers to one request, one after the other; as many as OpenAI allows."""
 MAX_PASSAGES = 20
 DEFAULT_PASSAGES = 4
 
@@ -97,7 +99,7 @@ class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
     repetition_penalty: Annotated[float, Meta(ge=0.1, le=10.0)] | None = None
     """vLLM's name of ``repeat_penalty``."""
 
-    n: Annotated[Any, only([1])] = None
+    n: Annotated[int, Meta(ge=1, le=MAX_CHOICES)] | None = None
     best_of: Annotated[Any, only([1])] = None
     echo: Annotated[Any, only([False])] = None
     suffix: Annotated[Any, only([""])] = None
@@ -222,9 +224,9 @@ class ChatBody(TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_u
 class CompletionBody(
     TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
 ):
-    """The body of ``/v1/completions``: one raw prompt."""
+    """The body of ``/v1/completions``: raw prompts."""
 
-    prompt: FilledText | Annotated[list[FilledText], Meta(min_length=1, max_length=1)]
+    prompt: FilledText | Annotated[list[FilledText], Meta(min_length=1, max_length=MAX_CHOICES)]
 
 
 class EmbeddingBody(
@@ -286,8 +288,7 @@ SERVED_VALUES = _served_values()
 INSTEAD = {
     "functions": "send tools",
     "function_call": "send tool_choice",
-    "n": "send a request for each",
-    "best_of": "send a request for each",
+    "best_of": "ask for n and choose",
 }
 """What to do where leaving a field out does not help."""
 

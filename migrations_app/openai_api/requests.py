@@ -28,6 +28,7 @@ from migrations_app.openai_api.errors import RefusedError, refuse, too_large
 from migrations_app.openai_api.messages import parse_messages, tidy_messages
 from migrations_app.openai_api.request_bodies import (
     INSTEAD,
+    MAX_CHOICES,
     SERVED_VALUES,
     ChatBody,
     CompletionBody,
@@ -66,11 +67,15 @@ class AskedText:
     include_usage: bool
     ignored: tuple[str, ...] = ()
     """What was sent and changes nothing here."""
+    others: tuple[Question, ...] = ()
+    """Further questions of the same request; their answers are its other choices."""
 
-    def request_of(self, user_id: int, revision_id: int | None) -> AnswerRequest:
+    def requests_of(self, user_id: int, revision_id: int | None) -> list[AnswerRequest]:
         """Return what the worker is asked for a person; None leaves their active engine to it."""
-        question = structs.asdict(self.question)
-        return AnswerRequest(user_id=user_id, revision_id=revision_id, **question)
+        return [
+            AnswerRequest(user_id=user_id, revision_id=revision_id, **structs.asdict(question))
+            for question in (self.question, *self.others)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,18 +128,19 @@ def chat_request(body: Body) -> AskedText:
         knowledge_filter=knowledge.narrowed() if knowledge else None,
     )
     question = structs.replace(question, **_sampling(asked), **_form(asked))
-    return _asked_text(asked, question, [*ignored, *_ignored_in_chat(asked)])
+    return _asked_text(asked, [question], [*ignored, *_ignored_in_chat(asked)])
 
 
 def completion_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/completions``; RefusedError names the field at fault."""
     _refuse_grounded(body)
-    _refuse_lists(body.get("prompt"))
+    _refuse_numbers(body.get("prompt"))
     asked = _parse(tidy_text(body).fields, CompletionBody)
-    prompt = asked.prompt if isinstance(asked.prompt, str) else asked.prompt[0]
+    prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
     limit = asked.max_tokens or DEFAULT_COMPLETION_TOKENS
-    question = Question(prompt=prompt, max_tokens=limit)
-    return _asked_text(asked, structs.replace(question, **_sampling(asked)), [])
+    questions = [Question(prompt=prompt, max_tokens=limit) for prompt in prompts]
+    sampling = _sampling(asked)
+    return _asked_text(asked, [structs.replace(one, **sampling) for one in questions], [])
 
 
 def embedding_request(body: Body) -> AskedVectors:
@@ -161,19 +167,12 @@ def _refuse_grounded(body: Body) -> None:
         refuse("model", f"{body['model']!r:.150} answers messages only; name {plain!r:.150} here")
 
 
-def _refuse_lists(prompt: object) -> None:
-    """Refuse prompts that one answer cannot continue: several, or numbers of who knows which tokens."""
-    if not isinstance(prompt, list):
-        return
-    if any(_is_number(one) or isinstance(one, list) for one in prompt):
+def _refuse_numbers(prompt: object) -> None:
+    """Refuse prompts that are numbers of who knows which tokens."""
+    if isinstance(prompt, list) and any(_is_number(one) or isinstance(one, list) for one in prompt):
         refuse(
             "prompt",
             "holds numbers of tokens, which stand for another text in each model's vocabulary; send a text",
-        )
-    if len(prompt) > 1:
-        refuse(
-            "prompt",
-            f"has {len(prompt)} texts, and one is continued at a time; send a request for each",
         )
 
 
@@ -251,13 +250,30 @@ def _check_sampling(given: Body) -> None:
             raise RefusedError(str(error), param=name) from None
 
 
-def _asked_text(asked: TextBody, question: Question, ignored: list[str]) -> AskedText:
+def _asked_text(asked: TextBody, questions: list[Question], ignored: list[str]) -> AskedText:
     options = asked.stream_options
     if options not in (None, StreamOptions()) and not asked.stream:
         refuse("stream_options", "goes with stream only")
     include_usage = bool(options and options.include_usage)
     all_ignored = (*given_hints(asked), *ignored)
-    return AskedText(asked.model, question, asked.stream, include_usage, all_ignored)
+    first, *others = _choices(asked, questions)
+    return AskedText(
+        asked.model, first, asked.stream, include_usage, all_ignored, others=tuple(others)
+    )
+
+
+def _choices(asked: TextBody, questions: list[Question]) -> list[Question]:
+    """Return each question as often as it is to be answered, each time with another seed."""
+    count = asked.n or 1
+    if count * len(questions) > MAX_CHOICES:
+        refuse("n", f"times the number of prompts is above {MAX_CHOICES}; send several requests")
+    choices = [question for question in questions for _ in range(count)]
+    if asked.seed is None:
+        return choices
+    return [
+        structs.replace(choice, seed=(asked.seed + number % count) % RANDOM_SEED)
+        for number, choice in enumerate(choices)
+    ]
 
 
 def _thinking(asked: ChatBody) -> bool | None:

@@ -6,7 +6,7 @@ import base64
 import time
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypedDict
 
@@ -94,8 +94,8 @@ class Face(ABC):
     """Of an answer that is streamed."""
 
     @abstractmethod
-    def whole_body(self, opening: Opening, answer: GatheredAnswer, end: EndEvent) -> Struct:
-        """Return the body of an answer that is not streamed."""
+    def whole_body(self, opening: Opening, answers: Sequence[GatheredAnswer]) -> Struct:
+        """Return the body of what is not streamed: one answer, or all that one request asked for."""
 
     @abstractmethod
     def stream(
@@ -109,8 +109,8 @@ class Shape(Face):
 
     prefix: str
 
-    def whole_body(self, opening: Opening, answer: GatheredAnswer, end: EndEvent) -> Struct:
-        return self.whole(opening.head(self.prefix), answer, end)
+    def whole_body(self, opening: Opening, answers: Sequence[GatheredAnswer]) -> Struct:
+        return self.whole(opening.head(self.prefix), answers)
 
     def stream(
         self, opening: Opening, events: AsyncIterator[Event], asked: AskedText
@@ -118,24 +118,24 @@ class Shape(Face):
         return chunks(self, opening, events, include_usage=asked.include_usage)
 
     @abstractmethod
-    def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> Struct:
-        """Return the body of an answer that is not streamed."""
+    def whole(self, head: Head, answers: Sequence[GatheredAnswer]) -> Struct:
+        """Return the body of answers that are not streamed."""
 
     @abstractmethod
-    def first(self, head: Head, usage: ShownUsage) -> Struct | None:
-        """Return the chunk that opens a stream, if the endpoint has one."""
+    def first(self, head: Head, index: int, usage: ShownUsage) -> Struct | None:
+        """Return the chunk that opens a choice of a stream, if the endpoint has one."""
 
     @abstractmethod
-    def piece(self, head: Head, event: AnswerPart, usage: ShownUsage) -> Struct | None:
+    def piece(self, head: Head, index: int, event: AnswerPart, usage: ShownUsage) -> Struct | None:
         """Return the chunk of an event; None for what the endpoint does not show."""
 
     @abstractmethod
-    def last(self, head: Head, finish_reason: str, usage: ShownUsage) -> Struct:
+    def last(self, head: Head, index: int, finish_reason: str, usage: ShownUsage) -> Struct:
         """Return the chunk that says why an answer ended."""
 
     @abstractmethod
     def counted(self, head: Head, usage: Usage) -> Struct:
-        """Return the chunk after it that tells the tokens, for who asked for that."""
+        """Return the chunk after all that tells the tokens, for who asked for that."""
 
 
 class ChatShape(Shape):
@@ -143,19 +143,14 @@ class ChatShape(Shape):
 
     prefix = "chatcmpl"
 
-    def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> ChatCompletion:
-        message = ChatMessageBody(
-            content=None if answer.calls and not answer.text else answer.text,
-            reasoning_content=answer.reasoning or UNSET,
-            tool_calls=[Call(id=one.id, function=_function(one)) for one in answer.calls] or UNSET,
-        )
-        choice = ChatChoice(message=message, finish_reason=end.finish_reason)
-        return ChatCompletion(choices=[choice], usage=_usage(end), **head)
+    def whole(self, head: Head, answers: Sequence[GatheredAnswer]) -> ChatCompletion:
+        choices = [_chat_choice(index, answer) for index, answer in enumerate(answers)]
+        return ChatCompletion(choices=choices, usage=_usage(answers), **head)
 
-    def first(self, head: Head, usage: ShownUsage) -> ChatChunk:
-        return _chat_chunk(head, ChatDelta(role="assistant", content=""), usage)
+    def first(self, head: Head, index: int, usage: ShownUsage) -> ChatChunk:
+        return _chat_chunk(head, index, ChatDelta(role="assistant", content=""), usage)
 
-    def piece(self, head: Head, event: AnswerPart, usage: ShownUsage) -> ChatChunk:
+    def piece(self, head: Head, index: int, event: AnswerPart, usage: ShownUsage) -> ChatChunk:
         if isinstance(event, ToolCallEvent):
             call = CallDelta(index=event.index, id=event.id, function=_function(event))
             delta = ChatDelta(tool_calls=[call])
@@ -163,10 +158,10 @@ class ChatShape(Shape):
             delta = ChatDelta(reasoning_content=event.text)
         else:
             delta = ChatDelta(content=event.text)
-        return _chat_chunk(head, delta, usage)
+        return _chat_chunk(head, index, delta, usage)
 
-    def last(self, head: Head, finish_reason: str, usage: ShownUsage) -> ChatChunk:
-        choice = ChatChunkChoice(delta=ChatDelta(), finish_reason=finish_reason)
+    def last(self, head: Head, index: int, finish_reason: str, usage: ShownUsage) -> ChatChunk:
+        choice = ChatChunkChoice(index=index, delta=ChatDelta(), finish_reason=finish_reason)
         return ChatChunk(choices=[choice], usage=usage, **head)
 
     def counted(self, head: Head, usage: Usage) -> ChatChunk:
@@ -178,20 +173,26 @@ class CompletionShape(Shape):
 
     prefix = "cmpl"
 
-    def whole(self, head: Head, answer: GatheredAnswer, end: EndEvent) -> TextCompletion:
-        choice = TextChoice(text=answer.text, finish_reason=end.finish_reason)
-        return TextCompletion(choices=[choice], usage=_usage(end), **head)
+    def whole(self, head: Head, answers: Sequence[GatheredAnswer]) -> TextCompletion:
+        choices = [
+            TextChoice(index=index, text=answer.text, finish_reason=answer.ended.finish_reason)
+            for index, answer in enumerate(answers)
+        ]
+        return TextCompletion(choices=choices, usage=_usage(answers), **head)
 
-    def first(self, head: Head, usage: ShownUsage) -> None:
+    def first(self, head: Head, index: int, usage: ShownUsage) -> None:
         return None
 
-    def piece(self, head: Head, event: AnswerPart, usage: ShownUsage) -> TextCompletion | None:
+    def piece(
+        self, head: Head, index: int, event: AnswerPart, usage: ShownUsage
+    ) -> TextCompletion | None:
         if not isinstance(event, TextEvent):
             return None
-        return TextCompletion(choices=[TextChoice(text=event.text)], usage=usage, **head)
+        choice = TextChoice(index=index, text=event.text)
+        return TextCompletion(choices=[choice], usage=usage, **head)
 
-    def last(self, head: Head, finish_reason: str, usage: ShownUsage) -> TextCompletion:
-        choice = TextChoice(text="", finish_reason=finish_reason)
+    def last(self, head: Head, index: int, finish_reason: str, usage: ShownUsage) -> TextCompletion:
+        choice = TextChoice(index=index, text="", finish_reason=finish_reason)
         return TextCompletion(choices=[choice], usage=usage, **head)
 
     def counted(self, head: Head, usage: Usage) -> TextCompletion:
@@ -199,53 +200,70 @@ class CompletionShape(Shape):
 
 
 async def whole_answer(face: Face, opening: Opening, events: AsyncIterator[Event]) -> Struct:
-    """Return the body of an answer that is not streamed; raises what the stream raises."""
-    answer = GatheredAnswer()
+    """Return the body of what is not streamed; raises what the stream raises."""
+    answers = [GatheredAnswer()]
     async for event in events:
+        if answers[-1].end is not None:
+            answers.append(GatheredAnswer())
         opening.learn(event)
-        answer.take(event)
-    end = answer.end or EndEvent(finish_reason="stop", prompt_tokens=0, completion_tokens=0)
-    return face.whole_body(opening, answer, end)
+        answers[-1].take(event)
+    return face.whole_body(opening, answers)
 
 
 async def chunks(
     shape: Shape, opening: Opening, events: AsyncIterator[Event], *, include_usage: bool
 ) -> AsyncIterator[bytes]:
-    """Yield an answer as server-sent events; an error ends it without ``[DONE]``."""
-    head: Head | None = None
-    usage: ShownUsage = None if include_usage else UNSET
+    """Yield answers, one choice after the other, as server-sent events; an error ends them without ``[DONE]``."""
+    writer = _ChunkWriter(shape, opening, None if include_usage else UNSET)
     try:
         async for event in events:
             if isinstance(event, StateEvent):
                 yield BEAT
             elif isinstance(event, AnswerPart | EndEvent):
-                if head is None:
-                    # Who answers is known with the first word.
-                    head = opening.head(shape.prefix)
-                    first = shape.first(head, usage)
-                    if first is not None:
-                        yield data_event(first)
-                    # Once is enough for what may be long.
-                    head["citations"] = head["words_only"] = UNSET
-                for chunk in _chunks_of(shape, head, event, usage):
+                for chunk in writer.chunks_of(event):
                     yield data_event(chunk)
     except SamError as error:
         yield data_event(error_body(error))
         return
+    for chunk in writer.last_chunks():
+        yield data_event(chunk)
     yield DONE
 
 
-def _chunks_of(
-    shape: Shape, head: Head, event: AnswerPart | EndEvent, usage: ShownUsage
-) -> Iterator[Struct]:
-    if not isinstance(event, EndEvent):
-        piece = shape.piece(head, event, usage)
-        if piece is not None:
+class _ChunkWriter:
+    """What one stream has shown: who answers, and the choices that have ended."""
+
+    def __init__(self, shape: Shape, opening: Opening, usage: UnsetType | None) -> None:
+        self._shape = shape
+        self._opening = opening
+        self._usage: ShownUsage = usage
+        self._head: Head | None = None
+        self._ended: list[GatheredAnswer] = []
+        self._is_open = False
+
+    def chunks_of(self, event: AnswerPart | EndEvent) -> Iterator[Struct]:
+        """Yield what shows an event, of the choice that follows those that have ended."""
+        # Who answers is known with the first word.
+        head = self._head = self._head or self._opening.head(self._shape.prefix)
+        index, usage = len(self._ended), self._usage
+        if not self._is_open:
+            self._is_open = True
+            first = self._shape.first(head, index, usage)
+            if first is not None:
+                yield first
+            # Once is enough for what may be long.
+            head["citations"] = head["words_only"] = UNSET
+        if isinstance(event, EndEvent):
+            self._is_open = False
+            self._ended.append(GatheredAnswer(end=event))
+            yield self._shape.last(head, index, event.finish_reason, usage)
+        elif (piece := self._shape.piece(head, index, event, usage)) is not None:
             yield piece
-        return
-    yield shape.last(head, event.finish_reason, usage)
-    if usage is None:
-        yield shape.counted(head, _usage(event))
+
+    def last_chunks(self) -> Iterator[Struct]:
+        """Yield the chunk that tells the tokens of all choices, for who asked for it."""
+        if self._usage is None and self._head is not None:
+            yield self._shape.counted(self._head, _usage(self._ended))
 
 
 def embeddings(
@@ -259,8 +277,17 @@ def embeddings(
     return EmbeddingList(data=rows, model=model, usage=EmbeddingUsage(tokens, tokens))
 
 
-def _chat_chunk(head: Head, delta: ChatDelta, usage: ShownUsage) -> ChatChunk:
-    return ChatChunk(choices=[ChatChunkChoice(delta=delta)], usage=usage, **head)
+def _chat_choice(index: int, answer: GatheredAnswer) -> ChatChoice:
+    message = ChatMessageBody(
+        content=None if answer.calls and not answer.text else answer.text,
+        reasoning_content=answer.reasoning or UNSET,
+        tool_calls=[Call(id=one.id, function=_function(one)) for one in answer.calls] or UNSET,
+    )
+    return ChatChoice(index=index, message=message, finish_reason=answer.ended.finish_reason)
+
+
+def _chat_chunk(head: Head, index: int, delta: ChatDelta, usage: ShownUsage) -> ChatChunk:
+    return ChatChunk(choices=[ChatChunkChoice(index=index, delta=delta)], usage=usage, **head)
 
 
 def _function(event: ToolCallEvent) -> CalledFunction:
@@ -274,10 +301,16 @@ def _row(vector: NDArray[np.float32], *, packed: bool) -> str | list[float]:
     return values
 
 
-def _usage(end: EndEvent) -> Usage:
+def _usage(answers: Sequence[GatheredAnswer]) -> Usage:
+    """Return what all answers took together, as the day's usage counts it."""
+    ends = [answer.ended for answer in answers]
+    read, said = (
+        sum(end.prompt_tokens for end in ends),
+        sum(end.completion_tokens for end in ends),
+    )
     return Usage(
-        prompt_tokens=end.prompt_tokens,
-        completion_tokens=end.completion_tokens,
-        total_tokens=end.prompt_tokens + end.completion_tokens,
-        prompt_tokens_details=PromptDetails(end.reused_tokens),
+        prompt_tokens=read,
+        completion_tokens=said,
+        total_tokens=read + said,
+        prompt_tokens_details=PromptDetails(sum(end.reused_tokens for end in ends)),
     )

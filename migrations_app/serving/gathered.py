@@ -49,6 +49,11 @@ class GatheredAnswer:
     calls: list[ToolCallEvent] = field(default_factory=list)
     end: EndEvent | None = None
 
+    @property
+    def ended(self) -> EndEvent:
+        """How it ended; as if of itself where nobody said."""
+        return self.end or EndEvent(finish_reason="stop", prompt_tokens=0, completion_tokens=0)
+
     def take(self, event: Event) -> None:
         """Add what an event says."""
         if isinstance(event, TextEvent):

@@ -113,7 +113,10 @@ OLD_CALL = {"function_call": {"name": "f", "arguments": "{}"}}
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream": True, "stream_options": {"else": 1}}, "stream_options"),
         ({"stream": True, "stream_options": [1]}, "stream_options"),
-        ({"n": 2}, "n"),
+        ({"n": 0}, "n"),
+        ({"n": 129}, "n"),
+        ({"n": "two"}, "n"),
+        ({"n": 2, "best_of": 2}, "best_of"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"tools": [{"type": "web_search"}]}, "tools"),
         ({"tools": [TOOL, TOOL]}, "tools"),
@@ -260,7 +263,8 @@ PROMPTS: list[tuple[Any, str]] = [
     ([], "must be a list"),
     ([""], "must be a text"),
     ([True], "must be a text"),
-    (["a", "b"], "has 2 texts, and one is continued at a time; send a request for each"),
+    (["a", ""], "must be a text"),
+    (["a"] * 129, "must be a list"),
     (["a", 1], "holds numbers of tokens"),
     ([1, 2], "holds numbers of tokens"),
     ([[1, 2]], "holds numbers of tokens"),
@@ -277,11 +281,26 @@ def test_a_completion_has_one_prompt(prompt: Any, why: str) -> None:
     assert caught.value.param == "prompt"
 
 
+def test_every_choice_is_a_question_of_its_own() -> None:
+    body = {"model": "sam", "prompt": ["a", "b"], "n": 2}
+
+    seeded = completion_request({**body, "seed": -1})
+    free = completion_request(body)
+
+    asked = [seeded.question, *seeded.others]
+    assert [(one.prompt, one.seed) for one in asked] == [
+        *(("a", 2**32 - 2), ("a", 0), ("b", 2**32 - 2), ("b", 0)),
+    ]
+    assert len({one.seed for one in (free.question, *free.others)}) == 1
+    assert [one.prompt for one in free.others] == ["a", "b", "b"]
+    assert chat_request({**CHAT, "n": 1}).others == ()
+
+
 @pytest.mark.parametrize(
     "more",
     [
         *({"tools": [TOOL]}, {"echo": True}, {"best_of": 2}, {"suffix": "x"}, {"logprobs": 3}),
-        *({"n": 2}, {"model": "sam+knowledge"}),
+        *({"n": 43, "prompt": ["a", "b", "c"]}, {"model": "sam+knowledge"}),
     ],
 )
 def test_a_completion_that_cannot_be_served_is_refused(more: dict[str, Any]) -> None:
@@ -362,4 +381,4 @@ def test_half_a_character_is_replaced_as_no_engine_can_read_it(half: bytes) -> N
     asked = chat_request(read_body(request))
 
     assert asked.question.messages == [{"role": "user", "content": "a\ufffd b\U0001f600"}]
-    assert STREAM.request_body(asked.request_of(1, None))
+    assert STREAM.request_body(asked.requests_of(1, None)[0])

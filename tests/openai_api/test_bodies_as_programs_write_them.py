@@ -98,7 +98,7 @@ def test_turns_are_read_however_they_hold_their_text(
 
     messages = asked.question.messages or []
     assert [(message["role"], message["content"]) for message in messages] == read
-    assert STREAM.request_body(asked.request_of(1, None))
+    assert STREAM.request_body(asked.requests_of(1, None)[0])
 
 
 TEXT = {"type": "text", "text": "So."}

@@ -118,9 +118,8 @@ def _switch(probe: Probe, reasoning: tuple[str, str]) -> Switch | None:
             continue
         # An effort is told in words; it is a switch where it changes how an answer begins.
         ask = probe.render_turn if switch.variable == "reasoning_effort" else probe.render_whole
-        on, off = (
-            ask(is_open=True, **{switch.variable: value}) for value in (switch.on, switch.off)
-        )
+        told: tuple[Json, Json] = ({switch.variable: switch.on}, {switch.variable: switch.off})
+        on, off = (ask(is_open=True, **variables) for variables in told)
         if on is None or off is None or on == off:
             continue
         if not (reasoning[0] and off.rstrip().endswith(reasoning[0])):
