@@ -1,4 +1,4 @@
-"""Addresses that other protocols have of their own: Ollama's beside the REST API's, and MCP's."""
+"""Addresses that other protocols have of their own: Ollama's beside the REST API's, MCP's and Cohere's."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ urlpatterns = [
     path("api/ps", ollama_views.running, name="running"),
     path("api/version", ollama_views.version, name="version"),
     re_path(OLLAMAS_OWN, ollama_views.unserved, name="unserved"),
+    path("v2/rerank", views.rerank, name="rerank"),
     path("v1", views.unknown, name="base"),
     re_path(
         r"^(?:chat/completions|completions|embeddings|responses)$", views.unknown, name="no-base"

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from django.db import connection
 from django.db.models import Max, QuerySet
 
+from migrations_app.live.cursor import MAX_TOLD, Cursor
 from migrations_app.live.messages import Change
 from migrations_app.models import Plan, PlanEvent
 
@@ -83,10 +84,8 @@ class Tail:
 
     def begin(self) -> None:
         """Take what is there as known."""
-        newest = PlanEvent.objects.aggregate(newest=Max("pk"))["newest"] or 0
-        self.settled = max(newest - LOOK_BACK, 0)
-        later = PlanEvent.objects.filter(pk__gt=self.settled)
-        self._seen = set(later.values_list("pk", flat=True))
+        self.settled = max(_newest() - LOOK_BACK, 0)
+        self._seen = _numbers_after(self.settled, PlanEvent.objects.all())
         self._marks.clear()
         self._mark(max(self._seen, default=self.settled))
 
@@ -112,6 +111,21 @@ class Tail:
     def _mark(self, number: int) -> None:
         # Whoever took a lower number has its transaction's id already, so a new one is above it.
         self._marks.append(_Mark(number, _ask(_NEW_TRANSACTION)))
+
+
+def place_now(plans: QuerySet[Plan]) -> Cursor:
+    """Return the place after every change of some plans that is visible now, for who shows them and listens then."""
+    settled = max(_newest() - MAX_TOLD, 0)
+    own = PlanEvent.objects.filter(plan__in=plans.order_by().values("pk"))
+    return Cursor(settled, frozenset(_numbers_after(settled, own)))
+
+
+def _newest() -> int:
+    return PlanEvent.objects.aggregate(newest=Max("pk"))["newest"] or 0
+
+
+def _numbers_after(settled: int, events: QuerySet[PlanEvent]) -> set[int]:
+    return set(events.filter(pk__gt=settled).values_list("pk", flat=True))
 
 
 def _ask(statement: str) -> int:

@@ -27,7 +27,7 @@ DOORS = frozenset(
         f"/api/{name}"
         for name in ("chat", "generate", "embed", "embeddings", "tags", "ps", "show", "version")
     }
-    | {"/mcp", "/v1"}
+    | {"/mcp", "/v1", "/v2/rerank"}
     | {f"/{name}" for name in ("chat/completions", "completions", "embeddings", "responses")}
 )
 """Addresses of other protocols' own, for programs with a token as well, and those of a program whose base

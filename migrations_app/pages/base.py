@@ -16,7 +16,9 @@ from django_htmx.middleware import HtmxDetails
 
 from engines.exceptions import SamError
 from migrations_app.api.problems import status_of
+from migrations_app.live.tail import place_now
 from migrations_app.pages.errors import error_page
+from migrations_app.plans.visibility import plans_visible_to
 from migrations_app.signs import Tone
 
 
@@ -40,7 +42,17 @@ class PageView(View):
     template_name: ClassVar[str] = ""
     part_name: ClassVar[str] = ""
     """Sent instead of the whole page when htmx asks for it; empty: always the whole."""
+    follows_plans: ClassVar[bool] = False
+    """Whether it shows plans and has a stream tell what becomes of them."""
+    live_since: str = ""
+    """The place among all changes at which it is drawn: what its stream tells begins there."""
     request: PageRequest
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Note the place before anything is read: a change is told twice rather than never."""
+        super().setup(request, *args, **kwargs)
+        if self.follows_plans and request.user.is_authenticated:
+            self.live_since = str(place_now(plans_visible_to(request.user)))
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if not request.user.is_authenticated:
@@ -62,7 +74,12 @@ class PageView(View):
         return render(
             self.request,
             template or self._chosen_template(),
-            {"title": self.title, "section": self.section, **(context or {})},
+            {
+                "title": self.title,
+                "section": self.section,
+                "live_since": self.live_since,
+                **(context or {}),
+            },
             status=status,
         )
 

@@ -63,6 +63,7 @@ class HomeView(PageView):
     section: ClassVar[str] = "home"
     template_name: ClassVar[str] = "pages/home/home.html"
     part_name: ClassVar[str] = "pages/home/live.html"
+    follows_plans: ClassVar[bool] = True
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show it."""

@@ -108,6 +108,7 @@ class PlanPage(PageView):
     section: ClassVar[str] = "home"
     template_name: ClassVar[str] = "pages/plans/plan.html"
     part_name: ClassVar[str] = "pages/plans/progress.html"
+    follows_plans: ClassVar[bool] = True
 
     def get(self, request: HttpRequest, plan_id: UUID) -> HttpResponse:
         """Show it; somebody else's is not there."""

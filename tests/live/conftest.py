@@ -19,6 +19,8 @@ from tests.worker.processes import WORK, WorkerProcess
 from worker.steps.context import WorkerContext
 from worker.steps.lease import StepLease
 
+LISTENED = "listened to"
+
 
 class Owner(NamedTuple):
     user: User
@@ -27,8 +29,8 @@ class Owner(NamedTuple):
 
 @pytest.fixture
 def environment(tmp_path: Path, transactional_db: None) -> dict[str, str]:
-    """What a web process on the test's servers is started with."""
-    return WorkerProcess(tmp_path, WORK)._environment()
+    """What a web process on the test's servers is started with; its connections have a name."""
+    return {**WorkerProcess(tmp_path, WORK)._environment(), "PGAPPNAME": LISTENED}
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from django.db import connection, transaction
 
 from migrations_app.live.access import Credential, Permit, Scope
-from migrations_app.live.cursor import Cursor, parse_cursor
+from migrations_app.live.cursor import MAX_TOLD, Cursor, parse_cursor
 from migrations_app.live.listener import Listener
-from migrations_app.live.tail import Tail, change_rows
+from migrations_app.live.tail import Tail, change_rows, place_now
 from migrations_app.models import Plan, PlanEvent
 from migrations_app.states import PlanKind
 
@@ -52,6 +52,34 @@ class SlowTransaction:
 
 def told(tail: Tail) -> list[int]:
     return [row.change.id for row in tail.read()]
+
+
+def test_what_commits_after_a_page_was_drawn_comes_after_its_place() -> None:
+    plan = Plan.objects.create(kind=PlanKind.VERIFY)
+    other = Plan.objects.create(kind=PlanKind.DOWNLOAD)
+    own = Plan.objects.filter(pk=plan.pk)
+    with SlowTransaction() as slow:
+        PlanEvent.objects.create(plan=other, to_status="pending", who="me", why="of another")
+        leave_event("drawn")
+        place = parse_cursor(str(place_now(own)))
+        assert place is not None
+        slow.commit()
+        later = leave_event("later")
+
+    missed = change_rows(place.settled, place.told, own)
+    assert [row.change.id for row in missed] == [slow.number, later]
+
+
+def test_a_place_fits_an_address_however_many_changes_there_are() -> None:
+    plan = Plan.objects.create(kind=PlanKind.VERIFY)
+    PlanEvent.objects.bulk_create(
+        PlanEvent(plan=plan, to_status="pending", who="me", why=str(number))
+        for number in range(2 * MAX_TOLD)
+    )
+    place = place_now(Plan.objects.all())
+
+    assert parse_cursor(str(place)) == place
+    assert change_rows(place.settled, place.told, Plan.objects.all()) == []
 
 
 def test_a_lower_number_that_commits_later_is_not_lost_and_a_higher_one_not_doubled() -> None:

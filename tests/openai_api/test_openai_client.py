@@ -80,6 +80,10 @@ def test_texts_are_ranked_counted_and_refused(
     asked: dict[str, Any] = {"query": "what was the roof covered with", "documents": texts}
 
     whole = asker.client.post("rerank", json={**asked, "model": "tiny-rank"}).json()
+    cohere = asker.client.post(
+        f"{served.web.address}/v2/rerank",
+        json={"model": "tiny-rank", **asked, "max_tokens_per_doc": 4096},
+    )
     best = asker.client.post(
         "rerank",
         json={
@@ -102,7 +106,8 @@ def test_texts_are_ranked_counted_and_refused(
     first = whole["results"][0]
     assert best["results"] == [{**first, "document": {"text": texts[first["index"]]}}]
     used = whole["usage"]["prompt_tokens"]
-    assert TokenUsage.objects.get().tokens_in == 2 * used > 0
+    assert cohere.json() == whole
+    assert TokenUsage.objects.get().tokens_in == 3 * used > 0
     assert refused == {
         "chats": (400, "model"),
         "unknown": (404, "model"),
@@ -112,10 +117,10 @@ def test_texts_are_ranked_counted_and_refused(
     }
     assert {one["id"]: one["capabilities"] for one in entries}["tiny-rank"] == ["rerank"]
     assert (vectors.status_code, vectors.json()["error"]["param"]) == (400, "model")
-    set_quota(asker.user, 2 * used + 1)
+    set_quota(asker.user, 3 * used + 1)
     spent = asker.client.post("rerank", json=asked)
     assert spent.status_code == 429, spent.text
-    assert TokenUsage.objects.get().tokens_in == 2 * used
+    assert TokenUsage.objects.get().tokens_in == 3 * used
 
 
 def test_the_async_client_does_the_same(options: dict[str, Any]) -> None:

@@ -144,8 +144,7 @@ def test_what_happens_while_the_page_is_drawn_anew_is_drawn_too(
             held.append((route, route.fetch()))
 
     page.route(re.compile(r"/$"), hold_first_part)
-    with page.expect_request(lambda request: "hx-request" in request.headers):
-        work = Work(plan)
+    work = Work(plan)
     while not held:
         page.wait_for_timeout(50)
     next_change = page.evaluate_handle(
@@ -155,6 +154,25 @@ def test_what_happens_while_the_page_is_drawn_anew_is_drawn_too(
     next_change.evaluate("async (next) => { await next.come; }")
     route, drawn_before = held[0]
     route.fulfill(response=drawn_before)
+
+    expect(page.get_by_role("heading", name="Running")).to_be_hidden()
+
+
+def test_what_happens_before_its_stream_is_open_is_drawn_too(
+    ada: User, signed_in_page: Callable[..., Page]
+) -> None:
+    plan = plan_of(ada)
+    page = signed_in_page(ada)
+    held: list[Route] = []
+    page.route("**/api/v1/events*", lambda route: held.append(route))
+    page.goto("/")
+    expect(page.get_by_text("Waiting for a worker")).to_be_visible()
+    work = Work(plan)
+    work.finish()
+    while not held:
+        page.wait_for_timeout(50)
+    for route in held:
+        route.continue_()
 
     expect(page.get_by_role("heading", name="Running")).to_be_hidden()
 

@@ -30,6 +30,7 @@ class DownloadsPage(PageView):
     section: ClassVar[str] = SECTION
     template_name: ClassVar[str] = "pages/engines/downloads.html"
     part_name: ClassVar[str] = "pages/engines/running.html"
+    follows_plans: ClassVar[bool] = True
 
     def show(self, refused: str = "", refusal: SamError | None = None) -> HttpResponse:
         """Show them, with why the last wish was refused beside the download it was about."""

@@ -137,6 +137,7 @@ class EngineView(PageView):
     section: ClassVar[str] = SECTION
     template_name: ClassVar[str] = "pages/engines/engine.html"
     part_name: ClassVar[str] = "pages/engines/files.html"
+    follows_plans: ClassVar[bool] = True
 
     def get(self, request: HttpRequest, model_id: str) -> HttpResponse:
         """Show it."""

@@ -31,6 +31,7 @@ class ProgressView(PlanPage):
     page: ClassVar[str] = PROGRESS
     template_name: ClassVar[str] = "pages/wizard/progress.html"
     part_name: ClassVar[str] = "pages/wizard/running.html"
+    follows_plans: ClassVar[bool] = True
     statuses: ClassVar[frozenset[PlanStatus]] = frozenset({PlanStatus.IN_PROGRESS})
 
     def get(self, request: HttpRequest, plan_id: UUID) -> HttpResponse:

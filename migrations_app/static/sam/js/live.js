@@ -8,6 +8,7 @@
 //       step-status, step-detail (text), step-bar (<progress max="1">)
 //   data-live-percentage="ID"               anywhere on the page: that plan's percentage, as text
 //   <body data-live-person>                 all that is the reader's, plans of theirs included
+//   data-live-since="PLACE"                 beside either: the place at which it was drawn; what came later is told
 //   data-live="mode"                        a sentence while it is not live; hidden else
 //
 // data-status of a section and of its steps is the status itself, for style sheets. Every event is sent on as
@@ -97,7 +98,7 @@ function showPlan(root, plan) {
 
 const met = new WeakSet();
 
-// What changed between the drawing of a page and the opening of its stream is told as a state only.
+// What changed while no stream was open and nobody knew a place to go on from is told as a state only.
 function meet(section, plan) {
   const drawn = section.dataset.status;
   showPlan(section, plan);
@@ -124,13 +125,15 @@ function take(root, name, data) {
   (targets.length ? targets : [root]).forEach((target) => send(target, name, data));
 }
 
+const streams = new Set();
+
 // One stream, kept open: again after errors, later each time; closed while nobody sees the page.
 class Stream {
   constructor(root, events, progress) {
     this.root = root;
     this.events = events;
     this.progress = progress;
-    this.lastId = "";
+    this.lastId = root.dataset.liveSince ?? "";
     this.etag = "";
     this.told = new Map();
     this.pause = FIRST_PAUSE;
@@ -143,6 +146,15 @@ class Stream {
     this.open();
   }
 
+  // What is gone from the page is not told any more: a browser opens only a few connections.
+  stopIfGone() {
+    if (this.root.isConnected) return;
+    this.isOver = true;
+    clearTimeout(this.timer);
+    this.close();
+    streams.delete(this);
+  }
+
   follow() {
     clearTimeout(this.timer);
     if (this.isOver) return;
@@ -152,6 +164,7 @@ class Stream {
 
   open() {
     clearTimeout(this.timer);
+    if (this.isOver) return;
     const address = new URL(this.events, location.href);
     if (this.lastId) address.searchParams.set("last_event_id", this.lastId);
     this.source = new EventSource(address);
@@ -237,11 +250,12 @@ const started = new WeakSet();
 
 // Starts what the page marks; to be called again when a part of the page was exchanged.
 export function startLive(root = document) {
+  streams.forEach((stream) => stream.stopIfGone());
   const person = document.querySelector("[data-live-person]");
   if (person && !started.has(person)) {
     started.add(person);
     const scope = person.dataset.livePerson === "all" ? "?scope=all" : "";
-    new Stream(person, `${API}/events${scope}`, `${API}/progress${scope}`);
+    streams.add(new Stream(person, `${API}/events${scope}`, `${API}/progress${scope}`));
   }
   root.querySelectorAll("[data-live-plan]").forEach((section) => {
     // The reader's own plans come with their stream: browsers open only a few connections.
@@ -249,7 +263,7 @@ export function startLive(root = document) {
     started.add(section);
     if (FINAL.has(section.dataset.status)) return;
     const plan = `${API}/plans/${section.dataset.livePlan}`;
-    new Stream(section, `${plan}/events`, `${plan}/progress`);
+    streams.add(new Stream(section, `${plan}/events`, `${plan}/progress`));
   });
 }
 
