@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from django.contrib.auth.models import Group, User
 
-from engines.models import CatalogModel, Host, TokenQuota, TokenReservation, TokenUsage
+from engines.models import CatalogModel, Host, TokenQuota, TokenUsage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.runtimes.text.generation import Generation
 from engines.services.catalog.copies import engine_spec
@@ -97,59 +97,6 @@ def test_a_streamed_chat_is_the_same_in_pieces(asker: Asker) -> None:
     assert {(chunk["object"], chunk["model"]) for chunk in chunks} == {
         ("chat.completion.chunk", "tiny-llama")
     }
-
-
-def test_several_choices_are_answered_one_after_the_other(asker: Asker) -> None:
-    def ask(where: str, **more: Any) -> dict[str, Any]:
-        body: dict[str, Any] = asker.client.post(where, json={**CHAT, **more}).json()
-        return body
-
-    one = ask("chat/completions", temperature=2, seed=7)
-    both = ask("chat/completions", temperature=2, seed=7, n=2)
-    after = ask("chat/completions", temperature=2, seed=8)
-
-    said = [choice["message"]["content"] for choice in both["choices"]]
-    alone = [each["choices"][0]["message"]["content"] for each in (one, after)]
-    assert said == alone
-    assert said[0] != said[1]
-    assert [choice["index"] for choice in both["choices"]] == [0, 1]
-    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
-        assert both["usage"][name] == one["usage"][name] + after["usage"][name]
-    assert TokenUsage.objects.get().requests == 4
-
-
-def test_several_prompts_are_streamed_as_choices(asker: Asker) -> None:
-    asked = {"model": "sam", "prompt": ["Once", "Twice"], "temperature": 0, "n": 2}
-    whole = asker.client.post("completions", json=asked).json()
-
-    streamed = {**asked, "stream": True, "stream_options": {"include_usage": True}}
-    with asker.client.stream("POST", "completions", json=streamed) as response:
-        *chunks, last = chunks_of(response.iter_lines())
-
-    said: dict[int, str] = {}
-    ended: list[tuple[int, str]] = []
-    for chunk in chunks:
-        (choice,) = chunk["choices"]
-        said[choice["index"]] = said.get(choice["index"], "") + choice["text"]
-        if choice["finish_reason"]:
-            ended.append((choice["index"], choice["finish_reason"]))
-    assert said == {choice["index"]: choice["text"] for choice in whole["choices"]}
-    assert ended == [(number, "length") for number in range(4)]
-    assert said[0] == said[1] != said[2] == said[3]
-    assert (last["choices"], last["usage"]) == ([], whole["usage"])
-
-
-def test_each_choice_takes_of_the_days_tokens(asker: Asker) -> None:
-    one = asker.client.post("chat/completions", json=CHAT).json()["usage"]["total_tokens"]
-    TokenQuota.objects.create(user=asker.user, tokens_per_day=one * 3)
-
-    refused = asker.client.post("chat/completions", json={**CHAT, "n": 4})
-
-    assert error_of(refused, 429)["code"] == "quota_exceeded"
-    assert TokenUsage.objects.get().tokens_in + TokenUsage.objects.get().tokens_out <= one * 3
-    assert TokenReservation.objects.count() == 0
-    TokenQuota.objects.all().delete()
-    assert asker.client.post("chat/completions", json={**CHAT, "n": 2}).status_code == 200
 
 
 def test_options_reach_the_engine(asker: Asker, tiny_llama: Path) -> None:

@@ -1,4 +1,4 @@
-"""What one person may ask of ``/v1``: so often, so much at once, as much as the day has."""
+"""What one person may ask of ``/v1``: so often, so much at once, so many choices, as much as the day has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Event
+from typing import Any
 
 import httpx2
 import pytest
@@ -18,13 +19,15 @@ from redis import Redis
 
 from engines.models import EnginePreference, TokenReservation, TokenScope, TokenUsage
 from engines.services.people.tokens import create_token
-from engines.services.people.usage import set_quota
+from engines.services.people.usage import remove_quota, set_quota
 from migrations_app.openai_api import answering, views
 from tests.openai_api.conftest import Asker, Served
+from tests.openai_api.sse import chunks_of
 from tests.openai_api.web import WebProcess
 from tests.tokens import token_for
 
 CHAT = {"model": "sam", "messages": [{"role": "user", "content": "Say something."}]}
+GREEDY = {**CHAT, "temperature": 0, "max_tokens": 24}
 LONG = {**CHAT, "stream": True, "max_tokens": 100}
 ENDLESS = {**LONG, "max_tokens": 5000}
 """Still under way when others have asked, however fast the machine is."""
@@ -83,6 +86,60 @@ def test_answers_side_by_side_stay_within_the_day(asker: Asker, served: Served) 
     assert set(statuses) == {200, 429}
     assert usage.tokens_in + usage.tokens_out <= quota
     assert not TokenReservation.objects.exists()
+
+
+def test_several_choices_are_answered_one_after_the_other(asker: Asker) -> None:
+    def ask(where: str, **more: Any) -> dict[str, Any]:
+        body: dict[str, Any] = asker.client.post(where, json={**GREEDY, **more}).json()
+        return body
+
+    one = ask("chat/completions", temperature=2, seed=7)
+    both = ask("chat/completions", temperature=2, seed=7, n=2)
+    after = ask("chat/completions", temperature=2, seed=8)
+
+    said = [choice["message"]["content"] for choice in both["choices"]]
+    alone = [each["choices"][0]["message"]["content"] for each in (one, after)]
+    assert said == alone
+    assert said[0] != said[1]
+    assert [choice["index"] for choice in both["choices"]] == [0, 1]
+    for name in ("prompt_tokens", "completion_tokens", "total_tokens"):
+        assert both["usage"][name] == one["usage"][name] + after["usage"][name]
+    assert TokenUsage.objects.get().requests == 4
+
+
+def test_several_prompts_are_streamed_as_choices(asker: Asker) -> None:
+    asked = {"model": "sam", "prompt": ["Once", "Twice"], "temperature": 0, "n": 2}
+    whole = asker.client.post("completions", json=asked).json()
+
+    streamed = {**asked, "stream": True, "stream_options": {"include_usage": True}}
+    with asker.client.stream("POST", "completions", json=streamed) as response:
+        *chunks, last = chunks_of(response.iter_lines())
+
+    said: dict[int, str] = {}
+    ended: list[tuple[int, str]] = []
+    for chunk in chunks:
+        (choice,) = chunk["choices"]
+        said[choice["index"]] = said.get(choice["index"], "") + choice["text"]
+        if choice["finish_reason"]:
+            ended.append((choice["index"], choice["finish_reason"]))
+    assert said == {choice["index"]: choice["text"] for choice in whole["choices"]}
+    assert ended == [(number, "length") for number in range(4)]
+    assert said[0] == said[1] != said[2] == said[3]
+    assert (last["choices"], last["usage"]) == ([], whole["usage"])
+
+
+def test_each_choice_takes_of_the_days_tokens(asker: Asker) -> None:
+    one = asker.client.post("chat/completions", json=GREEDY).json()["usage"]["total_tokens"]
+    set_quota(asker.user, one * 3)
+
+    refused = asker.client.post("chat/completions", json={**GREEDY, "n": 4})
+
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "quota_exceeded")
+    used = TokenUsage.objects.get()
+    assert one < used.tokens_in + used.tokens_out <= one * 3
+    assert TokenReservation.objects.count() == 0
+    remove_quota(asker.user)
+    assert asker.client.post("chat/completions", json={**GREEDY, "n": 2}).status_code == 200
 
 
 def test_who_leaves_a_stream_gives_the_tokens_back_once_they_are_counted(asker: Asker) -> None:
