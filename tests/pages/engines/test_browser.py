@@ -45,6 +45,13 @@ KEPT = {
     "7-defaults-light",
 }
 """Pictures worth keeping: the others differ in colours only."""
+COUNT_STREAMS = """
+  window.streams = 0;
+  window.EventSource = class extends EventSource {
+    constructor(...given) { super(...given); window.streams += 1; }
+    close() { if (this.readyState !== EventSource.CLOSED) window.streams -= 1; super.close(); }
+  };
+"""
 ERROR = "The Hub answered 503 for ten minutes. Try again, or look at its status page."
 
 
@@ -247,6 +254,24 @@ def test_a_download_is_paused_and_goes_on_by_its_buttons(
     card.get_by_role("button", name="Cancel the download of Gemma 3 12B").click()
     expect(page.get_by_text("No host is fetching anything.")).to_be_visible(timeout=PATIENCE_MS)
     assert Plan.objects.get().status == PlanStatus.CANCELLED
+
+
+def test_a_part_that_is_drawn_anew_leaves_no_stream_behind(
+    people: People, engines: Engines, signed_in_page: Callable[..., Page]
+) -> None:
+    Work(fetch("gemma-12b")).report(25, 100)
+    page = signed_in_page(people.operator)
+    page.add_init_script(COUNT_STREAMS)
+    page.goto("/engines/gemma-12b/")
+    line, library = page.get_by_role("group", name="gpu-1"), get_model_library_manager()
+    expect(line.locator("progress")).to_have_js_property("value", 25)
+
+    library.pause_download("gemma-12b", host="gpu-1")
+    expect(line.get_by_role("button", name="Resume the download")).to_be_visible()
+    library.resume_download("gemma-12b", host="gpu-1")
+    expect(line.get_by_role("button", name="Pause the download")).to_be_visible()
+
+    page.wait_for_function("streams === 1")
 
 
 def test_a_download_with_a_keyboard(
