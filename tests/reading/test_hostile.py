@@ -94,6 +94,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "repeat.ods": (ods(2**31), "damaged"),
     "cells.xlsx": (made.xlsx([["x"] * 2], last="C1048576"), "cells, 2000000 are read"),
     "nothing.eml": (b"\n\n", "damaged"),
+    "digits.mbox": (b"From " + b"1" * 1_000_000, "damaged"),
     "nothing.csv": (b"", "no text in it"),
     "mark.txt": (b"\xef\xbb\xbf", "no text in it"),
     "bomb.txt": (b"a" * 1_200_000, "more than 100 times its size"),
@@ -131,6 +132,8 @@ READ: dict[str, tuple[bytes, str]] = {
     "comments.html": (f"<p>{PAYLOAD}</p><!--{'<div>' * 100_000}-->".encode(), PAYLOAD),
     "lists.html": (f"{'<ul><li>' * 500}{PAYLOAD}".encode(), PAYLOAD),
     "macros.xlsm": (made.xlsx([["a"], [PAYLOAD]]), PAYLOAD),
+    "mails.mbox": (b"From x 2027\nSubject: x\n\ny\n" * 20_000, "# x"),
+    "quotes.mbox": (b"From x 2027\nSubject: x\n\n" + b">" * 1_000_000, "# x"),
     "parts.eml": (many_parts(1000), "part 999"),
     "deep.eml": (nested_parts(100), "# deep"),
     "charset.eml": (
