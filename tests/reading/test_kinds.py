@@ -12,6 +12,7 @@ from engines.exceptions import InvalidRequestError
 from engines.reading.dispatch import read_content
 from engines.reading.reader import ReadFile, RefusedFile, read_files
 from engines.reading.result import Source
+from engines.services.knowledge.cutting.chunking import Span
 from engines.services.knowledge.cutting.places import place_passages
 from tests.reading import made
 from tests.reading.made import PAYLOAD
@@ -212,7 +213,8 @@ def test_a_kind_is_read_with_its_places(name: str) -> None:
     before = next(number for number, line in enumerate(lines) if "repaired in May" in line)
     is_markdown = found.media_type == "text/markdown"
     begins = sum(len(line) + 1 for line in lines[:before])
-    (place,) = place_passages(found.text, [begins], found.places, is_markdown=is_markdown)
+    passage = Span(begins, begins + len(lines[before]))
+    (place,) = place_passages(found.text, [passage], found.places, is_markdown=is_markdown)
     assert place.label == KINDS[name][2]
 
 

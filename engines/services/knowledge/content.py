@@ -119,7 +119,7 @@ def cut_passages(
     found = cut_text(text, media_type, cutting.sizes, cutting.costs)
     spans = [span for span in found if has_visible(text[span.start : span.end])]
     is_markdown = media_type == Document.MediaType.MARKDOWN
-    stands = place_passages(text, [span.start for span in spans], places, is_markdown=is_markdown)
+    stands = place_passages(text, spans, places, is_markdown=is_markdown)
     digests = [hashlib.sha256(text[span.start : span.end].encode()).digest() for span in spans]
     return [CutPassage(*one) for one in zip(spans, digests, stands, strict=True)]
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-import sys
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from engines.reading.result import Place
+from engines.services.knowledge.cutting.chunking import Span
 
 MAX_PLACE_CHARS = 300
+MAX_PAGE_CHARS = 200
 MAX_HEADING_CHARS = 80
 _HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
@@ -19,11 +21,18 @@ _UNDERLINE = re.compile(r"\s{0,3}(=|-)\1{2,}\s*$")
 _PARAGRAPH = re.compile(r"\s{0,3}[^\s#>|`~*+=-]")
 """A line that is no list, quote, table or code: underlined, with nothing before it, it is a heading."""
 _LINE_END = re.compile(r"\n")
+_COUNTED = re.compile(
+    r"(?P<of>.*?)(?P<one>page|slide|chapter|cell|mail|item) (?P<number>\d+)(?:, message)?$"
+)
+_ROW = re.compile(r"(?P<of>.*?)(?:row|line) \d+$")
 
 
 @dataclass(frozen=True, slots=True)
 class PassagePlace:
-    """The page, sheet, slide or line of a passage, and the headings above it; empty where there is none."""
+    """The page, sheet, slide or line of a passage, and the headings above it; empty where there is none.
+
+    A passage that goes on over several says the first and the last: ``pages 3–4``, ``Rules › Fees – Hours``.
+    """
 
     page: str
     heading: str
@@ -46,15 +55,18 @@ def leave_out_title(place: str, title: str) -> str:
 
 
 def place_passages(
-    text: str, starts: Sequence[int], places: Sequence[Place], *, is_markdown: bool
+    text: str, spans: Sequence[Span], places: Sequence[Place], *, is_markdown: bool
 ) -> list[PassagePlace]:
-    """Return the places of the passages that begin there, in their order.
+    """Return the places of passages, in their order.
 
     A plain text without pages is placed by its lines, and Markdown by its headings.
     """
-    marks = _within(text, places) if places or is_markdown else list(_lines(text))
-    pages = _pages_at(marks, starts)
-    paths = _heading_paths(text, starts) if is_markdown else [""] * len(starts)
+    starts = [span.start for span in spans]
+    if places or is_markdown:
+        pages = _pages_of(_within(text, places), spans)
+    else:
+        pages = _labels_at(list(_lines(text)), starts)
+    paths = _heading_paths(text, spans) if is_markdown else [""] * len(spans)
     return [PassagePlace(*pair) for pair in zip(pages, paths, strict=True)]
 
 
@@ -69,29 +81,64 @@ def _lines(text: str) -> Iterator[Place]:
         yield found.end(), f"line {number}"
 
 
-def _pages_at(marks: Sequence[Place], starts: Sequence[int]) -> list[str]:
-    """Return the page at each start; the first one for a passage that begins before it and goes on there."""
-    pages = _labels_at(marks, starts)
-    following = [*starts, sys.maxsize][1:]
+def _pages_of(marks: Sequence[Place], spans: Sequence[Span]) -> list[str]:
+    """Return the pages that each passage stands on; before the first mark is no page."""
+    firsts = _labels_at(marks, [span.start for span in spans])
+    lasts = _labels_at(marks, [span.end - 1 for span in spans])
     return [
-        page or (marks[0][1] if marks and start < marks[0][0] < end else "")
-        for page, start, end in zip(pages, starts, following, strict=True)
+        _join_pages(first or (marks[0][1] if last else ""), last)
+        for first, last in zip(firsts, lasts, strict=True)
     ]
+
+
+def _join_pages(first: str, last: str) -> str:
+    """Name what a passage goes on over; of rows the first one, as only some of them are marked."""
+    if first == last:
+        return first
+    one, other = _COUNTED.match(first), _COUNTED.match(last)
+    if one and other and one["of"] == other["of"] and one["one"] == other["one"]:
+        return f"{one['of']}{one['one']}s {one['number']}–{other['number']}"
+    begun, ended = _ROW.match(first), _ROW.match(last)
+    if begun and ended and begun["of"] == ended["of"]:
+        return first
+    both = f"{first} – {last}"
+    return both if len(both) <= MAX_PAGE_CHARS else first
 
 
 def _labels_at(marks: Sequence[Place], starts: Sequence[int]) -> list[str]:
     """Return the last mark at or before each start."""
-    positions = [at for at, _ in marks]
-    found = (bisect_right(positions, start) - 1 for start in starts)
+    found = _numbers_at(marks, starts)
     return [marks[number][1] if number >= 0 else "" for number in found]
 
 
-def _heading_paths(text: str, starts: Sequence[int]) -> list[str]:
-    marks, path = [], list[tuple[int, str]]()
+def _numbers_at(marks: Sequence[tuple[int, object]], starts: Sequence[int]) -> list[int]:
+    positions = [at for at, _ in marks]
+    return [bisect_right(positions, start) - 1 for start in starts]
+
+
+def _heading_paths(text: str, spans: Sequence[Span]) -> list[str]:
+    marks: list[tuple[int, tuple[str, ...]]] = [(-1, ())]
+    path: list[tuple[int, str]] = []
     for at, level, words in _headings(text):
         path = [one for one in path if one[0] < level] + [(level, words)]
-        marks.append((at, " › ".join(one for _, one in path)[:MAX_PLACE_CHARS]))
-    return _labels_at(marks, starts)
+        marks.append((at, tuple(one for _, one in path)))
+    firsts = _numbers_at(marks, [span.start for span in spans])
+    lasts = _numbers_at(marks, [span.end - 1 for span in spans])
+    return [
+        _join_paths(marks[first][1], marks[last][1])
+        for first, last in zip(firsts, lasts, strict=True)
+    ]
+
+
+def _join_paths(first: Sequence[str], last: Sequence[str]) -> str:
+    """Name the headings of a passage; where it goes on under others than those it begins with, both."""
+    shared = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    )
+    begun, ended = (" › ".join(path[shared:]) for path in (first, last))
+    both = " › ".join((*first[:shared], f"{begun} – {ended}"))
+    is_below = not begun or not ended
+    return " › ".join(first)[:MAX_PLACE_CHARS] if is_below or len(both) > MAX_PLACE_CHARS else both
 
 
 def _headings(text: str) -> Iterator[tuple[int, int, str]]:
