@@ -22,6 +22,7 @@ from engines.services.answers.messages import (
     FallbackCause,
     StateEvent,
 )
+from migrations_app.compatible_api.anthropic_requests import THREAD_UNSUPPORTED
 from migrations_app.compatible_api.blocks import (
     Block,
     BlockClosed,
@@ -32,6 +33,7 @@ from migrations_app.compatible_api.blocks import (
     in_blocks,
 )
 from migrations_app.compatible_api.errors import reshaped, sentence_of, status_of
+from migrations_app.openai_api.errors import INTERNAL
 from migrations_app.openai_api.requests import AskedText
 from migrations_app.openai_api.responses import Face, Opening
 from migrations_app.serving.gathered import GatheredAnswer
@@ -39,14 +41,16 @@ from migrations_app.serving.sse import named_event
 
 STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
 ERROR_TYPES = {
-    400: "invalid_request_error",
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
+    409: "conflict_error",
     413: "request_too_large",
     429: "rate_limit_error",
     503: "overloaded_error",
 }
+TOLD_CODES = (THREAD_UNSUPPORTED,)
+"""Codes that are Anthropic's own."""
 
 
 class TextBlock(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
@@ -167,11 +171,18 @@ class MessageStop(Struct, frozen=True, tag_field="type", tag="message_stop"):
     """A message is complete."""
 
 
+class ErrorCode(Struct, frozen=True):
+    """By what a client knows an error that it can do something about by itself."""
+
+    error_code: str
+
+
 class ErrorDetail(Struct, frozen=True):
     """What went wrong."""
 
     type: str
     message: str
+    details: ErrorCode | UnsetType = UNSET
 
 
 class ErrorBody(Struct, frozen=True, tag_field="type", tag="error"):
@@ -256,9 +267,10 @@ def show_error(error: SamError) -> HttpResponse:
 
 def error_body(error: SamError) -> ErrorBody:
     """Return the body of an error."""
-    return ErrorBody(
-        ErrorDetail(ERROR_TYPES.get(status_of(error), "api_error"), sentence_of(error))
-    )
+    status = status_of(error)
+    usual = "api_error" if status >= INTERNAL else "invalid_request_error"
+    details = ErrorCode(error.code) if error.code in TOLD_CODES else UNSET
+    return ErrorBody(ErrorDetail(ERROR_TYPES.get(status, usual), sentence_of(error), details))
 
 
 def _written(event: StreamedEvent) -> bytes:

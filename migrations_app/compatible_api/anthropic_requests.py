@@ -27,7 +27,7 @@ from migrations_app.compatible_api.reading import (
     text_part,
     thinking_switch,
 )
-from migrations_app.openai_api.errors import refuse
+from migrations_app.openai_api.errors import RefusedError, refuse
 from migrations_app.openai_api.request_bodies import Hint, Name
 from migrations_app.openai_api.requests import AskedText, Body, chat_request
 
@@ -39,6 +39,8 @@ SERVER_TOOLS = (
     *("web_fetch", "web_search"),
 )
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
+THREAD_UNSUPPORTED = "thread_unsupported_request"
+"""Anthropic's code, by which its clients know that they have to send the whole conversation themselves."""
 
 
 class Turn(Struct, frozen=True):
@@ -103,6 +105,7 @@ class MessagesBody(Struct, frozen=True, kw_only=True):
     output_config: OutputConfig | None = None
     output_format: OutputForm | None = None
     knowledge: Any = None
+    thread: Any = None
 
     metadata: Hint = None
     service_tier: Hint = None
@@ -117,12 +120,22 @@ class MessagesBody(Struct, frozen=True, kw_only=True):
 def messages_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/messages``; RefusedError names the field at fault."""
     asked = read_as(body, MessagesBody)
+    _refuse_thread(asked.thread)
     chat = {**given_fields(asked, NAMES), "messages": list(_messages(asked))}
     tools, left_out = numbered_tools(asked.tools or [], _server_kind)
     if tools:
         chat["tools"] = [_tool(f"tools[{number}]", tool) for number, tool in tools]
     read = chat_request({**chat, **_form(asked), **_choice(asked)})
     return replace(read, ignored=(*read.ignored, *left_out))
+
+
+def _refuse_thread(thread: object) -> None:
+    if thread:
+        raise RefusedError(
+            "thread is not served here, as SAM keeps no answers for programs; send all messages with each request.",
+            param="thread",
+            code=THREAD_UNSUPPORTED,
+        )
 
 
 def _messages(asked: MessagesBody) -> Iterator[Json]:

@@ -82,6 +82,29 @@ def test_a_tool_is_called_and_its_result_answered(client: anthropic.Anthropic) -
     assert answer.usage.output_tokens == 8
 
 
+def test_the_clients_tool_runner_goes_on_without_a_thread(client: anthropic.Anthropic) -> None:
+    asked: list[bool] = []
+
+    @anthropic.beta_tool
+    def weather(today: bool) -> str:
+        """Tells it."""
+        asked.append(today)
+        return REPLY
+
+    runner = client.beta.messages.tool_runner(
+        model="sam",
+        messages=MESSAGES,
+        max_tokens=300,
+        tools=[weather],
+        tool_choice={"type": "tool", "name": WEATHER},
+        max_iterations=2,
+    )
+    answers = list(runner)
+
+    assert [answer.stop_reason for answer in answers] == ["tool_use"] * 2
+    assert len(asked) == 2
+
+
 def test_an_answer_keeps_a_schema(client: anthropic.Anthropic) -> None:
     form: Any = {"format": {"type": "json_schema", "schema": PLACE}}
     answer = client.messages.create(**{**COMMON, "max_tokens": 300}, output_config=form)
