@@ -23,7 +23,6 @@ from migrations_app.compatible_api.reading import (
     read_as,
     read_field,
     read_texts,
-    thinking_switch,
 )
 from migrations_app.openai_api.errors import refuse
 from migrations_app.openai_api.request_bodies import Hint, Name
@@ -47,7 +46,6 @@ SERVER_TOOLS = (
     *("image_generation", "local_shell", "mcp", "namespace", "shell", "tool_search"),
     *("web_search", "web_search_preview"),
 )
-NO_THINKING = ("none", "minimal")
 NOT_KEPT = (
     "is not served here, as SAM keeps no answers for programs; send the earlier items in input (clients do "
     'so by themselves when they send "store": false)'
@@ -223,11 +221,8 @@ def _form(asked: ResponsesBody) -> Json:
     wanted = asked.text.format if asked.text else None
     if wanted is not None:
         form["response_format"] = _format(wanted)
-    effort = asked.reasoning.effort if asked.reasoning else None
-    if effort in NO_THINKING:
-        form["chat_template_kwargs"] = thinking_switch(thinking=False)
-    elif effort is not None:
-        form["reasoning_effort"] = effort
+    if asked.reasoning and asked.reasoning.effort is not None:
+        form["reasoning_effort"] = asked.reasoning.effort
     return form
 
 

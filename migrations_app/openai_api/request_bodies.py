@@ -215,6 +215,10 @@ class ChatBody(TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     parallel_tool_calls: bool | None = None
     knowledge: bool | KnowledgeBody | None = None
     chat_template_kwargs: TemplateOptions | None = None
+    reasoning_effort: Annotated[
+        Any,
+        Meta(description="none and minimal switch the reasoning off; the rest changes nothing."),
+    ] = None
     enable_thinking: bool | None = None
     think: bool | Literal["none", "low", "medium", "high", "max"] | None = None
     reasoning: ReasoningOptions | None = None

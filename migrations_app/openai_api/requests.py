@@ -287,6 +287,7 @@ def _thinking(asked: ChatBody) -> bool | None:
         asked.thinking.is_on if asked.thinking else None,
         reasoning.enabled if reasoning else None,
         False if reasoning and reasoning.effort in NO_EFFORT else None,
+        False if asked.reasoning_effort in NO_EFFORT else None,
     ]
     return next((switch for switch in switches if switch is not None), None)
 
@@ -299,8 +300,11 @@ def _ignored_in_chat(asked: ChatBody) -> list[str]:
         if options is not None
         for name in given_hints(options)
     ]
-    effort = asked.reasoning.effort if asked.reasoning else None
-    return [*ignored, *(["reasoning.effort"] if effort not in (None, *NO_EFFORT) else [])]
+    efforts = {
+        "reasoning.effort": asked.reasoning.effort if asked.reasoning else None,
+        "reasoning_effort": asked.reasoning_effort,
+    }
+    return [*ignored, *(name for name, one in efforts.items() if one not in (None, *NO_EFFORT))]
 
 
 def _with_moments(knowledge: object) -> object:

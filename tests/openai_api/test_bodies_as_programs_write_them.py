@@ -159,6 +159,13 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "reasoning by effort": ({"reasoning": {"effort": "high"}}, {}, ["reasoning.effort"]),
     "no effort": ({"reasoning": {"effort": "none"}}, {"thinking": False}, []),
     "reasoning_effort": ({"reasoning_effort": "low"}, {}, ["reasoning_effort"]),
+    "no reasoning_effort": ({"reasoning_effort": "none"}, {"thinking": False}, []),
+    "least reasoning_effort": ({"reasoning_effort": "minimal"}, {"thinking": False}, []),
+    "a switch before an effort": (
+        {"enable_thinking": True, "reasoning_effort": "none"},
+        {"thinking": True},
+        [],
+    ),
     "thinking of a template": (
         {"chat_template_kwargs": {"thinking": True, "reasoning_effort": "low"}},
         {"thinking": True},
