@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
@@ -15,12 +14,16 @@ from msgspec import Meta, Struct
 from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import MAX_MESSAGES
 from migrations_app.compatible_api.reading import (
+    Placed,
+    Sent,
     function_call,
     function_tool,
     given_fields,
     numbered_tools,
+    provider_kind,
     read_as,
     read_field,
+    read_sent,
     read_text,
     read_texts,
     schema_form,
@@ -28,16 +31,21 @@ from migrations_app.compatible_api.reading import (
     thinking_switch,
 )
 from migrations_app.openai_api.errors import RefusedError, refuse
-from migrations_app.openai_api.request_bodies import Hint, Name
+from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
 from migrations_app.openai_api.requests import AskedText, Body, chat_request
 
 TEXT = ("text",)
 SAME_NAMES = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream", "knowledge")
 NAMES = {name: name for name in SAME_NAMES} | {"stop_sequences": "stop"}
-SERVER_TOOLS = (
-    *("bash", "code_execution", "computer", "memory", "text_editor", "tool_search_tool"),
-    *("web_fetch", "web_search"),
-)
+OUR_NAMES = {
+    "stop": "stop_sequences",
+    "tool_call_id": "tool_use_id",
+    "response_format": "output_config.format",
+    "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
+}
+SERVERS_BLOCKS = ("server_tool_use", "mcp_tool_use", "mcp_tool_listing", "fallback")
+RESULT_ENDING = "_tool_result"
+"""Of a block in an assistant's message: what a tool of Anthropic's servers gave."""
 CHOICES = {"auto": "auto", "any": "required", "none": "none"}
 THREAD_UNSUPPORTED = "thread_unsupported_request"
 """Anthropic's code, by which its clients know that they have to send the whole conversation themselves."""
@@ -65,9 +73,9 @@ class ToolChoice(Struct, frozen=True):
 
 
 class Tool(Struct, frozen=True):
-    """A tool of the client's own."""
+    """A tool of the client's own; a set of tools that Anthropic's servers know has no name."""
 
-    name: str
+    name: str = ""
     description: str | None = None
     input_schema: Json | None = None
     type: str | None = None
@@ -84,7 +92,7 @@ class OutputConfig(Struct, frozen=True):
     """The form of the answer; ``effort`` is the model's own matter here."""
 
     format: OutputForm | None = None
-    effort: Any = None
+    effort: Hint = None
 
 
 class MessagesBody(Struct, frozen=True, kw_only=True):
@@ -121,12 +129,24 @@ def messages_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/messages``; RefusedError names the field at fault."""
     asked = read_as(body, MessagesBody)
     _refuse_thread(asked.thread)
-    chat = {**given_fields(asked, NAMES), "messages": list(_messages(asked))}
-    tools, left_out = numbered_tools(asked.tools or [], _server_kind)
+    messages = list(_messages(asked))
+    chat = {**given_fields(asked, NAMES), "messages": [message for _, message in messages]}
+    tools, left_out = numbered_tools(asked.tools or [], _provider_kind)
     if tools:
         chat["tools"] = [_tool(f"tools[{number}]", tool) for number, tool in tools]
-    read = chat_request({**chat, **_form(asked), **_choice(asked)})
-    return replace(read, ignored=(*read.ignored, *left_out))
+    sent = Sent(
+        asked,
+        OUR_NAMES,
+        messages,
+        [f"tools[{number}]" for number, _ in tools],
+        [*_hints_inside(asked), *left_out, *_servers_blocks(asked.messages)],
+    )
+    return read_sent(chat_request, {**chat, **_form(asked), **_choice(asked)}, sent)
+
+
+def _hints_inside(asked: MessagesBody) -> list[str]:
+    given = given_hints(asked.output_config) if asked.output_config else []
+    return [f"output_config.{name}" for name in given]
 
 
 def _refuse_thread(thread: object) -> None:
@@ -138,14 +158,14 @@ def _refuse_thread(thread: object) -> None:
         )
 
 
-def _messages(asked: MessagesBody) -> Iterator[Json]:
+def _messages(asked: MessagesBody) -> Iterator[Placed]:
     system = read_texts("system", asked.system, TEXT)
     if system:
-        yield {"role": "system", "content": system}
+        yield Placed("system", {"role": "system", "content": system})
     for number, turn in enumerate(asked.messages):
-        place = f"messages[{number}].content"
+        place = f"messages[{number}]"
         if turn.role == "assistant":
-            yield _assistant(place, turn.content)
+            yield Placed(place, _assistant(f"{place}.content", turn.content))
         else:
             yield from _others(place, turn)
 
@@ -161,8 +181,8 @@ def _assistant(place: str, content: str | list[Json]) -> Json:
             calls.append(_call(here, block))
         elif kind == "thinking":
             thoughts.append(str(block.get("thinking") or ""))
-        elif kind != "redacted_thinking":
-            texts.append(text_part(read_text(here, block, TEXT)))
+        elif kind != "redacted_thinking" and not _is_servers(kind):
+            texts.append(text_part(_read_block(here, block)))
     message: Json = {"role": "assistant", "content": texts}
     if calls:
         message["tool_calls"] = calls
@@ -171,23 +191,43 @@ def _assistant(place: str, content: str | list[Json]) -> Json:
     return message
 
 
-def _others(place: str, turn: Turn) -> Iterator[Json]:
+def _is_servers(kind: object) -> bool:
+    """Whether a block tells what Anthropic's servers did: the answer that came of it stands beside it."""
+    return isinstance(kind, str) and (kind in SERVERS_BLOCKS or kind.endswith(RESULT_ENDING))
+
+
+def _servers_blocks(turns: list[Turn]) -> list[str]:
+    """Return of which kinds such blocks are left out."""
+    kinds = {
+        str(block.get("type"))
+        for turn in turns
+        if turn.role == "assistant"
+        for block in _blocks(turn.content)
+        if _is_servers(block.get("type"))
+    }
+    return [f"messages.{kind}" for kind in sorted(kinds)]
+
+
+def _others(place: str, turn: Turn) -> Iterator[Placed]:
     """Yield the results of tools that a turn holds, each as a message, and then its text."""
     texts: list[Json] = []
     results = 0
     for number, block in enumerate(_blocks(turn.content)):
-        here = f"{place}[{number}]"
+        here = f"{place}.content[{number}]"
         if block.get("type") == "tool_result":
             results += 1
-            yield {
-                "role": "tool",
-                "tool_call_id": read_field(here, block, "tool_use_id"),
-                "content": _results(f"{here}.content", block.get("content")),
-            }
+            yield Placed(
+                here,
+                {
+                    "role": "tool",
+                    "tool_call_id": read_field(here, block, "tool_use_id"),
+                    "content": _results(f"{here}.content", block.get("content")),
+                },
+            )
         else:
             texts.append(text_part(_read_block(here, block)))
     if texts or not results:
-        yield {"role": turn.role, "content": texts}
+        yield Placed(place, {"role": turn.role, "content": texts})
 
 
 def _results(place: str, content: object) -> list[Json]:
@@ -200,15 +240,23 @@ def _results(place: str, content: object) -> list[Json]:
 
 
 def _read_block(place: str, block: object) -> str:
-    """Return a block's text; a document is read where it is a text, a hit of a search with its source."""
+    """Return a block's text; a document is read where it is a text, a hit of a search with its source.
+
+    What stands for what was said before is its summary, and a tool that was found its name.
+    """
     if not isinstance(block, Mapping):
         return read_text(place, block, TEXT)
-    source, title = block.get("source"), block.get("title")
-    if block.get("type") == "document" and isinstance(source, Mapping):
-        return _titled(title, _document(f"{place}.source", source))
-    if block.get("type") == "search_result":
+    kind, title, source = block.get("type"), block.get("title"), block.get("source")
+    if kind == "document" and isinstance(source, Mapping):
+        text = _document(f"{place}.source", source)
+        return _titled(title, _titled(block.get("context"), text))
+    if kind == "search_result":
         found = _joined(f"{place}.content", block.get("content"))
         return _titled(title, _titled(source, found))
+    if kind == "compaction":
+        return _joined(f"{place}.content", block.get("content"))
+    if kind == "tool_reference":
+        return read_field(place, block, "tool_name")
     return read_text(place, block, TEXT)
 
 
@@ -252,10 +300,8 @@ def _form(asked: MessagesBody) -> Json:
     return form
 
 
-def _server_kind(tool: Tool) -> str | None:
-    """Return of which kind a tool of Anthropic's own is, whose types end in a day; None for every other."""
-    given = tool.type or ""
-    return next((kind for kind in SERVER_TOOLS if given.startswith(f"{kind}_")), None)
+def _provider_kind(tool: Tool) -> str | None:
+    return provider_kind(tool.type, tool.input_schema, "custom")
 
 
 def _choice(asked: MessagesBody) -> Json:
@@ -264,6 +310,8 @@ def _choice(asked: MessagesBody) -> Json:
     if choice is None:
         return given
     if choice.type == "tool":
+        if choice.name not in {tool.name for tool in asked.tools or ()}:
+            refuse("tool_choice.name", "must be the name of one of the tools")
         given["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
     else:
         given["tool_choice"] = CHOICES[choice.type]
@@ -276,6 +324,7 @@ def _tool(place: str, tool: Tool) -> Json:
     if tool.type not in (None, "custom"):
         refuse(
             place,
-            f"is {tool.type!r:.60}, a tool of Anthropic's own servers; send tools with an input_schema",
+            f"is of type {tool.type!r:.60}, which only Anthropic's servers and programs know; "
+            "send tools with an input_schema",
         )
     return function_tool(tool.name, tool.description, tool.input_schema, None)

@@ -7,17 +7,20 @@ change no answer and are not read; ``knowledge`` is SAM's.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import MAX_MESSAGES
 from migrations_app.compatible_api.reading import (
+    Placed,
+    Sent,
     function_call,
     given_fields,
     read_as,
+    read_sent,
     schema_form,
     thinking_switch,
 )
@@ -38,6 +41,12 @@ SAME_OPTIONS = (
     *("temperature", "top_p", "top_k", "min_p", "repeat_penalty", "frequency_penalty"),
     *("presence_penalty", "seed", "stop"),
 )
+OUR_NAMES = {name: f"options.{name}" for name in SAME_OPTIONS} | {
+    "max_tokens": "options.num_predict",
+    "response_format": "format",
+    "chat_template_kwargs": "think",
+    "tool_call_id": "tool_name",
+}
 SERVER_OPTIONS = frozenset(
     [
         "numa",
@@ -78,7 +87,7 @@ class CalledTool(Struct, frozen=True):
     """A function that was called; its arguments are an object here, and a text elsewhere."""
 
     name: str
-    arguments: Json | str = {}
+    arguments: Json | str | None = None
 
 
 class ToolUse(Struct, frozen=True):
@@ -174,15 +183,14 @@ def ollama_chat(body: Body) -> AskedText:
     asked = read_as(body, ChatBody)
     if not asked.messages:
         raise NothingAskedError(plain_name(asked.model))
-    given: Json = {
-        "messages": [
-            _message(f"messages[{number}]", message)
-            for number, message in enumerate(asked.messages)
-        ]
-    }
+    messages = [
+        Placed(f"messages[{number}]", _message(f"messages[{number}]", message))
+        for number, message in enumerate(asked.messages)
+    ]
+    given: Json = {"messages": [message for _, message in messages]}
     if asked.tools:
         given["tools"] = asked.tools
-    return chat_request({**_common(asked), **given})
+    return read_sent(chat_request, {**_common(asked), **given}, _sent(asked, messages))
 
 
 def ollama_prompt(body: Body) -> AskedText:
@@ -194,12 +202,19 @@ def ollama_prompt(body: Body) -> AskedText:
     if not asked.prompt:
         raise NothingAskedError(plain_name(asked.model))
     if asked.raw:
-        if asked.format or asked.system:
-            refuse("raw", "goes without format and system")
-        return completion_request({**_common(asked), "prompt": asked.prompt})
+        if asked.format or asked.system or asked.think:
+            refuse("raw", "goes without format, system and think")
+        given = _common(structs.replace(asked, think=None))
+        return read_sent(completion_request, {**given, "prompt": asked.prompt}, _sent(asked))
     system = [{"role": "system", "content": asked.system}] if asked.system else []
     messages = [*system, {"role": "user", "content": asked.prompt}]
-    return chat_request({**_common(asked), "messages": messages})
+    return read_sent(chat_request, {**_common(asked), "messages": messages}, _sent(asked))
+
+
+def _sent(asked: TextBody, messages: Sequence[Placed] = ()) -> Sent:
+    """Return what was sent, with the options that are a server's own matter."""
+    left_out = [f"options.{name}" for name in asked.options or () if name in SERVER_OPTIONS]
+    return Sent(asked, OUR_NAMES, messages, left_out=left_out)
 
 
 def ollama_texts(body: Body) -> AskedVectors:
@@ -271,7 +286,7 @@ def _message(place: str, message: Message) -> Json:
 
 def _call(call: ToolUse) -> Json:
     given = call.function.arguments
-    text = given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
+    text = given if isinstance(given, str) else json.dumps(given or {}, ensure_ascii=False)
     return function_call(call.id, call.function.name, text)
 
 

@@ -6,18 +6,74 @@ So checking, admission, choice of the engine and everything after it stand where
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from engines.parsing import UNREADABLE, convert, fault_of
 from engines.runtimes.text.response_format import Json
 from migrations_app.openai_api.errors import RefusedError, refuse
-from migrations_app.openai_api.requests import Body
+from migrations_app.openai_api.request_bodies import given_hints
+from migrations_app.openai_api.requests import AskedText, Body
 
 Parsed = TypeVar("Parsed", bound=Struct)
 Tool = TypeVar("Tool")
+_NAMED = re.compile(r"(?P<name>\w+)(?:\[(?P<number>\d+)\])?(?:\.(?P<inner>\w+))?")
+"""What a refusal's sentence begins with, and where it says the fault is."""
+_DAY = re.compile(r"_(?:\d{8}|\d{4}_\d\d_\d\d)$")
+"""At the end of a kind of tool: from when on it is as it is."""
+
+
+class Placed(NamedTuple):
+    """A message as chat completions take it, and where it stood in what was sent."""
+
+    place: str
+    message: Json
+
+
+class Sent(NamedTuple):
+    """What a client of another protocol sent, so that it is told of in its own words."""
+
+    body: Struct
+    names: Mapping[str, str]
+    """Its names of what chat completions call otherwise."""
+    messages: Sequence[Placed] = ()
+    tools: Sequence[str] = ()
+    """Where each tool stood that is served."""
+    left_out: Sequence[str] = ()
+
+    def named(self, text: str) -> str:
+        """Return a place, or a sentence that begins with one, as the client knows it."""
+        found = _NAMED.match(text)
+        if found is None:
+            return text
+        name, number, inner = found["name"], found["number"], found["inner"]
+        places = {"messages": [one.place for one in self.messages], "tools": self.tools}
+        listed = places.get(name, ())
+        if number is None:
+            place = self.names.get(name, name)
+        elif int(number) < len(listed):
+            place = listed[int(number)]
+        else:
+            place = f"{self.names.get(name, name)}[{number}]"
+        ending = f".{self.names.get(inner, inner)}" if inner else ""
+        return f"{place}{ending}{text[found.end() :]}"
+
+
+def read_sent(read: Callable[[Body], AskedText], chat: Json, sent: Sent) -> AskedText:
+    """Return a translated body, checked; what is refused or changes nothing is named as it was sent."""
+    try:
+        asked = read(chat)
+    except RefusedError as error:
+        param = error.param and sent.named(error.param)
+        raise RefusedError(
+            sent.named(str(error)), param=param, status=error.status, code=error.code
+        ) from None
+    named = [sent.named(name) for name in asked.ignored]
+    return replace(asked, ignored=(*given_hints(sent.body), *named, *sent.left_out))
 
 
 def read_as(body: Body, kind: type[Parsed]) -> Parsed:
@@ -108,12 +164,22 @@ def function_tool(name: object, description: object, parameters: object, strict:
     }
 
 
+def provider_kind(kind: object, schema: object, plain: str) -> str | None:
+    """Return of which kind a tool is that only its provider knows, without its day; None for every other.
+
+    Such a tool has no schema of its own: what it takes is known where it runs.
+    """
+    if not isinstance(kind, str) or kind == plain or schema is not None:
+        return None
+    return _DAY.sub("", kind)
+
+
 def numbered_tools(
     tools: Sequence[Tool], kind_of: Callable[[Tool], str | None]
 ) -> tuple[list[tuple[int, Tool]], list[str]]:
     """Return the tools to serve with their places, and what of the list is left out.
 
-    Tools of a provider's own servers, whose kind is told, are left out where others remain: programs send
+    Tools that only their provider knows, whose kind is told, are left out where others remain: programs send
     them unasked beside those that they need. Alone they are what is asked for, and stay to be refused.
     """
     numbered = list(enumerate(tools))

@@ -7,8 +7,8 @@ sends what came before with each request. ``knowledge``, ``top_k``, ``min_p``, `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -16,16 +16,20 @@ from msgspec import Meta, Struct
 from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import MAX_MESSAGES
 from migrations_app.compatible_api.reading import (
+    Placed,
+    Sent,
     function_call,
     function_tool,
     given_fields,
     numbered_tools,
+    provider_kind,
     read_as,
     read_field,
+    read_sent,
     read_texts,
 )
 from migrations_app.openai_api.errors import refuse
-from migrations_app.openai_api.request_bodies import Hint, Name
+from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
 from migrations_app.openai_api.requests import AskedText, Body, chat_request
 
 SAME_NAMES = (
@@ -34,18 +38,24 @@ SAME_NAMES = (
 )
 NAMES = {name: name for name in SAME_NAMES} | {"max_output_tokens": "max_tokens"}
 PARTS = ("input_text", "output_text", "text", "summary_text", "reasoning_text", "refusal")
-SERVER_TOOLS = (
-    *(
-        "apply_patch",
-        "code_interpreter",
-        "computer",
-        "computer_use_preview",
-        "custom",
-        "file_search",
-    ),
-    *("image_generation", "local_shell", "mcp", "namespace", "shell", "tool_search"),
-    *("web_search", "web_search_preview"),
+OUR_NAMES = {
+    "messages": "input",
+    "max_tokens": "max_output_tokens",
+    "tool_call_id": "call_id",
+    "response_format": "text.format",
+    "reasoning_effort": "reasoning.effort",
+}
+CALLS = ("function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call")
+"""What the client carries out itself."""
+OUTPUTS = tuple(f"{kind}_output" for kind in CALLS)
+SERVERS_ITEMS = (
+    *("web_search_call", "file_search_call", "code_interpreter_call", "image_generation_call"),
+    *("mcp_call", "mcp_list_tools", "mcp_approval_request", "mcp_approval_response"),
+    *("tool_search_call", "tool_search_output"),
 )
+"""What OpenAI's servers did: the answer that came of it stands beside it."""
+OWN_FIELDS = ("type", "id", "call_id", "status", "created_by")
+"""Of an item that is a call: what remains is what it was called with."""
 NOT_KEPT = (
     "is not served here, as SAM keeps no answers for programs; send the earlier items in input (clients do "
     'so by themselves when they send "store": false)'
@@ -56,7 +66,7 @@ class TextConfig(Struct, frozen=True):
     """The form of the answer."""
 
     format: Json | None = None
-    verbosity: Any = None
+    verbosity: Hint = None
 
 
 class Reasoning(Struct, frozen=True):
@@ -130,19 +140,36 @@ def responses_body(body: Body) -> ResponsesBody:
 
 def responses_request(asked: ResponsesBody) -> AskedText:
     """Return what is asked for; RefusedError names the field at fault."""
-    chat = {**given_fields(asked, NAMES), "messages": list(_messages(asked))}
-    tools, left_out = numbered_tools(asked.tools or [], _server_kind)
+    messages = list(_messages(asked))
+    chat = {**given_fields(asked, NAMES), "messages": [message for _, message in messages]}
+    tools, left_out = numbered_tools(asked.tools or [], _provider_kind)
     if tools:
         chat["tools"] = [_tool(f"tools[{number}]", tool) for number, tool in tools]
-    read = chat_request({**chat, **_form(asked), **_choice(asked)})
-    return replace(read, ignored=(*read.ignored, *left_out))
+    sent = Sent(
+        asked,
+        OUR_NAMES,
+        messages,
+        [f"tools[{number}]" for number, _ in tools],
+        [*_hints_inside(asked), *left_out, *_servers_items(asked.input)],
+    )
+    return read_sent(chat_request, {**chat, **_form(asked), **_choice(asked)}, sent)
 
 
-def _messages(asked: ResponsesBody) -> Iterator[Json]:
+def _hints_inside(asked: ResponsesBody) -> list[str]:
+    return [f"text.{name}" for name in given_hints(asked.text)] if asked.text else []
+
+
+def _servers_items(given: str | list[Json]) -> list[str]:
+    """Return of which kinds items are left out."""
+    kinds = [item.get("type") for item in given if isinstance(item, Mapping)]
+    return [f"input.{kind}" for kind in SERVERS_ITEMS if kind in kinds]
+
+
+def _messages(asked: ResponsesBody) -> Iterator[Placed]:
     if asked.instructions:
-        yield {"role": "system", "content": asked.instructions}
+        yield Placed("instructions", {"role": "system", "content": asked.instructions})
     if isinstance(asked.input, str):
-        yield {"role": "user", "content": asked.input}
+        yield Placed("input", {"role": "user", "content": asked.input})
     else:
         yield from _AssistantTurns(asked.input).messages()
 
@@ -153,32 +180,31 @@ class _AssistantTurns:
     def __init__(self, items: list[Json]) -> None:
         self._items = items
         self._turn: Json = {}
+        self._place = ""
 
-    def messages(self) -> Iterator[Json]:
+    def messages(self) -> Iterator[Placed]:
         for number, item in enumerate(self._items):
             place = f"input[{number}]"
+            if item.get("type") in SERVERS_ITEMS:
+                continue
             if not self._belongs(place, item):
                 yield from self._finished()
-                yield _message(place, item)
+                yield Placed(place, _message(place, item))
         yield from self._finished()
 
     def _belongs(self, place: str, item: Json) -> bool:
         """Add an item to the assistant's turn, where it belongs there."""
-        kind = item.get("type", "message")
+        kind = item.get("type") or "message"
         if kind == "reasoning":
             self._think(place, item)
-        elif kind == "function_call":
-            call = function_call(
-                read_field(place, item, "call_id"),
-                read_field(place, item, "name"),
-                str(item.get("arguments") or ""),
-            )
-            self._turn.setdefault("tool_calls", []).append(call)
+        elif kind in CALLS:
+            self._turn.setdefault("tool_calls", []).append(_call(place, kind, item))
         elif kind == "message" and item.get("role") == "assistant":
             texts = read_texts(f"{place}.content", item.get("content"), PARTS)
             self._turn.setdefault("content", []).extend(texts)
         else:
             return False
+        self._place = self._place or place
         return True
 
     def _think(self, place: str, item: Json) -> None:
@@ -190,21 +216,34 @@ class _AssistantTurns:
         thought = self._turn.get("reasoning_content", "")
         self._turn["reasoning_content"] = "\n".join([thought, *texts] if thought else texts)
 
-    def _finished(self) -> Iterator[Json]:
+    def _finished(self) -> Iterator[Placed]:
         turn, self._turn = self._turn, {}
+        place, self._place = self._place, ""
         if "content" in turn or "tool_calls" in turn:
-            yield {"role": "assistant", "content": [], **turn}
+            yield Placed(place, {"role": "assistant", "content": [], **turn})
+
+
+def _call(place: str, kind: str, item: Mapping[str, Any]) -> Json:
+    """Return a call of a function; another kind of call is one of a function that is called like its tool."""
+    call_id = read_field(place, item, "call_id")
+    if kind == "function_call":
+        arguments = str(item.get("arguments") or "")
+        return function_call(call_id, read_field(place, item, "name"), arguments)
+    given = {name: value for name, value in item.items() if name not in OWN_FIELDS}
+    named = given.pop("name", None) if kind == "custom_tool_call" else None
+    name = named if isinstance(named, str) else kind.removesuffix("_call")
+    return function_call(call_id, name, json.dumps(given, ensure_ascii=False))
 
 
 def _message(place: str, item: Mapping[str, Any]) -> Json:
-    kind = item.get("type", "message")
-    if kind == "function_call_output":
+    kind = item.get("type") or "message"
+    if kind in OUTPUTS:
         return {
             "role": "tool",
             "tool_call_id": read_field(place, item, "call_id"),
             "content": read_texts(f"{place}.output", item.get("output"), PARTS),
         }
-    if kind == "item_reference":
+    if kind == "item_reference" or ("type" not in item and set(item) == {"id"}):
         refuse(place, NOT_KEPT)
     if kind != "message":
         refuse(
@@ -234,23 +273,31 @@ def _format(wanted: Json) -> Json:
     return {"type": "json_schema", "json_schema": inner}
 
 
-def _server_kind(tool: Json) -> str | None:
-    """Return of which kind a tool of OpenAI's servers and programs is; None for every other."""
-    return next((kind for kind in SERVER_TOOLS if kind == tool.get("type")), None)
+def _provider_kind(tool: Mapping[str, Any]) -> str | None:
+    return provider_kind(tool.get("type"), tool.get("parameters"), "function")
 
 
 def _choice(asked: ResponsesBody) -> Json:
     choice = asked.tool_choice
-    if isinstance(choice, Mapping) and choice.get("type") not in ("function", "allowed_tools"):
+    if choice is None:
+        return {}
+    if not isinstance(choice, Mapping):
+        return {"tool_choice": choice}
+    if choice.get("type") not in ("function", "allowed_tools"):
         refuse("tool_choice", "must be auto, none, required, or a function with its name")
-    return {} if choice is None else {"tool_choice": choice}
+    listed = choice.get("tools")
+    if isinstance(listed, list):
+        kept = [one for one in listed if not (isinstance(one, Mapping) and _provider_kind(one))]
+        choice = {**choice, "tools": kept or listed}
+    return {"tool_choice": choice}
 
 
 def _tool(place: str, tool: Json) -> Json:
     if tool.get("type") != "function":
         refuse(
             place,
-            f"is {tool.get('type')!r:.60}, a tool of OpenAI's own servers; send functions",
+            f"is of type {tool.get('type')!r:.60}, which only OpenAI's servers and programs know; "
+            "send functions",
         )
     inner = tool.get("function")
     function = inner if isinstance(inner, Mapping) else tool

@@ -1,0 +1,85 @@
+"""What is refused, and what changes nothing, is told in the words of who sent it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from migrations_app.compatible_api.anthropic_requests import messages_request
+from migrations_app.compatible_api.ollama_requests import ollama_chat, ollama_prompt
+from migrations_app.openai_api.errors import RefusedError
+from migrations_app.openai_api.requests import AskedText, Body
+from tests.compatible_api.test_bodies import READERS, TOOL
+
+ASK = {"role": "user", "content": "Hi"}
+SEARCH = {"type": "web_search_20250305", "name": "web_search"}
+NAMELESS = {"name": "a b", "input_schema": {"type": "object"}}
+RESULT = {"type": "tool_result", "tool_use_id": "t9", "content": "Rain."}
+FUNCTION = {"type": "function", **TOOL}
+responses_request = READERS[1][1]
+
+
+def messages(**more: Any) -> dict[str, Any]:
+    return {"model": "sam", "max_tokens": 9, "messages": [ASK], **more}
+
+
+def responses(**more: Any) -> dict[str, Any]:
+    return {"model": "sam", "input": "Hi", **more}
+
+
+def ollama(**options: Any) -> dict[str, Any]:
+    return {"model": "sam", "messages": [ASK], "options": options}
+
+
+REFUSED: list[tuple[dict[str, Any], Callable[[Body], AskedText], str]] = [
+    (messages(stop_sequences=[str(number) for number in range(20)]), messages_request, "stop_sequences"),
+    (messages(system="Be brief.", messages=[ASK, {"role": "user", "content": [RESULT]}]), messages_request, "messages[1].content[0].tool_use_id"),
+    (messages(tools=[NAMELESS]), messages_request, "tools"),
+    (messages(output_format={"type": "json_schema", "schema": {"a": "x" * 200_000}}), messages_request, "output_config.format"),
+    (messages(tools=[NAMELESS | {"name": "f"}], tool_choice={"type": "tool", "name": "g"}), messages_request, "tool_choice.name"),
+    (responses(max_output_tokens=0), responses_request, "max_output_tokens"),
+    (responses(instructions="Be brief.", input=[{"content": "Hi"}]), responses_request, "input[0].role"),
+    (responses(input=[ASK, {"type": "function_call_output", "call_id": "c9", "output": "Rain."}]), responses_request, "input[1].call_id"),
+    (responses(input=[{"type": "web_search_call", "id": "w"}]), responses_request, "input"),
+    (responses(text={"format": {"type": "grammar"}}), responses_request, "text.format"),
+    (ollama(num_predict=0), ollama_chat, "options.num_predict"),
+    (ollama(temperature=11), ollama_chat, "options.temperature"),
+    ({"model": "sam", "prompt": "Hi", "raw": True, "think": True}, ollama_prompt, "raw"),
+    ({"model": "sam", "prompt": "Hi", "format": {"a": "x" * 200_000}}, ollama_prompt, "format"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "read", "place"), REFUSED)
+def test_a_refusal_names_what_was_sent(
+    body: dict[str, Any], read: Callable[[Body], AskedText], place: str
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        read(body)
+
+    assert refused.value.param == place
+    assert str(refused.value).startswith(place)
+
+
+def test_a_tool_is_named_by_its_place_beside_those_that_are_left_out() -> None:
+    with pytest.raises(RefusedError, match=r"^tools\[1\]\.function\.name must have"):
+        messages_request(messages(tools=[SEARCH, NAMELESS]))
+
+
+IGNORED: list[tuple[dict[str, Any], Callable[[Body], AskedText], list[str]]] = [
+    (messages(metadata={"user_id": "u"}, service_tier="auto", output_config={"effort": "low"}), messages_request,
+     ["metadata", "service_tier", "output_config.effort"]),
+    (responses(store=True, prompt_cache_key="k", text={"verbosity": "low"}, reasoning={"effort": "high"}),
+     responses_request, ["store", "prompt_cache_key", "reasoning.effort", "text.verbosity"]),
+    (responses(reasoning={"effort": "none"}), responses_request, []),
+    ({**ollama(num_ctx=8192, temperature=0), "keep_alive": "5m"}, ollama_chat, ["keep_alive", "options.num_ctx"]),
+    ({"model": "sam", "prompt": "Once", "raw": True, "think": False}, ollama_prompt, []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "read", "ignored"), IGNORED)
+def test_what_changes_nothing_is_named_at_every_door(
+    body: dict[str, Any], read: Callable[[Body], AskedText], ignored: list[str]
+) -> None:
+    assert list(read(body).ignored) == ignored
