@@ -29,6 +29,7 @@ from migrations_app.controller import get_migration_controller
 from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.limits.rates import WORK, limit_person
 from migrations_app.models import Plan
+from migrations_app.openai_api.tidying import with_whole_numbers
 from migrations_app.plans.visibility import plans_of
 from migrations_app.serving.answers import answer_search
 
@@ -40,8 +41,8 @@ PLAN_ID_CHARS = 36
 Arguments = TypeVar("Arguments", bound=Struct)
 
 
-class Nothing(Struct, frozen=True, forbid_unknown_fields=True):
-    """No arguments."""
+class Nothing(Struct, frozen=True):
+    """No arguments; some clients cannot call a tool without one, and make one up."""
 
 
 class Search(Struct, frozen=True, forbid_unknown_fields=True):
@@ -87,9 +88,9 @@ class McpTool(Generic[Arguments]):
         _, components = json.schema_components([self.arguments])
         return dict(components[self.arguments.__name__])
 
-    def call(self, user: User, given: object) -> Json:
+    def call(self, user: User, given: Json) -> Json:
         """Act for a person; InvalidRequestError names the argument at fault."""
-        return self.act(user, convert_or_refuse(given, self.arguments))
+        return self.act(user, convert_or_refuse(with_whole_numbers(given), self.arguments))
 
 
 def tools_for(user: User) -> Sequence[McpTool[Any]]:
@@ -98,7 +99,7 @@ def tools_for(user: User) -> Sequence[McpTool[Any]]:
     return [tool for tool in all_tools() if may_change or not tool.changes]
 
 
-def call_tool(user: User, name: str, given: object) -> Json:
+def call_tool(user: User, name: str, given: Json) -> Json:
     """Call a tool by its name; NotFoundError for one that is not offered, and what the tool raises."""
     for tool in tools_for(user):
         if tool.name == name:

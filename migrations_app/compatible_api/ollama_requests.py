@@ -34,6 +34,7 @@ from migrations_app.openai_api.requests import (
     completion_request,
     embedding_request,
 )
+from migrations_app.openai_api.tidying import with_whole_numbers
 
 LATEST = ":latest"
 """The tag that Ollama's clients add to a name without one."""
@@ -255,7 +256,7 @@ def _format(wanted: str | Json) -> Json:
 def _sampling(options: Json) -> Json:
     """Return the options under their names in chat completions."""
     given: Json = {}
-    for name, value in options.items():
+    for name, value in with_whole_numbers(options).items():
         if value is None or name in SERVER_OPTIONS:
             continue
         if name == "num_predict":

@@ -16,7 +16,7 @@ from migrations_app.openai_api.response_bodies import ErrorBody, ErrorDetail, bo
 logger = logging.getLogger(__name__)
 
 UNAUTHORIZED, FORBIDDEN, NOT_FOUND, NOT_ALLOWED = 401, 403, 404, 405
-TOO_LARGE, TOO_MANY = 413, 429
+TOO_LARGE, WRONG_MEDIA, TOO_MANY = 413, 415, 429
 INTERNAL, UNAVAILABLE = 500, 503
 MAX_WAIT_SECONDS = 60
 """What a client may be asked to wait for."""

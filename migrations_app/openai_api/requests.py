@@ -24,7 +24,7 @@ from engines.runtimes.text.generation import (
 from engines.runtimes.text.openai_vocabulary import read_openai_tokens
 from engines.services.answers.messages import AnswerRequest, Question
 from engines.services.knowledge.search_filters import with_moments
-from migrations_app.openai_api.errors import RefusedError, refuse, too_large
+from migrations_app.openai_api.errors import WRONG_MEDIA, RefusedError, refuse, too_large
 from migrations_app.openai_api.messages import parse_messages, tidy_messages
 from migrations_app.openai_api.request_bodies import (
     INSTEAD,
@@ -39,7 +39,12 @@ from migrations_app.openai_api.request_bodies import (
     TextBody,
     given_hints,
 )
-from migrations_app.openai_api.tidying import split_name, tidy_chat, tidy_text
+from migrations_app.openai_api.tidying import (
+    split_name,
+    tidy_chat,
+    tidy_text,
+    with_whole_numbers,
+)
 
 Body = Mapping[str, object]
 Parsed = TypeVar("Parsed", ChatBody, CompletionBody, EmbeddingBody, RankBody)
@@ -95,13 +100,15 @@ def read_body(request: HttpRequest) -> Body:
         body = json.loads(request.body, parse_constant=_no_constant)
     except RequestDataTooBig:
         raise too_large() from None
-    except (ValueError, RecursionError):
-        raise RefusedError("The body is not JSON that can be read.") from None
+    except RecursionError:
+        raise RefusedError("The body is nested too deeply to be read; make it flatter.") from None
+    except ValueError as error:
+        raise _unreadable(request, error) from None
     if not isinstance(body, dict):
         raise RefusedError("The body must be a JSON object.")
     # In UTF-16, which JSON may be sent in, no escape looks as it does in UTF-8.
     may_have_halves = b"\0" in request.body or _HALF_CHARACTER.search(request.body)
-    return _with_whole_characters(body) if may_have_halves else body
+    return with_whole_numbers(_with_whole_characters(body) if may_have_halves else body)
 
 
 def _with_whole_characters(body: Body) -> Body:
@@ -343,4 +350,22 @@ def _form(asked: ChatBody) -> dict[str, object]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise ValueError(name)
+    raise RefusedError(f"The body holds {name}, which is no number in JSON; leave it out.")
+
+
+def _unreadable(request: HttpRequest, error: ValueError) -> RefusedError:
+    """Return what is wrong with a body that is no JSON, and where."""
+    # Asked now only: some programs say utf-8 here, and send JSON as it is.
+    encoding = request.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        return RefusedError(
+            f"The body is encoded as {encoding!r:.30}; send it as it is.",
+            status=WRONG_MEDIA,
+            code="unsupported_encoding",
+        )
+    why = "a number in it is too long"
+    if isinstance(error, json.JSONDecodeError):
+        why = f"{error.msg} at character {error.pos}"
+    elif isinstance(error, UnicodeDecodeError):
+        why = f"byte {error.start} is no {error.encoding}"
+    return RefusedError(f"The body is not JSON that can be read: {why}.")

@@ -42,6 +42,9 @@ WRITTEN: list[tuple[dict[str, Any], Callable[[Body], AskedText], list[str]]] = [
         "type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "weather"}]}),
      READERS[1][1], ["And?"]),
     ({**OLLAMA, "options": {"mirostat": 0, "mirostat_tau": 0.8, "num_gqa": 8, "num_predict": -1}}, ollama_chat, ["And?"]),
+    ({**OLLAMA, "options": {"num_predict": 16.0, "top_k": 40.0, "seed": 1.0}}, ollama_chat, ["And?"]),
+    ({**OLLAMA, "messages": [*OLLAMA["messages"][:2], {"role": "assistant", "tool_calls": [{"function": {"name": "weather", "arguments": None}}]},
+      *OLLAMA["messages"][3:]]}, ollama_chat, ["And?"]),
     ({**OLLAMA, "options": {"stop": [], "top_p": None}, "format": "", "logprobs": False}, ollama_chat, ["And?"]),
 ]  # fmt: skip
 

@@ -150,6 +150,46 @@ def test_an_error_of_ours_keeps_its_words(
     assert "a tool failed" in caplog.text
 
 
+def called(tool: str, arguments: str) -> str:
+    """A call as a client writes it that does not use the official kit."""
+    params = f'{{"name": "{tool}", "arguments": {arguments}}}'
+    return f'{{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {params}}}'
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("engine_state", '{"random_string": "dummy"}'),
+        ("list_plans", '{"limit": 3.0}'),
+        ("search_knowledge", '{"query": "A bridge \\ud83d"}'),
+    ],
+)
+def test_arguments_are_taken_as_models_and_clients_write_them(
+    caller: Caller, tool: str, arguments: str
+) -> None:
+    answer = posted(caller, called(tool, arguments))
+
+    assert answer.json()["result"]["isError"] is False
+
+
+def test_what_is_no_single_message_is_told_so(caller: Caller) -> None:
+    ping = '{"jsonrpc": "2.0", "id": 1, "method": "ping"}'
+    batch, broken = posted(caller, f"[{ping}, {ping}]"), posted(caller, ping[:-1])
+
+    assert (batch.status_code, broken.status_code) == (400, 400)
+    assert batch.json()["error"]["message"] == "The body must be a JSON object."
+    assert "at character" in broken.json()["error"]["message"]
+
+
+def posted(caller: Caller, body: str) -> httpx2.Response:
+    headers = {
+        "Authorization": f"Bearer {caller.token}",
+        "Content-Type": "application/json",
+        "Accept": "application/json, text/event-stream",
+    }
+    return httpx2.post(f"{caller.address}/mcp", content=body, headers=headers, timeout=120)
+
+
 def test_only_posts_with_a_token_are_answered(caller: Caller) -> None:
     with httpx2.Client(base_url=caller.address) as http:
         unsigned = http.post("/mcp", json={})
