@@ -8,6 +8,7 @@ not known, so it ended its turn. ``citations``, ``words_only``, ``fallback_for``
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, datetime
 from typing import Literal
 
 from django.http import HttpResponse
@@ -35,6 +36,7 @@ from migrations_app.compatible_api.blocks import (
 from migrations_app.compatible_api.errors import reshaped, sentence_of, status_of
 from migrations_app.openai_api.errors import INTERNAL
 from migrations_app.openai_api.requests import AskedText
+from migrations_app.openai_api.response_bodies import ModelEntry
 from migrations_app.openai_api.responses import Face, Opening
 from migrations_app.serving.gathered import GatheredAnswer
 from migrations_app.serving.sse import named_event
@@ -197,6 +199,24 @@ class TokenCount(Struct, frozen=True):
     input_tokens: int
 
 
+class ModelInfo(Struct, frozen=True, tag_field="type", tag="model"):
+    """One model that the caller may name."""
+
+    id: str
+    display_name: str
+    created_at: str
+    max_input_tokens: int | None
+
+
+class ModelPage(Struct, frozen=True):
+    """The answer of ``/v1/models`` for Anthropic's clients, all of it on one page."""
+
+    data: list[ModelInfo]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool = False
+
+
 StreamedEvent = (
     MessageStart
     | Ping
@@ -258,6 +278,19 @@ class MessagesFace(Face):
             fallback_for=whole.fallback_for,
             left_out_messages=whole.left_out_messages,
         )
+
+
+def listed_models(entries: Sequence[ModelEntry]) -> ModelPage:
+    """Return models as Anthropic's clients list them."""
+    shown = [shown_model(entry) for entry in entries]
+    first, last = (shown[0].id, shown[-1].id) if shown else (None, None)
+    return ModelPage(shown, first, last)
+
+
+def shown_model(entry: ModelEntry) -> ModelInfo:
+    """Return one model as Anthropic's clients read it."""
+    created = datetime.fromtimestamp(entry.created, UTC).isoformat()
+    return ModelInfo(entry.id, entry.id, created, entry.context_length)
 
 
 def show_error(error: SamError) -> HttpResponse:

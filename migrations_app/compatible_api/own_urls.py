@@ -7,8 +7,10 @@ from django.urls import path, re_path
 from migrations_app.compatible_api import mcp_views, ollama_views
 from migrations_app.openai_api import views
 
-OLLAMAS_OWN = r"^api/(?:pull|push|create|copy|delete|blobs|me|signout|user|web_search|web_fetch|experimental)(?:/[\s\S]*)?$"
+OLLAMAS_OWN = r"^api/(?:pull|push|create|copy|delete|blobs|me|signout|user|web_search|web_fetch|experimental|api)(?:/[\s\S]*)?$"
 """What Ollama's clients ask for besides, and SAM does in other ways or not at all."""
+
+NO_BASE = r"^(?:chat/completions|completions|embeddings|models|rerank|responses)$"
 
 app_name = "own_addresses"
 
@@ -24,8 +26,7 @@ urlpatterns = [
     path("api/version", ollama_views.version, name="version"),
     re_path(OLLAMAS_OWN, ollama_views.unserved, name="unserved"),
     path("v2/rerank", views.rerank, name="rerank"),
+    re_path(r"^v2/[\s\S]*$", views.unknown, name="newer"),
     path("v1", views.unknown, name="base"),
-    re_path(
-        r"^(?:chat/completions|completions|embeddings|responses)$", views.unknown, name="no-base"
-    ),
+    re_path(NO_BASE, views.unknown, name="no-base"),
 ]

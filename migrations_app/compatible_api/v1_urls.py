@@ -1,4 +1,4 @@
-"""The addresses under ``/v1/`` that are not OpenAI's older ones."""
+"""The addresses under ``/v1/`` that are not OpenAI's older ones, or not its alone."""
 
 from __future__ import annotations
 
@@ -12,5 +12,7 @@ urlpatterns = [
     path("messages", views.messages, name="messages"),
     path("messages/count_tokens", views.message_tokens, name="message-tokens"),
     path("responses", views.responses, name="responses"),
-    re_path(r"^messages/[\s\S]*$", views.unknown_message, name="unknown-message"),
+    path("models", views.model_list, name="models"),
+    path("models/<path:name>", views.model_detail, name="model"),
+    re_path(r"^(?:messages/|v1/messages)[\s\S]*$", views.unknown_message, name="unknown-message"),
 ]

@@ -7,16 +7,27 @@ from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
-from migrations_app.compatible_api.anthropic_answers import MessagesFace, TokenCount, show_error
+from migrations_app.compatible_api.anthropic_answers import (
+    MessagesFace,
+    TokenCount,
+    listed_models,
+    show_error,
+    shown_model,
+)
 from migrations_app.compatible_api.anthropic_requests import messages_request
 from migrations_app.compatible_api.responses_answers import ResponsesFace
-from migrations_app.openai_api.access import named_revision, spender
+from migrations_app.openai_api import views as openai_views
+from migrations_app.openai_api.access import caller, named_revision, spender
 from migrations_app.openai_api.answering import answer
 from migrations_app.openai_api.endpoint import endpoint
 from migrations_app.openai_api.errors import nothing_at
+from migrations_app.openai_api.model_entries import list_models, need_entry
 from migrations_app.openai_api.requests import read_body
 from migrations_app.openai_api.response_bodies import body_response
 from migrations_app.serving.answers import count_tokens
+
+VERSION_HEADER = "anthropic-version"
+"""By which a client of Anthropic's is known where an address is another protocol's as well."""
 
 
 @endpoint("POST", show_error)
@@ -39,6 +50,32 @@ def _counted(request: HttpRequest) -> int:
         return count_tokens(question)
     finally:
         close_old_connections()
+
+
+@csrf_exempt
+async def model_list(request: HttpRequest) -> HttpResponseBase:
+    """List the models that the caller may name, as the client that asks reads them."""
+    shown = _anthropics_models if VERSION_HEADER in request.headers else openai_views.model_list
+    return await shown(request)
+
+
+@csrf_exempt
+async def model_detail(request: HttpRequest, name: str) -> HttpResponseBase:
+    """Return one model of the list."""
+    shown = _anthropics_model if VERSION_HEADER in request.headers else openai_views.model_detail
+    return await shown(request, name=name)
+
+
+@endpoint("GET", show_error)
+async def _anthropics_models(request: HttpRequest) -> HttpResponseBase:
+    entries = await sync_to_async(lambda: list_models(caller(request)))()
+    return body_response(listed_models(entries))
+
+
+@endpoint("GET", show_error)
+async def _anthropics_model(request: HttpRequest, *, name: str) -> HttpResponseBase:
+    entry = await sync_to_async(lambda: need_entry(caller(request), name))()
+    return body_response(shown_model(entry))
 
 
 @csrf_exempt

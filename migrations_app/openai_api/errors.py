@@ -68,13 +68,21 @@ def too_large() -> RefusedError:
 
 def nothing_at(path: str) -> RefusedError:
     """Return the refusal of an address that is not served, with those that are."""
-    if path.startswith("/v1/v1/") or not path.startswith("/v1"):
-        hint = f"The base address of OpenAI's clients ends in /v1, once: ask /v1{path.removeprefix('/v1/v1')}."
-    else:
-        hint = f"Served are {', '.join(SERVED)}; /api/schema/openai/ describes them."
     return RefusedError(
-        f"There is nothing at {path:.100}. {hint}", status=NOT_FOUND, code="not_found"
+        f"There is nothing at {path:.100}. {_hint_at(path)}", status=NOT_FOUND, code="not_found"
     )
+
+
+def _hint_at(path: str) -> str:
+    if path.startswith("/v1/v1/messages"):
+        return f"The base address of Anthropic's clients ends before /v1: ask {path[3:]:.100}."
+    if path.startswith("/v1/v1/"):
+        return f"The base address of OpenAI's clients ends in /v1, once: ask {path[3:]:.100}."
+    if path.startswith("/v1"):
+        return f"Served are {', '.join(SERVED)}; /api/schema/openai/ describes them."
+    if path.startswith("/v2"):
+        return "Of Cohere's newer addresses there is /v2/rerank."
+    return f"The base address of OpenAI's clients ends in /v1, once: ask /v1{path:.100}."
 
 
 def refuse(param: str, why: str) -> NoReturn:

@@ -20,15 +20,25 @@ from django.urls import resolve
 
 from migrations_app.openai_api.cross_origin import preflight, share
 
-PREFIX = "/v1/"
+PREFIXES = ("/v1/", "/v2/")
 _SLASHES = re.compile("/{2,}")
 DOORS = frozenset(
     {
         f"/api/{name}"
         for name in ("chat", "generate", "embed", "embeddings", "tags", "ps", "show", "version")
     }
-    | {"/mcp", "/v1", "/v2/rerank"}
-    | {f"/{name}" for name in ("chat/completions", "completions", "embeddings", "responses")}
+    | {"/mcp", "/v1"}
+    | {
+        f"/{name}"
+        for name in (
+            "chat/completions",
+            "completions",
+            "embeddings",
+            "models",
+            "rerank",
+            "responses",
+        )
+    }
 )
 """Addresses of other protocols' own, for programs with a token as well, and those of a program whose base
 address lacks its end."""
@@ -37,14 +47,14 @@ address lacks its end."""
 def is_for_programs(path: str) -> bool:
     """Whether an address is a protocol's for programs with a token."""
     plain = plain_path(path)
-    return plain.startswith(PREFIX) or plain in DOORS
+    return plain.startswith(PREFIXES) or plain in DOORS
 
 
 def plain_path(path: str) -> str:
     """Return an address as it is written here: programs add slashes at its end, or join two."""
     single = _SLASHES.sub("/", path)
     plain = single.rstrip("/")
-    return plain if plain.startswith(PREFIX) or plain in DOORS else single
+    return plain if plain.startswith(PREFIXES) or plain in DOORS else single
 
 
 class ApiDoor:

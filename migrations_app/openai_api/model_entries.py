@@ -9,6 +9,7 @@ from engines.models import CatalogModel, ModelRevision, ModelRole
 from engines.services.catalog.capabilities import JsonUse, capabilities_of, context_of
 from engines.services.engine_choice import effective_engine
 from migrations_app.openai_api.access import ACTIVE, models_for
+from migrations_app.openai_api.errors import NOT_FOUND, RefusedError
 from migrations_app.openai_api.response_bodies import Capability, ModelEntry
 from migrations_app.openai_api.tidying import WITH_KNOWLEDGE, split_name
 
@@ -27,8 +28,20 @@ def list_models(user: User) -> list[ModelEntry]:
     return [plain, *others, _grounded(plain)]
 
 
-def find_entry(user: User, name: str) -> ModelEntry | None:
-    """Return an engine under any name that it answers to; None for what the person may not use."""
+def need_entry(user: User, name: str) -> ModelEntry:
+    """Return an engine under any name that it answers to; RefusedError (404) for what the person may not use."""
+    entry = _find_entry(user, name)
+    if entry is None:
+        raise RefusedError(
+            f"No engine {name!r:.150} is offered to you; /v1/models lists those that are.",
+            param="model",
+            status=NOT_FOUND,
+            code="model_not_found",
+        )
+    return entry
+
+
+def _find_entry(user: User, name: str) -> ModelEntry | None:
     entries = {entry.id: entry for entry in list_models(user)}
     plain, is_grounded = split_name(name)
     found = entries.get(str(plain))

@@ -11,13 +11,8 @@ from migrations_app.openai_api.access import caller, spender
 from migrations_app.openai_api.answering import answer
 from migrations_app.openai_api.embedding import embed_texts
 from migrations_app.openai_api.endpoint import endpoint
-from migrations_app.openai_api.errors import (
-    NOT_FOUND,
-    RefusedError,
-    error_response,
-    nothing_at,
-)
-from migrations_app.openai_api.model_entries import find_entry, list_models
+from migrations_app.openai_api.errors import error_response, nothing_at
+from migrations_app.openai_api.model_entries import list_models, need_entry
 from migrations_app.openai_api.ranking import rank_texts
 from migrations_app.openai_api.requests import (
     chat_request,
@@ -73,15 +68,7 @@ async def model_detail(request: HttpRequest, *, name: str) -> HttpResponseBase:
 
 
 def _model(request: HttpRequest, name: str) -> ModelEntry:
-    entry = find_entry(caller(request), name)
-    if entry is None:
-        raise RefusedError(
-            f"No engine {name!r:.150} is offered to you; /v1/models lists those that are.",
-            param="model",
-            status=NOT_FOUND,
-            code="model_not_found",
-        )
-    return entry
+    return need_entry(caller(request), name)
 
 
 def _models(request: HttpRequest) -> list[ModelEntry]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import anthropic
+import httpx2
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -82,6 +83,21 @@ def test_a_tool_is_called_and_its_result_answered(client: anthropic.Anthropic) -
     assert answer.usage.output_tokens == 8
 
 
+def test_models_are_listed_and_shown(client: anthropic.Anthropic) -> None:
+    page = client.models.list()
+    shown = client.models.retrieve(THINKS)
+    grounded = client.models.retrieve("sam+knowledge")
+    with pytest.raises(anthropic.NotFoundError) as unknown:
+        client.models.retrieve("nothing")
+
+    assert [model.id for model in page] == ["sam", "tiny-llama", THINKS, "sam+knowledge"]
+    assert (page.first_id, page.last_id, page.has_more) == ("sam", "sam+knowledge", False)
+    assert (shown.type, shown.display_name, shown.max_input_tokens) == ("model", THINKS, 1024)
+    assert shown.created_at.tzinfo is not None
+    assert grounded.id == "sam+knowledge"
+    assert unknown.value.type == "not_found_error"
+
+
 def test_the_clients_tool_runner_goes_on_without_a_thread(client: anthropic.Anthropic) -> None:
     asked: list[bool] = []
 
@@ -150,6 +166,8 @@ def test_errors_are_the_clients_own(client: anthropic.Anthropic, caller: Caller)
     ):
         stranger.messages.create(**COMMON)
 
+    read = httpx2.get(f"{caller.address}/v1/messages")
+    assert (read.status_code, read.json()["error"]["type"]) == (405, "invalid_request_error")
     body: Any = unknown.value.body
     assert (body["type"], body["error"]["type"]) == ("error", "not_found_error")
     assert "temperature" in str(wrong.value)
