@@ -14,9 +14,9 @@ from msgspec import UNSET
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage, MessageToolCall
-from engines.runtimes.text.response_format import Json, parse_calls
+from engines.runtimes.text.response_format import Json, is_shallow, parse_calls
 from migrations_app.openai_api.errors import RefusedError, refuse
-from migrations_app.openai_api.request_bodies import ChatTurn, TextPart
+from migrations_app.openai_api.request_bodies import MAX_DEPTH, ChatTurn, TextPart
 
 ROLES = {"developer": "system"}
 """Roles that have another name here."""
@@ -63,8 +63,8 @@ def _calls(place: str, turn: ChatTurn) -> list[MessageToolCall]:
 def _with_object(call: Json) -> Json:
     """Return a call whose arguments are the text of an object, as templates read them.
 
-    A model may have written none, something else than an object, or have been cut off: it is kept as what it
-    wrote.
+    A model may have written none, something else than an object or one without end, or have been cut off: it is
+    kept as what it wrote.
     """
     function = call.get("function")
     if not isinstance(function, dict):
@@ -78,9 +78,10 @@ def _with_object(call: Json) -> Json:
 
 def _is_object(text: str) -> bool:
     try:
-        return isinstance(json.loads(text), dict)
+        given = json.loads(text)
     except (ValueError, RecursionError):
         return False
+    return isinstance(given, dict) and is_shallow(given, MAX_DEPTH)
 
 
 def _content(turn: ChatTurn) -> str:

@@ -17,6 +17,8 @@ from engines.runtimes.text.response_format import Choice, Json
 from engines.services.answers.messages import MAX_MESSAGES
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 
+MAX_DEPTH = 200
+"""Levels of lists and objects in a body; deeper ones can be read, and neither shown nor handed to a template."""
 MAX_TEXTS = 2048
 MAX_RANKED = 1000
 MAX_CHOICES = 128

@@ -22,6 +22,7 @@ from engines.runtimes.text.generation import (
     SamplingOptions,
 )
 from engines.runtimes.text.openai_vocabulary import read_openai_tokens
+from engines.runtimes.text.response_format import is_shallow
 from engines.services.answers.messages import AnswerRequest, Question
 from engines.services.knowledge.search_filters import with_moments
 from migrations_app.openai_api.errors import WRONG_MEDIA, RefusedError, refuse, too_large
@@ -29,6 +30,7 @@ from migrations_app.openai_api.messages import parse_messages, tidy_messages
 from migrations_app.openai_api.request_bodies import (
     INSTEAD,
     MAX_CHOICES,
+    MAX_DEPTH,
     SERVED_VALUES,
     ChatBody,
     CompletionBody,
@@ -56,6 +58,7 @@ INPUT_TYPES = {"search_query": "query", "search_document": "document", "passage"
 NO_EFFORT = ("none", "minimal")
 """Efforts of a model that shall not think."""
 SAMPLING = frozenset(SamplingOptions.__struct_fields__) - {"max_tokens"}
+TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels; make it flatter."
 _FIELD = re.compile(r"messages\[\d+\](\.\w+)?|\w+")
 """What a client is told of where a fault is: a field, in a message the message's."""
 _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
@@ -101,11 +104,15 @@ def read_body(request: HttpRequest) -> Body:
     except RequestDataTooBig:
         raise too_large() from None
     except RecursionError:
-        raise RefusedError("The body is nested too deeply to be read; make it flatter.") from None
+        raise RefusedError(TOO_DEEP) from None
     except ValueError as error:
         raise _unreadable(request, error) from None
     if not isinstance(body, dict):
         raise RefusedError("The body must be a JSON object.")
+    # To walk through a body takes as long as to read it, and most cannot be that deep.
+    brackets = request.body.count(b"[") + request.body.count(b"{")
+    if brackets > MAX_DEPTH and not is_shallow(body, MAX_DEPTH):
+        raise RefusedError(TOO_DEEP)
     # In UTF-16, which JSON may be sent in, no escape looks as it does in UTF-8.
     may_have_halves = b"\0" in request.body or _HALF_CHARACTER.search(request.body)
     return with_whole_numbers(_with_whole_characters(body) if may_have_halves else body)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from engines.runtimes.text.patterns import loosen_patterns
-from engines.runtimes.text.response_format import MAX_SCHEMA_DEPTH, Json
+from engines.runtimes.text.response_format import Json, is_shallow
 from migrations_app.openai_api.errors import refuse
 
 WITH_KNOWLEDGE = "+knowledge"
@@ -139,20 +139,5 @@ def _tidy_format(given: Any, ignored: list[str]) -> Any:
 
 def _name_loosened(schema: object, ignored: list[str]) -> None:
     """Say that patterns are not held which look ahead or back: no grammar can."""
-    if isinstance(schema, dict) and _is_shallow(schema) and loosen_patterns(schema).places:
+    if isinstance(schema, dict) and is_shallow(schema) and loosen_patterns(schema).places:
         ignored.append("response_format.pattern")
-
-
-def _is_shallow(schema: object) -> bool:
-    """Whether a schema may be walked through; one that is deeper is refused a little later."""
-    level = [schema]
-    for _ in range(MAX_SCHEMA_DEPTH):
-        level = [
-            inner
-            for outer in level
-            if isinstance(outer, (dict, list))
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-        ]
-        if not level:
-            return True
-    return False

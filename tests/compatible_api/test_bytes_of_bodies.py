@@ -37,11 +37,16 @@ UNREAD: list[tuple[bytes, dict[str, str], str]] = [
     (b'{"seed": -Infinity}', {}, "The body holds -Infinity"),
     (b'{"a": 1', {}, "at character 7."),
     ('{"a": "é"}'.encode("latin-1"), {}, "byte 7 is no utf-8."),
-    (b"[" * 50_000, {}, "nested too deeply"),
+    (b"[" * 50_000, {}, "nested deeper than 200 levels"),
+    (b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}", {}, "nested deeper than 200 levels"),
     (b'{"seed": ' + b"9" * 5_000 + b"}", {}, "a number in it is too long"),
     (b"", {}, "Expecting value at character 0."),
     (b"[]", {}, "must be a JSON object"),
 ]
+
+
+def test_many_brackets_are_not_deep() -> None:
+    assert sent(json.dumps({"a": [[[]]] * 200}).encode()) == {"a": [[[]]] * 200}
 
 
 def test_a_body_that_is_json_needs_no_right_header() -> None:

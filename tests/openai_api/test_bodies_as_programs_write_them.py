@@ -40,6 +40,7 @@ def named(name: str, schema: Any) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
 
 
+DEEP = '{"a": ' + "[" * 300 + "]" * 300 + "}"
 ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
     ("", {}),
     (None, {}),
@@ -50,6 +51,7 @@ ARGUMENTS: list[tuple[Any, dict[str, Any]]] = [
     ("[]", {"arguments": "[]"}),
     ("null", {"arguments": "null"}),
     ("[" * 100_000, {"arguments": "[" * 100_000}),
+    (DEEP, {"arguments": DEEP}),
 ]
 
 

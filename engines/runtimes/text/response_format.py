@@ -91,6 +91,17 @@ def schema_of(response_format: Mapping[str, Any] | None) -> Json | None:
     return schema
 
 
+def is_shallow(value: object, levels: int = MAX_SCHEMA_DEPTH) -> bool:
+    """Whether a value nests no deeper than so many levels."""
+    # Level by level, not recursively: hostile nesting must not end in a RecursionError.
+    level = [value]
+    for _ in range(levels):
+        level = [inner for outer in level for inner in _inside(outer)]
+        if not level:
+            return True
+    return False
+
+
 def forced_tools(tools: tuple[Json, ...], choice: Choice) -> list[Json]:
     """Return the functions of which one must be called; empty when the model may choose."""
     functions = [tool["function"] for tool in tools]
@@ -166,13 +177,7 @@ def _check_schema(place: str, schema: object) -> None:
 
 def _check_size(place: str, value: object, most: int = MAX_SCHEMA_CHARS) -> None:
     """InvalidRequestError for a value that is nested too deeply or too long to be read safely."""
-    # Level by level, not recursively: hostile nesting must not end in a RecursionError.
-    level = [value]
-    for _ in range(MAX_SCHEMA_DEPTH):
-        if not level:
-            break
-        level = [inner for outer in level for inner in _inside(outer)]
-    if level:
+    if not is_shallow(value):
         raise InvalidRequestError(
             f"{place} is nested deeper than {MAX_SCHEMA_DEPTH} levels; make it flatter."
         )
