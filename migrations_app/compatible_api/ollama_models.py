@@ -15,6 +15,7 @@ from engines.services.catalog.capabilities import capabilities_of, context_of
 from engines.services.engine_choice import effective_engine
 from migrations_app.openai_api.access import ACTIVE, models_for
 from migrations_app.openai_api.errors import NOT_FOUND, RefusedError
+from migrations_app.openai_api.tidying import WITH_KNOWLEDGE, split_name
 from migrations_app.serving.host_state import find_loaded
 from migrations_app.serving.redis_keys import redis_client
 
@@ -98,8 +99,12 @@ class Version(Struct, frozen=True):
 
 
 def list_tags(user: User) -> TagList:
-    """Return the active engine under its standing name, and what else a person may use."""
-    return TagList([_tag(*offered) for offered in _offered(user)])
+    """Return the active engine under its standing names, first and last, and what else a person may use."""
+    tags = [_tag(*offered) for offered in _offered(user)]
+    active, pinned = effective_engine(user)
+    if active is not None:
+        tags.append(_tag(f"{ACTIVE}{WITH_KNOWLEDGE}", active, pinned))
+    return TagList(tags)
 
 
 def list_running(user: User) -> RunningList:
@@ -119,15 +124,10 @@ def _offered(user: User) -> list[Offered]:
 
 
 def show_model(user: User, name: str) -> Shown:
-    """Return one model of the list; RefusedError (404) for another."""
-    if name == ACTIVE:
-        model, revision = effective_engine(user)
-    else:
-        # PostgreSQL stores no NUL, so no name has one.
-        rows = models_for(user).select_related("current_revision")
-        model = rows.filter(model_id=name).first() if "\x00" not in name else None
-        revision = model.current_revision if model else None
-    if model is None:
+    """Return an engine under any name that it answers to; RefusedError (404) for another."""
+    plain, is_grounded = split_name(name)
+    model, revision = _named(user, str(plain))
+    if model is None or (is_grounded and model.role != ModelRole.CHAT):
         raise RefusedError(
             f"No engine {name!r:.150} is offered to you; /api/tags lists those that are.",
             param="model",
@@ -145,6 +145,15 @@ def show_model(user: User, name: str) -> Shown:
         capabilities=_capabilities(model),
         modified_at=model.created_at.isoformat(),
     )
+
+
+def _named(user: User, name: str) -> tuple[CatalogModel | None, ModelRevision | None]:
+    if name == ACTIVE:
+        return effective_engine(user)
+    # PostgreSQL stores no NUL, so no name has one.
+    rows = models_for(user).select_related("current_revision")
+    model = rows.filter(model_id=name).first() if "\x00" not in name else None
+    return model, model.current_revision if model else None
 
 
 def _tag(name: str, model: CatalogModel, revision: ModelRevision | None) -> Tag:

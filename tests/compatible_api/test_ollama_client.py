@@ -93,7 +93,12 @@ def test_texts_are_embedded_and_models_listed(client: ollama.Client) -> None:
 
     assert np.array(vectors.embeddings).shape == (2, len(one.embedding))
     np.testing.assert_allclose(vectors.embeddings[0], one.embedding, rtol=1e-5)
-    assert [model.model for model in tags.models] == ["sam", "tiny-llama", THINKS]
+    grounded = client.show("sam+knowledge:latest")
+
+    assert [model.model for model in tags.models] == [
+        *("sam", "tiny-llama", THINKS, "sam+knowledge"),
+    ]
+    assert grounded.capabilities == shown.capabilities
     assert shown.capabilities == ["completion", "tools"]
     assert thinker.capabilities == ["completion", "tools", "thinking"]
     assert shown.modelinfo is not None
