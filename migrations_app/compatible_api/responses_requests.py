@@ -61,6 +61,11 @@ NOT_KEPT = (
     'so by themselves when they send "store": false)'
 )
 
+REFERENCE = (
+    "refers to an item of an earlier answer, and SAM keeps none for programs; send the item itself (clients do so "
+    'by themselves when they send "store": false)'
+)
+
 
 class TextConfig(Struct, frozen=True):
     """The form of the answer."""
@@ -244,7 +249,7 @@ def _message(place: str, item: Mapping[str, Any]) -> Json:
             "content": read_texts(f"{place}.output", item.get("output"), PARTS),
         }
     if kind == "item_reference" or ("type" not in item and set(item) == {"id"}):
-        refuse(place, NOT_KEPT)
+        refuse(place, REFERENCE)
     if kind != "message":
         refuse(
             place,

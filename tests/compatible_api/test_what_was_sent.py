@@ -62,6 +62,12 @@ def test_a_refusal_names_what_was_sent(
     assert str(refused.value).startswith(place)
 
 
+@pytest.mark.parametrize("item", [{"type": "item_reference", "id": "m"}, {"id": "m"}])
+def test_a_reference_to_an_earlier_item_is_said_to_be_one(item: dict[str, Any]) -> None:
+    with pytest.raises(RefusedError, match=r"^input\[1\] refers to an item of an earlier answer"):
+        responses_request(responses(input=[ASK, item]))
+
+
 def test_a_tool_is_named_by_its_place_beside_those_that_are_left_out() -> None:
     with pytest.raises(RefusedError, match=r"^tools\[1\]\.function\.name must have"):
         messages_request(messages(tools=[SEARCH, NAMELESS]))
