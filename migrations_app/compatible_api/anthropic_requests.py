@@ -19,6 +19,7 @@ from migrations_app.compatible_api.reading import (
     function_call,
     function_tool,
     given_fields,
+    is_kind,
     numbered_tools,
     provider_kind,
     read_as,
@@ -193,7 +194,7 @@ def _assistant(place: str, content: str | list[Json]) -> Json:
 
 def _is_servers(kind: object) -> bool:
     """Whether a block tells what Anthropic's servers did: the answer that came of it stands beside it."""
-    return isinstance(kind, str) and (kind in SERVERS_BLOCKS or kind.endswith(RESULT_ENDING))
+    return is_kind(kind) and (kind in SERVERS_BLOCKS or str(kind).endswith(RESULT_ENDING))
 
 
 def _servers_blocks(turns: list[Turn]) -> list[str]:

@@ -23,6 +23,8 @@ Parsed = TypeVar("Parsed", bound=Struct)
 Tool = TypeVar("Tool")
 _NAMED = re.compile(r"(?P<name>\w+)(?:\[(?P<number>\d+)\])?(?:\.(?P<inner>\w+))?")
 """What a refusal's sentence begins with, and where it says the fault is."""
+_KIND = re.compile(r"[a-z0-9_]{1,64}")
+"""Kinds as providers name them; what is left out is named in a header."""
 _DAY = re.compile(r"_(?:\d{8}|\d{4}_\d\d_\d\d)$")
 """At the end of a kind of tool: from when on it is as it is."""
 
@@ -169,9 +171,14 @@ def provider_kind(kind: object, schema: object, plain: str) -> str | None:
 
     Such a tool has no schema of its own: what it takes is known where it runs.
     """
-    if not isinstance(kind, str) or kind == plain or schema is not None:
+    if kind == plain or schema is not None or not is_kind(kind):
         return None
-    return _DAY.sub("", kind)
+    return _DAY.sub("", str(kind))
+
+
+def is_kind(given: object) -> bool:
+    """Whether a type is one that a provider could have named so."""
+    return isinstance(given, str) and _KIND.fullmatch(given) is not None
 
 
 def numbered_tools(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from migrations_app.compatible_api.anthropic_requests import messages_request
+from migrations_app.openai_api.errors import RefusedError
 from migrations_app.openai_api.requests import AskedText, Body
 from tests.compatible_api.test_bodies import ANTHROPIC, READERS, RESPONSES
 
@@ -102,6 +103,23 @@ def test_kinds_of_tools_need_not_be_known_to_be_left_out(
 
     assert [tool["function"]["name"] for tool in asked.question.tools or []] == ["weather"]
     assert named in asked.ignored
+
+
+STRANGE: list[tuple[dict[str, Any], Callable[[Body], AskedText], str]] = [
+    ({**RESPONSES, "tools": [*RESPONSES["tools"], {"type": "a\r\nb: c"}]}, responses_request, "tools[1]"),
+    ({**ANTHROPIC, "tools": [{"type": "x" * 99, "name": "x"}, *ANTHROPIC["tools"]]}, messages_request, "tools[0]"),
+    (messages(ASK, {"role": "assistant", "content": [{"type": "a\nb_tool_result"}]}), messages_request, "messages[1].content[0]"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "read", "place"), STRANGE)
+def test_what_no_header_could_name_is_refused(
+    body: dict[str, Any], read: Callable[[Body], AskedText], place: str
+) -> None:
+    with pytest.raises(RefusedError) as refused:
+        read(body)
+
+    assert refused.value.param == place
 
 
 def test_a_choice_among_tools_leaves_out_what_the_tools_leave_out() -> None:
