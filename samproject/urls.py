@@ -37,5 +37,5 @@ urlpatterns = [
 
 handler400 = "migrations_app.pages.errors.bad_request"
 handler403 = "migrations_app.pages.errors.permission_denied"
-handler404 = "migrations_app.pages.errors.page_not_found"
+handler404 = "migrations_app.compatible_api.views.nothing_here"
 handler500 = "migrations_app.pages.errors.server_error"

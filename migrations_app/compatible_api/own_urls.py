@@ -6,11 +6,10 @@ from django.urls import path, re_path
 
 from migrations_app.compatible_api import mcp_views, ollama_views
 from migrations_app.openai_api import views
+from migrations_app.openai_api.errors import WITHOUT_BASE
 
 OLLAMAS_OWN = r"^api/(?:pull|push|create|copy|delete|blobs|me|signout|user|web_search|web_fetch|experimental|api)(?:/[\s\S]*)?$"
 """What Ollama's clients ask for besides, and SAM does in other ways or not at all."""
-
-NO_BASE = r"^(?:chat/completions|completions|embeddings|models|rerank|responses)$"
 
 app_name = "own_addresses"
 
@@ -28,5 +27,5 @@ urlpatterns = [
     path("v2/rerank", views.rerank, name="rerank"),
     re_path(r"^v2/[\s\S]*$", views.unknown, name="newer"),
     path("v1", views.unknown, name="base"),
-    re_path(NO_BASE, views.unknown, name="no-base"),
+    *(path(address[1:], views.unknown, name="no-base") for address in WITHOUT_BASE),
 ]

@@ -20,12 +20,14 @@ from migrations_app.openai_api import views as openai_views
 from migrations_app.openai_api.access import caller, named_revision, spender
 from migrations_app.openai_api.answering import answer
 from migrations_app.openai_api.endpoint import endpoint
-from migrations_app.openai_api.errors import nothing_at
+from migrations_app.openai_api.errors import error_response, nothing_at
 from migrations_app.openai_api.model_entries import list_models, need_entry
 from migrations_app.openai_api.requests import read_body
 from migrations_app.openai_api.response_bodies import body_response
+from migrations_app.pages.errors import page_not_found
 from migrations_app.serving.answers import count_tokens
 
+JSON = "application/json"
 VERSION_HEADER = "anthropic-version"
 """By which a client of Anthropic's is known where an address is another protocol's as well."""
 
@@ -82,6 +84,15 @@ async def _anthropics_model(request: HttpRequest, *, name: str) -> HttpResponseB
 async def unknown_message(request: HttpRequest) -> HttpResponseBase:
     """Answer an unknown address below Anthropic's as its clients read it."""
     return show_error(nothing_at(request.path))
+
+
+def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Answer an address that nobody knows: a program as OpenAI's clients read it, a person with a page."""
+    accepted = request.headers.get("Accept", "")
+    speaks_json = request.content_type == JSON or (JSON in accepted and "html" not in accepted)
+    if speaks_json:
+        return error_response(nothing_at(request.path))
+    return page_not_found(request, exception)
 
 
 @endpoint("POST")

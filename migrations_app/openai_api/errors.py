@@ -28,6 +28,11 @@ SERVED = tuple(
     )
 )
 """What programs find below ``/v1``."""
+WITHOUT_BASE = tuple(
+    f"/{name}"
+    for name in ("chat/completions", "completions", "embeddings", "models", "rerank", "responses")
+)
+"""What a program asks for whose base address lacks its end."""
 TYPES = {
     UNAUTHORIZED: "authentication_error",
     TOO_MANY: "insufficient_quota",
@@ -78,11 +83,11 @@ def _hint_at(path: str) -> str:
         return f"The base address of Anthropic's clients ends before /v1: ask {path[3:]:.100}."
     if path.startswith("/v1/v1/"):
         return f"The base address of OpenAI's clients ends in /v1, once: ask {path[3:]:.100}."
-    if path.startswith("/v1"):
-        return f"Served are {', '.join(SERVED)}; /api/schema/openai/ describes them."
-    if path.startswith("/v2"):
+    if path.rstrip("/") in WITHOUT_BASE:
+        return f"The base address of OpenAI's clients ends in /v1, once: ask /v1{path}."
+    if path.startswith("/v2/"):
         return "Of Cohere's newer addresses there is /v2/rerank."
-    return f"The base address of OpenAI's clients ends in /v1, once: ask /v1{path:.100}."
+    return f"Served are {', '.join(SERVED)}; /api/schema/openai/ describes them."
 
 
 def refuse(param: str, why: str) -> NoReturn:

@@ -19,6 +19,7 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import resolve
 
 from migrations_app.openai_api.cross_origin import preflight, share
+from migrations_app.openai_api.errors import WITHOUT_BASE
 
 PREFIXES = ("/v1/", "/v2/")
 _SLASHES = re.compile("/{2,}")
@@ -27,18 +28,7 @@ DOORS = frozenset(
         f"/api/{name}"
         for name in ("chat", "generate", "embed", "embeddings", "tags", "ps", "show", "version")
     }
-    | {"/mcp", "/v1"}
-    | {
-        f"/{name}"
-        for name in (
-            "chat/completions",
-            "completions",
-            "embeddings",
-            "models",
-            "rerank",
-            "responses",
-        )
-    }
+    | {"/mcp", "/v1", *WITHOUT_BASE}
 )
 """Addresses of other protocols' own, for programs with a token as well, and those of a program whose base
 address lacks its end."""

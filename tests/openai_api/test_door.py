@@ -88,6 +88,18 @@ def test_what_is_not_served_says_what_is_as_each_client_reads_it(
     assert named in sentence(response.json())
 
 
+@pytest.mark.parametrize("path", ["/openai/deployments/sam/chat/completions", "/embed", "/x"])
+def test_an_address_that_nobody_knows_is_told_programs_as_programs_read_it(path: str) -> None:
+    posted = asyncio.run(AsyncClient().post(path, "{}", "application/json"))
+    asked = answer(path, headers={"accept": "application/json"})
+    looked_at = answer(path, headers={"accept": "text/html,application/json;q=0.9,*/*;q=0.8"})
+
+    assert V1 in openai_sentence(posted.json())
+    assert posted.content == asked.content
+    assert looked_at["Content-Type"].startswith("text/html")
+    assert [one.status_code for one in (posted, asked, looked_at)] == [404] * 3
+
+
 @pytest.mark.parametrize("path", SERVED)
 def test_what_is_said_to_be_served_is(path: str) -> None:
     assert not resolve(path).func.__name__.startswith("unknown")
