@@ -19,9 +19,6 @@ from migrations_app.compatible_api.reading import (
     function_call,
     function_tool,
     given_fields,
-    is_kind,
-    numbered_tools,
-    provider_kind,
     read_as,
     read_field,
     read_sent,
@@ -34,6 +31,7 @@ from migrations_app.compatible_api.reading import (
 from migrations_app.openai_api.errors import RefusedError, refuse
 from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
 from migrations_app.openai_api.requests import AskedText, Body, chat_request
+from migrations_app.openai_api.tidying import is_kind, numbered_tools, provider_kind
 
 TEXT = ("text",)
 SAME_NAMES = ("model", "max_tokens", "temperature", "top_p", "top_k", "stream", "knowledge")

@@ -20,13 +20,8 @@ from migrations_app.openai_api.request_bodies import given_hints
 from migrations_app.openai_api.requests import AskedText, Body
 
 Parsed = TypeVar("Parsed", bound=Struct)
-Tool = TypeVar("Tool")
 _NAMED = re.compile(r"(?P<name>\w+)(?:\[(?P<number>\d+)\])?(?:\.(?P<inner>\w+))?")
 """What a refusal's sentence begins with, and where it says the fault is."""
-_KIND = re.compile(r"[a-z0-9_]{1,64}")
-"""Kinds as providers name them; what is left out is named in a header."""
-_DAY = re.compile(r"_(?:\d{8}|\d{4}_\d\d_\d\d)$")
-"""At the end of a kind of tool: from when on it is as it is."""
 
 
 class Placed(NamedTuple):
@@ -164,37 +159,6 @@ def function_tool(name: object, description: object, parameters: object, strict:
         "type": "function",
         "function": {key: value for key, value in fields.items() if value is not None},
     }
-
-
-def provider_kind(kind: object, schema: object, plain: str) -> str | None:
-    """Return of which kind a tool is that only its provider knows, without its day; None for every other.
-
-    Such a tool has no schema of its own: what it takes is known where it runs.
-    """
-    if kind == plain or schema is not None or not is_kind(kind):
-        return None
-    return _DAY.sub("", str(kind))
-
-
-def is_kind(given: object) -> bool:
-    """Whether a type is one that a provider could have named so."""
-    return isinstance(given, str) and _KIND.fullmatch(given) is not None
-
-
-def numbered_tools(
-    tools: Sequence[Tool], kind_of: Callable[[Tool], str | None]
-) -> tuple[list[tuple[int, Tool]], list[str]]:
-    """Return the tools to serve with their places, and what of the list is left out.
-
-    Tools that only their provider knows, whose kind is told, are left out where others remain: programs send
-    them unasked beside those that they need. Alone they are what is asked for, and stay to be refused.
-    """
-    numbered = list(enumerate(tools))
-    kept = [(number, tool) for number, tool in numbered if kind_of(tool) is None]
-    if not kept:
-        return numbered, []
-    kinds = {kind for tool in tools if (kind := kind_of(tool)) is not None}
-    return kept, [f"tools.{kind}" for kind in sorted(kinds)]
 
 
 def schema_form(name: str, schema: object) -> Json:

@@ -21,8 +21,6 @@ from migrations_app.compatible_api.reading import (
     function_call,
     function_tool,
     given_fields,
-    numbered_tools,
-    provider_kind,
     read_as,
     read_field,
     read_sent,
@@ -31,6 +29,7 @@ from migrations_app.compatible_api.reading import (
 from migrations_app.openai_api.errors import refuse
 from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
 from migrations_app.openai_api.requests import AskedText, Body, chat_request
+from migrations_app.openai_api.tidying import numbered_tools, openai_kind
 
 SAME_NAMES = (
     *("model", "temperature", "top_p", "top_k", "min_p", "repeat_penalty", "seed", "stop"),
@@ -147,7 +146,7 @@ def responses_request(asked: ResponsesBody) -> AskedText:
     """Return what is asked for; RefusedError names the field at fault."""
     messages = list(_messages(asked))
     chat = {**given_fields(asked, NAMES), "messages": [message for _, message in messages]}
-    tools, left_out = numbered_tools(asked.tools or [], _provider_kind)
+    tools, left_out = numbered_tools(asked.tools or [], openai_kind)
     if tools:
         chat["tools"] = [_tool(f"tools[{number}]", tool) for number, tool in tools]
     sent = Sent(
@@ -278,10 +277,6 @@ def _format(wanted: Json) -> Json:
     return {"type": "json_schema", "json_schema": inner}
 
 
-def _provider_kind(tool: Mapping[str, Any]) -> str | None:
-    return provider_kind(tool.get("type"), tool.get("parameters"), "function")
-
-
 def _choice(asked: ResponsesBody) -> Json:
     choice = asked.tool_choice
     if choice is None:
@@ -292,7 +287,7 @@ def _choice(asked: ResponsesBody) -> Json:
         refuse("tool_choice", "must be auto, none, required, or a function with its name")
     listed = choice.get("tools")
     if isinstance(listed, list):
-        kept = [one for one in listed if not (isinstance(one, Mapping) and _provider_kind(one))]
+        kept = [one for one in listed if not (isinstance(one, Mapping) and openai_kind(one))]
         choice = {**choice, "tools": kept or listed}
     return {"tool_choice": choice}
 

@@ -20,6 +20,7 @@ from migrations_app.openai_api.request_bodies import MAX_DEPTH, ChatTurn, TextPa
 
 ROLES = {"developer": "system"}
 """Roles that have another name here."""
+KNOWN_ROLES = ("system", "developer", "user", "assistant", "tool")
 TEXTS = {"input_text": "text", "output_text": "text"}
 """The parts of ``/v1/responses``, under their names here."""
 THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
@@ -128,6 +129,11 @@ def tidy_messages(given: object) -> object:
 
 
 def _tidy(place: str, message: Mapping[str, Any], calls: _OpenCalls) -> Mapping[str, Any]:
+    role = message.get("role")
+    if isinstance(role, str) and role not in KNOWN_ROLES:
+        refuse(
+            f"{place}.role", f"cannot be {role!r:.60}; it must be one of {', '.join(KNOWN_ROLES)}"
+        )
     if isinstance(message.get("content"), list):
         message = _with_texts(place, message)
     if isinstance(message.get("tool_calls"), list):

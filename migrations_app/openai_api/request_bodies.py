@@ -248,6 +248,8 @@ class EmbeddingBody(
     dimensions: Annotated[int, Meta(ge=1)] | None = None
     """Fewer than the model's: its vectors are cut and brought back to length one."""
     user: Hint = None
+    truncate: Hint = None
+    """NVIDIA's and Cohere's; a long text is read in parts, whatever it says."""
 
 
 class RankDocument(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from engines.runtimes.text.patterns import loosen_patterns
 from engines.runtimes.text.response_format import Json, is_shallow
 from migrations_app.openai_api.errors import refuse
+
+Tool = TypeVar("Tool")
 
 WITH_KNOWLEDGE = "+knowledge"
 """At the end of a model's name: answers stand on the person's knowledge, for clients that send no other field."""
@@ -23,6 +25,10 @@ DEFAULTS_ELSEWHERE: dict[str, tuple[int, ...]] = {
 OTHER_NAMES = {"random_seed": "seed", "n_predict": "max_tokens"}
 """What Mistral's and llama.cpp's clients call them."""
 MAX_NAME = 64
+_KIND = re.compile(r"[a-z0-9_]{1,64}")
+"""Kinds as providers name them; what is left out is named in a header."""
+_DAY = re.compile(r"_(?:\d{8}|\d{4}_\d\d_\d\d)$")
+"""At the end of a kind of tool: from when on it is as it is."""
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
@@ -60,10 +66,52 @@ def tidy_chat(body: Mapping[str, object]) -> TidyBody:
     """Return a body of chat completions in the form that is checked."""
     fields, ignored = tidy_text(body)
     if isinstance(tools := fields.get("tools"), list):
-        fields["tools"] = [_tidy_tool(tool, ignored) for tool in tools]
+        numbered, left_out = numbered_tools(tools, _kind_of)
+        fields["tools"] = [_tidy_tool(tool, ignored) for _, tool in numbered]
+        ignored += left_out
     _tidy_choice(fields)
     fields["response_format"] = _tidy_format(fields.get("response_format"), ignored)
     return TidyBody(fields, ignored)
+
+
+def provider_kind(kind: object, schema: object, plain: str) -> str | None:
+    """Return of which kind a tool is that only its provider knows, without its day; None for every other.
+
+    Such a tool has no schema of its own: what it takes is known where it runs.
+    """
+    if kind == plain or schema is not None or not is_kind(kind):
+        return None
+    return _DAY.sub("", str(kind))
+
+
+def openai_kind(tool: Mapping[str, Any]) -> str | None:
+    """Return the same of a tool as OpenAI's clients send it."""
+    return provider_kind(tool.get("type"), tool.get("function", tool.get("parameters")), "function")
+
+
+def _kind_of(tool: object) -> str | None:
+    return openai_kind(tool) if isinstance(tool, Mapping) else None
+
+
+def is_kind(given: object) -> bool:
+    """Whether a type is one that a provider could have named so."""
+    return isinstance(given, str) and _KIND.fullmatch(given) is not None
+
+
+def numbered_tools(
+    tools: Sequence[Tool], kind_of: Callable[[Tool], str | None]
+) -> tuple[list[tuple[int, Tool]], list[str]]:
+    """Return the tools to serve with their places, and what of the list is left out.
+
+    Tools that only their provider knows, whose kind is told, are left out where others remain: programs send
+    them unasked beside those that they need. Alone they are what is asked for, and stay to be refused.
+    """
+    numbered = list(enumerate(tools))
+    kept = [(number, tool) for number, tool in numbered if kind_of(tool) is None]
+    if not kept:
+        return numbered, []
+    kinds = {kind for tool in tools if (kind := kind_of(tool)) is not None}
+    return kept, [f"tools.{kind}" for kind in sorted(kinds)]
 
 
 def split_name(name: object) -> tuple[object, bool]:

@@ -198,6 +198,11 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"tools": [TOOL], "tool_choice": {"type": "function", "function": {"name": "f"}}},
         [],
     ),
+    "a provider's tools beside others": (
+        {"tools": [{"type": "custom", "custom": {"name": "run"}}, TOOL, {"type": "web_search"}]},
+        {"tools": [TOOL]},
+        ["tools.custom", "tools.web_search"],
+    ),
     "a tool without a type": ({"tools": [{"function": TOOL["function"]}]}, {"tools": [TOOL]}, []),
     "some of the tools": (
         {
@@ -345,6 +350,14 @@ def test_the_older_door_takes_the_same() -> None:
 
     assert (asked.question.top_k, asked.question.repeat_penalty) == (0, 1.1)
     assert asked.ignored == ("cache_prompt",)
+
+
+@pytest.mark.parametrize("role", ["function", "model", "System"])
+def test_a_role_that_is_not_known_is_told_the_others(role: str) -> None:
+    with pytest.raises(RefusedError, match="it must be one of system, developer, user") as caught:
+        chat_request({**CHAT, "messages": [{"role": role, "content": "Hi"}]})
+
+    assert caught.value.param == "messages[0].role"
 
 
 def test_a_misspelt_field_is_still_refused_by_its_name() -> None:
