@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct, structs
@@ -25,7 +26,7 @@ from migrations_app.compatible_api.reading import (
     thinking_switch,
 )
 from migrations_app.openai_api.errors import refuse
-from migrations_app.openai_api.request_bodies import Hint, Name
+from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
 from migrations_app.openai_api.requests import (
     AskedText,
     AskedVectors,
@@ -225,7 +226,7 @@ def ollama_texts(body: Body) -> AskedVectors:
     if not texts:
         raise NothingAskedError(plain_name(asked.model))
     given = {"model": plain_name(asked.model), "input": texts, "dimensions": asked.dimensions}
-    return embedding_request(given)
+    return replace(embedding_request(given), ignored=tuple(given_hints(asked)))
 
 
 def plain_name(name: str) -> str:

@@ -32,7 +32,7 @@ from migrations_app.compatible_api.ollama_requests import (
     read_show,
 )
 from migrations_app.openai_api.access import caller, embedder_for, named_revision, spender
-from migrations_app.openai_api.answering import Read, answer
+from migrations_app.openai_api.answering import Read, answer, name_ignored
 from migrations_app.openai_api.embedding import EmbeddedTexts, embed_texts
 from migrations_app.openai_api.endpoint import endpoint
 from migrations_app.openai_api.errors import NOT_FOUND, RefusedError
@@ -97,14 +97,13 @@ async def embed(request: HttpRequest) -> HttpResponseBase:
         return body_response(
             Embeddings(model=str(nothing), embeddings=[], total_duration=0, prompt_eval_count=0)
         )
-    return body_response(
-        Embeddings(
-            model=done.model,
-            embeddings=done.vectors.tolist(),
-            total_duration=time.monotonic_ns() - began,
-            prompt_eval_count=done.tokens,
-        )
+    shown = Embeddings(
+        model=done.model,
+        embeddings=done.vectors.tolist(),
+        total_duration=time.monotonic_ns() - began,
+        prompt_eval_count=done.tokens,
     )
+    return name_ignored(body_response(shown), done.ignored)
 
 
 @endpoint("POST", show_error)
@@ -115,7 +114,8 @@ async def embeddings(request: HttpRequest) -> HttpResponseBase:
     except NothingAskedError as nothing:
         await sync_to_async(_look_up_embedder)(request, str(nothing))
         return body_response(Embedding([]))
-    return body_response(Embedding(done.vectors[0].tolist()))
+    shown = Embedding(done.vectors[0].tolist())
+    return name_ignored(body_response(shown), done.ignored)
 
 
 def _look_up_embedder(request: HttpRequest, name: str) -> None:

@@ -23,7 +23,6 @@ from migrations_app.serving.stream_client import stream_answer
 
 FALLBACK_HEADER = "X-SAM-Fallback-For"
 IGNORED_HEADER = "X-SAM-Ignored"
-"""Names what was sent and changes nothing here."""
 HEADERS_SECONDS = 1.0
 """How long a stream's headers wait for its first word, or for what is wrong with it."""
 
@@ -66,8 +65,13 @@ async def answer(face: Face, request: HttpRequest, read: Read) -> HttpResponseBa
     finally:
         if not isinstance(response, _AnswerStream):
             await sync_to_async(admission.release)()
-    if asked.ignored:
-        response[IGNORED_HEADER] = ", ".join(asked.ignored)
+    return name_ignored(response, asked.ignored)
+
+
+def name_ignored(response: HttpResponseBase, ignored: Sequence[str]) -> HttpResponseBase:
+    """Name in a header what was sent and changes nothing here."""
+    if ignored:
+        response[IGNORED_HEADER] = ", ".join(ignored)
     return response
 
 

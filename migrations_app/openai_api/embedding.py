@@ -25,11 +25,12 @@ EMBED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedTexts:
-    """Vectors (n, d) of texts, whose they are, and how many tokens were read."""
+    """Vectors (n, d) of texts, whose they are, how many tokens were read, and what was ignored."""
 
     model: str
     vectors: NDArray[np.float32]
     tokens: int
+    ignored: tuple[str, ...]
 
 
 def embed_texts(user: User, asked: AskedVectors) -> EmbeddedTexts:
@@ -55,7 +56,8 @@ def _embedded_admitted(
             f"{model.model_id} has {vectors.shape[1]} dimensions; ask for no more of them.",
             param="dimensions",
         )
-    return EmbeddedTexts(model.model_id, _shortened(vectors, asked.dimensions), tokens)
+    shortened = _shortened(vectors, asked.dimensions)
+    return EmbeddedTexts(model.model_id, shortened, tokens, asked.ignored)
 
 
 def _shortened(vectors: NDArray[np.float32], dimensions: int | None) -> NDArray[np.float32]:

@@ -95,6 +95,8 @@ class AskedVectors:
     role: Literal["document", "query"]
     base64: bool
     dimensions: int | None
+    ignored: tuple[str, ...] = ()
+    """What was sent and changes nothing here."""
 
 
 def read_body(request: HttpRequest) -> Body:
@@ -171,6 +173,7 @@ def embedding_request(body: Body) -> AskedVectors:
         role=asked.input_type,
         base64=asked.encoding_format == "base64",
         dimensions=asked.dimensions,
+        ignored=tuple(given_hints(asked)),
     )
 
 

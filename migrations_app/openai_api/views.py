@@ -8,12 +8,13 @@ from django.views.decorators.csrf import csrf_exempt
 
 from migrations_app.openai_api import responses as answers
 from migrations_app.openai_api.access import caller, spender
-from migrations_app.openai_api.answering import answer
+from migrations_app.openai_api.answering import answer, name_ignored
 from migrations_app.openai_api.embedding import embed_texts
 from migrations_app.openai_api.endpoint import endpoint
 from migrations_app.openai_api.errors import error_response, nothing_at
 from migrations_app.openai_api.model_entries import list_models, need_entry
 from migrations_app.openai_api.ranking import rank_texts
+from migrations_app.openai_api.request_bodies import given_hints
 from migrations_app.openai_api.requests import (
     chat_request,
     completion_request,
@@ -42,9 +43,8 @@ async def embeddings(request: HttpRequest) -> HttpResponseBase:
     user = await sync_to_async(spender)(request)
     asked = embedding_request(read_body(request))
     done = await sync_to_async(embed_texts)(user, asked)
-    return body_response(
-        answers.embeddings(done.model, done.vectors, done.tokens, packed=asked.base64)
-    )
+    shown = answers.embeddings(done.model, done.vectors, done.tokens, packed=asked.base64)
+    return name_ignored(body_response(shown), done.ignored)
 
 
 @endpoint("POST")
@@ -52,7 +52,8 @@ async def rerank(request: HttpRequest) -> HttpResponseBase:
     """Return texts in the order in which they answer a question, by a rank model."""
     user = await sync_to_async(spender)(request)
     asked = rank_request(read_body(request))
-    return body_response(await sync_to_async(rank_texts)(user, asked))
+    ranked = await sync_to_async(rank_texts)(user, asked)
+    return name_ignored(body_response(ranked), given_hints(asked))
 
 
 @endpoint("GET")

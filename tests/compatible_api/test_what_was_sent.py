@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 
 from migrations_app.compatible_api.anthropic_requests import messages_request
-from migrations_app.compatible_api.ollama_requests import ollama_chat, ollama_prompt
+from migrations_app.compatible_api.ollama_requests import (
+    ollama_chat,
+    ollama_prompt,
+    ollama_texts,
+)
 from migrations_app.openai_api.errors import RefusedError
 from migrations_app.openai_api.requests import AskedText, Body
 from tests.compatible_api.test_bodies import READERS, TOOL
@@ -89,3 +93,9 @@ def test_what_changes_nothing_is_named_at_every_door(
     body: dict[str, Any], read: Callable[[Body], AskedText], ignored: list[str]
 ) -> None:
     assert list(read(body).ignored) == ignored
+
+
+def test_texts_are_embedded_whatever_a_server_is_asked_for_besides() -> None:
+    body = {"model": "sam", "input": "Hi", "truncate": False, "options": {"num_ctx": 9}}
+
+    assert ollama_texts(body).ignored == ("truncate", "options")

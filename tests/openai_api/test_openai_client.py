@@ -38,8 +38,12 @@ def test_the_client_chats_streams_completes_embeds_and_lists(options: dict[str, 
         numbers = client.embeddings.create(
             model="sam", input=["A bridge.", "A violin."], encoding_format="float"
         )
+        hinted = client.embeddings.with_raw_response.create(
+            model="sam", input="A bridge.", user="u", extra_body={"truncate": "NONE"}
+        )
         models = [model.id for model in client.models.list()]
 
+    assert hinted.headers["x-sam-ignored"] == "user, truncate"
     said = "".join(c.choices[0].delta.content or "" for c in chunks if c.choices)
     assert whole.model == chunks[0].model == raw.model == "tiny-llama"
     assert whole.choices[0].message.content == said
@@ -83,7 +87,7 @@ def test_texts_are_ranked_counted_and_refused(
     cohere = asker.client.post(
         f"{served.web.address}/v2/rerank",
         json={"model": "tiny-rank", **asked, "max_tokens_per_doc": 4096},
-    ).json()
+    )
     one = {"top_n": 1, "return_documents": True, "documents": [{"text": text} for text in texts]}
     best = asker.client.post("rerank", json={**asked, **one}).json()
     refused = ask_wrongly(asker, asked)
@@ -95,7 +99,9 @@ def test_texts_are_ranked_counted_and_refused(
     assert all(0 < score < 1 for score in scores)
     assert sorted(result["index"] for result in whole["results"]) == [0, 1, 2]
     assert [result["index"] for result in whole["results"] if result.get("truncated")] == [2]
-    assert (whole["object"], whole["model"], cohere) == ("list", "tiny-rank", whole)
+    assert [whole["object"], whole["model"], cohere.json(), cohere.headers["x-sam-ignored"]] == [
+        *("list", "tiny-rank", whole, "max_tokens_per_doc"),
+    ]
     first = whole["results"][0]
     assert best["results"] == [{**first, "document": {"text": texts[first["index"]]}}]
     used = whole["usage"]["prompt_tokens"]
