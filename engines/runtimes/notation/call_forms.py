@@ -11,6 +11,7 @@ from typing import Any
 from engines.runtimes.notation.call_objects import (
     ObjectCall,
     bare_name,
+    describes_tool,
     known_keys,
     list_objects,
     read_object,
@@ -30,21 +31,22 @@ from engines.runtimes.notation.scanning import (
 )
 from engines.runtimes.notation.values import (
     find_end,
-    parameters_of,
     read_python_calls,
     read_python_object,
     read_quoted,
     read_tagged,
 )
 from engines.runtimes.text.response_format import Json
+from engines.runtimes.text.schemas import parameters_of
 
 GROUPED = (CallForm.OBJECT, CallForm.PYTHON, CallForm.LINES)
 """Forms whose calls need no mark of their own within a group."""
+FENCE = "```"
 GROUP = "functions."
 """Stands before a tool's own name in some notations; models leave it out."""
 _NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 _BETWEEN = re.compile(r"[\s,;]*")
-_FENCE = re.compile(r"```(?:json)?\s*")
+_FENCE = re.compile(rf"{FENCE}(?:json)?\s*")
 _NAMED_FIRST = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]*)"')
 _PRINTED = re.compile(r"\[\s*print\((.+)\)\s*\]", re.DOTALL)
 _DOUBLED = re.compile(r"\{\s*(?=\{)")
@@ -167,11 +169,7 @@ class CallParser:
 
     def _skip_wrapping(self, text: str, at: int) -> int:
         """Skip a fence, and a brace too many: between marks there is no doubt of what is meant."""
-        start = skip_space(text, at)
-        if text[start:] and "```json".startswith(text[start:]):
-            raise IncompleteError
-        start = _end_of(_FENCE, text, start)
-        return _end_of(_DOUBLED, text, start)
+        return _end_of(_DOUBLED, text, _skip_fence(text, skip_space(text, at)))
 
     def _decode(self, text: str, at: int, *, is_last: bool = False) -> tuple[Any, int]:
         """JSON; between marks also an object as Python writes it, or one that is not closed before its mark."""
@@ -232,6 +230,9 @@ class CallParser:
         if found is None:
             return None
         call = FoundCall(bare_name(found.name), to_arguments(found.given), start, end)
+        function = self.functions.get(call.name, {})
+        if describes_tool(call.arguments, function):
+            return None
         return call if not self.is_guess or self._fits_tool(call, found) else None
 
     def _fits_tool(self, call: FoundCall, written: ObjectCall) -> bool:
@@ -246,7 +247,10 @@ class CallParser:
         if start == len(text):
             raise IncompleteError
         if text[start] != "[":
-            raise NotACallError
+            if self.form.is_bare:
+                raise NotACallError
+            # Between marks there is no doubt of what is meant.
+            return self._python_line(text, start, is_last)
         self._require_known_name(text, start)
         end = find_end(text, start, ('"', "'"))
         return self._python_calls(text[start:end], start, end)
@@ -297,14 +301,15 @@ class CallParser:
         if is_end and not parameters_of(function):
             # Cut or not, nothing that it takes is missing.
             return [FoundCall(bare_name(name[0]), {}, start, len(text))]
-        if self.form.form is CallForm.TAGGED:
+        begun = skip_space(text, end)
+        if self.form.form is CallForm.TAGGED and not text.startswith("{", begun):
             given, end = read_tagged(text, end, self.form, function)
         elif self.form.form is CallForm.QUOTED:
             begun = match_mark(text, end, "{").end - 1
             end = find_end(text, begun, (self.form.quote, '"') if self.form.quote else ('"',))
             given = read_quoted(text[begun:end], self.form.quote)
         else:
-            given, end = self._json_arguments(text, end)
+            given, end = self._json_arguments(text, end, is_last=is_last)
         is_tagged = self.form.form is CallForm.TAGGED
         end = match_closing(text, end, self.form.closing, is_required=is_tagged, is_last=is_last)
         return [FoundCall(bare_name(name[0]), given, start, end)]
@@ -314,19 +319,31 @@ class CallParser:
         try:
             return match_mark(text, at, mark).end
         except NotACallError:
-            # Ids and indexes are left out by some, and Mistral's before all of it.
-            is_left_out = self.form.opening == "[TOOL_CALLS]" and text.startswith("{", at)
-            return at if is_left_out else match_mark(text, at, mark.rpartition(HOLE)[2]).end
+            # Some leave out all of it, others an id or an index.
+            begun = skip_space(text, at)
+            if self.form.form is CallForm.NAMED and text.startswith("{", begun):
+                return begun
+            return match_mark(text, at, mark.rpartition(HOLE)[2]).end
 
-    def _json_arguments(self, text: str, at: int) -> tuple[Json, int]:
+    def _json_arguments(self, text: str, at: int, *, is_last: bool) -> tuple[Json, int]:
         closing = split_mark(self.form.closing)
         begun = skip_space(text, at)
-        if closing and text.startswith(closing[0], begun):
+        if closing and try_mark(text, begun, closing[0]) is not None:
             return {}, begun
-        if begun < len(text) and text[begun] not in '{"n':
+        written = _skip_fence(text, begun)
+        if written < len(text) and text[written] not in '{"n':
             raise NotACallError
-        value, end = self._decode(text, begun)
+        value, end = self._decode(text, written)
+        if written > begun:
+            end = match_closing(text, end, FENCE, is_required=False, is_last=is_last)
         return to_arguments(value), end
+
+
+def _skip_fence(text: str, at: int) -> int:
+    """Return where an opening fence ends that stands at a place, the place itself for none."""
+    if text[at:] and f"{FENCE}json".startswith(text[at:]):
+        raise IncompleteError
+    return _end_of(_FENCE, text, at)
 
 
 def _without_print(written: str) -> str:

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from engines.runtimes.notation.description import HOLE, KEY, CallForm, CallNotation
-from engines.runtimes.notation.values import is_text_only, kinds_of, parameters_of
 from engines.runtimes.text.patterns import loosen_patterns
 from engines.runtimes.text.response_format import Json
+from engines.runtimes.text.schemas import (
+    choices_of,
+    is_text_only,
+    kinds_of,
+    parameters_of,
+    resolve,
+)
 
 HOLE_RULE = "/[A-Za-z0-9]{1,9}/"
 """What a model writes as an id or a number of a call."""
@@ -41,8 +47,8 @@ class ValueRules:
 
     def rule_of(self, schema: Json, shared: Json) -> str:
         """Return a rule for a value; ``shared`` are definitions that the schema may refer to."""
-        choices = schema.get("enum")
-        if isinstance(choices, list) and choices:
+        schema = resolve({**shared, **schema}, shared)
+        if choices := choices_of(schema):
             return self._either([self._constant(choice) for choice in choices])
         kinds = sorted(kinds_of(schema))
         if not kinds or "object" in kinds:
@@ -152,8 +158,8 @@ class CallRules:
         opening = marks.opening + key + marks.after_key.replace(HOLE, kind) + padding
         closing = self.mark(padding + marks.closing.replace(KEY, key))
         head = f"{name}: {self.mark(opening)}"
-        choices = schema.get("enum") if is_text else None
-        if isinstance(choices, list) and choices:
+        choices = choices_of(schema) if is_text else []
+        if choices:
             return [f"{head} ({' | '.join(map(json.dumps, choices))}) {closing}"]
         if is_text:
             return [f"{head} {name}_text", *write_text_rules(f"{name}_text", closing)]
@@ -181,7 +187,7 @@ class CallRules:
 
     def _listed_value(self, name: str, key: str, schema: Json, function: Json) -> list[str]:
         quote = self.form.quote
-        if quote and is_text_only(schema) and "enum" not in schema:
+        if quote and is_text_only(schema) and not choices_of(schema):
             written = f"{name}: {json.dumps(key)} {self.mark(quote)} {name}_text"
             return [written, *write_text_rules(f"{name}_text", self.mark(quote))]
         shared = _definitions(function)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from engines.runtimes.notation.description import CallNotation
-from engines.runtimes.notation.scanning import NotACallError
-from engines.runtimes.notation.values import parameters_of
+from engines.runtimes.notation.scanning import NotACallError, load_json
+from engines.runtimes.text.generation import ToolCall
 from engines.runtimes.text.response_format import Json
+from engines.runtimes.text.schemas import parameters_of
 
 _ARGUMENT_KEYS = ("arguments", "parameters")
 """Models mix these two up, whichever their format has."""
@@ -21,6 +23,7 @@ _RARE_ARGUMENT_KEYS = (
 _RARE_NAME_KEYS = ("tool", "tool_name", "function_name", "action")
 _WRAPPERS = ("function", "tool_call", "function_call")
 _LIST = "tool_calls"
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class ObjectCall(NamedTuple):
@@ -92,18 +95,24 @@ def _with_arguments(
     return ObjectCall(name, beside or None, has_arguments=bool(beside))
 
 
+def describes_tool(arguments: Json, function: Json) -> bool:
+    """Whether the arguments are the schema of arguments: a text that shows the tools, and calls none."""
+    is_schema = arguments.get("type") == "object" and isinstance(arguments.get("properties"), dict)
+    return is_schema and "properties" not in parameters_of(function)
+
+
 def bare_name(name: str) -> str:
     """Return a tool's own name without the group that some models put before it."""
     return name.removeprefix("functions.")
 
 
 def to_arguments(given: Any) -> Json:
-    """Return arguments as an object: models also write them as JSON text, or none; NotACallError."""
-    if given is None or given == "":
+    """Return arguments as an object: models also write them as JSON text, or an empty list, or none; NotACallError."""
+    if given is None or given in ("", []):
         return {}
     if isinstance(given, str):
         try:
-            given = json.loads(given, strict=False)
+            given = load_json(given)
         except (ValueError, RecursionError) as error:
             raise NotACallError from error
     if given is None:
@@ -111,3 +120,8 @@ def to_arguments(given: Any) -> Json:
     if not isinstance(given, dict):
         raise NotACallError
     return given
+
+
+def make_call(name: str, arguments: Json) -> ToolCall:
+    """Return a call as an answer has it; halves of characters, which no text can hold, are replaced."""
+    return ToolCall(name, _HALVES.sub("\ufffd", json.dumps(arguments, ensure_ascii=False)))

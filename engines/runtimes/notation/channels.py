@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
+from typing import Any
 
+from engines.runtimes.notation.call_objects import make_call, to_arguments
 from engines.runtimes.notation.description import Channels
-from engines.runtimes.notation.scanning import IncompleteError, NotACallError, decode_json
+from engines.runtimes.notation.scanning import (
+    IncompleteError,
+    NotACallError,
+    decode_json,
+    skip_space,
+)
+from engines.runtimes.notation.values import read_python_object
 from engines.runtimes.text.generation import Piece, ToolCall
 from engines.runtimes.text.marks import split_undecided
 from engines.runtimes.text.response_format import Json
@@ -142,11 +149,19 @@ class ChannelSplitter:
 
     def _call(self, text: str) -> ToolCall | None:
         if not text.strip():
-            return ToolCall(self._recipient, "{}")
+            return make_call(self._recipient, {})
         try:
-            value, end = decode_json(text, 0)
+            value, end = _decode(text)
+            arguments = to_arguments(value)
         except (IncompleteError, NotACallError):
             return None
-        if not isinstance(value, dict) or text[end:].strip():
-            return None
-        return ToolCall(self._recipient, json.dumps(value, ensure_ascii=False))
+        # As between other marks, brackets too many mean nothing.
+        return None if text[end:].strip(" \n}]") else make_call(self._recipient, arguments)
+
+
+def _decode(text: str) -> tuple[Any, int]:
+    """Return the value that a whole text begins with: JSON, or an object as Python writes it."""
+    try:
+        return decode_json(text, 0)
+    except (IncompleteError, NotACallError):
+        return read_python_object(text, skip_space(text, 0))

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engines.runtimes.notation.call_forms import CallParser, FoundCall, move_end
+from engines.runtimes.notation.call_forms import FENCE, CallParser, FoundCall, move_end
 from engines.runtimes.notation.description import CallForm, CallNotation
 from engines.runtimes.notation.families import FUNCTION_TAG, PHI_CALLS, PYTHON_CALLS
 from engines.runtimes.notation.scanning import (
@@ -23,7 +23,6 @@ from engines.runtimes.notation.scanning import (
 )
 from engines.runtimes.text.response_format import Json
 
-FENCE = "```"
 BRACKETS = ("{", "[")
 _TAGS = (
     *("tool_call", "tool_calls", "tool", "tools", "function_call", "function_calls"),
@@ -49,6 +48,7 @@ _LANGUAGES = frozenset(
 _IN_PYTHON = "tool_code"
 _OPENING = re.compile(r"```[ \t]*([A-Za-z_]*)\s*")
 _BETWEEN = re.compile(r"[\s,;]*")
+_QUOTES = re.compile(r"[\s,;`]*")
 _STRAY = re.compile(r"[\s,;]*[}\]]+")
 
 
@@ -79,6 +79,12 @@ def skip_leftovers(text: str, at: int, closings: Collection[str], *, is_last: bo
                 raise IncompleteError
             return at
         at = start + len(tag)
+
+
+def is_quoted(before: str) -> bool:
+    """Whether what follows a text stands in a fence or between the quotes of code, as what is only shown does."""
+    line = before.rpartition("\n")[2].replace(FENCE, "")
+    return before.count(FENCE) % 2 == 1 or line.count("`") % 2 == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +123,26 @@ class GuessReader:
             if not text.startswith((FENCE, *BRACKETS), start):
                 raise NotACallError
             at = start
+
+    def require_end(self, text: str, at: int, *, is_last: bool) -> None:
+        """Raise NotACallError where anything but calls follows those that end at a place.
+
+        Raises IncompleteError where it still may.
+        """
+        while True:
+            at = skip_leftovers(text, at, self.closings, is_last=is_last)
+            quotes = _QUOTES.match(text, at)
+            at = quotes.end() if quotes else at
+            if at == len(text) and is_last:
+                return
+            if at == len(text):
+                raise IncompleteError
+            found = (
+                self._plain(text, at, is_last)
+                if text.startswith(BRACKETS, at)
+                else self._between_marks(text, at, is_last=is_last)
+            )
+            at = found[-1].end
 
     def _plain(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - as _fence
         for form in BARE_CALLS:

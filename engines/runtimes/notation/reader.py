@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from engines.runtimes.notation.channels import ChannelSplitter
 from engines.runtimes.notation.description import Notation
 from engines.runtimes.notation.reasoning import ReasoningSplitter
+from engines.runtimes.notation.scanning import IncompleteError
 from engines.runtimes.notation.tool_calls import ToolCallReader
 from engines.runtimes.text.generation import GenerationOptions, Piece
 from engines.runtimes.text.marks import split_undecided
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.stop_words import StopWords
 
+_TAG_OF_TEXTS = re.compile(r"</?\w+>")
 TAIL_CHARS = 256
 """Of a prompt, in which it may have begun the answer."""
 
@@ -61,8 +64,8 @@ class AnswerReader:
             if channels
             else _reasoning_splitter(notation, functions, end)
         )
-        self._filter = _MarkFilter(notation.dropped)
         self._calls = ToolCallReader(notation.readable, functions) if functions else None
+        self._filter = _MarkFilter(notation.dropped, self._calls.leads if self._calls else ())
         self._stop = StopWords((*stop, *notation.stops))
         self._opened = end.opened
         self._lead = end.opened
@@ -139,9 +142,10 @@ def _reasoning_splitter(
             notation.reasoning, opened=end.opens_reasoning, answers=notation.dropped
         )
 
-    def is_call(text: str) -> bool:
+    def is_call(text: str, *, alone: bool) -> bool:
         reader = ToolCallReader(notation.readable, functions)
-        return any(piece.tool_call for piece in (*reader.add(text), *reader.finish()))
+        calls = [bool(piece.tool_call) for piece in (*reader.add(text), *reader.finish())]
+        return any(calls) and (all(calls) or not alone)
 
     return ReasoningSplitter(
         notation.reasoning,
@@ -153,14 +157,20 @@ def _reasoning_splitter(
 
 
 class _MarkFilter:
-    """Drops marks around the answer, and the white space between them and it."""
+    """Drops marks around the answer, and the white space between them and it.
 
-    def __init__(self, marks: Sequence[str]) -> None:
+    A tag that texts have as well (``<answer>``) is a mark only where the answer begins or ends.
+    """
+
+    def __init__(self, marks: Sequence[str], leads: Sequence[str]) -> None:
+        """``leads`` are the texts with which calls may begin: they may follow the end of the answer."""
         self._marks = sorted(
             (mark.strip() for mark in marks if mark.strip()), key=len, reverse=True
         )
+        self._may_follow = (*self._marks, *leads)
         self._held = ""
         self._after_mark = False
+        self._has_text = False
         self.has_dropped = False
         """Whether a mark has come."""
 
@@ -168,6 +178,12 @@ class _MarkFilter:
         if not self._marks:
             return text
         self._held += text
+        return self._take(last=False)
+
+    def finish(self) -> str:
+        return self._take(last=True)
+
+    def _take(self, *, last: bool) -> str:
         shown = ""
         while True:
             at, mark = min(
@@ -177,21 +193,40 @@ class _MarkFilter:
             )
             if at < 0:
                 break
-            shown += self._text(self._held[:at].rstrip())
-            self._held, self._after_mark = self._held[at + len(mark) :], True
-            self.has_dropped = True
-        text, self._held = split_undecided(self._held, self._marks, with_space=True)
+            end = at + len(mark)
+            try:
+                is_around = self._stands_around(at, mark, last=last)
+            except IncompleteError:
+                text = self._held[:at].rstrip()
+                self._held = self._held[len(text) :]
+                return shown + self._text(text)
+            shown += self._text(self._held[:at].rstrip() if is_around else self._held[:end])
+            self._held = self._held[end:]
+            self._after_mark = self._after_mark or is_around
+            self.has_dropped = self.has_dropped or is_around
+        text, self._held = (
+            (self._held, "") if last else split_undecided(self._held, self._marks, with_space=True)
+        )
         return shown + self._text(text)
 
-    def finish(self) -> str:
-        text, self._held = self._held, ""
-        return self._text(text)
+    def _stands_around(self, at: int, mark: str, *, last: bool) -> bool:
+        """Whether a mark begins or ends the answer; raises IncompleteError where that is not decided."""
+        if not _TAG_OF_TEXTS.fullmatch(mark):
+            return True
+        if not mark.startswith("</"):
+            return not self._has_text and not self._held[:at].strip()
+        rest = self._held[at + len(mark) :].lstrip()
+        if rest.startswith(self._may_follow) or (last and not rest):
+            return True
+        if not last and any(each.startswith(rest) for each in self._may_follow):
+            raise IncompleteError
+        return False
 
     def _text(self, text: str) -> str:
-        if not self._after_mark:
-            return text
-        text = text.lstrip()
-        self._after_mark = not text
+        if self._after_mark:
+            text = text.lstrip()
+            self._after_mark = not text
+        self._has_text = self._has_text or bool(text.strip())
         return text
 
 

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from engines.runtimes.notation.description import OFTEN_REASONING
 from engines.runtimes.text.generation import Piece
 from engines.runtimes.text.marks import split_undecided
+
+
+class IsCall(Protocol):
+    """Tells whether a text has calls; ``alone``: and nothing else."""
+
+    def __call__(self, text: str, *, alone: bool) -> bool: ...
 
 
 class _Place(enum.Enum):
@@ -26,8 +33,8 @@ class ReasoningSplitter:
     space around either is dropped: it belongs to the marks. Text that may be the beginning of a
     mark is held back until it is known not to be.
 
-    Some models call a tool without closing their reasoning: where the answer ends with calls, they end
-    it; calls before the closing mark are thoughts of calls. Others write the opening mark again that the
+    Some models call a tool without closing their reasoning, or close it behind the call: where the answer ends
+    with calls, they end it; before a closing mark that an answer follows they are thoughts of calls. Others write the opening mark again that the
     prompt has, or close what they have not opened, or begin the answer by its own mark. Marks that no
     text holds (``<|channel>``) open and close it anywhere.
     """
@@ -39,7 +46,7 @@ class ReasoningSplitter:
         opened: bool = False,
         answers: Sequence[str] = (),
         leads: Sequence[str] = (),
-        is_call: Callable[[str], bool] | None = None,
+        is_call: IsCall | None = None,
     ) -> None:
         """``opened`` when the prompt itself ends with the opening mark, or the reasoning has none.
 
@@ -124,11 +131,17 @@ class ReasoningSplitter:
         mark = min((mark for mark in ends if ends[mark] >= 0), key=ends.__getitem__, default="")
         if mark:
             at = ends[mark]
+            if mark == self._close and not self._held[at + len(mark) :].strip():
+                calls = self._find_calls(self._held[:at])
+                if calls >= 0 and not last:
+                    return []
+                if calls >= 0:
+                    return self._end(self._held[:calls], self._held[calls:at])
             # The mark of the answer is for whoever reads the answer.
             return self._end(self._held[:at], self._held[at:].removeprefix(self._close))
         begun = [at for lead in self._leads if (at := self._held.find(lead)) >= 0]
         text = self._held[: min(begun)].rstrip() if begun else self._held
-        if begun and last and self._is_call and self._is_call(self._held[len(text) :]):
+        if begun and last and self._is_call and self._is_call(self._held[len(text) :], alone=False):
             return self._end(text, self._held[len(text) :])
         if last:
             text, self._held = self._held, ""
@@ -138,6 +151,13 @@ class ReasoningSplitter:
             marks = [self._close, *self._answers, *self._leads]
             text, self._held = split_undecided(self._held, marks, with_space=True)
         return self._piece(text, is_reasoning=True)
+
+    def _find_calls(self, thoughts: str) -> int:
+        """Return where calls begin with which thoughts end, -1 where they do not."""
+        begun = [at for lead in self._leads if (at := thoughts.find(lead)) >= 0]
+        if not begun or not self._is_call or not self._is_call(thoughts[min(begun) :], alone=True):
+            return -1
+        return min(begun)
 
     def _end(self, reasoning: str, answer: str) -> list[Piece]:
         self._place, self._held = _Place.ANSWER, answer

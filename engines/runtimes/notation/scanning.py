@@ -7,6 +7,7 @@ answer are read as the whole is.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -21,7 +22,7 @@ UNSURE_CHARS = 10
 """A JSON error so near to the end may be the half of a word or a number."""
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _PAIRS = {"{": "}", "[": "]"}
-_EDGES = re.compile(r"^\s+|\s+$|\s*\n\s*|(?<=>)(?=<)")
+_EDGES = re.compile(r"^\s+|\s+$|\s*\n\s*|(?<=[>`])(?=<)")
 _SPACE = re.compile(r"\s*")
 
 
@@ -112,8 +113,21 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"JSON has no {name}")
 
 
+def _read_finite(written: str) -> float:
+    """Return a number; ValueError for one that would be written as no JSON."""
+    number = float(written)
+    if not math.isfinite(number):
+        raise ValueError(f"{written} is too large")
+    return number
+
+
 # Not strict: models write line feeds into texts as they are.
-_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(strict=False, parse_constant=_refuse_constant, parse_float=_read_finite)
+
+
+def load_json(text: str) -> Any:
+    """Return the JSON value that a text is; ValueError or RecursionError where it is none."""
+    return _DECODER.decode(text)
 
 
 def decode_json(text: str, at: int) -> tuple[Any, int]:
@@ -162,6 +176,6 @@ def decode_unclosed(
 def _close(text: str, at: int, brackets: str) -> tuple[Any, int] | None:
     written = text.rstrip()
     try:
-        return _DECODER.decode(written + brackets), at + len(written)
+        return load_json(written + brackets), at + len(written)
     except (ValueError, RecursionError):
         return None

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engines.runtimes.notation.call_forms import GROUPED, CallParser, FoundCall
+from engines.runtimes.notation.call_forms import FENCE, GROUPED, CallParser, FoundCall
+from engines.runtimes.notation.call_objects import make_call
 from engines.runtimes.notation.description import CallNotation
 from engines.runtimes.notation.near_misses import (
     BRACKETS,
-    FENCE,
     LOOSE_CALLS,
     GuessReader,
     closings_of,
+    is_quoted,
     skip_leftovers,
 )
 from engines.runtimes.notation.scanning import (
@@ -24,7 +24,7 @@ from engines.runtimes.notation.scanning import (
     match_mark,
     skip_space,
 )
-from engines.runtimes.text.generation import Piece, ToolCall
+from engines.runtimes.text.generation import Piece
 from engines.runtimes.text.marks import split_undecided
 from engines.runtimes.text.response_format import Json
 
@@ -136,7 +136,7 @@ class ToolCallReader:
             if end := self._find_end_of_nothing(is_last=last):
                 self._held, self._called = self._held[end:], True
                 return pieces, True
-            calls, parser = self._read_first(lead, is_last=last)
+            calls, parser = self._read_first(lead, space, is_last=last)
         except IncompleteError:
             self._held = space + self._held
             if len(self._held) > MAX_CALL_CHARS:
@@ -192,8 +192,10 @@ class ToolCallReader:
         text, self._held = split_undecided(self._held, self._leads, with_space=True)
         return self._text(text)
 
-    def _read_first(self, lead: str, *, is_last: bool) -> tuple[list[FoundCall], CallParser]:
-        """Return the call that begins what is held, by the first notation that it fits.
+    def _read_first(
+        self, lead: str, space: str, *, is_last: bool
+    ) -> tuple[list[FoundCall], CallParser]:
+        """Return the call that begins what is held behind a space, by the first notation that it fits.
 
         Raises IncompleteError where a notation before that may still fit, NotACallError where none does.
         """
@@ -202,7 +204,10 @@ class ToolCallReader:
         for parser in bare if is_guess else [each for each in self._parsers if lead in each.leads]:
             try:
                 at = parser.match_opening(self._held, 0)
-                return parser.read(self._held, at, is_last=is_last), parser
+                calls = parser.read(self._held, at, is_last=is_last)
+                if not is_guess and is_quoted(self._shown + space):
+                    self._guesses.require_end(self._held, calls[-1].end, is_last=is_last)
+                return calls, parser
             except IncompleteError:
                 if not is_last:
                     raise
@@ -325,9 +330,7 @@ class ToolCallReader:
 
     def _call(self, call: FoundCall) -> Piece:
         self._called = True
-        return Piece(
-            "", tool_call=ToolCall(call.name, json.dumps(call.arguments, ensure_ascii=False))
-        )
+        return Piece("", tool_call=make_call(call.name, call.arguments))
 
     def _text(self, text: str) -> list[Piece]:
         text, self._space = self._space + text, ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Any
 
 from engines.runtimes.notation.description import HOLE, KEY, ArgumentMarks, CallNotation
@@ -13,12 +14,21 @@ from engines.runtimes.notation.scanning import (
     IncompleteError,
     Matched,
     NotACallError,
+    load_json,
     match_mark,
     skip_space,
     split_mark,
     try_mark,
 )
 from engines.runtimes.text.response_format import Json
+from engines.runtimes.text.schemas import (
+    is_kind,
+    kinds_of,
+    listed,
+    parameters_of,
+    resolve,
+    within,
+)
 
 _WORDS = {"True": True, "False": False, "None": None, "true": True, "false": False, "null": None}
 _TEXT_TYPES = frozenset({"string", "true", "str"})
@@ -26,16 +36,15 @@ MAX_KEY_CHARS = 200
 MAX_NESTED = 64
 """Levels of an argument whose parts stand between marks of their own."""
 CDATA = ("<![CDATA[", "]]>")
-_BARE_KEY = re.compile(r"([{,]\s*)([^\s{}\[\],:\"]+)(\s*:)")
-_KINDS: dict[str, type | tuple[type, ...]] = {
-    "string": str,
-    "boolean": bool,
-    "integer": int,
-    "number": (int, float),
-    "array": list,
-    "object": dict,
-    "null": type(None),
-}
+_BARE_WORD = re.compile(
+    r'"(?:[^"\\]|\\.)*"|(?P<word>[^\s{}\[\],:"]+(?:[ \t]+[^\s{}\[\],:"]+)*)(?P<colon>\s*:)?',
+    re.DOTALL,
+)
+_PYTHON_TEXT = re.compile(r"""'(?:[^\\']|\\.)*'|"(?:[^\\"]|\\.)*\"""", re.DOTALL)
+_PYTHON_NAMES = re.compile(
+    rf"(?P<text>{_PYTHON_TEXT.pattern})|(?P<name>[^\W\d][\w.\-/]*)(?P<sign>\s*(?:\(|=(?!=)))",
+    re.DOTALL,
+)
 
 
 def read_value(text: str, schema: object, written_type: str = "") -> Any:
@@ -48,10 +57,10 @@ def read_value(text: str, schema: object, written_type: str = "") -> Any:
         return text
     bare = text.strip()
     try:
-        value = _WORDS[bare] if bare in _WORDS else json.loads(bare, strict=False)
+        value = _WORDS[bare] if bare in _WORDS else load_json(bare)
     except (ValueError, RecursionError):
         value = _literal(bare)
-    if kinds and not any(_is_kind(value, kind) for kind in kinds) and "string" in kinds:
+    if kinds and not any(is_kind(value, kind) for kind in kinds) and "string" in kinds:
         return text
     return text if value is None and bare not in _WORDS else value
 
@@ -197,49 +206,14 @@ def _closing_at(text: str, at: int, opening: str, closing: str) -> int:
 
 def _schema_of(schema: Json, name: str) -> object:
     """Return what a schema or one of its choices says under a name."""
-    choices = (*_listed(schema, "anyOf"), *_listed(schema, "oneOf"))
-    found = (each.get(name) for each in (schema, *choices) if isinstance(each, dict))
-    return next((each for each in found if each is not None), None)
+    choices = (*listed(schema, "anyOf"), *listed(schema, "oneOf"))
+    given = [resolve(each, schema) for each in (schema, *choices) if isinstance(each, dict)]
+    return next((within(each[name], schema) for each in given if each.get(name)), None)
 
 
 def _with_properties(schema: Json) -> Json:
-    return {"properties": _schema_of(schema, "properties")}
-
-
-def parameters_of(function: Json) -> Json:
-    """Return a tool's parameters by name; empty for one that takes none."""
-    schema = function.get("parameters")
-    properties = schema.get("properties") if isinstance(schema, dict) else None
-    return properties if isinstance(properties, dict) else {}
-
-
-def is_text_only(schema: object) -> bool:
-    """Whether a schema allows texts and nothing else."""
-    return isinstance(schema, dict) and kinds_of(schema) == {"string"}
-
-
-def kinds_of(schema: Json) -> set[str]:
-    """Return the JSON types that a schema allows; empty where it does not say."""
-    given = schema.get("type")
-    kinds = {given} if isinstance(given, str) else set(given) if isinstance(given, list) else set()
-    for choice in (*_listed(schema, "anyOf"), *_listed(schema, "oneOf")):
-        kinds |= kinds_of(choice) if isinstance(choice, dict) else set()
-    values = _listed(schema, "enum")
-    if not kinds and values and all(isinstance(value, str) for value in values):
-        kinds = {"string"}
-    return {kind for kind in kinds if isinstance(kind, str)}
-
-
-def _listed(schema: Json, name: str) -> list[Any]:
-    found = schema.get(name)
-    return found if isinstance(found, list) else []
-
-
-def _is_kind(value: Any, kind: str) -> bool:
-    expected = _KINDS.get(kind)
-    if expected is None:
-        return False
-    return isinstance(value, expected) and (isinstance(value, bool) <= (kind == "boolean"))
+    properties: Json = within({"properties": _schema_of(schema, "properties")}, schema)
+    return properties
 
 
 def _literal(text: str) -> Any:
@@ -290,24 +264,35 @@ def read_python_calls(text: str) -> list[tuple[str, Json, list[Any]]]:
 
     Raises NotACallError.
     """
+    names: dict[str, str] = {}
+
+    def replace_name(found: re.Match[str]) -> str:
+        if found["text"]:
+            return found["text"]
+        stand_in = f"_{len(names)}"
+        names[stand_in] = found["name"]
+        return stand_in + found["sign"]
+
+    # Tools and their parameters have names that Python has not: "from", "resolve-id".
+    plain = _PYTHON_NAMES.sub(replace_name, text)
     try:
-        tree = ast.parse(_escape_line_feeds(text), mode="eval").body
+        tree = ast.parse(_escape_line_feeds(plain), mode="eval").body
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
         raise NotACallError from error
     if not isinstance(tree, ast.List) or not tree.elts:
         raise NotACallError
-    return [_python_call(item) for item in tree.elts]
+    return [_python_call(item, names) for item in tree.elts]
 
 
-def _python_call(item: ast.expr) -> tuple[str, Json, list[Any]]:
-    if not isinstance(item, ast.Call):
+def _python_call(item: ast.expr, names: Mapping[str, str]) -> tuple[str, Json, list[Any]]:
+    if not isinstance(item, ast.Call) or not isinstance(item.func, ast.Name):
         raise NotACallError
     named: Json = {}
     for keyword in item.keywords:
         if keyword.arg is None:
             raise NotACallError
-        named[keyword.arg] = _python_value(keyword.value)
-    return ast.unparse(item.func), named, [_python_value(value) for value in item.args]
+        named[names[keyword.arg]] = _python_value(keyword.value)
+    return names[item.func.id], named, [_python_value(value) for value in item.args]
 
 
 def _python_value(node: ast.expr) -> Any:
@@ -345,8 +330,26 @@ def read_python_object(text: str, at: int) -> tuple[Json, int]:
 
 def _escape_line_feeds(text: str) -> str:
     """Write line feeds inside quotes as Python wants them there."""
-    within = re.compile(r"'(?:[^\\']|\\.)*'|\"(?:[^\\\"]|\\.)*\"", re.DOTALL)
-    return within.sub(lambda found: found[0].replace("\n", "\\n").replace("\r", "\\r"), text)
+    return _PYTHON_TEXT.sub(lambda found: found[0].replace("\n", "\\n").replace("\r", "\\r"), text)
+
+
+def _quote_bare(found: re.Match[str]) -> str:
+    """Write a key, or a word that small models leave without quotes, as JSON has it."""
+    word, colon = found["word"], found["colon"] or ""
+    if word is None:
+        return found[0]
+    if not colon and word in _WORDS:
+        return json.dumps(_WORDS[word])
+    if not colon and _is_json(word):
+        return word
+    return json.dumps(word, ensure_ascii=False) + colon
+
+
+def _is_json(text: str) -> bool:
+    with suppress(ValueError, RecursionError):
+        load_json(text)
+        return True
+    return False
 
 
 def read_quoted(text: str, quote: str) -> Json:
@@ -355,10 +358,10 @@ def read_quoted(text: str, quote: str) -> Json:
     for number, part in enumerate(parts):
         is_text = number % 2 == 1
         parts[number] = (
-            json.dumps(part, ensure_ascii=False) if is_text else _BARE_KEY.sub(r'\1"\2"\3', part)
+            json.dumps(part, ensure_ascii=False) if is_text else _BARE_WORD.sub(_quote_bare, part)
         )
     try:
-        value = json.loads("".join(parts), strict=False)
+        value = load_json("".join(parts))
     except (ValueError, RecursionError) as error:
         raise NotACallError from error
     if not isinstance(value, dict):

@@ -6,7 +6,28 @@ The templates are cut down to what shows the notation.
 
 from __future__ import annotations
 
-from tests.runtimes.notation.outputs import GRAZ, STOPPED, Output
+from tests.runtimes.notation.outputs import (
+    CODER,
+    CODER_CALL,
+    CONVERTED,
+    GEMMA4,
+    GLM46,
+    GPT,
+    GRAZ,
+    KIMI,
+    KIMI_T,
+    L31,
+    LFM,
+    M3,
+    QWEN,
+    R1Q,
+    SMALL,
+    SOLAR,
+    STOPPED,
+    V31,
+    V32,
+    Output,
+)
 
 HABIT_TEMPLATES: dict[str, str] = {
     "Step3": (
@@ -173,4 +194,46 @@ HABITS: dict[str, Output] = {
     "Solar Open calls twice": Output("upstage-Solar-Open-100B", "solar", "<|think|>Hm.<|end|><|begin|>assistant<|tool_calls|><|tool_call:begin|>a<|tool_call:name|>get_weather<|tool_call:args|>{\"city\": \"Graz\", \"days\": 2}<|tool_call:end|><|tool_call:begin|>b<|tool_call:name|>stop<|tool_call:args|>{}<|tool_call:end|><|calls|>", "Hm.", "", (GRAZ, STOPPED,)),
     "a mark of thoughts in a text": Output("Qwen-Qwen3-0.6B", "qwen3", "The tag is </think>", "", "The tag is </think>"),
     "a mark of calls in code": Output("Qwen-Qwen3-0.6B", "qwen3", "```python\nprint(\"<tool_call>\")\n```", "", "```python\nprint(\"<tool_call>\")\n```"),
+}  # fmt: skip
+
+_ARGUMENTS = '{"city": "Graz", "days": 2}'
+_PYTHON_CALL = 'convert-money(from="978", in="EUR", max-age=1.5)'
+_WRITTEN = "Write <response>, not <answer> or </response>, or </answer>."
+
+
+def _write(text: str) -> tuple[str, dict[str, object]]:
+    return "write", {"text": text}
+
+
+HABITS |= {
+    "Kimi gives nothing": Output(KIMI, "kimi", "<|tool_calls_section_begin|><|tool_call_begin|>functions.stop:0<|tool_call_argument_begin|><|tool_call_end|><|tool_calls_section_end|>", "", "", (STOPPED,)),
+    "Solar Open gives nothing": Output(SOLAR, "solar", "<|tool_calls|><|tool_call:begin|>a<|tool_call:name|>stop<|tool_call:args|><|tool_call:end|><|calls|>", "", "", (STOPPED,)),
+    "Kimi closes its thoughts behind its calls": Output(KIMI_T, "kimi", "<think>Hm.<|tool_calls_section_begin|><|tool_call_begin|>functions.stop:0<|tool_call_argument_begin|>{}<|tool_call_end|><|tool_calls_section_end|></think>", "Hm.", "", (STOPPED,)),
+    "Qwen3.5 closes its thoughts behind its calls": Output("Qwen3.5-4B", "qwen3", f"Hm.\n{CODER_CALL}\n</think>\n\n", "Hm.", "", (GRAZ,), "<think>\n"),
+    "GLM closes its thoughts behind its calls": Output(GLM46, "glm", "<think>Hm.\n<tool_call>stop\n</tool_call>\n</think>\n", "Hm.", "", (STOPPED,)),
+    "DeepSeek V3 ends a fence on a line of its own": Output(R1Q, "deepseek", f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>get_weather\n```json\n{_ARGUMENTS}\n```\n<｜tool▁call▁end｜>\n<｜tool▁calls▁end｜>", "", "", (GRAZ,), "</think>"),
+    "DeepSeek V3.1 fences what it gives": Output(V31, "deepseek", f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>```json\n{_ARGUMENTS}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "", "", (GRAZ,), "</think>"),
+    "DeepSeek V3.2 gives JSON": Output(V32, "deepseek", f'<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n{_ARGUMENTS}\n</｜DSML｜invoke>\n</｜DSML｜function_calls>', "", "", (GRAZ,), "</think>"),
+    "Mistral v11 writes a line for a mark": Output(SMALL, "mistral", f"[TOOL_CALLS]get_weather\n{_ARGUMENTS}", "", "", (GRAZ,)),
+    "Llama 3.3 leaves its tag open": Output(L31, "llama", f"<function=get_weather{_ARGUMENTS}</function>", "", "", (GRAZ,)),
+    "Llama 4 writes no list": Output("Llama-4", "llama4", '<|python_start|>get_weather(city="Graz", days=2)<|python_end|>', "", "", (GRAZ,)),
+    "Llama 4 gives names that Python has not": Output("Llama-4", "llama4", f"[{_PYTHON_CALL}, stop()]", "", "", (CONVERTED, STOPPED)),
+    "LFM2 gives names that Python has not": Output(LFM, "lfm2", f"<|tool_call_start|>[{_PYTHON_CALL}]<|tool_call_end|>", "", "", (CONVERTED,)),
+    "LFM2 writes no list": Output(LFM, "lfm2", '<|tool_call_start|>get_weather(city="Graz", days=2)<|tool_call_end|>', "", "", (GRAZ,)),
+    "LFM2 writes calls in a text": Output(LFM, "lfm2", "<|tool_call_start|>[write(text='f(x=1, y=\"z(\") == 2')]<|tool_call_end|>", "", "", (_write('f(x=1, y="z(") == 2'),)),
+    "Olmo-3 gives names that Python has not": Output("Olmo-3", "olmo", f"<function_calls>\n{_PYTHON_CALL}\nstop()\n</function_calls>", "", "", (CONVERTED, STOPPED)),
+    "Qwen3-Coder gives types that are named once": Output(CODER, "qwen3", "<tool_call>\n<function=convert-money>\n<parameter=from>\n978\n</parameter>\n<parameter=in>\n978\n</parameter>\n<parameter=class>\n978\n</parameter>\n<parameter=version>\n3.10\n</parameter>\n</function>\n</tool_call>", "", "", (("convert-money", {"from": "978", "in": "978", "class": "978", "version": "3.10"}),)),
+    "MiniMax-M3 gives types that are named once": Output(M3, "minimax", ']<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name="convert-money">]<]minimax[>[<places>]<]minimax[>[<item>]<]minimax[>[<zip>978]<]minimax[>[</zip>]<]minimax[>[</item>]<]minimax[>[</places>]<]minimax[>[</invoke>\n]<]minimax[>[</tool_call>', "", "", (("convert-money", {"places": [{"zip": "978"}]}),)),
+    "Qwen3-Coder gives a number that JSON has not": Output(CODER, "qwen3", "<tool_call>\n<function=convert-money>\n<parameter=max-age>\nInfinity\n</parameter>\n</function>\n</tool_call>", "", "", (("convert-money", {"max-age": "Infinity"}),)),
+    "Qwen3 gives a number that is too large": Output(QWEN, "qwen3", '<tool_call>\n{"name": "get_weather", "arguments": {"days": 1e999}}\n</tool_call>', "", '<tool_call>\n{"name": "get_weather", "arguments": {"days": 1e999}}\n</tool_call>'),
+    "Qwen3 gives half of a character": Output(QWEN, "qwen3", '<tool_call>\n{"name": "write", "arguments": {"text": "\\ud83d\\ude00 \\ud83d"}}\n</tool_call>', "", "", (_write("😀 �"),)),
+    "Qwen3 gives an empty list": Output(QWEN, "qwen3", '<tool_call>\n{"name": "stop", "arguments": []}\n</tool_call>', "", "", (STOPPED,)),
+    "Gemma 4 leaves out quotes": Output(GEMMA4, "gemma", "<|tool_call>call:get_weather{city:New York,exact:True,near:[a b,c],unit:None}<tool_call|>", "", "", (("get_weather", {"city": "New York", "exact": True, "near": ["a b", "c"], "unit": None}),)),
+    "Gemma 4 writes the quotes of JSON": Output(GEMMA4, "gemma", '<|tool_call>call:get_weather{city:"Graz, at: 5",days:2}<tool_call|>', "", "", (("get_weather", {"city": "Graz, at: 5", "days": 2}),)),
+    "gpt-oss gives nothing as null": Output(GPT, "gpt-oss", "<|channel|>commentary to=functions.stop <|constrain|>json<|message|>null<|call|>", "", "", (STOPPED,)),
+    "gpt-oss writes as Python does": Output(GPT, "gpt-oss", "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{'city': 'Graz', 'days': 2}<|call|>", "", "", (GRAZ,)),
+    "gpt-oss writes a brace too many": Output(GPT, "gpt-oss", f"<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{_ARGUMENTS}}}<|call|>", "", "", (GRAZ,)),
+    "Hunyuan writes of its marks": Output("Hunyuan-A13B", "hunyuan", f"<think>\nHm.\n</think>\n<answer>\n{_WRITTEN}\n</answer>", "Hm.", _WRITTEN),
+    "Granite 3.3 writes of its marks": Output("ibm-granite-granite-3.3-2B-Instruct", "granite", f"<think>Hm.</think><response>{_WRITTEN}</response>", "Hm.", _WRITTEN),
+    "ERNIE writes of its marks": Output("ERNIE-4.5", "ernie", _WRITTEN, "", _WRITTEN, (), "</think>"),
 }  # fmt: skip

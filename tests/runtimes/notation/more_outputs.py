@@ -254,6 +254,8 @@ MORE_OUTPUTS: dict[str, Output] = {
     "Gemma2 hermes": Output("google-gemma-2-2b-it", "gemma", HERMES_CALL, "", "", (GRAZ,)),
     "Gemma2 fenced": Output("google-gemma-2-2b-it", "gemma", "```json\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}\n```", "", "", (GRAZ,)),
     "Phi3.5": Output("microsoft-Phi-3.5-mini-instruct", "phi", HERMES_CALL, "", "", (GRAZ,)),
+    "Qwen3 thinks of a call and answers": Output("Qwen-Qwen3-0.6B", "qwen3", f"<think>\nHm.\n{HERMES_CALL}\n</think>\nFour.", f"Hm.\n{HERMES_CALL}", "Four."),
+    "Qwen3 thinks on behind a call": Output("Qwen-Qwen3-0.6B", "qwen3", f"<think>\nHm.\n{HERMES_CALL}\nNo.</think>\n", f"Hm.\n{HERMES_CALL}\nNo."),
     "plain think fam none": Output("plain", "", "<think>\nHm.\n</think>\n\nFour.", "Hm.", "Four."),
     "Kimi-Dev": Output("plain", "kimi", "◁think▷Hm.◁/think▷Four.", "Hm.", "Four."),
 }  # fmt: skip

@@ -33,11 +33,32 @@ WRITE: dict[str, Any] = {
         "required": ["text"],
     },
 }
-FUNCTIONS = (WEATHER, STOP, WRITE)
+_MONEY = {"$ref": "#/$defs/Money"}
+CONVERT: dict[str, Any] = {
+    "name": "convert-money",
+    "parameters": {
+        "type": "object",
+        "properties": {
+            "from": _MONEY,
+            "in": {"anyOf": [_MONEY, {"type": "null"}]},
+            "class": {"allOf": [_MONEY], "default": "978"},
+            "max-age": {"type": "number"},
+            "version": {"const": "3.10"},
+            "places": {"type": "array", "items": {"$ref": "#/$defs/Place"}},
+        },
+        "$defs": {
+            "Money": {"type": "string", "enum": ["EUR", "978"]},
+            "Place": {"type": "object", "properties": {"zip": {"$ref": "#/$defs/Money"}}},
+        },
+    },
+}
+"""As programs describe a tool whose names are no names of Python, and whose types are named once."""
+FUNCTIONS = (WEATHER, STOP, WRITE, CONVERT)
 Call = tuple[str, dict[str, Any]]
 GRAZ: Call = ("get_weather", {"city": "Graz", "days": 2})
 LINZ: Call = ("get_weather", {"city": "Linz"})
 STOPPED: Call = ("stop", {})
+CONVERTED: Call = ("convert-money", {"from": "978", "in": "EUR", "max-age": 1.5})
 
 
 class Output(NamedTuple):

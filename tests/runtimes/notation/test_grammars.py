@@ -69,6 +69,10 @@ def test_a_grammar_follows_the_notation(templates: Mapping[str, str], template: 
     assert not accepts(notation, call("get_weather", {"days": 2})), "city is required"
     assert not accepts(notation, call("rm", {}))
     assert not accepts(notation, "Graz")
+    assert accepts(notation, call("convert-money", {"from": "978", "max-age": 1.5}))
+    assert not accepts(notation, call("convert-money", {"from": "CHF"})), (
+        "it is none of the choices"
+    )
     if notation.channels is None:
         two = write_calls([("stop", "{}"), ("get_weather", json.dumps(some))], notation.calls)
         assert accepts(notation, two)

@@ -125,6 +125,7 @@ CALLED: list[tuple[str, dict[str, Any]]] = [
     ("get_weather", {"city": 'St. Pölten, "old" <town>', "days": 3, "exact": False, "near": ["a"]}),
     ("stop", {}),
     ("write", {"text": "x = [1, 2]\n  # {}"}),
+    ("convert-money", {"from": "978", "in": None, "max-age": 1.5, "version": "3.10"}),
 ]
 
 
