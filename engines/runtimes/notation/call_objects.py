@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
 from engines.runtimes.notation.description import CallNotation
 from engines.runtimes.notation.scanning import NotACallError, load_json
+from engines.runtimes.text.characters import join_halves
 from engines.runtimes.text.generation import ToolCall
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.schemas import parameters_of
@@ -23,7 +23,6 @@ _RARE_ARGUMENT_KEYS = (
 _RARE_NAME_KEYS = ("tool", "tool_name", "function_name", "action")
 _WRAPPERS = ("function", "tool_call", "function_call")
 _LIST = "tool_calls"
-_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class ObjectCall(NamedTuple):
@@ -124,4 +123,4 @@ def to_arguments(given: Any) -> Json:
 
 def make_call(name: str, arguments: Json) -> ToolCall:
     """Return a call as an answer has it; halves of characters, which no text can hold, are replaced."""
-    return ToolCall(name, _HALVES.sub("\ufffd", json.dumps(arguments, ensure_ascii=False)))
+    return ToolCall(name, join_halves(json.dumps(arguments, ensure_ascii=False)))

@@ -13,6 +13,7 @@ from contextlib import suppress
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.notation.description import CallNotation, write_calls
 from engines.runtimes.text.response_format import Json
+from engines.runtimes.text.schemas import own_parameters_of
 
 
 def write_tools_as_text(
@@ -27,6 +28,20 @@ def write_tools_as_text(
     if plain and plain[0]["role"] == "system":
         text, plain = f"{plain[0]['content']}\n\n{text}", plain[1:]
     return [{"role": "system", "content": text}, *plain]
+
+
+def complete_tool(tool: Json) -> Json:
+    """Return a tool with empty descriptions of itself and its parameters, and none of these, where it says nothing."""
+    function = tool["function"]
+    said = function.get("parameters") or {}
+    parameters = {name: value for name, value in said.items() if value is not None}
+    described = {
+        name: {"description": "", **(schema if isinstance(schema, dict) else {})}
+        for name, schema in own_parameters_of(function).items()
+    }
+    parameters = {"type": "object", **parameters, "properties": described}
+    description = function.get("description") or ""
+    return {**tool, "function": {**function, "description": description, "parameters": parameters}}
 
 
 def instructions(tools: Sequence[Json], form: CallNotation) -> str:

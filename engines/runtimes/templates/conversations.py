@@ -16,6 +16,7 @@ from typing import Any
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.notation.description import CallNotation
+from engines.runtimes.notation.tool_prompts import complete_tool
 from engines.runtimes.templates.forms import FORMS, Form, Given, SystemPlace
 from engines.runtimes.templates.shapes import Shape, make_probe, shape_of
 from engines.runtimes.templates.thoughts import (
@@ -68,6 +69,9 @@ class ConversationRenderer:
             if form.tools_as_text or not _has_tools(shape):
                 raise
             # Templates differ in the descriptions of tools that they understand; text is always understood.
+            with suppress(InvalidRequestError):
+                whole = [complete_tool(tool) for tool in tools]
+                return self._render_as(form, messages, whole, variables)
             with suppress(InvalidRequestError):
                 written = self._form_for(shape, as_text=True)
                 return self._render_as(written, messages, tools, variables)

@@ -24,13 +24,17 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 def parameters_of(function: Json) -> Json:
     """Return a tool's parameters by name, each with what it may refer to; empty for one that takes none."""
     schema = function.get("parameters")
+    return {name: within(given, schema) for name, given in own_parameters_of(function).items()}
+
+
+def own_parameters_of(function: Json) -> Json:
+    """Return a tool's parameters by name as it describes them."""
+    schema = function.get("parameters")
     properties = schema.get("properties") if isinstance(schema, dict) else None
-    if not isinstance(schema, dict) or not isinstance(properties, dict):
-        return {}
-    return {name: within(given, schema) for name, given in properties.items()}
+    return properties if isinstance(properties, dict) else {}
 
 
-def within(schema: object, whole: Json) -> Any:
+def within(schema: object, whole: Any) -> Any:
     """Return a part of a schema with the definitions of the whole."""
     shared = {name: whole[name] for name in _DEFINITIONS if name in whole}
     return {**shared, **schema} if shared and isinstance(schema, dict) else schema

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
+from jinja2 import TemplateError
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage, MessageToolCall
@@ -72,7 +73,7 @@ def render_of(source: str) -> Render:
     def render(messages: Sequence[Any], tools: Any, variables: Mapping[str, Any]) -> str:
         try:
             return template.render(messages, tools, **variables)
-        except (ValueError, TypeError) as error:
+        except (TemplateError, ValueError, TypeError) as error:
             raise InvalidRequestError(str(error)) from error
 
     return render
@@ -239,6 +240,25 @@ def test_a_tool_that_a_template_does_not_understand_is_written_out() -> None:
 
     assert written.startswith("[system]You may call these tools")
     assert '{"name": "moo"}' in written
+
+
+def test_a_tool_that_says_little_stays_the_templates() -> None:
+    source = (
+        "{% for tool in tools or [] %}{{ '<' + tool.function.name + tool.function.description + '>' }}"
+        "{% for name, said in tool.function.parameters.properties.items() %}{{ name + said.description }}{% endfor %}"
+        "{% for name in tool.function.parameters.required or [] %}{{ name + '!' }}{% endfor %}{% endfor %}"
+        + ANY
+    )
+    renderer = renderer_of(source, takes_tools=True)
+    loud = {"type": "string"}
+    for said, shown in (
+        ({}, ""),
+        ({"description": None, "parameters": None}, ""),
+        ({"description": "", "parameters": {"required": None}}, ""),
+        ({"parameters": {"type": "object", "properties": {"loud": loud, "far": True}}}, "loudfar"),
+    ):
+        tool = {"type": "function", "function": {"name": "moo", **said}}
+        assert renderer.render(say("user: U"), [tool], {}) == f"<moo>{shown}[user]U\n"
 
 
 def test_what_a_template_reads_in_the_texts_is_its_own_to_refuse() -> None:
