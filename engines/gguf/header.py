@@ -55,6 +55,8 @@ class ModelFacts:
     vocab_size: int
     pooling: str
     chat_template: str
+    tool_template: str
+    """For messages with tools, where the file has a second one for them."""
     quantization: str
     bos_token_id: int
     eos_token_id: int
@@ -116,6 +118,7 @@ class GgufHeader:
             vocab_size=self._vocabulary_size(),
             pooling=POOLING_TYPES.get(self.number(f"{prefix}.pooling_type", -1), ""),
             chat_template=self.text("tokenizer.chat_template"),
+            tool_template=self.text("tokenizer.chat_template.tool_use"),
             quantization=self._quantization(),
             bos_token_id=self.number("tokenizer.ggml.bos_token_id", -1),
             eos_token_id=self.number("tokenizer.ggml.eos_token_id", -1),

@@ -6,7 +6,7 @@ Jinja computes constant expressions while it compiles: a template of a few bytes
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,16 @@ from jinja2.parser import Parser
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from engines.exceptions import EngineError, InvalidRequestError
+from engines.gguf.limits import MAX_TEMPLATE_BYTES
+from engines.runtimes.child.template_limits import (
+    limit_compilation,
+    limit_rendering,
+    require_prompt_size,
+)
+
+ORDINARY, WITH_TOOLS = "default", "tool_use"
+"""Names of templates where a model has several; the others are for uses that SAM has not."""
 MAX_BITS = 4096
 """Bits of a number that a template may compute."""
 _UNUSED = ("functions", "function_call", "tool_choice")
@@ -86,6 +96,44 @@ class ChatTemplate:
             tools=tools,
             **usual | self._tokens | variables,
         )
+
+
+class ChatTemplates:
+    """The template of a model, or its two: one for messages, one for messages with tools; within limits."""
+
+    def __init__(self, sources: Mapping[str, str], tokens: Mapping[str, str]) -> None:
+        """Compile them by their names; EngineError for one that is not valid or too long.
+
+        ``tokens`` are those that they may write.
+        """
+        used = {name: sources[name] for name in (ORDINARY, WITH_TOOLS) if sources.get(name)}
+        self._compiled = {name: _compile(source, tokens) for name, source in used.items()}
+        self.source = "\n".join(used.values())
+
+    def __bool__(self) -> bool:
+        return bool(self._compiled)
+
+    def render(self, messages: Sequence[Any], tools: Sequence[Any] | None, **variables: Any) -> str:
+        """The prompt, open for an answer; InvalidRequestError where the template refuses."""
+        template = self._compiled.get(WITH_TOOLS) if tools else None
+        template = template or self._compiled.get(ORDINARY)
+        if template is None:
+            raise InvalidRequestError(
+                "This model has no chat template; set the chat format of its family."
+            )
+        with limit_rendering():
+            prompt = template.render(list(messages), tools, **variables)
+        return require_prompt_size(prompt)
+
+
+def _compile(source: str, tokens: Mapping[str, str]) -> ChatTemplate:
+    if len(source) > MAX_TEMPLATE_BYTES:
+        raise EngineError(
+            f"The model's chat template has {len(source)} characters and the limit is "
+            f"{MAX_TEMPLATE_BYTES}. Use another model."
+        )
+    with limit_compilation():
+        return ChatTemplate(source, **tokens)
 
 
 def _require_small_power(base: Any, exponent: Any) -> None:

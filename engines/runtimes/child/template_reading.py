@@ -13,12 +13,11 @@ import msgspec
 from msgspec import Struct
 
 from engines.parsing import decode
-from engines.runtimes.child.chat_template import ChatTemplate
+from engines.runtimes.child.chat_template import ORDINARY, WITH_TOOLS, ChatTemplates
 from engines.runtimes.child.frames import Frame
 from engines.runtimes.child.main import Job
 from engines.runtimes.child.process import ChildProcess
 from engines.runtimes.child.start import ChildSpec
-from engines.runtimes.child.template_limits import limit_compilation, limit_rendering
 from engines.runtimes.notation.derive import derive_notation
 from engines.runtimes.notation.probes import NAMES, TOOLS, Probe
 from engines.runtimes.text.response_format import Json
@@ -53,8 +52,9 @@ class TemplateHandler:
     def handle(self, job: Job) -> Frame | None:
         """Answer with the abilities of the template that is sent."""
         job.begin()
-        source = str(job.request.header["parameters"]["source"])
-        return Frame({}, msgspec.json.encode(derive_abilities(source)))
+        given = job.request.header["parameters"]
+        told = derive_abilities(str(given["source"]), str(given["with_tools"]))
+        return Frame({}, msgspec.json.encode(told))
 
     def proceed(self) -> bool:
         """Nothing is done by steps."""
@@ -62,34 +62,36 @@ class TemplateHandler:
 
 
 @lru_cache(maxsize=KEPT)
-def read_abilities(source: str) -> TemplateAbilities:
-    """Return what a template shows; EngineError for one that is not valid or does not come to an end."""
+def read_abilities(source: str, with_tools: str = "") -> TemplateAbilities:
+    """Return what a template shows, and a second one for messages with tools where there is one.
+
+    Raises EngineError for one that is not valid or does not come to an end.
+    """
     if not source:
         return NOTHING
     child = ChildProcess(ChildSpec("template reader", HANDLER, memory_bytes=MEMORY_BYTES))
     try:
         child.wait_ready()
-        told = child.request("read", READ_SECONDS, source=source).payload
+        told = child.request("read", READ_SECONDS, source=source, with_tools=with_tools).payload
         return decode(told, TemplateAbilities)
     finally:
         child.stop()
 
 
-def derive_abilities(source: str) -> TemplateAbilities:
-    """Render a template with probes, in this process; EngineError for one that is not valid."""
-    with limit_compilation():
-        template = ChatTemplate(source, bos_token=BEGIN, eos_token=END)
+def derive_abilities(source: str, with_tools: str = "") -> TemplateAbilities:
+    """Render a model's templates with probes, in this process; EngineError for one that is not valid."""
+    tokens = {"bos_token": BEGIN, "eos_token": END}
+    templates = ChatTemplates({ORDINARY: source, WITH_TOOLS: with_tools}, tokens)
 
     def render(
         messages: Sequence[Any], *, add_generation_prompt: bool, variables: Mapping[str, Any]
     ) -> str:
         given = {**variables, "add_generation_prompt": add_generation_prompt}
-        with limit_rendering():
-            return template.render(messages, given.pop("tools", None), **given)
+        return templates.render(messages, given.pop("tools", None), **given)
 
-    notation = derive_notation(render, source)
+    notation = derive_notation(render, templates.source)
     others: Json = {name: [*TOOLS] for name in OTHER_TOOLS}
-    listed = Probe(render, source, always=others).render_whole() or ""
+    listed = Probe(render, templates.source, always=others).render_whole() or ""
     return TemplateAbilities(
         tools=notation.describes_tools or notation.renders_calls or NAMES[0] in listed,
         thinks=notation.reasons,

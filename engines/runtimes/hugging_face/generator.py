@@ -10,9 +10,9 @@ from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
 from engines.runtimes.base import ChatMessage
+from engines.runtimes.child.chat_template import ORDINARY, ChatTemplates
 from engines.runtimes.child.messages import EmittedPiece, as_emitted
 from engines.runtimes.hugging_face.loading import Checkpoint
-from engines.runtimes.hugging_face.templates import ChatTemplates
 from engines.runtimes.notation.derive import derive_notation
 from engines.runtimes.notation.description import Notation
 from engines.runtimes.notation.families import Family
@@ -42,7 +42,8 @@ class Generator:
         self.context_length = min(context_length or limit, limit or context_length)
         self._checkpoint = model
         self._family = family
-        self._templates = ChatTemplates(model.tokenizer)
+        tokens: dict[str, str] = model.tokenizer.special_tokens_map
+        self._templates = ChatTemplates(_sources(model.tokenizer.chat_template), tokens)
         self.notation = self._derive()
         """What this model is told and what is read of it."""
         self._conversations = ConversationRenderer(
@@ -322,6 +323,13 @@ class _Penalties(LogitsProcessor):  # type: ignore[misc]
         said = input_ids[:, self._prompt :]
         counts.scatter_add_(1, said, torch.ones_like(said, dtype=scores.dtype))
         return scores - self._frequency * counts - self._presence * (counts > 0)
+
+
+def _sources(given: object) -> dict[str, str]:
+    """Templates by name; a tokenizer has none, one, or several with names."""
+    if isinstance(given, dict):
+        return {str(name): str(source) for name, source in given.items() if source}
+    return {ORDINARY: str(given)} if given else {}
 
 
 def _end_tokens(model: Checkpoint) -> frozenset[int]:

@@ -8,14 +8,8 @@ from typing import Any
 
 from llama_cpp import llama_cpp as api
 
-from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage
-from engines.runtimes.child.chat_template import ChatTemplate
-from engines.runtimes.child.template_limits import (
-    limit_compilation,
-    limit_rendering,
-    require_prompt_size,
-)
+from engines.runtimes.child.chat_template import ORDINARY, WITH_TOOLS, ChatTemplates
 from engines.runtimes.llama_cpp.native import LoadedModel
 from engines.runtimes.llama_cpp.prompt_reader import PromptReader
 from engines.runtimes.notation.derive import derive_notation
@@ -44,9 +38,9 @@ class PromptMaker:
         """``context_length`` in tokens: no longer prompt is read."""
         self.context_length = context_length
         self._model = model
-        self._template = _chat_template(model)
+        self._templates = ChatTemplates(_template_sources(model), _template_tokens(model))
         self._family = family
-        self.notation = self._derive(_template_source(model))
+        self.notation = self._derive()
         """What this model is told and what is read of it."""
         self._conversations = ConversationRenderer(
             self._render, self.notation.calls, takes_tools=self.notation.describes_tools
@@ -55,10 +49,10 @@ class PromptMaker:
         """Control tokens that are read from an answer, with their texts."""
         self._reader = PromptReader(model)
 
-    def _derive(self, source: str) -> Notation:
-        if self._template is None:
+    def _derive(self) -> Notation:
+        if not self._templates:
             return self._family.notation
-        return derive_notation(self._render_probe, source, self._family)
+        return derive_notation(self._render_probe, self._templates.source, self._family)
 
     def _render_probe(
         self,
@@ -74,7 +68,7 @@ class PromptMaker:
 
     @property
     def has_template(self) -> bool:
-        return self._template is not None
+        return bool(self._templates)
 
     def format(
         self,
@@ -98,13 +92,7 @@ class PromptMaker:
     def _render(
         self, messages: Sequence[Any], tools: Sequence[Json] | None, variables: Mapping[str, Any]
     ) -> str:
-        if self._template is None:
-            raise InvalidRequestError(
-                "This model has no chat template; set the chat format of its family."
-            )
-        with limit_rendering():
-            prompt = self._template.render(messages, tools, **variables)
-        return require_prompt_size(prompt)
+        return self._templates.render(messages, tools, **variables)
 
     def read(self, text: str, *, from_template: bool = True) -> Prompt:
         """Tokenize a prompt, with the beginning-of-text in front where the file asks for it.
@@ -147,19 +135,20 @@ def _mark_tokens(model: LoadedModel, notation: Notation) -> dict[int, bytes]:
     return found
 
 
-def _chat_template(model: LoadedModel) -> ChatTemplate | None:
-    source = _template_source(model)
-    if not source:
-        return None
-    with limit_compilation():
-        return ChatTemplate(
-            source,
-            eos_token=model.token_text(int(api.llama_vocab_eos(model.vocab))),
-            bos_token=model.token_text(int(api.llama_vocab_bos(model.vocab))),
-        )
+def _template_tokens(model: LoadedModel) -> dict[str, str]:
+    """The tokens that a template may write."""
+    return {
+        "eos_token": model.token_text(int(api.llama_vocab_eos(model.vocab))),
+        "bos_token": model.token_text(int(api.llama_vocab_bos(model.vocab))),
+    }
 
 
-def _template_source(model: LoadedModel) -> str:
-    """The model's own chat template; empty when it has none."""
-    source: bytes | None = api.llama_model_chat_template(model.handle, None)
-    return (source or b"").decode("utf-8", "replace")
+def _template_sources(model: LoadedModel) -> dict[str, str]:
+    """The model's own chat templates by name: a file may have a second one for messages with tools."""
+    named = {ORDINARY: None, WITH_TOOLS: WITH_TOOLS.encode()}
+    found: dict[str, bytes | None] = {
+        name: api.llama_model_chat_template(model.handle, key) for name, key in named.items()
+    }
+    sources = {name: (given or b"").decode("utf-8", "replace") for name, given in found.items()}
+    # Of a file without one llama.cpp may give the name of a template of its own.
+    return {name: source for name, source in sources.items() if "{" in source}

@@ -138,8 +138,9 @@ def _listens(probe: Probe) -> bool:
 
 
 def _with_calls(probe: Probe, answers: AnswerMarks, notation: Notation, given: Json) -> Notation:
+    opened = probe.render_turn(is_open=True, **given) or ""
     for turn in _call_turns(probe, given):
-        found = _found_calls(turn, answers, notation)
+        found = _found_calls(turn, answers, notation, opened)
         if found is None:
             continue
         if found.calls.argument and values.CDATA[0] in probe.source:
@@ -159,13 +160,18 @@ def _call_turns(probe: Probe, given: Json) -> Iterator[str]:
             yield turn
 
 
-def _found_calls(turn: str, answers: AnswerMarks, notation: Notation) -> Notation | None:
+def _found_calls(
+    turn: str, answers: AnswerMarks, notation: Notation, opened: str
+) -> Notation | None:
+    """Read the calls of a turn; ``opened`` is how a prompt with tools begins an answer."""
     if notation.channels:
         return _channel_calls(turn, answers, notation)
     plain = max(
         (find_common_prefix(turn, each) for each in (answers.header, answers.header.rstrip())),
         key=len,
     )
+    # A second template, for messages with tools, may begin its turns otherwise.
+    plain = plain if plain.strip() else find_common_prefix(turn, opened)
     text = strip_leading(turn[len(plain) :], (*notation.reasoning, *notation.dropped))
     found = derive_calls(CallTurn(text, answers.ending))
     if found is None:

@@ -70,7 +70,8 @@ def abilities_in(header: GgufHeader) -> dict[str, bool]:
     """Return what a header's template shows; empty, which is logged, where it cannot be told: the family says it then."""
     facts = header.facts()
     try:
-        found: dict[str, bool] = msgspec.to_builtins(read_abilities(facts.chat_template))
+        told = read_abilities(facts.chat_template, facts.tool_template)
+        found: dict[str, bool] = msgspec.to_builtins(told)
     except EngineError as error:
         logger.warning("what the template of %s shows cannot be told: %s", facts.name, error)
         return {}

@@ -41,6 +41,7 @@ def write_scripted(
     script: Sequence[str],
     *,
     template: str | None = None,
+    tool_template: str | None = None,
     marks: Sequence[str] = (),
     added: Sequence[str] = (),
     context: int = 512,
@@ -61,6 +62,8 @@ def write_scripted(
     ]
     if template is not None:
         metadata["tokenizer.chat_template"] = template
+    if tool_template is not None:
+        metadata["tokenizer.chat_template.tool_use"] = tool_template
     weights = _weights(_LLAMA, vocabulary, 1)
     for name in weights:
         if name.startswith("blk.") and "norm" not in name:

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from engines.exceptions import InvalidRequestError
+from engines.gguf.parts import read_model_header
 from engines.runtimes.base import ChatMessage
+from engines.runtimes.child.chat_template import ChatTemplate
+from engines.runtimes.child.template_reading import read_abilities
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
 from engines.runtimes.notation.families import notation_of
+from engines.services.catalog.shapes import abilities_in
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 
@@ -81,3 +85,38 @@ def test_a_switch_that_nobody_asked_for_is_left_out_where_the_template_refuses_i
         assert engine.complete(talk, temperature=0, **form).text.startswith("{")
         with pytest.raises(InvalidRequestError, match="it must think"):
             engine.complete(talk, thinking=False)
+
+
+PLAIN = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+
+
+def test_a_file_with_a_template_for_tools_uses_it_for_tools(
+    real_templates: Mapping[str, str], tmp_path: Path
+) -> None:
+    with_tools = real_templates["CohereForAI-c4ai-command-r7b-12-2024-tool_use"]
+    path = write_scripted(
+        tmp_path / "m.gguf", SAID, template=PLAIN, tool_template=with_tools, context=8192
+    )
+    tool = {"type": "function", "function": {"name": "moo", "parameters": {"type": "object"}}}
+    with LlamaCppEngine.from_spec(EngineSpec("e", "E", str(path))) as engine:
+        engine.load_model()
+        told = notation_of(engine.get_engine_info())
+
+        assert engine.format_prompt(CHAT) == "[user]Why?"
+        rendered = ChatTemplate(with_tools, bos_token="", eos_token="").render(CHAT, [tool])
+        asked = engine.complete(CHAT, tools=[tool], max_tokens=1)
+        assert asked.prompt_tokens == engine.count_prompt_tokens(rendered)
+        assert told.describes_tools
+        assert told.calls.section == ("<|START_ACTION|>", "<|END_ACTION|>")
+    assert not read_abilities(PLAIN).tools
+    assert abilities_in(read_model_header(path))["tools"]
+
+
+def test_the_name_of_a_template_is_none(tmp_path: Path) -> None:
+    path = write_scripted(tmp_path / "m.gguf", SAID, template="mistral-v7-tekken")
+    with LlamaCppEngine.from_spec(EngineSpec("e", "E", str(path))) as engine:
+        engine.load_model()
+
+        assert engine.get_engine_info()["chat_template"] is False
+        with pytest.raises(InvalidRequestError, match="has no chat template"):
+            engine.format_prompt(CHAT)
