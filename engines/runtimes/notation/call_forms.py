@@ -49,6 +49,8 @@ _BETWEEN = re.compile(r"[\s,;]*")
 _FENCE = re.compile(rf"{FENCE}(?:json)?\s*")
 _NAMED_FIRST = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]*)"')
 _PRINTED = re.compile(r"\[\s*print\((.+)\)\s*\]", re.DOTALL)
+_BRACKET = re.compile(r"\s*\(?\s*")
+_LATE_END = re.compile(r"\)?>?")
 _DOUBLED = re.compile(r"\{\s*(?=\{)")
 
 
@@ -319,9 +321,11 @@ class CallParser:
         try:
             return match_mark(text, at, mark).end
         except NotACallError:
-            # Some leave out all of it, others an id or an index.
-            begun = skip_space(text, at)
-            if self.form.form is CallForm.NAMED and text.startswith("{", begun):
+            # Some leave out all of it or open a bracket instead, others leave out an id or an index.
+            begun = _end_of(_BRACKET, text, at)
+            if begun == len(text):
+                raise IncompleteError from None
+            if self.form.form is CallForm.NAMED and text[begun] == "{":
                 return begun
             return match_mark(text, at, mark.rpartition(HOLE)[2]).end
 
@@ -336,6 +340,9 @@ class CallParser:
         value, end = self._decode(text, written)
         if written > begun:
             end = match_closing(text, end, FENCE, is_required=False, is_last=is_last)
+        elif self.form.after_name == ">":
+            # Llama closes its tag here if not behind the name.
+            end = _end_of(_LATE_END, text, end)
         return to_arguments(value), end
 
 

@@ -94,10 +94,10 @@ def _match_part(text: str, at: int, part: str) -> Matched:
     if not has_hole:
         return Matched(at)
     end = text.find(after, at, at + MAX_HOLE_CHARS) if after else at
-    if end < 0:
-        if len(text) - at < MAX_HOLE_CHARS and "\n" not in text[at:]:
-            raise IncompleteError
+    if "\n" in text[at : end if end >= 0 else None]:
         raise NotACallError
+    if end < 0:
+        raise IncompleteError if len(text) - at < MAX_HOLE_CHARS else NotACallError
     return Matched(end + len(after), text[at:end])
 
 
