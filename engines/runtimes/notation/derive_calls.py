@@ -268,7 +268,8 @@ def _tagged(turn: CallTurn) -> CallNotation | None:
     if second is not None:
         spans.append(Span(text.find(NAMES[1]), second.end + size))
     marks = _split(CallTurn(text, turn.ending).around(spans))
-    needed = (marks.opening, marks.closing, opening, after_key, closing)
+    # What tells a key from its value comes before what differs from call to call.
+    needed = (marks.opening, marks.closing, opening, after_key.partition(HOLE)[0], closing)
     if not all(mark.strip() for mark in needed):
         return None
     argument = ArgumentMarks(
@@ -285,11 +286,11 @@ def _tagged(turn: CallTurn) -> CallNotation | None:
 
 
 def _argument_marks(between: str, tail: str, to_first_key: str) -> tuple[str, str]:
-    """Return the marks after a value and before a key."""
+    """Return the marks after a value and before a key; empty ones where they cannot be told apart."""
     if KEY in between:
         # The name stands in the closing mark as well, which ends with the tag.
-        end = between.index(">", between.index(KEY)) + 1
-        return between[:end], between[end:]
+        end = between.find(">", between.index(KEY)) + 1
+        return (between[:end], between[end:]) if end else ("", "")
     closing = find_common_prefix(between, tail)
     return closing, find_common_suffix(between[len(closing) :], to_first_key)
 

@@ -12,7 +12,13 @@ import pytest
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.child.chat_template import ChatTemplate
 from engines.runtimes.notation.derive import derive_notation
-from engines.runtimes.notation.description import THINK, Notation, Switch, write_calls
+from engines.runtimes.notation.description import (
+    HERMES_CALLS,
+    THINK,
+    Notation,
+    Switch,
+    write_calls,
+)
 from engines.runtimes.notation.families import (
     LLAMA_CALLS,
     MISTRAL_CALLS,
@@ -26,7 +32,16 @@ from engines.runtimes.text.stop_words import ByteJoiner
 from tests.runtimes.notation.habits import HABIT_TEMPLATES, HABITS
 from tests.runtimes.notation.more_outputs import MORE_OUTPUTS, MORE_TEMPLATES
 from tests.runtimes.notation.near_outputs import NEAR_OUTPUTS
-from tests.runtimes.notation.outputs import FUNCTIONS, GPT, INLINE, OUTPUTS, QWEN, Output
+from tests.runtimes.notation.outputs import (
+    FUNCTIONS,
+    GPT,
+    GRAZ,
+    HERMES_CALL,
+    INLINE,
+    OUTPUTS,
+    QWEN,
+    Output,
+)
 
 EVERY = {**OUTPUTS, **MORE_OUTPUTS, **NEAR_OUTPUTS}
 CUT_OFF = OUTPUTS | HABITS | {name: output for name, output in NEAR_OUTPUTS.items() if output.calls}
@@ -223,6 +238,30 @@ def test_a_notation_is_told_and_understood_again(templates: Mapping[str, str]) -
         facts = json.loads(json.dumps({"notation": notation_facts(notation)}))
 
         assert notation_of(facts) == notation
+
+
+CALLS = (
+    "{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}[call {{ c.function.name }}]"
+    "{% for key, value in c.function.arguments.items() %}ARGUMENT{% endfor %}[end]{% endfor %}|"
+    "{% endfor %}{{ tools | tojson if tools }}"
+)
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        "[{{ key }}]{{ value }}[/{{ key }}]",
+        "{{ key }}{{ value }}",
+        "<{{ key }}{{ loop.index }}>{{ value }}</{{ key }}>",
+        "<a>{{ key }}{{ loop.index }}<b>{{ value }}</a>",
+    ],
+)
+def test_a_template_whose_calls_cannot_be_told_is_taken_as_it_is(argument: str) -> None:
+    notation = derived(CALLS.replace("ARGUMENT", argument), "")
+
+    assert notation.describes_tools
+    assert notation.calls == HERMES_CALLS
+    assert read(notation, [HERMES_CALL.encode()]) == ("", "", [GRAZ])
 
 
 def test_a_family_tells_what_a_template_does_not_show() -> None:
