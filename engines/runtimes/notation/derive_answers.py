@@ -7,7 +7,7 @@ import string
 from dataclasses import dataclass
 from typing import Any
 
-from engines.runtimes.notation.description import Channels
+from engines.runtimes.notation.description import THINK, Channels
 from engines.runtimes.notation.probes import (
     CONTENT,
     IDS,
@@ -29,7 +29,7 @@ from engines.runtimes.notation.stretches import (
 )
 
 KNOWN_REASONING = (
-    ("<think>", "</think>"),
+    THINK,
     ("[THINK]", "[/THINK]"),
     ("<|START_THINKING|>", "<|END_THINKING|>"),
     ("<seed:think>", "</seed:think>"),
@@ -183,7 +183,8 @@ def _mentioned(probe: Probe, opened: str) -> tuple[str, str]:
         partner = last[0][0] + "/" + last[0][1:]
         if partner in probe.source:
             return last[0], partner
-    return "", ""
+    # A template that asks for reasoning in words alone (Cogito) leaves the marks to its model.
+    return THINK if probe.mentions("enable_thinking") else ("", "")
 
 
 def _around_content(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from engines.runtimes.notation.call_forms import FENCE, CallParser, FoundCall, move_end
-from engines.runtimes.notation.description import CallForm, CallNotation
+from engines.runtimes.notation.description import HOLE, CallForm, CallNotation
 from engines.runtimes.notation.families import FUNCTION_TAG, PHI_CALLS, PYTHON_CALLS
 from engines.runtimes.notation.scanning import (
     IncompleteError,
@@ -37,6 +37,12 @@ LOOSE_CALLS = (
     FUNCTION_TAG,
     CallNotation(
         CallForm.NAMED, opening='<function name="', after_name='">', closing="</function>"
+    ),
+    CallNotation(
+        CallForm.NAMED,
+        opening=f"<use_mcp_tool>\n<server_name>{HOLE}</server_name>\n<tool_name>",
+        after_name="</tool_name>\n<arguments>\n",
+        closing="\n</arguments>\n</use_mcp_tool>",
     ),
 )
 """Marks that are read whatever the model's own are."""

@@ -230,6 +230,7 @@ HABITS |= {
     "Qwen3-Coder gives a number that JSON has not": Output(CODER, "qwen3", "<tool_call>\n<function=convert-money>\n<parameter=max-age>\nInfinity\n</parameter>\n</function>\n</tool_call>", "", "", (("convert-money", {"max-age": "Infinity"}),)),
     "Qwen3 gives a number that is too large": Output(QWEN, "qwen3", '<tool_call>\n{"name": "get_weather", "arguments": {"days": 1e999}}\n</tool_call>', "", '<tool_call>\n{"name": "get_weather", "arguments": {"days": 1e999}}\n</tool_call>'),
     "Qwen3 gives half of a character": Output(QWEN, "qwen3", '<tool_call>\n{"name": "write", "arguments": {"text": "\\ud83d\\ude00 \\ud83d"}}\n</tool_call>', "", "", (_write("😀 �"),)),
+    "MiroThinker calls a server's tool": Output(QWEN, "qwen3", f"<think>\nHm.\n</think>\n\nI look.\n\n<use_mcp_tool>\n<server_name>tool-weather</server_name>\n<tool_name>get_weather</tool_name>\n<arguments>\n{_ARGUMENTS}\n</arguments>\n</use_mcp_tool>", "Hm.", "I look.", (GRAZ,)),
     "Qwen3 gives an empty list": Output(QWEN, "qwen3", '<tool_call>\n{"name": "stop", "arguments": []}\n</tool_call>', "", "", (STOPPED,)),
     "Gemma 4 leaves out quotes": Output(GEMMA4, "gemma", "<|tool_call>call:get_weather{city:New York,exact:True,near:[a b,c],unit:None}<tool_call|>", "", "", (("get_weather", {"city": "New York", "exact": True, "near": ["a b", "c"], "unit": None}),)),
     "Gemma 4 writes the quotes of JSON": Output(GEMMA4, "gemma", '<|tool_call>call:get_weather{city:"Graz, at: 5",days:2}<tool_call|>', "", "", (("get_weather", {"city": "Graz, at: 5", "days": 2}),)),

@@ -214,6 +214,17 @@ THINKS = (
 )
 
 
+def test_a_template_that_asks_for_reasoning_in_words_has_the_usual_marks() -> None:
+    source = (
+        "{% if enable_thinking %}Think deeply.{% endif %}{% for m in messages %}[{{ m.role }}]{{ m.content }}"
+        "{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    notation = derived(source, "")
+
+    assert notation.reasoning == THINK
+    assert notation.switch == Switch("enable_thinking", on=True, off=False)
+
+
 @pytest.mark.parametrize(
     ("condition", "expected"),
     {
