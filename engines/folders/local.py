@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import IO
 
 from engines.exceptions import NotFoundError, SamError
+from engines.reading.names import is_hidden
 
 BLOCK = 1024 * 1024
 LEADS_OUT = "It is a link that leads out of the folder; add what it leads to by its own path."
 BROKEN_LINK = "It is a link to what is not there; lay it anew or delete it."
 NO_PLAIN_FILE = "It is no plain file, so there is nothing to read."
+SEVERAL = (
+    "Several files have this path, and a base holds one of a path. Rename all but one, or add them to bases of their "
+    "own."
+)
 
 
 class NotReadableError(SamError):
@@ -60,7 +65,9 @@ class Found:
     prefixes: list[str] = field(default_factory=list)
     """The folders, as their paths in the base begin."""
     unread: dict[str, str] = field(default_factory=dict)
-    """Folders whose files are not known and links that are not followed, by their path in the base: why."""
+    """What is not read, by its path in the base, and why: folders that cannot be looked into, links that are not
+    followed, files of one path.
+    """
 
     @property
     def paths(self) -> set[str]:
@@ -81,6 +88,7 @@ def find_local(paths: Sequence[Path]) -> Found:
             found.files.append(LocalFile(path, _composed(path.name)))
         else:
             raise NotFoundError(f"{path} cannot be read: there is no such file or folder.")
+    _set_apart_several(found)
     return found
 
 
@@ -88,6 +96,7 @@ def find_in_folder(folder: Path, name: str) -> Found:
     """Return the files of one folder, which is called ``name`` in the base."""
     found = Found()
     _add_folder(found, folder, name)
+    _set_apart_several(found)
     return found
 
 
@@ -137,6 +146,21 @@ def _add_folder(found: Found, folder: Path, name: str) -> None:
             found.files.append(LocalFile(path, place(path), folder))
 
 
+def _set_apart_several(found: Found) -> None:
+    """Leave out files of one path, of which the last would take the place of all before it.
+
+    Folders of one name hold them, and names whose letters are composed in different ways. A file that was named
+    twice is one.
+    """
+    by_path: dict[str, list[LocalFile]] = {}
+    for file in found.files:
+        by_path.setdefault(file.path, []).append(file)
+    for path, files in by_path.items():
+        if len(files) > 1 and len({file.local.resolve() for file in files}) > 1:
+            found.unread[path] = SEVERAL
+    found.files[:] = [files[0] for path, files in by_path.items() if path not in found.unread]
+
+
 def _walk(folder: Path, note: Callable[[OSError], None]) -> Iterator[Path]:
     """Yield files and links; what is behind a link to a folder is not, since it may lead in a circle, or out."""
     for place, folders, names in os.walk(folder, onerror=note):
@@ -158,7 +182,7 @@ def _say_not_followed(path: Path, folder: Path) -> str:
 
 
 def _shown(names: Iterable[str]) -> list[str]:
-    return [name for name in names if not name.startswith(".")]
+    return [name for name in names if not is_hidden(name)]
 
 
 def _place_of(descriptor: int, path: Path) -> Path:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypedDict
 
@@ -17,6 +17,7 @@ from engines.folders.local import (
 
 MAX_FILE_BYTES = 50_000_000
 ARCHIVE = ".zip"
+STAYS = "Its document stays as it was."
 
 
 class Line(TypedDict):
@@ -56,11 +57,15 @@ class Target(Protocol):
         """Delete a document."""
 
 
-def bring_up(target: Target, found: Found) -> Iterator[list[Line]]:
-    """Send what changed, file by file, and yield the lines of each."""
+def bring_up(target: Target, found: Found, *, deletes: bool = False) -> Iterator[list[Line]]:
+    """Send what changed, file by file, and yield the lines of each.
+
+    With ``deletes`` the documents of files that are in no archive any more go with it.
+    """
     known = know_gone(target, found, found.paths)
     for file in found.files:
-        yield send_file(target, file, known, digest_file)
+        lines = send_file(target, file, known, digest_file)
+        yield lines + (delete_unpacked(target, file, known, lines) if deletes else [])
     for path, why in found.unread.items():
         yield [refuse(path, why)]
 
@@ -76,11 +81,23 @@ def know_gone(target: Target, found: Found, here: Collection[str]) -> Known:
 def delete_missing(target: Target, found: Found, here: Collection[str]) -> list[Line]:
     """Delete the documents of these folders whose paths are not ``here`` any more; returns their lines."""
     known = target.known()
-    lines = []
-    for path in find_missing(known, found, here):
+    return _delete(target, known, find_missing(known, found, here))
+
+
+def delete_unpacked(
+    target: Target, file: LocalFile, known: Known, lines: Sequence[Line]
+) -> list[Line]:
+    """Delete the documents of an archive that was just sent whose files it does not hold; returns their lines."""
+    here = {line["path"] for line in lines}
+    is_read = file.path.lower().endswith(ARCHIVE) and file.path not in here
+    gone = [path for path in known.ids if path.startswith(f"{file.path}/") and path not in here]
+    return _delete(target, known, gone if is_read else [])
+
+
+def _delete(target: Target, known: Known, paths: Sequence[str]) -> list[Line]:
+    for path in paths:
         target.delete(known.ids[path])
-        lines.append(Line(path=path, outcome="deleted", document_id=None, said=""))
-    return lines
+    return [Line(path=path, outcome="deleted", document_id=None, said="") for path in paths]
 
 
 def find_missing(known: Known, found: Found, here: Collection[str]) -> list[str]:
@@ -103,11 +120,15 @@ def send_file(
 ) -> list[Line]:
     """Send a file unless the base has it so; one that cannot be read has its line like others."""
     try:
-        return _send(target, file, known, digest_of)
+        lines = _send(target, file, known, digest_of)
     except NotReadableError as error:
-        return [refuse(file.path, str(error))]
+        lines = [refuse(file.path, str(error))]
     except OSError as error:
-        return [refuse(file.path, f"It cannot be read: {error.strerror}.")]
+        lines = [refuse(file.path, f"It cannot be read: {error.strerror}.")]
+    for line in lines:
+        if line["outcome"] == "refused" and line["path"] in known.ids:
+            line["said"] += f" {STAYS}"
+    return lines
 
 
 def _send(
@@ -119,11 +140,13 @@ def _send(
     if why := say_unfit_name(file.path):
         return [refuse(file.path, why)]
     digest = digest_of(file)
-    if known.hashes.get(file.path) == digest:
+    if file.path in known.ids:
+        if known.hashes[file.path] != digest:
+            return target.put(file, "")
         key = known.ids[file.path]
         return [Line(path=file.path, outcome="unchanged", document_id=key, said="")]
-    moved_from = known.gone[digest].pop() if known.gone.get(digest) else ""
-    return target.put(file, moved_from if file.path not in known.ids else "")
+    gone = known.gone.get(digest)
+    return target.put(file, gone.pop() if gone else "")
 
 
 def refuse(path: str, why: str) -> Line:

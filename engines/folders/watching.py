@@ -15,6 +15,7 @@ from engines.folders.sending import (
     Line,
     Target,
     delete_missing,
+    delete_unpacked,
     know_gone,
     refuse,
     send_file,
@@ -118,6 +119,8 @@ class WatchedFolder:
             known = known or know_gone(self._target, found, here)
             lines = send_file(self._target, file, known, partial(_digest_of, digest))
             self._remember(file.path, signature, digest, lines)
+            if self._deletes:
+                lines = lines + delete_unpacked(self._target, file, known, lines)
             yield lines
         for path, why in found.unread.items():
             if self._is_due(path, ""):

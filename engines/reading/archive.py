@@ -6,6 +6,7 @@ Nothing of one touches the disk: a member is read into memory, and one that is r
 from __future__ import annotations
 
 import stat
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path
@@ -21,13 +22,11 @@ from engines.reading.limits import (
     MIB,
     SMALL_BYTES,
 )
-from engines.reading.names import clean_path
+from engines.reading.names import clean_path, is_of_system
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Others may want gigabytes to unpack a kilobyte."""
 _ENCRYPTED = 0x1
-_OF_MACS = ("__MACOSX/", ".DS_Store")
-"""Where macOS packs what it knows about files; nobody sees it there."""
 _END, _END_BYTES, _MAX_COMMENT = b"PK\x05\x06", 22, 0xFFFF
 _LOCATOR, _LOCATOR_BYTES = b"PK\x06\x07", 20
 
@@ -45,7 +44,9 @@ class Archive:
                 "This is no zip archive that can be read; pack it again."
             ) from error
         self._members = [
-            one for one in self._zip.infolist() if not (one.is_dir() or _is_of_macs(one))
+            one
+            for one in self._zip.infolist()
+            if not (one.is_dir() or any(map(is_of_system, one.filename.split("/"))))
         ]
         try:
             self._judge()
@@ -67,13 +68,14 @@ class Archive:
 
     @property
     def names(self) -> list[str]:
-        """Return the names of the files in it, in their order."""
-        return [member.filename for member in self._members]
+        """Return the names of the files in it, composed and in their order."""
+        return [unicodedata.normalize("NFC", member.filename) for member in self._members]
 
     def read(self, number: int) -> bytes:
         """Return what is in a file of it; InvalidRequestError and UnsafeNameError say why not."""
         member = self._members[number]
-        if member.filename in self.names[:number]:
+        names = self.names
+        if names[number] in names[:number]:
             raise InvalidRequestError("The archive has two files of this name; keep one.")
         _judge_member(member)
         try:
@@ -105,11 +107,6 @@ def _judge_member(member: zipfile.ZipInfo) -> None:
         raise InvalidRequestError(
             f"It would unpack to more than {MAX_RATIO} times its size, which no text does."
         )
-
-
-def _is_of_macs(member: zipfile.ZipInfo) -> bool:
-    name = member.filename
-    return name.startswith(_OF_MACS[0]) or name.rpartition("/")[2] == _OF_MACS[1]
 
 
 def _is_link(member: zipfile.ZipInfo) -> bool:

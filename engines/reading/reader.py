@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import unicodedata
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -84,8 +85,9 @@ def read_files(path: Path, name: str, folder: str = "") -> Iterator[ReadFile | R
 
 
 def make_shown(name: str) -> str:
-    """Return a name in which nothing breaks or turns around what is shown."""
-    return "".join(c if is_shown(c) else "\N{REPLACEMENT CHARACTER}" for c in name)
+    """Return a name as documents have it, in which nothing breaks or turns around what is shown."""
+    composed = unicodedata.normalize("NFC", name)
+    return "".join(c if is_shown(c) else "\N{REPLACEMENT CHARACTER}" for c in composed)
 
 
 def _is_plain_text(path: Path, name: str) -> bool:

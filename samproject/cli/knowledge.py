@@ -101,7 +101,8 @@ def add_documents(
     delete_missing: Annotated[
         bool,
         typer.Option(
-            "--delete-missing", help="Delete documents whose files are gone from a folder."
+            "--delete-missing",
+            help="Delete documents whose files are gone from a folder, or from an archive in it.",
         ),
     ] = False,
 ) -> None:
@@ -110,12 +111,12 @@ def add_documents(
         found = find_local(paths)
     except NotFoundError as error:
         raise CommandError(str(error)) from error
-    if not found.files:
-        raise CommandError("There is no file in it; hidden ones are left out.")
+    if not found.files and not found.unread:
+        raise CommandError("There is no file in it; hidden ones are left out. Nothing was changed.")
     target = _base_named(session, into)
     lines: list[Line] = []
     for told in track(
-        bring_up(session.api, target["id"], found),
+        bring_up(session.api, target["id"], found, deletes=delete_missing),
         "Adding",
         total=len(found.files) + len(found.unread),
         console=session.console(),

@@ -9,18 +9,20 @@ from typing import Any, cast
 import pytest
 
 from engines.folders.local import BROKEN_LINK, LEADS_OUT, find_local
+from engines.folders.sending import MAX_FILE_BYTES, STAYS
 from samproject.cli.client import Client
 from samproject.cli.folders.sending import bring_up
 
 
 class Recording:
-    """Stands where the API is: has no documents, and keeps what it is sent."""
+    """Stands where the API is: has documents of some paths, and keeps what it is sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, *known: str) -> None:
         self.sent: list[str] = []
+        self._known = known
 
     def rows(self, _: str) -> list[Any]:
-        return []
+        return [{"path": path, "source_sha256": "", "id": 1} for path in self._known]
 
     def put_file(self, address: str, _: object, __: object) -> dict[str, Any]:
         self.sent.append(address)
@@ -79,3 +81,17 @@ def test_a_link_out_of_the_folder_is_refused_and_one_within_is_read(tmp_path: Pa
         "/knowledge-bases/7/files/notes%2Fagain.txt",
         "/knowledge-bases/7/files/notes%2Ffit.txt",
     ]
+
+
+def test_a_refused_file_that_has_a_document_says_that_it_stays(tmp_path: Path) -> None:
+    for name in ("new.bin", "old.bin"):
+        path = tmp_path / "notes" / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as file:
+            file.truncate(MAX_FILE_BYTES + 1)
+
+    sent = bring_up(cast("Client", Recording("notes/old.bin")), 7, find_local([tmp_path / "notes"]))
+    new, old = (line for part in sent for line in part)
+
+    assert (new["outcome"], old["outcome"]) == ("refused", "refused")
+    assert old["said"] == f"{new['said']} {STAYS}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,9 @@ from engines.services.knowledge.search import FoundBy
 from engines.services.knowledge.words.search import search_words
 from migrations_app.api.views import knowledge
 from migrations_app.serving.protocol import SearchReply
+from samproject.cli.errors import CommandError
 from tests.api.roles import People
-from tests.reading.made import docx, paragraph, pdf
+from tests.reading.made import docx, pack, paragraph, pdf
 from tests.sam_command import run_sam
 
 KINDS = {
@@ -41,27 +43,122 @@ def test_a_folder_of_everyday_files_is_added_as_a_whole_and_a_correction_takes_t
     for name, content in KINDS.items():
         (folder / name).write_bytes(content)
 
-    def add() -> str:
-        return run_sam("documents", "add", str(folder), "--user", "alice")
-
-    assert "0 unchanged, 0 updated, 6 new in Documents." in add()
+    assert "0 unchanged, 0 updated, 6 new in Documents." in add(folder)
     assert set(Document.objects.values_list("path", flat=True)) == {f"harbour/{n}" for n in KINDS}
     assert len(found("harbour")) == len(KINDS) - 1
     assert found("k\u00f6niglich") == ["Gr\u00f6\u00dfe des Hafens: k\u00f6niglich."]
     before = list(Chunk.objects.order_by("pk").values_list("pk", flat=True))
 
-    assert "6 unchanged, 0 updated, 0 new in Documents." in add()
+    assert "6 unchanged, 0 updated, 0 new in Documents." in add(folder)
     assert list(Chunk.objects.order_by("pk").values_list("pk", flat=True)) == before
 
     corrected = KINDS["notes.md"].replace(b"Wojtylko", b"Wojtylka")
     (folder / "notes.md").write_bytes(corrected)
-    assert "5 unchanged, 1 updated, 0 new in Documents." in add()
+    assert "5 unchanged, 1 updated, 0 new in Documents." in add(folder)
     assert found("Wojtylko") == []
     assert found("who is the keeper of the harbour") == [
         corrected.decode(),
         *[text for text in found("harbour") if text != corrected.decode()],
     ]
     assert not any("Wojtylko" in text for text in Chunk.objects.values_list("text", flat=True))
+
+
+def add(*arguments: Path | str) -> str:
+    """Add as alice; returns what was said, the last refusal included."""
+    try:
+        return run_sam("documents", "add", *map(str, arguments), "--user", "alice")
+    except CommandError as error:
+        return str(error)
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def texts() -> dict[str, str]:
+    return dict(Document.objects.values_list("path", "text"))
+
+
+def test_of_files_that_would_be_one_document_none_takes_anothers_place(
+    people: People, tmp_path: Path
+) -> None:
+    composed, apart = (unicodedata.normalize(form, "caf\u00e9.md") for form in ("NFC", "NFD"))
+    for folder in ("work", "private"):
+        write(tmp_path / folder / "notes" / "same.md", f"The {folder} harbour.")
+        write(tmp_path / folder / "notes" / f"{folder}.md", f"Only {folder}.")
+    work, private = tmp_path / "work" / "notes", tmp_path / "private" / "notes"
+
+    assert "1 file was refused" in add(work, private)
+    assert set(texts()) == {"notes/work.md", "notes/private.md"}
+    assert add(work / "same.md", private / "same.md") == "No file could be added."
+    assert "3 new" in add(work, work, work / "same.md", "--base", "Work")
+
+    twins = tmp_path / "twins"
+    for name in (composed, apart, "plain.md"):
+        write(twins / name, f"Named {name!a}.")
+    (twins / "both.zip").write_bytes(pack({composed: "One.", apart: "Two."}))
+    assert "2 files were refused" in add(twins, "--base", "Twins")
+    assert {p: t for p, t in texts().items() if p.startswith("twins/")} == {
+        "twins/plain.md": "Named 'plain.md'.",
+        f"twins/both.zip/{composed}": "One.",
+    }
+
+
+def test_what_systems_lay_beside_files_is_not_added(people: People, tmp_path: Path) -> None:
+    beside = ("Thumbs.db", "desktop.ini", "~$letter.docx", "Icon\r", "__MACOSX/x.md", ".hidden")
+    for name in (*beside, "letter.md"):
+        write(tmp_path / "share" / name, "Some words.")
+    (tmp_path / "share" / "all.zip").write_bytes(
+        pack(dict.fromkeys((*beside[:-1], "kept.md"), "Words."))
+    )
+
+    assert "0 unchanged, 0 updated, 2 new in Documents." in add(tmp_path / "share")
+    assert set(texts()) == {"share/letter.md", "share/all.zip/kept.md"}
+
+
+def test_what_is_gone_from_an_archive_is_deleted_with_what_is_gone_from_the_folder(
+    people: People, tmp_path: Path
+) -> None:
+    archive = write(tmp_path / "mine" / "all.zip", "")
+    archive.write_bytes(
+        pack({"kept.md": "The pier.", "gone.md": "The old ferry.", "cafe\u0301.pdf": "Opened."})
+    )
+    write(tmp_path / "mine" / "all.zip.md", "About it.")
+    add(tmp_path / "mine")
+    archive.write_bytes(
+        pack({"kept.md": "The pier.", "cafe\u0301.pdf": b"%PDF-1.4 is damaged now"})
+    )
+
+    add(tmp_path / "mine")
+    assert found("old ferry") == ["The old ferry."]
+    assert "1 file was refused" in add(tmp_path / "mine", "--delete-missing")
+    assert found("old ferry") == []
+    assert set(texts()) == {
+        "mine/all.zip.md",
+        "mine/all.zip/kept.md",
+        "mine/all.zip/caf\u00e9.pdf",
+    }
+
+    archive.write_bytes(b"PK is no archive any more")
+    add(tmp_path / "mine", "--delete-missing")
+    assert len(texts()) == 3
+
+
+def test_a_file_that_moved_is_not_lost_to_one_that_had_its_path_before(
+    people: People, tmp_path: Path
+) -> None:
+    first = write(tmp_path / "mine" / "a.md", "The pier.")
+    second = write(tmp_path / "mine" / "b.md", "The ferry.")
+    add(tmp_path / "mine")
+    moved = Document.objects.get(path="mine/a.md").pk
+    first.rename(tmp_path / "mine" / "z.md")
+    second.write_text("The pier.")
+
+    assert "0 unchanged, 1 updated, 0 new, 1 moved" in add(tmp_path / "mine")
+    assert Document.objects.get(path="mine/z.md").pk == moved
+    assert set(texts()) == {"mine/b.md", "mine/z.md"}
 
 
 def test_a_search_by_words_alone_says_why_and_shows_no_nearness(

@@ -18,6 +18,7 @@ from samproject.cli.client import Client
 from samproject.cli.errors import CommandError, RefusedError
 from samproject.cli.folders import watching
 from samproject.cli.folders.watching import WatchedRemotely, read_seconds
+from tests.reading.made import pack
 from tests.sam_command import run_sam
 
 Between = Callable[[], object]
@@ -102,6 +103,23 @@ def test_a_second_watch_finds_what_changed_meanwhile_and_sends_nothing_else(
     assert first_look == ["added  notes/three.txt"]
     assert kept == []
     assert second_look == ["deleted  notes/one.md"]
+
+
+def test_what_is_gone_from_an_archive_is_deleted_when_the_archive_is_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = folder / "all.zip"
+    archive.write_bytes(pack({"kept.md": "The pier.", "gone.md": "The old ferry."}))
+
+    def take_one_out() -> None:
+        archive.write_bytes(pack({"kept.md": "The pier is new."}))
+
+    kept = watch(monkeypatch, folder, take_one_out, nothing, options=["--keep-deleted"])
+    assert kept[-1] == "updated  notes/all.zip/kept.md"
+    assert "notes/all.zip/gone.md" in texts()
+
+    assert watch(monkeypatch, folder, nothing) == ["deleted  notes/all.zip/gone.md"]
+    assert "notes/all.zip/kept.md" in texts()
 
 
 def test_a_folder_that_is_missing_or_empty_deletes_nothing(

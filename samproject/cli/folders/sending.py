@@ -46,9 +46,11 @@ class RemoteBase:
         self.api.delete(f"/knowledge-bases/{self.base}/documents/{document_id}")
 
 
-def bring_up(api: Client, base: int, found: Found) -> Iterator[list[Line]]:
+def bring_up(
+    api: Client, base: int, found: Found, *, deletes: bool = False
+) -> Iterator[list[Line]]:
     """Send what changed, file by file, and yield the lines of each; one that is refused stops nothing."""
-    return sending.bring_up(RemoteBase(api, base), found)
+    return sending.bring_up(RemoteBase(api, base), found, deletes=deletes)
 
 
 def delete_missing(api: Client, base: int, found: Found, here: Collection[str]) -> list[Line]:
