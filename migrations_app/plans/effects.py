@@ -7,13 +7,14 @@ from typing import TypedDict
 from django.db.models import F, Sum
 from django.db.models.functions import Length
 
-from engines.models import Chunk, Host, KnowledgeBase, Message, ModelRevision
+from engines.models import Chunk, Fingerprint, Host, KnowledgeBase, Message, ModelRevision
 from engines.services.catalog.capabilities import (
     capabilities_of,
     context_of,
     lost_capabilities,
 )
 from engines.services.catalog.speeds import Speed, download_speed, embedding_speed
+from engines.services.knowledge.fingerprints import find_fingerprint
 from engines.services.people.usage import describe_lost_uses, recent_use
 from migrations_app.models import IndexSwitch, Plan, Step
 from migrations_app.states import BRINGING_FILES, PlanKind, PlanStatus, StepStatus
@@ -75,15 +76,15 @@ class Effects(Pace):
 
 def effects_of(plan: Plan, bases: list[KnowledgeBase]) -> Effects:
     """Return what moving means; every question is asked once, however many bases there are."""
-    embedders = _embedders_of(bases)
-    keeps = not plan.re_embed_knowledge or embedders <= {plan.embedder_revision_id}
+    spaces, target = _spaces_of(bases), find_fingerprint(plan.embedder_revision)
+    keeps = not plan.re_embed_knowledge or spaces <= {target.pk if target else None}
     return {
         **pace_of(plan, bases),
-        "keeps_embedder": bool(embedders) and keeps,
+        "keeps_embedder": bool(spaces) and keeps,
         "context": _context_change(plan),
         "lost": _lost(plan),
         "lost_uses": _lost_uses(plan),
-        "quality": None if keeps else _quality(plan, embedders),
+        "quality": None if keeps else _quality(spaces, target),
     }
 
 
@@ -186,28 +187,26 @@ def _lost_uses(plan: Plan) -> list[str]:
     return describe_lost_uses(recent_use(plan.user), had, gets, new.display_name)
 
 
-def _embedders_of(bases: list[KnowledgeBase]) -> set[int | None]:
-    searched_by = "live_index__fingerprint__revision"
+def _spaces_of(bases: list[KnowledgeBase]) -> set[int | None]:
+    searched_by = "live_index__fingerprint"
     rows = KnowledgeBase.objects.filter(pk__in=[base.pk for base in bases])
     searched = rows.filter(live_index__isnull=False).values(searched_by).distinct()
     return {row[searched_by] for row in searched}
 
 
-def _quality(plan: Plan, embedders: set[int | None]) -> Quality | None:
-    """Add up the proofs of earlier moves from these embedders to this one, whoever was moved."""
+def _quality(spaces: set[int | None], target: Fingerprint | None) -> Quality | None:
+    """Add up the proofs of earlier moves from these spaces to this one, whoever was moved."""
+    if target is None:
+        return None
+    moves = IndexSwitch.objects.filter(
+        from_index__fingerprint__in=spaces, to_index__fingerprint=target
+    )
     proofs = Step.objects.filter(
-        kind="probe",
-        status=StepStatus.COMPLETED,
-        plan__embedder_revision=plan.embedder_revision,
-        plan__index_switches__from_index__fingerprint__revision__in=embedders,
+        kind="probe", status=StepStatus.COMPLETED, plan__index_switches__in=moves
     )
     steps = list(proofs.distinct().order_by("-pk")[:MAX_MOVES])
-    moved = set(
-        IndexSwitch.objects.filter(
-            plan__in=[step.plan_id for step in steps],
-            from_index__fingerprint__revision__in=embedders,
-        ).values_list("plan", "base")
-    )
+    of_steps = moves.filter(plan__in=[step.plan_id for step in steps])
+    moved = set(of_steps.values_list("plan", "base"))
     compared = [
         proof
         for step in steps

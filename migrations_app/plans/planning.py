@@ -34,6 +34,7 @@ from engines.services.catalog.fit import fit_side_by_side, judge_alone, machine_
 from engines.services.catalog.resolving import pinned_revision
 from engines.services.engine_choice import effective_engine
 from engines.services.hosts import find_host, present_hosts
+from engines.services.knowledge.fingerprints import find_fingerprint
 from engines.services.knowledge.recutting import documents_cut_otherwise
 from engines.services.people.preferences import preference_of
 from migrations_app.models import Plan, Step
@@ -130,8 +131,8 @@ def plan_re_embed(
     """Make a pending plan that gives one base another embedder: the engine's, or the engine itself.
 
     Without an engine it is the one its owner uses. Raises InvalidRequestError when there is none, or
-    when the base is searched with that embedder already and all its documents are cut for it; else such a
-    plan cuts them anew.
+    when the base is searched with that embedder already, as its entry is now, and all its documents are cut for
+    it; else such a plan cuts them anew.
     """
     chosen = engine or (effective_engine(base.owner)[0] if base.owner else None)
     if chosen is None:
@@ -139,7 +140,7 @@ def plan_re_embed(
     embedder = chosen.embedder
     revision = pinned_revision(embedder)
     live = base.live_index
-    is_searched = live is not None and live.fingerprint.revision == revision
+    is_searched = live is not None and live.fingerprint == find_fingerprint(revision)
     if live is not None and is_searched and not documents_cut_otherwise(live).exists():
         raise InvalidRequestError(
             f"{base.name!r} is searched with {embedder.display_name} already, and its documents are cut "

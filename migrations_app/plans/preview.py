@@ -14,13 +14,13 @@ from engines.models import (
     CopyStatus,
     Document,
     Embedding,
-    Fingerprint,
     KnowledgeBase,
     LoraAdapter,
     ModelCopy,
 )
 from engines.services.catalog.copies import free_disk_of
 from engines.services.catalog.fit import EngineNeed, fit_side_by_side, machine_of
+from engines.services.knowledge.fingerprints import find_fingerprint
 from engines.services.knowledge.recutting import (
     CutCounts,
     count_passages,
@@ -154,7 +154,7 @@ def _chunk_counts(plan: Plan, bases: list[KnowledgeBase]) -> ChunkCounts:
     chunks, unique = live.count(), hashes.count()
     embeds = plan.re_embed_knowledge
     known = 0
-    fingerprint = _known_fingerprint(plan) if embeds else None
+    fingerprint = find_fingerprint(plan.embedder_revision) if embeds else None
     if fingerprint is not None:
         known = Embedding.objects.filter(fingerprint=fingerprint, content_hash__in=hashes).count()
     to_embed = unique - known if embeds else 0
@@ -175,13 +175,9 @@ def _chunk_counts(plan: Plan, bases: list[KnowledgeBase]) -> ChunkCounts:
 def _documents_to_cut(plan: Plan) -> QuerySet[Document] | None:
     """Return what a plan cuts anew; None for one that changes the embedder."""
     live = plan.base.live_index if plan.kind == PlanKind.RE_EMBED and plan.base else None
-    if live is None or live.fingerprint.revision_id != plan.embedder_revision_id:
+    if live is None or live.fingerprint != find_fingerprint(plan.embedder_revision):
         return None
     return documents_cut_otherwise(live)
-
-
-def _known_fingerprint(plan: Plan) -> Fingerprint | None:
-    return Fingerprint.objects.filter(revision=plan.embedder_revision).order_by("-pk").first()
 
 
 def _disk(plan: Plan, chunks: int) -> DiskNeed:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from engines.models import Document, VectorIndex
 from engines.services.knowledge.embeddings import BATCH, Embedder, embed_texts, missing_hashes
-from engines.services.knowledge.fingerprints import embedding_spec_of
+from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.recutting import (
     DocumentCut,
     cut_for,
@@ -40,8 +40,7 @@ def prepare_cuts(
     total, cuts = due.count(), list[DocumentCut]()
     if not total:
         return cuts
-    revision = index.fingerprint.revision
-    with ctx.embedder(revision, embedding_spec_of(revision.model, revision)) as embedder:
+    with ctx.embedder(index.fingerprint.revision, spec_of(index.fingerprint)) as embedder:
         for pk in due.values_list("pk", flat=True):
             tell(len(cuts), total)
             # Deleted meanwhile, perhaps.

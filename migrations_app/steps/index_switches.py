@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import Chunk, Fingerprint, KnowledgeBase, VectorIndex
-from engines.services.knowledge.fingerprints import embedding_spec_of, fingerprint_for
+from engines.services.knowledge.fingerprints import fingerprint_for, spec_of
 from engines.services.knowledge.indexes import build_file, index_for, missing_chunks
 from engines.services.knowledge.keep_up import embed_missing
 from migrations_app.models import IndexSwitch, Plan
@@ -103,9 +103,8 @@ def drain_tails(ctx: StepContext, indexes: Sequence[VectorIndex]) -> int:
     for index in indexes:
         if not missing_chunks(index, after_seq=index.base_seq or 0, limit=1):
             continue
-        revision = index.fingerprint.revision
-        spec = embedding_spec_of(revision.model, revision)
-        with ctx.embedder(revision, spec) as embedder:
+        fingerprint = index.fingerprint
+        with ctx.embedder(fingerprint.revision, spec_of(fingerprint)) as embedder:
             counts = embed_missing(
                 index,
                 embedder,

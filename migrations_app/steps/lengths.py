@@ -10,8 +10,17 @@ from collections.abc import Callable, Iterable, Sequence
 
 from django.db.models import QuerySet
 
-from engines.models import Chunk, Host, KnowledgeBase, Message, ModelCopy, ModelRevision
+from engines.models import (
+    Chunk,
+    Host,
+    KnowledgeBase,
+    Message,
+    ModelCopy,
+    ModelRevision,
+    VectorIndex,
+)
 from engines.services.catalog.copies import is_present
+from engines.services.knowledge.fingerprints import find_fingerprint
 from engines.services.knowledge.indexes import missing_chunks
 from engines.services.people.adapters import list_adapters
 from engines.specs import ModelSource
@@ -56,8 +65,10 @@ def _embeds_much(step: Step) -> bool:
         return False
     moving = KnowledgeBase.objects.filter(pk__in=[base.pk for base in bases_of(plan)])
     if plan.kind != PlanKind.RE_EMBED:
-        # Where the embedder stays, nothing is embedded.
-        moving = moving.exclude(live_index__fingerprint__revision=plan.embedder_revision_id)
+        # Where the space stays, nothing is embedded.
+        target = find_fingerprint(plan.embedder_revision)
+        stay = VectorIndex.objects.filter(fingerprint=target)
+        moving = moving.exclude(live_index__in=stay)
     return _has_many_texts(moving, LONG_TEXTS)
 
 

@@ -37,7 +37,7 @@ from engines.exceptions import TextNotEmbeddableError
 from engines.models import Chunk, VectorIndex
 from engines.runtimes.turns import FEW_TEXTS
 from engines.services.knowledge.embeddings import Embedder, load_vectors
-from engines.services.knowledge.fingerprints import embedding_spec_of
+from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.search import Hit, search_index
 from migrations_app.steps.base import ProbeFailedError, StepContext
 from migrations_app.steps.excerpts import cut_middle
@@ -279,8 +279,7 @@ def compute_cosine(left: NDArray[np.float32], right: NDArray[np.float32]) -> flo
 
 
 def _embedder(ctx: StepContext, index: VectorIndex) -> AbstractContextManager[Embedder]:
-    revision = index.fingerprint.revision
-    return ctx.embedder(revision, embedding_spec_of(revision.model, revision))
+    return ctx.embedder(index.fingerprint.revision, spec_of(index.fingerprint))
 
 
 def _require_itself(

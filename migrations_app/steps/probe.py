@@ -20,7 +20,7 @@ from engines.services.catalog.copies import (
     refuse_unsafe,
 )
 from engines.services.catalog.speeds import note_answer_speed
-from engines.services.knowledge.fingerprints import embedding_spec_of
+from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.indexes import index_counts
 from engines.services.people.search_history import searches_of
 from migrations_app.models import IndexSwitch
@@ -211,8 +211,7 @@ def _probe_index(ctx: StepContext, switch: IndexSwitch, seed: int) -> dict[str, 
 
 
 def _read_tokens(ctx: StepContext, index: VectorIndex) -> TokenLosses | None:
-    revision = index.fingerprint.revision
-    with ctx.embedder(revision, embedding_spec_of(revision.model, revision)) as embedder:
+    with ctx.embedder(index.fingerprint.revision, spec_of(index.fingerprint)) as embedder:
         return count_token_losses([index.base_id], embedder, ctx.checkpoint)
 
 

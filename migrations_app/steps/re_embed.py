@@ -12,7 +12,7 @@ from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.turns import FEW_TEXTS
 from engines.services.catalog.speeds import note_embedding_speed
 from engines.services.knowledge.embeddings import DocumentEmbedder, describe_trouble, embed_range
-from engines.services.knowledge.fingerprints import embedding_spec_of
+from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.indexes import build_file, describe_recall
 from migrations_app.models import EmbedRange
 from migrations_app.plans.embed_ranges import (
@@ -181,8 +181,7 @@ class _GivingWay:
 def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) -> None:
     row = claim.range
     revision = row.fingerprint.revision
-    spec = embedding_spec_of(revision.model, revision)
-    with ctx.embedder(revision, spec) as embedder:
+    with ctx.embedder(revision, spec_of(row.fingerprint)) as embedder:
         started = time.monotonic()
         giving_way = _GivingWay(ctx, embedder, checkpoint)
         counts = embed_range(

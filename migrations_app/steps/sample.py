@@ -102,7 +102,7 @@ def _changes_embedder(plan: Plan) -> bool:
     # Nothing is sent to a server before somebody agreed that it is.
     if revision is None or revision.model.source == ModelSource.SERVER:
         return False
-    return any(index.fingerprint.revision_id != revision.pk for index in live_indexes_of(plan))
+    return bool(live_indexes_of(plan))
 
 
 def _host_for(plan: Plan) -> Host | None:

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from engines.exceptions import TextNotEmbeddableError
 from engines.models import ModelRevision, VectorIndex
 from engines.services.knowledge.embeddings import Embedder, load_vectors
-from engines.services.knowledge.fingerprints import embedding_spec_of, spec_of
+from engines.services.knowledge.fingerprints import (
+    embedding_spec_of,
+    find_fingerprint,
+    spec_of,
+)
 from engines.specs import EmbeddingSpec
 from migrations_app.models import Plan
 from migrations_app.steps.base import bases_of
@@ -34,10 +38,10 @@ Lists = Mapping[str, Sequence[Question]]
 
 
 def live_indexes_of(plan: Plan) -> list[VectorIndex]:
-    """Return the live indexes of the plan's largest bases that are searched with another embedder."""
+    """Return the live indexes of the plan's largest bases that are searched in another space."""
     bases = [base.pk for base in bases_of(plan)]
     live = VectorIndex.objects.filter(live_for__in=bases, base_seq__isnull=False)
-    others = live.exclude(fingerprint__revision=plan.embedder_revision)
+    others = live.exclude(fingerprint=find_fingerprint(plan.embedder_revision))
     largest = others.order_by("-file_count", "pk")
     return list(largest.select_related("fingerprint__revision__model")[:MOST_BASES])
 

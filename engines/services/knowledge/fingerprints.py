@@ -94,12 +94,30 @@ def fingerprint_for(model: CatalogModel, revision: ModelRevision) -> Fingerprint
 
     Raises InvalidRequestError while the file's facts are not known.
     """
-    spec = embedding_spec_of(model, revision)
-    digest = fingerprint_digest(model.runtime, revision.sha256, spec)
+    digest, spec = _space_of(model, revision)
     fingerprint, _ = Fingerprint.objects.get_or_create(
         digest=digest, defaults={"revision": revision, "facts": spec.as_facts()}
     )
     return fingerprint
+
+
+def find_fingerprint(revision: ModelRevision | None) -> Fingerprint | None:
+    """Return the space that a revision embeds to as its entry is now; None where nothing was embedded to it yet.
+
+    An entry whose prefixes or pooling were changed embeds to another space than before, with the same file.
+    """
+    if revision is None:
+        return None
+    try:
+        digest, _ = _space_of(revision.model, revision)
+    except InvalidRequestError:
+        return None
+    return Fingerprint.objects.filter(digest=digest).first()
+
+
+def _space_of(model: CatalogModel, revision: ModelRevision) -> tuple[str, EmbeddingSpec]:
+    spec = embedding_spec_of(model, revision)
+    return fingerprint_digest(model.runtime, revision.sha256, spec), spec
 
 
 def embedder_of(

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from engines.exceptions import SamError
 from engines.models import CatalogModel, KnowledgeBase
 from engines.services.engine_choice import effective_engine, engine_of_group
+from engines.services.knowledge.fingerprints import embedder_of, find_fingerprint
 from engines.services.knowledge.recutting import (
     CutCounts,
     count_passages,
@@ -47,12 +48,17 @@ def list_anew(base: KnowledgeBase) -> Iterator[Anew]:
     if live is None:
         return
     now = live.fingerprint.revision.model
+    is_as_it_was = find_fingerprint(live.fingerprint.revision) == live.fingerprint
     cut = count_passages(documents_cut_otherwise(live))
-    if cut.documents:
+    # Where the embedder reads otherwise by now, embedding anew is a move to another space.
+    if cut.documents and is_as_it_was:
         yield Anew(What.PASSAGES, now, now, cut)
-    engine, _ = effective_engine(base.owner) if base.owner else engine_of_group(base.group)
-    if engine is not None and engine.embedder != now:
-        yield Anew(What.EMBEDDER, engine.embedder, now)
+    engine, pinned = effective_engine(base.owner) if base.owner else engine_of_group(base.group)
+    if engine is None:
+        return
+    embedder, revision = embedder_of(engine, pinned)
+    if embedder != now or find_fingerprint(revision) != live.fingerprint:
+        yield Anew(What.EMBEDDER, embedder, now)
 
 
 class AnewView(KnowledgePage):

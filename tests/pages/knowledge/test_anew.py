@@ -8,12 +8,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 
-from engines.models import CatalogModel, Chunk, Document, Fingerprint, KnowledgeBase, VectorIndex
+from engines.models import CatalogModel, Chunk, Document, KnowledgeBase, VectorIndex
 from engines.services.knowledge.documents import add_document, create_base
+from engines.services.knowledge.fingerprints import fingerprint_for
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from tests.api.roles import Engines, People, make_model, use_engine
-from tests.pages.knowledge.conftest import FACTS
 from tests.pages.knowledge.test_bases import contents, html_of
 
 controller = MigrationController()
@@ -22,7 +22,9 @@ controller = MigrationController()
 def searched_with(base: KnowledgeBase, embedder: CatalogModel) -> None:
     revision = embedder.current_revision
     assert revision is not None
-    space = Fingerprint.objects.create(digest=f"{embedder.pk:064x}", revision=revision, facts=FACTS)
+    revision.facts = {"embedding_length": 384, "context_length": 512, "pooling": "mean"}
+    revision.save()
+    space = fingerprint_for(embedder, revision)
     index = VectorIndex.objects.create(base=base, fingerprint=space)
     KnowledgeBase.objects.filter(pk=base.pk).update(live_index=index)
 
@@ -90,6 +92,17 @@ def test_older_passages_are_told_and_lead_to_one_plan_of_them(
     assert gone["Location"] == f"/knowledge/{kept.pk}/"
     plan.refresh_from_db()
     assert plan.status == "cancelled"
+
+
+def test_an_embedder_that_reads_otherwise_by_now_is_told(
+    alice: Client, kept: KnowledgeBase, engines: Engines
+) -> None:
+    CatalogModel.objects.filter(pk=engines.embedder.pk).update(document_prefix="passage: ")
+    page = html_of(alice, f"/knowledge/{kept.pk}/")
+    assert "Searched with MINILM as it was before" in page
+    assert "are not cut as they would be today" not in page
+
+    assert "whose vectors cannot be mixed" in html_of(alice, ask(alice, kept, "embedder"))
 
 
 def test_another_embedder_than_the_engines_is_told_and_losses_may_be_accepted(
