@@ -30,6 +30,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from django.db.models import QuerySet
 from django.db.models.functions import Left
 from numpy.typing import NDArray
 
@@ -136,10 +137,10 @@ def draw_questions(index: VectorIndex, seed: int, *, size: int) -> list[Question
     ids = list(live.order_by("pk").values_list("pk", flat=True))
     # In the order of the draw, so that the first few of them are a sample too.
     drawn = random.Random(seed).sample(ids, min(max(size, POOL), len(ids)))  # noqa: S311 - a sample
-    begun = live.filter(pk__in=drawn).annotate(begin=Left("text", LOOKED_AT))
-    scripts = {pk: script_of(text) for pk, text in begun.values_list("pk", "begin")}
-    chosen = [pk for pk in drawn[:size] if pk in scripts]
-    extra = set(_draw_of_scripts([pk for pk in drawn if pk in scripts], scripts, chosen))
+    scripts = _scripts_of_texts(live, drawn)
+    drawn = list(scripts)
+    chosen = drawn[:size]
+    extra = set(_draw_of_scripts(drawn, scripts, chosen))
     found = {chunk.pk: chunk for chunk in live.filter(pk__in=[*chosen, *extra])}
     chunks = [found[pk] for pk in drawn if pk in found]
     known = load_vectors(index.fingerprint_id, [bytes(chunk.content_hash) for chunk in chunks])
@@ -156,6 +157,22 @@ def draw_questions(index: VectorIndex, seed: int, *, size: int) -> list[Question
         for chunk in chunks
         if bytes(chunk.content_hash) in known
     ]
+
+
+def _scripts_of_texts(live: QuerySet[Chunk], drawn: Sequence[int]) -> dict[int, str]:
+    """Return passage → its script, in the order of the draw.
+
+    Of passages that say the same the first is left: a text is found once, so it is lost once, and questions that
+    are one question would not differ as throws of a coin do.
+    """
+    begun = live.filter(pk__in=drawn).annotate(begin=Left("text", LOOKED_AT))
+    rows = {
+        pk: (bytes(key), begin)
+        for pk, key, begin in begun.values_list("pk", "content_hash", "begin")
+    }
+    there = [pk for pk in drawn if pk in rows]
+    firsts = {rows[pk][0]: pk for pk in reversed(there)}
+    return {pk: script_of(rows[pk][1]) for pk in there if firsts[rows[pk][0]] == pk}
 
 
 def _draw_of_scripts(

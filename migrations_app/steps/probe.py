@@ -290,7 +290,7 @@ def _refusals(verdict: _Verdict, seed: int) -> Iterator[str]:
     for script, one in verdict.scripts.items():
         if one.is_worse_among(len(verdict.scripts)):
             yield (
-                f"Of {one.asked} questions about passages in the script {script} the new index answers "
+                f"Of {one.asked} questions about passages in {script} the new index answers "
                 f"{one.new_found} among the first {HITS}, the old one {one.old_found} (sample {seed}): "
                 f"the new embedder does not understand {script} as the old one does."
             )

@@ -6,7 +6,8 @@ import unicodedata
 from collections import Counter
 
 LOOKED_AT = 400
-OTHER = "no letters"
+OTHER = "numbers and signs"
+"""Of a text without letters; emoji are signs."""
 _TOGETHER = {
     "CJK": "Chinese or Japanese",
     "HIRAGANA": "Chinese or Japanese",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TypedDict
 
 from engines.models import Chunk
@@ -20,7 +20,11 @@ PAGE = 500
 UNKNOWN_SHARE = 0.5
 """Of a passage's own tokens; from so many unknown ones on the embedder does not know what it says."""
 LEAST = 7
-"""Passages that are lost in one script before a plan is stopped for it; of fewer the result tells."""
+"""Passages that are lost in one script, or in all that have few, before a plan is stopped for it; of fewer the
+result tells.
+"""
+NAMED = 8
+"""Scripts with few passages that a sentence names."""
 
 
 class ScriptTokens(TypedDict):
@@ -91,15 +95,27 @@ def count_token_losses(
 
 
 def list_unknown_scripts(old: TokenLosses | None, new: TokenLosses | None) -> list[str]:
-    """Return the sentences about scripts that the old embedder knows and the new one does not."""
+    """Return the sentences about scripts that the old embedder knows and the new one does not.
+
+    Scripts with few passages each are counted together: a shelf of many languages is lost as one.
+    """
     if old is None or new is None:
         return []
-    known = old["scripts"]
-    return [
+    known, scripts = old["scripts"], sorted(new["scripts"].items())
+    lost = {
+        script: one["unknown"] - known[script]["unknown"]
+        for script, one in scripts
+        if script in known
+    }
+    sentences = [
         _say_unknown(script, one, new["passages"])
-        for script, one in sorted(new["scripts"].items())
-        if script in known and one["unknown"] - known[script]["unknown"] >= LEAST
+        for script, one in scripts
+        if lost.get(script, 0) >= LEAST
     ]
+    few = {script: number for script, number in lost.items() if 0 < number < LEAST}
+    if sum(few.values()) >= LEAST:
+        sentences.append(_say_few_unknown(few, new["passages"]))
+    return sentences
 
 
 def _pages(base_ids: Collection[int]) -> Iterator[list[str]]:
@@ -155,6 +171,15 @@ def _sentences(scripts: dict[str, ScriptTokens], passages: int) -> Iterator[str]
     alike = sum(one["alike"] for one in scripts.values())
     if alike:
         yield f"{alike} different texts have the very tokens of another text, and this embedder cannot tell them apart."
+
+
+def _say_few_unknown(few: Mapping[str, int], passages: int) -> str:
+    named = ", ".join(list(few)[:NAMED])
+    more = f" and {len(few) - NAMED} more" if len(few) > NAMED else ""
+    return (
+        f"{sum(few.values())} of {passages} passages are in scripts that this embedder does not know, with few "
+        f"passages each: {named}{more}."
+    )
 
 
 def _say_unknown(script: str, one: ScriptTokens, passages: int) -> str:

@@ -57,6 +57,11 @@ def test_the_same_file_elsewhere_is_moved_when_that_is_said(alice: APIClient, ba
     assert (after.pk, after.path, after.title) == (before.pk, "b.pdf", "b.pdf")
     assert after.updated_at == before.updated_at
 
+    put(alice, base, "cafe\u0301.pdf", content, moved_from="b.pdf")
+    assert told(put(alice, base, "c.pdf", content, moved_from="cafe\u0301.pdf")) == [
+        ("c.pdf", "moved")
+    ]
+
 
 def test_an_archive_is_a_folder_in_which_each_file_has_its_line(
     alice: APIClient,
@@ -75,7 +80,7 @@ def test_an_archive_is_a_folder_in_which_each_file_has_its_line(
     assert Document.objects.count() == 2
 
 
-@pytest.mark.parametrize("path", [".hidden", "a/../b.txt", "a\u202eb.txt"])
+@pytest.mark.parametrize("path", [".hidden", "a/../b.txt", "a\u202eb.txt", "a\nb.txt", "a.txt\n"])
 def test_what_is_refused_adds_nothing(alice: APIClient, base: str, path: str) -> None:  # noqa: F811
     assert "file" in problem(put(alice, base, path, b"text"), 400, "invalid_request")["errors"]
     assert "file" in problem(put(alice, base, "a.bin", b"\0\1"), 400, "invalid_request")["errors"]

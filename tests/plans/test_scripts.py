@@ -192,7 +192,8 @@ def require_told(ada: User, plan: Plan, quality: Any) -> None:
         ("図書館は９時に開きます。", "Chinese or Japanese"),
         ("도서관은 아홉 시에 엽니다.", "Korean"),
         ("Библиотека открыта (open)", "Cyrillic"),
-        ("12:30 — 14:00", "no letters"),
+        ("12:30 — 14:00", "numbers and signs"),
+        ("🏠🌊", "numbers and signs"),
     ],
 )
 def test_a_text_has_the_script_of_most_of_its_letters(text: str, script: str) -> None:

@@ -13,9 +13,10 @@ from engines.models import KnowledgeBase, VectorIndex
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
+from migrations_app.steps.meaning import draw_questions
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import add
-from tests.plans.hash_world import HashWorld
+from tests.plans.hash_world import HashWorld, live_index
 from worker.steps.runner import StepFailedError, run_step
 
 TEXTS = ("the first words", "the second words", "the third words")
@@ -36,6 +37,16 @@ def run_to(plan: Plan, kind: str) -> int:
             return step.pk
         run_step(step.pk)
     raise AssertionError(f"the plan has no step {kind}")
+
+
+def test_a_text_that_many_documents_hold_is_asked_about_once(world: HashWorld) -> None:
+    base = world.base("Notes", *(["the same licence of all"] * 30), *TEXTS)
+
+    drawn = draw_questions(live_index(base), 7, size=20)
+
+    assert sorted(question.text for question in drawn) == sorted(
+        ["the same licence of all", *TEXTS]
+    )
 
 
 def test_an_index_that_holds_less_than_its_row_says_is_not_switched_to(world: HashWorld) -> None:

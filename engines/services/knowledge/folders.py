@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -121,7 +122,8 @@ def _find(base: KnowledgeBase, content: Content) -> Document | None:
 
 
 def _movable(base: KnowledgeBase, content: Content, moved_from: str) -> Document | None:
-    found = Document.objects.filter(base=base, path=moved_from).first()
+    before = unicodedata.normalize("NFC", moved_from)
+    found = Document.objects.filter(base=base, path=before).first()
     if found is None or found.source_sha256 != content.origin.source_sha256:
         raise InvalidRequestError(
             f"No document of this base was made of this file at {moved_from[:80]!a}; send it without "

@@ -97,6 +97,25 @@ def test_only_what_the_old_embedder_knows_is_lost(base: KnowledgeBase) -> None:
     assert list_unknown_scripts(None, ascii_only) == []
 
 
+def test_scripts_with_few_passages_each_are_lost_together(base: KnowledgeBase) -> None:
+    for number, text in enumerate(
+        ["бібліотека", "დახურვა", "կտուր", "στέγη", "גג הבית", "сад", "ბაღი"]
+    ):
+        add_document(base.pk, title=f"Few {number}", text=text)
+        if number == 5:
+            assert (
+                len(list_unknown_scripts(count(base, Words(knows_all=True)), count(base, Words())))
+                == 1
+            )
+
+    _, together = list_unknown_scripts(count(base, Words(knows_all=True)), count(base, Words()))
+
+    assert together == (
+        "7 of 18 passages are in scripts that this embedder does not know, with few passages each: "
+        "Armenian, Cyrillic, Georgian, Greek, Hebrew."
+    )
+
+
 def test_nothing_is_made_up_where_nobody_can_count(
     base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
 ) -> None:
