@@ -125,15 +125,17 @@ def run_sign_test(losses: int, wins: int) -> float:
     return float(at_least / 2**throws)
 
 
-def draw_questions(index: VectorIndex, seed: int, *, size: int) -> list[Question]:
+def draw_questions(
+    index: VectorIndex, seed: int, *, size: int, is_beyond_file: bool = False
+) -> list[Question]:
     """Draw passages that the index's file holds and has vectors of; the same seed draws the same ones.
 
-    What was written since is embedded by the switch; a text without a vector may once have crashed
-    this embedder and would do it again.
+    What was written since is embedded by the switch, and drawn only on demand (``is_beyond_file``); a text
+    without a vector may once have crashed this embedder and would do it again.
     """
-    live = Chunk.objects.filter(
-        base_id=index.base_id, deleted_seq__isnull=True, created_seq__lte=index.base_seq or 0
-    )
+    live = Chunk.objects.filter(base_id=index.base_id, deleted_seq__isnull=True)
+    if not is_beyond_file:
+        live = live.filter(created_seq__lte=index.base_seq or 0)
     ids = list(live.order_by("pk").values_list("pk", flat=True))
     # In the order of the draw, so that the first few of them are a sample too.
     drawn = random.Random(seed).sample(ids, min(max(size, POOL), len(ids)))  # noqa: S311 - a sample

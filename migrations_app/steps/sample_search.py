@@ -57,7 +57,9 @@ def measure_index(
     revision = plan.embedder_revision
     if revision is None:
         return None
-    drawn = draw_questions(index, secrets.randbits(SEED_BITS), size=SAMPLE)
+    # A small base is written for long before its file is built again.
+    seed = secrets.randbits(SEED_BITS)
+    drawn = draw_questions(index, seed, size=SAMPLE, is_beyond_file=True)
     asked = list(_choose(drawn))
     texts = [*(question.asked for question in asked), *own]
     spec = embedding_spec_of(revision.model, revision)

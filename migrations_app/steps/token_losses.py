@@ -183,6 +183,12 @@ def _say_few_unknown(few: Mapping[str, int], passages: int) -> str:
 
 
 def _say_unknown(script: str, one: ScriptTokens, passages: int) -> str:
+    if one["unknown"] < one["passages"]:
+        # It may know the script: other passages, or words of another script in these.
+        return (
+            f"{one['unknown']} of {one['passages']} passages in {script} are mostly unknown to this embedder, and "
+            f"{one['unknown_tokens']} of all {one['tokens'] - one['framing']} tokens there."
+        )
     return (
         f"{one['unknown']} of {passages} passages are in {script}, which this embedder does not know: "
         f"{one['unknown_tokens']} of {one['tokens'] - one['framing']} tokens there are unknown to it."

@@ -42,11 +42,18 @@ def run_to(plan: Plan, kind: str) -> int:
 def test_a_text_that_many_documents_hold_is_asked_about_once(world: HashWorld) -> None:
     base = world.base("Notes", *(["the same licence of all"] * 30), *TEXTS)
 
-    drawn = draw_questions(live_index(base), 7, size=20)
+    index = live_index(base)
+    late = [f"written late {number}" for number in range(3)]
+    for text in late:
+        add(base, text)
+    world.keep_up(index)
 
-    assert sorted(question.text for question in drawn) == sorted(
-        ["the same licence of all", *TEXTS]
-    )
+    drawn = draw_questions(index, 7, size=20)
+    of_all = draw_questions(index, 7, size=20, is_beyond_file=True)
+
+    once = ["the same licence of all", *TEXTS]
+    assert sorted(question.text for question in drawn) == sorted(once)
+    assert sorted(question.text for question in of_all) == sorted([*once, *late])
 
 
 def test_an_index_that_holds_less_than_its_row_says_is_not_switched_to(world: HashWorld) -> None:

@@ -97,6 +97,19 @@ def test_only_what_the_old_embedder_knows_is_lost(base: KnowledgeBase) -> None:
     assert list_unknown_scripts(None, ascii_only) == []
 
 
+def test_a_script_that_is_known_is_not_called_unknown_for_words_of_another_in_it(
+    base: KnowledgeBase,
+) -> None:
+    add_document(base.pk, title="Mixed", text="Libraries: ไทย ลาว")
+
+    found = count(base, Words())
+
+    assert found is not None
+    assert found["sentences"][1] == (
+        "1 of 4 passages in Latin are mostly unknown to this embedder, and 3 of all 21 tokens there."
+    )
+
+
 def test_scripts_with_few_passages_each_are_lost_together(base: KnowledgeBase) -> None:
     for number, text in enumerate(
         ["бібліотека", "დახურვა", "կտուր", "στέγη", "גג הבית", "сад", "ბაღი"]
