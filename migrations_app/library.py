@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import ProtectedError, QuerySet
 from django.utils import timezone
 
-from engines.exceptions import ConflictError
+from engines.exceptions import ConflictError, NotFoundError
 from engines.models import CatalogModel, CopyStatus, Host, HostStatus, ModelCopy, ModelRevision
 from engines.services.catalog.copies import clear_unsafe
 from engines.services.catalog.entries import catalog_visible_to, get_model
@@ -214,10 +214,10 @@ class ModelLibraryManager:
         """Add a GGUF model that lies on this machine, and put it into this host's store.
 
         ``fields`` are those of an entry that the file does not say, or says otherwise. Raises
-        InvalidRequestError, ConflictError, UnsafeModelFileError, ArtifactMissingError, DiskFullError;
-        then nothing is written.
+        InvalidRequestError, ConflictError, UnsafeModelFileError, ArtifactMissingError, DiskFullError,
+        NotFoundError where this machine is no host; then nothing is written.
         """
-        return add_local_model(path, fields, find_host(settings.SAM_HOST_NAME))
+        return add_local_model(path, fields, _this_host())
 
     def export_catalog(self) -> CatalogDocument:
         """Return the catalog in the seed's JSON."""
@@ -233,6 +233,18 @@ class ModelLibraryManager:
         report = import_catalog(starter_catalog(), ImportOptions(overwrite, confirmed))
         report.prompts = write_missing_prompts()
         return report
+
+
+def _this_host() -> Host:
+    name = settings.SAM_HOST_NAME
+    host = Host.objects.filter(name=name).first()
+    if host is None:
+        known = ", ".join(Host.objects.order_by("name").values_list("name", flat=True)[:5])
+        raise NotFoundError(
+            f"This machine is no host of SAM under the name {name!r:.80}; there is {known or 'none yet'}. Run it "
+            "on one, with the SAM_HOST_NAME of its workers."
+        )
+    return host
 
 
 @cache

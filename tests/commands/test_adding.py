@@ -114,17 +114,56 @@ def test_a_folder_with_a_model_in_parts_and_an_embedder_are_told_apart(
     assert embedder.revision.model.role == "embedding"
 
 
+def test_a_machine_that_is_no_host_says_which_there_are(
+    disk: Path, tiny_llama: Path, settings: Settings
+) -> None:
+    known = settings.SAM_HOST_NAME
+    settings.SAM_HOST_NAME = "laptop"
+
+    with pytest.raises(CommandError, match=f"name 'laptop'; there is {known}. Run it on one, with"):
+        run_sam("catalog", "add", str(tiny_llama))
+
+
+@pytest.mark.parametrize(
+    ("name", "model_id"),
+    [
+        ("Größe (neu) & fein.GGUF", "groe-neu-fein"),
+        ("模型.gguf", "model"),
+        ("_x_.gguf", "x"),
+    ],
+)
+def test_a_name_of_any_letters_gives_an_id(
+    disk: Path, tiny_llama: Path, monkeypatch: pytest.MonkeyPatch, name: str, model_id: str
+) -> None:
+    copyfile(tiny_llama, disk / name)
+    monkeypatch.chdir(disk)
+
+    run_sam("catalog", "add", name)
+
+    assert CatalogModel.objects.get().model_id == model_id
+
+
 def test_what_is_no_model_on_disk_leaves_nothing(
     disk: Path, tiny_llama: Path, tiny_lora: Path, settings: Settings
 ) -> None:
     parts = write_llama_in_parts(disk / "split")
     (disk / "bad.gguf").write_bytes(b"GGUF" + bytes(60))
     (disk / "empty").mkdir()
+    (disk / "onnx" / "onnx").mkdir(parents=True)
+    for onnx in ("model.onnx", "onnx/onnx/model.onnx"):
+        (disk / onnx).write_bytes(b"onnx")
     copyfile(tiny_llama, disk / "sound.gguf")
     for arguments, told in (
         ([str(parts[1])], "choose tiny-Q4_K_M-00001-of-00003.gguf"),
         ([str(disk / "bad.gguf")], "version"),
-        ([str(disk / "gone.gguf")], "no model file"),
+        ([str(disk / "gone.gguf")], "no model at .*gone.gguf; check its path"),
+        ([str(disk / "nowhere")], "no model at .*nowhere; check its path"),
+        ([str(disk / "onnx")], "Bring the publisher's model.safetensors, or a GGUF file"),
+        ([str(disk / "model.onnx")], "name a GGUF file, or an embedder's folder"),
+        (
+            ["org/Some-GGUF", "--file", "x.gguf"],
+            "`sam catalog add org/Some-GGUF` shows the command",
+        ),
         ([str(disk / "empty")], "0 GGUF models"),
         ([str(tiny_lora)], "is an adapter"),
         ([str(disk / "sound.gguf"), "--set", "model_id=../x"], "lower-case"),

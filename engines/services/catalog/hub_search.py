@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -27,6 +29,7 @@ from engines.services.catalog.instructions import find_instructions
 
 MAX_FOUND = 20
 MAX_ID_LENGTH = 128
+UNNAMED = "model"
 MAX_FAMILY_LENGTH = 64
 EMBEDS = "embed"
 RANKS = "rerank"
@@ -80,11 +83,13 @@ class SuggestedEntry:
 def suggest_entry(name: str) -> SuggestedEntry:
     """Return a guess for an entry by the name of a repository or of a file."""
     last = name.rpartition("/")[2].lower().removesuffix(GGUF).removesuffix("-gguf")
-    model_id = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in last)
+    plain = unicodedata.normalize("NFKD", last).encode("ascii", "ignore").decode()
+    # A name in another script leaves nothing.
+    model_id = re.sub("[^a-z0-9._-]+", "-", plain).strip("._-")[:MAX_ID_LENGTH] or UNNAMED
     embeds = EMBEDS in last or find_instructions([name]) is not None
     family = next((known for known in FAMILIES if known in last), "")
     return SuggestedEntry(
-        model_id.lstrip("._-")[:MAX_ID_LENGTH],
+        model_id,
         family or model_id.partition("-")[0][:MAX_FAMILY_LENGTH],
         _suggested_role(last, embeds=embeds),
     )

@@ -39,6 +39,8 @@ from engines.transfer.remote_file import DEFAULT_OPTIONS
 from engines.transfer.verify import Content
 
 SUFFIX = ".gguf"
+CONVERTED = ("*.onnx", "onnx/*.onnx", "openvino_model.xml", "openvino/*.xml", "pytorch_model.bin")
+"""Other forms in which publishers offer what they also offer as safetensors."""
 OPENVINO = "openvino"
 
 
@@ -149,8 +151,15 @@ def _described_folder(folder: Path, named: str) -> dict[str, object]:
 
 def _model_at(path: Path) -> Path:
     """Return the model's file: ``path``, or the one in the folder that it is."""
+    if not path.exists():
+        raise ArtifactMissingError(f"There is no model at {path}; check its path.")
     if path.is_dir():
         found = [each for each in sorted(path.glob(f"*{SUFFIX}")) if not find_misnomer(each.name)]
+        if not found and any(any(path.glob(pattern)) for pattern in CONVERTED):
+            raise InvalidRequestError(
+                f"{path} holds a model as ONNX, OpenVINO or PyTorch write it, which SAM does not read. Bring the "
+                f"publisher's {WEIGHTS}, or a GGUF file of the same model."
+            )
         if len(found) != 1:
             names = ", ".join(each.name for each in found[:5]) or "none"
             raise InvalidRequestError(
@@ -161,7 +170,10 @@ def _model_at(path: Path) -> Path:
         return found[0]
     misnomer = find_misnomer(path.name)
     if misnomer or path.suffix.lower() != SUFFIX:
-        raise InvalidRequestError(misnomer or f"{path.name} does not end in {SUFFIX}.")
+        raise InvalidRequestError(
+            misnomer
+            or f"{path.name} does not end in {SUFFIX}; name a GGUF file, or an embedder's folder with its {WEIGHTS}."
+        )
     return path
 
 

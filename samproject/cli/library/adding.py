@@ -23,7 +23,9 @@ FITS = {True: "yes", False: "no", None: "?"}
 
 def is_on_disk(place: str) -> bool:
     """Whether a place is a file or folder of this machine, and not an id or a repository."""
-    return place.startswith((".", "/", "~")) or place.endswith(".gguf") or Path(place).is_dir()
+    return (
+        place.startswith((".", "/", "~")) or place.lower().endswith(".gguf") or Path(place).is_dir()
+    )
 
 
 def add_from_disk(session: Session, path: Path, fields: dict[str, Any]) -> dict[str, Any]:

@@ -338,6 +338,11 @@ def _add(session: Session, place: str, given: dict[str, Any], *, confirm: bool) 
         _report(session, add_from_disk(session, Path(place), given))
     elif "/" in place and not given:
         list_hub_models(session, place)
+    elif "/" in place:
+        raise CommandError(
+            f"{place} is a repository, and an entry has an id of its own: `sam catalog add {place}` shows the "
+            "command that takes a model of it."
+        )
     else:
         asked = {"models": [{"model_id": place, **given}], "overwrite": True, "confirm": confirm}
         _report(session, session.api.post("/catalog-file", asked))
