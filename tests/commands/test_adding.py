@@ -143,6 +143,19 @@ def test_a_name_of_any_letters_gives_an_id(
     assert CatalogModel.objects.get().model_id == model_id
 
 
+def test_a_companion_that_does_not_embed_is_told_by_its_role(
+    disk: Path, tiny_llama: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copyfile(tiny_llama, disk / "chat.gguf")
+    run_sam("catalog", "add", str(disk / "chat.gguf"))
+    fields = ("--name", "X", "--family", "x", "--repo", "a/b", "--file", "x.gguf")
+
+    with pytest.raises(CommandError, match="were refused"):
+        run_sam("catalog", "add", "x", *fields, "--embedding-model", "chat")
+
+    assert "'chat' embeds for no other engine: its role is chat" in capsys.readouterr().err
+
+
 def test_what_is_no_model_on_disk_leaves_nothing(
     disk: Path, tiny_llama: Path, tiny_lora: Path, settings: Settings
 ) -> None:

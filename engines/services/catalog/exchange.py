@@ -205,10 +205,13 @@ def _may_be_null(name: str) -> bool:
 def _companion(name: object) -> CatalogModel | None:
     if name is None or name == "":
         return None
-    embedders = CatalogModel.objects.filter(role=ModelRole.EMBEDDING)
-    companion = _named(embedders, "model_id", name)
+    companion = _named(CatalogModel.objects.all(), "model_id", name)
     if companion is None:
         raise InvalidRequestError(f"Its embedding model {name!r} is not in the catalog.")
+    if companion.role != ModelRole.EMBEDDING:
+        raise InvalidRequestError(
+            f"{name!r} embeds for no other engine: its role is {companion.role}. Choose one of the role embedding."
+        )
     return companion
 
 
