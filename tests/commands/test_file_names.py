@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, cast
 
+import httpx2
 import pytest
 
 from engines.folders.local import BROKEN_LINK, LEADS_OUT, find_local
@@ -95,3 +96,23 @@ def test_a_refused_file_that_has_a_document_says_that_it_stays(tmp_path: Path) -
 
     assert (new["outcome"], old["outcome"]) == ("refused", "refused")
     assert old["said"] == f"{new['said']} {STAYS}"
+
+
+def test_a_file_that_grows_while_it_is_sent_has_the_length_that_was_announced(
+    tmp_path: Path,
+) -> None:
+    log = tmp_path / "server.log"
+    log.write_text("It began.\n")
+
+    class Growing(Recording):
+        def put_file(self, address: str, fields: Any, files: Any) -> dict[str, Any]:
+            request = httpx2.Request("PUT", "http://sam.test", data=fields, files=files)
+            with log.open("a") as file:
+                file.write("It went on.\n")
+            assert len(request.read()) == int(request.headers["Content-Length"])
+            return super().put_file(address, fields, files)
+
+    api = Growing()
+    list(bring_up(cast("Client", api), 7, find_local([log])))
+
+    assert api.sent == ["/knowledge-bases/7/files/server.log"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engines.folders import sending
 from engines.folders.local import Found, LocalFile
-from engines.folders.sending import Known, Line, refuse
+from engines.folders.sending import MAX_FILE_BYTES, Known, Line, refuse
 from samproject.cli.client import Client, name_in_path
 from samproject.cli.errors import CommandError, UnreachableError
 
@@ -31,13 +31,17 @@ class RemoteBase:
         """Send a file; what the server says against it is its line."""
         address = f"/knowledge-bases/{self.base}/files/{name_in_path(file.path)}"
         fields = {"moved_from": moved_from} if moved_from else {}
-        with file.opened() as content:
-            try:
-                answer = self.api.put_file(address, fields, {"file": ("file", content)})
-            except UnreachableError:
-                raise
-            except CommandError as error:
-                return [refuse(file.path, str(error))]
+        with file.opened() as opened:
+            # Read before its length is announced: a log grows while it is sent.
+            content = opened.read(MAX_FILE_BYTES + 1)
+        if len(content) > MAX_FILE_BYTES:
+            return [refuse(file.path, f"More than {MAX_FILE_BYTES} bytes are not allowed.")]
+        try:
+            answer = self.api.put_file(address, fields, {"file": ("file", content)})
+        except UnreachableError:
+            raise
+        except CommandError as error:
+            return [refuse(file.path, str(error))]
         lines: list[Line] = answer["files"]
         return lines
 
