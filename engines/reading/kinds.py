@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import IO
@@ -56,7 +57,14 @@ _BY_ENDING = {
     ".ndjson": Kind.JSON,
     ".geojson": Kind.JSON,
     ".ipynb": Kind.JSON,
+    ".fodt": Kind.OPEN_TEXT,
+    ".fodp": Kind.OPEN_TEXT,
+    ".fods": Kind.OPEN_TEXT,
 }
+_OF_OFFICE = frozenset({".doc", ".docx", ".xls", ".xlsx", ".ppt"})
+_MIME = re.compile(rb"^MIME-Version:", re.MULTILINE | re.IGNORECASE)
+_PDF_WITHIN = 1024
+_ASCII = 0x80
 _BY_PART = (
     ("word/document.xml", Kind.WORD),
     ("ppt/presentation.xml", Kind.SLIDES),
@@ -64,11 +72,16 @@ _BY_PART = (
     ("xl/workbook.bin", Kind.SHEETS),
     ("META-INF/container.xml", Kind.EPUB),
 )
+_BY_FOLDER = (("word/", Kind.WORD), ("ppt/", Kind.SLIDES), ("xl/", Kind.SHEETS))
+"""Where Office's programs on the web name the first part otherwise."""
 _BY_TYPE = {
     "application/vnd.oasis.opendocument.text": Kind.OPEN_TEXT,
     "application/vnd.oasis.opendocument.text-template": Kind.OPEN_TEXT,
     "application/vnd.oasis.opendocument.presentation": Kind.OPEN_TEXT,
+    "application/vnd.oasis.opendocument.presentation-template": Kind.OPEN_TEXT,
+    "application/vnd.oasis.opendocument.graphics": Kind.OPEN_TEXT,
     "application/vnd.oasis.opendocument.spreadsheet": Kind.SHEETS,
+    "application/vnd.oasis.opendocument.spreadsheet-template": Kind.SHEETS,
     "application/epub+zip": Kind.EPUB,
 }
 OLDER_OFFICE = (
@@ -79,7 +92,15 @@ OUTLOOK = "It is a mail as Outlook keeps it (.msg); save it as .eml."
 PICTURE = "It is a picture; SAM reads text. Run text recognition over it first."
 PACKED = "It is packed; add what is in it, or pack it as .zip."
 SOUND = "It is sound or video; SAM reads text. Add what is said in it as text or subtitles."
+SEALED = "It is encrypted or signed as a whole (S/MIME, .p7m); open it in its program and save what is in it."
+APPLE = "It is a document of Apple's Pages, Numbers or Keynote; export it as PDF or in an office format."
+OTHER_PACKAGE = (
+    "It is an archive, or a packed document of a kind that is not read; an archive is unpacked when "
+    "its name ends in .zip and it is not in another archive."
+)
 NOT_READ = {
+    b"-----BEGIN PGP MESSAGE": "It is encrypted with PGP; save what is in it, decrypted.",
+    b"\x78\x9f\x3e\x22": "It is what Outlook packs for itself (winmail.dat); have it sent again as HTML or plain text.",
     b"{\\rtf": "RTF is not read; save it as .docx or text.",
     b"%!PS": "PostScript is not read; save it as PDF.",
     b"\x89PNG": PICTURE,
@@ -101,8 +122,10 @@ _NOT_READ_WITH_ZEROS = (
     (0, b"OggS", SOUND),
     (0, b"fLaC", SOUND),
     (0, b"BZh", PACKED),
+    *((8, brand, PICTURE) for brand in (b"heic", b"heix", b"mif1", b"avif", b"WEBP")),
+    (0, b"BM", PICTURE),
     (4, b"ftyp", SOUND),
-    (8, b"WEBP", PICTURE),
+    (8, b"AVI ", SOUND),
     (8, b"WAVE", SOUND),
     (257, b"ustar", PACKED),
 )
@@ -125,7 +148,7 @@ def kind_of(name: str, file: IO[bytes]) -> Kind:
     head = file.read(HEAD_BYTES)
     file.seek(0)
     _require_read(head)
-    if b"%PDF-" in head[:1024] and not head.startswith(_PACKED):
+    if _is_pdf(name, head):
         return Kind.PDF
     if head.startswith(_OLE):
         if ending_of(name) == ".xls":
@@ -136,7 +159,21 @@ def kind_of(name: str, file: IO[bytes]) -> Kind:
     if not ending_of(name) and MAIL_BEGINS.match(head):
         # As Thunderbird names them; a patch of git begins so too, and has an ending.
         return Kind.MAILBOX
+    if ending_of(name) == ".p7m":
+        raise InvalidRequestError(SEALED)
+    if ending_of(name) in _OF_OFFICE and _MIME.search(head):
+        # Wikis export such a page as a document, and Office saves one as a web archive.
+        return Kind.MAIL
     return _BY_ENDING.get(ending_of(name)) or _kind_by_head(head)
+
+
+def _is_pdf(name: str, head: bytes) -> bool:
+    """Whether it begins as PDF, maybe behind what a server or a signature put before it; texts may speak of PDF."""
+    at = head.find(b"%PDF-", 0, _PDF_WITHIN)
+    if at <= 0 or ending_of(name) == ".pdf":
+        return at >= 0 and not head.startswith(_PACKED)
+    is_other = head.startswith(_PACKED) or ending_of(name) in _BY_ENDING
+    return not is_other and any(byte >= _ASCII for byte in head[at : at + 64])
 
 
 def _require_read(head: bytes) -> None:
@@ -167,12 +204,18 @@ def _kind_of_package(file: IO[bytes]) -> Kind:
         ) from error
     finally:
         file.seek(0)
-    if kind in _BY_TYPE:
-        return _BY_TYPE[kind]
+    found = _BY_TYPE.get(kind) or _kind_by_parts(names)
+    if found is None:
+        is_apple = any(part.endswith((".iwa", "Index.zip")) for part in names)
+        raise InvalidRequestError(APPLE if is_apple else OTHER_PACKAGE)
+    return found
+
+
+def _kind_by_parts(names: Collection[str]) -> Kind | None:
     for part, found in _BY_PART:
         if part in names:
             return found
-    raise InvalidRequestError(
-        "It is an archive, or a packed document of a kind that is not read; an archive is unpacked when "
-        "its name ends in .zip and it is not in another archive."
-    )
+    for folder, found in _BY_FOLDER:
+        if "[Content_Types].xml" in names and any(part.startswith(folder) for part in names):
+            return found
+    return None

@@ -20,6 +20,10 @@ ENTITIES = (
 )
 _ENTITY = re.compile(rb"<\0?!\0?E\0?N\0?T\0?I\0?T\0?Y")
 _RELATIONS = "{http://schemas.openxmlformats.org/package/2006/relationships}Relationship"
+_FIRST = "_rels/.rels"
+_STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
+_USUAL = rb"http://schemas.openxmlformats.org/\1/2006/\2"
+"""The names of strict Office documents, and those of all others, which mean the same."""
 _ENCRYPTED = 0x1
 _XML = (".xml", ".rels", ".opf", ".ncx")
 
@@ -75,20 +79,21 @@ class Package:
 
     def parse(self, name: str) -> ET.Element:
         """Return a part's XML; one that declares entities is refused before it is parsed."""
-        content = self.read(name)
-        if _ENTITY.search(content):
-            raise InvalidRequestError(ENTITIES)
-        try:
-            # Entities are refused above, and no outer one is ever loaded.
-            return ET.fromstring(content)  # noqa: S314
-        except ET.ParseError as error:
-            raise InvalidRequestError(DAMAGED) from error
+        return parse_xml(self.read(name))
 
     def require_plain_xml(self) -> None:
         """Raise InvalidRequestError where any part declares entities: a library will parse them."""
         for name in self._infos:
             if name.endswith(_XML) and _ENTITY.search(self.read(name)):
                 raise InvalidRequestError(ENTITIES)
+
+    def find_main(self, usual: str) -> str:
+        """Return the part in which an Office document begins, which some programs name otherwise than usual."""
+        if not self.has(usual) and self.has(_FIRST):
+            for relation in self.parse(_FIRST).iter(_RELATIONS):
+                if relation.get("Type", "").endswith("/officeDocument"):
+                    return resolve_part("", relation.get("Target", ""))
+        return usual
 
     def relations(self, name: str) -> dict[str, str]:
         """Return id → part of what an Office part refers to; what lies outside is left out."""
@@ -101,6 +106,17 @@ class Package:
             for relation in self.parse(rels).iter(_RELATIONS)
             if relation.get("TargetMode") != "External"
         }
+
+
+def parse_xml(content: bytes) -> ET.Element:
+    """Return the XML of a document; one that declares entities is refused before it is parsed."""
+    if _ENTITY.search(content):
+        raise InvalidRequestError(ENTITIES)
+    try:
+        # Entities are refused above, and no outer one is ever loaded.
+        return ET.fromstring(_STRICT.sub(_USUAL, content))  # noqa: S314
+    except (ET.ParseError, ValueError, LookupError) as error:
+        raise InvalidRequestError(DAMAGED) from error
 
 
 def resolve_part(name: str, target: str) -> str:

@@ -41,6 +41,12 @@ def pack(parts: Parts, *, method: int = zipfile.ZIP_DEFLATED) -> bytes:
     return target.getvalue()
 
 
+def unpack(content: bytes) -> dict[str, bytes]:
+    """Return the members of a zip, in their order."""
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
 def relations(*targets: tuple[str, str]) -> str:
     """Return an Office part that says what another refers to."""
     rows = "".join(

@@ -2,50 +2,26 @@
 
 from __future__ import annotations
 
-import io
-import zipfile
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
-from engines.reading.package import Package, local_name
+from engines.reading.package import local_name
 
 _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
-_PARTS = ("word/document.xml", "word/footnotes.xml", "word/endnotes.xml")
 _BEFORE = {"sup": "^", "sub": "_", "den": "/", "rad": "√"}
 """What stands before a part that is written higher, lower, under a line or under a root."""
 _LEFT_OUT = frozenset({"rPr", "ctrlPr", "sSupPr", "sSubPr", "fPr", "radPr", "dPr"})
 _GROUPED = frozenset({"num", "den", "sup", "sub", "deg"})
 
 
-def with_equations(package: Package, content: bytes) -> bytes:
-    """Return a Word document whose equations are runs of text; the same one when it has none."""
-    written = {
-        name: _write_out(package.parse(name))
-        for name in _PARTS
-        if package.has(name) and b"oMath" in package.read(name)
-    }
-    changed = {name: xml for name, xml in written.items() if xml is not None}
-    if not changed:
-        return content
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w") as copy:
-        for name in package.names():
-            copy.writestr(name, changed.get(name) or package.read(name))
-    return target.getvalue()
-
-
-def _write_out(root: ET.Element) -> bytes | None:
-    equations = list(root.iter(f"{_M}oMath"))
-    for equation in equations:
+def write_equations(root: ET.Element) -> None:
+    """Write the equations of a part of a Word document as runs of text."""
+    for equation in list(root.iter(f"{_M}oMath")):
         words = "".join(_pieces(equation))
         equation.clear()
         equation.tag = f"{_W}r"
         ET.SubElement(equation, f"{_W}t").text = words
-    for display in root.iter(f"{_M}oMathPara"):
-        # A line of its own is a part of its paragraph as well; mammoth knows no such element.
-        display.tag = f"{_W}smartTag"
-    return ET.tostring(root) if equations else None
 
 
 def _pieces(element: ET.Element) -> Iterator[str]:

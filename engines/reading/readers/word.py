@@ -8,24 +8,34 @@ from typing import Any
 import mammoth
 
 from engines.reading.package import Package
-from engines.reading.readers.equations import with_equations
+from engines.reading.readers.drawn import add_drawn
 from engines.reading.readers.markup import add_markup
+from engines.reading.readers.word_parts import STYLE, rewrite_word
+from engines.reading.readers.word_styles import LEVELS
 from engines.reading.result import Reading, Source, TextBuilder
 
-_STYLES = "p[style-name='Title'] => h1:fresh"
+_MAIN = "word/document.xml"
+_STYLES = "\n".join(
+    [
+        "p[style-name='Title'] => h1:fresh",
+        *(f"p.{STYLE}{level} => h{min(level, 6)}:fresh" for level in range(1, LEVELS + 1)),
+    ]
+)
 
 
 def read(source: Source) -> Reading:
     """Read a document."""
     package = Package(source.content)
     package.require_plain_xml()
+    main = package.find_main(_MAIN)
     page = mammoth.convert_to_html(
-        io.BytesIO(with_equations(package, source.content)),
+        io.BytesIO(rewrite_word(package, main)),
         style_map=_STYLES,
         convert_image=_leave_picture,
     )
     builder = TextBuilder()
     add_markup(builder, str(page.value))
+    add_drawn(builder, package, main)
     return builder.build()
 
 
