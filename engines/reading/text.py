@@ -1,7 +1,7 @@
 """From bytes to characters, and what counts as the same text.
 
-What a file's bytes mean is decided in this order: a byte order mark; UTF-8, if every byte of it is right;
-UTF-16, if every other byte is zero as in no other text, or if it makes letters of one script of them; then windows-1252, when little of it is not ASCII and
+What a file's bytes mean is decided in this order: a byte order mark; the escapes of ISO-2022; UTF-8, if every byte of
+it is right; what XML or source code says in its first lines; UTF-16, if every other byte is zero as in no other text, or if it makes letters of one script of them; then windows-1252, when little of it is not ASCII and
 that little are letters and marks of Western Europe; then what charset-normalizer finds most plausible.
 Characters are kept composed (NFC), lines end with a line feed, and a byte order mark is no part of a text.
 """
@@ -17,10 +17,17 @@ from typing import NamedTuple
 from charset_normalizer import from_bytes
 
 from engines.exceptions import InvalidRequestError
+from engines.reading.charsets import (
+    decode_japanese,
+    decode_named,
+    decode_utf8,
+    find_codec,
+    find_text_charset,
+)
 
 NOT_TEXT = (
     "It is none of the kinds of files that SAM reads, and no text either; save it as PDF, an office "
-    "document or text."
+    "document or text in UTF-8."
 )
 NO_TEXT = "There is no text in it that can be seen; nothing was added."
 _MARKS = (
@@ -31,6 +38,9 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 """UTF-32 first: its mark begins with that of UTF-16."""
+_JAPANESE_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J")
+_KOREAN_ESCAPE = b"\x1b$)C"
+_UNICODE = ("utf-8", "utf-16", "utf-32")
 WESTERN = "cp1252"
 _OLDER = (
     *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
@@ -50,6 +60,7 @@ MIN_GUESSED_BYTES = 16
 """Of fewer, any encoding makes something that might be a word."""
 _WESTERN_CHARACTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽžŸ"
                                 "‘’“”„‚«»‹›–—…•·°§©®™€£¿¡ªº´\u00a0\u00ad")  # fmt: skip
+_HUNGARIAN = frozenset("õû")
 _HALVES = re.compile("[\ud800-\udfff]")
 """Halves of characters, which JSON and mails can name without the other half; no text can be stored with one."""
 _CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")
@@ -73,9 +84,11 @@ def decode_text(content: bytes) -> Decoded:
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return Decoded(normalise(_decode(content, encoding)))
-    try:
-        text, guessed = content.decode("utf-8"), ""
-    except UnicodeDecodeError:
+    said = _decode_said(content)
+    if said is not None:
+        return Decoded(normalise(said))
+    text, guessed = decode_utf8(content), ""
+    if text is None:
         guessed = _zero_encoding(content) or find_wide(content, is_certain=False) or _guess(content)
         text = _decode(content, guessed)
     if not guessed and _CONTROLS.search(text):
@@ -85,6 +98,18 @@ def decode_text(content: bytes) -> Decoded:
     if "\0" in text:
         raise InvalidRequestError(NOT_TEXT)
     return Decoded(normalise(text), guessed)
+
+
+def _decode_said(content: bytes) -> str | None:
+    """Return a text that says its encoding itself; None for UTF-8, and where it says none or a wrong one."""
+    if content.isascii():
+        if any(escape in content for escape in _JAPANESE_ESCAPES):
+            return decode_japanese(content)
+        return decode_named(content, "iso2022_kr") if _KOREAN_ESCAPE in content else None
+    named = find_text_charset(content)
+    if not named or find_codec(named).startswith(_UNICODE) or decode_utf8(content) is not None:
+        return None
+    return decode_named(content, named)
 
 
 def normalise(text: str) -> str:
@@ -179,6 +204,9 @@ def _guess(content: bytes) -> str:
 
 def _is_western(foreign: bytes) -> bool:
     try:
-        return _WESTERN_CHARACTERS.issuperset(foreign.decode(WESTERN))
+        letters = set(foreign.decode(WESTERN))
     except UnicodeDecodeError:
         return False
+    # No language of the West has both of these: they stand for two letters of Hungarian.
+    is_hungarian = _HUNGARIAN.issubset(map(str.lower, letters))
+    return not is_hungarian and letters <= _WESTERN_CHARACTERS

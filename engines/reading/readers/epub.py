@@ -6,9 +6,8 @@ from xml.etree import ElementTree as ET
 
 from engines.exceptions import InvalidRequestError
 from engines.reading.package import DAMAGED, Package, local_name, resolve_part
-from engines.reading.readers.markup import add_markup
+from engines.reading.readers.markup import add_markup, decode_page
 from engines.reading.result import Reading, Source, TextBuilder
-from engines.reading.text import decode_text
 
 _CONTAINER = "META-INF/container.xml"
 _LOCKED = "META-INF/encryption.xml"
@@ -28,7 +27,7 @@ def read(source: Source) -> Reading:
         if chapter.rpartition("/")[2].encode() in locked:
             raise InvalidRequestError("It is locked for one reader (DRM); its text cannot be read.")
         builder.mark(f"chapter {number}")
-        add_markup(builder, decode_text(package.read(chapter)).text)
+        add_markup(builder, decode_page(package.read(chapter)))
     return builder.build()
 
 

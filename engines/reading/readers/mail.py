@@ -5,22 +5,43 @@ from __future__ import annotations
 import email
 import email.policy
 import re
+from collections.abc import Iterator
 from email.message import Message
 
 from engines.exceptions import InvalidRequestError
-from engines.reading.dispatch import read_content
-from engines.reading.limits import MAX_ENCLOSED
+from engines.reading.charsets import decode_named, find_codec
 from engines.reading.package import DAMAGED
-from engines.reading.readers.markup import add_markup
+from engines.reading.readers.enclosed import add_enclosed
+from engines.reading.readers.markup import add_markup, decode_page
 from engines.reading.result import Reading, Source, TextBuilder
 from engines.reading.text import decode_text, has_visible
 
 _HEADERS = ("From", "To", "Cc", "Date")
 _PLAIN, _HTML = "text/plain", "text/html"
 _FRAME = re.compile(rb"([0-9]{1,9}) *\r?\n")
-_SIGNATURES = frozenset(
-    {"application/pgp-signature", "application/pkcs7-signature", "application/x-pkcs7-signature"}
+_UNSEEN = frozenset(
+    [
+        "application/pgp-signature",
+        "application/pgp-encrypted",
+        "application/pkcs7-signature",
+        "application/x-pkcs7-signature",
+    ]
 )
+"""What programs write for programs: signatures, and that the next part is encrypted."""
+_OF_PAGES = (
+    "text/css",
+    "image/",
+    "font/",
+    "audio/",
+    "video/",
+    "application/font",
+    "application/x-font",
+)
+_SCRIPT = "javascript"
+_CODED = frozenset({"base64", "quoted-printable"})
+STUB_CHARS = 400
+STUB_SHARE = 3
+"""A plain form that is shorter than this, and than this part of the HTML, only says that there is HTML."""
 
 
 def read(source: Source) -> Reading:
@@ -81,7 +102,7 @@ def _add_leaf(builder: TextBuilder, part: Message, attached: list[Message]) -> N
     is_text = kind in (_PLAIN, _HTML) or part.get_content_maintype() == "multipart"
     if is_text and not _is_attached(part):
         _add_words(builder, part)
-    elif kind not in _SIGNATURES:
+    elif kind not in _UNSEEN and not _is_of_page(part):
         attached.append(part)
 
 
@@ -89,15 +110,51 @@ def _is_attached(part: Message) -> bool:
     return part.get_content_disposition() == "attachment"
 
 
+def _is_of_page(part: Message) -> bool:
+    """Whether a browser saved it beside its page: the looks of it, its programs and pictures."""
+    kind = part.get_content_type()
+    return part["Content-Location"] is not None and (
+        kind.startswith(_OF_PAGES) or kind.endswith(_SCRIPT)
+    )
+
+
 def _choose(forms: list[Message]) -> Message | None:
-    """Return the simplest form of a mail that has words; programs often send a plain one that is empty."""
-    for kind in (_PLAIN, _HTML, "text/"):
-        for form in forms:
-            leaves = (leaf for leaf in form.walk() if not _is_attached(leaf))
-            said = (_text_of(leaf) for leaf in leaves if leaf.get_content_type().startswith(kind))
-            if any(map(has_visible, said)):
-                return form
-    return None
+    """Return the simplest form of a mail that says what it has to say; programs often send a plain one that does not."""
+    found = [
+        (form, kind)
+        for kind in (_PLAIN, _HTML, "text/")
+        for form in forms
+        if _has_words(form, kind)
+    ]
+    if not found:
+        return None
+    first, kind = found[0]
+    page = next((form for form, kind in found if kind == _HTML), None)
+    if kind == _PLAIN and page is not None:
+        said = "".join(_texts_of(first, _PLAIN))
+        if len(said) < STUB_CHARS and _measure_page(page) > STUB_SHARE * len(said):
+            return page
+    return first
+
+
+def _has_words(form: Message, kind: str) -> bool:
+    return any(map(has_visible, _texts_of(form, kind)))
+
+
+def _texts_of(form: Message, kind: str) -> Iterator[str]:
+    leaves = (leaf for leaf in form.walk() if not _is_attached(leaf))
+    return (_text_of(leaf) for leaf in leaves if leaf.get_content_type().startswith(kind))
+
+
+def _measure_page(form: Message) -> int:
+    """Return how many characters the HTML of a form shows; none where it cannot be read."""
+    shown = TextBuilder()
+    try:
+        for page in _texts_of(form, _HTML):
+            add_markup(shown, page)
+    except InvalidRequestError:
+        return 0
+    return len(shown.build().text)
 
 
 def _add_words(builder: TextBuilder, part: Message) -> None:
@@ -111,41 +168,70 @@ def _add_words(builder: TextBuilder, part: Message) -> None:
 def _text_of(part: Message) -> str:
     content = part.get_payload(decode=True)
     raw = content if isinstance(content, bytes) else b""
-    named = part.get_content_charset()
+    text = _decode(raw, part.get_content_charset() or "", is_page=part.get_content_type() == _HTML)
+    if str(part.get_param("format", "")).lower() == "flowed":
+        return _join_flowed(text, is_tight=str(part.get_param("delsp", "")).lower() == "yes")
+    return text
+
+
+def _decode(raw: bytes, named: str, *, is_page: bool) -> str:
+    text = decode_named(raw, named) if named else None
+    if text is not None:
+        return text
     try:
-        return raw.decode(named) if named else decode_text(raw).text
-    except (LookupError, UnicodeDecodeError):
-        # The mail is wrong about itself; its bytes tell.
-        return decode_text(raw).text
+        # The mail is wrong about itself, or says nothing; its bytes tell.
+        return decode_page(raw) if is_page else decode_text(raw).text
+    except InvalidRequestError:
+        return raw.decode(find_codec(named) or "utf-8", "replace")
+
+
+def _join_flowed(text: str, *, is_tight: bool) -> str:
+    """Return a text whose paragraphs are whole: a blank at the end of a line says that it goes on (RFC 3676)."""
+    lines: list[str] = []
+    goes_on, before = False, ""
+    for line in text.replace("\r\n", "\n").split("\n"):
+        words = line.lstrip(">")
+        quote = line[: len(line) - len(words)]
+        words = words.removeprefix(" ")
+        if goes_on and quote == before:
+            lines[-1] += words
+        else:
+            lines.append(f"{quote} {words}" if quote else words)
+        goes_on, before = words.endswith(" ") and words != "-- ", quote
+        if goes_on and is_tight:
+            lines[-1] = lines[-1][:-1]
+    return "\n".join(lines)
 
 
 def _add_attached(builder: TextBuilder, part: Message, depth: int) -> None:
-    name = " ".join((part.get_filename() or "attachment").split())
-    try:
-        found = _read_attached(part, name, depth)
-    except InvalidRequestError as error:
-        builder.add_block(f"Attached: {name} (not read: {error})")
-        return
-    place = f"attached {name}"
-    builder.mark(place)
-    builder.add_heading(2, name)
-    builder.add_reading(found, place)
-
-
-def _read_attached(part: Message, name: str, depth: int) -> Reading:
-    if depth > MAX_ENCLOSED:
-        raise InvalidRequestError("It is enclosed too deep.")
-    return read_content(Source(*_content_of(part, name), depth))
+    add_enclosed(builder, Source(*_content_of(part, part.get_filename() or "attachment"), depth))
 
 
 def _content_of(part: Message, name: str) -> tuple[str, bytes]:
+    told = part.get_payload()
     if part.get_content_type() == "message/rfc822":
-        inner = part.get_payload()
-        message = inner[0] if isinstance(inner, list) and inner else None
-        content = message.as_bytes() if isinstance(message, Message) else b""
-        return (name if name.endswith(".eml") else f"{name}.eml"), content
-    if isinstance(told := part.get_payload(), list):
+        return (name if name.endswith(".eml") else f"{name}.eml"), _enclosed_mail(part)
+    if isinstance(told, list):
         # What a server says of a mail that it could not deliver: groups of headers.
         return f"{name}.txt", b"\n".join(one.as_bytes() for one in told if isinstance(one, Message))
     payload = part.get_payload(decode=True)
-    return name, payload if isinstance(payload, bytes) else b""
+    content = payload if isinstance(payload, bytes) else b""
+    named = part.get_content_charset()
+    if named and part.get_content_maintype() == "text":
+        text = decode_named(content, named)
+        # Marked, so that nothing within outweighs what the mail says of it.
+        content = content if text is None else text.encode("utf-8-sig", "replace")
+    return name, content
+
+
+def _enclosed_mail(part: Message) -> bytes:
+    inner = part.get_payload()
+    message = inner[0] if isinstance(inner, list) and inner else None
+    if not isinstance(message, Message):
+        return b""
+    if str(part.get("Content-Transfer-Encoding", "")).lower() in _CODED and not message.keys():
+        # Against the standard, and sent all the same: the mail itself is coded.
+        message["Content-Transfer-Encoding"] = str(part["Content-Transfer-Encoding"])
+        coded = message.get_payload(decode=True)
+        return coded if isinstance(coded, bytes) else b""
+    return message.as_bytes()

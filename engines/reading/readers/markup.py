@@ -9,6 +9,7 @@ from collections import Counter
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from engines.exceptions import InvalidRequestError
+from engines.reading.charsets import decode_named, find_codec, find_page_charset
 from engines.reading.limits import MAX_NESTED_TAGS, MAX_OPTIONS
 from engines.reading.result import Reading, Source, TextBuilder
 from engines.reading.text import decode_text
@@ -126,31 +127,17 @@ TOO_MANY_OPTIONS = f"Its HTML has more than {MAX_OPTIONS} options to choose from
 MAX_CELL_BLOCKS = 8
 """Paragraphs in a cell of a table; what has more lays out a page."""
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_CHARSET = re.compile(
-    rb"""<meta[^>]{0,200}?charset\s*=\s*["']?\s*([A-Za-z0-9_:.-]{2,40})""", re.IGNORECASE
-)
-_CHARSET_BYTES = 4096
 _NOT_SHOWN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """A mark at the beginning is right, whatever the page says."""
-_NEVER_NAMED = ("utf-16", "utf-32", "utf_16", "utf_32")
+_NEVER_NAMED = ("utf-16", "utf-32")
 """Who reads the name in single bytes reads no such page."""
-_WIDER = {
-    "ascii": "cp1252",
-    "iso8859-1": "cp1252",
-    "iso8859-9": "cp1254",
-    "gb2312": "gb18030",
-    "gbk": "gb18030",
-    "shift_jis": "cp932",
-    "euc_kr": "cp949",
-}
-"""What browsers take these names for."""
 
 
 def read(source: Source) -> Reading:
     """Read a page."""
     builder = TextBuilder()
-    add_markup(builder, _decode(source.content), with_title=True)
+    add_markup(builder, decode_page(source.content), with_title=True)
     return builder.build()
 
 
@@ -195,16 +182,13 @@ def _require_flat(html: str) -> None:
             raise InvalidRequestError(TOO_DEEP if depth > MAX_NESTED_TAGS else TOO_MANY_OPTIONS)
 
 
-def _decode(content: bytes) -> str:
-    named = _CHARSET.search(content[:_CHARSET_BYTES])
-    if named is not None and not content.startswith(_MARKS):
-        try:
-            name = codecs.lookup(named[1].decode("ascii")).name
-            if not name.startswith(_NEVER_NAMED):
-                return content.decode(_WIDER.get(name, name))
-        except (LookupError, UnicodeDecodeError):
-            # The page is wrong about itself; its bytes tell.
-            return decode_text(content).text
+def decode_page(content: bytes) -> str:
+    """Return the text of a page in the encoding that it names, unless its bytes say otherwise."""
+    named = "" if content.startswith(_MARKS) else find_page_charset(content)
+    if named and not find_codec(named).startswith(_NEVER_NAMED):
+        text = decode_named(content, named)
+        if text is not None:
+            return text
     return decode_text(content).text
 
 

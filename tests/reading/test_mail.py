@@ -1,0 +1,118 @@
+"""Mails as the programs of people write them: what their readers see is read, whatever they say of their encoding."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from engines.reading.dispatch import read_content
+from engines.reading.result import Source
+from tests.reading import made
+from tests.reading.made import PAYLOAD
+
+PLAIN = "Subject: x\nContent-Type: text/plain; charset={}\n\n"
+
+
+def read_mail(content: bytes | str, name: str = "a.eml") -> str:
+    return read_content(
+        Source(name, content if isinstance(content, bytes) else content.encode())
+    ).text
+
+
+WORDS = {
+    "gb2312": ("图书馆镕€", "gb18030"),
+    "iso-8859-1": ("“quoted” – 5 €", "cp1252"),
+    "us-ascii": ("Größe", "utf-8"),
+    "ks_c_5601-1987": ("똠방각하", "cp949"),
+    "nonsense": ("Größe", "cp1252"),
+}
+
+
+@pytest.mark.parametrize("named", WORDS)
+def test_a_mail_is_read_in_what_its_encoding_is_taken_for(named: str) -> None:
+    words, encoding = WORDS[named]
+
+    assert read_mail(PLAIN.format(named).encode() + words.encode(encoding)) == f"# x\n\n{words}"
+
+
+def test_bytes_that_are_no_text_take_no_other_words_of_the_mail_along() -> None:
+    mail = made.mail_of_parts(
+        "mixed",
+        "Content-Type: text/plain\n\nseen\n",
+        "Content-Type: text/plain; charset=x-none\n\n@@\n",
+    )
+
+    text = read_mail(f"Subject: Roof\n{mail}".encode().replace(b"@@", b"a\0\xff\xfe\x81"))
+
+    assert "# Roof" in text
+    assert "seen" in text
+
+
+def test_paragraphs_that_flow_are_whole() -> None:
+    head = "Subject: x\nContent-Type: text/plain; format=flowed{}; charset=utf-8\n\n"
+
+    flowed = read_mail(
+        head.format("")
+        + "A long \nparagraph \nends.\n> quoted \n> too\nnew\n-- \nAda\n From here\n"
+    )
+    tight = read_mail(head.format("; delsp=yes") + "町の \n図書館\n")
+
+    assert flowed == "# x\n\nA long paragraph ends.\n> quoted too\nnew\n-- \nAda\nFrom here"
+    assert tight == "# x\n\n町の図書館"
+
+
+def test_what_an_attached_text_is_said_to_be_in_counts() -> None:
+    part = "Content-Type: text/plain; charset=koi8-r\nContent-Disposition: attachment; filename=a.txt\n\nПривет\n"
+    mail = f"Subject: x\n{made.mail_of_parts('mixed', part)}".encode("koi8-r")
+
+    assert read_mail(mail).startswith("# x\n\n## a.txt\n\nПривет")
+
+
+def test_a_plain_form_that_only_says_there_is_html_gives_way_to_it() -> None:
+    def read_forms(plain: str, page: str) -> str:
+        forms = (f"Content-Type: text/plain\n\n{plain}\n", f"Content-Type: text/html\n\n{page}\n")
+        return read_mail(f"Subject: x\n{made.mail_of_parts('alternative', *forms)}")
+
+    assert PAYLOAD in read_forms("Your program shows no HTML.", f"<p>{PAYLOAD * 5}</p>")
+    assert read_forms("Yes, at nine.", "<p>Yes, at <b>nine</b>.</p>") == "# x\n\nYes, at nine."
+
+
+def test_a_mail_that_is_enclosed_in_base64_is_read() -> None:
+    coded = base64.b64encode(f"Subject: Inner\n\n{PAYLOAD}\n".encode()).decode()
+    part = f"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\n{coded}\n"
+
+    text = read_mail(f"Subject: x\n{made.mail_of_parts('mixed', part)}")
+
+    assert text.endswith(f"# Inner\n\n{PAYLOAD}")
+
+
+SEALED = {
+    "smime.p7m": (b"0\x82\x01\0" + bytes(range(256)), "S/MIME"),
+    "encrypted.asc": (b"-----BEGIN PGP MESSAGE-----\n\nhQEMA\n", "encrypted with PGP"),
+    "winmail.dat": (b"\x78\x9f\x3e\x22" + bytes(200), "winmail.dat"),
+}
+
+
+@pytest.mark.parametrize("name", SEALED)
+def test_what_is_sealed_is_said(name: str) -> None:
+    content, words = SEALED[name]
+
+    text = read_mail(made.mail("x", (name, content)))
+
+    assert f"Attached: {name} (not read: " in text
+    assert words in text
+
+
+def test_a_saved_page_is_read_without_its_looks_and_pictures() -> None:
+    """Browsers save them beside it; Confluence and Office write such a page under their own ending."""
+    parts = made.mail_of_parts(
+        "related",
+        f"Content-Type: text/html\nContent-Location: https://example.org/x\n\n<h1>Roof</h1><p>{PAYLOAD}</p>\n",
+        "Content-Type: text/css\nContent-Location: cid:css\n\n.x { color: red }\n",
+        "Content-Type: image/png\nContent-Location: https://example.org/a.png\n\nPNG\n",
+    )
+    page = f"Subject: Saved\n{parts}"
+
+    for name in ("a.mht", "Exported.doc"):
+        assert read_mail(page, name) == f"# Saved\n\n# Roof\n\n{PAYLOAD}"
