@@ -264,7 +264,7 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "deep.json": (b"[" * 100_000, "nested deeper"),
     "wrong.json": (b'{"a": ', "no JSON"),
     "locked.epub": (
-        made.epub("<p>x</p>", encryption="<encryption>text/c0.xhtml</encryption>"),
+        made.epub("<p>x</p>", encryption='<encryption><CipherReference URI="OEBPS/text/c0.xhtml"/></encryption>'),
         "locked for one reader",
     ),
     "inner.zip": (made.pack({"a.txt": "x"}), "archive in an archive"),

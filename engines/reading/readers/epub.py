@@ -6,12 +6,13 @@ from xml.etree import ElementTree as ET
 
 from engines.exceptions import InvalidRequestError
 from engines.reading.package import DAMAGED, Package, local_name, resolve_part
-from engines.reading.readers.markup import add_markup, decode_page
+from engines.reading.readers.markup import add_markup
+from engines.reading.readers.page_source import decode_page, expand_xml
 from engines.reading.result import Reading, Source, TextBuilder
 
 _CONTAINER = "META-INF/container.xml"
 _LOCKED = "META-INF/encryption.xml"
-_PAGES = ("application/xhtml+xml", "text/html")
+_PAGES = ("application/xhtml+xml", "text/html", "text/x-oeb1-document")
 
 
 def read(source: Source) -> Reading:
@@ -19,16 +20,27 @@ def read(source: Source) -> Reading:
     package = Package(source.content)
     book = _book_of(package)
     chapters = _chapters(book, package.parse(book))
-    if not chapters:
+    lacking = [number for number, chapter in enumerate(chapters, 1) if not package.has(chapter)]
+    if len(lacking) == len(chapters):
         raise InvalidRequestError(DAMAGED)
-    locked = package.read(_LOCKED) if package.has(_LOCKED) else b""
+    locked = _locked_parts(package)
     builder = TextBuilder()
     for number, chapter in enumerate(chapters, 1):
-        if chapter.rpartition("/")[2].encode() in locked:
+        if chapter in locked:
             raise InvalidRequestError("It is locked for one reader (DRM); its text cannot be read.")
-        builder.mark(f"chapter {number}")
-        add_markup(builder, decode_page(package.read(chapter)))
-    return builder.build()
+        if package.has(chapter):
+            builder.mark(f"chapter {number}")
+            add_markup(builder, expand_xml(decode_page(package.read(chapter))))
+    named = ", ".join(map(str, lacking))
+    return builder.build(note=f"The file names chapters that it lacks: {named}." if lacking else "")
+
+
+def _locked_parts(package: Package) -> set[str]:
+    """Return what is encrypted: fonts may be, and a book can be read without them."""
+    if not package.has(_LOCKED):
+        return set()
+    named = (element.get("URI") for element in package.parse(_LOCKED).iter())
+    return {resolve_part("", address) for address in named if address}
 
 
 def _book_of(package: Package) -> str:

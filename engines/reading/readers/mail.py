@@ -12,7 +12,8 @@ from engines.exceptions import InvalidRequestError
 from engines.reading.charsets import decode_named, find_codec
 from engines.reading.package import DAMAGED
 from engines.reading.readers.enclosed import add_enclosed
-from engines.reading.readers.markup import add_markup, decode_page
+from engines.reading.readers.markup import add_markup
+from engines.reading.readers.page_source import decode_page
 from engines.reading.result import Reading, Source, TextBuilder
 from engines.reading.text import decode_text, has_visible
 
@@ -187,20 +188,17 @@ def _decode(raw: bytes, named: str, *, is_page: bool) -> str:
 
 def _join_flowed(text: str, *, is_tight: bool) -> str:
     """Return a text whose paragraphs are whole: a blank at the end of a line says that it goes on (RFC 3676)."""
-    lines: list[str] = []
+    pieces: list[str] = []
     goes_on, before = False, ""
     for line in text.replace("\r\n", "\n").split("\n"):
         words = line.lstrip(">")
         quote = line[: len(line) - len(words)]
         words = words.removeprefix(" ")
-        if goes_on and quote == before:
-            lines[-1] += words
-        else:
-            lines.append(f"{quote} {words}" if quote else words)
+        if not (goes_on and quote == before):
+            pieces.append(f"\n{quote} " if quote else "\n")
         goes_on, before = words.endswith(" ") and words != "-- ", quote
-        if goes_on and is_tight:
-            lines[-1] = lines[-1][:-1]
-    return "\n".join(lines)
+        pieces.append(words[:-1] if goes_on and is_tight else words)
+    return "".join(pieces).removeprefix("\n")
 
 
 def _add_attached(builder: TextBuilder, part: Message, depth: int) -> None:

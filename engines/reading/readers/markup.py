@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import codecs
 import re
-from collections import Counter
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from engines.exceptions import InvalidRequestError
-from engines.reading.charsets import decode_named, find_codec, find_page_charset
-from engines.reading.limits import MAX_NESTED_TAGS, MAX_OPTIONS
+from engines.reading.numerals import write_number
+from engines.reading.readers.formulas import write_formula
+from engines.reading.readers.page_source import decode_page, expand_xml, require_flat
 from engines.reading.result import Reading, Source, TextBuilder
-from engines.reading.text import decode_text
 from engines.runtimes.child.cpu_time import cpu_limit
 
 _SKIPPED = frozenset(
@@ -22,8 +19,11 @@ _SKIPPED = frozenset(
         "style",
         "template",
         "noscript",
-        "svg",
-        "math",
+        "title",
+        "desc",
+        "defs",
+        "metadata",
+        "datalist",
         "iframe",
         "object",
         "audio",
@@ -67,129 +67,49 @@ _BLOCKS = frozenset(
         "summary",
         "table",
         "tbody",
+        "text",
         "tfoot",
         "thead",
         "tr",
         "ul",
     ]
 )
+"""Elements that are a block of their own; labels in a drawing (``text``) are too."""
 _LAYING_OUT = frozenset({"table", "ul", "ol", "dl", "pre"})
-_OPEN_ALONE = frozenset(
-    [
-        "area",
-        "base",
-        "br",
-        "col",
-        "embed",
-        "hr",
-        "img",
-        "input",
-        "link",
-        "meta",
-        "param",
-        "source",
-        "track",
-        "wbr",
-        "p",
-        "li",
-        "td",
-        "th",
-        "tr",
-        "dt",
-        "dd",
-        "option",
-        "optgroup",
-        "tbody",
-        "thead",
-        "tfoot",
-        "colgroup",
-        "rp",
-        "rt",
-        "html",
-        "head",
-        "body",
-    ]
-)
-"""Tags that hold nothing, or that the next of their kind closes."""
-_RAW = frozenset({"script", "style", "textarea", "title"})
 PARSE_CPU_SECONDS = 5.0
 """After which the process that reads is ended: 50 MB of a flat page take less than one."""
-_TAGS = re.compile(r"<!---?>|<!--|--!?>|<(?P<sign>/?)(?P<name>[A-Za-z][A-Za-z0-9]*)")
-"""``<!-->`` and ``<!--->`` are whole comments."""
-_COMMENT, _COMMENT_ENDS = "<!--", ("-->", "--!>")
-_FOREIGN = ("svg", "math")
-"""In them, nothing is raw: ``<title>`` and ``<style>`` hold elements like others."""
-TOO_DEEP = (
-    f"Its HTML has more than {MAX_NESTED_TAGS} tags open in each other, which no page needs; save it anew, or as "
-    "text."
-)
-TOO_MANY_OPTIONS = f"Its HTML has more than {MAX_OPTIONS} options to choose from, which no page needs; save it anew, or as text."
 MAX_CELL_BLOCKS = 8
 """Paragraphs in a cell of a table; what has more lays out a page."""
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _NOT_SHOWN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
-_MARKS = (codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""A mark at the beginning is right, whatever the page says."""
-_NEVER_NAMED = ("utf-16", "utf-32")
-"""Who reads the name in single bytes reads no such page."""
+_NUMBER = re.compile(r"-?[0-9]{1,6}")
+_NUMBERED = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
+_TYPED = frozenset({None, "", "text", "email", "tel", "number", "date", "url", "search"})
+"""Fields of forms that show what was filled in."""
+_XML_ENDING = ".xhtml"
+_KATEX_TWIN = "katex-html"
+"""KaTeX writes each formula twice; this is the one that is made of single letters."""
 
 
 def read(source: Source) -> Reading:
     """Read a page."""
     builder = TextBuilder()
-    add_markup(builder, decode_page(source.content), with_title=True)
+    html = decode_page(source.content)
+    is_xml = source.name.lower().endswith(_XML_ENDING) or html.lstrip().startswith("<?xml")
+    add_markup(builder, expand_xml(html) if is_xml else html, with_title=True)
     return builder.build()
 
 
 def add_markup(builder: TextBuilder, html: str, *, with_title: bool = False) -> None:
     """Add what a page says; its title too, where it has no heading of the first rank."""
-    _require_flat(html)
+    require_flat(html)
     with cpu_limit(PARSE_CPU_SECONDS):
         tree = LexborHTMLParser(html)
     if with_title and tree.css_first("h1") is None:
-        title = tree.css_first("title")
+        title = tree.css_first("head title")
         builder.add_heading(1, title.text() if title is not None else "")
     if tree.root is not None:
         _Walk(builder).walk(tree.root)
-
-
-def _require_flat(html: str) -> None:
-    """Raise InvalidRequestError where tags are open in each other without end, before they are parsed.
-
-    One pass over the text; what is left open counts as what the rest stands in.
-    """
-    depth, inside, options, open_tags = 0, "", 0, Counter[str]()
-    for found in _TAGS.finditer(html):
-        sign, name = found["sign"], (found["name"] or "").lower()
-        if inside:
-            # Of a comment, a script or a style nothing is a tag but its end.
-            is_end = (
-                found[0] in _COMMENT_ENDS if inside == _COMMENT else sign == "/" and name == inside
-            )
-            inside = "" if is_end else inside
-        elif found[0] == _COMMENT:
-            inside = _COMMENT
-        elif name in _RAW and not any(open_tags[tag] for tag in _FOREIGN):
-            inside = "" if sign == "/" else name
-        elif sign == "/":
-            # One that closes nothing is passed over by a parser too.
-            closed = 1 if open_tags[name] else 0
-            depth, open_tags[name] = depth - closed, open_tags[name] - closed
-        elif name and name not in _OPEN_ALONE:
-            depth, open_tags[name] = depth + 1, open_tags[name] + 1
-        options += name == "option"
-        if depth > MAX_NESTED_TAGS or options > MAX_OPTIONS:
-            raise InvalidRequestError(TOO_DEEP if depth > MAX_NESTED_TAGS else TOO_MANY_OPTIONS)
-
-
-def decode_page(content: bytes) -> str:
-    """Return the text of a page in the encoding that it names, unless its bytes say otherwise."""
-    named = "" if content.startswith(_MARKS) else find_page_charset(content)
-    if named and not find_codec(named).startswith(_NEVER_NAMED):
-        text = decode_named(content, named)
-        if text is not None:
-            return text
-    return decode_text(content).text
 
 
 class _Walk:
@@ -202,6 +122,8 @@ class _Walk:
         self._has_words = False
         """Whether one of the words that were seen is no white space."""
         self._prefix = ""
+        self._counts: dict[int, int] = {}
+        """The last number in each list that is numbered."""
         self._level = 0
         self._is_code = False
         self._row: int | None = None
@@ -234,28 +156,44 @@ class _Walk:
             self._words.append("\n")
         elif tag == "img":
             self._take(f" {node.attributes.get('alt') or ''} ")
+        elif tag == "input" and node.attributes.get("type") in _TYPED:
+            self._take(f" {node.attributes.get('value') or ''} ")
+        elif tag == "math":
+            self._take(write_formula(node))
+            return None
         elif tag in ("td", "th"):
             # Looked at once for each cell, never all of a row for each.
             self._has_words = self._has_words or any(map(str.strip, self._words[self._seen :]))
             self._seen = len(self._words)
             self._words.append(" | " if self._has_words else "")
         else:
-            self._open(tag, is_line=tag == "tr" and _is_line(node))
+            self._open(node, tag)
         return node.child
 
-    def _open(self, tag: str, *, is_line: bool) -> None:
+    def _open(self, node: LexborNode, tag: str) -> None:
         if tag in _HEADINGS or tag in _BLOCKS or tag == "pre":
             self._end_block()
         self._level = _HEADINGS.get(tag, self._level)
         if tag == "li":
-            self._prefix = "- "
+            self._prefix = self._mark_of(node)
         elif tag == "tr":
             self._row = 0 if self._row is None else self._row
-            self._is_line = is_line
+            self._is_line = _is_line(node)
         elif tag == "table":
             self._row = None
         elif tag == "pre":
             self._is_code = True
+
+    def _mark_of(self, item: LexborNode) -> str:
+        """Return what stands before an item of a list: its number, where it has one."""
+        ordered = item.parent
+        if ordered is None or ordered.tag != "ol":
+            return "- "
+        said = ordered.attributes
+        before = self._counts.get(ordered.mem_id, _to_number(said.get("start"), 1) - 1)
+        number = _to_number(item.attributes.get("value"), before + 1)
+        self._counts[ordered.mem_id] = number
+        return f"{write_number(number, _NUMBERED.get(said.get('type') or '', ''))}. "
 
     def _leave(self, node: LexborNode) -> None:
         tag = str(node.tag)
@@ -301,9 +239,14 @@ class _Walk:
         self._prefix = ""
 
 
+def _to_number(said: str | None, otherwise: int) -> int:
+    return int(said) if said and _NUMBER.fullmatch(said) else otherwise
+
+
 def _is_hidden(node: LexborNode) -> bool:
-    style = node.attributes.get("style") or ""
-    return "hidden" in node.attributes or _NOT_SHOWN.search(style) is not None
+    said = node.attributes
+    is_closed = (node.tag == "dialog" and "open" not in said) or said.get("class") == _KATEX_TWIN
+    return is_closed or "hidden" in said or _NOT_SHOWN.search(said.get("style") or "") is not None
 
 
 def _is_line(row: LexborNode) -> bool:

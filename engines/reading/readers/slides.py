@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
+from engines.reading.office.drawn import A, add_drawn, read_paragraphs
 from engines.reading.package import Package
-from engines.reading.readers.drawn import A, add_drawn, read_paragraphs
 from engines.reading.result import Reading, Source, TextBuilder
 
 _PRESENTATION = "ppt/presentation.xml"

@@ -7,17 +7,19 @@ from typing import Any
 
 import mammoth
 
+from engines.reading.office.drawn import add_drawn
+from engines.reading.office.word_parts import STYLE, rewrite_word
+from engines.reading.office.word_styles import LEVELS
 from engines.reading.package import Package
-from engines.reading.readers.drawn import add_drawn
 from engines.reading.readers.markup import add_markup
-from engines.reading.readers.word_parts import STYLE, rewrite_word
-from engines.reading.readers.word_styles import LEVELS
 from engines.reading.result import Reading, Source, TextBuilder
 
 _MAIN = "word/document.xml"
 _STYLES = "\n".join(
     [
         "p[style-name='Title'] => h1:fresh",
+        # Numbers are written out before; where none is known, a wrong one would be worse.
+        *(f"p:ordered-list({depth}) => ul > li:fresh" for depth in range(1, LEVELS + 1)),
         *(f"p.{STYLE}{level} => h{min(level, 6)}:fresh" for level in range(1, LEVELS + 1)),
     ]
 )

@@ -7,10 +7,10 @@ import zipfile
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
+from engines.reading.office.equations import write_equations
+from engines.reading.office.numbering import Numbering, W, read_value, to_number
+from engines.reading.office.word_styles import WordStyles
 from engines.reading.package import Package, local_name
-from engines.reading.readers.equations import write_equations
-from engines.reading.readers.numbering import Numbering, W, read_value, to_number
-from engines.reading.readers.word_styles import WordStyles
 
 _NOTES = (("footnote", "word/footnotes.xml"), ("endnote", "word/endnotes.xml"))
 _UNWRAPPED = frozenset(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as ET
 
+from engines.reading.office.numbering import W, read_value, to_number
 from engines.reading.package import Package
-from engines.reading.readers.numbering import W, read_value, to_number
 
 _STYLES = "word/styles.xml"
 _NAMED = re.compile(r"heading ([1-9])", re.IGNORECASE)

@@ -1,0 +1,74 @@
+"""Pages and books: what browsers and readers of books show of XML, lists, formulas, drawings and forms."""
+
+from __future__ import annotations
+
+import pytest
+
+from engines.exceptions import InvalidRequestError
+from engines.reading.dispatch import read_content
+from engines.reading.result import Reading, Source
+from tests.reading import made
+from tests.reading.made import PAYLOAD
+
+XHTML = '<?xml version="1.0" encoding="utf-8"?><html xmlns="http://www.w3.org/1999/xhtml">'
+PAGES = {
+    "numbers of a list": ('<ol start="3"><li>three<li>four<ol type="a"><li>sub</ol><li value="9">nine</ol>', "3. three\n\n4. four\n\na. sub\n\n9. nine"),
+    "a formula": (
+        "<p>Then <math><mi>E</mi><mo>=</mo><mi>m</mi><msup><mi>c</mi><mn>2</mn></msup>"
+        "<annotation>E=mc^{2}</annotation></math> holds",
+        "Then E=mc^2 holds",
+    ),
+    "a fraction": ("<p><math><mfrac><mrow><mi>a</mi><mo>+</mo><mn>1</mn></mrow><msqrt><mi>b</mi></msqrt></mfrac></math>", "(a+1)/(√b)"),
+    "labels of a drawing": (
+        "<p>See</p><svg><title>tooltip</title><style>.a {}</style><text>Cellar</text><text>Roof</text></svg>", "See\n\nCellar\n\nRoof",
+    ),
+    "what was filled in": ('<form>Name:<input value="Ada"><input type="hidden" value="token"></form>', "Name: Ada"),
+    "what is not open": ("<dialog>closed</dialog><datalist><option>offered</datalist><dialog open>open</dialog>", "open"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_a_page_says_what_its_readers_see(kind: str) -> None:
+    page, text = PAGES[kind]
+
+    assert read_content(Source("a.html", page.encode())).text == text
+
+
+ANCHOR = '<p><a id="x"/><span/></p>'
+CHAPTERS = {
+    "empty elements": f"{XHTML}<head><title/><script src='a.js'/></head><body><p>{PAYLOAD}</p><div/></body></html>",
+    "many anchors": f"{XHTML}<body>{ANCHOR * 3_000}<p>{PAYLOAD}</p></body></html>",
+    "raw text": f"{XHTML}<body><p><![CDATA[{PAYLOAD}]]></p></body></html>",
+}
+
+
+@pytest.mark.parametrize("kind", CHAPTERS)
+def test_pages_in_xml_are_read_as_xml(kind: str) -> None:
+    page = CHAPTERS[kind]
+
+    assert read_content(Source("a.xhtml", page.encode())).text == PAYLOAD
+    assert read_content(Source("a.epub", made.epub(page))).text == PAYLOAD
+
+
+def change_book(changed: made.Parts, *, without: str = "") -> Reading:
+    parts = made.unpack(made.epub("<p>One</p>", "<p>Two</p>"))
+    kept = {name: content for name, content in parts.items() if name != without}
+    return read_content(Source("a.epub", made.pack({**kept, **changed})))
+
+
+def test_a_book_without_a_chapter_is_read_and_says_so() -> None:
+    found = change_book({}, without="OEBPS/text/c0.xhtml")
+
+    assert found.text == "Two"
+    assert "lacks: 1" in found.note
+
+
+def test_a_book_of_which_only_fonts_are_locked_is_read() -> None:
+    locked = "<encryption><CipherReference URI='OEBPS/{}'/></encryption>"
+
+    assert (
+        change_book({"META-INF/encryption.xml": locked.format("fonts/c0.xhtml.ttf")}).text
+        == "One\n\nTwo"
+    )
+    with pytest.raises(InvalidRequestError, match="locked for one reader"):
+        change_book({"META-INF/encryption.xml": locked.format("text/c0.xhtml")})
