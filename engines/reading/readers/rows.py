@@ -9,20 +9,26 @@ from engines.reading.result import TextBuilder
 ROWS_TOGETHER = 10
 """Rows that share a place, and stand together."""
 MAX_ROW_PLACES = 2_000
+MAX_TITLE_ROWS = 8
+"""How far down the names of columns are looked for."""
 Row = Sequence[str]
 
 
 def add_rows(builder: TextBuilder, rows: Sequence[Row], *, place: str = "") -> None:
-    """Add rows, the first of them as the names of columns where it looks like that.
+    """Add rows, one of the first as the names of columns where it looks like that.
 
     Places read ``row 41`` after ``place``; rows are counted as a program for tables shows them.
     """
     header = _header_of(rows)
+    names = None
     step = max(ROWS_TOGETHER, -(-len(rows) // MAX_ROW_PLACES))
     shown = 0
     for number, row in enumerate(rows, 1):
-        line = _line(header, row)
-        if not line or row is header:
+        if row is header:
+            names = header
+            continue
+        line = _line(names, row)
+        if not line:
             continue
         if shown % step == 0:
             builder.mark(f"{place}row {number}")
@@ -33,13 +39,20 @@ def add_rows(builder: TextBuilder, rows: Sequence[Row], *, place: str = "") -> N
 
 
 def _header_of(rows: Sequence[Row]) -> Row | None:
-    filled = [row for row in rows[:3] if any(cell.strip() for cell in row)]
+    """Return the row of names: the first one that is filled, or the first behind titles, which fill one cell each."""
+    filled = [row for row in rows[:MAX_TITLE_ROWS] if any(cell.strip() for cell in row)]
+    while len(filled) > 2 and _count(filled[0]) == 1 and _count(filled[1]) != 1:  # noqa: PLR2004
+        filled = filled[1:]
     if len(filled) < 2:  # noqa: PLR2004 - names, and something that is named
         return None
     names = [cell.strip() for cell in filled[0]]
     told = [name for name in names if name]
     is_named = len(told) > 1 and len(set(told)) == len(told) and not any(map(_is_number, told))
     return filled[0] if is_named else None
+
+
+def _count(row: Row) -> int:
+    return sum(1 for cell in row if cell.strip())
 
 
 def _is_number(cell: str) -> bool:

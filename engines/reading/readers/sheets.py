@@ -3,48 +3,98 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any
 
-from python_calamine import CalamineError, CalamineWorkbook, PasswordError
+from python_calamine import (
+    CalamineError,
+    CalamineWorkbook,
+    PasswordError,
+    SheetTypeEnum,
+    SheetVisibleEnum,
+)
 
 from engines.exceptions import InvalidRequestError
 from engines.reading.limits import MAX_CELLS
+from engines.reading.office.number_formats import NumberFormat
+from engines.reading.office.sheet_parts import SheetParts
 from engines.reading.package import DAMAGED, Package
 from engines.reading.readers.rows import add_rows
 from engines.reading.result import Reading, Source, TextBuilder
 
+MAX_NAMED = 10
+
 
 def read(source: Source) -> Reading:
-    """Read all sheets, each under its name."""
-    if source.content.startswith(b"PK"):
-        Package(source.content).require_plain_xml()
-    builder = TextBuilder()
+    """Read the sheets that are shown, each under its name."""
+    package = Package(source.content) if source.content.startswith(b"PK") else None
+    if package is not None:
+        package.require_plain_xml()
+    parts, builder = SheetParts(package), TextBuilder()
+    hidden, empty = list[str](), list[str]()
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(source.content)) as workbook:
-            for name in workbook.sheet_names:
-                _add_sheet(builder, workbook, name)
+            for sheet in workbook.sheets_metadata:
+                if sheet.visible != SheetVisibleEnum.Visible:
+                    hidden.append(sheet.name)
+                elif sheet.typ == SheetTypeEnum.WorkSheet:
+                    _add_sheet(builder, workbook, sheet.name, parts)
+                    empty += [] if parts.is_computed(sheet.name) else [sheet.name]
     except PasswordError as error:
         raise InvalidRequestError("It is encrypted; save it without a password.") from error
     except CalamineError as error:
         raise InvalidRequestError(DAMAGED) from error
-    return builder.build()
+    found = builder.build(note=" ".join(_describe(hidden, empty)))
+    if found.note and not found.text:
+        raise InvalidRequestError(found.note)
+    return found
 
 
-def _add_sheet(builder: TextBuilder, workbook: CalamineWorkbook, name: str) -> None:
+def _describe(hidden: Sequence[str], empty: Sequence[str]) -> Iterator[str]:
+    if hidden:
+        yield f"Left out, for they are hidden: {_name(hidden)}; show them in the workbook to have them read."
+    if empty:
+        yield (
+            f"Formulas whose values are not in the file, in {_name(empty)}, were not computed; open it in a program for "
+            "tables, save it there and add it again."
+        )
+
+
+def _name(sheets: Sequence[str]) -> str:
+    more = f" and {len(sheets) - MAX_NAMED} more" if len(sheets) > MAX_NAMED else ""
+    return ", ".join(name[:40] for name in sheets[:MAX_NAMED]) + more
+
+
+def _add_sheet(
+    builder: TextBuilder, workbook: CalamineWorkbook, name: str, parts: SheetParts
+) -> None:
     sheet = workbook.get_sheet_by_name(name)
     cells = sheet.total_height * sheet.total_width
     if cells > MAX_CELLS:
         raise InvalidRequestError(
             f"Its sheet {name[:40]!r} has {cells} cells, {MAX_CELLS} are read; split it."
         )
-    rows = [[_shown(value) for value in row] for row in sheet.to_python(skip_empty_area=False)]
-    if any(any(row) for row in rows):
+    found = sheet.to_python(skip_empty_area=False)
+    formats = parts.find_formats(name, len(found[0]) if found else 0, len(found))
+    rows = [
+        [_shown(value, formats.find(row, column)) for column, value in enumerate(values)]
+        for row, values in enumerate(found)
+    ]
+    drawn = list(parts.read_drawn(name))
+    if any(any(row) for row in rows) or drawn:
         builder.mark(f"sheet {name}")
         builder.add_heading(1, name)
         add_rows(builder, rows, place=f"sheet {name}, ")
+        builder.add_block("\n".join(drawn))
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, shown_as: NumberFormat | None) -> str:
+    if isinstance(value, float) and shown_as is not None:
+        return shown_as.show(value)
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
+    if isinstance(value, timedelta):
+        minutes, seconds = divmod(round(value.total_seconds()), 60)
+        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
     return str(value)

@@ -14,6 +14,8 @@ from engines.reading.text import decode_text, describe_guess
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SAMPLE_LINES = 20
+_SAMPLE_CHARS = 100_000
+_QUOTED = re.compile(r'"(?:[^"]|"")*+"')
 _NAMED = re.compile(r'"?sep=([^\n"\\])"?\n', re.IGNORECASE)
 
 
@@ -37,7 +39,8 @@ def read(source: Source) -> Reading:
 
 
 def _separator(text: str) -> str:
-    """Return what stands equally often in the first lines, the most often of all."""
-    lines = [line for line in text.split("\n", _SAMPLE_LINES)[:_SAMPLE_LINES] if line.strip()]
+    """Return what stands equally often in the first lines, the most often of all; not in quotes."""
+    sample = _QUOTED.sub("", text[:_SAMPLE_CHARS])
+    lines = [line for line in sample.split("\n", _SAMPLE_LINES)[:_SAMPLE_LINES] if line.strip()]
     counts = {mark: [line.count(mark) for line in lines] for mark in _SEPARATORS}
     return max(counts, key=lambda mark: (min(counts[mark], default=0), sum(counts[mark])))

@@ -1,0 +1,128 @@
+"""Workbooks: numbers as they are shown, sheets that are hidden, formulas without values, and where columns have their names."""
+
+from __future__ import annotations
+
+import pytest
+
+from engines.exceptions import InvalidRequestError
+from engines.reading.dispatch import read_content
+from engines.reading.office.number_formats import read_format
+from engines.reading.result import Reading, Source
+from tests.reading import made
+
+FORMATS = [
+    ("0.0%", 0.125, "12.5%"),
+    ('#,##0.00 "€"', 1234.5, "1234.50 €"),
+    (r"_-* #,##0.00\ [$€-407]_-;\-* #,##0.00\ [$€-407]_-", -3.0, "-3.00 €"),
+    ("[$$-409]#,##0.00;[Red]-[$$-409]#,##0.00", -5.25, "-$5.25"),
+    ('0.0" kg"', 2.25, "2.3 kg"),
+    ('0.00 "%"', 5.0, "5.00 %"),
+    ("00000", 1067.0, "01067"),
+    (r"000\-00\-0000", 12345678.0, "012-34-5678"),
+    ("0%", float("inf"), "inf"),
+]
+
+
+@pytest.mark.parametrize(("code", "value", "shown"), FORMATS)
+def test_a_number_is_written_as_it_is_shown(code: str, value: float, shown: str) -> None:
+    found = read_format(code)
+
+    assert found is not None
+    assert found.show(value) == shown
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "",
+        "General",
+        "0.00",
+        "#,##0",
+        "yyyy-mm-dd",
+        "0.00E+00",
+        "# ?/?",
+        "@",
+        '#,##0,"k"',
+        "(0##) 000",
+    ],
+)
+def test_a_format_that_says_no_more_than_the_number_is_left_out(code: str) -> None:
+    assert read_format(code) is None
+
+
+def read_book(
+    sheets: str, *cells: str, formats: str = "", more: made.Parts | None = None
+) -> Reading:
+    parts = made.unpack(made.xlsx([]))
+    styles = "".join(
+        f'<numFmt numFmtId="{164 + n}" formatCode="{code}"/>'
+        for n, code in enumerate(formats.split())
+    )
+    looks = "".join(f'<xf numFmtId="{164 + n}"/>' for n, _ in enumerate(formats.split()))
+    rows = "".join(f'<row r="{n}">{row}</row>' for n, row in enumerate(cells, 1))
+    changed: made.Parts = {
+        "xl/workbook.xml": f"<workbook {made.S} {made.R}><sheets>{sheets}</sheets></workbook>",
+        "xl/styles.xml": f'<styleSheet {made.S}><numFmts>{styles}</numFmts><cellXfs><xf numFmtId="0"/>{looks}</cellXfs></styleSheet>',
+        "xl/worksheets/sheet1.xml": f"<worksheet {made.S}><sheetData>{rows}</sheetData></worksheet>",
+    }  # fmt: skip
+    return read_content(Source("a.xlsx", made.pack({**parts, **changed, **(more or {})})))
+
+
+SHOWN = '<sheet name="Shown" sheetId="1" r:id="r1"/>'
+
+
+def test_cells_are_read_as_they_are_shown() -> None:
+    found = read_book(
+        SHOWN,
+        '<c r="A1" s="1"><v>0.125</v></c><c r="C1" s="2"><v>1067</v></c>',
+        '<c r="A2" s="0"><v>0.125</v></c><c r="C2"><v>1067</v></c>',
+        formats="0.0% 00000",
+    )
+
+    assert found.text == "# Shown\n\n12.5% | 01067\n0.125 | 1067"
+
+
+def test_a_hidden_sheet_is_left_out_and_said() -> None:
+    hidden = '<sheet name="Secret" sheetId="2" state="{}" r:id="r1"/>'
+
+    for state in ("hidden", "veryHidden"):
+        found = read_book(SHOWN + hidden.format(state), '<c r="A1"><v>1</v></c>')
+        assert found.text == "# Shown\n\n1"
+        assert "Secret" in found.note
+    with pytest.raises(InvalidRequestError, match="hidden: Secret"):
+        read_book(hidden.format("hidden"), '<c r="A1"><v>1</v></c>')
+
+
+def test_formulas_without_values_are_said() -> None:
+    value = '<c r="A1"><v>7</v></c>'
+
+    assert "not computed" in read_book(SHOWN, f'{value}<c r="B1"><f>A1*2</f><v/></c>').note
+    assert "not computed" in read_book(SHOWN, f'{value}<c r="B1"><f>A1*2</f></c>').note
+    assert read_book(SHOWN, f'{value}<c r="B1" t="str"><f>""</f><v></v></c>').note == ""
+    assert read_book(SHOWN, f'{value}<c r="B1"><f t="shared" si="0"/><v>2</v></c>').note == ""
+
+
+def test_words_that_lie_over_the_cells_are_read() -> None:
+    box = f'<xdr:wsDr xmlns:xdr="http://schemas.openxmlformats.org/drawingml/2006/spreadsheetDrawing" {made.A}><a:p><a:r><a:t>in a box</a:t></a:r></a:p></xdr:wsDr>'
+    related = made.relations(("drawing", "../drawings/drawing1.xml"))
+
+    found = read_book(
+        SHOWN, '<c r="A1"><v>1</v></c>', more={"xl/drawings/drawing1.xml": box, "xl/worksheets/_rels/sheet1.xml.rels": related}
+    )  # fmt: skip
+
+    assert found.text == "# Shown\n\n1\n\nin a box"
+
+
+def test_columns_have_their_names_below_the_title_of_a_table() -> None:
+    content = "Report 2026,,\n,,\nName,Amount,City\nAda,5,Kiel\n"
+
+    assert (
+        read_content(Source("a.csv", content.encode())).text
+        == "Report 2026\nName: Ada; Amount: 5; City: Kiel"
+    )
+
+
+def test_signs_in_quotes_part_no_cells() -> None:
+    content = '"Smith, J";"a"\n"Doe, R, X";"b"\n'
+
+    assert read_content(Source("a.csv", content.encode())).text == "Smith, J: Doe, R, X; a: b"
