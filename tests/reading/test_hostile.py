@@ -99,6 +99,8 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "mark.txt": (b"\xef\xbb\xbf", "no text in it"),
     "bomb.txt": (b"a" * 1_200_000, "more than 100 times its size"),
     "../up.txt": (b"x", "begins with a dot"),
+    "text.pages": (made.pack({"Index/Document.iwa": b"x"}), "export it as PDF"),
+    "photo.heic": (b"\0\0\0\x18ftypheic" + bytes(50), "It is a picture"),
     "page.rtf": (b"{\\rtf1 x}", "RTF is not read"),
 }  # fmt: skip
 
@@ -148,6 +150,7 @@ READ: dict[str, tuple[bytes, str]] = {
     "exact.json": (b'{"price": 1.10, "far": 1e999}', "price: 1.10\nfar: 1e999"),
     "twice.json": (b'{"a": {"b": 1, "b": [2, 3]}}', "a.b: 1\na.b: 2\na.b: 3"),
     "half.json": (b'{"a": "x\\ud800y"}', "a: x\ufffdy"),
+    "lines.json": (b'{"a": 1}\n{"a": 2}\n', "a: 1\n\na: 2"),
     "field.csv": (b'a,b\n"' + b"x" * 200_000 + b'",2\n', "b: 2"),
     "quote.csv": (b'a,b\n"x,1\ny,2\n', "a: x,1 y,2"),
     **{

@@ -23,7 +23,7 @@ def read(source: Source) -> Reading:
     note = describe_guess(decoded.guessed)
     ending = ending_of(source.name)
     builder = TextBuilder()
-    if ending in _BY_LINE:
+    if ending in _BY_LINE or _has_values_by_line(decoded.text):
         lines = decoded.text.split("\n")
         values = [(f"line {n}", _parse(line)) for n, line in enumerate(lines, 1) if line.strip()]
     else:
@@ -40,6 +40,19 @@ def read(source: Source) -> Reading:
             builder.mark(place)
         builder.add_block("\n".join(_lines(value)), is_markdown=False)
     return builder.build(TEXT, note)
+
+
+def _has_values_by_line(text: str) -> bool:
+    """Whether the first line is an object of its own and another follows, as databases export them under any name."""
+    first, _, rest = text.strip().partition("\n")
+    second = rest.lstrip()[:1]
+    if not first.startswith("{") or second != "{":
+        return False
+    try:
+        json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _parse(text: str) -> Any:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from selectolax.lexbor import LexborNode
+import re
+
+from selectolax.lexbor import LexborHTMLParser, LexborNode
+
+from engines.reading.readers.page_source import decode_page, expand_xml, require_flat
 
 _BEFORE = {
     "msup": ("", "^"),
@@ -16,9 +20,18 @@ _BEFORE = {
     "msqrt": ("√",),
 }
 """What stands before each part of an element."""
+_PREFIX = re.compile(r"<(/?)math:(?=[a-z])")
 _TOGETHER = frozenset({"mfrac", "msqrt"})
 """Whose first part is put in brackets as well, where it is more than a word or a numeral."""
 _LEFT_OUT = frozenset({"annotation", "annotation-xml", "mphantom"})
+
+
+def read_formula(content: bytes) -> str:
+    """Return the formula in a document of MathML."""
+    page = expand_xml(_PREFIX.sub(r"<\1", decode_page(content)))
+    require_flat(page)
+    found = LexborHTMLParser(page).css_first("math")
+    return write_formula(found) if found is not None else ""
 
 
 def write_formula(node: LexborNode) -> str:

@@ -1,23 +1,63 @@
-"""Texts and presentations of OpenDocument (.odt, .odp)."""
+"""Texts, presentations and drawings of OpenDocument (.odt, .odp, .odg), and all kinds of it in a single file of XML (.fodt)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from xml.etree import ElementTree as ET
 
-from engines.reading.package import Package, local_name
+from engines.exceptions import InvalidRequestError
+from engines.reading.package import Package, local_name, parse_xml, resolve_part
+from engines.reading.readers.formulas import read_formula
 from engines.reading.result import Reading, Source, TextBuilder
 
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
-_LEFT_OUT = frozenset({"tracked-changes", "annotation", "forms", "script", "ruby-text"})
+_TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
+_STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
+_LINK = "{http://www.w3.org/1999/xlink}href"
+_LEFT_OUT = frozenset(
+    [
+        "tracked-changes",
+        "annotation",
+        "forms",
+        "script",
+        "scripts",
+        "ruby-text",
+        "meta",
+        "settings",
+        "styles",
+        "automatic-styles",
+        "master-styles",
+        "font-face-decls",
+    ]
+)
+_MANIFEST, _LOCKED = "META-INF/manifest.xml", b"encryption-data"
+_GAPS = {"p": "\n", "h": "\n", "title": " ", "desc": " "}
+"""What parts a paragraph in a frame, and what a picture shows, from the words around."""
 MAX_BLANKS = 100
 
 
 def read(source: Source) -> Reading:
-    """Read the body of a document."""
+    """Read the body of a document; InvalidRequestError for one that is encrypted."""
     builder = TextBuilder()
-    _Body(builder).add(Package(source.content).parse("content.xml"))
+    if not source.content.startswith(b"PK"):
+        _Body(builder).read(parse_xml(source.content))
+        return builder.build()
+    package = Package(source.content)
+    if package.has(_MANIFEST) and _LOCKED in package.read(_MANIFEST):
+        raise InvalidRequestError("It is encrypted; save it without a password.")
+    root = package.parse("content.xml")
+    for formula in root.iter():
+        if local_name(formula) == "object" and formula.get(_LINK):
+            _write_object(package, formula)
+    _Body(builder).read(root)
     return builder.build()
+
+
+def _write_object(package: Package, element: ET.Element) -> None:
+    """Put a formula, which is a document of its own, where it stands."""
+    part = f"{resolve_part('', element.get(_LINK, ''))}/content.xml"
+    if package.has(part) and b"MathML" in package.read(part):
+        element.text = read_formula(package.read(part))
 
 
 class _Body:
@@ -28,6 +68,18 @@ class _Body:
         self._slides = 0
         self._prefix = ""
         self._has_rows = False
+        self._is_book = False
+
+    def read(self, root: ET.Element) -> None:
+        """Add the body of a document, without what its styles hide."""
+        hiding = {
+            style.get(f"{_STYLE}name")
+            for style in root.iter(f"{_STYLE}style")
+            for look in style.iter(f"{_STYLE}text-properties")
+            if look.get(f"{_TEXT}display") == "none"
+        }
+        _leave_hidden(root, hiding)
+        self.add(root)
 
     def add(self, element: ET.Element) -> None:
         name = local_name(element)
@@ -63,11 +115,46 @@ class _Body:
             self._builder.mark(f"slide {self._slides}")
         if name == "table":
             self._has_rows = False
+        if name == "spreadsheet":
+            self._is_book = True
+        if name == "table" and self._is_book:
+            self._builder.mark(f"sheet {element.get(f'{_TABLE}name', '')}")
+            self._builder.add_heading(1, element.get(f"{_TABLE}name", ""))
         for below in element:
             if name == "list-item":
                 self._prefix = "- "
             self.add(below)
         self._prefix = ""
+
+
+def _leave_hidden(element: ET.Element, hiding: Collection[str | None]) -> None:
+    """Take out of an element what its readers do not see; what stands behind it stays."""
+    before: ET.Element | None = None
+    for below in list(element):
+        if _is_hidden(below, hiding):
+            words = below.tail or ""
+            if before is None:
+                element.text = (element.text or "") + words
+            else:
+                before.tail = (before.tail or "") + words
+            element.remove(below)
+        else:
+            _leave_hidden(below, hiding)
+            before = below
+
+
+def _is_hidden(element: ET.Element, hiding: Collection[str | None]) -> bool:
+    name = local_name(element)
+    if name == "section":
+        return element.get(f"{_TEXT}display") == "none"
+    if name == "hidden-text":
+        return element.get(f"{_TEXT}is-hidden") != "false"
+    if name == "p" and any(
+        local_name(one) == "hidden-paragraph" and one.get(f"{_TEXT}is-hidden") == "true"
+        for one in element
+    ):
+        return True
+    return name in ("span", "p", "h") and element.get(f"{_TEXT}style-name") in hiding
 
 
 def _mark_of(note: ET.Element) -> str:
@@ -91,9 +178,8 @@ def _pieces(element: ET.Element) -> Iterator[str]:
         elif name in ("tab", "line-break"):
             yield "\t" if name == "tab" else "\n"
         elif name not in _LEFT_OUT:
-            # A paragraph in another is that of a frame: its words are not those around it.
-            is_apart = name in ("p", "h")
-            yield "\n" if is_apart else ""
+            gap = _GAPS.get(name, "")
+            yield gap
             yield from _pieces(below)
-            yield "\n" if is_apart else ""
+            yield gap
         yield below.tail or ""
