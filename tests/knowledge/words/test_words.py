@@ -82,6 +82,28 @@ def test_words_that_many_passages_have_are_found_where_they_stand_together(
     assert found("alpha beta", base, narrowed=SearchFilter(documents=[last.pk])) == ["Beta 11."]
 
 
+def test_numbers_and_umlauts_are_found_however_they_are_written(base: KnowledgeBase) -> None:
+    for text in (
+        "Der Verein zahlt 12.500,00 Euro und die Miete.",
+        "Der Verein hat 34500 Mitglieder und die Halle.",
+        "Der Verein schuldet 56 700 Franken und die Raten.",
+        "Die Müllers wohnen in der Gasse und das ist alles.",
+        "Herr Schroeder kommt und das ist der Rest.",
+    ):
+        add(base, text)
+
+    def first(question: str) -> str:
+        return found(question, base)[0]
+
+    assert {
+        first(number) for number in ("12500", "12 500", "12,500.00", "12\u202f500", "12'500")
+    } == {"Der Verein zahlt 12.500,00 Euro und die Miete."}
+    assert first("34.500") == first("34 500") == "Der Verein hat 34500 Mitglieder und die Halle."
+    assert first("56700") == "Der Verein schuldet 56 700 Franken und die Raten."
+    assert first("Mueller") == "Die Müllers wohnen in der Gasse und das ist alles."
+    assert first("Schröder") == "Herr Schroeder kommt und das ist der Rest."
+
+
 def test_filters_hold_and_a_text_is_found_once(base: KnowledgeBase, space: Fingerprint) -> None:
     first, again = add(base, "the same harbour"), add(base, "the same harbour")
     other = add(base, "another harbour")

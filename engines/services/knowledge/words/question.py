@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from engines.db.cursors import binary_cursor
@@ -11,6 +11,7 @@ from engines.services.knowledge.words.languages import (
     is_little_word,
     stemmed_languages,
 )
+from engines.services.knowledge.words.spellings import GERMAN, group_otherwise, spell_otherwise
 from engines.services.knowledge.words.tokens import list_pieces, split_words
 
 MAX_QUESTION_CHARS = 4000
@@ -42,14 +43,20 @@ CROSS JOIN unnest(%b::text[]) AS asked (word)
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """One word of a question, in each form in which it may lie in the index."""
+    """One word of a question, in each form in which it may lie in the index.
+
+    A form of several words, with a blank between them, is where all of them are.
+    """
 
     forms: tuple[str, ...]
 
     @property
     def query(self) -> str:
         """Return it as PostgreSQL reads a query of full text."""
-        return " | ".join(f"'{form}'" for form in self.forms)
+        alternatives = ([f"'{word}'" for word in form.split(" ")] for form in self.forms)
+        return " | ".join(
+            f"({' & '.join(words)})" if len(words) > 1 else words[0] for words in alternatives
+        )
 
 
 def read_question(question: str, base_ids: Collection[int]) -> list[Term]:
@@ -58,18 +65,32 @@ def read_question(question: str, base_ids: Collection[int]) -> list[Term]:
     No character of it has a meaning of its own: it is cut into words, and nothing else is kept. Little words
     of its language are left out where others are asked for.
     """
-    words = list(dict.fromkeys(split_words(question[:MAX_QUESTION_CHARS])))[:MAX_TERMS]
+    asked = question[:MAX_QUESTION_CHARS]
+    words = list(dict.fromkeys(split_words(asked)))[:MAX_TERMS]
     asked_in = detect_language(words)
-    stems = _stems(words, base_ids)
+    spellings = spell_otherwise(asked, words)
+    stems = _stems([*words, *(one for found in spellings.values() for one in found)], base_ids)
+    numbers = group_otherwise(asked)
     terms: dict[Term, None] = {}
     little: dict[Term, None] = {}
     for word in words:
         found = stems.get(word, {})
         forms = [f"{language}:{stem}" for language, own in found.items() for stem in own]
+        if GERMAN in found:
+            forms += _spelled_forms(spellings.get(word, ()), stems)
+        forms += numbers.get(word, ())
         is_little = is_little_word(word, asked_in) or found.get(asked_in) == []
         for piece in list_pieces(word, asked=True):
             (little if is_little else terms)[Term((piece, *forms))] = None
     return list(terms or little)[:MAX_TERMS]
+
+
+def _spelled_forms(
+    spellings: Iterable[str], stems: Mapping[str, Mapping[str, Sequence[str]]]
+) -> Iterator[str]:
+    for word in spellings:
+        yield word
+        yield from (f"{GERMAN}:{stem}" for stem in stems.get(word, {}).get(GERMAN, ()))
 
 
 def _stems(words: Sequence[str], base_ids: Collection[int]) -> dict[str, dict[str, list[str]]]:
