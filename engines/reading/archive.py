@@ -6,13 +6,13 @@ Nothing of one touches the disk: a member is read into memory, and one that is r
 from __future__ import annotations
 
 import stat
-import unicodedata
 import zipfile
 import zlib
 from pathlib import Path
 from typing import IO
 
 from engines.exceptions import InvalidRequestError
+from engines.reading.archive_names import read_names
 from engines.reading.limits import (
     MAX_DIRECTORY_BYTES,
     MAX_FILE_BYTES,
@@ -44,10 +44,10 @@ class Archive:
                 "This is no zip archive that can be read; pack it again."
             ) from error
         self._members = [
-            one
-            for one in self._zip.infolist()
-            if not (one.is_dir() or any(map(is_of_system, one.filename.split("/"))))
+            one for one in self._zip.infolist() if not (one.is_dir() or _is_of_system(one))
         ]
+        self.names = read_names(self._members)
+        """Of the files in it, in their order."""
         try:
             self._judge()
         except InvalidRequestError:
@@ -66,17 +66,12 @@ class Archive:
                 "is allowed; pack several archives."
             )
 
-    @property
-    def names(self) -> list[str]:
-        """Return the names of the files in it, composed and in their order."""
-        return [unicodedata.normalize("NFC", member.filename) for member in self._members]
-
     def read(self, number: int) -> bytes:
         """Return what is in a file of it; InvalidRequestError and UnsafeNameError say why not."""
         member = self._members[number]
-        names = self.names
-        if names[number] in names[:number]:
+        if self.names[number] in self.names[:number]:
             raise InvalidRequestError("The archive has two files of this name; keep one.")
+        clean_path(self.names[number])
         _judge_member(member)
         try:
             with self._zip.open(member) as source:
@@ -90,7 +85,6 @@ class Archive:
 
 
 def _judge_member(member: zipfile.ZipInfo) -> None:
-    clean_path(member.filename)
     if _is_link(member):
         raise InvalidRequestError("This is a link, not a file; add what it leads to.")
     if member.flag_bits & _ENCRYPTED:
@@ -107,6 +101,10 @@ def _judge_member(member: zipfile.ZipInfo) -> None:
         raise InvalidRequestError(
             f"It would unpack to more than {MAX_RATIO} times its size, which no text does."
         )
+
+
+def _is_of_system(member: zipfile.ZipInfo) -> bool:
+    return any(map(is_of_system, member.filename.replace("\\", "/").split("/")))
 
 
 def _is_link(member: zipfile.ZipInfo) -> bool:

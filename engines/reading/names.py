@@ -15,13 +15,13 @@ _OF_SYSTEMS = frozenset(
     {".ds_store", "__macosx", "icon\r", "thumbs.db", "ehthumbs.db", "desktop.ini"}
 )
 """What macOS and Windows keep beside people's files, where nobody sees it."""
-_OPEN_IN_OFFICE = "~$"
-"""Begins the name of the file by which Office tells others that a document is open."""
+_SYSTEMS_PREFIXES = ("._", "~$")
+"""Begin the names of what macOS keeps of a file, and of what tells Office's users that a document is open."""
 
 
 def is_of_system(name: str) -> bool:
     """Whether a file or folder of this name was laid there by a program for itself."""
-    return name.lower() in _OF_SYSTEMS or name.startswith(_OPEN_IN_OFFICE)
+    return name.lower() in _OF_SYSTEMS or name.startswith(_SYSTEMS_PREFIXES)
 
 
 def is_hidden(name: str) -> bool:
