@@ -11,11 +11,11 @@ from engines.reading.package import Package, local_name
 
 _WORKBOOK = "xl/workbook.xml"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
-_CELL = re.compile(rb"<(?:\w{1,20}:)?c\s([^>]{0,300})>")
+_CELL = re.compile(rb"<(?:\w{1,20}:)?c\s([^<>]{0,300})>")
 _PLACE = re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
 _STYLE = re.compile(rb'\bs="([0-9]{1,5})"')
 _NOT_COMPUTED = re.compile(
-    rb"<(?:\w{1,20}:)?c\s(?![^>]{0,300}\bt=\"str\")[^>]{0,300}>\s*<(?:\w{1,20}:)?f\b[^>]{0,300}"
+    rb"<(?:\w{1,20}:)?c\s(?![^<>]{0,300}\bt=\"str\")[^<>]{0,300}>\s*<(?:\w{1,20}:)?f\b[^<>]{0,300}"
     rb"(?:/>|>[^<]{0,9000}</(?:\w{1,20}:)?f>)\s*(?:<(?:\w{1,20}:)?v\s*/>|<(?:\w{1,20}:)?v></|</(?:\w{1,20}:)?c>)"
 )
 _LETTERS = 26
