@@ -63,6 +63,8 @@ _WESTERN_CHARACTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØ�
 _HUNGARIAN = frozenset("õû")
 _HALVES = re.compile("[\ud800-\udfff]")
 """Halves of characters, which JSON and mails can name without the other half; no text can be stored with one."""
+_COLOURS = re.compile("\x1b\\[[0-9;:?]{0,40}[A-Za-z]|\x1b\\([0AB]")
+"""What programs write for terminals into logs: it would cling to the words."""
 _CONTROLS = re.compile("[\0-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 _NEVER = frozenset({"Cc", "Cn", "Co", "Cs"})
 _EAST_ASIAN = frozenset({"CJK", "HIRAGANA", "KATAKANA", "KATAKANA-HIRAGANA"})
@@ -113,9 +115,11 @@ def _decode_said(content: bytes) -> str | None:
 
 
 def normalise(text: str) -> str:
-    """Return a text as it is kept: composed, lines ended by a line feed, without byte order marks."""
+    """Return a text as it is kept: composed, lines ended by a line feed, without byte order marks and colours."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
     lines = _HALVES.sub("\N{REPLACEMENT CHARACTER}", lines)
+    if "\x1b" in lines:
+        lines = _COLOURS.sub("", lines)
     return unicodedata.normalize("NFC", lines)
 
 

@@ -126,3 +126,17 @@ def test_signs_in_quotes_part_no_cells() -> None:
     content = '"Smith, J";"a"\n"Doe, R, X";"b"\n'
 
     assert read_content(Source("a.csv", content.encode())).text == "Smith, J: Doe, R, X; a: b"
+
+
+def test_years_are_names_of_columns_where_no_years_stand_below() -> None:
+    def read_rows(*rows: str) -> str:
+        return read_content(Source("a.csv", "\n".join(rows).encode())).text
+
+    assert read_rows("Item,2024,2025", "Roof,5,6") == "Item: Roof; 2024: 5; 2025: 6"
+    assert read_rows("Ada,1990,2020", "Bob,1985,2019") == "Ada | 1990 | 2020\nBob | 1985 | 2019"
+
+
+def test_quotes_behind_a_blank_are_quotes() -> None:
+    content = '"Name" ; "Place"\n"Ada" ; "Kiel; North"\n'
+
+    assert read_content(Source("a.csv", content.encode())).text == "Name: Ada; Place: Kiel; North"

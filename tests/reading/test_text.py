@@ -62,6 +62,7 @@ ENCODED = {
     ),
     "nothing": (b"", "", ""),
     "typewriters": (b"a\r\nb\rc\n", "a\nb\nc\n", ""),
+    "colours of a log": (b"\x1b[1;31mERROR\x1b[0m\x1b(B failed", "ERROR failed", ""),
     "composed": ("cafe\u0301".encode(), "café", ""),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from xml.etree import ElementTree as ET
 
 from engines.reading.package import Package, local_name
@@ -9,6 +10,22 @@ from engines.reading.result import TextBuilder
 
 A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 _C = "{http://schemas.openxmlformats.org/drawingml/2006/chart}"
+
+
+def choose_forms(element: ET.Element, known: Collection[str]) -> None:
+    """Leave one form of whatever has several: the first that has an element that is known, else that for older programs."""
+    kept: list[ET.Element] = []
+    for below in element:
+        choose_forms(below, known)
+        forms = list(below) if local_name(below) == "AlternateContent" else []
+        if forms:
+            with_known = (
+                form for form in forms if any(local_name(one) in known for one in form.iter())
+            )
+            kept += next(with_known, forms[-1] if len(forms[-1]) else forms[0])
+        else:
+            kept.append(below)
+    element[:] = kept
 
 
 def add_drawn(builder: TextBuilder, package: Package, part: str) -> None:

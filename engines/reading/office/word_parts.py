@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
+from engines.reading.office.drawn import choose_forms
 from engines.reading.office.equations import write_equations
 from engines.reading.office.numbering import Numbering, W, read_value, to_number
 from engines.reading.office.word_styles import WordStyles
@@ -19,6 +20,7 @@ _UNWRAPPED = frozenset(
 """What only holds others; links too, for where they lead nothing is looked up, and it may be lacking."""
 _LEFT_OUT = frozenset({"rt", "rubyPr", "sdtPr", "commentReference", "del", "moveFrom"})
 _RENAMED = {"cr": "br", "ptab": "tab"}
+_SHOWN = frozenset({"txbxContent"})
 _DRAWN = frozenset({"drawing", "pict", "object"})
 _PRIVATE = range(0xE000, 0xF900)
 """Where fonts of symbols have signs of their own; mammoth knows some of these fonts."""
@@ -38,7 +40,7 @@ class WordParts:
     def write(self, root: ET.Element) -> bytes:
         """Return a part of the document as mammoth reads it."""
         write_equations(root)
-        _choose_forms(root)
+        choose_forms(root, _SHOWN)
         self._rewrite(root, is_cell=False)
         return ET.tostring(root)
 
@@ -136,7 +138,7 @@ def _read_notes(package: Package) -> Iterator[tuple[tuple[str, str], ET.Element]
         if package.has(part):
             root = package.parse(part)
             write_equations(root)
-            _choose_forms(root)
+            choose_forms(root, _SHOWN)
             for note in root.iter(f"{W}{kind}"):
                 yield (kind, note.get(f"{W}id", "")), note
 
@@ -149,20 +151,6 @@ def _is_hidden(run: ET.Element) -> bool:
 
 def _has_words(paragraph: ET.Element) -> bool:
     return any(local_name(one) in ("t", "sym", "drawing", "pict") for one in paragraph.iter())
-
-
-def _choose_forms(element: ET.Element) -> None:
-    """Leave one form of whatever has several: the newer one of text boxes, else the one for older programs."""
-    kept: list[ET.Element] = []
-    for below in element:
-        _choose_forms(below)
-        forms = list(below) if local_name(below) == "AlternateContent" else []
-        boxes = (form for form in forms if next(_find_boxes(form), None) is not None)
-        chosen = next(boxes, None)
-        if chosen is None and forms:
-            chosen = forms[-1] if len(forms[-1]) else forms[0]
-        kept += [below] if chosen is None else list(chosen)
-    element[:] = kept
 
 
 def _write_drawn(element: ET.Element) -> list[ET.Element]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from engines.reading.result import TextBuilder
@@ -11,6 +12,7 @@ ROWS_TOGETHER = 10
 MAX_ROW_PLACES = 2_000
 MAX_TITLE_ROWS = 8
 """How far down the names of columns are looked for."""
+_YEAR = re.compile("(?:19|20)[0-9]{2}")
 Row = Sequence[str]
 
 
@@ -47,8 +49,19 @@ def _header_of(rows: Sequence[Row]) -> Row | None:
         return None
     names = [cell.strip() for cell in filled[0]]
     told = [name for name in names if name]
-    is_named = len(told) > 1 and len(set(told)) == len(told) and not any(map(_is_number, told))
-    return filled[0] if is_named else None
+    is_named = len(told) > 1 and len(set(told)) == len(told)
+    return filled[0] if is_named and _are_names(names, filled[1]) else None
+
+
+def _are_names(cells: Row, below: Row) -> bool:
+    """Whether cells are names of columns: words, and years beside them where no years stand below."""
+    numbers = [at for at, cell in enumerate(cells) if _is_number(cell)]
+    has_words = any(cell and not _is_number(cell) for cell in cells)
+    return not numbers or (
+        has_words
+        and all(_YEAR.fullmatch(cells[at]) for at in numbers)
+        and not any(_YEAR.fullmatch(below[at].strip()) for at in numbers if at < len(below))
+    )
 
 
 def _count(row: Row) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from xml.etree import ElementTree as ET
 
-from engines.reading.office.drawn import A, add_drawn, read_paragraphs
+from engines.reading.office.drawn import A, add_drawn, choose_forms, read_paragraphs
+from engines.reading.office.equations import write_equations
 from engines.reading.package import Package
 from engines.reading.result import Reading, Source, TextBuilder
 
 _PRESENTATION = "ppt/presentation.xml"
 _RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _P = "{http://schemas.openxmlformats.org/presentationml/2006/main}"
+_SHAPES = frozenset({"sp", "pic", "graphicFrame"})
 _TITLES = ("title", "ctrTitle")
 _NUMBERS = ("sldNum", "dt", "ftr", "hdr")
 """Page numbers, dates, and lines that stand on every slide."""
@@ -31,7 +33,19 @@ def read(source: Source) -> Reading:
 
 
 def _add_slide(builder: TextBuilder, package: Package, part: str) -> None:
-    slide = package.parse(part)
+    slide = _parse_slide(package, part)
+    _add_shapes(builder, slide)
+    for table in slide.iter(f"{A}tbl"):
+        builder.add_block("\n".join(map(_row, table.iter(f"{A}tr"))))
+    for named in slide.iterfind(f".//{_P}pic/{_P}nvPicPr/{_P}cNvPr"):
+        builder.add_block(named.get("descr", ""))
+    add_drawn(builder, package, part)
+    for name in package.relations(part).values():
+        if "/notesSlides/" in name and package.has(name):
+            _add_notes(builder, package.parse(name))
+
+
+def _add_shapes(builder: TextBuilder, slide: ET.Element) -> None:
     shapes = [(_placeholder(shape), shape) for shape in slide.iter(f"{_P}sp")]
     for kind, shape in shapes:
         if kind in _TITLES:
@@ -39,12 +53,23 @@ def _add_slide(builder: TextBuilder, package: Package, part: str) -> None:
     for kind, shape in shapes:
         if kind not in _TITLES and kind not in _NUMBERS:
             builder.add_block("\n".join(read_paragraphs(shape)))
-    for table in slide.iter(f"{A}tbl"):
-        builder.add_block("\n".join(map(_row, table.iter(f"{A}tr"))))
-    add_drawn(builder, package, part)
-    for name in package.relations(part).values():
-        if "/notesSlides/" in name and package.has(name):
-            _add_notes(builder, package.parse(name))
+
+
+def _parse_slide(package: Package, part: str) -> ET.Element:
+    """Return a slide as it is shown, with its equations as text."""
+    slide = package.parse(part)
+    choose_forms(slide, _SHAPES)
+    write_equations(slide)
+    _leave_hidden(slide)
+    return slide
+
+
+def _leave_hidden(slide: ET.Element) -> None:
+    for group in list(slide.iter()):
+        for shape in list(group):
+            named = shape.find(f"*/{_P}cNvPr")
+            if named is not None and named.get("hidden") in ("1", "true"):
+                group.remove(shape)
 
 
 def _add_notes(builder: TextBuilder, notes: ET.Element) -> None:

@@ -29,7 +29,7 @@ def read(source: Source) -> Reading:
         named = _NAMED.match(decoded.text)
         text = decoded.text[named.end() :] if named else decoded.text
         separator = named[1] if named else _separator(text)
-        rows = list(csv.reader(io.StringIO(text), delimiter=separator))
+        rows = list(csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True))
     except csv.Error as error:
         raise InvalidRequestError(f"It is no table that can be read: {error}.") from error
     if sum(map(len, rows)) > MAX_CELLS:
