@@ -40,9 +40,11 @@ _BARE_WORD = re.compile(
     r'"(?:[^"\\]|\\.)*"|(?P<word>[^\s{}\[\],:"]+(?:[ \t]+[^\s{}\[\],:"]+)*)(?P<colon>\s*:)?',
     re.DOTALL,
 )
-_PYTHON_TEXT = re.compile(r"""'(?:[^\\']|\\.)*'|"(?:[^\\"]|\\.)*\"""", re.DOTALL)
+_PYTHON_TEXT = re.compile(
+    r"""(?P<quote>'{3}|"{3}|'|")(?:(?!(?P=quote))[^\\]|\\.)*(?P=quote)""", re.DOTALL
+)
 _PYTHON_NAMES = re.compile(
-    rf"(?P<text>{_PYTHON_TEXT.pattern})|(?P<name>[^\W\d][\w.\-/]*)(?P<sign>\s*(?:\(|=(?!=)))",
+    rf"(?P<text>{_PYTHON_TEXT.pattern})|(?<![\w.\-/])(?P<name>[^\W\d][\w.\-/]*)(?P<sign>\s*(?:\(|=(?!=)))",
     re.DOTALL,
 )
 

@@ -224,6 +224,7 @@ HABITS |= {
     "LFM2 gives names that Python has not": Output(LFM, "lfm2", f"<|tool_call_start|>[{_PYTHON_CALL}]<|tool_call_end|>", "", "", (CONVERTED,)),
     "LFM2 writes no list": Output(LFM, "lfm2", '<|tool_call_start|>get_weather(city="Graz", days=2)<|tool_call_end|>', "", "", (GRAZ,)),
     "LFM2 writes calls in a text": Output(LFM, "lfm2", "<|tool_call_start|>[write(text='f(x=1, y=\"z(\") == 2')]<|tool_call_end|>", "", "", (_write('f(x=1, y="z(") == 2'),)),
+    "LFM2 writes three quotes": Output(LFM, "lfm2", '<|tool_call_start|>[write(text="""it\'s\n"x=1" (y)""")]<|tool_call_end|>', "", "", (_write('it\'s\n"x=1" (y)'),)),
     "Olmo-3 gives names that Python has not": Output("Olmo-3", "olmo", f"<function_calls>\n{_PYTHON_CALL}\nstop()\n</function_calls>", "", "", (CONVERTED, STOPPED)),
     "Qwen3-Coder gives types that are named once": Output(CODER, "qwen3", "<tool_call>\n<function=convert-money>\n<parameter=from>\n978\n</parameter>\n<parameter=in>\n978\n</parameter>\n<parameter=class>\n978\n</parameter>\n<parameter=version>\n3.10\n</parameter>\n</function>\n</tool_call>", "", "", (("convert-money", {"from": "978", "in": "978", "class": "978", "version": "3.10"}),)),
     "MiniMax-M3 gives types that are named once": Output(M3, "minimax", ']<]minimax[>[<tool_call>\n]<]minimax[>[<invoke name="convert-money">]<]minimax[>[<places>]<]minimax[>[<item>]<]minimax[>[<zip>978]<]minimax[>[</zip>]<]minimax[>[</item>]<]minimax[>[</places>]<]minimax[>[</invoke>\n]<]minimax[>[</tool_call>', "", "", (("convert-money", {"places": [{"zip": "978"}]}),)),
