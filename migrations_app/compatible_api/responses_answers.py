@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from itertools import count
 from typing import TypedDict
 
@@ -34,6 +34,7 @@ from migrations_app.compatible_api.responses_bodies import (
 )
 from migrations_app.compatible_api.responses_requests import (
     ResponsesBody,
+    names_in_namespaces,
     responses_body,
     responses_request,
 )
@@ -44,6 +45,8 @@ from migrations_app.openai_api.responses import Face, Opening
 from migrations_app.serving.gathered import GatheredAnswer
 from migrations_app.serving.sse import BEAT, named_event
 
+Names = Mapping[str, tuple[str, str]]
+"""Namespaces and names of functions by what they are called here."""
 ID_PREFIXES = {"text": "msg", "reasoning": "rs", "call": "fc"}
 
 
@@ -59,17 +62,19 @@ class ResponsesFace(Face):
 
     def __init__(self) -> None:
         self._asked: ResponsesBody | None = None
+        self._names: Names = {}
 
     def read(self, body: Body) -> AskedText:
         """Return what is asked for; RefusedError names the field at fault."""
         self._asked = responses_body(body)
+        self._names = names_in_namespaces(self._asked)
         return responses_request(self._asked)
 
     def whole_body(self, opening: Opening, answers: Sequence[GatheredAnswer]) -> Response:
         (answer,) = answers
         end = answer.ended
         status: ItemStatus = "incomplete" if end.finish_reason == "length" else "completed"
-        items = [_item(opening, block, status) for block in blocks_of(answer)]
+        items = [_item(opening, block, status, self._names) for block in blocks_of(answer)]
         return self._ended(opening, items, end)
 
     async def stream(
@@ -100,10 +105,10 @@ class ResponsesFace(Face):
                 if isinstance(event, EndEvent):
                     yield self._last(self._ended(opening, items, event))
                     continue
-                for told in _block_events(opening, event):
+                for told in _block_events(opening, event, self._names):
                     yield told
                 if isinstance(event, BlockClosed):
-                    items.append(_item(opening, event.block, "completed"))
+                    items.append(_item(opening, event.block, "completed", self._names))
         except SamError as error:
             detail = error_body(error).error
             yield bodies.ErrorHappened(code=detail.code, message=detail.message, param=detail.param)
@@ -168,14 +173,16 @@ def _item_id(opening: Opening, block: Block) -> str:
     return f"{ID_PREFIXES[block.kind]}_{opening.id}_{block.number}"
 
 
-def _item(opening: Opening, block: Block, status: ItemStatus) -> Item:
+def _item(opening: Opening, block: Block, status: ItemStatus, names: Names) -> Item:
     """Return a block as an item; one that has just been opened is empty."""
     item_id = _item_id(opening, block)
     if block.kind == "call":
+        namespace, name = names.get(block.name, (UNSET, block.name))
         return CallItem(
             id=item_id,
             call_id=block.call_id,
-            name=block.name,
+            name=name,
+            namespace=namespace,
             arguments=block.text,
             status=status,
         )
@@ -186,16 +193,16 @@ def _item(opening: Opening, block: Block, status: ItemStatus) -> Item:
     return MessageItem(id=item_id, status=status, content=content)
 
 
-def _block_events(opening: Opening, event: BlockEvent) -> Iterator[StreamedEvent]:
+def _block_events(opening: Opening, event: BlockEvent, names: Names) -> Iterator[StreamedEvent]:
     block, item_id = event.block, _item_id(opening, event.block)
     if isinstance(event, BlockGrew):
         yield _grown(block, item_id, event.piece)
     elif isinstance(event, BlockClosed):
-        yield from _closing(block, item_id)
-        item = _item(opening, block, "completed")
+        yield from _closing(block, item_id, names)
+        item = _item(opening, block, "completed", names)
         yield bodies.ItemDone(output_index=block.number, item=item)
     else:
-        item = _item(opening, block, "in_progress")
+        item = _item(opening, block, "in_progress", names)
         yield bodies.ItemAdded(output_index=block.number, item=item)
         yield from _opening_parts(block, item_id)
 
@@ -217,7 +224,7 @@ def _grown(block: Block, item_id: str, piece: str) -> StreamedEvent:
     return bodies.CallGrew(**place, delta=piece)
 
 
-def _closing(block: Block, item_id: str) -> Iterator[StreamedEvent]:
+def _closing(block: Block, item_id: str, names: Names) -> Iterator[StreamedEvent]:
     text, place = block.text, _Place(item_id=item_id, output_index=block.number)
     if block.kind == "text":
         yield bodies.TextDone(**place, text=text)
@@ -226,4 +233,5 @@ def _closing(block: Block, item_id: str) -> Iterator[StreamedEvent]:
         yield bodies.SummaryDone(**place, text=text)
         yield bodies.SummaryPartDone(**place, part=SummaryText(text))
     else:
-        yield bodies.CallDone(**place, arguments=text, name=block.name)
+        _, name = names.get(block.name, ("", block.name))
+        yield bodies.CallDone(**place, arguments=text, name=name)

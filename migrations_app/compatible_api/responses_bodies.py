@@ -53,6 +53,7 @@ class CallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="functio
     id: str
     call_id: str
     name: str
+    namespace: str | UnsetType = UNSET
     arguments: str
     status: ItemStatus
 

@@ -44,6 +44,8 @@ OUR_NAMES = {
     "response_format": "text.format",
     "reasoning_effort": "reasoning.effort",
 }
+NAMESPACE = "namespace"
+"""A tool that holds functions; a call of one names both."""
 CALLS = ("function_call", "custom_tool_call", "local_shell_call", "shell_call", "apply_patch_call")
 """What the client carries out itself."""
 OUTPUTS = tuple(f"{kind}_output" for kind in CALLS)
@@ -53,7 +55,7 @@ SERVERS_ITEMS = (
     *("tool_search_call", "tool_search_output"),
 )
 """What OpenAI's servers did: the answer that came of it stands beside it."""
-OWN_FIELDS = ("type", "id", "call_id", "status", "created_by")
+OWN_FIELDS = ("type", "id", "call_id", "status", "created_by", "namespace")
 """Of an item that is a call: what remains is what it was called with."""
 NOT_KEPT = (
     "is not served here, as SAM keeps no answers for programs; send the earlier items in input (clients do "
@@ -146,17 +148,48 @@ def responses_request(asked: ResponsesBody) -> AskedText:
     """Return what is asked for; RefusedError names the field at fault."""
     messages = list(_messages(asked))
     chat = {**given_fields(asked, NAMES), "messages": [message for _, message in messages]}
-    tools, left_out = numbered_tools(asked.tools or [], openai_kind)
+    placed = list(_placed_tools(asked.tools or []))
+    tools, left_out = numbered_tools([tool for _, tool in placed], openai_kind)
+    places = [placed[number][0] for number, _ in tools]
     if tools:
-        chat["tools"] = [_tool(f"tools[{number}]", tool) for number, tool in tools]
+        chat["tools"] = [_tool(place, tool) for place, (_, tool) in zip(places, tools, strict=True)]
     sent = Sent(
         asked,
         OUR_NAMES,
         messages,
-        [f"tools[{number}]" for number, _ in tools],
+        places,
         [*_hints_inside(asked), *left_out, *_servers_items(asked.input)],
     )
     return read_sent(chat_request, {**chat, **_form(asked), **_choice(asked)}, sent)
+
+
+def _placed_tools(tools: list[Json]) -> Iterator[tuple[str, Json]]:
+    """Yield tools and where they stand; those in a namespace as functions that are called after it too."""
+    for number, tool in enumerate(tools):
+        place, inner = f"tools[{number}]", tool.get("tools")
+        if tool.get("type") != NAMESPACE or not isinstance(inner, list):
+            yield place, tool
+            continue
+        for inner_number, one in enumerate(inner):
+            if isinstance(one, Mapping):
+                name = full_name(tool.get("name"), one.get("name"))
+                yield f"{place}.tools[{inner_number}]", {**one, "name": name}
+
+
+def full_name(namespace: object, name: object) -> str:
+    """Return what a function of a namespace is called where there are none."""
+    return f"{namespace}__{name}" if namespace else str(name)
+
+
+def names_in_namespaces(asked: ResponsesBody) -> dict[str, tuple[str, str]]:
+    """Return the namespaces and the names of functions by what they are called here."""
+    return {
+        full_name(tool.get("name"), one.get("name")): (str(tool.get("name")), str(one.get("name")))
+        for tool in asked.tools or ()
+        if tool.get("type") == NAMESPACE and isinstance(tool.get("tools"), list)
+        for one in tool["tools"]
+        if isinstance(one, Mapping)
+    }
 
 
 def _hints_inside(asked: ResponsesBody) -> list[str]:
@@ -229,13 +262,13 @@ class _AssistantTurns:
 
 def _call(place: str, kind: str, item: Mapping[str, Any]) -> Json:
     """Return a call of a function; another kind of call is one of a function that is called like its tool."""
-    call_id = read_field(place, item, "call_id")
+    call_id, namespace = read_field(place, item, "call_id"), item.get("namespace")
     if kind == "function_call":
-        arguments = str(item.get("arguments") or "")
-        return function_call(call_id, read_field(place, item, "name"), arguments)
+        name = full_name(namespace, read_field(place, item, "name"))
+        return function_call(call_id, name, str(item.get("arguments") or ""))
     given = {name: value for name, value in item.items() if name not in OWN_FIELDS}
     named = given.pop("name", None) if kind == "custom_tool_call" else None
-    name = named if isinstance(named, str) else kind.removesuffix("_call")
+    name = full_name(namespace, named if isinstance(named, str) else kind.removesuffix("_call"))
     return function_call(call_id, name, json.dumps(given, ensure_ascii=False))
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 
+from engines.services.answers.messages import EndEvent, Event, ToolCallEvent
 from migrations_app.compatible_api.anthropic_requests import messages_request
+from migrations_app.compatible_api.responses_answers import ResponsesFace
 from migrations_app.openai_api.errors import RefusedError
 from migrations_app.openai_api.requests import AskedText, Body
-from tests.compatible_api.test_bodies import ANTHROPIC, READERS, RESPONSES
+from migrations_app.openai_api.responses import Opening, whole_answer
+from tests.compatible_api.test_bodies import ANTHROPIC, READERS, RESPONSES, played, streamed
 
 ASK = {"role": "user", "content": "Hi"}
 SAID = {"type": "text", "text": "Rain."}
@@ -130,3 +135,36 @@ def test_a_choice_among_tools_leaves_out_what_the_tools_leave_out() -> None:
     )
 
     assert asked.question.tool_choice == "auto"
+
+
+def test_a_function_of_a_namespace_is_called_by_both_names_and_named_by_both() -> None:
+    weather = {"type": "function", "name": "weather", "parameters": {"type": "object"}}
+    named = {"name": "weather", "namespace": "graz", "arguments": "{}"}
+    face = ResponsesFace()
+    asked = face.read(
+        {
+            "model": "sam",
+            "input": [
+                {"role": "user", "content": "Hi"},
+                {"type": "function_call", "call_id": "c1", **named},
+                {"type": "function_call_output", "call_id": "c1", "output": "Rain."},
+            ],
+            "tools": [weather, {"type": "namespace", "name": "graz", "tools": [weather]}],
+        }
+    )
+    calls: list[Event] = [
+        ToolCallEvent(index=0, id="c1", name="graz__weather", arguments="{}"),
+        ToolCallEvent(index=1, id="c2", name="weather", arguments="{}"),
+        EndEvent("tool_calls", 5, 9, 0),
+    ]
+    events = streamed(face, played(calls))
+    whole = asyncio.run(whole_answer(face, Opening("tiny", 3), played(calls)))
+
+    offered = [tool["function"]["name"] for tool in asked.question.tools or []]
+    (made,) = (asked.question.messages or [])[1]["tool_calls"]
+    assert (offered, made["function"]["name"]) == (["weather", "graz__weather"], "graz__weather")
+    shown = [(item["name"], item.get("namespace")) for item in events[-1]["response"]["output"]]
+    assert shown == [("weather", "graz"), ("weather", None)]
+    assert json.loads(encode(whole))["output"][0]["namespace"] == "graz"
+    done = [event for event in events if event["type"] == "response.function_call_arguments.done"]
+    assert [event["name"] for event in done] == ["weather"] * 2
