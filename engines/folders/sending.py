@@ -16,6 +16,7 @@ from engines.folders.local import (
 )
 
 MAX_FILE_BYTES = 50_000_000
+TOO_LARGE = f"More than {MAX_FILE_BYTES} bytes are not allowed; split it."
 ARCHIVE = ".zip"
 STAYS = "Its document stays as it was."
 

@@ -146,8 +146,9 @@ def describe_quality(found: Quality) -> str:
     """Say it in one sentence."""
     whole = found["whole"]
     old, new = (round(whole[key] * whole["asked"]) for key in ("old_recall", "recall"))
+    questions = "1 question" if whole["asked"] == 1 else f"{whole['asked']} questions"
     return (
-        f"Of {whole['asked']} questions made from your passages the old index has the answer to {old} "
+        f"Of {questions} made from your passages the old index has the answer to {old} "
         f"among its first {HITS}, the new one to {new}."
     )
 

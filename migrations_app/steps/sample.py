@@ -8,6 +8,8 @@ those of the whole base, for both. It is a look ahead: what decides is the probe
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import TypedDict
@@ -16,9 +18,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from engines.exceptions import SamError
-from engines.models import CopyStatus, Host
+from engines.models import CopyStatus, Fingerprint, Host
 from engines.services.hosts import present_hosts
-from engines.services.knowledge.fingerprints import embedding_spec_of
+from engines.services.knowledge.embeddings import Embedder
+from engines.services.knowledge.fingerprints import embedding_spec_of, spec_of
 from engines.services.people.search_history import searches_of
 from engines.specs import ModelSource
 from migrations_app.models import Plan
@@ -26,7 +29,11 @@ from migrations_app.states import PlanKind, PlanStatus
 from migrations_app.steps.base import bases_of
 from migrations_app.steps.quality import Quality, merge_qualities
 from migrations_app.steps.sample_search import Lend, live_indexes_of, measure_index
-from migrations_app.steps.token_losses import TokenLosses, count_token_losses
+from migrations_app.steps.token_losses import (
+    TokenLosses,
+    count_token_losses,
+    say_known_before,
+)
 from migrations_app.wakeups import publish_sample
 
 OWN_SAMPLE = 16
@@ -141,7 +148,19 @@ def _count_tokens(plan: Plan, lend: Lend) -> TokenLosses | None:
     if revision is None:
         return None
     bases = [base.pk for base in bases_of(plan)]
-    with lend(revision, embedding_spec_of(revision.model, revision)) as embedder:
+    losses = _read_tokens(bases, lend(revision, embedding_spec_of(revision.model, revision)))
+    if losses is not None and any(one["unknown"] for one in losses["scripts"].values()):
+        spaces = list(Fingerprint.objects.filter(indexes__live_for__in=bases).distinct())
+        if len(spaces) == 1:
+            old = _read_tokens(bases, lend(spaces[0].revision, spec_of(spaces[0])))
+            losses["sentences"] += say_known_before(old, losses)
+    return losses
+
+
+def _read_tokens(
+    bases: Sequence[int], lent: AbstractContextManager[Embedder]
+) -> TokenLosses | None:
+    with lent as embedder:
         # Counted from here: loading it may take longer than that.
         until = time.monotonic() + COUNTING_SECONDS
         return count_token_losses(bases, embedder, lambda: None, until=until)

@@ -23,6 +23,7 @@ LEAST = 7
 """Passages that are lost in one script, or in all that have few, before a plan is stopped for it; of fewer the
 result tells.
 """
+AS_BEFORE = "The embedder that is in use knows no more of them."
 NAMED = 8
 """Scripts with few passages that a sentence names."""
 
@@ -116,6 +117,15 @@ def list_unknown_scripts(old: TokenLosses | None, new: TokenLosses | None) -> li
     if sum(few.values()) >= LEAST:
         sentences.append(_say_few_unknown(few, new["passages"]))
     return sentences
+
+
+def say_known_before(old: TokenLosses | None, new: TokenLosses) -> list[str]:
+    """Return the sentence that nothing more is unknown than before; none where that is not known, or not so."""
+    if old is None or not (old["is_whole"] and new["is_whole"]):
+        return []
+    known = {script: one["unknown"] for script, one in old["scripts"].items()}
+    loses = any(one["unknown"] > known.get(script, 0) for script, one in new["scripts"].items())
+    return [] if loses else [AS_BEFORE]
 
 
 def _pages(base_ids: Collection[int]) -> Iterator[list[str]]:

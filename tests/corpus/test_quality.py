@@ -35,6 +35,7 @@ from migrations_app.steps.quality import (
 )
 from migrations_app.steps.sample import take_sample
 from migrations_app.steps.sample_search import Lend
+from migrations_app.steps.token_losses import AS_BEFORE
 from tests.plans.test_meaning import (  # noqa: F401
     controller,
     host,
@@ -183,9 +184,18 @@ def test_before_anything_is_spent_a_sample_says_what_would_be_lost(
     assert "Measured on" in page
     assert "Thai" in page
     assert "passages are in Thai, which this embedder does not know" in page
+    assert AS_BEFORE not in page
+    require_as_before(plan_id, engines["english"])
     # Nothing of the new space was kept, and the plan has not begun.
     plan.refresh_from_db()
     assert (plan.status, len(sent)) == ("pending", 1)
+
+
+def require_as_before(plan_id: str, english: Embedder) -> None:
+    as_before = lender({"english": english, "many": english})
+    told = take_sample(Plan.objects.get(pk=plan_id), as_before)["tokens"]
+    assert told is not None
+    assert told["sentences"][-1] == AS_BEFORE
 
 
 def require_measured(told: Any) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engines.folders import sending
 from engines.folders.local import Found, LocalFile
-from engines.folders.sending import MAX_FILE_BYTES, Known, Line, refuse
+from engines.folders.sending import MAX_FILE_BYTES, TOO_LARGE, Known, Line, refuse
 from samproject.cli.client import Client, name_in_path
 from samproject.cli.errors import CommandError, UnreachableError
 
@@ -35,7 +35,7 @@ class RemoteBase:
             # Read before its length is announced: a log grows while it is sent.
             content = opened.read(MAX_FILE_BYTES + 1)
         if len(content) > MAX_FILE_BYTES:
-            return [refuse(file.path, f"More than {MAX_FILE_BYTES} bytes are not allowed.")]
+            return [refuse(file.path, TOO_LARGE)]
         try:
             answer = self.api.put_file(address, fields, {"file": ("file", content)})
         except UnreachableError:

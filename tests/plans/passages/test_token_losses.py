@@ -13,9 +13,11 @@ from engines.runtimes.reading import Frame, TokenReading
 from engines.services.knowledge.documents import add_document, create_base, delete_document
 from migrations_app.steps import token_losses
 from migrations_app.steps.token_losses import (
+    AS_BEFORE,
     TokenLosses,
     count_token_losses,
     list_unknown_scripts,
+    say_known_before,
 )
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +110,16 @@ def test_a_script_that_is_known_is_not_called_unknown_for_words_of_another_in_it
     assert found["sentences"][1] == (
         "1 of 4 passages in Latin are mostly unknown to this embedder, and 3 of all 21 tokens there."
     )
+
+
+def test_who_knows_no_less_than_before_is_said_to(base: KnowledgeBase) -> None:
+    all_known, ascii_only = count(base, Words(knows_all=True)), count(base, Words())
+    assert all_known is not None
+    assert ascii_only is not None
+
+    assert say_known_before(ascii_only, ascii_only) == [AS_BEFORE]
+    assert say_known_before(all_known, ascii_only) == []
+    assert say_known_before(None, ascii_only) == []
 
 
 def test_scripts_with_few_passages_each_are_lost_together(base: KnowledgeBase) -> None:

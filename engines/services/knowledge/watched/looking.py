@@ -19,7 +19,7 @@ from django.db import transaction
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.exceptions import ConflictError, NotFoundError, SamError
 from engines.folders.local import BLOCK, LocalFile
-from engines.folders.sending import MAX_FILE_BYTES, Known, Line, refuse
+from engines.folders.sending import MAX_FILE_BYTES, TOO_LARGE, Known, Line, refuse
 from engines.folders.watching import FolderAwayError, Memory, Remembered
 from engines.folders.watching import WatchedFolder as FolderRules
 from engines.models import Document, WatchedFile, WatchedFolder
@@ -234,7 +234,7 @@ class _LocalBase:
         """Make documents of a file; ConflictError while the base is being switched."""
         with self._copied(file) as stored:
             if stored is None:
-                return [refuse(file.path, f"More than {MAX_FILE_BYTES} bytes are not allowed.")]
+                return [refuse(file.path, TOO_LARGE)]
             delivery = Delivery(stored, file.path, folder=file.path, moved_from=moved_from)
             lines = take_delivery(self.base_id, delivery, self.here.embed)
         return [
