@@ -25,9 +25,11 @@ from engines.services.people.search_history import (
     set_history_kept,
 )
 from migrations_app.models import Plan
+from migrations_app.pages.wizard.quality import ALL, table_of
 from migrations_app.steps.excerpts import cut_middle, is_boundary
 from migrations_app.steps.quality import (
     Ranks,
+    describe_quality,
     measure_own,
     measure_ranks,
     merge_qualities,
@@ -83,6 +85,25 @@ def test_measures_of_two_bases_are_weighed_by_their_questions() -> None:
     assert both["scripts"].keys() == {"Thai", "Latin"}
     assert both["own"] == {"asked": 1, "recall": 0.5, "ndcg": 0.6131}
     assert merge_qualities([]) is None
+
+
+def test_scripts_are_shown_by_size_whatever_order_the_database_gives() -> None:
+    ranks = [Ranks(script, None, 1, 1) for script in ["Lao", *["Cyrillic"] * 3, *["Thai"] * 2]]
+    found = measure_ranks(ranks)
+    assert found is not None
+    # As jsonb keeps keys.
+    found["scripts"] = {name: found["scripts"][name] for name in ("Lao", "Thai", "Cyrillic")}
+
+    shown = table_of(found, tells_content=False)
+
+    assert [row.label for row in shown.rows] == [ALL, "Cyrillic", "Thai", "Lao"]
+
+
+def test_one_question_is_told_as_one() -> None:
+    found = measure_ranks([Ranks("Thai", None, 1, 1)])
+
+    assert found is not None
+    assert describe_quality(found).startswith("Of 1 question made from your passages")
 
 
 def test_what_an_older_probe_kept_is_no_measure() -> None:

@@ -68,7 +68,9 @@ def table_of(found: Quality, *, tells_content: bool) -> QualityTable:
     """Return measures as a page shows them; documents only to who may know of them."""
     rows = [_row(ALL, found["whole"])]
     if len(found["scripts"]) > 1 or rows[0].is_worse:
-        rows += [_row(script, one) for script, one in found["scripts"].items()]
+        # The database keeps them in an order of its own.
+        by_size = sorted(found["scripts"].items(), key=lambda item: (-item[1]["asked"], item[0]))
+        rows += [_row(script, one) for script, one in by_size]
     own = found["own"]
     said = ""
     if own is not None:

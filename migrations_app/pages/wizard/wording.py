@@ -142,12 +142,14 @@ def knowledge_points(plan: Plan, preview: Preview) -> Iterator[Point]:
     embedder = (
         plan.embedder_revision.model.display_name if plan.embedder_revision else "another model"
     )
+    is_move = plan.kind == PlanKind.MIGRATE
+    searches = f"{engine_name(plan)} searches" if is_move else "This base is then searched"
     if not to_embed:
-        text = f"{engine_name(plan)} searches with {embedder}; the vectors of all {passages} are there already."
+        text = f"{searches} with {embedder}; the vectors of all {passages} are there already."
         yield Point("Nothing has to be computed", text, "success", Tone.SUCCESS)
     else:
         text = (
-            f"{engine_name(plan)} searches with {embedder}, whose vectors cannot be mixed with those you have. "
+            f"{searches} with {embedder}, whose vectors cannot be mixed with those you have. "
             "The old index answers until the new one is complete and proven."
         )
         title = f"{counted(to_embed, 'text is', 'texts are')} embedded anew"
