@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 
 from engines.exceptions import SamError
 from engines.models import Document, KnowledgeBase
+from engines.reading.names import HIDDEN_PREFIXES, OF_SYSTEMS
 from engines.services.knowledge.access import may_write
 from engines.services.knowledge.documents import add_document, delete_base, rename_base
 from engines.services.knowledge.watched.attaching import folders_visible_to
@@ -56,6 +57,8 @@ class BasePage(KnowledgePage):
             "crumbs": way_to(),
             "intake": intake,
             "kinds_read": KINDS_READ,
+            "hidden_prefixes": HIDDEN_PREFIXES,
+            "hidden_names": filter(str.isprintable, sorted(OF_SYSTEMS)),
             "needs_engine": NEEDS_ENGINE,
         }
         return self.render(context, template=template)

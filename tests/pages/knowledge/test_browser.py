@@ -153,6 +153,9 @@ def test_a_chosen_folder_and_a_zip_keep_their_names(
     inside.mkdir(parents=True)
     (inside / "one.md").write_text("# One")
     (tmp_path / "wiki" / "two.txt").write_text("two")
+    (tmp_path / "wiki" / ".git").mkdir()
+    for hidden in (".git/HEAD", "deep/.notes.md", "deep/Thumbs.db", "~$two.docx"):
+        (tmp_path / "wiki" / hidden).write_text("Nobody sees it.")
     packed = tmp_path / "book.zip"
     packed.write_bytes(pack([("book/three.md", "# Three"), ("../up.txt", "x")]))
 

@@ -16,7 +16,8 @@ function start(form) {
   const queue = new Queue(form);
   for (const input of [files, directory]) {
     input.addEventListener("change", () => {
-      queue.add([...input.files].map((file) => ({ file, folder: folderOf(file.webkitRelativePath) })));
+      const shown = [...input.files].filter((file) => isShown(form, file.webkitRelativePath.split("/").slice(1)));
+      queue.add(shown.map((file) => ({ file, folder: folderOf(file.webkitRelativePath) })));
       input.value = "";
     });
   }
@@ -25,10 +26,17 @@ function start(form) {
   zone.addEventListener("drop", async (event) => {
     event.preventDefault();
     zone.classList.remove("is-over");
-    queue.add(await collect(event.dataTransfer));
+    queue.add(await collect(event.dataTransfer, (name) => isShown(form, [name])));
   });
   // Who leaves while files are on their way is asked.
   window.addEventListener("beforeunload", (event) => { if (queue.isBusy) event.preventDefault(); });
+}
+
+// What is hidden in a folder stays there, as where `sam` adds it: of a project that is thousands of files.
+function isShown(form, names) {
+  const { hiddenPrefixes, hiddenNames } = form.dataset;
+  const [prefixes, whole] = [hiddenPrefixes.split(" "), hiddenNames.split(" ")];
+  return !names.some((name) => whole.includes(name.toLowerCase()) || prefixes.some((prefix) => name.startsWith(prefix)));
 }
 
 function folderOf(path) {
@@ -36,15 +44,15 @@ function folderOf(path) {
 }
 
 // What was dropped; entries must be asked for before the event is over.
-async function collect(transfer) {
+async function collect(transfer, isShownName) {
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.length) return [...transfer.files].map((file) => ({ file, folder: "" }));
   const found = [];
-  for (const entry of entries) await walk(entry, "", found);
+  for (const entry of entries) await walk(entry, "", found, isShownName);
   return found;
 }
 
-async function walk(entry, folder, found) {
+async function walk(entry, folder, found, isShownName) {
   if (found.length > MOST_FILES) return;
   if (entry.isFile) {
     found.push({ file: await new Promise((done, fail) => entry.file(done, fail)), folder });
@@ -55,7 +63,7 @@ async function walk(entry, folder, found) {
   for (;;) {
     const some = await new Promise((done, fail) => reader.readEntries(done, fail));
     if (!some.length) return;
-    for (const one of some) await walk(one, inside, found);
+    for (const one of some) if (isShownName(one.name)) await walk(one, inside, found, isShownName);
   }
 }
 
