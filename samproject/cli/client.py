@@ -19,6 +19,7 @@ UNNUMBERED = ("me", "defaults")
 TIMEOUT = httpx2.Timeout(10.0, read=120.0)
 PAGE_SIZE = 200
 NOT_SIGNED_IN = "authentication_failed"
+NOT_THERE = "not_found"
 NOT_FOUND = "Not found."
 """The API tells no more, so that a stranger learns nothing."""
 

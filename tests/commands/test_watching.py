@@ -17,6 +17,7 @@ from engines.models import Document
 from samproject.cli.client import Client
 from samproject.cli.errors import CommandError, RefusedError
 from samproject.cli.folders import watching
+from samproject.cli.folders.sending import RemoteBase
 from samproject.cli.folders.watching import WatchedRemotely, read_seconds
 from tests.reading.made import pack
 from tests.sam_command import run_sam
@@ -206,6 +207,15 @@ class FakeSam:
 def looks_of(watched: WatchedRemotely, count: int) -> None:
     for _ in range(count):
         list(watched.look())
+
+
+def test_a_document_that_somebody_else_deleted_meanwhile_ends_nothing() -> None:
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(404, json={"detail": "Not found.", "code": "not_found"})
+
+    http = httpx2.Client(base_url="http://sam", transport=httpx2.MockTransport(answer))
+
+    RemoteBase(Client(http), 1).delete(7)
 
 
 def test_it_goes_on_when_the_server_was_away(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

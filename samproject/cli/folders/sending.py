@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from engines.folders import sending
 from engines.folders.local import Found, LocalFile
 from engines.folders.sending import MAX_FILE_BYTES, TOO_LARGE, Known, Line, refuse
-from samproject.cli.client import Client, name_in_path
-from samproject.cli.errors import CommandError, UnreachableError
+from samproject.cli.client import NOT_THERE, Client, name_in_path
+from samproject.cli.errors import CommandError, RefusedError, UnreachableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,13 @@ class RemoteBase:
         return lines
 
     def delete(self, document_id: int) -> None:
-        """Delete a document."""
-        self.api.delete(f"/knowledge-bases/{self.base}/documents/{document_id}")
+        """Delete a document, unless somebody else did."""
+        try:
+            self.api.delete(f"/knowledge-bases/{self.base}/documents/{document_id}")
+        except RefusedError as error:
+            # Of a base that is gone the next request tells.
+            if error.code != NOT_THERE:
+                raise
 
 
 def bring_up(

@@ -10,13 +10,13 @@ from threading import Event
 from engines.exceptions import SamError
 from engines.folders.sending import Line
 from engines.folders.watching import Memory, WatchedFolder
-from samproject.cli.client import NOT_SIGNED_IN, Client
+from samproject.cli.client import NOT_SIGNED_IN, NOT_THERE, Client
 from samproject.cli.errors import CommandError, RefusedError
 from samproject.cli.folders.sending import RemoteBase
 
 UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
 MOST_SECONDS = 7 * 24 * 3600
-FINAL = frozenset({NOT_SIGNED_IN, "not_authenticated", "permission_denied", "not_found"})
+FINAL = frozenset({NOT_SIGNED_IN, "not_authenticated", "permission_denied", NOT_THERE})
 """Codes of answers that another look does not change."""
 
 
