@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from engines.exceptions import NotFoundError, SamError
-from engines.reading.names import is_hidden
+from engines.folders.hidden import is_hidden
 
 BLOCK = 1024 * 1024
 LEADS_OUT = "It is a link that leads out of the folder; add what it leads to by its own path."

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from engines.exceptions import InvalidRequestError
+from engines.folders.hidden import is_of_system
 from engines.reading.archive_names import read_names
 from engines.reading.limits import (
     MAX_DIRECTORY_BYTES,
@@ -22,7 +23,7 @@ from engines.reading.limits import (
     MIB,
     SMALL_BYTES,
 )
-from engines.reading.names import clean_path, is_of_system
+from engines.reading.names import clean_path
 
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """Others may want gigabytes to unpack a kilobyte."""

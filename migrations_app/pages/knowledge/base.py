@@ -8,8 +8,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 
 from engines.exceptions import SamError
+from engines.folders.hidden import HIDDEN_PREFIXES, OF_SYSTEMS
 from engines.models import Document, KnowledgeBase
-from engines.reading.names import HIDDEN_PREFIXES, OF_SYSTEMS
 from engines.services.knowledge.access import may_write
 from engines.services.knowledge.documents import add_document, delete_base, rename_base
 from engines.services.knowledge.watched.attaching import folders_visible_to
