@@ -38,6 +38,7 @@ ANCHOR = '<p><a id="x"/><span/></p>'
 CHAPTERS = {
     "empty elements": f"{XHTML}<head><title/><script src='a.js'/></head><body><p>{PAYLOAD}</p><div/></body></html>",
     "many anchors": f"{XHTML}<body>{ANCHOR * 3_000}<p>{PAYLOAD}</p></body></html>",
+    "what is declared": f'<?xml version="1.0"?><!DOCTYPE html [<!ENTITY nbsp "&#160;">]><html><body><p>{PAYLOAD}</p></body></html>',
     "raw text": f"{XHTML}<body><p><![CDATA[{PAYLOAD}]]></p></body></html>",
 }
 

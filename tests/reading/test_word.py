@@ -213,3 +213,13 @@ def test_charts_of_a_text_are_read() -> None:
     )
 
     assert text == "x\n\nTiles:"
+
+
+def test_pages_that_a_program_put_beside_a_document_are_read() -> None:
+    related = made.relations(("styles", "styles.xml"), ("aFChunk", "chunk.html"))
+    beside: made.Parts = {
+        "word/chunk.html": "<p>beside</p>",
+        "word/_rels/document.xml.rels": related,
+    }
+
+    assert read_word('<w:altChunk r:id="r2"/>', beside) == "## chunk.html\n\nbeside"

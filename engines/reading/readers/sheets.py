@@ -73,7 +73,8 @@ def _add_sheet(
     cells = sheet.total_height * sheet.total_width
     if cells > MAX_CELLS:
         raise InvalidRequestError(
-            f"Its sheet {name[:40]!r} has {cells} cells, {MAX_CELLS} are read; split it."
+            f"Its sheet {name[:40]!r} has {cells} cells, {MAX_CELLS} are read; delete what lies far from its "
+            "table, or split it."
         )
     found = sheet.to_python(skip_empty_area=False)
     formats = parts.find_formats(name, len(found[0]) if found else 0, len(found))

@@ -7,14 +7,18 @@ from typing import Any
 
 import mammoth
 
+from engines.reading.kinds import ending_of
 from engines.reading.office.drawn import add_drawn
 from engines.reading.office.word_parts import STYLE, rewrite_word
 from engines.reading.office.word_styles import LEVELS
 from engines.reading.package import Package
+from engines.reading.readers.enclosed import add_enclosed
 from engines.reading.readers.markup import add_markup
 from engines.reading.result import Reading, Source, TextBuilder
 
 _MAIN = "word/document.xml"
+_CHUNKS = frozenset({".mht", ".mhtml", ".html", ".htm", ".xhtml", ".txt"})
+"""What programs put beside a document to have Word take it in as a part of the text."""
 _STYLES = "\n".join(
     [
         "p[style-name='Title'] => h1:fresh",
@@ -38,6 +42,10 @@ def read(source: Source) -> Reading:
     builder = TextBuilder()
     add_markup(builder, str(page.value))
     add_drawn(builder, package, main)
+    for part in package.relations(main).values():
+        if ending_of(part) in _CHUNKS and package.has(part):
+            name = part.rpartition("/")[2]
+            add_enclosed(builder, Source(name, package.read(part), source.depth + 1))
     return builder.build()
 
 
