@@ -87,3 +87,55 @@ def test_one_that_is_encrypted_says_so() -> None:
 
     with pytest.raises(InvalidRequestError, match="encrypted"):
         read_package("", {"META-INF/manifest.xml": manifest, "content.xml": bytes(range(256))})
+
+
+def level(number: int, kind: str, more: str = "") -> str:
+    return f'<text:list-level-style-number text:level="{number}" style:num-format="{kind}" {more}/>'
+
+
+def items(*inner: str) -> str:
+    return "".join(f"<text:list-item>{one}</text:list-item>" for one in inner)
+
+
+def paragraph(words: str) -> str:
+    return f"<text:p>{words}</text:p>"
+
+
+def test_numbers_before_paragraphs_and_headings_are_those_that_are_shown() -> None:
+    outline = (
+        '<text:outline-style><text:outline-level-style text:level="1" style:num-format="1"/>'
+        '<text:outline-level-style text:level="2" style:num-format="1" text:display-levels="2"/></text:outline-style>'
+    )
+    first = (
+        level(1, "1", 'style:num-suffix="."'),
+        level(2, "a", 'style:num-prefix="(" style:num-suffix=")"'),
+    )
+    second = level(1, "I", 'text:start-value="4" loext:num-list-format="§ %1%"'), level(2, "?")
+    lists = "".join(
+        f'<text:list-style style:name="{name}">{"".join(levels)}</text:list-style>'
+        for name, levels in (("L1", first), ("L2", second))
+    )
+    styles = f"<office:document-styles {SPACES}><office:styles>{outline}</office:styles></office:document-styles>"
+    inner = f"<text:list>{items(paragraph('sub'), paragraph('sub'))}</text:list>"
+    bare = f"<text:list>{items(paragraph('bare'))}</text:list>"
+    body = (
+        '<text:h text:outline-level="1">One</text:h><text:h text:outline-level="2">Below</text:h>'
+        f'<text:list text:style-name="L1" xml:id="x">{items(paragraph("a") + paragraph("goes on"), paragraph("b") + inner)}</text:list>'
+        '<text:h text:outline-level="1">Two</text:h><text:h text:outline-level="1" text:is-list-header="true">Bare</text:h>'
+        f'<text:list text:style-name="L1" text:continue-numbering="true">{items(paragraph("c"))}</text:list>'
+        f'<text:list text:style-name="L1">{items(paragraph("new"))}</text:list>'
+        f'<text:list text:style-name="L1" text:continue-list="x">{items(paragraph("d"))}</text:list>'
+        f'<text:list text:style-name="L2">{items(paragraph("four"), bare)}</text:list>'
+    )
+    content = (
+        content_of(body)
+        .replace(HIDING, lists)
+        .replace("xmlns:svg", 'xmlns:loext="urn:loext" xmlns:svg', 1)
+    )
+
+    text = read_package("", {"content.xml": content, "styles.xml": styles})
+
+    assert text.split("\n\n") == [
+        "# 1 One", "## 1.1 Below", "1. a", "goes on", "2. b", "(a) sub", "(b) sub", "# 2 Two", "# Bare", "3. c",
+        "1. new", "4. d", "§ IV four", "- bare",
+    ]  # fmt: skip

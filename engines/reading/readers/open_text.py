@@ -6,13 +6,12 @@ from collections.abc import Collection, Iterator
 from xml.etree import ElementTree as ET
 
 from engines.exceptions import InvalidRequestError
+from engines.reading.office.list_numbers import STYLE, TEXT, ListNumbers
 from engines.reading.package import Package, local_name, parse_xml, resolve_part
 from engines.reading.readers.formulas import read_formula
 from engines.reading.result import Reading, Source, TextBuilder
 
-_TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
-_STYLE = "{urn:oasis:names:tc:opendocument:xmlns:style:1.0}"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _LEFT_OUT = frozenset(
     [
@@ -30,6 +29,7 @@ _LEFT_OUT = frozenset(
         "font-face-decls",
     ]
 )
+_STYLES = "styles.xml"
 _MANIFEST, _LOCKED = "META-INF/manifest.xml", b"encryption-data"
 _GAPS = {"p": "\n", "h": "\n", "title": " ", "desc": " "}
 """What parts a paragraph in a frame, and what a picture shows, from the words around."""
@@ -40,7 +40,8 @@ def read(source: Source) -> Reading:
     """Read the body of a document; InvalidRequestError for one that is encrypted."""
     builder = TextBuilder()
     if not source.content.startswith(b"PK"):
-        _Body(builder).read(parse_xml(source.content))
+        root = parse_xml(source.content)
+        _Body(builder, ListNumbers([root])).read(root)
         return builder.build()
     package = Package(source.content)
     if package.has(_MANIFEST) and _LOCKED in package.read(_MANIFEST):
@@ -49,7 +50,8 @@ def read(source: Source) -> Reading:
     for formula in root.iter():
         if local_name(formula) == "object" and formula.get(_LINK):
             _write_object(package, formula)
-    _Body(builder).read(root)
+    styles = [package.parse(_STYLES)] if package.has(_STYLES) else []
+    _Body(builder, ListNumbers([*styles, root])).read(root)
     return builder.build()
 
 
@@ -63,8 +65,9 @@ def _write_object(package: Package, element: ET.Element) -> None:
 class _Body:
     """What was read of the body; a note stands behind the paragraph that it belongs to."""
 
-    def __init__(self, builder: TextBuilder) -> None:
+    def __init__(self, builder: TextBuilder, numbers: ListNumbers) -> None:
         self._builder = builder
+        self._numbers = numbers
         self._slides = 0
         self._prefix = ""
         self._has_rows = False
@@ -73,10 +76,10 @@ class _Body:
     def read(self, root: ET.Element) -> None:
         """Add the body of a document, without what its styles hide."""
         hiding = {
-            style.get(f"{_STYLE}name")
-            for style in root.iter(f"{_STYLE}style")
-            for look in style.iter(f"{_STYLE}text-properties")
-            if look.get(f"{_TEXT}display") == "none"
+            style.get(f"{STYLE}name")
+            for style in root.iter(f"{STYLE}style")
+            for look in style.iter(f"{STYLE}text-properties")
+            if look.get(f"{TEXT}display") == "none"
         }
         _leave_hidden(root, hiding)
         self.add(root)
@@ -86,11 +89,16 @@ class _Body:
         if name in _LEFT_OUT:
             return
         if name == "h":
-            level = element.get(f"{_TEXT}outline-level", "1")
-            self._builder.add_heading(int(level) if level.isdecimal() else 1, _words(element))
+            said = element.get(f"{TEXT}outline-level", "1")
+            height = int(said) if said.isdecimal() else 1
+            number = self._numbers.count_heading(element, height) or self._prefix.removeprefix("- ")
+            words = _words(element)
+            self._builder.add_heading(height, number + words if words else "")
+            self._prefix = ""
             self._add_notes(element)
         elif name == "p":
-            self._builder.add_block(self._prefix + _words(element))
+            words = _words(element)
+            self._builder.add_block(self._prefix + words if words else "")
             self._prefix = ""
             self._add_notes(element)
         elif name == "table-row":
@@ -103,28 +111,35 @@ class _Body:
             self._add_below(name, element)
 
     def _add_notes(self, element: ET.Element) -> None:
-        for note in element.iter(f"{_TEXT}note"):
-            body = note.find(f"{_TEXT}note-body")
+        for note in element.iter(f"{TEXT}note"):
+            body = note.find(f"{TEXT}note-body")
             if body is not None:
                 self._has_rows = False
                 self._builder.add_block(f"{_mark_of(note)} {_words(body)}")
 
     def _add_below(self, name: str, element: ET.Element) -> None:
+        self._begin(name, element)
+        for below in element:
+            if local_name(below) == "list-item":
+                self._prefix = self._numbers.count_item(below)
+            self.add(below)
+        if name == "list":
+            self._numbers.close_list()
+        self._prefix = ""
+
+    def _begin(self, name: str, element: ET.Element) -> None:
         if name == "page":
             self._slides += 1
             self._builder.mark(f"slide {self._slides}")
-        if name == "table":
-            self._has_rows = False
-        if name == "spreadsheet":
+        elif name == "list":
+            self._numbers.open_list(element)
+        elif name == "spreadsheet":
             self._is_book = True
-        if name == "table" and self._is_book:
-            self._builder.mark(f"sheet {element.get(f'{_TABLE}name', '')}")
-            self._builder.add_heading(1, element.get(f"{_TABLE}name", ""))
-        for below in element:
-            if name == "list-item":
-                self._prefix = "- "
-            self.add(below)
-        self._prefix = ""
+        elif name == "table":
+            self._has_rows = False
+            if self._is_book:
+                self._builder.mark(f"sheet {element.get(f'{_TABLE}name', '')}")
+                self._builder.add_heading(1, element.get(f"{_TABLE}name", ""))
 
 
 def _leave_hidden(element: ET.Element, hiding: Collection[str | None]) -> None:
@@ -146,19 +161,19 @@ def _leave_hidden(element: ET.Element, hiding: Collection[str | None]) -> None:
 def _is_hidden(element: ET.Element, hiding: Collection[str | None]) -> bool:
     name = local_name(element)
     if name == "section":
-        return element.get(f"{_TEXT}display") == "none"
+        return element.get(f"{TEXT}display") == "none"
     if name == "hidden-text":
-        return element.get(f"{_TEXT}is-hidden") != "false"
+        return element.get(f"{TEXT}is-hidden") != "false"
     if name == "p" and any(
-        local_name(one) == "hidden-paragraph" and one.get(f"{_TEXT}is-hidden") == "true"
+        local_name(one) == "hidden-paragraph" and one.get(f"{TEXT}is-hidden") == "true"
         for one in element
     ):
         return True
-    return name in ("span", "p", "h") and element.get(f"{_TEXT}style-name") in hiding
+    return name in ("span", "p", "h") and element.get(f"{TEXT}style-name") in hiding
 
 
 def _mark_of(note: ET.Element) -> str:
-    citation = note.find(f"{_TEXT}note-citation")
+    citation = note.find(f"{TEXT}note-citation")
     return f"[{citation.text or '*'}]" if citation is not None else "[*]"
 
 
@@ -171,7 +186,7 @@ def _pieces(element: ET.Element) -> Iterator[str]:
     for below in element:
         name = local_name(below)
         if name == "s":
-            count = below.get(f"{_TEXT}c", "1")
+            count = below.get(f"{TEXT}c", "1")
             yield " " * min(int(count) if count.isdecimal() else 1, MAX_BLANKS)
         elif name == "note":
             yield _mark_of(below)
