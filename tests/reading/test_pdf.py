@@ -85,3 +85,25 @@ def test_a_text_that_speaks_of_pdf_is_a_text() -> None:
     assert read_content(Source("about.md", about.encode())).text == about
     behind = b"HTTP/1.1 200 OK\r\n\r\n" + made.pdf(["Seen"])
     assert read_content(Source("a.pdf", behind)).text == "Seen"
+
+
+def test_what_was_typed_and_left_to_the_reader_to_draw_is_read() -> None:
+    typed = [
+        "/Subtype /FreeText /Contents (on the page)",
+        "/Subtype /Widget /FT /Tx /V <FEFF00660069006C006C00E90064>",
+        "/Subtype /Widget /FT /Tx /V (not shown) /F 2",
+        "/Subtype /Widget /FT /Btn /V /Off",
+        "/Subtype /Text /Contents (a comment)",
+    ]
+    listed = " ".join(f"{6 + n} 0 R" for n in range(len(typed)))
+
+    found = read_pdf(
+        "<< /Type /Catalog /Pages 2 0 R >>",
+        KIDS,
+        page(4, "/Font << /F1 5 0 R >>").replace("/Contents", f"/Annots [{listed}] /Contents"),
+        made.pdf_stream("BT /F1 12 Tf 72 700 Td (Seen) Tj ET"),
+        FONT,
+        *(f"<< /Type /Annot /Rect [72 500 300 540] {more} >>" for more in typed),
+    )
+
+    assert found.text == "Seen\non the page\nfilléd"

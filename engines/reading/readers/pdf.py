@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import pypdfium2
 import pypdfium2.raw as pdfium
@@ -21,6 +23,10 @@ _PASSWORD = 4
 """PDFium's number for a file that wants a password."""
 _DIVIDED = re.compile(r"(?:\ufffe|\x02)\n?")
 """The hyphen at the end of a line, as PDFium marks it."""
+_TYPED = {pdfium.FPDF_ANNOT_WIDGET: b"V", pdfium.FPDF_ANNOT_FREETEXT: b"Contents"}
+_BUTTON = "Btn"
+_HIDDEN = pdfium.FPDF_ANNOT_FLAG_HIDDEN | pdfium.FPDF_ANNOT_FLAG_NOVIEW
+MAX_TYPED = 5_000
 MAX_NAMED_PAGES = 20
 
 
@@ -74,27 +80,51 @@ def _add_attached(builder: TextBuilder, document: pypdfium2.PdfDocument, depth: 
         add_enclosed(builder, Source(name, content, depth), is_markdown=False)
 
 
-def _open_page(document: pypdfium2.PdfDocument, number: int) -> pypdfium2.PdfPage:
-    """Open a page as it is shown: what was filled in and written over it is a part of its text too."""
+def _read_typed(page: pypdfium2.PdfPage) -> Iterator[str]:
+    """Yield what was typed into a page by a program that left it to the reader to draw it."""
+    for number in range(min(pdfium.FPDFPage_GetAnnotCount(page), MAX_TYPED)):
+        annotation = pdfium.FPDFPage_GetAnnot(page, number)
+        key = _TYPED.get(pdfium.FPDFAnnot_GetSubtype(annotation))
+        is_hidden = pdfium.FPDFAnnot_GetFlags(annotation) & _HIDDEN
+        normal = pdfium.FPDF_ANNOT_APPEARANCEMODE_NORMAL
+        # Two bytes are the end of a text that is empty.
+        is_drawn = pdfium.FPDFAnnot_GetAP(annotation, normal, None, 0) > 2  # noqa: PLR2004
+        is_button = _read_value(annotation, b"FT") == _BUTTON
+        if key and not (is_hidden or is_drawn or is_button):
+            yield _read_value(annotation, key)
+        pdfium.FPDFPage_CloseAnnot(annotation)
+
+
+def _read_value(annotation: Any, key: bytes) -> str:
+    size = pdfium.FPDFAnnot_GetStringValue(annotation, key, None, 0)
+    buffer = (ctypes.c_ushort * (size // 2))()
+    pdfium.FPDFAnnot_GetStringValue(annotation, key, buffer, size)
+    return bytes(buffer).decode("utf-16-le", "replace").rstrip("\0")
+
+
+def _open_page(document: pypdfium2.PdfDocument, number: int) -> tuple[pypdfium2.PdfPage, str]:
+    """Open a page as it is shown, with what was filled in and written over it; and what of that is not drawn."""
     page = document[number]
     if pdfium.FPDFPage_GetAnnotCount(page) <= 0:
-        return page
+        return page, ""
+    typed = "\n".join(_read_typed(page))
     if pdfium.FPDFPage_Flatten(page, pdfium.FLAT_NORMALDISPLAY) != pdfium.FLATTEN_SUCCESS:
-        return page
+        return page, typed
     page.close()
-    return document[number]
+    return document[number], typed
 
 
 def _read_page(document: pypdfium2.PdfDocument, number: int) -> tuple[str, bool]:
     """Return what stands within a page's edges, and whether there are only pictures."""
     try:
-        page = _open_page(document, number)
+        page, typed = _open_page(document, number)
     except pypdfium2.PdfiumError as error:
         raise InvalidRequestError(f"Its page {number + 1} is damaged; save it anew.") from error
     words = page.get_textpage()
     text: str = words.get_text_bounded()
     words.close()
     pictures = page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3)
+    text = f"{text}\n{typed}" if typed else text
     is_picture = not text.strip() and any(True for _ in pictures)
     page.close()
     return _DIVIDED.sub(_join_divided, text.replace("\r\n", "\n")), is_picture
