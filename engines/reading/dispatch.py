@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import re
 from collections.abc import Callable
 
 from engines.exceptions import InvalidRequestError
@@ -16,6 +17,9 @@ from engines.reading.result import MARKDOWN, TEXT, Reading, Source
 from engines.reading.text import decode_text, describe_guess, require_visible
 
 _MARKDOWN_ENDINGS = frozenset({".md", ".markdown"})
+_FOLDED_ENDINGS = frozenset({".ics", ".vcf"})
+_FOLD = re.compile("\n[ \t]")
+"""Where calendars and address books break a line, amid a word too."""
 
 
 def read_content(source: Source) -> Reading:
@@ -38,6 +42,8 @@ def read_text(source: Source) -> Reading:
     """Read a text, Markdown or source code: nothing is parsed of it."""
     decoded = decode_text(source.content)
     require_visible(decoded.text)
-    is_markdown = ending_of(source.name) in _MARKDOWN_ENDINGS
-    note = describe_guess(decoded.guessed)
-    return Reading(decoded.text, MARKDOWN if is_markdown else TEXT, note=note)
+    ending, text = ending_of(source.name), decoded.text
+    if ending in _FOLDED_ENDINGS:
+        text = _FOLD.sub("", text)
+    media_type = MARKDOWN if ending in _MARKDOWN_ENDINGS else TEXT
+    return Reading(text, media_type, note=describe_guess(decoded.guessed))

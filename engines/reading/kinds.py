@@ -45,6 +45,7 @@ _BY_ENDING = {
     ".html": Kind.MARKUP,
     ".htm": Kind.MARKUP,
     ".xhtml": Kind.MARKUP,
+    ".svg": Kind.MARKUP,
     ".eml": Kind.MAIL,
     ".emlx": Kind.MAIL,
     ".mbox": Kind.MAILBOX,

@@ -17,6 +17,8 @@ TOO_LONG = (
 )
 _STRUCTURE = re.compile(r"^(\s{0,3})(#{1,6}\s|```|~~~)", re.MULTILINE)
 MAX_PLACE_CHARS = 200
+MAX_NOTES = 10
+"""Of enclosed files, which stand beside the file that they are in."""
 
 Place = tuple[int, str]
 """From which character on, and its name for people: ``page 3``, ``sheet Budget, row 41``."""
@@ -50,6 +52,7 @@ class TextBuilder:
         self._length = 0
         self._bytes = 0
         self._places: list[Place] = []
+        self._notes: list[str] = []
 
     def mark(self, place: str) -> None:
         """Say that what follows stands at this place."""
@@ -88,11 +91,14 @@ class TextBuilder:
         shift = self._length + (2 if self._parts else 0)
         free = MAX_PLACES - len(self._places)
         self._places += [(shift + at, f"{within}, {place}") for at, place in other.places[:free]]
+        if other.note and len(self._notes) < MAX_NOTES:
+            self._notes.append(f"{within}: {other.note}")
         self._add(other.text, "\n\n")
 
     def build(self, media_type: str = MARKDOWN, note: str = "") -> Reading:
         """Return all that was added."""
-        return Reading("".join(self._parts), media_type, self._places, note)
+        said = " ".join(filter(None, [note, *self._notes]))
+        return Reading("".join(self._parts), media_type, self._places, said)
 
     def _add_words(self, words: str, gap: str, *, is_markdown: bool) -> None:
         kept = normalise(words).replace("\0", "").strip()

@@ -116,3 +116,13 @@ def test_a_saved_page_is_read_without_its_looks_and_pictures() -> None:
 
     for name in ("a.mht", "Exported.doc"):
         assert read_mail(page, name) == f"# Saved\n\n# Roof\n\n{PAYLOAD}"
+
+
+def test_what_is_said_beside_an_attached_file_is_said_beside_the_mail() -> None:
+    content = "Größe;Preis\nklein;5\n".encode("cp1252")
+
+    found = read_content(Source("a.eml", made.mail("x", ("a.csv", content))))
+
+    assert (
+        found.note == "attached a.csv: It does not say its encoding; it was read as windows-1252."
+    )

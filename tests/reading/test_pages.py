@@ -51,6 +51,12 @@ def test_pages_in_xml_are_read_as_xml(kind: str) -> None:
     assert read_content(Source("a.epub", made.epub(page))).text == PAYLOAD
 
 
+def test_a_drawing_alone_is_read_for_its_labels() -> None:
+    drawing = '<svg xmlns="http://www.w3.org/2000/svg"><path d="M10 20"/><title>x</title><text>Roof</text></svg>'
+
+    assert read_content(Source("a.svg", drawing.encode())).text == "Roof"
+
+
 def change_book(changed: made.Parts, *, without: str = "") -> Reading:
     parts = made.unpack(made.epub("<p>One</p>", "<p>Two</p>"))
     kept = {name: content for name, content in parts.items() if name != without}

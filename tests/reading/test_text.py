@@ -7,7 +7,9 @@ import codecs
 import pytest
 
 from engines.exceptions import InvalidRequestError, UnsafeNameError
+from engines.reading.dispatch import read_content
 from engines.reading.names import clean_path
+from engines.reading.result import Source
 from engines.reading.text import decode_text
 
 GERMAN = "Das Café öffnet um neun – „pünktlich“."
@@ -72,6 +74,14 @@ def test_bytes_become_a_text(kind: str) -> None:
     content, text, guessed = ENCODED[kind]
 
     assert decode_text(content) == (text, guessed)
+
+
+def test_a_calendar_has_whole_words() -> None:
+    content = b"BEGIN:VEVENT\r\nSUMMARY:The roof is repa\r\n ired\r\nEND:VEVENT\r\n"
+
+    text = read_content(Source("a.ics", content)).text
+
+    assert text == "BEGIN:VEVENT\nSUMMARY:The roof is repaired\nEND:VEVENT\n"
 
 
 @pytest.mark.parametrize("content", [bytes(range(256)), b"a\0b\0\0c", codecs.BOM_UTF16_LE + b"a"])

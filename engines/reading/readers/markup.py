@@ -86,7 +86,7 @@ _NUMBER = re.compile(r"-?[0-9]{1,6}")
 _NUMBERED = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _TYPED = frozenset({None, "", "text", "email", "tel", "number", "date", "url", "search"})
 """Fields of forms that show what was filled in."""
-_XML_ENDING = ".xhtml"
+_XML_ENDINGS = (".xhtml", ".svg")
 _KATEX_TWIN = "katex-html"
 """KaTeX writes each formula twice; this is the one that is made of single letters."""
 
@@ -95,7 +95,7 @@ def read(source: Source) -> Reading:
     """Read a page."""
     builder = TextBuilder()
     html = decode_page(source.content)
-    is_xml = source.name.lower().endswith(_XML_ENDING) or html.lstrip().startswith("<?xml")
+    is_xml = source.name.lower().endswith(_XML_ENDINGS) or html.lstrip().startswith("<?xml")
     add_markup(builder, expand_xml(html) if is_xml else html, with_title=True)
     return builder.build()
 
