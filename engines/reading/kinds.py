@@ -63,6 +63,8 @@ _BY_ENDING = {
     ".fods": Kind.OPEN_TEXT,
 }
 _OF_OFFICE = frozenset({".doc", ".docx", ".xls", ".xlsx", ".ppt"})
+_OF_SHEETS = frozenset({".xls", ".xlsx", ".xml"})
+SHEETS_IN_XML = b"urn:schemas-microsoft-com:office:spreadsheet"
 _MIME = re.compile(rb"^MIME-Version:", re.MULTILINE | re.IGNORECASE)
 _PDF_WITHIN = 1024
 _ASCII = 0x80
@@ -162,10 +164,14 @@ def kind_of(name: str, file: IO[bytes]) -> Kind:
         return Kind.MAILBOX
     if ending_of(name) == ".p7m":
         raise InvalidRequestError(SEALED)
+    return _kind_of_export(name, head) or _BY_ENDING.get(ending_of(name)) or _kind_by_head(head)
+
+
+def _kind_of_export(name: str, head: bytes) -> Kind | None:
+    """Return the kind of a file that a program on the web names as one of Office: a saved page, or sheets in XML."""
     if ending_of(name) in _OF_OFFICE and _MIME.search(head):
-        # Wikis export such a page as a document, and Office saves one as a web archive.
         return Kind.MAIL
-    return _BY_ENDING.get(ending_of(name)) or _kind_by_head(head)
+    return Kind.SHEETS if ending_of(name) in _OF_SHEETS and SHEETS_IN_XML in head else None
 
 
 def _is_pdf(name: str, head: bytes) -> bool:

@@ -140,3 +140,42 @@ def test_quotes_behind_a_blank_are_quotes() -> None:
     content = '"Name" ; "Place"\n"Ada" ; "Kiel; North"\n'
 
     assert read_content(Source("a.csv", content.encode())).text == "Name: Ada; Place: Kiel; North"
+
+
+def test_a_workbook_in_one_file_of_xml_is_read_as_one() -> None:
+    def row(*cells: str, more: str = "") -> str:
+        return f"<Row {more}>{''.join(f'<Cell><Data>{cell}</Data></Cell>' for cell in cells)}</Row>"
+
+    table = row("Part", "Cost", "When") + row(
+        "Roof", "5", "2026-03-05T00:00:00.000", more='ss:Index="4"'
+    )
+    gap = '<Row><Cell><Data>Cellar</Data></Cell><Cell ss:Index="3"><Data>later</Data></Cell></Row>'
+    hidden = '<Worksheet ss:Name="Secret"><Table><Row><Cell><Data>x</Data></Cell></Row></Table><WorksheetOptions><Visible>SheetHidden</Visible></WorksheetOptions></Worksheet>'
+    book = (
+        '<?xml version="1.0"?><?mso-application progid="Excel.Sheet"?><Workbook xmlns="urn:schemas-microsoft-com:office:spreadsheet" '
+        f'xmlns:ss="urn:schemas-microsoft-com:office:spreadsheet"><Worksheet ss:Name="Costs"><Table>{table}{gap}</Table></Worksheet>{hidden}</Workbook>'
+    )
+
+    found = read_content(Source("export.xls", book.encode()))
+
+    assert (
+        found.text == "# Costs\n\nPart: Roof; Cost: 5; When: 2026-03-05\nPart: Cellar; When: later"
+    )
+    assert found.places[1][1] == "sheet Costs, row 4"
+    assert "Secret" in found.note
+
+
+def test_a_workbook_in_xml_that_names_cells_without_end_is_refused() -> None:
+    def read_row(*indexes: str) -> str:
+        cells = "".join(
+            f'<Row><Cell ss:Index="{index}"><Data>x</Data></Cell></Row>' for index in indexes
+        )
+        space = "urn:schemas-microsoft-com:office:spreadsheet"
+        book = f'<Workbook xmlns="{space}" xmlns:ss="{space}"><Worksheet ss:Name="Far"><Table>{cells}</Table></Worksheet></Workbook>'
+        return read_content(Source("far.xls", book.encode())).text
+
+    with pytest.raises(InvalidRequestError, match="damaged"):
+        read_row("99999999999")
+    with pytest.raises(InvalidRequestError, match="more than 2000000 cells"):
+        read_row(*["16384"] * 200)
+    assert "x" in read_row("16384", "9" * 5000)

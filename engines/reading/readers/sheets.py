@@ -16,9 +16,11 @@ from python_calamine import (
 )
 
 from engines.exceptions import InvalidRequestError
+from engines.reading.kinds import HEAD_BYTES, SHEETS_IN_XML
 from engines.reading.limits import MAX_CELLS
 from engines.reading.office.number_formats import NumberFormat
 from engines.reading.office.sheet_parts import SheetParts
+from engines.reading.office.sheet_xml import read_sheets
 from engines.reading.package import DAMAGED, Package
 from engines.reading.readers.rows import add_rows
 from engines.reading.result import Reading, Source, TextBuilder
@@ -28,6 +30,8 @@ MAX_NAMED = 10
 
 def read(source: Source) -> Reading:
     """Read the sheets that are shown, each under its name."""
+    if SHEETS_IN_XML in source.content[:HEAD_BYTES]:
+        return _read_xml(source.content)
     package = Package(source.content) if source.content.startswith(b"PK") else None
     if package is not None:
         package.require_plain_xml()
@@ -45,6 +49,20 @@ def read(source: Source) -> Reading:
         raise InvalidRequestError("It is encrypted; save it without a password.") from error
     except CalamineError as error:
         raise InvalidRequestError(DAMAGED) from error
+    return _build(builder, hidden, empty)
+
+
+def _read_xml(content: bytes) -> Reading:
+    builder, hidden = TextBuilder(), list[str]()
+    for name, is_shown, rows in read_sheets(content):
+        if is_shown:
+            _add_cells(builder, name, rows, [])
+        else:
+            hidden.append(name)
+    return _build(builder, hidden, [])
+
+
+def _build(builder: TextBuilder, hidden: Sequence[str], empty: Sequence[str]) -> Reading:
     found = builder.build(note=" ".join(_describe(hidden, empty)))
     if found.note and not found.text:
         raise InvalidRequestError(found.note)
@@ -82,7 +100,12 @@ def _add_sheet(
         [_shown(value, formats.find(row, column)) for column, value in enumerate(values)]
         for row, values in enumerate(found)
     ]
-    drawn = list(parts.read_drawn(name))
+    _add_cells(builder, name, rows, list(parts.read_drawn(name)))
+
+
+def _add_cells(
+    builder: TextBuilder, name: str, rows: Sequence[Sequence[str]], drawn: Sequence[str]
+) -> None:
     if any(any(row) for row in rows) or drawn:
         builder.mark(f"sheet {name}")
         builder.add_heading(1, name)
