@@ -126,3 +126,19 @@ def test_what_is_said_beside_an_attached_file_is_said_beside_the_mail() -> None:
     assert (
         found.note == "attached a.csv: It does not say its encoding; it was read as windows-1252."
     )
+
+
+def test_a_file_that_is_shown_within_the_form_that_is_not_is_read() -> None:
+    """As Apple's program sends what was dragged into a mail."""
+    page = made.mail_of_parts(
+        "mixed",
+        "Content-Type: text/html\n\n<p>See the list.</p>\n",
+        "Content-Type: text/csv; name=list.csv\nContent-Disposition: inline; filename=list.csv\n\nPart,Cost\nRoof,5\n",
+        "Content-Type: image/png; name=logo.png\nContent-Disposition: inline; filename=logo.png\n\nPNG\n",
+    )
+    forms = made.mail_of_parts("alternative", "Content-Type: text/plain\n\nSee the list.\n", page)
+
+    assert (
+        read_mail(f"Subject: x\n{forms}")
+        == "# x\n\nSee the list.\n\n## list.csv\n\nPart: Roof; Cost: 5"
+    )

@@ -94,7 +94,7 @@ def _add_part(builder: TextBuilder, part: Message, attached: list[Message]) -> N
             _add_part(builder, one, attached)
         else:
             # What is attached to a form that is not shown is attached to the mail.
-            attached += [leaf for leaf in one.walk() if _is_attached(leaf)]
+            attached += [leaf for leaf in one.walk() if _is_attached(leaf) or _is_file(leaf)]
 
 
 def _add_leaf(builder: TextBuilder, part: Message, attached: list[Message]) -> None:
@@ -109,6 +109,11 @@ def _add_leaf(builder: TextBuilder, part: Message, attached: list[Message]) -> N
 
 def _is_attached(part: Message) -> bool:
     return part.get_content_disposition() == "attachment"
+
+
+def _is_file(part: Message) -> bool:
+    """Whether a part is shown within a form of a mail and has a name all the same, as Apple's program sends files."""
+    return part.get_filename() is not None and part.get_content_maintype() != "image"
 
 
 def _is_of_page(part: Message) -> bool:
