@@ -85,7 +85,7 @@ def decode_named(content: bytes, name: str) -> str | None:
         return None
     except UnicodeError:
         # Whoever names UTF-8 often means what the program at hand writes.
-        return None if codec == "utf-8" else _decode_nearly(content, codec)
+        return decode_nearly_utf8(content) if codec == "utf-8" else _decode_nearly(content, codec)
 
 
 def decode_utf8(content: bytes) -> str | None:
@@ -94,6 +94,15 @@ def decode_utf8(content: bytes) -> str | None:
         return content.decode("utf-8")
     except UnicodeDecodeError:
         return None
+
+
+def decode_nearly_utf8(content: bytes) -> str | None:
+    """Return a text in UTF-8 that was cut, or of which few bytes are wrong for each character that is right."""
+    text = content.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    right = len(text) - len(text.encode("ascii", "ignore")) - wrong
+    is_cut = wrong == 1 and text.endswith("\ufffd") and right > 0
+    return text if is_cut or wrong * MAX_WRONG <= right else None
 
 
 def _decode_nearly(content: bytes, codec: str) -> str | None:

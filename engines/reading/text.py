@@ -1,7 +1,7 @@
 """From bytes to characters, and what counts as the same text.
 
 What a file's bytes mean is decided in this order: a byte order mark; the escapes of ISO-2022; UTF-8, if every byte of
-it is right; what XML or source code says in its first lines; UTF-16, if every other byte is zero as in no other text, or if it makes letters of one script of them; then windows-1252, when little of it is not ASCII and
+it is right, or few are wrong for each character that is; what XML or source code says in its first lines; UTF-16, if every other byte is zero as in no other text, or if it makes letters of one script of them; then windows-1252, when little of it is not ASCII and
 that little are letters and marks of Western Europe; then what charset-normalizer finds most plausible.
 Characters are kept composed (NFC), lines end with a line feed, and a byte order mark is no part of a text.
 """
@@ -20,6 +20,7 @@ from engines.exceptions import InvalidRequestError
 from engines.reading.charsets import (
     decode_japanese,
     decode_named,
+    decode_nearly_utf8,
     decode_utf8,
     find_codec,
     find_text_charset,
@@ -89,7 +90,7 @@ def decode_text(content: bytes) -> Decoded:
     said = _decode_said(content)
     if said is not None:
         return Decoded(normalise(said))
-    text, guessed = decode_utf8(content), ""
+    text, guessed = decode_utf8(content) or decode_nearly_utf8(content), ""
     if text is None:
         guessed = _zero_encoding(content) or find_wide(content, is_certain=False) or _guess(content)
         text = _decode(content, guessed)

@@ -64,3 +64,14 @@ def test_hungarian_is_not_read_as_western() -> None:
     words = "Árvíztűrő tükörfúrógép. A könyvtár szerdán zárva tart."
 
     assert decode_text(words.encode("cp1250")) == (words, "cp1250")
+
+
+def test_a_text_in_utf_8_that_is_cut_or_has_few_wrong_bytes_stays_one() -> None:
+    words = "町の図書館は毎週水曜日に休みます。" * 20
+
+    assert decode_text(words.encode()[:-1]).text == words[:-1] + "\ufffd"
+    assert decode_text("Größe und Maß".encode() + b"\xc3").text == "Größe und Maß\ufffd"
+    assert decode_text(words.encode() + b"\xff\n").text == f"{words}\ufffd\n"
+    page = b"<meta charset=utf-8><p>" + words.encode() + b"\xff</p>"
+    assert read_content(Source("a.html", page)).text == f"{words}\ufffd"
+    assert decode_text("Größe und Maß".encode("cp1252")).text == "Größe und Maß"
