@@ -223,3 +223,13 @@ def test_pages_that_a_program_put_beside_a_document_are_read() -> None:
     }
 
     assert read_word('<w:altChunk r:id="r2"/>', beside) == "## chunk.html\n\nbeside"
+
+
+def test_a_list_that_only_names_a_style_of_lists_has_its_numbers() -> None:
+    numbering = (
+        f'<w:numbering {made.W}><w:abstractNum w:abstractNumId="4"><w:styleLink w:val="Ours"/>{level(0, "decimal", "Art. %1")}</w:abstractNum>'
+        '<w:abstractNum w:abstractNumId="5"><w:numStyleLink w:val="Ours"/></w:abstractNum>'
+        '<w:num w:numId="1"><w:abstractNumId w:val="5"/></w:num></w:numbering>'
+    )
+
+    assert read_word(numbered("Scope", 1), {"word/numbering.xml": numbering}) == "Art. 1 Scope"

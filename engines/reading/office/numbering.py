@@ -29,11 +29,22 @@ class Numbering:
             one.get(f"{W}abstractNumId", ""): dict(map(_read_level, one.iter(f"{W}lvl")))
             for one in root.iter(f"{W}abstractNum")
         }
+        # A list may only name a style of lists, which another one defines.
+        defining = {
+            read_value(one, "styleLink"): one.get(f"{W}abstractNumId", "")
+            for one in root.iter(f"{W}abstractNum")
+        }
+        linked = {
+            one.get(f"{W}abstractNumId", ""): defining.get(link, "")
+            for one in root.iter(f"{W}abstractNum")
+            if (link := read_value(one, "numStyleLink"))
+        }
         self._lists: dict[str, str] = {}
         self._starts: dict[str, dict[int, int]] = {}
         for one in root.iter(f"{W}num"):
             number = one.get(f"{W}numId", "")
-            self._lists[number] = read_value(one, "abstractNumId")
+            name = read_value(one, "abstractNumId")
+            self._lists[number] = linked.get(name, name)
             self._starts[number] = {
                 to_number(over.get(f"{W}ilvl", "")): to_number(read_value(over, "startOverride"))
                 for over in one.iter(f"{W}lvlOverride")
