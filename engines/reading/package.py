@@ -24,6 +24,7 @@ _FIRST = "_rels/.rels"
 _STRICT = re.compile(rb"http://purl\.oclc\.org/ooxml/(\w+)/(\w+)")
 _USUAL = rb"http://schemas.openxmlformats.org/\1/2006/\2"
 """The names of strict Office documents, and those of all others, which mean the same."""
+_MANIFEST, _LOCKED = "META-INF/manifest.xml", b"encryption-data"
 _ENCRYPTED = 0x1
 _XML = (".xml", ".rels", ".opf", ".ncx")
 
@@ -86,6 +87,11 @@ class Package:
         for name in self._infos:
             if name.endswith(_XML) and _ENTITY.search(self.read(name)):
                 raise InvalidRequestError(ENTITIES)
+
+    def require_open(self) -> None:
+        """Raise InvalidRequestError for a document of OpenDocument that is encrypted."""
+        if self.has(_MANIFEST) and _LOCKED in self.read(_MANIFEST):
+            raise InvalidRequestError("It is encrypted; save it without a password.")
 
     def find_main(self, usual: str) -> str:
         """Return the part in which an Office document begins, which some programs name otherwise than usual."""

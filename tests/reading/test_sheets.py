@@ -179,3 +179,45 @@ def test_a_workbook_in_xml_that_names_cells_without_end_is_refused() -> None:
     with pytest.raises(InvalidRequestError, match="more than 2000000 cells"):
         read_row(*["16384"] * 200)
     assert "x" in read_row("16384", "9" * 5000)
+
+
+MANIFEST = (
+    '<m:manifest xmlns:m="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0">{}</m:manifest>'
+)
+
+
+def test_percent_and_money_of_opendocument_are_read_as_they_are_shown() -> None:
+    def cell(kind: str, value: str, words: str, more: str = "") -> str:
+        return f'<table:table-cell office:value-type="{kind}" office:value="{value}" {more}><text:p>{words}</text:p></table:table-cell>'
+
+    twice = 'table:number-columns-repeated="2"'
+    gap = '<table:table-cell table:number-columns-repeated="2"/>'
+    rows = (
+        f"<table:table-row>{gap}{cell('percentage', '0.125', '12,5 %')}</table:table-row>"
+        '<table:table-row table:number-rows-repeated="2"><table:table-cell/></table:table-row>'
+        f"<table:table-row>{cell('currency', '5', '5,00 €', twice)}{cell('float', '7', '7')}</table:table-row>"
+    )
+    content = f'<office:document-content {made.ODF}><office:body><office:spreadsheet><table:table table:name="Costs">{rows}</table:table></office:spreadsheet></office:body></office:document-content>'
+    book = made.pack(
+        {
+            "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+            "META-INF/manifest.xml": MANIFEST,
+            "content.xml": content,
+        }
+    )
+
+    assert read_content(Source("a.ods", book)).text == "# Costs\n\n12,5 %\n5,00 € | 5,00 € | 7"
+
+
+def test_a_workbook_of_opendocument_that_is_encrypted_says_so() -> None:
+    locked = MANIFEST.format("<m:file-entry><m:encryption-data/></m:file-entry>")
+    book = made.pack(
+        {
+            "mimetype": "application/vnd.oasis.opendocument.spreadsheet",
+            "META-INF/manifest.xml": locked,
+            "content.xml": bytes(range(256)),
+        }
+    )
+
+    with pytest.raises(InvalidRequestError, match="encrypted"):
+        read_content(Source("a.ods", book))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from xml.etree import ElementTree as ET
 
-from engines.exceptions import InvalidRequestError
 from engines.reading.office.list_numbers import STYLE, TEXT, ListNumbers
 from engines.reading.package import Package, local_name, parse_xml, resolve_part
 from engines.reading.readers.formulas import read_formula
@@ -30,7 +29,6 @@ _LEFT_OUT = frozenset(
     ]
 )
 _STYLES = "styles.xml"
-_MANIFEST, _LOCKED = "META-INF/manifest.xml", b"encryption-data"
 _GAPS = {"p": "\n", "h": "\n", "title": " ", "desc": " "}
 """What parts a paragraph in a frame, and what a picture shows, from the words around."""
 MAX_BLANKS = 100
@@ -44,8 +42,7 @@ def read(source: Source) -> Reading:
         _Body(builder, ListNumbers([root])).read(root)
         return builder.build()
     package = Package(source.content)
-    if package.has(_MANIFEST) and _LOCKED in package.read(_MANIFEST):
-        raise InvalidRequestError("It is encrypted; save it without a password.")
+    package.require_open()
     root = package.parse("content.xml")
     for formula in root.iter():
         if local_name(formula) == "object" and formula.get(_LINK):

@@ -19,6 +19,7 @@ from engines.exceptions import InvalidRequestError
 from engines.reading.kinds import HEAD_BYTES, SHEETS_IN_XML
 from engines.reading.limits import MAX_CELLS
 from engines.reading.office.number_formats import NumberFormat
+from engines.reading.office.open_sheets import Shown, read_shown
 from engines.reading.office.sheet_parts import SheetParts
 from engines.reading.office.sheet_xml import read_sheets
 from engines.reading.package import DAMAGED, Package
@@ -34,8 +35,10 @@ def read(source: Source) -> Reading:
         return _read_xml(source.content)
     package = Package(source.content) if source.content.startswith(b"PK") else None
     if package is not None:
+        package.require_open()
         package.require_plain_xml()
     parts, builder = SheetParts(package), TextBuilder()
+    shown = read_shown(package) if package is not None else {}
     hidden, empty = list[str](), list[str]()
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(source.content)) as workbook:
@@ -43,7 +46,9 @@ def read(source: Source) -> Reading:
                 if sheet.visible != SheetVisibleEnum.Visible:
                     hidden.append(sheet.name)
                 elif sheet.typ == SheetTypeEnum.WorkSheet:
-                    _add_sheet(builder, workbook, sheet.name, parts)
+                    rows = _read_rows(workbook, sheet.name, parts)
+                    _show(rows, shown.get(sheet.name, {}))
+                    _add_cells(builder, sheet.name, rows, list(parts.read_drawn(sheet.name)))
                     empty += [] if parts.is_computed(sheet.name) else [sheet.name]
     except PasswordError as error:
         raise InvalidRequestError("It is encrypted; save it without a password.") from error
@@ -84,9 +89,7 @@ def _name(sheets: Sequence[str]) -> str:
     return ", ".join(name[:40] for name in sheets[:MAX_NAMED]) + more
 
 
-def _add_sheet(
-    builder: TextBuilder, workbook: CalamineWorkbook, name: str, parts: SheetParts
-) -> None:
+def _read_rows(workbook: CalamineWorkbook, name: str, parts: SheetParts) -> list[list[str]]:
     sheet = workbook.get_sheet_by_name(name)
     cells = sheet.total_height * sheet.total_width
     if cells > MAX_CELLS:
@@ -96,11 +99,17 @@ def _add_sheet(
         )
     found = sheet.to_python(skip_empty_area=False)
     formats = parts.find_formats(name, len(found[0]) if found else 0, len(found))
-    rows = [
+    return [
         [_shown(value, formats.find(row, column)) for column, value in enumerate(values)]
         for row, values in enumerate(found)
     ]
-    _add_cells(builder, name, rows, list(parts.read_drawn(name)))
+
+
+def _show(rows: list[list[str]], shown: Shown) -> None:
+    """Put into cells what they show, where that is not their number."""
+    for (row, column), words in shown.items():
+        if row < len(rows) and column < len(rows[row]) and words:
+            rows[row][column] = words
 
 
 def _add_cells(
