@@ -127,7 +127,7 @@ urlpatterns = [
         name="passage",
     ),
     re_path(
-        r"^knowledge-bases/(?P<base_pk>[0-9]{1,18})/files/(?P<path>(?s:.+))\Z",
+        r"^knowledge-bases/(?P<base_pk>[0-9]{1,18})/files/(?P<path>[\s\S]+)\Z",
         FileView.as_view(),
         name="document-file",
     ),
