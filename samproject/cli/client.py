@@ -17,6 +17,8 @@ SINGULAR = {"people": "person", "catalog": "catalog entry", "quotas": "quota of"
 UNNUMBERED = ("me", "defaults")
 """Addresses whose second word is no name."""
 TIMEOUT = httpx2.Timeout(10.0, read=120.0)
+FILE_TIMEOUT = httpx2.Timeout(10.0, read=900.0, write=120.0)
+"""Of a request with a file: one of 50 MB is read, cut and stored for minutes where the server has other work."""
 PAGE_SIZE = 200
 NOT_SIGNED_IN = "authentication_failed"
 NOT_THERE = "not_found"
@@ -59,11 +61,11 @@ class Client:
 
     def upload(self, path: str, fields: Mapping[str, str], files: Mapping[str, Any]) -> Any:
         """Send files with a form."""
-        return self._send("POST", path, data=fields, files=files)
+        return self._send("POST", path, data=fields, files=files, timeout=FILE_TIMEOUT)
 
     def put_file(self, path: str, fields: Mapping[str, str], files: Mapping[str, Any]) -> Any:
         """Send a file to its address."""
-        return self._send("PUT", path, data=fields, files=files)
+        return self._send("PUT", path, data=fields, files=files, timeout=FILE_TIMEOUT)
 
     def rows(self, path: str, *, limit: int | None = None, **params: str | int) -> list[Any]:
         """Return the rows of all pages, or the first ``limit``."""
