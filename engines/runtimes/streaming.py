@@ -9,7 +9,6 @@ from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.notation.description import Notation
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 
 
@@ -72,21 +71,6 @@ def _answer_only(
         return generation
     finally:
         pieces.close()
-
-
-def require_thinking_switch(
-    options: GenerationOptions, notation: Notation, family: str, *, may_reason: bool
-) -> None:
-    """InvalidRequestError when the thinking switch is used on a model that has none.
-
-    A model that always reasons may be asked to, and one that never does not to, as clients do of all models.
-    """
-    is_so = notation.reasons if options.thinking else not may_reason
-    if options.thinking is not None and notation.switch is None and not is_so:
-        raise InvalidRequestError(
-            f"This model of the family {family or 'unknown'!r} has no thinking switch; leave the "
-            "option out."
-        )
 
 
 def require_free_form(options: GenerationOptions, runtime: str) -> None:

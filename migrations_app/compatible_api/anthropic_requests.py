@@ -26,7 +26,6 @@ from migrations_app.compatible_api.reading import (
     read_texts,
     schema_form,
     text_part,
-    thinking_switch,
 )
 from migrations_app.openai_api.errors import RefusedError, refuse
 from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
@@ -294,8 +293,8 @@ def _form(asked: MessagesBody) -> Json:
     wanted = asked.output_format or (asked.output_config and asked.output_config.format)
     if wanted:
         form["response_format"] = schema_form("answer", wanted.schema)
-    if asked.thinking and asked.thinking.type != "adaptive":
-        form["chat_template_kwargs"] = thinking_switch(thinking=asked.thinking.type == "enabled")
+    if asked.thinking:
+        form["thinking"] = {"type": asked.thinking.type}
     return form
 
 
@@ -320,6 +319,8 @@ def _choice(asked: MessagesBody) -> Json:
 
 
 def _tool(place: str, tool: Tool) -> Json:
+    if not tool.name:
+        refuse(f"{place}.name", "is missing")
     if tool.type not in (None, "custom"):
         refuse(
             place,

@@ -23,7 +23,6 @@ from migrations_app.compatible_api.reading import (
     read_as,
     read_sent,
     schema_form,
-    thinking_switch,
 )
 from migrations_app.openai_api.errors import refuse
 from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
@@ -46,7 +45,6 @@ SAME_OPTIONS = (
 OUR_NAMES = {name: f"options.{name}" for name in SAME_OPTIONS} | {
     "max_tokens": "options.num_predict",
     "response_format": "format",
-    "chat_template_kwargs": "think",
     "tool_call_id": "tool_name",
 }
 SERVER_OPTIONS = frozenset(
@@ -206,7 +204,8 @@ def ollama_prompt(body: Body) -> AskedText:
     if asked.raw:
         if asked.format or asked.system or asked.think:
             refuse("raw", "goes without format, system and think")
-        given = _common(structs.replace(asked, think=None))
+        # Ollama's clients that name no limit want none, unlike those of OpenAI's completions.
+        given = {"max_tokens": -1, **_common(structs.replace(asked, think=None))}
         return read_sent(completion_request, {**given, "prompt": asked.prompt}, _sent(asked))
     system = [{"role": "system", "content": asked.system}] if asked.system else []
     messages = [*system, {"role": "user", "content": asked.prompt}]
@@ -242,7 +241,7 @@ def _common(asked: TextBody) -> Json:
     if asked.format:
         given["response_format"] = _format(asked.format)
     if asked.think is not None:
-        given["chat_template_kwargs"] = thinking_switch(thinking=asked.think not in (False, "none"))
+        given["think"] = asked.think not in (False, "none")
     return given
 
 

@@ -70,7 +70,8 @@ def read_sent(read: Callable[[Body], AskedText], chat: Json, sent: Sent) -> Aske
             sent.named(str(error)), param=param, status=error.status, code=error.code
         ) from None
     named = [sent.named(name) for name in asked.ignored]
-    return replace(asked, ignored=(*given_hints(sent.body), *named, *sent.left_out))
+    ignored = (*given_hints(sent.body), *named, *sent.left_out)
+    return replace(asked, ignored=ignored, switch=sent.named(asked.switch))
 
 
 def read_as(body: Body, kind: type[Parsed]) -> Parsed:
@@ -164,8 +165,3 @@ def function_tool(name: object, description: object, parameters: object, strict:
 def schema_form(name: str, schema: object) -> Json:
     """Return the response format that holds an answer to a schema."""
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema}}
-
-
-def thinking_switch(*, thinking: bool) -> Json:
-    """Return the thinking switch as chat completions take it."""
-    return {"enable_thinking": thinking}

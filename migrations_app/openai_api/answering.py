@@ -65,7 +65,7 @@ async def answer(face: Face, request: HttpRequest, read: Read) -> HttpResponseBa
     finally:
         if not isinstance(response, _AnswerStream):
             await sync_to_async(admission.release)()
-    return name_ignored(response, asked.ignored)
+    return response
 
 
 def name_ignored(response: HttpResponseBase, ignored: Sequence[str]) -> HttpResponseBase:
@@ -83,13 +83,13 @@ async def _answer_admitted(
     opening = Opening()
     if not asked.stream:
         whole = body_response(await whole_answer(face, opening, events))
-        return _name_fallback(whole, opening)
+        return _name_facts(whole, opening, asked)
     first = FirstWord(events, opening)
     await first.wait(HEADERS_SECONDS)
     body = face.stream(opening, paced(first.and_rest()), asked)
     streamed = _AnswerStream(body, departure, admission, first)
     streamed["Content-Type"] = face.content_type
-    return _name_fallback(streamed, opening)
+    return _name_facts(streamed, opening, asked)
 
 
 async def _answers(
@@ -103,11 +103,12 @@ async def _answers(
                 yield event
 
 
-def _name_fallback(response: HttpResponseBase, opening: Opening) -> HttpResponseBase:
-    """Name in a header the engine for which another one answers."""
+def _name_facts(response: HttpResponseBase, opening: Opening, asked: AskedText) -> HttpResponseBase:
+    """Name in headers the engine for which another one answers, and what changed nothing."""
     if opening.fallback_for is not None:
         response[FALLBACK_HEADER] = opening.fallback_for.engine_id
-    return response
+    switch = [asked.switch] if opening.has_no_switch else []
+    return name_ignored(response, [*asked.ignored, *switch])
 
 
 class _AnswerStream(EventStream):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NoReturn, TypeGuard, TypeVar, cast
 
 from django.core.exceptions import RequestDataTooBig
@@ -42,6 +42,7 @@ from migrations_app.openai_api.request_bodies import (
     given_hints,
 )
 from migrations_app.openai_api.tidying import (
+    NO_LIMIT,
     split_name,
     tidy_chat,
     tidy_text,
@@ -75,6 +76,8 @@ class AskedText:
     include_usage: bool
     ignored: tuple[str, ...] = ()
     """What was sent and changes nothing here."""
+    switch: str = ""
+    """Where it was sent whether to reason; an engine without a switch answers as it does."""
     others: tuple[Question, ...] = ()
     """Further questions of the same request; their answers are its other choices."""
 
@@ -136,15 +139,17 @@ def chat_request(body: Body) -> AskedText:
         fields["knowledge"] = True
     asked = _parse(fields, ChatBody)
     knowledge = KnowledgeBody() if asked.knowledge is True else asked.knowledge or None
+    switch, thinking = _thinking(asked)
     question = Question(
         messages=parse_messages(asked.messages),
         max_tokens=asked.max_completion_tokens or asked.max_tokens or 0,
-        thinking=_thinking(asked),
+        thinking=thinking,
         knowledge=knowledge.k if knowledge else None,
         knowledge_filter=knowledge.narrowed() if knowledge else None,
     )
     question = structs.replace(question, **_sampling(asked), **_form(asked))
-    return _asked_text(asked, [question], [*ignored, *_ignored_in_chat(asked)])
+    read = _asked_text(asked, [question], [*ignored, *_ignored_in_chat(asked)])
+    return replace(read, switch=switch)
 
 
 def completion_request(body: Body) -> AskedText:
@@ -153,7 +158,8 @@ def completion_request(body: Body) -> AskedText:
     _refuse_numbers(body.get("prompt"))
     asked = _parse(tidy_text(body).fields, CompletionBody)
     prompts = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
-    limit = asked.max_tokens or DEFAULT_COMPLETION_TOKENS
+    is_endless = any(body.get(name) in NO_LIMIT for name in ("max_tokens", "n_predict"))
+    limit = asked.max_tokens or (0 if is_endless else DEFAULT_COMPLETION_TOKENS)
     questions = [Question(prompt=prompt, max_tokens=limit) for prompt in prompts]
     sampling = _sampling(asked)
     return _asked_text(asked, [structs.replace(one, **sampling) for one in questions], [])
@@ -293,20 +299,21 @@ def _choices(asked: TextBody, questions: list[Question]) -> list[Question]:
     ]
 
 
-def _thinking(asked: ChatBody) -> bool | None:
+def _thinking(asked: ChatBody) -> tuple[str, bool | None]:
     """Return the thinking switch by the first of its names that was sent; None leaves it to the model."""
     template, reasoning = asked.chat_template_kwargs, asked.reasoning
-    switches = [
-        template.enable_thinking if template else None,
-        template.thinking if template else None,
-        asked.enable_thinking,
-        asked.think != "none" if isinstance(asked.think, str) else asked.think,
-        asked.thinking.is_on if asked.thinking else None,
-        reasoning.enabled if reasoning else None,
-        False if reasoning and reasoning.effort in NO_EFFORT else None,
-        False if asked.reasoning_effort in NO_EFFORT else None,
-    ]
-    return next((switch for switch in switches if switch is not None), None)
+    switches = {
+        "chat_template_kwargs.enable_thinking": template.enable_thinking if template else None,
+        "chat_template_kwargs.thinking": template.thinking if template else None,
+        "enable_thinking": asked.enable_thinking,
+        "think": asked.think != "none" if isinstance(asked.think, str) else asked.think,
+        "thinking": asked.thinking.is_on if asked.thinking else None,
+        "reasoning.enabled": reasoning.enabled if reasoning else None,
+        "reasoning.effort": False if reasoning and reasoning.effort in NO_EFFORT else None,
+        "reasoning_effort": False if asked.reasoning_effort in NO_EFFORT else None,
+    }
+    given = ((name, switch) for name, switch in switches.items() if switch is not None)
+    return next(given, ("", None))
 
 
 def _ignored_in_chat(asked: ChatBody) -> list[str]:

@@ -41,6 +41,7 @@ REFUSED: list[tuple[dict[str, Any], Callable[[Body], AskedText], str]] = [
     (messages(stop_sequences=[str(number) for number in range(20)]), messages_request, "stop_sequences"),
     (messages(system="Be brief.", messages=[ASK, {"role": "user", "content": [RESULT]}]), messages_request, "messages[1].content[0].tool_use_id"),
     (messages(tools=[NAMELESS]), messages_request, "tools"),
+    (messages(tools=[{"input_schema": {"type": "object"}}]), messages_request, "tools[0].name"),
     (messages(output_format={"type": "json_schema", "schema": {"a": "x" * 200_000}}), messages_request, "output_config.format"),
     (messages(tools=[NAMELESS | {"name": "f"}], tool_choice={"type": "tool", "name": "g"}), messages_request, "tool_choice.name"),
     (responses(max_output_tokens=0), responses_request, "max_output_tokens"),
@@ -93,6 +94,17 @@ def test_what_changes_nothing_is_named_at_every_door(
     body: dict[str, Any], read: Callable[[Body], AskedText], ignored: list[str]
 ) -> None:
     assert list(read(body).ignored) == ignored
+
+
+def test_a_prompt_that_is_continued_ends_where_its_client_says() -> None:
+    prompt = {"model": "sam", "prompt": "Once", "raw": True}
+
+    limits = [
+        ollama_prompt({**prompt, "options": options}).question.max_tokens
+        for options in ({}, {"num_predict": -1}, {"num_predict": 9})
+    ]
+
+    assert limits == [0, 0, 9]
 
 
 def test_texts_are_embedded_whatever_a_server_is_asked_for_besides() -> None:

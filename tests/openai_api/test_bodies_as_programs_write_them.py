@@ -352,6 +352,33 @@ def test_the_older_door_takes_the_same() -> None:
     assert asked.ignored == ("cache_prompt",)
 
 
+@pytest.mark.parametrize(
+    ("more", "limit"), [({}, 16), ({"max_tokens": -1}, 0), ({"n_predict": -2}, 0)]
+)
+def test_a_text_that_shall_have_no_limit_has_none(more: dict[str, Any], limit: int) -> None:
+    asked = completion_request({"model": "sam", "prompt": "Once", **more})
+
+    assert asked.question.max_tokens == limit
+
+
+SWITCHES: list[tuple[dict[str, Any], str]] = [
+    ({}, ""),
+    ({"reasoning_effort": "high"}, ""),
+    ({"thinking": {"type": "auto"}}, ""),
+    ({"reasoning_effort": "minimal"}, "reasoning_effort"),
+    ({"reasoning": {"effort": "none"}}, "reasoning.effort"),
+    ({"reasoning": {"enabled": True}}, "reasoning.enabled"),
+    ({"thinking": {"type": "disabled"}}, "thinking"),
+    ({"think": False, "reasoning_effort": "none"}, "think"),
+    ({"chat_template_kwargs": {"thinking": True}}, "chat_template_kwargs.thinking"),
+]
+
+
+@pytest.mark.parametrize(("more", "name"), SWITCHES)
+def test_it_is_known_where_the_reasoning_was_switched(more: dict[str, Any], name: str) -> None:
+    assert chat_request({**CHAT, **more}).switch == name
+
+
 @pytest.mark.parametrize("role", ["function", "model", "System"])
 def test_a_role_that_is_not_known_is_told_the_others(role: str) -> None:
     with pytest.raises(RefusedError, match="it must be one of system, developer, user") as caught:

@@ -29,10 +29,9 @@ from engines.runtimes.child.memory import count_resident_bytes
 from engines.runtimes.child.messages import EmittedPiece, GenerateParameters, as_piece
 from engines.runtimes.child.process import RESTART_HINT, ChildProcess
 from engines.runtimes.child.start import ChildSpec
-from engines.runtimes.notation.families import notation_of
 from engines.runtimes.reading import TokenReading
 from engines.runtimes.specified import SpecifiedEngine
-from engines.runtimes.streaming import require_messages, require_thinking_switch
+from engines.runtimes.streaming import require_messages
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.runs import require_countable
@@ -132,9 +131,6 @@ class ChildEngine(SpecifiedEngine[ChildOptionsT]):
     ) -> GenerateParameters:
         """Parse a request into the parameters of ``generate``; InvalidRequestError."""
         options = GenerationOptions.parse(given)
-        notation = notation_of({"family": self.spec.family, **self._info})
-        reasons = notation.reasons
-        require_thinking_switch(options, notation, self.spec.family, may_reason=reasons)
         text, messages = (
             (prompt, None) if isinstance(prompt, str) else ("", require_messages(prompt))
         )

@@ -24,7 +24,7 @@ from engines.runtimes.base import ChatMessage, EmbeddingBatch, Facts, ModelStatu
 from engines.runtimes.notation.families import family_of
 from engines.runtimes.notation.reasoning import ReasoningSplitter
 from engines.runtimes.specified import SpecifiedEngine
-from engines.runtimes.streaming import require_messages, require_thinking_switch
+from engines.runtimes.streaming import require_messages
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.text.printable import make_printable
 from engines.runtimes.text.stop_words import StopWords
@@ -155,8 +155,6 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         """As the contract says; a cancelled server stops when it sends its next piece."""
         options = GenerationOptions.parse(kwargs)
         given = frozenset(name for name, value in kwargs.items() if value is not None)
-        # What its server makes of a model is not known here: it may reason whatever its family does.
-        require_thinking_switch(options, self._notation, self.spec.family, may_reason=True)
         checked = prompt if isinstance(prompt, str) else require_messages(prompt)
         answer = self._answer(checked, options, given)
         return self._collect(_stop_when(cancelled, answer), checked, StopWords(options.stop))

@@ -295,7 +295,9 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
         else:
             form = ollama_form(options)
             turns = ollama_messages(prompt)
-            chunks = client.chat(messages=turns, think=options.thinking, **form, **shared)
+            # Ollama refuses to let a model think that cannot.
+            think = options.thinking if self._notation.switch else None
+            chunks = client.chat(messages=turns, think=think, **form, **shared)
         return cast("Generator[Any]", chunks)
 
     def _sampling(self, options: GenerationOptions, given: frozenset[str]) -> dict[str, object]:

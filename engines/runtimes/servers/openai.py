@@ -211,10 +211,8 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             if name in given
             for sent in names
         }
-        if options.thinking is not None:
-            extra["chat_template_kwargs"] = self._notation.switch_variables(
-                thinking=options.thinking
-            )
+        if switch := self._notation.switch_variables(thinking=options.thinking):
+            extra["chat_template_kwargs"] = switch
         return {
             "stream_options": {"include_usage": True},
             **({"max_tokens": options.max_tokens} if options.max_tokens else {}),

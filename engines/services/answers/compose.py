@@ -15,6 +15,7 @@ from django.db import close_old_connections
 from engines.exceptions import InvalidRequestError, SamError
 from engines.models import CatalogModel, ModelCopy, ModelRevision
 from engines.runtimes.base import BaseModelEngine, ChatMessage
+from engines.runtimes.notation.families import notation_of
 from engines.runtimes.text.control_marks import make_literal
 from engines.runtimes.text.generation import GenerationOptions
 from engines.services.answers.events import Recipient, answer_events
@@ -113,7 +114,7 @@ def compose_answer(
     known = _passages(binding, asked, request, resources)
     yield StateEvent()
     with _ready_engine(resources, answerer) as engine:
-        yield _begin(answerer, request)
+        yield _begin(answerer, request, engine)
         fitted, used = _prompt(engine, binding.prompts, asked, known, request)
         if fitted.left_out:
             yield FittedEvent(fitted.left_out)
@@ -160,7 +161,7 @@ def _binding(request: AnswerRequest, resources: AnswerResources) -> tuple[Bindin
         return replace(binding, prompts=prompts), Answerer(revision.model, revision, specs, None)
 
 
-def _begin(answerer: Answerer, request: AnswerRequest) -> BeginEvent:
+def _begin(answerer: Answerer, request: AnswerRequest, engine: BaseModelEngine) -> BeginEvent:
     """Say who answers, and note it when that is another engine than the active one."""
     cause = request.fallback_for
     if cause is not None:
@@ -171,6 +172,8 @@ def _begin(answerer: Answerer, request: AnswerRequest) -> BeginEvent:
         revision_id=answerer.revision.pk,
         adapters=len(answerer.adapters),
         fallback_for=cause,
+        has_no_switch=request.thinking is not None
+        and notation_of(engine.get_engine_info()).switch is None,
     )
 
 

@@ -132,6 +132,8 @@ class BeginEvent(
     adapters: int = 0
     """How many of the person's adapters it answers with."""
     fallback_for: FallbackCause | None = None
+    has_no_switch: bool = False
+    """Whether it was asked to reason or not, and has no switch for it."""
 
 
 class FittedEvent(Struct, frozen=True, tag_field="type", tag="fitted"):

@@ -167,6 +167,18 @@ def test_options_are_sent_in_ollamas_words(store: OllamaStore, tiny_llama: Path)
     assert sent[2]["keep_alive"] == 0
 
 
+def test_ollama_is_asked_to_think_for_a_family_with_a_switch_only(
+    store: OllamaStore, tiny_llama: Path
+) -> None:
+    for family in ("llama", "qwen"):
+        with _engine(store, str(tiny_llama), family=family) as engine:
+            engine.load_model()
+            engine.generate(CHAT, max_tokens=1, thinking=False)
+
+    asked = [body for body in store.posted("/api/chat") if body["messages"]]
+    assert [body.get("think") for body in asked] == [None, False]
+
+
 def test_cpu_although_a_gpu_was_asked_for_is_an_error(store: OllamaStore, tiny_llama: Path) -> None:
     engine = _engine(store, str(tiny_llama), device="gpu")
 

@@ -155,8 +155,6 @@ def test_messages_that_are_none_are_refused_before_anything_is_sent(
 ) -> None:
     with pytest.raises(InvalidRequestError, match="no message"):
         remote.stream([])
-    with pytest.raises(InvalidRequestError, match="no thinking switch"):
-        remote.stream(CHAT, thinking=False)
 
 
 @pytest.fixture(scope="module")
@@ -260,6 +258,18 @@ def _events(*chunks: dict[str, Any]) -> tuple[int, str, str]:
 
 def _chat_chunk(reason: str | None = None, **delta: str) -> dict[str, Any]:
     return {"choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+
+
+@pytest.mark.parametrize("thinking", [True, False])
+def test_no_switch_is_sent_for_a_family_that_has_none(*, thinking: bool) -> None:
+    with _talker(_events(_chat_chunk(content="Four."), _chat_chunk("stop"))) as (endpoint, asked):
+        engine = _engine(endpoint, "m")
+        engine.load_model()
+        answer = engine.complete(CHAT, thinking=thinking)
+        engine.close()
+
+    assert answer.text == "Four."
+    assert "chat_template_kwargs" not in asked[0]
 
 
 def test_reasoning_comes_apart_whether_the_server_separates_it_or_not() -> None:

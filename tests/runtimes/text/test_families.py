@@ -107,26 +107,25 @@ def test_qwens_thinking_can_be_switched_off(tmp_path: Path) -> None:
             engine.complete(CHAT, thinking="yes")
 
 
-def test_a_model_that_always_reasons_may_be_asked_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("thinking", [True, False])
+def test_a_model_that_always_reasons_does_so_whatever_is_asked(
+    tmp_path: Path, *, thinking: bool
+) -> None:
     with _running(DeepSeekEngine("e", "E", _reasoner(tmp_path))) as engine:
-        answer = engine.complete(CHAT, temperature=0, thinking=True)
-        with pytest.raises(InvalidRequestError, match="no thinking switch"):
-            engine.complete(CHAT, thinking=False)
+        answer = engine.complete(CHAT, temperature=0, thinking=thinking)
 
     assert answer.reasoning == "".join(THOUGHT).lstrip()
 
 
-def test_family_without_a_switch_refuses_to_think_and_may_be_asked_not_to(
-    tiny_llama: Path,
+@pytest.mark.parametrize("thinking", [True, False])
+def test_a_family_without_a_switch_answers_whatever_is_asked(
+    tiny_llama: Path, *, thinking: bool
 ) -> None:
     with LlamaEngine("e", "E", str(tiny_llama)) as engine:
-        with pytest.raises(InvalidRequestError, match="family 'llama' has no thinking switch"):
-            engine.stream(CHAT, thinking=True)
-        assert engine.is_loaded is False
         engine.load_model()
         how: dict[str, Any] = {"temperature": 0, "max_tokens": 8}
 
-        assert engine.generate(CHAT, thinking=False, **how) == engine.generate(CHAT, **how)
+        assert engine.generate(CHAT, thinking=thinking, **how) == engine.generate(CHAT, **how)
 
 
 def test_family_without_reasoning_keeps_the_marks_as_text(tmp_path: Path) -> None:
