@@ -340,6 +340,8 @@ class CallParser:
         value, end = self._decode(text, written)
         if written > begun:
             end = match_closing(text, end, FENCE, is_required=False, is_last=is_last)
+        elif text[:begun].rstrip().endswith("("):
+            end = match_closing(text, end, ")", is_required=False, is_last=is_last)
         elif self.form.after_name == ">":
             # Llama closes its tag here if not behind the name.
             end = _end_of(_LATE_END, text, end)

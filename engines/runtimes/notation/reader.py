@@ -159,7 +159,8 @@ def _reasoning_splitter(
 class _MarkFilter:
     """Drops marks around the answer, and the white space between them and it.
 
-    A tag that texts have as well (``<answer>``) is a mark only where the answer begins or ends.
+    A tag that texts have as well (``<answer>``) is a mark only where the answer begins or ends, and closes nothing
+    that the text has opened.
     """
 
     def __init__(self, marks: Sequence[str], leads: Sequence[str]) -> None:
@@ -171,6 +172,7 @@ class _MarkFilter:
         self._held = ""
         self._after_mark = False
         self._has_text = False
+        self._opens_in_text = False
         self.has_dropped = False
         """Whether a mark has come."""
 
@@ -214,7 +216,10 @@ class _MarkFilter:
         if not _TAG_OF_TEXTS.fullmatch(mark):
             return True
         if not mark.startswith("</"):
-            return not self._has_text and not self._held[:at].strip()
+            self._opens_in_text = self._has_text or bool(self._held[:at].strip())
+            return not self._opens_in_text
+        if self._opens_in_text and not self.has_dropped:
+            return False
         rest = self._held[at + len(mark) :].lstrip()
         if rest.startswith(self._may_follow) or (last and not rest):
             return True

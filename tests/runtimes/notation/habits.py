@@ -215,6 +215,7 @@ HABITS |= {
     "DeepSeek V3.1 fences what it gives": Output(V31, "deepseek", f"<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>get_weather<｜tool▁sep｜>```json\n{_ARGUMENTS}\n```<｜tool▁call▁end｜><｜tool▁calls▁end｜>", "", "", (GRAZ,), "</think>"),
     "DeepSeek V3.2 gives JSON": Output(V32, "deepseek", f'<｜DSML｜function_calls>\n<｜DSML｜invoke name="get_weather">\n{_ARGUMENTS}\n</｜DSML｜invoke>\n</｜DSML｜function_calls>', "", "", (GRAZ,), "</think>"),
     "Mistral v11 writes a line for a mark": Output(SMALL, "mistral", f"[TOOL_CALLS]get_weather\n{_ARGUMENTS}", "", "", (GRAZ,)),
+    "Mistral v11 writes brackets": Output(SMALL, "mistral", f"[TOOL_CALLS]get_weather({_ARGUMENTS})[TOOL_CALLS]stop ( {{}} )", "", "", (GRAZ, STOPPED)),
     "Llama 3.3 leaves its tag open": Output(L31, "llama", f"<function=get_weather{_ARGUMENTS}</function>", "", "", (GRAZ,)),
     "Llama 3.3 closes its tag late": Output(L31, "llama", f"I look.\n<function=get_weather{_ARGUMENTS}>\n<function=stop{{}}>", "", "I look.", (GRAZ, STOPPED)),
     "Llama 3.3 writes brackets": Output(L31, "llama", f"<function=get_weather({_ARGUMENTS})</function>", "", "", (GRAZ,)),
@@ -239,6 +240,7 @@ HABITS |= {
     "gpt-oss writes as Python does": Output(GPT, "gpt-oss", "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{'city': 'Graz', 'days': 2}<|call|>", "", "", (GRAZ,)),
     "gpt-oss writes a brace too many": Output(GPT, "gpt-oss", f"<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>{_ARGUMENTS}}}<|call|>", "", "", (GRAZ,)),
     "Hunyuan writes of its marks": Output("Hunyuan-A13B", "hunyuan", f"<think>\nHm.\n</think>\n<answer>\n{_WRITTEN}\n</answer>", "Hm.", _WRITTEN),
+    "Granite 3.3 opens its mark in a text": Output("ibm-granite-granite-3.3-2B-Instruct", "granite", "This is it.\n<response>\nFour.\n</response>", "", "This is it.\n<response>\nFour.\n</response>"),
     "Granite 3.3 writes of its marks": Output("ibm-granite-granite-3.3-2B-Instruct", "granite", f"<think>Hm.</think><response>{_WRITTEN}</response>", "Hm.", _WRITTEN),
     "ERNIE writes of its marks": Output("ERNIE-4.5", "ernie", _WRITTEN, "", _WRITTEN, (), "</think>"),
 }  # fmt: skip
