@@ -131,12 +131,16 @@ def draw_questions(
     """Draw passages that the index's file holds and has vectors of; the same seed draws the same ones.
 
     What was written since is embedded by the switch, and drawn only on demand (``is_beyond_file``); a text
-    without a vector may once have crashed this embedder and would do it again.
+    without a vector may once have crashed this embedder and would do it again. A text that several passages hold
+    is one: it is found once, so it is lost once, and questions that are one question would not differ as throws of
+    a coin do.
     """
     live = Chunk.objects.filter(base_id=index.base_id, deleted_seq__isnull=True)
     if not is_beyond_file:
         live = live.filter(created_seq__lte=index.base_seq or 0)
-    ids = list(live.order_by("pk").values_list("pk", flat=True))
+    # Before the draw: where most passages say the same, few others would be in it.
+    texts = live.order_by("content_hash", "pk").distinct("content_hash")
+    ids = list(texts.values_list("pk", flat=True))
     # In the order of the draw, so that the first few of them are a sample too.
     drawn = random.Random(seed).sample(ids, min(max(size, POOL), len(ids)))  # noqa: S311 - a sample
     scripts = _scripts_of_texts(live, drawn)
@@ -162,19 +166,10 @@ def draw_questions(
 
 
 def _scripts_of_texts(live: QuerySet[Chunk], drawn: Sequence[int]) -> dict[int, str]:
-    """Return passage → its script, in the order of the draw.
-
-    Of passages that say the same the first is left: a text is found once, so it is lost once, and questions that
-    are one question would not differ as throws of a coin do.
-    """
+    """Return passage → its script, in the order of the draw."""
     begun = live.filter(pk__in=drawn).annotate(begin=Left("text", LOOKED_AT))
-    rows = {
-        pk: (bytes(key), begin)
-        for pk, key, begin in begun.values_list("pk", "content_hash", "begin")
-    }
-    there = [pk for pk in drawn if pk in rows]
-    firsts = {rows[pk][0]: pk for pk in reversed(there)}
-    return {pk: script_of(rows[pk][1]) for pk in there if firsts[rows[pk][0]] == pk}
+    scripts = {pk: script_of(text) for pk, text in begun.values_list("pk", "begin")}
+    return {pk: scripts[pk] for pk in drawn if pk in scripts}
 
 
 def _draw_of_scripts(

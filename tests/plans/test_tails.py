@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.db.models import F
 
-from engines.models import KnowledgeBase, VectorIndex
+from engines.models import Chunk, KnowledgeBase, VectorIndex
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
-from migrations_app.steps.meaning import draw_questions
+from migrations_app.steps.meaning import POOL, draw_questions
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import add
 from tests.plans.hash_world import HashWorld, live_index
@@ -54,6 +54,20 @@ def test_a_text_that_many_documents_hold_is_asked_about_once(world: HashWorld) -
     once = ["the same licence of all", *TEXTS]
     assert sorted(question.text for question in drawn) == sorted(once)
     assert sorted(question.text for question in of_all) == sorted([*once, *late])
+
+
+def test_other_texts_are_asked_about_where_nearly_all_passages_say_the_same(
+    world: HashWorld,
+) -> None:
+    texts = [f"a text of its own, number {number}" for number in range(40)]
+    base = world.base("Notes", *texts)
+    footer = Chunk.objects.filter(base=base).values().first() or {}
+    same = {name: value for name, value in footer.items() if name != "id"}
+    Chunk.objects.bulk_create(Chunk(**same) for _ in range(2 * POOL))
+
+    drawn = draw_questions(live_index(base), 7, size=100)
+
+    assert sorted(question.text for question in drawn) == sorted(texts)
 
 
 def test_an_index_that_holds_less_than_its_row_says_is_not_switched_to(world: HashWorld) -> None:
