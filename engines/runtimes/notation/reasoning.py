@@ -34,9 +34,9 @@ class ReasoningSplitter:
     mark is held back until it is known not to be.
 
     Some models call a tool without closing their reasoning, or close it behind the call: where the answer ends
-    with calls, they end it; before a closing mark that an answer follows they are thoughts of calls. Others write the opening mark again that the
-    prompt has, or close what they have not opened, or begin the answer by its own mark. Marks that no
-    text holds (``<|channel>``) open and close it anywhere.
+    with calls, they end it; before a closing mark that an answer follows they are thoughts of calls. Others
+    write the opening mark again that the prompt has, or close what they have not opened, or begin the answer by its
+    own mark. Marks that no text holds (``<|channel>``) open and close it anywhere.
     """
 
     def __init__(
@@ -63,6 +63,8 @@ class ReasoningSplitter:
         self._held = ""
         self._at_start = True
         self._has_reasoned = False
+        self._calls: int | None = None
+        """Where calls begin with which the thoughts that are held end, where that was looked for."""
 
     def add(self, text: str) -> list[Piece]:
         """Return what may be shown now."""
@@ -132,8 +134,10 @@ class ReasoningSplitter:
         if mark:
             at = ends[mark]
             if mark == self._close and not self._held[at + len(mark) :].strip():
-                calls = self._find_calls(self._held[:at])
+                # Once: a model may go on with line ends for long.
+                calls = self._find_calls(self._held[:at]) if self._calls is None else self._calls
                 if calls >= 0 and not last:
+                    self._calls = calls
                     return []
                 if calls >= 0:
                     return self._end(self._held[:calls], self._held[calls:at])
@@ -160,7 +164,7 @@ class ReasoningSplitter:
         return min(begun)
 
     def _end(self, reasoning: str, answer: str) -> list[Piece]:
-        self._place, self._held = _Place.ANSWER, answer
+        self._place, self._held, self._calls = _Place.ANSWER, answer, None
         shown = self._piece(reasoning.rstrip(), is_reasoning=True)
         self._at_start = True
         return shown

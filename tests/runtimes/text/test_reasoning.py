@@ -64,3 +64,21 @@ def test_where_the_text_is_cut_changes_nothing(parts: list[str], opened: bool) -
 
     assert _split(parts, opened=opened) == whole
     assert _split(list("".join(parts)), opened=opened) == whole
+
+
+def test_calls_with_which_thoughts_end_are_looked_for_once() -> None:
+    looked: list[str] = []
+
+    def is_call(text: str, *, alone: bool) -> bool:
+        looked.append(text)
+        return alone
+
+    splitter = ReasoningSplitter(THINK, leads=["<call>"], is_call=is_call)
+    said = ["<think>Hm.<call>x</call></think>", *["\n"] * 50]
+    pieces = [piece for part in said for piece in splitter.add(part)] + splitter.finish()
+
+    assert looked == ["<call>x</call>"]
+    assert [(piece.text, piece.is_reasoning) for piece in pieces] == [
+        ("Hm.", True),
+        ("<call>x</call>", False),
+    ]
