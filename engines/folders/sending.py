@@ -88,9 +88,12 @@ def delete_missing(target: Target, found: Found, here: Collection[str]) -> list[
 def delete_unpacked(
     target: Target, file: LocalFile, known: Known, lines: Sequence[Line]
 ) -> list[Line]:
-    """Delete the documents of an archive that was just sent whose files it does not hold; returns their lines."""
+    """Delete the documents of an archive that was just sent whose files it does not hold; returns their lines.
+
+    None while it is empty, as a backup that failed leaves one.
+    """
     here = {line["path"] for line in lines}
-    is_read = file.path.lower().endswith(ARCHIVE) and file.path not in here
+    is_read = file.path.lower().endswith(ARCHIVE) and here and file.path not in here
     gone = [path for path in known.ids if path.startswith(f"{file.path}/") and path not in here]
     return _delete(target, known, gone if is_read else [])
 

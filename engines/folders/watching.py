@@ -118,10 +118,10 @@ class WatchedFolder:
                 continue
             known = known or know_gone(self._target, found, here)
             lines = send_file(self._target, file, known, partial(_digest_of, digest))
+            gone = delete_unpacked(self._target, file, known, lines) if self._deletes else []
+            # Last: what could not be deleted is tried again with the archive.
             self._remember(file.path, signature, digest, lines)
-            if self._deletes:
-                lines = lines + delete_unpacked(self._target, file, known, lines)
-            yield lines
+            yield lines + gone
         for path, why in found.unread.items():
             if self._is_due(path, ""):
                 lines = [refuse(path, why)]

@@ -122,6 +122,32 @@ def test_what_is_gone_from_an_archive_is_deleted_when_the_archive_is_read_again(
     assert watch(monkeypatch, folder, nothing) == ["deleted  notes/all.zip/gone.md"]
     assert "notes/all.zip/kept.md" in texts()
 
+    archive.write_bytes(pack({}))
+    assert watch(monkeypatch, folder, nothing) == []
+    assert "notes/all.zip/kept.md" in texts()
+
+
+def test_what_could_not_be_deleted_with_its_archive_is_deleted_with_the_next_look(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    archive = folder / "all.zip"
+    archive.write_bytes(pack({"kept.md": "The pier.", "gone.md": "The old ferry."}))
+    delete = RemoteBase.delete
+
+    def refuse(*_: object) -> None:
+        raise CommandError("The base is being switched.")
+
+    def take_one_out() -> None:
+        archive.write_bytes(pack({"kept.md": "The pier."}))
+        monkeypatch.setattr(RemoteBase, "delete", refuse)
+
+    def let_delete() -> None:
+        monkeypatch.setattr(RemoteBase, "delete", delete)
+
+    assert watch(monkeypatch, folder, take_one_out, let_delete)[-1] == (
+        "deleted  notes/all.zip/gone.md"
+    )
+
 
 def test_a_folder_that_is_missing_or_empty_deletes_nothing(
     folder: Path, monkeypatch: pytest.MonkeyPatch
