@@ -308,8 +308,9 @@ def _choice(asked: MessagesBody) -> Json:
     if choice is None:
         return given
     if choice.type == "tool":
-        if choice.name not in {tool.name for tool in asked.tools or ()}:
-            refuse("tool_choice.name", "must be the name of one of the tools")
+        served = {tool.name for tool in asked.tools or () if _provider_kind(tool) is None}
+        if choice.name not in served:
+            refuse("tool_choice.name", "must be the name of one of the tools with an input_schema")
         given["tool_choice"] = {"type": "function", "function": {"name": choice.name}}
     else:
         given["tool_choice"] = CHOICES[choice.type]

@@ -312,17 +312,9 @@ def _format(wanted: Json) -> Json:
 
 def _choice(asked: ResponsesBody) -> Json:
     choice = asked.tool_choice
-    if choice is None:
-        return {}
-    if not isinstance(choice, Mapping):
-        return {"tool_choice": choice}
-    if choice.get("type") not in ("function", "allowed_tools"):
+    if isinstance(choice, Mapping) and choice.get("type") not in ("function", "allowed_tools"):
         refuse("tool_choice", "must be auto, none, required, or a function with its name")
-    listed = choice.get("tools")
-    if isinstance(listed, list):
-        kept = [one for one in listed if not (isinstance(one, Mapping) and openai_kind(one))]
-        choice = {**choice, "tools": kept or listed}
-    return {"tool_choice": choice}
+    return {} if choice is None else {"tool_choice": choice}
 
 
 def _tool(place: str, tool: Json) -> Json:

@@ -25,8 +25,8 @@ DEFAULTS_ELSEWHERE: dict[str, tuple[int, ...]] = {
 OTHER_NAMES = {"random_seed": "seed", "n_predict": "max_tokens"}
 """What Mistral's and llama.cpp's clients call them."""
 MAX_NAME = 64
-_KIND = re.compile(r"[a-z0-9_]{1,64}")
-"""Kinds as providers name them; what is left out is named in a header."""
+_KIND = re.compile(r"[a-z0-9_:.-]{1,64}")
+"""Kinds as providers name them (``openrouter:web_search``); what is left out is named in a header."""
 _DAY = re.compile(r"_(?:\d{8}|\d{4}_\d\d_\d\d)$")
 """At the end of a kind of tool: from when on it is as it is."""
 _NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
@@ -153,7 +153,9 @@ def _tidy_choice(fields: Json) -> None:
 
 def _allow_some(fields: Json, allowed: Mapping[str, Any]) -> None:
     listed, tools = allowed.get("tools"), fields.get("tools")
-    names = [_name_of(tool) for tool in listed] if isinstance(listed, list) else []
+    # What is left out of the tools may be left out here as well.
+    served = numbered_tools(listed, _kind_of)[0] if isinstance(listed, list) else []
+    names = [_name_of(tool) for _, tool in served]
     kept = [tool for tool in tools if _name_of(tool) in names] if isinstance(tools, list) else []
     if not kept or len(kept) < len(names) or None in names:
         refuse("tool_choice", "must allow tools that are in tools, each by its name")

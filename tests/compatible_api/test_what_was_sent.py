@@ -44,6 +44,7 @@ REFUSED: list[tuple[dict[str, Any], Callable[[Body], AskedText], str]] = [
     (messages(tools=[{"input_schema": {"type": "object"}}]), messages_request, "tools[0].name"),
     (messages(output_format={"type": "json_schema", "schema": {"a": "x" * 200_000}}), messages_request, "output_config.format"),
     (messages(tools=[NAMELESS | {"name": "f"}], tool_choice={"type": "tool", "name": "g"}), messages_request, "tool_choice.name"),
+    (messages(tools=[SEARCH, NAMELESS | {"name": "f"}], tool_choice={"type": "tool", "name": "web_search"}), messages_request, "tool_choice.name"),
     (responses(max_output_tokens=0), responses_request, "max_output_tokens"),
     (responses(instructions="Be brief.", input=[{"content": "Hi"}]), responses_request, "input[0].role"),
     (responses(input=[ASK, {"type": "function_call_output", "call_id": "c9", "output": "Rain."}]), responses_request, "input[1].call_id"),

@@ -203,6 +203,22 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         {"tools": [TOOL]},
         ["tools.custom", "tools.web_search"],
     ),
+    "a provider's tool with the provider's name": (
+        {"tools": [TOOL, {"type": "openrouter:web_search"}]},
+        {"tools": [TOOL]},
+        ["tools.openrouter:web_search"],
+    ),
+    "a provider's tool among those that are allowed": (
+        {
+            "tools": [TOOL, {"type": "web_search"}],
+            "tool_choice": {
+                "type": "allowed_tools",
+                "allowed_tools": {"mode": "auto", "tools": [{"type": "web_search"}, TOOL]},
+            },
+        },
+        {"tools": [TOOL], "tool_choice": "auto"},
+        ["tools.web_search"],
+    ),
     "a tool without a type": ({"tools": [{"function": TOOL["function"]}]}, {"tools": [TOOL]}, []),
     "some of the tools": (
         {
