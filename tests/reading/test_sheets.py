@@ -20,6 +20,19 @@ FORMATS = [
     ("00000", 1067.0, "01067"),
     (r"000\-00\-0000", 12345678.0, "012-34-5678"),
     ("0%", float("inf"), "inf"),
+    ("0000 0000 0000 0000", 1234567890123450.0, "1234567890123450"),
+    ("0000", 2.5, "0003"),
+    ('0.0##" m"', 1.5, "1.5 m"),
+    ('#.##" m"', 2.0, "2 m"),
+    ('# ##0.00" €"', 1234.5, "1234.50 €"),
+    ('"+"0%;"-"0%', -0.05, "-5%"),
+    ("+0.0%;-0.0%;0.0%", 0.05, "+5.0%"),
+    ("+0.0%;-0.0%;0.0%", -0.05, "-5.0%"),
+    ("+0.0%;-0.0%;0.0%", 0.0, "0.0%"),
+    ('"Gain "0;"Loss "0', -5.0, "Loss 5"),
+    ('0.00" CR";0.00" DR"', -5.0, "5.00 DR"),
+    ('"€"#,##0;[Red]"€"#,##0', -5.0, "-€5"),
+    (r'_("$"* #,##0.00_);_("$"* \(#,##0.00\);_("$"* "-"??_);_(@_)', -5.0, "-$ 5.00"),
 ]
 
 
@@ -44,6 +57,8 @@ def test_a_number_is_written_as_it_is_shown(code: str, value: float, shown: str)
         "@",
         '#,##0,"k"',
         "(0##) 000",
+        '[<1]0.0%;0" pcs"',
+        "#-0",
     ],
 )
 def test_a_format_that_says_no_more_than_the_number_is_left_out(code: str) -> None:
@@ -80,6 +95,12 @@ def test_cells_are_read_as_they_are_shown() -> None:
     )
 
     assert found.text == "# Shown\n\n12.5% | 01067\n0.125 | 1067"
+
+
+def test_cells_of_a_workbook_with_many_styles_are_read_as_they_are_shown() -> None:
+    found = read_book(SHOWN, '<c r="A1" s="300"><v>0.5</v></c>', formats=" ".join(["0%"] * 300))
+
+    assert found.text == "# Shown\n\n50%"
 
 
 def test_a_hidden_sheet_is_left_out_and_said() -> None:
@@ -136,6 +157,28 @@ def test_years_are_names_of_columns_where_no_years_stand_below() -> None:
     assert read_rows("Ada,1990,2020", "Bob,1985,2019") == "Ada | 1990 | 2020\nBob | 1985 | 2019"
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("Rent;1200 €", "Power;80 €"),
+        ("Rent;5%", "Power;(10%)"),
+        ("2024-05-01;Meeting", "2024-05-02;Lunch"),
+        ("A1;red", "A2;blue"),
+        ("Rent;1200 EUR", "Power;80 EUR"),
+    ],
+)
+def test_what_is_of_one_kind_with_the_cell_below_names_no_column(first: str, second: str) -> None:
+    found = read_content(Source("a.csv", f"{first}\n{second}\n".encode()))
+
+    assert found.text == f"{first}\n{second}".replace(";", " | ")
+
+
+def test_months_are_names_of_columns() -> None:
+    found = read_content(Source("a.csv", b"Item;2024-01;Q2\nRoof;5;6\n"))
+
+    assert found.text == "Item: Roof; 2024-01: 5; Q2: 6"
+
+
 def test_quotes_behind_a_blank_are_quotes() -> None:
     content = '"Name" ; "Place"\n"Ada" ; "Kiel; North"\n'
 
@@ -163,6 +206,25 @@ def test_a_workbook_in_one_file_of_xml_is_read_as_one() -> None:
     )
     assert found.places[1][1] == "sheet Costs, row 4"
     assert "Secret" in found.note
+
+
+def test_cells_of_a_workbook_in_xml_stand_under_their_names_as_they_are_shown() -> None:
+    space = "urn:schemas-microsoft-com:office:spreadsheet"
+    names = "".join(f"<Cell><Data>{name}</Data></Cell>" for name in ("Who", "Of", "Share", "At"))
+    values = (
+        '<Cell ss:MergeAcross="1"><Data>Ada</Data></Cell>'
+        '<Cell ss:StyleID="p"><Data ss:Type="Number">0.05</Data></Cell><Cell><Data>2026-03-05T10:30:00.000</Data></Cell>'
+    )
+    book = (
+        f'<Workbook xmlns="{space}" xmlns:ss="{space}"><Styles><Style ss:ID="p"><NumberFormat ss:Format="Percent"/></Style></Styles>'
+        f'<Worksheet ss:Name="Costs"><Table><Row ss:Span="1">{names}</Row><Row>{values}</Row></Table>'
+        "<WorksheetOptions><Visible>SheetVisible</Visible></WorksheetOptions></Worksheet></Workbook>"
+    )
+
+    found = read_content(Source("export.xls", book.encode()))
+
+    assert found.text == "# Costs\n\nWho: Ada; Share: 5.00%; At: 2026-03-05 10:30:00"
+    assert found.places[1][1] == "sheet Costs, row 3"
 
 
 def test_a_workbook_in_xml_that_names_cells_without_end_is_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Iterator
 
 from engines.reading.office.drawn import read_paragraphs
@@ -19,7 +20,8 @@ _NOT_COMPUTED = re.compile(
     rb"(?:/>|>[^<]{0,9000}</(?:\w{1,20}:)?f>)\s*(?:<(?:\w{1,20}:)?v\s*/>|<(?:\w{1,20}:)?v></|</(?:\w{1,20}:)?c>)"
 )
 _LETTERS = 26
-_STYLES = 256
+_MAX_STYLES = 65_536
+"""Excel's own limit, and what two bytes tell apart."""
 
 
 class SheetParts:
@@ -36,7 +38,7 @@ class SheetParts:
         workbook = package.find_main(_WORKBOOK)
         if not workbook.endswith(".xml"):
             return
-        self._formats = read_formats(package)[:_STYLES]
+        self._formats = read_formats(package)[:_MAX_STYLES]
         related = package.relations(workbook)
         for one in package.parse(workbook).iter():
             if local_name(one) == "sheet":
@@ -44,7 +46,7 @@ class SheetParts:
 
     def find_formats(self, name: str, width: int, height: int) -> SheetFormats:
         """Return how the numbers of a sheet are shown, by their places."""
-        marks = bytearray(width * height)
+        marks = array("H", bytes(2 * width * height))
         if any(self._formats):
             for found in _CELL.finditer(self._read(name)):
                 style, place = _STYLE.search(found[1]), _PLACE.search(found[1])
@@ -77,9 +79,9 @@ class SheetParts:
 
 
 class SheetFormats:
-    """The formats of one sheet, a byte for each of its cells."""
+    """The formats of one sheet, two bytes for each of its cells."""
 
-    def __init__(self, formats: list[NumberFormat | None], marks: bytearray, width: int) -> None:
+    def __init__(self, formats: list[NumberFormat | None], marks: array[int], width: int) -> None:
         self._formats, self._marks, self._width = formats, marks, width
 
     def find(self, row: int, column: int) -> NumberFormat | None:

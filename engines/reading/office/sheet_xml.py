@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from xml.etree import ElementTree as ET
 
 from engines.exceptions import InvalidRequestError
 from engines.reading.limits import MAX_CELLS
+from engines.reading.office.number_formats import NumberFormat, read_format
 from engines.reading.package import DAMAGED, local_name, parse_xml
 
 _S = "{urn:schemas-microsoft-com:office:spreadsheet}"
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 """Of Excel's largest sheet."""
 MAX_DIGITS = 12
-_WHOLE_DAY = "T00:00:00.000"
+_DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9:]{8})(?:\.0+)?")
+_MIDNIGHT = "00:00:00"
+_HIDDEN = ("SheetHidden", "SheetVeryHidden")
+_NAMED = {"Percent": "0.00%"}
+"""Formats that have a name; those of money differ from country to country."""
+Formats = dict[str, NumberFormat | None]
 
 
 def read_sheets(content: bytes) -> Iterator[tuple[str, bool, list[list[str]]]]:
     """Yield the name of each sheet, whether it is shown, and its rows."""
-    for sheet in parse_xml(content).iter(f"{_S}Worksheet"):
-        visible = [one.text for one in sheet.iter() if local_name(one) == "Visible"]
-        yield sheet.get(f"{_S}Name", ""), not visible, list(_read_rows(sheet))
+    root = parse_xml(content)
+    formats = {
+        style.get(f"{_S}ID", ""): read_format(_NAMED.get(code, code))
+        for style in root.iter(f"{_S}Style")
+        for look in style.iter(f"{_S}NumberFormat")
+        if (code := look.get(f"{_S}Format", ""))
+    }
+    for sheet in root.iter(f"{_S}Worksheet"):
+        is_hidden = any(
+            local_name(one) == "Visible" and one.text in _HIDDEN for one in sheet.iter()
+        )
+        yield sheet.get(f"{_S}Name", ""), not is_hidden, list(_read_rows(sheet, formats))
 
 
-def _read_rows(sheet: ET.Element) -> Iterator[list[str]]:
+def _read_rows(sheet: ET.Element, formats: Formats) -> Iterator[list[str]]:
     read = 0
-    for gap, row in _numbered(sheet.iter(f"{_S}Row"), MAX_ROWS):
+    for gap, row in _numbered(sheet.iter(f"{_S}Row"), MAX_ROWS, "Span"):
         yield from ([] for _ in range(gap))
         cells: list[str] = []
-        for missing, cell in _numbered(row.findall(f"{_S}Cell"), MAX_COLUMNS):
-            cells += [*[""] * missing, _read_cell(cell)]
+        for missing, cell in _numbered(row.findall(f"{_S}Cell"), MAX_COLUMNS, "MergeAcross"):
+            cells += [*[""] * missing, _read_cell(cell, formats)]
         read += gap + len(cells)
         if read > MAX_CELLS:
             raise InvalidRequestError(
@@ -38,18 +54,33 @@ def _read_rows(sheet: ET.Element) -> Iterator[list[str]]:
         yield cells
 
 
-def _numbered(elements: Iterable[ET.Element], most: int) -> Iterator[tuple[int, ET.Element]]:
-    """Yield elements, and how many before each are empty and not written down."""
-    at = 0
+def _numbered(
+    elements: Iterable[ET.Element], most: int, going_on: str
+) -> Iterator[tuple[int, ET.Element]]:
+    """Yield elements, and how many before each are empty and not written down, or covered by the one before."""
+    at = covered = 0
     for element in elements:
-        said = element.get(f"{_S}Index", "")
-        number = int(said) if said.isdecimal() and len(said) < MAX_DIGITS else at + 1
+        number = _read_number(element, "Index") or covered + 1
         if number > most:
             raise InvalidRequestError(DAMAGED)
         yield max(number - at - 1, 0), element
         at = max(number, at + 1)
+        covered = at + _read_number(element, going_on)
 
 
-def _read_cell(cell: ET.Element) -> str:
+def _read_number(element: ET.Element, name: str) -> int:
+    said = element.get(f"{_S}{name}", "")
+    return int(said) if said.isdecimal() and len(said) < MAX_DIGITS else 0
+
+
+def _read_cell(cell: ET.Element, formats: Formats) -> str:
     data = cell.find(f"{_S}Data")
-    return "".join(data.itertext()).removesuffix(_WHOLE_DAY) if data is not None else ""
+    words = "".join(data.itertext()) if data is not None else ""
+    if day := _DAY.fullmatch(words):
+        return day[1] if day[2] == _MIDNIGHT else f"{day[1]} {day[2]}"
+    shown_as = formats.get(cell.get(f"{_S}StyleID", ""))
+    is_number = data is not None and data.get(f"{_S}Type") == "Number"
+    try:
+        return shown_as.show(float(words)) if shown_as is not None and is_number else words
+    except ValueError:
+        return words

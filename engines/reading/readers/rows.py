@@ -13,6 +13,9 @@ MAX_ROW_PLACES = 2_000
 MAX_TITLE_ROWS = 8
 """How far down the names of columns are looked for."""
 _YEAR = re.compile("(?:19|20)[0-9]{2}")
+_NUMBER = re.compile(r"[^\w\s]{0,3}\s?[^\w\s]?\d[\d.,'\s]*[^\w\s]{0,3}")
+"""With the signs of money, percent and minus around it, and no letter."""
+_NUMERAL = re.compile(r"\d+(?:[.,]\d+)*")
 Row = Sequence[str]
 
 
@@ -54,7 +57,12 @@ def _header_of(rows: Sequence[Row]) -> Row | None:
 
 
 def _are_names(cells: Row, below: Row) -> bool:
-    """Whether cells are names of columns: words, and years beside them where no years stand below."""
+    """Whether cells are names of columns: words, and years beside them where no years stand below.
+
+    What differs from the cell below in its numerals alone, as dates, sums and codes do, is of the same kind as that.
+    """
+    if any(map(_differ_in_numerals, cells, below)):
+        return False
     numbers = [at for at, cell in enumerate(cells) if _is_number(cell)]
     has_words = any(cell and not _is_number(cell) for cell in cells)
     return not numbers or (
@@ -69,7 +77,12 @@ def _count(row: Row) -> int:
 
 
 def _is_number(cell: str) -> bool:
-    return cell.replace(".", "").replace(",", "").lstrip("-+").isdecimal()
+    return _NUMBER.fullmatch(cell) is not None
+
+
+def _differ_in_numerals(cell: str, below: str) -> bool:
+    bare = _NUMERAL.sub("0", cell)
+    return bare not in (cell, "0") and bare == _NUMERAL.sub("0", below.strip())
 
 
 def _line(header: Row | None, row: Row) -> str:

@@ -18,7 +18,7 @@ from python_calamine import (
 from engines.exceptions import InvalidRequestError
 from engines.reading.kinds import HEAD_BYTES, SHEETS_IN_XML
 from engines.reading.limits import MAX_CELLS
-from engines.reading.office.number_formats import NumberFormat
+from engines.reading.office.number_formats import NumberFormat, write_plain
 from engines.reading.office.open_sheets import Shown, read_shown
 from engines.reading.office.sheet_parts import SheetParts
 from engines.reading.office.sheet_xml import read_sheets
@@ -123,10 +123,8 @@ def _add_cells(
 
 
 def _shown(value: Any, shown_as: NumberFormat | None) -> str:
-    if isinstance(value, float) and shown_as is not None:
-        return shown_as.show(value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
+    if isinstance(value, float):
+        return shown_as.show(value) if shown_as is not None else write_plain(value)
     if isinstance(value, timedelta):
         minutes, seconds = divmod(round(value.total_seconds()), 60)
         return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
