@@ -90,3 +90,20 @@ def test_what_two_sections_share_is_said_once() -> None:
     (place,) = place_passages(text, [span], [], is_markdown=True)
 
     assert place.heading == "Rules › Fees – Hours"
+
+
+@pytest.mark.parametrize(
+    ("text", "heading"),
+    [
+        ("# C#\n\nTen.", "C#"),
+        ("# Fees ##\n\nTen.", "Fees"),
+        ("# #\n\nTen.", ""),
+        (f"# {'a' * 79}{' ' * 50_000}b\n\nTen.", "a" * 79 + " "),
+        ("---\ntitle: x\n# remark\n---\n\n# Fees\n\nTen.", "Fees"),
+        ("---\n\n# Fees\n\nTen.\n\n---\n", "Fees"),
+    ],
+)
+def test_a_heading_is_what_its_readers_see_as_one(text: str, heading: str) -> None:
+    (place,) = place_passages(text, [Span(text.index("Ten"), len(text))], [], is_markdown=True)
+
+    assert place.heading == heading

@@ -14,9 +14,9 @@ from engines.services.knowledge.cutting.chunking import Span
 MAX_PLACE_CHARS = 300
 MAX_PAGE_CHARS = 200
 MAX_HEADING_CHARS = 80
-_HEADING = re.compile(r"(#{1,6})\s+(.*?)\s*#*\s*$")
+_HEADING = re.compile(r"(#{1,6})\s+(\S.*)")
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
-_FRONT_MATTER = re.compile(r"---[ \t]*\n(?:(?!---).*\n)*?---[ \t]*(?:\n|$)")
+_FRONT_MATTER = re.compile(r"---[ \t]*\n(?![ \t]*\n)(?:(?!---).*\n)*?---[ \t]*(?:\n|$)")
 _UNDERLINE = re.compile(r"\s{0,3}(=|-)\1{2,}\s*$")
 _PARAGRAPH = re.compile(r"\s{0,3}[^\s#>|`~*+=-]")
 """A line that is no list, quote, table or code: underlined, with nothing before it, it is a heading."""
@@ -141,8 +141,18 @@ def _join_paths(first: Sequence[str], last: Sequence[str]) -> str:
     return " › ".join(first)[:MAX_PLACE_CHARS] if is_below or len(both) > MAX_PLACE_CHARS else both
 
 
+def _leave_out_closing(words: str) -> str:
+    """Return the words of a heading without the signs that may close it behind a blank: C# keeps its own."""
+    kept = words.rstrip()
+    bare = kept.rstrip("#")
+    return kept if bare and not bare[-1].isspace() else bare.rstrip()
+
+
 def _headings(text: str) -> Iterator[tuple[int, int, str]]:
-    """Yield where each heading begins, its level and its words; what YAML before the text says is none."""
+    """Yield where each heading begins, its level and its words; what YAML before the text says is none.
+
+    YAML begins in the line below the dashes; a rule has a blank line below it.
+    """
     before = _FRONT_MATTER.match(text)
     at, fence, alone = before.end() if before else 0, "", ""
     is_first = True
@@ -151,8 +161,9 @@ def _headings(text: str) -> Iterator[tuple[int, int, str]]:
         if opens is not None and fence in ("", opens[1]):
             fence = "" if fence else opens[1]
         heading = _HEADING.match(line) if not fence else None
-        if heading is not None and heading[2]:
-            yield at, len(heading[1]), heading[2][:MAX_HEADING_CHARS]
+        words = _leave_out_closing(heading[2]) if heading is not None else ""
+        if heading is not None and words:
+            yield at, len(heading[1]), words[:MAX_HEADING_CHARS]
         elif alone and (under := _UNDERLINE.match(line)):
             yield (
                 at - len(alone) - 1,
