@@ -7,10 +7,21 @@ import unicodedata
 import zipfile
 from collections.abc import Sequence
 
+from engines.reading.charsets import find_codec
+
 _IS_UTF8 = 0x800
 _NAMED_AGAIN = 0x7075
 """The field in which Info-ZIP and WinZip give a name in UTF-8 once more."""
 _BEFORE_NAME = 5
+_HAN = r"[\x00-\x7f\u4e00-\u9fff\u00b7\u2014-\u2027\u3000-\u301f\uff01-\uff5e]*"
+_EAST_ASIAN = (
+    ("euc_kr", re.compile(_HAN.replace(r"\u4e00-\u9fff", r"\uac00-\ud7a3"))),
+    ("gb2312", re.compile(_HAN)),
+    ("big5", re.compile(_HAN)),
+    ("cp932", re.compile(_HAN)),
+    ("gbk", re.compile(_HAN)),
+)
+"""What a name in each is made of, and one in an encoding before it is not."""
 _KANA = re.compile("[\u3041-\u30ff]")
 _CYRILLIC = re.compile("[А-яЁё]")
 
@@ -48,14 +59,29 @@ def _read_again(extra: bytes) -> bytes:
 
 
 def _guess_encoding(names: bytes) -> str:
-    """Return what Windows in Japan or Russia wrote, where the names are no letters of the West otherwise."""
-    western = names.decode("cp437")
-    foreign = [letter for letter in western if not letter.isascii()]
-    if all(unicodedata.name(letter, "").startswith("LATIN") or letter == "ß" for letter in foreign):
+    """Return what Windows wrote in Russia or East Asia, where the names are no letters of the West otherwise."""
+    if _is_western(names, "cp437"):
         return "cp437"
     if all(map(_CYRILLIC.match, (one for one in names.decode("cp866") if not one.isascii()))):
         return "cp866"
+    if (japanese := _decode(names, "cp932")) and _KANA.search(japanese):
+        return "cp932"
+    if _is_western(names, "cp850"):
+        return "cp850"
+    for encoding, made_of in _EAST_ASIAN:
+        text = _decode(names, encoding)
+        if text is not None and made_of.fullmatch(text):
+            return find_codec(encoding)
+    return "cp437"
+
+
+def _is_western(names: bytes, encoding: str) -> bool:
+    foreign = (letter for letter in names.decode(encoding) if not letter.isascii())
+    return all(unicodedata.name(one, "").startswith("LATIN") or one == "ß" for one in foreign)
+
+
+def _decode(names: bytes, encoding: str) -> str | None:
     try:
-        return "cp932" if _KANA.search(names.decode("cp932")) else "cp437"
+        return names.decode(encoding)
     except UnicodeDecodeError:
-        return "cp437"
+        return None

@@ -66,6 +66,7 @@ _OF_OFFICE = frozenset({".doc", ".docx", ".xls", ".xlsx", ".ppt"})
 _OF_SHEETS = frozenset({".xls", ".xlsx", ".xml"})
 SHEETS_IN_XML = b"urn:schemas-microsoft-com:office:spreadsheet"
 _MIME = re.compile(rb"^MIME-Version:", re.MULTILINE | re.IGNORECASE)
+_BLANKS = b"\xef\xbb\xbf \t\r\n"
 _PDF_WITHIN = 1024
 _ASCII = 0x80
 _BY_PART = (
@@ -168,10 +169,17 @@ def kind_of(name: str, file: IO[bytes]) -> Kind:
 
 
 def _kind_of_export(name: str, head: bytes) -> Kind | None:
-    """Return the kind of a file that a program on the web names as one of Office: a saved page, or sheets in XML."""
-    if ending_of(name) in _OF_OFFICE and _MIME.search(head):
+    """Return the kind of a file that a program on the web names as one of Office: a page, or a table as text or XML."""
+    ending = ending_of(name)
+    if ending in _OF_SHEETS and SHEETS_IN_XML in head:
+        return Kind.SHEETS
+    if ending not in _OF_OFFICE:
+        return None
+    if _MIME.search(head):
         return Kind.MAIL
-    return Kind.SHEETS if ending_of(name) in _OF_SHEETS and SHEETS_IN_XML in head else None
+    if head.lstrip(_BLANKS).startswith(b"<"):
+        return None if head.lstrip(_BLANKS).startswith(b"<?xml") else Kind.MARKUP
+    return Kind.TABLE if ending in _OF_SHEETS else None
 
 
 def _is_pdf(name: str, head: bytes) -> bool:
@@ -193,7 +201,7 @@ def _require_read(head: bytes) -> None:
 
 
 def _kind_by_head(head: bytes) -> Kind:
-    beginning = head[:HEAD_BYTES].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    beginning = head.lstrip(_BLANKS).lower()
     is_page = beginning.startswith((b"<!doctype html", b"<html"))
     return Kind.MARKUP if is_page else Kind.TEXT
 

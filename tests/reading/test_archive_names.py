@@ -42,6 +42,12 @@ def names_of(packed: bytes) -> list[str]:
         ("Отчёт за май.txt", "cp866"),
         ("Größe no.txt", "cp437"),
         ("Größe.txt", "cp850"),
+        ("São João.txt", "cp850"),
+        ("見積書.pdf", "cp932"),
+        ("会议纪要/销售数据—2024年.xlsx", "gb18030"),
+        ("臺灣報告.txt", "gb18030"),
+        ("會議記錄.docx", "big5"),
+        ("회의록/최종본.docx", "cp949"),
     ],
 )
 def test_a_name_is_read_as_its_system_wrote_it(name: str, encoding: str) -> None:
@@ -49,7 +55,7 @@ def test_a_name_is_read_as_its_system_wrote_it(name: str, encoding: str) -> None
 
 
 def test_a_name_that_is_given_again_is_believed() -> None:
-    old, name = "图书馆.txt".encode("gb18030"), "图书馆.txt".encode()
+    old, name = "αΩ.txt".encode("cp437"), "图书馆.txt".encode()
     field = struct.pack("<HHBL", 0x7075, 5 + len(name), 1, zlib.crc32(old)) + name
 
     assert names_of(pack_raw(old, extra=field)) == ["图书馆.txt"]

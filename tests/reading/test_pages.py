@@ -24,6 +24,8 @@ PAGES = {
     ),
     "what was filled in": ('<form>Name:<input value="Ada"><input type="hidden" value="token"></form>', "Name: Ada"),
     "what is not open": ("<dialog>closed</dialog><datalist><option>offered</datalist><dialog open>open</dialog>", "open"),
+    "what a search opens": ('<p hidden>never</p><div hidden="until-found">found</div>', "found"),
+    "what is named like what hides": ('<p style="--menu-display:none">seen</p><p style="color:red; display : none">not</p>', "seen"),
 }  # fmt: skip
 
 
@@ -39,6 +41,8 @@ CHAPTERS = {
     "empty elements": f"{XHTML}<head><title/><script src='a.js'/></head><body><p>{PAYLOAD}</p><div/></body></html>",
     "many anchors": f"{XHTML}<body>{ANCHOR * 3_000}<p>{PAYLOAD}</p></body></html>",
     "what is declared": f'<?xml version="1.0"?><!DOCTYPE html [<!ENTITY nbsp "&#160;">]><html><body><p>{PAYLOAD}</p></body></html>',
+    "what is declared behind other things": f'<?xml version="1.0"?>\n<!-- made by -- hand -->\n<!DOCTYPE html [<!ENTITY nbsp "&#160;">]><html><body><p>{PAYLOAD}</p></body></html>',
+    "what only looks declared": f"{XHTML}<body><!--{'<!DOCTYPE[' * 100_000}--><p>{PAYLOAD}</p></body></html>",
     "raw text": f"{XHTML}<body><p><![CDATA[{PAYLOAD}]]></p></body></html>",
 }
 

@@ -227,6 +227,17 @@ def test_cells_of_a_workbook_in_xml_stand_under_their_names_as_they_are_shown() 
     assert found.places[1][1] == "sheet Costs, row 3"
 
 
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("<table><tr><td>Part<td>Cost</tr><tr><td>Roof<td>5</tr></table>", "Part | Cost\nRoof | 5"),
+        ("\ufeffPart\tCost\nRoof\t5\n", "Part: Roof; Cost: 5"),
+    ],
+)
+def test_a_table_that_is_only_named_as_a_workbook_is_read(content: str, text: str) -> None:
+    assert read_content(Source("export.xls", content.encode())).text == text
+
+
 def test_a_workbook_in_xml_that_names_cells_without_end_is_refused() -> None:
     def read_row(*indexes: str) -> str:
         cells = "".join(

@@ -233,3 +233,16 @@ def test_a_list_that_only_names_a_style_of_lists_has_its_numbers() -> None:
     )
 
     assert read_word(numbered("Scope", 1), {"word/numbering.xml": numbering}) == "Art. 1 Scope"
+
+
+def test_a_list_that_begins_with_a_number_without_end_is_read() -> None:
+    level = f'<w:lvl w:ilvl="0"><w:start w:val="{"9" * 5_000}"/><w:lvlText w:val="No. %1"/></w:lvl>'
+    numbering = (
+        f'<w:numbering {made.W}><w:abstractNum w:abstractNumId="1">{level}</w:abstractNum>'
+        '<w:num w:numId="1"><w:abstractNumId w:val="1"/></w:num></w:numbering>'
+    )
+    look = '<w:pPr><w:numPr><w:ilvl w:val="0"/><w:numId w:val="1"/></w:numPr></w:pPr>'
+
+    text = read_word(f"<w:p>{look}{run('item')}</w:p>", {"word/numbering.xml": numbering})
+
+    assert text.endswith("item")

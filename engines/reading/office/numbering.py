@@ -11,6 +11,7 @@ from engines.reading.package import Package
 
 W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _NUMBERING = "word/numbering.xml"
+MAX_DIGITS = 9
 _PLACEHOLDER = re.compile(r"%([1-9])")
 
 
@@ -90,5 +91,5 @@ def read_value(element: ET.Element, name: str) -> str:
 
 
 def to_number(words: str) -> int:
-    """Return the number that is written; none is 0."""
-    return int(words) if words.isdecimal() else 0
+    """Return the number that is written; none, and one that no list reaches, is 0."""
+    return int(words) if words.isdecimal() and len(words) <= MAX_DIGITS else 0

@@ -81,7 +81,9 @@ PARSE_CPU_SECONDS = 5.0
 MAX_CELL_BLOCKS = 8
 """Paragraphs in a cell of a table; what has more lays out a page."""
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_NOT_SHOWN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
+_NOT_SHOWN = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+_OPENED_BY_SEARCH = "until-found"
+"""What is folded away for the moment, and opened by who looks for a word of it."""
 _NUMBER = re.compile(r"-?[0-9]{1,6}")
 _NUMBERED = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "upperRoman"}
 _TYPED = frozenset({None, "", "text", "email", "tel", "number", "date", "url", "search"})
@@ -246,7 +248,8 @@ def _to_number(said: str | None, otherwise: int) -> int:
 def _is_hidden(node: LexborNode) -> bool:
     said = node.attributes
     is_closed = (node.tag == "dialog" and "open" not in said) or said.get("class") == _KATEX_TWIN
-    return is_closed or "hidden" in said or _NOT_SHOWN.search(said.get("style") or "") is not None
+    is_hidden = "hidden" in said and said["hidden"] != _OPENED_BY_SEARCH
+    return is_closed or is_hidden or _NOT_SHOWN.search(said.get("style") or "") is not None
 
 
 def _is_line(row: LexborNode) -> bool:

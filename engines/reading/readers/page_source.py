@@ -51,7 +51,10 @@ _OPEN_ALONE = frozenset(
 )
 """Tags that hold nothing, or that the next of their kind closes."""
 _RAW = frozenset({"script", "style", "textarea", "title"})
-_SUBSET = re.compile(r"(<!DOCTYPE[^<>\[]{0,400})\[[^\]]{0,20000}\]", re.IGNORECASE)
+_SUBSET = re.compile(
+    r"((?:\s|<\?[^>]{0,400}>|<!--(?:[^-]|-(?!->))*+-->)*+<!DOCTYPE[^<>\[]{0,400})\[[^\]]{0,20000}\]",
+    re.IGNORECASE,
+)
 """What XML declares before a page; HTML knows no such thing and would show it."""
 _VOID = frozenset(
     [
@@ -103,7 +106,9 @@ def decode_page(content: bytes) -> str:
 
 def expand_xml(page: str) -> str:
     """Return a page in XML as HTML writes it: elements that are empty have an end, and raw text is escaped."""
-    first, *raw = _SUBSET.sub(r"\1", page, count=1).split("<![CDATA[")
+    declared = _SUBSET.match(page)
+    bare = declared[1] + page[declared.end() :] if declared else page
+    first, *raw = bare.split("<![CDATA[")
     for part in raw:
         words, _, rest = part.partition("]]>")
         first += html.escape(words) + rest
