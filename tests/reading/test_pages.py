@@ -24,6 +24,10 @@ PAGES = {
     ),
     "what was filled in": ('<form>Name:<input value="Ada"><input type="hidden" value="token"></form>', "Name: Ada"),
     "what is not open": ("<dialog>closed</dialog><datalist><option>offered</datalist><dialog open>open</dialog>", "open"),
+    "one twin of a formula": (
+        '<span class="katex-mathml"><math><mi>x</mi></math></span><span class="katex-html"><b>x</b></span> and <span class="katex-html">y=1</span>',
+        "x and y=1",
+    ),
     "what a search opens": ('<p hidden>never</p><div hidden="until-found">found</div>', "found"),
     "what is named like what hides": ('<p style="--menu-display:none">seen</p><p style="color:red; display : none">not</p>', "seen"),
 }  # fmt: skip

@@ -246,3 +246,13 @@ def test_a_list_that_begins_with_a_number_without_end_is_read() -> None:
     text = read_word(f"<w:p>{look}{run('item')}</w:p>", {"word/numbering.xml": numbering})
 
     assert text.endswith("item")
+
+
+def test_words_around_a_break_of_pages_or_columns_stay_apart() -> None:
+    def part(kind: str) -> str:
+        return f'<w:r><w:br w:type="{kind}"/></w:r>'
+
+    assert (
+        read_word(f"<w:p>{run('a')}{part('page')}{run('b')}{part('column')}{run('c')}</w:p>")
+        == "a\nb\nc"
+    )

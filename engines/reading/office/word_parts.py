@@ -19,7 +19,8 @@ _UNWRAPPED = frozenset(
 )
 """What only holds others; links too, for where they lead nothing is looked up, and it may be lacking."""
 _LEFT_OUT = frozenset({"rt", "rubyPr", "sdtPr", "commentReference", "del", "moveFrom"})
-_RENAMED = {"cr": "br", "ptab": "tab"}
+_RENAMED = {"br": "br", "cr": "br", "ptab": "tab"}
+"""All breaks are those of lines: mammoth knows no others, and puts the words around them together."""
 _SHOWN = frozenset({"txbxContent"})
 _DRAWN = frozenset({"drawing", "pict", "object"})
 _PRIVATE = range(0xE000, 0xF900)

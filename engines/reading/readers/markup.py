@@ -89,8 +89,8 @@ _NUMBERED = {"a": "lowerLetter", "A": "upperLetter", "i": "lowerRoman", "I": "up
 _TYPED = frozenset({None, "", "text", "email", "tel", "number", "date", "url", "search"})
 """Fields of forms that show what was filled in."""
 _XML_ENDINGS = (".xhtml", ".svg")
-_KATEX_TWIN = "katex-html"
-"""KaTeX writes each formula twice; this is the one that is made of single letters."""
+_KATEX, _KATEX_TWIN = "katex-mathml", "katex-html"
+"""KaTeX writes each formula twice; the twin is made of single letters, and stands alone where nobody wanted the other."""
 
 
 def read(source: Source) -> Reading:
@@ -247,9 +247,16 @@ def _to_number(said: str | None, otherwise: int) -> int:
 
 def _is_hidden(node: LexborNode) -> bool:
     said = node.attributes
-    is_closed = (node.tag == "dialog" and "open" not in said) or said.get("class") == _KATEX_TWIN
+    is_closed = node.tag == "dialog" and "open" not in said
+    is_twin = said.get("class") == _KATEX_TWIN and _is_formula(node.prev)
     is_hidden = "hidden" in said and said["hidden"] != _OPENED_BY_SEARCH
-    return is_closed or is_hidden or _NOT_SHOWN.search(said.get("style") or "") is not None
+    return (
+        is_closed or is_twin or is_hidden or _NOT_SHOWN.search(said.get("style") or "") is not None
+    )
+
+
+def _is_formula(node: LexborNode | None) -> bool:
+    return node is not None and node.attributes.get("class") == _KATEX
 
 
 def _is_line(row: LexborNode) -> bool:
