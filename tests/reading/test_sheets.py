@@ -265,8 +265,10 @@ def test_percent_and_money_of_opendocument_are_read_as_they_are_shown() -> None:
 
     twice = 'table:number-columns-repeated="2"'
     gap = '<table:table-cell table:number-columns-repeated="2"/>'
+    remark = "<office:annotation><text:p>check this</text:p></office:annotation>"
+    share = cell("percentage", "0.125", "12,5 %").replace("<text:p>", f"{remark}<text:p>")
     rows = (
-        f"<table:table-row>{gap}{cell('percentage', '0.125', '12,5 %')}</table:table-row>"
+        f"<table:table-row>{gap}{share}</table:table-row>"
         '<table:table-row table:number-rows-repeated="2"><table:table-cell/></table:table-row>'
         f"<table:table-row>{cell('currency', '5', '5,00 €', twice)}{cell('float', '7', '7')}</table:table-row>"
     )

@@ -37,7 +37,9 @@ def _read_table(table: ET.Element) -> Shown:
             if cell.get(f"{_OFFICE}value-type") in _SHOWN:
                 if len(found) + rows * columns > MAX_SHOWN:
                     return found
-                words = " ".join("".join(cell.itertext()).split())
+                # Beside its paragraphs stands what people remarked on it.
+                lines = ("".join(one.itertext()) for one in cell if local_name(one) == "p")
+                words = " ".join(" ".join(lines).split())
                 for down, right in product(range(rows), range(columns)):
                     found[row_at + down, at + right] = words
     return found
