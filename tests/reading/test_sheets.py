@@ -97,6 +97,12 @@ def test_cells_are_read_as_they_are_shown() -> None:
     assert found.text == "# Shown\n\n12.5% | 01067\n0.125 | 1067"
 
 
+def test_durations_are_read_as_they_are_shown() -> None:
+    cells = '<c r="A1" s="1"><v>1.5</v></c><c r="B1" s="1"><v>-0.0625</v></c>'
+
+    assert read_book(SHOWN, cells, formats="[h]:mm").text == "# Shown\n\n36:00:00 | -1:30:00"
+
+
 def test_cells_of_a_workbook_with_many_styles_are_read_as_they_are_shown() -> None:
     found = read_book(SHOWN, '<c r="A1" s="300"><v>0.5</v></c>', formats=" ".join(["0%"] * 300))
 
@@ -259,7 +265,7 @@ MANIFEST = (
 )
 
 
-def test_percent_and_money_of_opendocument_are_read_as_they_are_shown() -> None:
+def test_percent_money_and_time_of_opendocument_are_read_as_they_are_shown() -> None:
     def cell(kind: str, value: str, words: str, more: str = "") -> str:
         return f'<table:table-cell office:value-type="{kind}" office:value="{value}" {more}><text:p>{words}</text:p></table:table-cell>'
 
@@ -267,10 +273,13 @@ def test_percent_and_money_of_opendocument_are_read_as_they_are_shown() -> None:
     gap = '<table:table-cell table:number-columns-repeated="2"/>'
     remark = "<office:annotation><text:p>check this</text:p></office:annotation>"
     share = cell("percentage", "0.125", "12,5 %").replace("<text:p>", f"{remark}<text:p>")
+    hours = cell("time", "", "36:00", 'office:time-value="PT36H00M00S"').replace(
+        'office:value=""', ""
+    )
     rows = (
         f"<table:table-row>{gap}{share}</table:table-row>"
         '<table:table-row table:number-rows-repeated="2"><table:table-cell/></table:table-row>'
-        f"<table:table-row>{cell('currency', '5', '5,00 €', twice)}{cell('float', '7', '7')}</table:table-row>"
+        f"<table:table-row>{cell('currency', '5', '5,00 €', twice)}{cell('float', '7', '7')}{hours}</table:table-row>"
     )
     content = f'<office:document-content {made.ODF}><office:body><office:spreadsheet><table:table table:name="Costs">{rows}</table:table></office:spreadsheet></office:body></office:document-content>'
     book = made.pack(
@@ -281,7 +290,9 @@ def test_percent_and_money_of_opendocument_are_read_as_they_are_shown() -> None:
         }
     )
 
-    assert read_content(Source("a.ods", book)).text == "# Costs\n\n12,5 %\n5,00 € | 5,00 € | 7"
+    assert (
+        read_content(Source("a.ods", book)).text == "# Costs\n\n12,5 %\n5,00 € | 5,00 € | 7 | 36:00"
+    )
 
 
 def test_a_workbook_of_opendocument_that_is_encrypted_says_so() -> None:

@@ -1,4 +1,4 @@
-"""Cells of OpenDocument whose number is not what is shown: of percent and of money the file has both."""
+"""Cells of OpenDocument whose number is not what is shown: of percent, money and time the file has both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engines.reading.package import Package, local_name
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
-_SHOWN = frozenset({"percentage", "currency"})
+_SHOWN = frozenset({"percentage", "currency", "time"})
 _CONTENT = "content.xml"
 _CELLS = frozenset({"table-cell", "covered-table-cell"})
 MAX_DIGITS = 8

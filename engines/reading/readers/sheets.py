@@ -126,6 +126,7 @@ def _shown(value: Any, shown_as: NumberFormat | None) -> str:
     if isinstance(value, float):
         return shown_as.show(value) if shown_as is not None else write_plain(value)
     if isinstance(value, timedelta):
-        minutes, seconds = divmod(round(value.total_seconds()), 60)
-        return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
+        minutes, seconds = divmod(abs(round(value.total_seconds())), 60)
+        sign = "-" if value < timedelta() else ""
+        return f"{sign}{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"
     return str(value)
