@@ -96,7 +96,7 @@ KINDS: dict[str, tuple[bytes, str, str]] = {
     "a.html": (
         made.HTML.encode(),
         f"Menu\n\n# House\n\n## Roof\n\n{PAYLOAD}\nAnd twice.\n\n- one\n\n- two\n\nPart | Cost\n"
-        "Tiles | 400\n\n~~~~\na  = 1\n# b\n~~~~",
+        "Part: Tiles; Cost: 400\n\n~~~~\na  = 1\n# b\n~~~~",
         "House › Roof",
     ),
     "rows.html": (

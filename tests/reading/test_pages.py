@@ -40,6 +40,25 @@ def test_a_page_says_what_its_readers_see(kind: str) -> None:
     assert read_content(Source("a.html", page.encode())).text == text
 
 
+TABLES = {
+    "names of columns": ("<tr><th>Part<th>Cost</tr><tr><td><p>Roof</p><td>5</tr><tr><td>Wall<td>7</tr>", "Part | Cost\nPart: Roof; Cost: 5\nPart: Wall; Cost: 7"),
+    "names of rows too": ("<tr><th><th>2025<th>2026</tr><tr><th>Roof<td><td>5</tr>", "2025 | 2026\nRoof; 2026: 5"),
+    "names of rows alone": ("<tr><th>Part<td>Roof</tr><tr><th>Cost<td>5</tr>", "Part | Roof\nCost | 5"),
+    "a name for two columns": ("<tr><th>Part<th colspan=2>2026</tr><tr><td>Roof<td>5<td>6</tr>", "Part | 2026\nRoof | 5 | 6"),
+    "a cell for two rows": ("<tr><th>Part<th>Cost</tr><tr><td rowspan=2>Roof<td>5</tr><tr><td>6</tr>", "Part | Cost\nPart: Roof; Cost: 5\n6"),
+    "one name twice": ("<tr><th>Cost<th>Cost</tr><tr><td>5<td>6</tr>", "Cost | Cost\n5 | 6"),
+    "another table": ("<tr><th>Part<th>Cost</tr></table><table><tr><td>Roof<td>5</tr>", "Part | Cost\n\nRoof | 5"),
+    "a table in a cell": ("<tr><th>Part<th>Cost</tr><tr><td>x<td><table><tr><td>a<td>b</table></tr><tr><td>Roof<td>5</tr>", "Part | Cost\nx |\n\na | b\n\nRoof | 5"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_cell_has_the_name_of_its_column_where_a_row_says_it(kind: str) -> None:
+    rows, text = TABLES[kind]
+
+    assert read_content(Source("a.html", f"<table>{rows}</table>".encode())).text == text
+
+
 ANCHOR = '<p><a id="x"/><span/></p>'
 CHAPTERS = {
     "empty elements": f"{XHTML}<head><title/><script src='a.js'/></head><body><p>{PAYLOAD}</p><div/></body></html>",

@@ -59,6 +59,7 @@ def test_a_number_is_written_as_it_is_shown(code: str, value: float, shown: str)
         "(0##) 000",
         '[<1]0.0%;0" pcs"',
         "#-0",
+        f"{'[$' * 200_000}0%",
     ],
 )
 def test_a_format_that_says_no_more_than_the_number_is_left_out(code: str) -> None:

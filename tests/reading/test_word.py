@@ -256,3 +256,13 @@ def test_words_around_a_break_of_pages_or_columns_stay_apart() -> None:
         read_word(f"<w:p>{run('a')}{part('page')}{run('b')}{part('column')}{run('c')}</w:p>")
         == "a\nb\nc"
     )
+
+
+def test_cells_of_a_table_have_the_names_that_stand_on_each_page() -> None:
+    def row(*cells: str, look: str = "") -> str:
+        held = "".join(f"<w:tc>{made.paragraph(cell)}</w:tc>" for cell in cells)
+        return f"<w:tr><w:trPr>{look}</w:trPr>{held}</w:tr>"
+
+    table = f"<w:tbl>{row('Part', 'Cost', look='<w:tblHeader/>')}{row('Roof', '5')}</w:tbl>"
+
+    assert read_word(table) == "Part | Cost\nPart: Roof; Cost: 5"

@@ -21,6 +21,8 @@ _PADDED = re.compile(r"0[0 /()-]*0")
 _QUOTED = re.compile(r'"[^"]*"|\\.')
 _SIGNS = str.maketrans("", "", "+-\u2212()")
 """What formats say of a number being above or below zero; one sign says it here, in front."""
+MAX_CODE_CHARS = 255
+"""Of the longest format that Excel takes."""
 MAX_DIGITS = 15
 MAX_SHOWN = 1e15
 """Beyond which a number has more digits than its program knows of it."""
@@ -76,7 +78,7 @@ def write_plain(value: float) -> str:
 
 def read_format(code: str) -> NumberFormat | None:
     """Return a format that says more than the number; None for one that does not, or that is not known."""
-    if _CONDITION.search(code):
+    if len(code) > MAX_CODE_CHARS or _CONDITION.search(code):
         return None
     first, *others = _split_sections(code)
     shown = _read_section(first)

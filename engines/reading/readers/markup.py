@@ -9,6 +9,7 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode
 from engines.reading.numerals import write_number
 from engines.reading.readers.formulas import write_formula
 from engines.reading.readers.page_source import decode_page, expand_xml, require_flat
+from engines.reading.readers.rows import are_told_apart, write_row
 from engines.reading.result import Reading, Source, TextBuilder
 from engines.runtimes.child.cpu_time import cpu_limit
 
@@ -131,6 +132,12 @@ class _Walk:
         self._row: int | None = None
         self._is_line = False
         """Whether a row of a table is under way that is one line, paragraphs in its cells or not."""
+        self._cells: list[int] = []
+        """Where in the words each cell of such a row begins."""
+        self._heads = 0
+        """So many of them are the names of columns or rows."""
+        self._names: list[str] = []
+        """Of the columns of a table, where a row says them."""
 
     def walk(self, root: LexborNode) -> None:
         node: LexborNode | None = root
@@ -168,6 +175,8 @@ class _Walk:
             self._has_words = self._has_words or any(map(str.strip, self._words[self._seen :]))
             self._seen = len(self._words)
             self._words.append(" | " if self._has_words else "")
+            self._cells += [len(self._words)] if self._is_line else []
+            self._heads += tag == "th"
         else:
             self._open(node, tag)
         return node.child
@@ -181,8 +190,9 @@ class _Walk:
         elif tag == "tr":
             self._row = 0 if self._row is None else self._row
             self._is_line = _is_line(node)
+            self._cells, self._heads = [], 0
         elif tag == "table":
-            self._row = None
+            self._row, self._names = None, []
         elif tag == "pre":
             self._is_code = True
 
@@ -210,7 +220,7 @@ class _Walk:
             self._is_line = self._is_line and tag != "tr"
             self._end_block()
             if tag == "table":
-                self._row = None
+                self._row, self._names = None, []
 
     def _end_block(self) -> None:
         if self._is_line:
@@ -225,6 +235,7 @@ class _Walk:
         if self._is_code:
             return
         words = "".join(self._words).strip()
+        row = self._tell_row() if self._row is not None and words else ""
         self._words, self._seen, self._has_words = [], 0, False
         if not words:
             return
@@ -232,13 +243,24 @@ class _Walk:
             self._builder.add_heading(self._level, words)
         elif self._row is not None:
             add = self._builder.add_line if self._row else self._builder.add_block
-            add(" ".join(words.split()))
+            add(row)
             self._row += 1
         elif self._prefix:
             self._builder.add_block(self._prefix + words)
         else:
             self._builder.add_block(words)
         self._prefix = ""
+
+    def _tell_row(self) -> str:
+        """Return what was read of a row, with the names of its columns where it has a cell for each."""
+        ends = [at - 1 for at in self._cells[1:]] + [len(self._words)]
+        parts = ("".join(self._words[at:end]) for at, end in zip(self._cells, ends, strict=False))
+        cells = [" ".join(part.split()) for part in parts]
+        if self._names and self._heads < len(cells) == len(self._names):
+            return write_row(self._names, cells)
+        if cells and self._heads == len(cells):
+            self._names = cells if are_told_apart(cells) else []
+        return " ".join("".join(self._words).split())
 
 
 def _to_number(said: str | None, otherwise: int) -> int:

@@ -32,7 +32,7 @@ def add_rows(builder: TextBuilder, rows: Sequence[Row], *, place: str = "") -> N
         if row is header:
             names = header
             continue
-        line = _line(names, row)
+        line = write_row(names, row)
         if not line:
             continue
         if shown % step == 0:
@@ -51,9 +51,13 @@ def _header_of(rows: Sequence[Row]) -> Row | None:
     if len(filled) < 2:  # noqa: PLR2004 - names, and something that is named
         return None
     names = [cell.strip() for cell in filled[0]]
+    return filled[0] if are_told_apart(names) and _are_names(names, filled[1]) else None
+
+
+def are_told_apart(names: Row) -> bool:
+    """Whether there are several names of columns, and none twice."""
     told = [name for name in names if name]
-    is_named = len(told) > 1 and len(set(told)) == len(told)
-    return filled[0] if is_named and _are_names(names, filled[1]) else None
+    return len(told) > 1 and len(set(told)) == len(told)
 
 
 def _are_names(cells: Row, below: Row) -> bool:
@@ -85,7 +89,8 @@ def _differ_in_numerals(cell: str, below: str) -> bool:
     return bare not in (cell, "0") and bare == _NUMERAL.sub("0", below.strip())
 
 
-def _line(header: Row | None, row: Row) -> str:
+def write_row(header: Row | None, row: Row) -> str:
+    """Return a row as a line; each cell with the name of its column where that has one."""
     cells = [(number, " ".join(cell.split())) for number, cell in enumerate(row)]
     told = [(number, cell) for number, cell in cells if cell]
     if header is None:
