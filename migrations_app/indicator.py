@@ -164,7 +164,7 @@ def indicator_of(user: User) -> EngineIndicator:
         return EngineIndicator(IndicatorStatus.NONE, None, None, 0)
     moving = None
     if row.running is not None:
-        to = row.running_to or "the engine before"
+        to = row.running_to or "what was before"
         moving = Moving(row.running, to, row.percentage, row.needs_operator)
     engine = None
     if row.model_id is not None:

@@ -9,6 +9,7 @@ from engines.models import NoticeKind
 from engines.services.people.notices import Message, notify
 from engines.services.people.roles import ADMINISTRATOR, OPERATOR
 from migrations_app.models import Plan, Step
+from migrations_app.plans.titles import destination_of, leaves_none
 from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus
 
 _DONE = {
@@ -43,13 +44,11 @@ def notify_of_plan(plan: Plan, to: PlanStatus, *, who: str) -> None:
             plan,
             NoticeKind.PLAN_STARTED,
             f"The {what} has begun",
-            _UNTIL_THEN.get(
-                PlanKind(plan.kind), "Your present engine answers until the new one is proven."
-            ),
+            _until_then(plan),
         )
     elif to == PlanStatus.COMPLETED and plan.kind in _DONE:
         back = f" It can be taken back until {until:%Y-%m-%d}." if until else ""
-        title = _DONE[PlanKind(plan.kind)].format(engine=_engine(plan))
+        title = _DONE[PlanKind(plan.kind)].format(engine=destination_of(plan))
         _tell(plan, NoticeKind.PLAN_DONE, title, f"The {what} is done.{back}")
     elif to == PlanStatus.ROLLED_BACK:
         _tell(
@@ -98,7 +97,7 @@ def notify_of_waiting_step(step: Step) -> None:
         plan,
         NoticeKind.PLAN_FAILED,
         f"The {_what(plan)} waits for an operator",
-        "Your present engine goes on answering; operators were told.",
+        f"{'Nothing was changed' if leaves_none(plan) else 'Your present engine goes on answering'}; operators were told.",
     )
 
 
@@ -112,10 +111,13 @@ def link_to_plan(plan: Plan) -> str:
     return f"/migrate/{plan.pk}/"
 
 
+def _until_then(plan: Plan) -> str:
+    if leaves_none(plan):
+        return "It answers you once it is proven."
+    usual = "Your present engine answers until the new one is proven."
+    return _UNTIL_THEN.get(PlanKind(plan.kind), usual)
+
+
 def _what(plan: Plan) -> str:
     words = _WHAT.get(PlanKind(plan.kind), "plan")
-    return words.format(engine=_engine(plan))
-
-
-def _engine(plan: Plan) -> str:
-    return plan.to_engine.display_name if plan.to_engine else "no engine"
+    return words.format(engine=destination_of(plan))

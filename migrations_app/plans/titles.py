@@ -11,7 +11,7 @@ def title_for(plan: Plan, reader_id: int | None = None) -> str:
 
     Without a reader it is for the staff: with who and from where, and without names of their content.
     """
-    to = plan.to_engine.display_name if plan.to_engine else "the engine before"
+    to = destination_of(plan)
     match PlanKind(plan.kind):
         case PlanKind.MIGRATE:
             start = plan.from_engine.display_name if plan.from_engine else ""
@@ -29,6 +29,18 @@ def title_for(plan: Plan, reader_id: int | None = None) -> str:
             return "Restore a backup" + ("" if is_own else f" of{_name_of(plan)}")
         case _:
             return _title_of_file_plan(plan, to)
+
+
+def destination_of(plan: Plan) -> str:
+    """Return where a plan leads: a way back may lead to having no engine, that of a base to its embedder."""
+    if plan.to_engine is not None:
+        return plan.to_engine.display_name
+    return "the embedder before" if plan.base_id else "no engine"
+
+
+def leaves_none(plan: Plan) -> bool:
+    """Whether a plan moves somebody whom no engine answers: a first move, or one after such was taken back."""
+    return plan.kind == PlanKind.MIGRATE and plan.from_engine is None
 
 
 def _title_of_file_plan(plan: Plan, to: str) -> str:

@@ -19,6 +19,8 @@ from migrations_app.models import Plan
 from migrations_app.pages.base import PageView
 from migrations_app.pages.components import Link, Stage
 from migrations_app.pages.plans import PlanPage as PlanCardPage
+from migrations_app.pages.wizard.wording import who_answers
+from migrations_app.plans.titles import leaves_none
 from migrations_app.plans.visibility import plans_visible_to
 from migrations_app.states import MOVES, PERSON_KINDS, PLAN_FINAL, PlanKind, PlanStatus
 
@@ -135,6 +137,8 @@ class PlanPage(PageView):
             "is_for_another": self.is_for_another,
             "for_whom": self.plan.user.get_username() if self.plan.user else "",
             "is_migration": self.plan.kind == PlanKind.MIGRATE,
+            "is_first": leaves_none(self.plan),
+            "who_answers": who_answers(self.plan),
         }
         return self.render({**shared, **context}, status=status_of(refusal) if refusal else 200)
 

@@ -22,7 +22,8 @@ from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.models import Plan
 from migrations_app.pages.forms import PageForm
 from migrations_app.pages.wizard.base import TRY, PlanPage
-from migrations_app.pages.wizard.wording import engine_name, old_name
+from migrations_app.pages.wizard.wording import old_name
+from migrations_app.plans.titles import destination_of
 from migrations_app.serving.answers import GENERATE_SECONDS, search_for
 from migrations_app.serving.client import LiveClient
 from migrations_app.serving.protocol import GENERATE
@@ -80,7 +81,7 @@ def ask_both(plan: Plan, person: User, question: str) -> Comparison:
             knowledge=PASSAGES if passages else None,
         )
         before = _ask(plan.from_revision, "Before", old_name(plan), request)
-        after = _ask(plan.to_revision, "After", engine_name(plan), request)
+        after = _ask(plan.to_revision, "After", destination_of(plan), request)
     return Comparison([before, after], passages)
 
 
@@ -160,7 +161,7 @@ class TryView(PlanPage):
         refusal: SamError | None = None,
     ) -> HttpResponse:
         context = {
-            "engine": engine_name(self.plan),
+            "engine": destination_of(self.plan),
             "old_engine": old_name(self.plan),
             "form": form,
             "found": found,

@@ -23,14 +23,13 @@ from migrations_app.pages.wizard.drafts import begin_draft
 from migrations_app.pages.wizard.wording import (
     base_name,
     duration,
-    engine_name,
     is_cutting,
     loss_points,
     old_name,
     option_points,
     time_basis,
 )
-from migrations_app.plans.titles import title_for
+from migrations_app.plans.titles import destination_of, title_for
 from migrations_app.plans.transitions import PlanChange
 from migrations_app.states import PlanKind, PlanStatus
 
@@ -71,7 +70,7 @@ class ConfirmView(PlanPage):
     def _show(self, refusal: SamError | None = None) -> HttpResponse:
         preview = self.plan.preview
         is_scheduled = self.plan.confirmed_at is not None
-        engine, is_migration = engine_name(self.plan), self.plan.kind == PlanKind.MIGRATE
+        engine, is_migration = destination_of(self.plan), self.plan.kind == PlanKind.MIGRATE
         return self.show(
             {
                 "title": _title(self.plan, self.person.pk, is_scheduled=is_scheduled),
@@ -95,7 +94,7 @@ def _title(plan: Plan, reader_id: int, *, is_scheduled: bool) -> str:
     if plan.kind == PlanKind.RE_EMBED:
         what = base_name(plan, reader_id)
         return f"Embedding {what} anew is scheduled" if is_scheduled else f"Embed {what} anew?"
-    engine = engine_name(plan)
+    engine = destination_of(plan)
     return f"The move to {engine} is scheduled" if is_scheduled else f"Move to {engine}?"
 
 

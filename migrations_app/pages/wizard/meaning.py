@@ -13,7 +13,6 @@ from migrations_app.pages.wizard.comparison import can_compare
 from migrations_app.pages.wizard.quality import table_of
 from migrations_app.pages.wizard.wording import (
     doing,
-    engine_name,
     figures,
     knowledge_points,
     loss_points,
@@ -22,6 +21,7 @@ from migrations_app.pages.wizard.wording import (
     server_points,
 )
 from migrations_app.plans.prompt_changes import PromptChange, PromptMove
+from migrations_app.plans.titles import destination_of
 from migrations_app.states import PlanStatus
 from migrations_app.steps.sample import Sample
 
@@ -64,7 +64,7 @@ class MeaningView(PlanPage):
         return self.show(
             {
                 "title": f"What {doing(self.plan, self.person.pk)} means",
-                "engine": engine_name(self.plan),
+                "engine": destination_of(self.plan),
                 "old_engine": old_name(self.plan),
                 "figures": figures(self.plan, preview),
                 "losses": list(loss_points(self.plan, preview, tells_content=tells)),

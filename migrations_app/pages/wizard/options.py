@@ -16,7 +16,8 @@ from engines.exceptions import SamError
 from migrations_app.models import Plan
 from migrations_app.pages.forms import ChoiceCards, PageForm
 from migrations_app.pages.wizard.base import CONFIRM, OPTIONS, PlanPage
-from migrations_app.pages.wizard.wording import engine_name, is_cutting
+from migrations_app.pages.wizard.wording import is_cutting
+from migrations_app.plans.titles import destination_of
 from migrations_app.plans.transitions import PlanChange
 from migrations_app.states import PlanKind, PlanStatus
 
@@ -149,7 +150,7 @@ class OptionsView(PlanPage):
     def _show(self, form: WhenForm, *, refusal: SamError | None = None) -> HttpResponse:
         context = {
             "form": form,
-            "engine": engine_name(self.plan),
+            "engine": destination_of(self.plan),
             "starts_at": self.plan.not_before,
         }
         return self.show(context, refusal=refusal)

@@ -15,7 +15,8 @@ from migrations_app.models import Plan, Step
 from migrations_app.pages.plans import line_of
 from migrations_app.pages.wizard.base import PROGRESS, PlanPage, continues_at
 from migrations_app.pages.wizard.comparison import can_compare
-from migrations_app.pages.wizard.wording import base_name, engine_name, old_name
+from migrations_app.pages.wizard.wording import base_name
+from migrations_app.plans.titles import destination_of
 from migrations_app.serving.progress import read_progress
 from migrations_app.states import STEP_TITLES, PlanAction, PlanKind, PlanStatus, StepStatus
 
@@ -80,8 +81,7 @@ class ProgressView(PlanPage):
             "cancel_label": "Cancel it"
             if self.plan.kind == PlanKind.RE_EMBED
             else "Cancel the move",
-            "engine": engine_name(self.plan),
-            "old_engine": old_name(self.plan),
+            "engine": destination_of(self.plan),
             "lines": [line_of(step) for step in steps],
             "waiting": waiting,
             "waiting_title": STEP_TITLES.get(waiting.kind, waiting.kind) if waiting else "",
@@ -95,8 +95,8 @@ class ProgressView(PlanPage):
 def _title(plan: Plan, reader_id: int) -> str:
     match PlanKind(plan.kind):
         case PlanKind.ROLLBACK:
-            return f"Going back to {engine_name(plan)}"
+            return f"Going back to {destination_of(plan)}"
         case PlanKind.RE_EMBED:
             return f"Embedding {base_name(plan, reader_id)} anew"
         case _:
-            return f"Moving to {engine_name(plan)}"
+            return f"Moving to {destination_of(plan)}"

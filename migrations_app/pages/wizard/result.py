@@ -21,11 +21,12 @@ from migrations_app.pages.wizard.quality import quality_of_plan
 from migrations_app.pages.wizard.wording import (
     base_name,
     counted,
-    engine_name,
     is_cutting,
     old_name,
     spaced,
+    who_answers,
 )
+from migrations_app.plans.titles import destination_of, leaves_none
 from migrations_app.signs import Tone
 from migrations_app.states import PlanAction, PlanKind, PlanStatus, StepStatus
 
@@ -78,7 +79,7 @@ class ResultView(PlanPage):
             {
                 "title": ending.title,
                 "ending": ending,
-                "engine": engine_name(plan),
+                "engine": destination_of(plan),
                 "old_engine": old_name(plan) if plan.kind != PlanKind.RE_EMBED else "how it was",
                 "compared": list(_compare(plan, steps)) if _has_switched(plan) else [],
                 "quality": quality_of_plan(plan, tells_content=self.tells_content),
@@ -105,7 +106,7 @@ def ending_of(plan: Plan, reader_id: int) -> Ending:
     """Say how a plan ended."""
     if plan.kind == PlanKind.RE_EMBED:
         return _ending_of_base(plan, base_name(plan, reader_id))
-    new, old = engine_name(plan), old_name(plan)
+    new, old = destination_of(plan), old_name(plan)
     match plan.status:
         case PlanStatus.COMPLETED if plan.kind == PlanKind.MIGRATE:
             stopped = len(plan.switched.get("adapters", []))
@@ -117,12 +118,14 @@ def ending_of(plan: Plan, reader_id: int) -> Ending:
             return Ending(f"{base_name(plan, reader_id)} is searched as before", text, Tone.SUCCESS)
         case PlanStatus.COMPLETED:
             text = "What you wrote since the move is still there."
-            return Ending(f"{new} answers you again", text, Tone.SUCCESS)
+            title = f"{new} answers you again" if plan.to_engine else "You have no engine again"
+            return Ending(title, text, Tone.SUCCESS)
         case PlanStatus.ROLLED_BACK:
             text = "What you wrote since the move is still there."
-            return Ending(f"Taken back: {old} answers you again", text, Tone.NEUTRAL)
+            back = "you have no engine" if leaves_none(plan) else f"{old} answers you"
+            return Ending(f"Taken back: {back} again", text, Tone.NEUTRAL)
         case PlanStatus.FAILED:
-            text = f"Nothing was switched; {old} goes on answering."
+            text = f"Nothing was switched. {who_answers(plan)}."
             return Ending(f"The move to {new} did not work out", text, Tone.DANGER)
         case _:
             return Ending(f"The move to {new} was stopped", "Nothing was changed.", Tone.NEUTRAL)
@@ -135,7 +138,7 @@ def _ending_of_base(plan: Plan, base: str) -> Ending:
             text = f"{done} new passages. What answers quoted still opens."
             return Ending(f"{base} is cut and embedded anew", text, Tone.SUCCESS)
         case PlanStatus.COMPLETED:
-            text = f"It is searched with {engine_name(plan)} now."
+            text = f"It is searched with {destination_of(plan)} now."
             return Ending(f"{base} is embedded anew", text, Tone.SUCCESS)
         case PlanStatus.ROLLED_BACK:
             text = "It is searched as before; what was written since is found as well."
@@ -155,7 +158,8 @@ def _has_switched(plan: Plan) -> bool:
 
 def _compare(plan: Plan, steps: list[Step]) -> Iterator[Compared]:
     """Hold what was before against what the switch wrote."""
-    yield Compared("Engine", old_name(plan), engine_name(plan))
+    had_engine = plan.from_engine is not None
+    yield Compared("Engine", old_name(plan) if had_engine else "none", destination_of(plan))
     before, after = (
         f"{spaced(tokens)} tokens" if tokens else "not known"
         for tokens in (
@@ -163,15 +167,16 @@ def _compare(plan: Plan, steps: list[Step]) -> Iterator[Compared]:
             for revision in (plan.from_revision, plan.to_revision)
         )
     )
-    yield Compared("Context", before, after)
+    yield Compared("Context", before if had_engine else "none", after)
     yield from _compare_search(plan, steps)
     yield from _compare_adapters(plan)
-    old = plan.from_engine.model_family if plan.from_engine else "none"
-    yield Compared(
-        "Prompts",
-        f"of the family {old}",
-        f"of the family {plan.switched.get('prompt_family', old)}",
-    )
+    old = plan.from_engine.model_family if plan.from_engine else ""
+    new = plan.switched.get("prompt_family", old)
+    yield Compared("Prompts", _prompts_of(old), _prompts_of(new))
+
+
+def _prompts_of(family: str) -> str:
+    return f"of the family {family}" if family else "of no family"
 
 
 def _compare_search(plan: Plan, steps: list[Step]) -> Iterator[Compared]:

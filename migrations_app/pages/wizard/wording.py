@@ -8,9 +8,11 @@ from typing import Any
 
 from django.template.defaultfilters import filesizeformat
 
+from engines.models import KnowledgeBase
 from migrations_app.models import Plan
 from migrations_app.pages.components import Point
 from migrations_app.plans.preview import DISK_RESERVE
+from migrations_app.plans.titles import destination_of, leaves_none
 from migrations_app.signs import Tone
 from migrations_app.states import PlanKind
 
@@ -42,15 +44,10 @@ def counted(number: int, one: str, many: str) -> str:
     return f"{spaced(number)} {one if number == 1 else many}"
 
 
-def engine_name(plan: Plan) -> str:
-    """Return where a plan leads."""
-    return plan.to_engine.display_name if plan.to_engine else "the engine before"
-
-
 def doing(plan: Plan, reader_id: int) -> str:
     """Say what a plan does, as a part of a sentence."""
     if plan.kind != PlanKind.RE_EMBED:
-        return f"moving to {engine_name(plan)}"
+        return f"moving to {destination_of(plan)}"
     return f"embedding {base_name(plan, reader_id)} anew"
 
 
@@ -65,6 +62,15 @@ def old_name(plan: Plan) -> str:
     if plan.kind == PlanKind.RE_EMBED:
         return "your engine"
     return plan.from_engine.display_name if plan.from_engine else "no engine"
+
+
+def who_answers(plan: Plan) -> str:
+    """Say who answers until a plan has switched, as the beginning of a sentence."""
+    if leaves_none(plan):
+        return "No engine answers you"
+    return (
+        f"{'Your engine' if plan.kind == PlanKind.RE_EMBED else old_name(plan)} goes on answering"
+    )
 
 
 def duration(preview: Preview) -> str:
@@ -143,7 +149,12 @@ def knowledge_points(plan: Plan, preview: Preview) -> Iterator[Point]:
         plan.embedder_revision.model.display_name if plan.embedder_revision else "another model"
     )
     is_move = plan.kind == PlanKind.MIGRATE
-    searches = f"{engine_name(plan)} searches" if is_move else "This base is then searched"
+    searches = f"{destination_of(plan)} searches" if is_move else "This base is then searched"
+    if to_embed and not _is_searched(plan):
+        text = f"{searches} with {embedder}. It can be searched once all of it is read and proven."
+        title = f"{counted(to_embed, 'text is', 'texts are')} embedded for the first time"
+        yield Point(title, text, "knowledge", Tone.INFO)
+        return
     if not to_embed:
         text = f"{searches} with {embedder}; the vectors of all {passages} are there already."
         yield Point("Nothing has to be computed", text, "success", Tone.SUCCESS)
@@ -157,9 +168,15 @@ def knowledge_points(plan: Plan, preview: Preview) -> Iterator[Point]:
     yield _quality_point(preview)
 
 
+def _is_searched(plan: Plan) -> bool:
+    """Whether anything that a plan embeds has an index already; without one there is nothing to hold the new against."""
+    about = {"pk": plan.base_id} if plan.base_id else {"owner": plan.user}
+    return KnowledgeBase.objects.filter(**about, live_index__isnull=False).exists()
+
+
 def _cut_points(plan: Plan, preview: Preview) -> Iterator[Point]:
     changed, chunks = preview["passages_to_cut"], preview["chunks"]
-    embedder = engine_name(plan)
+    embedder = destination_of(plan)
     title = f"{spaced(changed)} of {counted(chunks, 'passage is', 'passages are')} cut and embedded anew"
     text = (
         f"Those of {counted(preview['documents_to_cut'], 'document', 'documents')}. They then follow headings and "
@@ -204,7 +221,7 @@ def loss_points(plan: Plan, preview: Preview, *, tells_content: bool) -> Iterato
         verb = "stops" if len(adapters) == 1 else "stop"
         again = "it works" if len(adapters) == 1 else "they work"
         text = (
-            f"An adapter belongs to the engine it was trained on. Train anew for {engine_name(plan)} if you "
+            f"An adapter belongs to the engine it was trained on. Train anew for {destination_of(plan)} if you "
             f"need it there; if you take the move back, {again} again."
         )
         names = named(adapters) if tells_content else ()
@@ -212,12 +229,12 @@ def loss_points(plan: Plan, preview: Preview, *, tells_content: bool) -> Iterato
         yield Point(title, text, "adapter", Tone.WARNING, names)
     missed = preview.get("lost_uses", []) if tells_content else []
     if missed:
-        title = f"What you use and {engine_name(plan)} lacks"
+        title = f"What you use and {destination_of(plan)} lacks"
         yield Point(title, "", "warning", Tone.WARNING, missed)
     lost = preview.get("lost", [])
     if lost:
         yield Point(
-            f"{engine_name(plan)} cannot do all that {old_name(plan)} can",
+            f"{destination_of(plan)} cannot do all that {old_name(plan)} can",
             "",
             "engine",
             Tone.WARNING,

@@ -10,12 +10,14 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 
-from engines.models import CatalogModel, LoraAdapter, ModelRevision
+from engines.models import CatalogModel, KnowledgeBase, LoraAdapter, ModelRevision
+from engines.services.knowledge.documents import add_document
 from engines.services.people.usage import RequestKind, add_usage
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
+from migrations_app.plans.titles import title_for
 from migrations_app.plans.transitions import PlanChange
-from migrations_app.states import PlanStatus
+from migrations_app.states import PlanKind, PlanStatus
 from tests.api.roles import GIB, Engines, People, client_of
 from tests.pages.wizard.conftest import NEW
 
@@ -323,3 +325,57 @@ def test_nobody_else_plans_for_others(
         answer = visit(user).post("/migrate/", {"engine": NEW, "person": "alice"})
         assert answer.status_code == 404
     assert not Plan.objects.exists()
+
+
+def test_who_has_no_engine_is_told_of_none(
+    people: People, engines: Engines, visit: Callable[[User], Client]
+) -> None:
+    base = KnowledgeBase.objects.create(name="Notes", owner=people.bob)
+    add_document(base.pk, title="Roof", text="The roof is of slate.")
+    bob = visit(people.bob)
+    bob.post("/migrate/", {"engine": NEW})
+    plan = Plan.objects.get()
+
+    meaning = bob.get(page_of(plan, "meaning")).content.decode()
+    confirm = bob.get(page_of(plan, "confirm")).content.decode()
+
+    assert "No engine answers you until QWEN-4B is proven." in meaning
+    assert "Nothing: no engine answers you now." in meaning
+    assert "1 text is embedded for the first time" in meaning
+    assert "What you wrote for  is kept" not in meaning
+    assert "No engine answers you until then." in confirm
+    for text in (meaning, confirm):
+        assert "no engine can" not in text
+        assert "no engine goes on" not in text
+        assert "old index answers" not in text
+
+
+def test_what_came_of_a_first_move_and_its_way_back(
+    people: People, engines: Engines, visit: Callable[[User], Client]
+) -> None:
+    bob = visit(people.bob)
+    bob.post("/migrate/", {"engine": NEW})
+    Plan.objects.update(
+        status=PlanStatus.ROLLED_BACK,
+        switched={"prompt_family": "qwen"},
+        finished_at=timezone.now(),
+    )
+    plan = Plan.objects.get()
+    back = Plan.objects.create(
+        kind=PlanKind.ROLLBACK,
+        user=people.bob,
+        created_by=people.bob,
+        rolls_back=plan,
+        from_engine=engines.new,
+        status=PlanStatus.COMPLETED,
+        finished_at=timezone.now(),
+    )
+
+    result = bob.get(page_of(plan, "result"))
+    assert result.context["ending"].title == "Taken back: you have no engine again"
+    rows = {row.label: (row.before, row.after) for row in result.context["compared"]}
+    assert rows["Engine"][0] == rows["Context"][0] == "none"
+    assert rows["Prompts"] == ("of no family", "of the family qwen")
+    ending = bob.get(page_of(back, "result")).context["ending"]
+    assert ending.title == "You have no engine again"
+    assert title_for(back, people.bob.pk) == "Go back to no engine"
