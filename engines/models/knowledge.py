@@ -7,11 +7,15 @@ are three WHERE clauses over (``created_seq``, ``deleted_seq``).
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
+
+from engines.reading.result import MARKDOWN_ENDINGS
 
 HASH_BYTES = 32
 
@@ -120,6 +124,22 @@ class Document(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    @property
+    def kind(self) -> str:
+        """What people know it as: its file's ending, or how it was written where it is a text itself."""
+        return self._file_ending or self.get_media_type_display()
+
+    @property
+    def has_read_lines(self) -> bool:
+        """Whether its lines are rows and items of another kind of file, and not where a writer's window ended."""
+        return bool(self._file_ending)
+
+    @property
+    def _file_ending(self) -> str:
+        ending = PurePosixPath(self.path).suffix.lower()
+        is_other = ending not in MARKDOWN_ENDINGS | {".txt"} and ending[1:].isalnum()
+        return ending[1:].upper() if is_other else ""
 
 
 class Chunk(models.Model):

@@ -13,10 +13,9 @@ from collections.abc import Callable
 from engines.exceptions import InvalidRequestError
 from engines.reading.kinds import Kind, ending_of, kind_of
 from engines.reading.limits import MAX_FILE_BYTES
-from engines.reading.result import MARKDOWN, TEXT, Reading, Source
+from engines.reading.result import MARKDOWN, MARKDOWN_ENDINGS, TEXT, Reading, Source
 from engines.reading.text import decode_text, describe_guess, require_visible
 
-_MARKDOWN_ENDINGS = frozenset({".md", ".markdown"})
 _FOLDED_ENDINGS = frozenset({".ics", ".vcf"})
 _FOLD = re.compile("\n[ \t]")
 """Where calendars and address books break a line, amid a word too."""
@@ -45,5 +44,5 @@ def read_text(source: Source) -> Reading:
     ending, text = ending_of(source.name), decoded.text
     if ending in _FOLDED_ENDINGS:
         text = _FOLD.sub("", text)
-    media_type = MARKDOWN if ending in _MARKDOWN_ENDINGS else TEXT
+    media_type = MARKDOWN if ending in MARKDOWN_ENDINGS else TEXT
     return Reading(text, media_type, note=describe_guess(decoded.guessed))

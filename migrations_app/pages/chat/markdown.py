@@ -78,9 +78,9 @@ def render_markdown(
     return _clean(_READER.renderer.render(tokens, _READER.options, {}))
 
 
-def render_document(text: str) -> SafeString:
-    """Return the Markdown of a document as HTML."""
-    return _clean(_DOCUMENT_READER.render(text))
+def render_document(text: str, *, keeps_lines: bool = False) -> SafeString:
+    """Return the Markdown of a document as HTML; ``keeps_lines`` where its lines are rows that were read."""
+    return _clean((_READER if keeps_lines else _DOCUMENT_READER).render(text))
 
 
 def _clean(html: object) -> SafeString:

@@ -68,7 +68,7 @@ class BaseView(BasePage):
     """The documents of a base."""
 
     template_name: ClassVar[str] = "pages/knowledge/base.html"
-    part_name: ClassVar[str] = "pages/knowledge/documents.html"
+    part_name: ClassVar[str] = "pages/knowledge/base_part.html"
 
     def get(self, request: HttpRequest, base_id: int) -> HttpResponse:
         """Show a page of them, or of those with a title."""

@@ -46,7 +46,7 @@ class DocumentView(KnowledgePage):
         if marked is not None and number is None:
             number = live.filter(position__lt=marked.position).count() // PASSAGES_PER_PAGE + 1
         page: Page[Chunk] = Paginator(live.order_by("position"), PASSAGES_PER_PAGE).get_page(number)
-        is_markdown = document.media_type == Document.MediaType.MARKDOWN
+        texts = list_shown_texts(list(page), marked)
         return self.render(
             {
                 "title": document.title,
@@ -55,13 +55,20 @@ class DocumentView(KnowledgePage):
                 "marked": marked,
                 "gone": GONE if asked and marked is None else "",
                 "parts": [
-                    (chunk, text, render_document(text) if is_markdown else "")
-                    for chunk, text in zip(page, list_shown_texts(list(page), marked), strict=True)
+                    (chunk, text, _html_of(document, text))
+                    for chunk, text in zip(page, texts, strict=True)
                 ],
                 "may_write": may_write(self.person, document.base),
                 "crumbs": way_to(document.base),
             }
         )
+
+
+def _html_of(document: Document, text: str) -> str:
+    """Return a part of a document as HTML; empty where it is shown letter by letter."""
+    if document.media_type != Document.MediaType.MARKDOWN:
+        return ""
+    return render_document(text, keeps_lines=document.has_read_lines)
 
 
 def _key_of(asked: str) -> int:

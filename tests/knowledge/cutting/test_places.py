@@ -34,6 +34,8 @@ def _pages(labels: list[str], first: int, last: int) -> str:
         (["x", "slide 1", "page 2", "page 3"], "slide 1 – page 3"),
         (["sheet A, row 2", "sheet A, row 12", "sheet A, row 22", "sheet A, row 32"], "sheet A, row 12"),
         (["sheet A, row 2", "sheet A, row 12", "sheet B, row 1", "sheet B, row 11"], "sheet A, row 12 – sheet B, row 11"),
+        (["x", "sheet A", "sheet A, row 2", "sheet A, row 12"], "sheet A"),
+        (["x", "sheet A", "sheet AB, row 2", "sheet AB, row 3"], "sheet A – sheet AB, row 3"),
         (["line 1", "line 2", "line 3", "line 4"], "line 2"),
         (["page 1", "", "", ""], "page 1"),
         (["", "", "", "page 7"], "page 7"),

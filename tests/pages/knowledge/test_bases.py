@@ -257,6 +257,8 @@ def test_titles_are_searched_and_htmx_gets_the_list_alone(
     assert "Blue whales" in html
     assert "Deep whales" not in html
     assert "<html" not in html
+    assert 'id="base-head" hx-swap-oob="true"' in html
+    assert "3 passages" in html
     assert "No document is called that" in html_of(alice, address + "?q=zebra")
     assert "1–3 of 3" in html_of(alice, address + "?page=99")
 

@@ -140,6 +140,8 @@ def test_dropped_files_are_sent_one_by_one_and_refusals_have_lines(
     expect(lines.filter(has_text="scan.pdf")).to_contain_text("It is damaged")
     expect(page.get_by_role("link", name="note 8.md")).to_be_visible()
     assert Document.objects.filter(base=base, title__startswith="note").count() == 9
+    passages = Chunk.objects.filter(base=base, deleted_seq__isnull=True).count()
+    expect(page.locator("#base-head")).to_contain_text(f"{passages} passages")
     assert_accessible(page)
     screenshot(page, "knowledge-uploaded")
 

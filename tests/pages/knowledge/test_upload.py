@@ -16,7 +16,7 @@ from engines.services.knowledge.documents import add_document
 from migrations_app.limits.held import UPLOADS, hold
 from tests.api.roles import People
 from tests.pages.knowledge.packing import encrypted, link, pack, upload
-from tests.reading.made import docx, paragraph
+from tests.reading.made import docx, paragraph, xlsx
 
 BOMB_BYTES = 30 * 1024 * 1024
 
@@ -83,6 +83,28 @@ def test_office_documents_are_read_and_named_as_their_person_names_them(
     assert (kept.title, kept.path, kept.text) == (path, path, "The roof was repaired.")
     again = send(alice, base, upload(name, document), path=path, replace="1")
     assert again.context["intake"].kept == 1
+
+
+def test_rows_of_a_file_are_shown_on_lines_of_their_own(alice: Client, base: KnowledgeBase) -> None:
+    book = xlsx([["Item", "Cost"], ["Tiles", 4000], ["Gutters", 812]])
+    written = "# Budget\n\nTiles are\ndear.\n"
+
+    send(alice, base, upload("budget.xlsx", book), upload("budget.md", written))
+
+    read, own = (Document.objects.get(title=f"budget.{ending}") for ending in ("xlsx", "md"))
+    assert (read.kind, own.kind) == ("XLSX", "Markdown")
+    html = alice.get(f"/knowledge/documents/{read.pk}/").content.decode()
+    assert "Item: Tiles; Cost: 4000<br>\nItem: Gutters; Cost: 812" in html
+    html = alice.get(f"/knowledge/documents/{own.pk}/").content.decode()
+    assert "Tiles are\ndear." in html
+
+
+def test_a_name_without_an_ending_has_the_kind_of_its_text(
+    alice: Client, base: KnowledgeBase
+) -> None:
+    send(alice, base, upload("README", "text"), upload("notes v1. draft", "text"))
+
+    assert {document.kind for document in Document.objects.all()} == {"Text"}
 
 
 def test_a_script_gets_the_lines_alone(alice: Client, base: KnowledgeBase) -> None:

@@ -99,6 +99,8 @@ def _join_pages(first: str, last: str) -> str:
     if one and other and one["of"] == other["of"] and one["one"] == other["one"]:
         return f"{one['of']}{one['one']}s {one['number']}–{other['number']}"
     begun, ended = _ROW.match(first), _ROW.match(last)
+    if ended and ended["of"] == f"{first}, ":
+        return first
     if begun and ended and begun["of"] == ended["of"]:
         return first
     both = f"{first} – {last}"
