@@ -88,3 +88,14 @@ def test_a_prompt_is_taken_back_and_kept_anew(
     page.get_by_role("button", name="Keep my prompts").click()
     expect(page.get_by_text("Your prompts are kept.")).to_be_visible()
     assert prompts_of(people.alice, "llama").system_prompt == "From this page."
+
+
+def test_the_tab_that_is_open_is_in_sight_on_a_phone(
+    people: People, signed_in_page: Callable[..., Page]
+) -> None:
+    page = signed_in_page(people.alice, viewport=PHONE, has_touch=True)
+
+    page.goto("/settings/preferences/")
+
+    tab = page.get_by_role("navigation", name="Settings").get_by_role("link", name="Preferences")
+    expect(tab).to_be_in_viewport(ratio=0.9)

@@ -2,6 +2,7 @@
 
 import { startCopy } from "./copy.js";
 import { startOverlays } from "./overlays.js";
+import { startTabs } from "./tabs.js";
 import { startTheme } from "./theme.js";
 import { startTimes } from "./times.js";
 import { startToasts } from "./toasts.js";
@@ -13,3 +14,4 @@ startOverlays();
 startToasts();
 startTimes();
 startCopy();
+startTabs();
