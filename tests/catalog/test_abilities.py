@@ -73,6 +73,8 @@ def test_a_template_is_rendered_in_a_process_of_its_own(tmp_path: Path) -> None:
     [
         ("qwen", {}, True, True),
         ("qwen", {**ABLE, "thinks": False, "switches": False}, True, False),
+        ("smollm", {}, True, False),
+        ("smollm", ABLE, True, True),
         ("gemma", {}, False, False),
         ("gemma", ABLE, True, True),
     ],

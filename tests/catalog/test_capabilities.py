@@ -25,6 +25,8 @@ def of(family: str, runtime: str = "llama_cpp", **fields: int) -> Capabilities:
         ("gemma", "llama_cpp", (ToolUse.WRITTEN, JsonUse.HELD, False, False)),
         ("deepseek", "llama_cpp", (ToolUse.WRITTEN, JsonUse.HELD, True, False)),
         ("llama", "transformers", (ToolUse.TRAINED, JsonUse.NONE, False, False)),
+        ("mistral", "llama_cpp", (ToolUse.TRAINED, JsonUse.HELD, False, False)),
+        ("smollm2", "llama_cpp", (ToolUse.TRAINED, JsonUse.HELD, False, False)),
         ("qwen", "ollama", (ToolUse.SERVER, JsonUse.SERVER, True, True)),
         ("never-heard-of", "a-plugin", (ToolUse.WRITTEN, JsonUse.NONE, False, False)),
     ],

@@ -64,10 +64,13 @@ class Family:
     """Other ways in which they are known to call."""
     knows_tools: bool = False
     """Whether its own templates describe tools, and answers then call them as in ``calls``."""
+    is_divided: bool = False
+    """Whether some of its models reason and others do not: it is said of none whose template is not known."""
 
     @property
     def reasons(self) -> bool:
-        return bool(self.reasoning[0])
+        """Whether a model of it reasons as far as its name alone tells."""
+        return bool(self.reasoning[0]) and not self.is_divided
 
     @property
     def notation(self) -> Notation:
@@ -112,11 +115,18 @@ FAMILIES = {
             calls=MISTRAL_CALLS,
             also_read=(MISTRAL_NAMED,),
             knows_tools=True,
+            is_divided=True,
         ),
         Family("gemma"),
-        Family("phi", reasoning=THINK, also_read=(PHI_CALLS, FUNCTOOLS)),
+        Family("phi", reasoning=THINK, also_read=(PHI_CALLS, FUNCTOOLS), is_divided=True),
         Family("granite", reasoning=THINK, thinking_variable="thinking"),
-        Family("smollm", reasoning=THINK, thinking_variable="enable_thinking", knows_tools=True),
+        Family(
+            "smollm",
+            reasoning=THINK,
+            thinking_variable="enable_thinking",
+            knows_tools=True,
+            is_divided=True,
+        ),
     )
 }
 
