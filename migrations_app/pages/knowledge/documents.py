@@ -12,6 +12,7 @@ from engines.db.keys import MAX_ROW_ID
 from engines.exceptions import ConflictError, SamError
 from engines.models import Chunk, Document
 from engines.services.knowledge.access import may_write
+from engines.services.knowledge.cutting.places import leave_out_title
 from engines.services.knowledge.documents import delete_document, update_document
 from engines.services.knowledge.folders import replace_with_file
 from engines.services.knowledge.passages import GONE, find_passage, list_shown_texts
@@ -53,6 +54,7 @@ class DocumentView(KnowledgePage):
                 "document": document,
                 "page": page,
                 "marked": marked,
+                "place": leave_out_title(marked.place, document.title) if marked else "",
                 "gone": GONE if asked and marked is None else "",
                 "parts": [
                     (chunk, text, _html_of(document, text))
