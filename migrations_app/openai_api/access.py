@@ -52,7 +52,7 @@ def refuse_stranger(request: HttpRequest) -> NoReturn:
     """Raise RefusedError (401) for a request without a valid token, TooManyRequestsError when it is many."""
     limit_address(request)
     raise RefusedError(
-        "Send a SAM token as the API key (Authorization: Bearer …); `manage.py token` prints it.",
+        "Send a SAM token as the API key (Authorization: Bearer …); one is made under Settings, API tokens, or by `sam token`.",
         status=UNAUTHORIZED,
         code="invalid_api_key",
     )

@@ -49,9 +49,15 @@ class Session:
         if self.person is not None:
             raise CommandError(
                 f"You are signed in to {profile.server}, where you are who your token says: leave out "
-                f"--user. For the SAM of this machine run `sam logout` (or unset {SERVER}) first."
+                f"--user or the name. For the SAM of this machine run `sam logout` (or unset {SERVER}) first."
             )
         return Client.to_server(profile.server, profile.token)
+
+    @property
+    def server(self) -> str:
+        """Return the address of the SAM that is signed in to; empty for that of this machine."""
+        profile = find_profile()
+        return profile.server if profile else ""
 
     def take_person(self) -> str | None:
         """Return whom --user named, for a command that is about them and asked by somebody else."""

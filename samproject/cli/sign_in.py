@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 import typer
 
 from samproject.cli.client import Client
-from samproject.cli.errors import CommandError, RefusedError
+from samproject.cli.errors import CommandError
+from samproject.cli.passwords import exchange_password
 from samproject.cli.profile import Profile, forget_profile, write_profile
 from samproject.cli.session import Session, command
 
 NAME = "sam login"
-SECOND_FACTOR = "second_factor"
 THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -43,27 +43,10 @@ def sign_in(
             err=True,
         )
     if token is None:
-        token = _get_token(Client.to_server(server), days)
+        token = str(exchange_password(server, {"name": NAME, "expires_in_days": days})["token"])
     me = Client.to_server(server, token).get("/me")
     path = write_profile(Profile(server, token))
     session.show(me, f"Signed in to {server} as {me['username']}; kept in {path}.")
-
-
-def _get_token(stranger: Client, days: int) -> str:
-    """Exchange name and password, and the code of a second factor when it is asked for."""
-    name = typer.prompt("User name", err=True)
-    password = typer.prompt("Password", hide_input=True, err=True)
-    asked = {"username": name, "password": password, "name": NAME, "expires_in_days": days}
-    try:
-        return str(stranger.post("/tokens", asked)["token"])
-    except RefusedError as refused:
-        if refused.code != SECOND_FACTOR:
-            raise
-        typer.echo(str(refused), err=True)
-        code = typer.prompt("Code (or a recovery code)", default="", show_default=False, err=True)
-        if not code:
-            raise
-    return str(stranger.post("/tokens", {**asked, "code": code})["token"])
 
 
 def sign_out(session: Session) -> None:
@@ -71,7 +54,7 @@ def sign_out(session: Session) -> None:
     if not forget_profile():
         raise CommandError("You are not signed in anywhere.")
     session.say(
-        "Signed out. The token stays valid until you end it: `sam token` or the tokens page."
+        "Signed out. The token stays valid until you end it under Settings, API tokens, or by `sam tokens --end` from where you are signed in."
     )
 
 

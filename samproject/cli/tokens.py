@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from samproject.cli.errors import CommandError
+from samproject.cli.passwords import exchange_password
 from samproject.cli.session import Session, pick
 
 NAME = "command line"
@@ -25,7 +26,10 @@ def make_token(
     session: Session,
     person: Annotated[
         str | None,
-        typer.Argument(metavar="[USER]", help="Whose; your own when you are signed in elsewhere."),
+        typer.Argument(
+            metavar="[USER]",
+            help="Whose; leave it out where you are signed in elsewhere: it is your own, for your password.",
+        ),
     ] = None,
     name: Annotated[str, typer.Option(help="What it is for.")] = NAME,
     scope: Annotated[Scope, typer.Option(help="What it reaches.")] = Scope.ALL,
@@ -34,7 +38,12 @@ def make_token(
     """Print a new API token of a person; its key is shown this once."""
     session.person = person or session.person
     asked = {"name": name, "scope": scope.value, "expires_in_days": days}
-    made = session.api.post("/tokens", asked)
+    api, server = session.api, session.server
+    made = (
+        exchange_password(server, asked, api.get("/me")["username"])
+        if server
+        else api.post("/tokens", asked)
+    )
     session.show(made, made["token"])
 
 

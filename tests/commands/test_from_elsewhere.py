@@ -71,6 +71,12 @@ def test_who_signs_in_works_from_another_machine_until_the_token_ends(
     as_somebody = machine.sam("whoami", "--user", "bob")
     assert (as_somebody.returncode, "leave out --user" in as_somebody.stderr) == (1, True)
 
+    made = machine.sam("token", "--name", "script", "--scope", "read", answers=f"{PASSWORD}\n")
+    assert made.stdout.startswith("sam_"), made.stderr
+    assert ApiToken.objects.get(name="script").scope == "read"
+    other = machine.sam("token", "bob")
+    assert (other.returncode, "leave out --user or the name" in other.stderr) == (1, True)
+
     ApiToken.objects.all().delete()
     ended = machine.sam("whoami", "--json")
     assert (ended.returncode, ended.stdout) == (1, "")
