@@ -232,11 +232,24 @@ def test_calls_their_results_and_the_form_of_the_answer_reach_the_worker() -> No
     assert {name: payload[name] for name in form} == form
 
 
-@pytest.mark.parametrize("wanted", [True, False])
-def test_the_thinking_switch_is_passed_on(wanted: bool) -> None:
-    asked = {**CHAT, "chat_template_kwargs": {"enable_thinking": wanted}}
+SWITCHES: list[tuple[dict[str, Any], str, bool | None]] = [
+    ({"reasoning_effort": "high"}, "", None),
+    ({"thinking": {"type": "auto"}}, "", None),
+    ({"reasoning_effort": "minimal"}, "reasoning_effort", False),
+    ({"reasoning": {"effort": "none"}}, "reasoning.effort", False),
+    ({"reasoning": {"enabled": True}}, "reasoning.enabled", True),
+    ({"think": False, "reasoning_effort": "none"}, "think", False),
+    ({"chat_template_kwargs": {"thinking": True}}, "chat_template_kwargs.thinking", True),
+]
 
-    assert chat_request(asked).question.thinking is wanted
+
+@pytest.mark.parametrize(("more", "name", "wanted"), SWITCHES)
+def test_the_thinking_switch_is_passed_on(
+    more: dict[str, Any], name: str, wanted: bool | None
+) -> None:
+    asked = chat_request({**CHAT, **more})
+
+    assert (asked.switch, asked.question.thinking) == (name, wanted)
 
 
 @pytest.mark.parametrize(("given", "k"), [(True, 4), ({}, 4), ({"k": 20}, 20)])

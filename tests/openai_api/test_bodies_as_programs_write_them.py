@@ -199,14 +199,9 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         [],
     ),
     "a provider's tools beside others": (
-        {"tools": [{"type": "custom", "custom": {"name": "run"}}, TOOL, {"type": "web_search"}]},
+        {"tools": [{"type": "custom", "custom": {"name": "run"}}, TOOL, {"type": "router:search"}]},
         {"tools": [TOOL]},
-        ["tools.custom", "tools.web_search"],
-    ),
-    "a provider's tool with the provider's name": (
-        {"tools": [TOOL, {"type": "openrouter:web_search"}]},
-        {"tools": [TOOL]},
-        ["tools.openrouter:web_search"],
+        ["tools.custom", "tools.router:search"],
     ),
     "a provider's tool among those that are allowed": (
         {
@@ -375,24 +370,6 @@ def test_a_text_that_shall_have_no_limit_has_none(more: dict[str, Any], limit: i
     asked = completion_request({"model": "sam", "prompt": "Once", **more})
 
     assert asked.question.max_tokens == limit
-
-
-SWITCHES: list[tuple[dict[str, Any], str]] = [
-    ({}, ""),
-    ({"reasoning_effort": "high"}, ""),
-    ({"thinking": {"type": "auto"}}, ""),
-    ({"reasoning_effort": "minimal"}, "reasoning_effort"),
-    ({"reasoning": {"effort": "none"}}, "reasoning.effort"),
-    ({"reasoning": {"enabled": True}}, "reasoning.enabled"),
-    ({"thinking": {"type": "disabled"}}, "thinking"),
-    ({"think": False, "reasoning_effort": "none"}, "think"),
-    ({"chat_template_kwargs": {"thinking": True}}, "chat_template_kwargs.thinking"),
-]
-
-
-@pytest.mark.parametrize(("more", "name"), SWITCHES)
-def test_it_is_known_where_the_reasoning_was_switched(more: dict[str, Any], name: str) -> None:
-    assert chat_request({**CHAT, **more}).switch == name
 
 
 @pytest.mark.parametrize("role", ["function", "model", "System"])
