@@ -240,8 +240,8 @@ def _common(asked: TextBody) -> Json:
     given |= {"model": plain_name(asked.model), **_sampling(asked.options or {})}
     if asked.format:
         given["response_format"] = _format(asked.format)
-    if asked.think is not None:
-        given["think"] = asked.think not in (False, "none")
+    if asked.think not in (None, ""):
+        given["think"] = asked.think
     return given
 
 

@@ -222,7 +222,7 @@ class ChatBody(TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_u
         Meta(description="none and minimal switch the reasoning off; the rest changes nothing."),
     ] = None
     enable_thinking: bool | None = None
-    think: bool | Literal["none", "low", "medium", "high", "max"] | None = None
+    think: bool | Literal["none", "minimal", "low", "medium", "high", "max"] | None = None
     reasoning: ReasoningOptions | None = None
     thinking: Thinking | None = None
 

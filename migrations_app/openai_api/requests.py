@@ -306,7 +306,7 @@ def _thinking(asked: ChatBody) -> tuple[str, bool | None]:
         "chat_template_kwargs.enable_thinking": template.enable_thinking if template else None,
         "chat_template_kwargs.thinking": template.thinking if template else None,
         "enable_thinking": asked.enable_thinking,
-        "think": asked.think != "none" if isinstance(asked.think, str) else asked.think,
+        "think": asked.think not in NO_EFFORT if isinstance(asked.think, str) else asked.think,
         "thinking": asked.thinking.is_on if asked.thinking else None,
         "reasoning.enabled": reasoning.enabled if reasoning else None,
         "reasoning.effort": False if reasoning and reasoning.effort in NO_EFFORT else None,

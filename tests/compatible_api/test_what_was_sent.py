@@ -53,6 +53,7 @@ REFUSED: list[tuple[dict[str, Any], Callable[[Body], AskedText], str]] = [
     (ollama(num_predict=0), ollama_chat, "options.num_predict"),
     (ollama(temperature=11), ollama_chat, "options.temperature"),
     ({"model": "sam", "prompt": "Hi", "raw": True, "think": True}, ollama_prompt, "raw"),
+    ({**ollama(), "think": "a lot"}, ollama_chat, "think"),
     ({"model": "sam", "prompt": "Hi", "format": {"a": "x" * 200_000}}, ollama_prompt, "format"),
 ]  # fmt: skip
 
@@ -95,6 +96,16 @@ def test_what_changes_nothing_is_named_at_every_door(
     body: dict[str, Any], read: Callable[[Body], AskedText], ignored: list[str]
 ) -> None:
     assert list(read(body).ignored) == ignored
+
+
+@pytest.mark.parametrize(
+    ("think", "thinking"),
+    [(False, False), ("none", False), ("minimal", False), ("high", True), ("", None)],
+)
+def test_ollamas_clients_switch_the_reasoning_by_the_same_words(
+    think: bool | str, thinking: bool | None
+) -> None:
+    assert ollama_chat({**ollama(), "think": think}).question.thinking is thinking
 
 
 def test_a_prompt_that_is_continued_ends_where_its_client_says() -> None:

@@ -239,6 +239,7 @@ SWITCHES: list[tuple[dict[str, Any], str, bool | None]] = [
     ({"reasoning": {"effort": "none"}}, "reasoning.effort", False),
     ({"reasoning": {"enabled": True}}, "reasoning.enabled", True),
     ({"think": False, "reasoning_effort": "none"}, "think", False),
+    ({"think": "minimal"}, "think", False),
     ({"chat_template_kwargs": {"thinking": True}}, "chat_template_kwargs.thinking", True),
 ]
 
