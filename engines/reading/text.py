@@ -1,8 +1,10 @@
 """From bytes to characters, and what counts as the same text.
 
 What a file's bytes mean is decided in this order: a byte order mark; the escapes of ISO-2022; UTF-8, if every byte of
-it is right, or few are wrong for each character that is; what XML or source code says in its first lines; UTF-16, if every other byte is zero as in no other text, or if it makes letters of one script of them; then windows-1252, when little of it is not ASCII and
-that little are letters and marks of Western Europe; then what charset-normalizer finds most plausible.
+it is right; what XML or source code says in its first lines; UTF-8 that was cut, or of which few bytes are wrong for
+each character that is right; UTF-16, if every other byte is zero as in no other text, or if it makes letters of one
+script of them; then windows-1252, when little of it is not ASCII and that little are letters and marks of Western
+Europe; then what charset-normalizer finds most plausible.
 Characters are kept composed (NFC), lines end with a line feed, and a byte order mark is no part of a text.
 """
 

@@ -12,9 +12,8 @@ from engines.reading.charsets import decode_named, find_codec, find_page_charset
 from engines.reading.limits import MAX_NESTED_TAGS, MAX_OPTIONS
 from engines.reading.text import decode_text
 
-_OPEN_ALONE = frozenset(
+_VOID = frozenset(
     [
-        "a",
         "area",
         "base",
         "br",
@@ -29,6 +28,12 @@ _OPEN_ALONE = frozenset(
         "source",
         "track",
         "wbr",
+    ]
+)
+"""Tags of HTML that hold nothing and need no end."""
+_OPEN_ALONE = _VOID.union(
+    [
+        "a",
         "p",
         "li",
         "td",
@@ -56,25 +61,6 @@ _SUBSET = re.compile(
     re.IGNORECASE,
 )
 """What XML declares before a page; HTML knows no such thing and would show it."""
-_VOID = frozenset(
-    [
-        "area",
-        "base",
-        "br",
-        "col",
-        "embed",
-        "hr",
-        "img",
-        "input",
-        "link",
-        "meta",
-        "param",
-        "source",
-        "track",
-        "wbr",
-    ]
-)
-"""Tags of HTML that hold nothing and need no end."""
 _EMPTY = re.compile(
     r"""<([A-Za-z][\w:.-]{0,60}+)((?:[^<>"'/]|/(?!>)|"[^"]{0,4000}+"|'[^']{0,4000}+')*+)/>"""
 )
