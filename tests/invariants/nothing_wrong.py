@@ -12,4 +12,6 @@ def assert_nothing_wrong(store: ArtifactStore | None = None) -> None:
     """Look at this run's database, Redis, logs and store (or the test's own) with every rule."""
     around = own_surroundings()
     found = check_invariants(replace(around, store=store or around.store))
-    assert [f"{rule}: {one.where}: {one.problem}" for rule, one in found] == []
+    problems = [f"{rule}: {one.where}: {one.problem}" for rule, one in found]
+    # Said here, as pytest explains the asserts of tests only.
+    assert not problems, problems
