@@ -142,3 +142,22 @@ def test_a_file_that_is_shown_within_the_form_that_is_not_is_read() -> None:
         read_mail(f"Subject: x\n{forms}")
         == "# x\n\nSee the list.\n\n## list.csv\n\nPart: Roof; Cost: 5"
     )
+
+
+@pytest.mark.parametrize("address", ["ada@", "Ada <", '"', "Ada <ada@["])
+def test_an_address_that_is_cut_is_read_as_it_stands(address: str) -> None:
+    found = read_content(Source("a.eml", f"Subject: Roof\nFrom: {address}\n\nwords".encode()))
+
+    assert found.text == f"# Roof\n\nFrom: {address}\n\nwords"
+
+
+def test_a_mail_is_read_although_a_damaged_document_is_attached() -> None:
+    document = made.docx(made.paragraph("x"), more={"word/styles.xml": "<w:styles"})
+    odd = made.docx(
+        "<w:p><w:pPr><w:numPr><w:ilvl/></w:numPr></w:pPr></w:p>", more={"[Content_Types].xml": "<x"}
+    )
+
+    found = read_content(Source("a.eml", made.mail("seen", ("a.docx", document), ("b.docx", odd))))
+
+    assert "seen" in found.text
+    assert found.text.count("not read: It is damaged") == 2

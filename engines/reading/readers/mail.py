@@ -53,14 +53,23 @@ def read(source: Source) -> Reading:
         raise InvalidRequestError(DAMAGED)
     builder = TextBuilder()
     builder.mark("message")
-    builder.add_heading(1, str(message.get("Subject", "")))
-    told = [f"{name}: {message[name]}" for name in _HEADERS if message.get(name)]
+    builder.add_heading(1, _read_header(message, "Subject"))
+    told = [f"{name}: {said}" for name in _HEADERS if (said := _read_header(message, name))]
     builder.add_block("\n".join(told))
     attached: list[Message] = []
     _add_part(builder, message, attached)
     for part in attached:
         _add_attached(builder, part, source.depth + 1)
     return builder.build()
+
+
+def _read_header(message: Message, name: str) -> str:
+    try:
+        return str(message.get(name, ""))
+    except (IndexError, AttributeError, TypeError, ValueError):
+        # The library stumbles over an address that is cut; its letters are there all the same.
+        raw = (value for key, value in message.raw_items() if key.lower() == name.lower())
+        return " ".join(str(next(raw, "")).split())
 
 
 def _without_frame(content: bytes) -> bytes:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from typing import Any
+from xml.parsers.expat import ExpatError
 
 import mammoth
 
+from engines.exceptions import InvalidRequestError
 from engines.reading.kinds import ending_of
 from engines.reading.office.drawn import add_drawn
 from engines.reading.office.word_parts import STYLE, rewrite_word
 from engines.reading.office.word_styles import LEVELS
-from engines.reading.package import Package
+from engines.reading.package import DAMAGED, Package
 from engines.reading.readers.enclosed import add_enclosed
 from engines.reading.readers.markup import add_markup
 from engines.reading.result import Reading, Source, TextBuilder
@@ -34,19 +36,25 @@ def read(source: Source) -> Reading:
     package = Package(source.content)
     package.require_plain_xml()
     main = package.find_main(_MAIN)
-    page = mammoth.convert_to_html(
-        io.BytesIO(rewrite_word(package, main)),
-        style_map=_STYLES,
-        convert_image=_leave_picture,
-    )
     builder = TextBuilder()
-    add_markup(builder, str(page.value))
+    add_markup(builder, _convert(rewrite_word(package, main)))
     add_drawn(builder, package, main)
     for part in package.relations(main).values():
         if ending_of(part) in _CHUNKS and package.has(part):
             name = part.rpartition("/")[2]
             add_enclosed(builder, Source(name, package.read(part), source.depth + 1))
     return builder.build()
+
+
+def _convert(document: bytes) -> str:
+    try:
+        page = mammoth.convert_to_html(
+            io.BytesIO(document), style_map=_STYLES, convert_image=_leave_picture
+        )
+    except (ExpatError, LookupError, ValueError, TypeError, AttributeError) as error:
+        # It may be attached to a mail, which is to be read all the same.
+        raise InvalidRequestError(DAMAGED) from error
+    return str(page.value)
 
 
 def _leave_picture(_image: Any) -> list[Any]:
