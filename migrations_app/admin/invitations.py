@@ -99,7 +99,7 @@ class InvitationAdmin(RoleAdmin):
         )
         obj.pk, obj.expires_at = made.invitation.pk, made.invitation.expires_at
         sent = send_invitation(made)
-        how = "was mailed" if sent else "could not be mailed: hand it over yourself"
+        how = "was mailed" if sent else "was not mailed: hand it over yourself"
         sentence = f"The link works once and is shown only now; it {how}: {invitation_link(made)}"
         self.message_user(request, sentence, messages.SUCCESS if sent else messages.WARNING)
 

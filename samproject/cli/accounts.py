@@ -56,7 +56,7 @@ def invite(
 ) -> None:
     """Invite somebody by e-mail; prints the link as well."""
     made = session.api.post("/invitations", {"email": email, "groups": groups or [], "days": days})
-    mailed = "was mailed" if made["mailed"] else "could not be mailed, hand it over yourself"
+    mailed = "was mailed" if made["mailed"] else "was not mailed, hand it over yourself"
     session.show(made, f"The link works once, and {mailed}:\n{made['link']}")
 
 

@@ -175,6 +175,18 @@ def test_when_the_mail_server_is_away_the_link_is_handed_over(
     assert accept(path_of(made["link"])).is_signed_in()
 
 
+def test_without_a_mail_server_nothing_is_said_to_be_mailed_and_no_link_is_written_out(
+    adam: APIClient, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+    made = invite(adam)
+
+    assert made["mailed"] is False
+    assert "join" not in capsys.readouterr().out
+    assert accept(path_of(made["link"])).is_signed_in()
+
+
 def test_the_link_has_the_configured_origin(adam: APIClient, settings: Settings) -> None:
     settings.SAM_ORIGIN, settings.ALLOWED_HOSTS = "https://sam.example.org", ["*"]
 

@@ -78,7 +78,8 @@ class NewPersonInvitationSerializer(PersonInvitationSerializer):
         read_only=True, help_text="Told this once; whoever opens it first becomes the person."
     )
     mailed = serializers.BooleanField(
-        read_only=True, help_text="False: the mail server refused it; hand the link over yourself."
+        read_only=True,
+        help_text="False: there is no mail server, or it refused it; hand the link over yourself.",
     )
 
     class Meta(PersonInvitationSerializer.Meta):
