@@ -106,6 +106,14 @@ def _own_secret(file: Path) -> str:
     return generated_secret(file)
 
 
+def _last_origin() -> str:
+    """Return the address that the web process was given here: a command beside it knows no other."""
+    try:
+        return SAM_LOCATIONS.origin.read_text().strip()
+    except OSError:
+        return "http://127.0.0.1:8000"
+
+
 SECRET_KEY = _secret("SECRET_KEY", "secret-key")
 SECRET_KEY_FALLBACKS = env.read_list("SECRET_KEY_FALLBACKS")
 SAM_BACKUP_KEY = _secret("SAM_BACKUP_KEY", "backup-key")
@@ -217,7 +225,7 @@ TEMPLATES = [
 LOGOUT_REDIRECT_URL = "account_login"
 CSRF_FAILURE_VIEW = "migrations_app.pages.errors.form_refused"
 AUTHENTICATION_BACKENDS = ["migrations_app.limits.sign_in.GuardedBackend"]
-SAM_ORIGIN = env.read_url("SAM_ORIGIN", "http://127.0.0.1:8000")
+SAM_ORIGIN = env.read_url("SAM_ORIGIN", _last_origin())
 """Where people find SAM: links in mails begin with it, whatever a request's Host says."""
 SAM_FLOWER_URL = env.read_url("SAM_FLOWER_URL", "") if env.read_str("SAM_FLOWER_URL") else ""
 """Flower's own server, which operators read under /flower/; empty: there is none."""

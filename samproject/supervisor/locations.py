@@ -79,6 +79,11 @@ class Locations:
         return self.data / "logs"
 
     @property
+    def origin(self) -> Path:
+        """The file with the address at which SAM was last started here, for commands beside it."""
+        return self.data / "origin"
+
+    @property
     def lock(self) -> Path:
         return self.data / "up.lock"
 

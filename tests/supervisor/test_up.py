@@ -23,9 +23,13 @@ import pytest
 from samproject.endpoints import embedded_redis_url
 from samproject.supervisor.locations import Locations, locate
 from samproject.supervisor.processes import running_in
+from tests.commands.elsewhere import PROGRAM
 from tests.supervisor.sql import run
 
 PROJECT = Path(__file__).resolve().parents[2]
+
+
+WORKERS = {"control@here", "work@here", "live@here"}
 
 
 class Up:
@@ -61,6 +65,14 @@ def environment(locations: Locations) -> dict[str, str]:
     others = {key: value for key, value in os.environ.items() if not key.startswith("SAM_")}
     own = {"SAM_DATA_DIR": str(locations.data), "SAM_HOST_NAME": "here"}
     return others | own | {"FLOWER_UNAUTHENTICATED_API": "true"}
+
+
+def invite(locations: Locations) -> str:
+    """Return what a command in another terminal prints."""
+    command = [sys.executable, "-c", PROGRAM, "people", "invite", "grace@example.org"]
+    return subprocess.run(
+        command, cwd=PROJECT, env=environment(locations), capture_output=True, text=True, check=True
+    ).stdout
 
 
 def free_port() -> int:
@@ -244,13 +256,13 @@ def test_when_up_runs_then_web_workers_beat_and_flower_answer_and_all_end_with_i
     assert len(children) == 8
     assert get(f"http://127.0.0.1:{web}/healthz") == (200, b'{"database": "ok", "redis": "ok"}')
     assert get(f"http://127.0.0.1:{web}/api/docs/")[0] in {200, 401}
+    assert f"\nhttp://127.0.0.1:{web}/join/?key=" in invite(locations)
     assert get(f"http://127.0.0.1:{web}/static/admin/css/base.css")[0] == 200
     assert get(workers_page)[0] == 401
     metrics_page = f"http://127.0.0.1:{flower}/flower/metrics"
     assert get(metrics_page)[0] == 401
     assert get(metrics_page, f"sam:{password}")[0] == 200
-    names = {"control@here", "work@here", "live@here"}
-    while set(json.loads(get(workers_page, f"sam:{password}")[1])) != names:
+    while set(json.loads(get(workers_page, f"sam:{password}")[1])) != WORKERS:
         Event().wait(0.2)
     told = get(workers_page, f"sam:{password}")[1].decode()
     assert "redis.sock" in told

@@ -104,6 +104,9 @@ class Command(SamCommand):
         self._migrate()
         _admit(set(asked.workers))
         site = _site(self._hand_over(asked), asked)
+        if site.origin:
+            given = inherited_environment().get("SAM_ORIGIN", site.origin)
+            settings.SAM_LOCATIONS.origin.write_text(given)
         children = [Child(program) for program in roster(site, _wishes(asked))]
         self.say("starting; the addresses follow when they answer")
         return children
