@@ -286,6 +286,12 @@ def test_documents_are_deleted_by_their_numbers(people: People, tmp_path: Path) 
     assert not Document.objects.exists()
 
 
+@pytest.mark.parametrize("given", ["nonsense", "cf880c18"])
+def test_what_is_no_plans_id_is_said_to_be_none(people: People, given: str) -> None:
+    with pytest.raises(CommandError, match=f"{given} is no plan's id"):
+        run_sam("plan", "roll-back", given)
+
+
 def test_tokens_are_made_listed_and_ended(people: People) -> None:
     first = run_sam("token", "alice").strip()
     second = run_sam("token", "alice", "--name", "cron", "--days", "1").strip()

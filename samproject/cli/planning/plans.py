@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -14,12 +15,25 @@ from samproject.cli.session import Cell, Session, command, make_group, pick
 
 app = make_group("Plans: what SAM does to people and hosts that takes time.")
 
+
+def _whole_id(text: str) -> str:
+    """Return an id as it was given; what is none would be asked for at an address that is none."""
+    try:
+        UUID(text)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text} is no plan's id; `sam plan list` shows them whole."
+        ) from None
+    return text
+
+
 PlanId = Annotated[
     str,
     typer.Argument(
         metavar="PLAN",
         help="Its id, as `sam plan list` shows it.",
         autocompletion=complete_plans,
+        callback=_whole_id,
     ),
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Show the progress to the end.")]
