@@ -142,7 +142,7 @@ def knowledge_points(plan: Plan, preview: Preview) -> Iterator[Point]:
         yield Point("Your knowledge stays as it is", text, "knowledge", Tone.INFO)
         return
     if preview.get("keeps_embedder"):
-        text = f"Both engines search with the same model, so all {passages} stay as they are."
+        text = f"The same model searches before and after, so all {passages} stay as they are."
         yield Point("Nothing is re-embedded", text, "success", Tone.SUCCESS)
         return
     embedder = (
