@@ -65,7 +65,7 @@ def test_a_stranger_signs_in_first(db: None) -> None:
         ({"licence": "llama3.1"}, {"llama-8b"}),
         ({"language": "english"}, {"llama-8b", "qwen-4b"}),
         ({"language": "german"}, {"qwen-4b"}),
-        ({"can": "thinking", "size": "tiny"}, {"qwen-4b", "qwen-32b", "mistral-7b"}),
+        ({"can": "thinking", "size": "tiny"}, {"qwen-4b", "qwen-32b"}),
         ({"size": "huge"}, {"qwen-235b"}),
         ({"downloaded": "on"}, {"llama-8b", "qwen-4b"}),
         ({"role": "embedding"}, {"minilm"}),
