@@ -8,7 +8,7 @@ OF_SYSTEMS = frozenset(
 """What macOS and Windows keep beside people's files, where nobody sees it."""
 _SYSTEMS_PREFIXES = ("._", "~$")
 """Begin the names of what macOS keeps of a file, and of what tells Office's users that a document is open."""
-HIDDEN_PREFIXES = (".", "~$")
+HIDDEN_PREFIXES = (".", *_SYSTEMS_PREFIXES)
 
 
 def is_of_system(name: str) -> bool:
@@ -18,4 +18,4 @@ def is_of_system(name: str) -> bool:
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder of this name is none that people see."""
-    return name.startswith(HIDDEN_PREFIXES) or is_of_system(name)
+    return name.startswith(HIDDEN_PREFIXES) or name.lower() in OF_SYSTEMS
