@@ -11,7 +11,13 @@ from engines.models import VectorIndex
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.turns import FEW_TEXTS
 from engines.services.catalog.speeds import note_embedding_speed
-from engines.services.knowledge.embeddings import DocumentEmbedder, describe_trouble, embed_range
+from engines.services.knowledge.embeddings import (
+    MANY,
+    BatchSizes,
+    DocumentEmbedder,
+    describe_trouble,
+    embed_range,
+)
 from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.indexes import build_file, describe_recall
 from migrations_app.models import EmbedRange
@@ -40,7 +46,8 @@ from migrations_app.steps.lengths import is_long
 from migrations_app.wakeups import publish_ranges
 
 Checkpoint = Callable[[int], None]
-BATCH = 32
+FEW = BatchSizes(FEW_TEXTS, FEW_TEXTS)
+"""Between the packs of those who embed very many, a few texts at a time."""
 EMBEDDING_SHARE = 0.9
 """How much of the step's time is embedding; the rest is building files."""
 
@@ -192,8 +199,7 @@ def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) ->
             giving_way,
             checkpoint=giving_way.checkpoint,
             kept=partial(count_kept, claim),
-            # Between the packs of those who embed very many, a few texts at a time.
-            batch_size=BATCH if is_long(ctx.step) else FEW_TEXTS,
+            sizes=MANY if is_long(ctx.step) else FEW,
         )
         seconds = time.monotonic() - started
     if ctx.host is not None:

@@ -27,7 +27,7 @@ from tests.benchmarks.re_embed import Pass, real_texts
 from tests.benchmarks.steps import base_with, embedder_here, forget_vectors, re_embed_step
 from tests.fixtures_models import ensure_minilm, models_cache
 
-TEXTS = int(os.environ.get("BENCH_TEXTS", "128"))
+TEXTS = int(os.environ.get("BENCH_TEXTS", "512"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "5"))
 GOALS = {"bf16": 2.5, "f32": 1.4}
 """Times today's rate, of the precision that the processor has instructions for."""

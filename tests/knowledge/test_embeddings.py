@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 
 from engines.exceptions import EngineCrashed, EngineError, NotFoundError
 from engines.models import Chunk, Embedding, Fingerprint, KnowledgeBase
+from engines.services.knowledge import embeddings
 from engines.services.knowledge.documents import delete_document
 from engines.services.knowledge.embedding_rows import NO_FINITE_VECTOR
 from engines.services.knowledge.embeddings import (
+    MANY,
+    BatchSizes,
     RangeCounts,
     embed_range,
     embed_texts,
@@ -40,11 +43,9 @@ def nothing(_done: int) -> None:
 
 
 def embed_all(
-    base: KnowledgeBase, space: Fingerprint, embedder: HashEmbedder, batch_size: int = 32
+    base: KnowledgeBase, space: Fingerprint, embedder: HashEmbedder, sizes: BatchSizes = MANY
 ) -> RangeCounts:
-    return embed_range(
-        base.pk, space.pk, 0, LAST, embedder, checkpoint=nothing, batch_size=batch_size
-    )
+    return embed_range(base.pk, space.pk, 0, LAST, embedder, checkpoint=nothing, sizes=sizes)
 
 
 def test_stored_vectors_come_back_in_half_precision(space: Fingerprint) -> None:
@@ -143,7 +144,7 @@ def test_batches_are_stored_before_the_checkpoint_that_stops_the_work(
             *(base.pk, space.pk, 0, LAST, embedder),
             checkpoint=stop_at_four,
             kept=kept.append,
-            batch_size=2,
+            sizes=BatchSizes(2, 2),
         )
 
     assert told == [0, 2, 4]
@@ -151,6 +152,30 @@ def test_batches_are_stored_before_the_checkpoint_that_stops_the_work(
     assert Embedding.objects.count() == 4
     assert embed_all(base, space, embedder) == RangeCounts(embedded=6, failed=0, already=4)
     assert sorted(embedder.texts) == [f"Text {number}." for number in range(10)]
+
+
+@pytest.mark.parametrize(("quick", "batches"), [(0.0, [2] * 6), (float("inf"), [2, 4, 5, 1])])
+def test_batches_grow_while_the_embedder_is_quick(
+    base: KnowledgeBase,
+    space: Fingerprint,
+    embedder: HashEmbedder,
+    monkeypatch: pytest.MonkeyPatch,
+    quick: float,
+    batches: list[int],
+) -> None:
+    monkeypatch.setattr(embeddings, "QUICK_SECONDS", quick)
+    for number in range(12):
+        add(base, f"Text {number}.")
+    kept: list[RangeCounts] = []
+
+    embed_range(
+        *(base.pk, space.pk, 0, LAST, embedder),
+        checkpoint=nothing,
+        kept=kept.append,
+        sizes=BatchSizes(2, 5),
+    )
+
+    assert [counts.embedded for counts in kept] == batches
 
 
 def test_a_text_deleted_while_its_range_is_embedded_is_left_alone(
@@ -161,7 +186,7 @@ def test_a_text_deleted_while_its_range_is_embedded_is_left_alone(
         deleted_seq=99, text=""
     )
 
-    counts = embed_all(base, space, embedder, batch_size=2)
+    counts = embed_all(base, space, embedder, sizes=BatchSizes(2, 2))
 
     assert counts == RangeCounts(embedded=3, failed=0, already=0)
     assert "" not in embedder.texts
@@ -176,7 +201,7 @@ def test_a_text_that_somebody_else_embeds_while_its_range_is_embedded_is_not_emb
     others = {key(f"Text {number}."): unit(1.0) for number in (2, 3, 4)}
     embedder.before = lambda: store_embeddings(space.pk, others, {})
 
-    counts = embed_all(base, space, embedder, batch_size=2)
+    counts = embed_all(base, space, embedder, sizes=BatchSizes(2, 2))
 
     assert counts == RangeCounts(embedded=3, failed=0, already=3)
     assert embedder.texts == ["Text 0.", "Text 1.", "Text 5."]

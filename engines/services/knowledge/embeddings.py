@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from django.db import transaction
@@ -14,10 +15,12 @@ from engines.exceptions import EngineCrashed, EngineError, NotFoundError
 from engines.faults import tally
 from engines.models import Chunk, Fingerprint
 from engines.runtimes.base import EmbeddingBatch
+from engines.runtimes.vector_rules import MAX_BATCH_TEXTS
 from engines.services.knowledge.embedding_rows import load_vectors, missing_hashes, store_embeddings
 from engines.services.knowledge.fingerprints import spec_of
 
 __all__ = [
+    "BatchSizes",
     "Embedder",
     "RangeCounts",
     "embed_range",
@@ -31,11 +34,23 @@ PAGE = 2000
 """Chunks looked at in one query; what is held in memory does not grow with the base."""
 
 BATCH = 32
+QUICK_SECONDS = 1.0
+"""A batch that takes less is followed by a larger one: a quick embedder waits less, and sorts more texts by length."""
 CANARY = "A short and harmless sentence."
 """Tells a poisonous text from an engine that crashes at everything."""
 
 TextResult = NDArray[np.float32] | str
 """A vector, or the sentence why there is none."""
+
+
+class BatchSizes(NamedTuple):
+    """How many texts are embedded together: ``first`` at first, up to ``most`` where they are quick."""
+
+    first: int
+    most: int
+
+
+MANY = BatchSizes(BATCH, MAX_BATCH_TEXTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +110,7 @@ def embed_range(  # noqa: PLR0913 - a range is four numbers
     *,
     checkpoint: Callable[[int], None],
     kept: Callable[[RangeCounts], None] | None = None,
-    batch_size: int = BATCH,
+    sizes: BatchSizes = MANY,
 ) -> RangeCounts:
     """Embed what is missing of a base's live chunks with ids from first to last, both included.
 
@@ -104,7 +119,7 @@ def embed_range(  # noqa: PLR0913 - a range is four numbers
     stores it: who counts there counts all, whenever this is ended. A text that cannot be embedded is stored with
     its reason. Raises EngineCrashed only when the engine crashes at harmless text too.
     """
-    work = _Work(fingerprint_id, embedder, checkpoint, batch_size, kept)
+    work = _Work(fingerprint_id, embedder, checkpoint, sizes, kept)
     for page in _pages(base_id, first_id, last_id):
         work.embed_page(page)
     return work.counts()
@@ -196,13 +211,13 @@ class _Work:
         fingerprint_id: int,
         embedder: DocumentEmbedder,
         checkpoint: Callable[[int], None],
-        batch_size: int,
+        sizes: BatchSizes,
         kept: Callable[[RangeCounts], None] | None,
     ) -> None:
         self._fingerprint_id = fingerprint_id
         self._embedder = embedder
         self._checkpoint = checkpoint
-        self._batch_size = batch_size
+        self._size, self._most = sizes
         self._kept = kept
         self._embedded = self._failed = self._already = self._cut = self._characters = 0
 
@@ -214,9 +229,14 @@ class _Work:
         self._already += len(page) - len(missing)
         chunk_ids = [pk for key, pk in page.items() if key in missing]
         self._tell()
-        for start in range(0, len(chunk_ids), self._batch_size):
-            self._embed(chunk_ids[start : start + self._batch_size])
+        start = 0
+        while batch := chunk_ids[start : start + self._size]:
+            begun = time.monotonic()
+            self._embed(batch)
             self._tell()
+            start += len(batch)
+            if time.monotonic() - begun < QUICK_SECONDS:
+                self._size = min(2 * self._size, self._most)
 
     def _embed(self, chunk_ids: Sequence[int]) -> None:
         # Read now, not with the page: a text deleted meanwhile is erased and nobody's any more.
