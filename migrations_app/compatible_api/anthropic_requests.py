@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import MAX_MESSAGES
@@ -28,7 +28,7 @@ from migrations_app.compatible_api.reading import (
     text_part,
 )
 from migrations_app.openai_api.errors import RefusedError, refuse
-from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
+from migrations_app.openai_api.request_bodies import Hint, Name
 from migrations_app.openai_api.requests import AskedText, Body, chat_request
 from migrations_app.openai_api.tidying import is_kind, numbered_tools, provider_kind
 
@@ -39,6 +39,7 @@ OUR_NAMES = {
     "stop": "stop_sequences",
     "tool_call_id": "tool_use_id",
     "response_format": "output_config.format",
+    "reasoning_effort": "output_config.effort",
     "parallel_tool_calls": "tool_choice.disable_parallel_tool_use",
 }
 SERVERS_BLOCKS = ("server_tool_use", "mcp_tool_use", "mcp_tool_listing", "fallback")
@@ -57,9 +58,10 @@ class Turn(Struct, frozen=True):
 
 
 class Thinking(Struct, frozen=True):
-    """Whether the model reasons first; how much of it is the model's own matter here."""
+    """Whether the model reasons first, and how much."""
 
     type: Literal["enabled", "disabled", "adaptive"]
+    budget_tokens: Any = None
 
 
 class ToolChoice(Struct, frozen=True):
@@ -87,10 +89,10 @@ class OutputForm(Struct, frozen=True):
 
 
 class OutputConfig(Struct, frozen=True):
-    """The form of the answer; ``effort`` is the model's own matter here."""
+    """The form of the answer, and how much the model shall think."""
 
     format: OutputForm | None = None
-    effort: Hint = None
+    effort: Any = None
 
 
 class MessagesBody(Struct, frozen=True, kw_only=True):
@@ -137,14 +139,9 @@ def messages_request(body: Body) -> AskedText:
         OUR_NAMES,
         messages,
         [f"tools[{number}]" for number, _ in tools],
-        [*_hints_inside(asked), *left_out, *_servers_blocks(asked.messages)],
+        [*left_out, *_servers_blocks(asked.messages)],
     )
     return read_sent(chat_request, {**chat, **_form(asked), **_choice(asked)}, sent)
-
-
-def _hints_inside(asked: MessagesBody) -> list[str]:
-    given = given_hints(asked.output_config) if asked.output_config else []
-    return [f"output_config.{name}" for name in given]
 
 
 def _refuse_thread(thread: object) -> None:
@@ -294,7 +291,9 @@ def _form(asked: MessagesBody) -> Json:
     if wanted:
         form["response_format"] = schema_form("answer", wanted.schema)
     if asked.thinking:
-        form["thinking"] = {"type": asked.thinking.type}
+        form["thinking"] = structs.asdict(asked.thinking)
+    if asked.output_config:
+        form["reasoning_effort"] = asked.output_config.effort
     return form
 
 

@@ -71,7 +71,9 @@ def read_sent(read: Callable[[Body], AskedText], chat: Json, sent: Sent) -> Aske
         ) from None
     named = [sent.named(name) for name in asked.ignored]
     ignored = (*given_hints(sent.body), *named, *sent.left_out)
-    return replace(asked, ignored=ignored, switch=sent.named(asked.switch))
+    return replace(
+        asked, ignored=ignored, switch=sent.named(asked.switch), effort=sent.named(asked.effort)
+    )
 
 
 def read_as(body: Body, kind: type[Parsed]) -> Parsed:

@@ -108,7 +108,8 @@ def _name_facts(response: HttpResponseBase, opening: Opening, asked: AskedText) 
     if opening.fallback_for is not None:
         response[FALLBACK_HEADER] = opening.fallback_for.engine_id
     switch = [asked.switch] if opening.has_no_switch else []
-    return name_ignored(response, [*asked.ignored, *switch])
+    effort = [asked.effort] if opening.has_no_effort else []
+    return name_ignored(response, [*asked.ignored, *switch, *effort])
 
 
 class _AnswerStream(EventStream):

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from engines.runtimes.text.generation import MAX_TOKENS, SamplingOptions
+from engines.runtimes.text.generation import MAX_TOKENS, Effort, SamplingOptions, is_effort
 from engines.runtimes.text.response_format import Choice, Json
 from engines.services.answers.messages import MAX_MESSAGES
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
@@ -23,6 +23,8 @@ MAX_TEXTS = 2048
 MAX_RANKED = 1000
 MAX_CHOICES = 128
 """Answers to one request, one after the other; as many as OpenAI allows."""
+NO_EFFORT: tuple[str | int, ...] = ("none", "minimal", 0)
+"""Efforts of a model that shall not think."""
 MAX_PASSAGES = 20
 DEFAULT_PASSAGES = 4
 
@@ -164,22 +166,26 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
 
 
 class TemplateOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The thinking switch, as vLLM's and llama.cpp's servers take it; ``thinking`` is its other name."""
+    """The thinking switch, as vLLM's and llama.cpp's servers take it; ``thinking`` is its other name.
+
+    And how much to think, as in the body itself.
+    """
 
     enable_thinking: bool | None = None
     thinking: bool | None = None
-    reasoning_effort: Hint = None
+    reasoning_effort: Any = None
+    thinking_budget: Any = None
     add_generation_prompt: Hint = None
     clear_thinking: Hint = None
     preserve_thinking: Hint = None
 
 
 class ReasoningOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """How much the model shall think, as OpenRouter takes it: whether at all is what engines here know."""
+    """Whether and how much the model shall think, as OpenRouter takes it."""
 
     enabled: bool | None = None
     effort: str | None = None
-    max_tokens: Hint = None
+    max_tokens: Any = None
     summary: Hint = None
 
 
@@ -187,6 +193,7 @@ class Thinking(Struct, frozen=True, kw_only=True):
     """The thinking switch as DeepSeek, GLM and Anthropic take it."""
 
     type: Literal["enabled", "disabled", "adaptive", "auto"]
+    budget_tokens: Any = None
 
     @property
     def is_on(self) -> bool | None:
@@ -219,12 +226,57 @@ class ChatBody(TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     chat_template_kwargs: TemplateOptions | None = None
     reasoning_effort: Annotated[
         Any,
-        Meta(description="none and minimal switch the reasoning off; the rest changes nothing."),
+        Meta(
+            description="none and minimal switch the reasoning off; low, medium, high, xhigh and max say how much "
+            "to think, where the model's template can be told."
+        ),
+    ] = None
+    thinking_budget: Annotated[
+        Any, Meta(description="How many tokens of thinking, where the template can be told.")
     ] = None
     enable_thinking: bool | None = None
-    think: bool | Literal["none", "minimal", "low", "medium", "high", "max"] | None = None
+    think: bool | Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     reasoning: ReasoningOptions | None = None
     thinking: Thinking | None = None
+
+
+def read_thinking(asked: ChatBody) -> tuple[str, bool | None]:
+    """Return the thinking switch by the first of its names that was sent; None leaves it to the model."""
+    template, reasoning = asked.chat_template_kwargs, asked.reasoning
+    switches = {
+        "chat_template_kwargs.enable_thinking": template.enable_thinking if template else None,
+        "chat_template_kwargs.thinking": template.thinking if template else None,
+        "enable_thinking": asked.enable_thinking,
+        "think": asked.think not in NO_EFFORT if isinstance(asked.think, str) else asked.think,
+        "thinking": asked.thinking.is_on if asked.thinking else None,
+        "reasoning.enabled": reasoning.enabled if reasoning else None,
+    }
+    switches |= {name: False for name, effort in _efforts(asked).items() if effort in NO_EFFORT}
+    given = ((name, switch) for name, switch in switches.items() if switch is not None)
+    return next(given, ("", None))
+
+
+def read_effort(asked: ChatBody) -> tuple[str, Effort | None, list[str]]:
+    """Return how much to think by the first of its names that was sent, and the names that say nothing of it."""
+    sent = {name: one for name, one in _efforts(asked).items() if one not in (None, *NO_EFFORT)}
+    efforts = {name: one for name, one in sent.items() if is_effort(one)}
+    name, effort = next(iter(efforts.items()), ("", None))
+    return name, effort, [name for name in sent if name not in efforts]
+
+
+def _efforts(asked: ChatBody) -> dict[str, Any]:
+    """Return what was sent of how much to think, levels before numbers of tokens."""
+    template, reasoning = asked.chat_template_kwargs, asked.reasoning
+    return {
+        "chat_template_kwargs.reasoning_effort": template.reasoning_effort if template else None,
+        "think": asked.think if isinstance(asked.think, str) else None,
+        "reasoning.effort": reasoning.effort if reasoning else None,
+        "reasoning_effort": asked.reasoning_effort,
+        "chat_template_kwargs.thinking_budget": template.thinking_budget if template else None,
+        "thinking.budget_tokens": asked.thinking.budget_tokens if asked.thinking else None,
+        "thinking_budget": asked.thinking_budget,
+        "reasoning.max_tokens": reasoning.max_tokens if reasoning else None,
+    }
 
 
 class CompletionBody(

@@ -40,6 +40,8 @@ from migrations_app.openai_api.request_bodies import (
     StreamOptions,
     TextBody,
     given_hints,
+    read_effort,
+    read_thinking,
 )
 from migrations_app.openai_api.tidying import (
     NO_LIMIT,
@@ -56,8 +58,6 @@ DEFAULT_COMPLETION_TOKENS = 16
 """What OpenAI's completions endpoint takes when nothing is said."""
 INPUT_TYPES = {"search_query": "query", "search_document": "document", "passage": "document"}
 """What Cohere's and NVIDIA's clients call the roles of a text."""
-NO_EFFORT = ("none", "minimal")
-"""Efforts of a model that shall not think."""
 SAMPLING = frozenset(SamplingOptions.__struct_fields__) - {"max_tokens"}
 TOO_DEEP = f"The body is nested deeper than {MAX_DEPTH} levels; make it flatter."
 _FIELD = re.compile(r"messages\[\d+\](\.\w+)?|\w+")
@@ -78,6 +78,8 @@ class AskedText:
     """What was sent and changes nothing here."""
     switch: str = ""
     """Where it was sent whether to reason; an engine without a switch answers as it does."""
+    effort: str = ""
+    """Where it was sent how much to think; an engine that cannot be told answers as it does."""
     others: tuple[Question, ...] = ()
     """Further questions of the same request; their answers are its other choices."""
 
@@ -139,17 +141,19 @@ def chat_request(body: Body) -> AskedText:
         fields["knowledge"] = True
     asked = _parse(fields, ChatBody)
     knowledge = KnowledgeBody() if asked.knowledge is True else asked.knowledge or None
-    switch, thinking = _thinking(asked)
+    switch, thinking = read_thinking(asked)
+    told, effort, unknown = read_effort(asked)
     question = Question(
         messages=parse_messages(asked.messages),
         max_tokens=asked.max_completion_tokens or asked.max_tokens or 0,
         thinking=thinking,
+        effort=None if thinking is False else effort,
         knowledge=knowledge.k if knowledge else None,
         knowledge_filter=knowledge.narrowed() if knowledge else None,
     )
     question = structs.replace(question, **_sampling(asked), **_form(asked))
-    read = _asked_text(asked, [question], [*ignored, *_ignored_in_chat(asked)])
-    return replace(read, switch=switch)
+    read = _asked_text(asked, [question], [*ignored, *_ignored_in_chat(asked), *unknown])
+    return replace(read, switch=switch, effort=told)
 
 
 def completion_request(body: Body) -> AskedText:
@@ -299,36 +303,14 @@ def _choices(asked: TextBody, questions: list[Question]) -> list[Question]:
     ]
 
 
-def _thinking(asked: ChatBody) -> tuple[str, bool | None]:
-    """Return the thinking switch by the first of its names that was sent; None leaves it to the model."""
-    template, reasoning = asked.chat_template_kwargs, asked.reasoning
-    switches = {
-        "chat_template_kwargs.enable_thinking": template.enable_thinking if template else None,
-        "chat_template_kwargs.thinking": template.thinking if template else None,
-        "enable_thinking": asked.enable_thinking,
-        "think": asked.think not in NO_EFFORT if isinstance(asked.think, str) else asked.think,
-        "thinking": asked.thinking.is_on if asked.thinking else None,
-        "reasoning.enabled": reasoning.enabled if reasoning else None,
-        "reasoning.effort": False if reasoning and reasoning.effort in NO_EFFORT else None,
-        "reasoning_effort": False if asked.reasoning_effort in NO_EFFORT else None,
-    }
-    given = ((name, switch) for name, switch in switches.items() if switch is not None)
-    return next(given, ("", None))
-
-
 def _ignored_in_chat(asked: ChatBody) -> list[str]:
     inner = {"chat_template_kwargs": asked.chat_template_kwargs, "reasoning": asked.reasoning}
-    ignored = [
+    return [
         f"{place}.{name}"
         for place, options in inner.items()
         if options is not None
         for name in given_hints(options)
     ]
-    efforts = {
-        "reasoning.effort": asked.reasoning.effort if asked.reasoning else None,
-        "reasoning_effort": asked.reasoning_effort,
-    }
-    return [*ignored, *(name for name, one in efforts.items() if one not in (None, *NO_EFFORT))]
 
 
 def _with_moments(knowledge: object) -> object:

@@ -29,12 +29,14 @@ class AnswerFacts:
     fallback_for: FallbackCause | None = None
     left_out: int | None = None
     has_no_switch: bool = False
+    has_no_effort: bool = False
 
     def learn(self, event: Event) -> None:
         """Take what an event before the first word says."""
         if isinstance(event, BeginEvent):
             self.engine_id, self.revision_id = event.engine_id, event.revision_id
             self.fallback_for, self.has_no_switch = event.fallback_for, event.has_no_switch
+            self.has_no_effort = event.has_no_effort
         elif isinstance(event, CitationsEvent):
             self.citations, self.words_only = event.citations, event.words_only
         elif isinstance(event, FittedEvent):

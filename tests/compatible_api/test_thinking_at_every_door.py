@@ -26,6 +26,13 @@ TAKES = [
         {"input": "Hi", "max_output_tokens": 16, "reasoning": {"effort": "none"}},
         "reasoning.effort",
     ),
+    ("/v1/chat/completions", {**ASKED, "reasoning_effort": "high"}, "reasoning_effort"),
+    (
+        "/v1/messages",
+        {**ASKED, "thinking": {"type": "adaptive", "budget_tokens": 2048}},
+        "thinking.budget_tokens",
+    ),
+    ("/v1/messages", {**ASKED, "output_config": {"effort": "low"}}, "output_config.effort"),
     ("/api/chat", {**OLLAMAS, "think": True}, "think"),
     ("/api/generate", {"prompt": "Hi", "stream": False, "think": False}, "think"),
 ]

@@ -14,7 +14,7 @@ from migrations_app.compatible_api.ollama_requests import (
     ollama_texts,
 )
 from migrations_app.openai_api.errors import RefusedError
-from migrations_app.openai_api.requests import AskedText, Body
+from migrations_app.openai_api.requests import AskedText, Body, chat_request
 from tests.compatible_api.test_bodies import READERS, TOOL
 
 ASK = {"role": "user", "content": "Hi"}
@@ -82,10 +82,13 @@ def test_a_tool_is_named_by_its_place_beside_those_that_are_left_out() -> None:
 
 IGNORED: list[tuple[dict[str, Any], Callable[[Body], AskedText], list[str]]] = [
     (messages(metadata={"user_id": "u"}, service_tier="auto", output_config={"effort": "low"}), messages_request,
-     ["metadata", "service_tier", "output_config.effort"]),
+     ["metadata", "service_tier"]),
     (responses(store=True, prompt_cache_key="k", text={"verbosity": "low"}, reasoning={"effort": "high"}),
-     responses_request, ["store", "prompt_cache_key", "reasoning.effort", "text.verbosity"]),
+     responses_request, ["store", "prompt_cache_key", "text.verbosity"]),
     (responses(reasoning={"effort": "none"}), responses_request, []),
+    (responses(reasoning={"effort": "auto"}), responses_request, ["reasoning.effort"]),
+    (messages(output_config={"effort": "so so"}, thinking={"type": "enabled", "budget_tokens": -1}), messages_request,
+     ["output_config.effort", "thinking.budget_tokens"]),
     ({**ollama(num_ctx=8192, temperature=0), "keep_alive": "5m"}, ollama_chat, ["keep_alive", "options.num_ctx"]),
     ({"model": "sam", "prompt": "Once", "raw": True, "think": False}, ollama_prompt, []),
 ]  # fmt: skip
@@ -123,3 +126,36 @@ def test_texts_are_embedded_whatever_a_server_is_asked_for_besides() -> None:
     body = {"model": "sam", "input": "Hi", "truncate": False, "options": {"num_ctx": 9}}
 
     assert ollama_texts(body).ignored == ("truncate", "options")
+
+
+CHAT = {"model": "sam", "messages": [ASK]}
+EFFORTS: list[tuple[dict[str, Any], Callable[[Body], AskedText], str, object, object]] = [
+    (messages(output_config={"effort": "max"}), messages_request, "output_config.effort", None, "max"),
+    (messages(thinking={"type": "enabled", "budget_tokens": 31999}), messages_request, "thinking.budget_tokens", True, 31999),
+    (messages(thinking={"type": "disabled"}, output_config={"effort": "high"}), messages_request, "output_config.effort", False, None),
+    (responses(reasoning={"effort": "xhigh"}), responses_request, "reasoning.effort", None, "xhigh"),
+    ({**ollama(), "think": "medium"}, ollama_chat, "think", True, "medium"),
+    ({"model": "sam", "prompt": "Once", "think": "xhigh"}, ollama_prompt, "think", True, "xhigh"),
+    ({**CHAT, "reasoning": {"max_tokens": 2000}}, chat_request, "reasoning.max_tokens", None, 2000),
+    ({**CHAT, "thinking_budget": 2000, "reasoning_effort": "low"}, chat_request, "reasoning_effort", None, "low"),
+    ({**CHAT, "chat_template_kwargs": {"thinking_budget": 512}}, chat_request, "chat_template_kwargs.thinking_budget", None, 512),
+    ({**CHAT, "thinking_budget": 0, "reasoning_effort": None}, chat_request, "", False, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "read", "name", "thinking", "effort"), EFFORTS)
+def test_how_much_to_think_is_read_at_every_door(
+    body: dict[str, Any],
+    read: Callable[[Body], AskedText],
+    name: str,
+    thinking: object,
+    effort: object,
+) -> None:
+    asked = read(body)
+
+    assert (asked.effort, asked.question.thinking, asked.question.effort) == (
+        name,
+        thinking,
+        effort,
+    )
+    assert list(asked.ignored) == []

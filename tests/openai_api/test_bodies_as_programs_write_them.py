@@ -142,12 +142,12 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "hints of OpenAI": ({"user": "x", "store": False, "metadata": None}, {}, ["user", "store"]),
     "enable_thinking": ({"enable_thinking": False}, {"thinking": False}, []),
     "think": ({"think": True}, {"thinking": True}, []),
-    "think by effort": ({"think": "low"}, {"thinking": True}, []),
+    "think by effort": ({"think": "low"}, {"thinking": True, "effort": "low"}, []),
     "think not": ({"think": "none"}, {"thinking": False}, []),
     "thinking disabled": ({"thinking": {"type": "disabled"}}, {"thinking": False}, []),
     "thinking enabled": (
         {"thinking": {"type": "enabled", "budget_tokens": 1024}},
-        {"thinking": True},
+        {"thinking": True, "effort": 1024},
         [],
     ),
     "thinking as the model likes": ({"thinking": {"type": "auto"}}, {}, []),
@@ -157,9 +157,9 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
         [],
     ),
     "reasoning off": ({"reasoning": {"enabled": False}}, {"thinking": False}, []),
-    "reasoning by effort": ({"reasoning": {"effort": "high"}}, {}, ["reasoning.effort"]),
+    "reasoning by effort": ({"reasoning": {"effort": "high"}}, {"effort": "high"}, []),
     "no effort": ({"reasoning": {"effort": "none"}}, {"thinking": False}, []),
-    "reasoning_effort": ({"reasoning_effort": "low"}, {}, ["reasoning_effort"]),
+    "reasoning_effort": ({"reasoning_effort": "low"}, {"effort": "low"}, []),
     "no reasoning_effort": ({"reasoning_effort": "none"}, {"thinking": False}, []),
     "least reasoning_effort": ({"reasoning_effort": "minimal"}, {"thinking": False}, []),
     "a switch before an effort": (
@@ -169,8 +169,8 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     ),
     "thinking of a template": (
         {"chat_template_kwargs": {"thinking": True, "reasoning_effort": "low"}},
-        {"thinking": True},
-        ["chat_template_kwargs.reasoning_effort"],
+        {"thinking": True, "effort": "low"},
+        [],
     ),
     "the template before the rest": (
         {"chat_template_kwargs": {"enable_thinking": True}, "think": False},

@@ -24,7 +24,7 @@ from engines.runtimes.child.messages import (
 )
 from engines.runtimes.reading import TokenReading
 from engines.runtimes.text.control_marks import strip_enclosures
-from engines.runtimes.text.generation import GenerationOptions
+from engines.runtimes.text.generation import Effort, GenerationOptions
 from engines.runtimes.text.response_format import Json
 
 OWN_EMBEDDING_TOKENS = 512
@@ -39,6 +39,7 @@ class PromptFormatter(Protocol):
         messages: Sequence[ChatMessage],
         *,
         thinking: bool | None = None,
+        effort: Effort | None = None,
         tools: Sequence[Json] = (),
     ) -> str:
         """Messages as a prompt in which the marks that people wrote are enclosed."""
@@ -132,7 +133,12 @@ class ModelHandler(abc.ABC, Generic[ModelT, GeneratorT, EmbedderT]):
         )
 
     def _format_for(self, messages: Sequence[ChatMessage], options: GenerationOptions) -> str:
-        form = partial(self._need_generator().format, messages, tools=options.shown_tools)
+        form = partial(
+            self._need_generator().format,
+            messages,
+            effort=options.template_effort,
+            tools=options.shown_tools,
+        )
         try:
             return form(thinking=options.template_thinking)
         except InvalidRequestError:

@@ -24,6 +24,7 @@ from engines.runtimes.templates.thoughts import ask_in_words
 from engines.runtimes.text.control_marks import strip_enclosures
 from engines.runtimes.text.generation import (
     RANDOM_SEED,
+    Effort,
     Generation,
     GenerationOptions,
     Piece,
@@ -76,13 +77,14 @@ class Generator:
         messages: Sequence[ChatMessage],
         *,
         thinking: bool | None = None,
+        effort: Effort | None = None,
         tools: Sequence[Json] = (),
     ) -> str:
         """Messages through the model's own template (sandboxed), for ``tokens``.
 
         Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
         """
-        variables = self.notation.switch_variables(thinking=thinking)
+        variables = self.notation.switch_variables(thinking=thinking, effort=effort)
         messages = ask_in_words(messages, self.notation.switch_words(thinking=thinking))
         return self._conversations.render_marked(self._marks, messages, tools, variables)
 

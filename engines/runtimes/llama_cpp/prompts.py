@@ -19,6 +19,7 @@ from engines.runtimes.notation.reader import PromptEnd, read_prompt_end
 from engines.runtimes.templates.conversations import ConversationRenderer
 from engines.runtimes.templates.takings import find_losses
 from engines.runtimes.templates.thoughts import ask_in_words
+from engines.runtimes.text.generation import Effort
 from engines.runtimes.text.response_format import Json
 
 
@@ -75,13 +76,14 @@ class PromptMaker:
         messages: Sequence[ChatMessage],
         *,
         thinking: bool | None = None,
+        effort: Effort | None = None,
         tools: Sequence[Json] = (),
     ) -> str:
         """Messages through the model's own template (sandboxed), for ``read``.
 
         Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
         """
-        variables = self.notation.switch_variables(thinking=thinking)
+        variables = self.notation.switch_variables(thinking=thinking, effort=effort)
         messages = ask_in_words(messages, self.notation.switch_words(thinking=thinking))
         return self._conversations.render_marked(self._reader.marks, messages, tools, variables)
 

@@ -17,6 +17,7 @@ from engines.runtimes.notation.description import (
     Notation,
     Switch,
 )
+from engines.runtimes.notation.efforts import derive_efforts
 from engines.runtimes.notation.families import (
     DEEPSEEK_CALLS,
     FUNCTOOLS,
@@ -98,7 +99,8 @@ def derive_notation(render: RenderTemplate, source: str, family: Family = UNKNOW
         describes_tools=bool(given),
     )
     notation = _with_calls(probe, answers, notation, given or {"tools": [*TOOLS]})
-    return family.complete(notation)
+    efforts = derive_efforts(probe, notation.switch_variables(thinking=True))
+    return family.complete(replace(notation, efforts=efforts))
 
 
 def _tools_for(probe: Probe) -> Json:

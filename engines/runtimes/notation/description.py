@@ -6,6 +6,9 @@ import enum
 import json
 from dataclasses import dataclass
 
+from engines.runtimes.notation.efforts import Efforts
+from engines.runtimes.text.generation import Effort
+
 HOLE = "\x1a"
 """In a mark: a stretch that differs from call to call, such as an id, an index or a type."""
 KEY = "\x1b"
@@ -137,6 +140,7 @@ class Notation:
     also_read: tuple[CallNotation, ...] = ()
     """Other ways in which such models call; they are never told one."""
     switch: Switch | None = None
+    efforts: Efforts | None = None
     describes_tools: bool = False
     """Whether the template itself tells the model of tools."""
     renders_calls: bool = False
@@ -162,11 +166,27 @@ class Notation:
             found += [*self.channels.marks, "<|constrain|>"]
         return tuple(dict.fromkeys(mark for mark in found if mark.strip()))
 
-    def switch_variables(self, *, thinking: bool | None) -> dict[str, str | bool | int]:
-        """Return the template's variables that set the thinking switch; none where there is none."""
-        if thinking is None or self.switch is None or not self.switch.variable:
-            return {}
-        return {self.switch.variable: self.switch.on if thinking else self.switch.off}
+    def ignores_thinking(self, *, thinking: bool | None) -> bool:
+        """Whether the wish to reason or not, where there is one, changes nothing."""
+        if thinking is None or self.switch is not None:
+            return False
+        return thinking or not self.takes_effort("minimal")
+
+    def takes_effort(self, effort: Effort | None) -> bool:
+        """Whether the template can be told of an effort."""
+        return self.efforts is not None and bool(self.efforts.variables(effort))
+
+    def switch_variables(
+        self, *, thinking: bool | None, effort: Effort | None = None
+    ) -> dict[str, str | bool | int]:
+        """Return the template's variables that say whether to reason and how much; none where there are none."""
+        switched: dict[str, str | bool | int] = {}
+        if self.switch is not None:
+            if thinking is not None and self.switch.variable:
+                switched[self.switch.variable] = self.switch.on if thinking else self.switch.off
+            if thinking is False:
+                return switched
+        return {**switched, **(self.efforts.variables(effort) if self.efforts else {})}
 
     def switch_words(self, *, thinking: bool | None) -> str:
         """Return the word of the system text that sets the thinking switch; empty where there is none."""

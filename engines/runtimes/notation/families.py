@@ -21,6 +21,7 @@ from engines.runtimes.notation.description import (
     Notation,
     Switch,
 )
+from engines.runtimes.text.generation import Effort
 
 LLAMA_CALLS = CallNotation(arguments_key="parameters", may_open=("<|python_tag|>",))
 PYTHON_CALLS = CallNotation(CallForm.PYTHON)
@@ -141,6 +142,12 @@ def notation_facts(notation: Notation) -> dict[str, Any]:
     """Return a notation as values for JSON."""
     facts: dict[str, Any] = msgspec.to_builtins(notation)
     return facts
+
+
+def takes_effort(facts: Facts, effort: Effort) -> bool:
+    """Say whether an engine can be told how much to think: a server takes any level or none."""
+    told = facts.get("takes_effort")
+    return notation_of(facts).takes_effort(effort) if told is None else bool(told)
 
 
 def notation_of(facts: Facts) -> Notation:

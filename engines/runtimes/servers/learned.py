@@ -18,6 +18,7 @@ from engines.runtimes.text.response_format import Json
 logger = logging.getLogger(__name__)
 
 REMEMBER_SECONDS = 6 * 3600.0
+EFFORT = "reasoning_effort"
 LIMIT, NEW_LIMIT = "max_tokens", "max_completion_tokens"
 NO_LIMIT = "max_tokens: null"
 """How a server is remembered that takes a number only."""
@@ -38,6 +39,7 @@ OPTIONAL = frozenset(
         "chat_template_kwargs",
         "parallel_tool_calls",
         "encoding_format",
+        EFFORT,
     }
 )
 """Fields without which a request still asks the same, the limit by its newer name. Stop words
@@ -85,6 +87,9 @@ class ServerLimits:
         found = (
             {name for name in named if name in OPTIONAL} if _UNSUPPORTED.search(refusal) else set()
         )
+        if EFFORT in named:
+            # A wish: of a server that does not take its value it is not asked any more.
+            found.add(EFFORT)
         if LIMIT in named and sent[LIMIT] is None:
             # Not even its type is wanted.
             found.add(NO_LIMIT)

@@ -26,6 +26,7 @@ from engines.gguf.parts import IN_PARTS, part_paths, read_model_header
 from engines.network.guard import address_guard
 from engines.network.ollama_transport import OllamaTransport
 from engines.runtimes.base import ChatMessage, Facts
+from engines.runtimes.notation.efforts import SPOKEN_EFFORTS
 from engines.runtimes.servers.base import (
     MAX_MODELS_SHOWN,
     RemoteEngine,
@@ -37,6 +38,8 @@ from engines.runtimes.servers.tool_formats import ollama_calls, ollama_form, oll
 from engines.runtimes.text.generation import GenerationOptions, Piece
 from engines.specs import EngineSpec
 
+TAKE_EFFORT = ("gptoss", "gpt-oss")
+"""Families, as the server names them, whose ``think`` is a level."""
 SAME_NAME = (
     "temperature",
     "top_p",
@@ -183,9 +186,11 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
                 "for; let it see its GPU, or ask for the device cpu."
             )
         details = client.show(self._name).details
+        family = quote_text(details.family if details else "")
         return {
             "server_name": self._name,
-            "architecture": quote_text(details.family if details else ""),
+            "architecture": family,
+            "takes_effort": family in TAKE_EFFORT,
             "quantization": quote_text(details.quantization_level if details else ""),
             "context_length": self.spec.context_length
             or int((running[0].context_length if running else 0) or 0),
@@ -296,7 +301,9 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
             form = ollama_form(options)
             turns = ollama_messages(prompt)
             # Ollama refuses to let a model think that cannot.
-            think = options.thinking if self._notation.switch else None
+            think: bool | str | None = options.thinking if self._notation.switch else None
+            if self._info.get("takes_effort") and options.template_effort is not None:
+                think = SPOKEN_EFFORTS.level_of(options.template_effort)
             chunks = client.chat(messages=turns, think=think, **form, **shared)
         return cast("Generator[Any]", chunks)
 

@@ -26,8 +26,9 @@ from engines.exceptions import (
 from engines.network.guard import address_guard
 from engines.network.transports import GuardedTransport
 from engines.runtimes.base import ChatMessage, Facts
+from engines.runtimes.notation.efforts import SPOKEN_EFFORTS
 from engines.runtimes.servers.base import RemoteEngine, RemoteOptions, ServerEnding, quote_text
-from engines.runtimes.servers.learned import limits_of
+from engines.runtimes.servers.learned import EFFORT, limits_of
 from engines.runtimes.servers.openai_stream import AnswerReader, error_for_status
 from engines.runtimes.servers.tool_formats import openai_form
 from engines.runtimes.text.generation import GenerationOptions, Piece
@@ -77,7 +78,11 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
     def get_engine_info(self) -> Facts:
         """Return the facts, and which fields of a request the server does not take."""
         refused = limits_of(self.endpoint, self.model_path).refused
-        return {**super().get_engine_info(), **({"fields_left_out": refused} if refused else {})}
+        return {
+            **super().get_engine_info(),
+            "takes_effort": EFFORT not in refused,
+            **({"fields_left_out": refused} if refused else {}),
+        }
 
     @property
     def _names_reasons(self) -> bool:
@@ -164,6 +169,8 @@ class OpenAICompatibleEngine(RemoteEngine[RemoteOptions]):
             fields.setdefault("max_tokens", None)
         else:
             fields |= openai_form(options, given)
+            if options.effort is not None:
+                fields[EFFORT] = SPOKEN_EFFORTS.level_of(options.effort)
         tools = [tool["function"]["name"] for tool in options.tools]
         reader = AnswerReader(self.endpoint, tools)
         with self._translate_errors(), self._open(prompt, fields) as reply:

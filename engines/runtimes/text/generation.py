@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeGuard, get_args
 
 from msgspec import Meta, Struct, inspect
 
@@ -27,6 +27,11 @@ FORM = ("response_format", "tools", "tool_choice", "parallel_tool_calls")
 
 Penalty = Annotated[float, Meta(ge=-2.0, le=2.0)]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
+Level = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+Effort = Level | Annotated[int, Meta(ge=1, le=MAX_TOKENS)]
+"""A level, or how many tokens the reasoning may have."""
+EFFORTS: tuple[Level, ...] = get_args(Level)
+"""From the least on."""
 
 
 class SamplingOptions(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -53,6 +58,7 @@ class AskedOptions(SamplingOptions, frozen=True, kw_only=True, omit_defaults=Tru
     """All that a caller may ask of a generation; None leaves the default."""
 
     thinking: bool | None = None
+    effort: Effort | None = None
     response_format: Json | None = None
     tools: list[Json] | None = None
     tool_choice: Choice | None = None
@@ -83,6 +89,8 @@ class GenerationOptions:
     presence_penalty: float = 0.0
     thinking: bool | None = None
     """Whether a model with a thinking switch reasons first; ``None`` leaves it to the model."""
+    effort: Effort | None = None
+    """How much it reasons, where its template can be told; ``None`` leaves it to the model."""
     response_format: Json | None = None
     """The form of the answer, as in OpenAI's API; ``None`` is plain text."""
     tools: tuple[Json, ...] = ()
@@ -118,8 +126,18 @@ class GenerationOptions:
     @property
     def template_thinking(self) -> bool | None:
         """The thinking switch for a template; off for an answer of a set form, unless asked for."""
+        if self.thinking is not None:
+            return self.thinking
         # A grammar begins with the first token, where such a model would begin to think.
-        return False if self.thinking is None and self.is_constrained else self.thinking
+        if self.is_constrained:
+            return False
+        # Some templates leave the reasoning out of what nobody asks to be reasoned about.
+        return None if self.effort is None else True
+
+    @property
+    def template_effort(self) -> Effort | None:
+        """The effort for a template; the least where no reasoning is wanted, for models without a switch."""
+        return "minimal" if self.thinking is False else self.effort
 
     @property
     def is_constrained(self) -> bool:
@@ -141,11 +159,12 @@ class GenerationOptions:
                 )
         stop = _stop_words(values.pop("stop", ()))
         thinking = _switch("thinking", values.pop("thinking", None))
+        effort = _effort(values.pop("effort", None))
         form = _form(values)
         owner = _owner(values.pop("owner", ""))
         for name, value in values.items():
             _check_number(name, value)
-        return cls(stop=stop, thinking=thinking, owner=owner, **form, **values)
+        return cls(stop=stop, thinking=thinking, effort=effort, owner=owner, **form, **values)
 
     def as_parameters(self) -> Json:
         return asdict(self)
@@ -248,6 +267,22 @@ def _switch(name: str, given: object) -> bool | None:
     if given is None or isinstance(given, bool):
         return given
     raise InvalidRequestError(f"{name} must be true or false, not {given!r}.")
+
+
+def is_effort(given: object) -> TypeGuard[Effort]:
+    """Say whether it is a level or a number of tokens."""
+    if isinstance(given, str):
+        return given in EFFORTS
+    return isinstance(given, int) and not isinstance(given, bool) and 1 <= given <= MAX_TOKENS
+
+
+def _effort(given: object) -> Effort | None:
+    if given is None or is_effort(given):
+        return given
+    raise InvalidRequestError(
+        f"effort must be {', '.join(EFFORTS[:-1])} or {EFFORTS[-1]}, or a whole number of tokens from 1 to "
+        f"{MAX_TOKENS}, not {given!r:.60}."
+    )
 
 
 def require_answer_room(prompt: int, context: int, wanted: int) -> int:

@@ -15,7 +15,7 @@ from django.db import close_old_connections
 from engines.exceptions import InvalidRequestError, SamError
 from engines.models import CatalogModel, ModelCopy, ModelRevision
 from engines.runtimes.base import BaseModelEngine, ChatMessage
-from engines.runtimes.notation.families import notation_of
+from engines.runtimes.notation.families import notation_of, takes_effort
 from engines.runtimes.text.control_marks import make_literal
 from engines.runtimes.text.generation import GenerationOptions
 from engines.services.answers.events import Recipient, answer_events
@@ -167,13 +167,14 @@ def _begin(answerer: Answerer, request: AnswerRequest, engine: BaseModelEngine) 
     if cause is not None:
         note_incident(cause.revision_id, answerer.revision.pk, cause.reason)
         close_old_connections()
+    facts = engine.get_engine_info()
     return BeginEvent(
         engine_id=answerer.engine.model_id,
         revision_id=answerer.revision.pk,
         adapters=len(answerer.adapters),
         fallback_for=cause,
-        has_no_switch=request.thinking is not None
-        and notation_of(engine.get_engine_info()).switch is None,
+        has_no_switch=notation_of(facts).ignores_thinking(thinking=request.thinking),
+        has_no_effort=request.effort is not None and not takes_effort(facts, request.effort),
     )
 
 

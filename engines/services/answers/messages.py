@@ -134,6 +134,8 @@ class BeginEvent(
     fallback_for: FallbackCause | None = None
     has_no_switch: bool = False
     """Whether it was asked to reason or not, and has no switch for it."""
+    has_no_effort: bool = False
+    """Whether it was asked how much to think, and cannot be told."""
 
 
 class FittedEvent(Struct, frozen=True, tag_field="type", tag="fitted"):

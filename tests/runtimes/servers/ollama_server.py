@@ -33,6 +33,8 @@ class OllamaStore:
     keys: set[str | None] = field(default_factory=set)
     """What came in the Authorization header."""
     endpoint: str = ""
+    architecture: str = "llama"
+    """What it says of every model."""
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def blob(self, digest: str) -> Path:
@@ -162,7 +164,7 @@ class OllamaHandler(BaseHTTPRequestHandler):
         return {"models": models}
 
     def _show(self, _body: dict[str, Any], name: str) -> None:
-        details = {"format": "gguf", "family": "llama", "quantization_level": "F16"}
+        details = {"format": "gguf", "family": self.kept.architecture, "quantization_level": "F16"}
         self._json(200, {"details": details, "model_info": {"general.basename": name}})
 
     def _create(self, body: dict[str, Any], name: str) -> None:

@@ -179,6 +179,21 @@ def test_ollama_is_asked_to_think_for_a_family_with_a_switch_only(
     assert [body.get("think") for body in asked] == [None, False]
 
 
+def test_ollama_is_told_how_much_to_think_where_its_model_takes_a_level(
+    store: OllamaStore, tiny_llama: Path
+) -> None:
+    for architecture in ("llama", "gptoss"):
+        store.architecture = architecture
+        with _engine(store, str(tiny_llama)) as engine:
+            engine.load_model()
+            engine.generate(CHAT, max_tokens=1, effort="xhigh")
+            engine.generate(CHAT, max_tokens=1, thinking=False)
+            assert engine.get_engine_info()["takes_effort"] is (architecture == "gptoss")
+
+    asked = [body for body in store.posted("/api/chat") if body["messages"]]
+    assert [body.get("think") for body in asked] == [None, None, "high", "low"]
+
+
 def test_cpu_although_a_gpu_was_asked_for_is_an_error(store: OllamaStore, tiny_llama: Path) -> None:
     engine = _engine(store, str(tiny_llama), device="gpu")
 

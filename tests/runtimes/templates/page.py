@@ -138,6 +138,13 @@ def _switch(tried: Tried) -> str:
     return f"`{switch.variable}`" if switch.variable else f"`{switch.off}` in the system text"
 
 
+def _efforts(tried: Tried) -> str:
+    efforts = tried.notation.efforts
+    if efforts is None:
+        return "—"
+    return f"`{efforts.variable}`: {', '.join(efforts.levels) or 'tokens'}"
+
+
 def _begin(tried: Tried) -> str:
     return "the template" if tried.render(KINDS["a question"].messages).startswith("<s>") else "—"
 
@@ -153,6 +160,7 @@ COLUMNS: Mapping[str, Callable[[Tried], str]] = {
     "calls": _calls,
     "reasoning": _reasoning,
     "switch": _switch,
+    "how much to think": _efforts,
     "begin-of-text by": _begin,
 }
 """What the page says of a template, by the title of its column."""

@@ -1,0 +1,148 @@
+"""How much to think: found by rendering, and told in the words or numbers that a template takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engines.runtimes.base import ChatMessage
+from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.notation.efforts import EffortForm, Efforts
+from engines.runtimes.notation.families import notation_of, takes_effort
+from engines.specs import EngineSpec
+from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
+from tests.runtimes.notation.outputs import GPT, QWEN
+from tests.runtimes.notation.test_outputs import derived
+
+CHAT: list[ChatMessage] = [{"role": "user", "content": "Why?"}]
+NEMOTRON = (
+    "{% for m in messages %}[{{ m.role }}]{{ m.content }}"
+    "{% if loop.last and low_effort %}{{ '\\n\\n{reasoning effort: low}' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}[assistant]{{ '<think></think>' if enable_thinking is false else '<think>' }}"
+    "{% endif %}"
+)
+SHOUTED = "{{ messages[0].content }}[{{ (reasoning_effort or 'medium') | upper }}]"
+DEAF = "{{ messages[0].content }}{# reasoning_effort #}"
+BROKEN = "{{ messages[0].content }}{{ 1 // 0 if reasoning_effort else '' }}"
+
+FOUND: dict[str, Efforts | None] = {
+    GPT: Efforts("reasoning_effort", EffortForm.NEAREST, ("low", "medium", "high")),
+    "Kimi-K3": Efforts("thinking_effort", EffortForm.NEAREST, ("low", "high", "max")),
+    "tencent-Hy3": Efforts("reasoning_effort", EffortForm.NEAREST, ("low", "high")),
+    "deepseek-ai-DeepSeek-V4": Efforts("reasoning_effort", EffortForm.LISTED, ("max",)),
+    "deepseek-ai-DeepSeek-V4-Flash-0731": Efforts(
+        "reasoning_effort", EffortForm.LISTED, ("high", "max")
+    ),
+    "upstage-Solar-Open-100B": Efforts("reasoning_effort", EffortForm.LISTED, ("minimal", "low")),
+    "ByteDance-Seed-OSS": Efforts("thinking_budget", EffortForm.NUMBER),
+    "Cohere2MoE": None,
+    "muse-glimmer": Efforts("reasoning_strength", EffortForm.NEAREST, ("low", "medium", "high")),
+    QWEN: None,
+}
+
+
+def test_what_a_template_knows_of_efforts_is_found(real_templates: Mapping[str, str]) -> None:
+    assert {name: derived(real_templates[name], "").efforts for name in FOUND} == FOUND
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        (NEMOTRON, Efforts("low_effort", EffortForm.FLAG, ("low",))),
+        (SHOUTED, Efforts("reasoning_effort", EffortForm.NEAREST, ("low", "medium", "high"))),
+        (DEAF, None),
+        (BROKEN, None),
+    ],
+)
+def test_a_variable_counts_where_it_changes_the_prompt(source: str, found: Efforts | None) -> None:
+    assert derived(source, "").efforts == found
+
+
+TOLD: list[tuple[str, Any, dict[str, Any]]] = [
+    (GPT, "high", {"reasoning_effort": "high"}),
+    (GPT, "minimal", {"reasoning_effort": "low"}),
+    (GPT, "xhigh", {"reasoning_effort": "high"}),
+    (GPT, 31_999, {"reasoning_effort": "high"}),
+    (GPT, 4096, {"reasoning_effort": "medium"}),
+    (GPT, 1, {"reasoning_effort": "low"}),
+    ("Kimi-K3", "medium", {"thinking_effort": "high"}),
+    ("tencent-Hy3", "medium", {"reasoning_effort": "high"}),
+    ("tencent-Hy3", "max", {"reasoning_effort": "high"}),
+    ("deepseek-ai-DeepSeek-V4", "xhigh", {"reasoning_effort": "max"}),
+    ("deepseek-ai-DeepSeek-V4", "medium", {}),
+    ("deepseek-ai-DeepSeek-V4-Flash-0731", "xhigh", {"reasoning_effort": "max"}),
+    ("deepseek-ai-DeepSeek-V4-Flash-0731", "low", {}),
+    ("upstage-Solar-Open-100B", "high", {}),
+    ("ByteDance-Seed-OSS", "low", {"thinking_budget": 1024}),
+    ("ByteDance-Seed-OSS", 700, {"thinking_budget": 700}),
+    ("ByteDance-Seed-OSS", "max", {"thinking_budget": -1}),
+    (QWEN, "high", {}),
+]
+
+
+@pytest.mark.parametrize(("template", "effort", "told"), TOLD)
+def test_an_effort_is_told_as_the_template_takes_it(
+    real_templates: Mapping[str, str], template: str, effort: Any, told: dict[str, Any]
+) -> None:
+    notation = derived(real_templates[template], "")
+
+    assert notation.switch_variables(thinking=None, effort=effort) == told
+    assert notation.takes_effort(effort) == bool(told)
+    off = notation.switch_variables(thinking=False, effort=effort)
+    assert notation.switch is None or off == notation.switch_variables(thinking=False)
+
+
+def test_a_flag_is_set_for_its_level_alone() -> None:
+    notation = derived(NEMOTRON, "")
+
+    assert notation.switch_variables(thinking=True, effort="minimal") == {
+        "enable_thinking": True,
+        "low_effort": True,
+    }
+    assert notation.switch_variables(thinking=None, effort="medium") == {}
+
+
+SPOKEN = "{{ messages[-1].content }}{% if reasoning_effort is defined %} {{ reasoning_effort }}{% endif %}"
+
+
+def test_an_engine_reads_the_effort_in_its_prompt(tmp_path: Path) -> None:
+    path = write_scripted(tmp_path / "m.gguf", words(2), template=SPOKEN)
+    with LlamaCppEngine.from_spec(EngineSpec("e", "E", str(path))) as engine:
+        engine.load_model()
+
+        def count(**options: Any) -> int:
+            return engine.complete(CHAT, max_tokens=1, **options).prompt_tokens
+
+        def count_text(text: str) -> int:
+            return engine.count_prompt_tokens(f"Why?{text}")
+
+        assert count() == count_text("")
+        assert count(effort="high") == count_text(" high")
+        assert count(effort="minimal") == count(thinking=False) == count_text(" low")
+        assert count(effort=5000) == count_text(" medium")
+        assert count(thinking=True) == count_text("")
+        facts = engine.get_engine_info()
+        assert takes_effort(facts, "high")
+        assert notation_of(facts).ignores_thinking(thinking=True)
+        assert not notation_of(facts).ignores_thinking(thinking=False)
+
+
+def test_an_effort_switches_on_what_is_off_by_itself(
+    real_templates: Mapping[str, str], tmp_path: Path
+) -> None:
+    template = real_templates["ibm-granite-granite-3.3-2B-Instruct"]
+    path = write_scripted(tmp_path / "m.gguf", words(2), template=template, context=2048)
+    form = {"response_format": {"type": "json_object"}}
+    with LlamaCppEngine.from_spec(EngineSpec("e", "E", str(path))) as engine:
+        engine.load_model()
+
+        def count(**options: Any) -> int:
+            return engine.complete(CHAT, max_tokens=1, **options).prompt_tokens
+
+        assert count(effort="low") == count(thinking=True) > count()
+        assert count(effort="low", thinking=False) == count(thinking=False)
+        assert count(effort="low", **form) == count(thinking=False)
+        assert not takes_effort(engine.get_engine_info(), "low")
