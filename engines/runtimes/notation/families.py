@@ -47,7 +47,14 @@ DEEPSEEK_CALLS = CallNotation(
     after_name="\n```json\n",
     closing="\n```<｜tool▁call▁end｜>",
 )
+TOOLCALLS = CallNotation(section=("<TOOLCALL>", "</TOOLCALL>"), is_list=True)
 GRANITE_CALLS = CallNotation(section=("<|tool_call|>", ""), is_list=True, may_open=("<tool_call>",))
+ENABLE_THINKING = Switch("enable_thinking", on=True, off=False)
+DETAILED_THINKING = Switch("", on="detailed thinking on", off="detailed thinking off")
+"""System text of the first Nemotrons that reason (Nano, Super and Ultra v1), which their templates do not look for.
+
+Source: their model cards, and arXiv 2505.00949, by which they were trained on either sentence.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +64,8 @@ class Family:
     name: str
     reasoning: tuple[str, str] = ("", "")
     """Marks around the reasoning that may precede an answer; empty for a family without."""
-    thinking_variable: str = ""
-    """The template's variable that switches reasoning on and off; empty for a family without."""
+    switch: Switch | None = None
+    """What turns its reasoning on and off; None for a family without."""
     calls: CallNotation = HERMES_CALLS
     """How its models call tools, or are asked to where they were not trained to."""
     also_read: tuple[CallNotation, ...] = ()
@@ -76,12 +83,11 @@ class Family:
     @property
     def notation(self) -> Notation:
         """What is known of a model whose template cannot be seen."""
-        variable = self.thinking_variable
         return Notation(
             reasoning=self.reasoning,
             calls=self.calls,
             also_read=self.also_read,
-            switch=Switch(variable, on=True, off=False) if variable else None,
+            switch=self.switch,
         )
 
     def complete(self, derived: Notation) -> Notation:
@@ -89,10 +95,13 @@ class Family:
         shows_calls = derived.calls != HERMES_CALLS or derived.renders_calls
         calls = derived.calls if shows_calls else self.calls
         read = (self.calls, *derived.also_read, *self.also_read)
+        # A variable that its template does not read changes nothing; words reach the model through any.
+        in_words = self.switch if self.switch is not None and not self.switch.variable else None
         return replace(
             derived,
             reasoning=derived.reasoning if derived.reasons else self.reasoning,
             calls=calls,
+            switch=derived.switch or in_words,
             also_read=tuple(dict.fromkeys(form for form in read if form != calls)),
         )
 
@@ -102,6 +111,14 @@ UNKNOWN = Family("")
 FAMILIES = {
     family.name: family
     for family in (
+        # Before llama, whose name its models' names hold as well.
+        Family(
+            "nemotron",
+            reasoning=THINK,
+            switch=DETAILED_THINKING,
+            also_read=(TOOLCALLS,),
+            is_divided=True,
+        ),
         Family(
             "llama",
             calls=LLAMA_CALLS,
@@ -109,7 +126,7 @@ FAMILIES = {
             knows_tools=True,
         ),
         Family("deepseek", reasoning=THINK, also_read=(DEEPSEEK_CALLS,)),
-        Family("qwen", reasoning=THINK, thinking_variable="enable_thinking", knows_tools=True),
+        Family("qwen", reasoning=THINK, switch=ENABLE_THINKING, knows_tools=True),
         Family(
             "mistral",
             reasoning=("[THINK]", "[/THINK]"),
@@ -120,11 +137,11 @@ FAMILIES = {
         ),
         Family("gemma"),
         Family("phi", reasoning=THINK, also_read=(PHI_CALLS, FUNCTOOLS), is_divided=True),
-        Family("granite", reasoning=THINK, thinking_variable="thinking"),
+        Family("granite", reasoning=THINK, switch=Switch("thinking", on=True, off=False)),
         Family(
             "smollm",
             reasoning=THINK,
-            thinking_variable="enable_thinking",
+            switch=ENABLE_THINKING,
             knows_tools=True,
             is_divided=True,
         ),

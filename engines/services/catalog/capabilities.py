@@ -64,9 +64,7 @@ def capabilities_of(model: CatalogModel, revision: ModelRevision | None = None) 
         tools=_tools(model.runtime, is_trained=shown.get("tools", family.knows_tools)),
         json=_json(model.runtime),
         thinks=shown.get("thinks", family.reasons),
-        can_switch_thinking=shown.get(
-            "switches", family.reasons and bool(family.thinking_variable)
-        ),
+        can_switch_thinking=shown.get("switches", family.reasons and family.switch is not None),
         context=context_of(model, pinned),
     )
 

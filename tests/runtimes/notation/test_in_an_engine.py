@@ -67,6 +67,24 @@ def test_a_switch_in_words_stands_in_the_system_text(
             assert (off.reasoning, off.text.strip()) == ("", thought)
 
 
+def test_a_switch_in_words_that_the_template_does_not_know_reaches_the_model(
+    tmp_path: Path,
+) -> None:
+    path = write_scripted(tmp_path / "m.gguf", SAID, template=PLAIN)
+    with LlamaCppEngine.from_spec(EngineSpec("e", "E", str(path), family="nemotron")) as engine:
+        engine.load_model()
+        asked = [
+            engine.complete(CHAT, max_tokens=1, thinking=thinking).prompt_tokens
+            for thinking in (None, True, False)
+        ]
+        told = [
+            engine.count_prompt_tokens(f"{system}[user]Why?")
+            for system in ("", "[system]detailed thinking on", "[system]detailed thinking off")
+        ]
+
+    assert asked == told
+
+
 def test_a_switch_that_nobody_asked_for_is_left_out_where_the_template_refuses_it(
     tmp_path: Path,
 ) -> None:

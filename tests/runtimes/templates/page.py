@@ -29,6 +29,7 @@ BEGIN, END = "<!-- table -->\n", "<!-- end -->\n"
 AS_IT_IS = "as it is"
 FAMILY_MARKS = {
     "SmolLM": "smollm",
+    "Nemotron": "nemotron",
     "DeepSeek": "deepseek",
     "Qwen": "qwen",
     "mistral": "mistral",

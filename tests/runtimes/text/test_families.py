@@ -171,4 +171,4 @@ def test_family_is_known_by_the_beginning_of_its_name(name: str, family: str) ->
 def test_unknown_family_has_no_peculiarities() -> None:
     family = family_of("abacus")
 
-    assert (family.reasons, family.thinking_variable) == (False, "")
+    assert (family.reasons, family.switch) == (False, None)
