@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 from engines.runtimes.notation import values
 from engines.runtimes.notation.derive_answers import AnswerMarks, derive_answers
@@ -17,7 +18,6 @@ from engines.runtimes.notation.description import (
     Notation,
     Switch,
 )
-from engines.runtimes.notation.efforts import derive_efforts
 from engines.runtimes.notation.families import (
     DEEPSEEK_CALLS,
     FUNCTOOLS,
@@ -43,6 +43,8 @@ from engines.runtimes.notation.probes import (
     make_calls,
 )
 from engines.runtimes.notation.stretches import TAG, find_common_prefix, strip_leading
+from engines.runtimes.text.efforts import NO_LIMIT, SPOKEN_EFFORTS, EffortForm, Efforts
+from engines.runtimes.text.generation import EFFORTS
 from engines.runtimes.text.response_format import Json
 
 SWITCHES = (
@@ -56,6 +58,13 @@ SWITCHES = (
     Switch("reasoning_effort", on="high", off="minimal"),
 )
 """Variables that publishers give their templates to turn the reasoning on and off."""
+EFFORT_NUMBERS = ("thinking_budget", "reasoning_budget")
+EFFORT_FLAGS = {"low_effort": "low"}
+"""Each is true for one level (Nemotron)."""
+EFFORT_WORDS = ("reasoning_effort", "reasoning_strength", "thinking_effort")
+EFFORT_VARIABLES = (*EFFORT_WORDS, *EFFORT_NUMBERS, *EFFORT_FLAGS)
+"""What publishers give their templates to say how much to think."""
+_NO_LEVEL, _ODD_NUMBER = "EFFORTTEXT", 3210
 IN_WORDS = Switch("", on="/think", off="/no_think")
 """What templates without such a variable look for in the system text (Nemotron)."""
 RESULT_MARKS = ("<start_function_response>",)
@@ -99,7 +108,7 @@ def derive_notation(render: RenderTemplate, source: str, family: Family = UNKNOW
         describes_tools=bool(given),
     )
     notation = _with_calls(probe, answers, notation, given or {"tools": [*TOOLS]})
-    efforts = derive_efforts(probe, notation.switch_variables(thinking=True))
+    efforts = _efforts(probe, notation.switch_variables(thinking=True))
     return family.complete(replace(notation, efforts=efforts))
 
 
@@ -110,6 +119,35 @@ def _tools_for(probe: Probe) -> Json:
         if prompt and NAMES[0] in prompt:
             return variables
     return {}
+
+
+def _efforts(probe: Probe, thinking: Mapping[str, Any]) -> Efforts | None:
+    """Return how a template is told how much to think; ``thinking`` switches the reasoning on."""
+    tried = (
+        _try_effort(probe, variable, thinking)
+        for variable in EFFORT_VARIABLES
+        if probe.mentions(variable)
+    )
+    return next((found for found in tried if found), None)
+
+
+def _try_effort(probe: Probe, variable: str, thinking: Mapping[str, Any]) -> Efforts | None:
+    def render(value: str | int) -> str | None:
+        return probe.render_whole(is_open=True, **{**thinking, variable: value})
+
+    if variable in EFFORT_NUMBERS:
+        changes = render(_ODD_NUMBER) not in (None, render(NO_LIMIT))
+        return Efforts(variable, EffortForm.NUMBER) if changes else None
+    if variable in EFFORT_FLAGS:
+        changes = render(value=True) not in (None, render(value=False))
+        return Efforts(variable, EffortForm.FLAG, (EFFORT_FLAGS[variable],)) if changes else None
+    other = render(_NO_LEVEL)
+    if other and _NO_LEVEL.lower() in other.lower():
+        return replace(SPOKEN_EFFORTS, variable=variable)
+    prompts = {level: render(level) for level in EFFORTS}
+    levels = tuple(level for level, prompt in prompts.items() if prompt and prompt != other)
+    form = EffortForm.LISTED if other else EffortForm.NEAREST
+    return Efforts(variable, form, levels) if levels else None
 
 
 def _switch(probe: Probe, reasoning: tuple[str, str]) -> Switch | None:

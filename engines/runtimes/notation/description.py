@@ -6,7 +6,7 @@ import enum
 import json
 from dataclasses import dataclass
 
-from engines.runtimes.notation.efforts import Efforts
+from engines.runtimes.text.efforts import Efforts
 from engines.runtimes.text.generation import Effort
 
 HOLE = "\x1a"

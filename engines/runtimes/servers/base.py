@@ -25,6 +25,7 @@ from engines.runtimes.notation.families import family_of
 from engines.runtimes.notation.reasoning import ReasoningSplitter
 from engines.runtimes.specified import SpecifiedEngine
 from engines.runtimes.streaming import require_messages
+from engines.runtimes.templates.thoughts import ask_in_words
 from engines.runtimes.text.generation import Generation, GenerationOptions, Piece
 from engines.runtimes.text.printable import make_printable
 from engines.runtimes.text.stop_words import StopWords
@@ -156,6 +157,9 @@ class RemoteEngine(SpecifiedEngine[RemoteOptionsT]):
         options = GenerationOptions.parse(kwargs)
         given = frozenset(name for name, value in kwargs.items() if value is not None)
         checked = prompt if isinstance(prompt, str) else require_messages(prompt)
+        if not isinstance(checked, str):
+            word = self._notation.switch_words(thinking=options.thinking)
+            checked = list(ask_in_words(checked, word))
         answer = self._answer(checked, options, given)
         return self._collect(_stop_when(cancelled, answer), checked, StopWords(options.stop))
 

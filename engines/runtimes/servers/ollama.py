@@ -26,7 +26,6 @@ from engines.gguf.parts import IN_PARTS, part_paths, read_model_header
 from engines.network.guard import address_guard
 from engines.network.ollama_transport import OllamaTransport
 from engines.runtimes.base import ChatMessage, Facts
-from engines.runtimes.notation.efforts import SPOKEN_EFFORTS
 from engines.runtimes.servers.base import (
     MAX_MODELS_SHOWN,
     RemoteEngine,
@@ -35,6 +34,7 @@ from engines.runtimes.servers.base import (
     quote_text,
 )
 from engines.runtimes.servers.tool_formats import ollama_calls, ollama_form, ollama_messages
+from engines.runtimes.text.efforts import SPOKEN_EFFORTS
 from engines.runtimes.text.generation import GenerationOptions, Piece
 from engines.specs import EngineSpec
 
@@ -301,7 +301,8 @@ class OllamaEngine(RemoteEngine[OllamaOptions]):
             form = ollama_form(options)
             turns = ollama_messages(prompt)
             # Ollama refuses to let a model think that cannot.
-            think: bool | str | None = options.thinking if self._notation.switch else None
+            has_switch = self._notation.switch and self._notation.switch.variable
+            think: bool | str | None = options.thinking if has_switch else None
             if self._info.get("takes_effort") and options.template_effort is not None:
                 think = SPOKEN_EFFORTS.level_of(options.template_effort)
             chunks = client.chat(messages=turns, think=think, **form, **shared)

@@ -26,11 +26,11 @@ from engines.exceptions import (
 from engines.network.guard import address_guard
 from engines.network.transports import GuardedTransport
 from engines.runtimes.base import ChatMessage, Facts
-from engines.runtimes.notation.efforts import SPOKEN_EFFORTS
 from engines.runtimes.servers.base import RemoteEngine, RemoteOptions, ServerEnding, quote_text
 from engines.runtimes.servers.learned import EFFORT, limits_of
 from engines.runtimes.servers.openai_stream import AnswerReader, error_for_status
 from engines.runtimes.servers.tool_formats import openai_form
+from engines.runtimes.text.efforts import SPOKEN_EFFORTS
 from engines.runtimes.text.generation import GenerationOptions, Piece
 from engines.runtimes.text.response_format import Json
 from engines.specs import EngineSpec

@@ -10,8 +10,8 @@ import pytest
 
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.runtimes.notation.efforts import EffortForm, Efforts
 from engines.runtimes.notation.families import notation_of, takes_effort
+from engines.runtimes.text.efforts import EffortForm, Efforts
 from engines.specs import EngineSpec
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 from tests.runtimes.notation.outputs import GPT, QWEN

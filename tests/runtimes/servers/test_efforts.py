@@ -52,3 +52,17 @@ def test_a_server_that_refuses_it_answers_without(sentence: str) -> None:
     assert answers == ["Noon."] * 2
     assert len(server.asked) == 3
     assert not takes_effort(facts, "low")
+
+
+def test_a_family_that_is_switched_in_words_is_told_them_behind_a_server_too() -> None:
+    with (
+        picky_server(chunks=[WORD, STOP]) as server,
+        _engine(server.endpoint, "m", family="nemotron") as engine,
+    ):
+        engine.load_model()
+        for thinking in (None, False):
+            engine.generate(CHAT, thinking=thinking)
+
+    told = {"role": "system", "content": "detailed thinking off"}
+    assert [body["messages"] for body in server.asked] == [CHAT, [told, *CHAT]]
+    assert "chat_template_kwargs" not in server.asked[1]

@@ -170,13 +170,14 @@ def test_options_are_sent_in_ollamas_words(store: OllamaStore, tiny_llama: Path)
 def test_ollama_is_asked_to_think_for_a_family_with_a_switch_only(
     store: OllamaStore, tiny_llama: Path
 ) -> None:
-    for family in ("llama", "qwen"):
+    for family in ("llama", "nemotron", "qwen"):
         with _engine(store, str(tiny_llama), family=family) as engine:
             engine.load_model()
             engine.generate(CHAT, max_tokens=1, thinking=False)
 
     asked = [body for body in store.posted("/api/chat") if body["messages"]]
-    assert [body.get("think") for body in asked] == [None, False]
+    assert [body.get("think") for body in asked] == [None, None, False]
+    assert asked[1]["messages"][0]["content"].endswith("detailed thinking off")
 
 
 def test_ollama_is_told_how_much_to_think_where_its_model_takes_a_level(

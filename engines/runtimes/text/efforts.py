@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
-from engines.runtimes.notation.probes import Probe
 from engines.runtimes.text.generation import EFFORTS, Effort
 
 SPOKEN = ("low", "medium", "high")
@@ -18,13 +15,6 @@ ALIKE = {"minimal": ("low",), "xhigh": ("max", "high"), "max": ("xhigh", "high")
 TOKENS = {"minimal": 512, "low": 1024, "medium": 4096, "high": 16384}
 """What a level is where a number of tokens is asked for; more than ``high`` is no limit."""
 NO_LIMIT = -1
-NUMBERS = ("thinking_budget", "reasoning_budget")
-FLAGS = {"low_effort": "low"}
-"""Each is true for one level (Nemotron)."""
-WORDS = ("reasoning_effort", "reasoning_strength", "thinking_effort")
-VARIABLES = (*WORDS, *NUMBERS, *FLAGS)
-"""What publishers give their templates to say how much to think."""
-_NO_LEVEL, _ODD_NUMBER = "EFFORTTEXT", 3210
 
 
 class EffortForm(enum.StrEnum):
@@ -82,30 +72,3 @@ def name_effort(effort: Effort) -> str:
     if isinstance(effort, str):
         return effort
     return next((level for level, more in pairwise(SPOKEN) if effort < TOKENS[more]), SPOKEN[-1])
-
-
-def derive_efforts(probe: Probe, thinking: Mapping[str, Any]) -> Efforts | None:
-    """Return how a template is told how much to think; ``thinking`` switches the reasoning on."""
-    tried = (
-        _tried(probe, variable, thinking) for variable in VARIABLES if probe.mentions(variable)
-    )
-    return next((found for found in tried if found), None)
-
-
-def _tried(probe: Probe, variable: str, thinking: Mapping[str, Any]) -> Efforts | None:
-    def render(value: str | int) -> str | None:
-        return probe.render_whole(is_open=True, **{**thinking, variable: value})
-
-    if variable in NUMBERS:
-        changes = render(_ODD_NUMBER) not in (None, render(NO_LIMIT))
-        return Efforts(variable, EffortForm.NUMBER) if changes else None
-    if variable in FLAGS:
-        changes = render(value=True) not in (None, render(value=False))
-        return Efforts(variable, EffortForm.FLAG, (FLAGS[variable],)) if changes else None
-    other = render(_NO_LEVEL)
-    if other and _NO_LEVEL.lower() in other.lower():
-        return replace(SPOKEN_EFFORTS, variable=variable)
-    prompts = {level: render(level) for level in EFFORTS}
-    levels = tuple(level for level, prompt in prompts.items() if prompt and prompt != other)
-    form = EffortForm.LISTED if other else EffortForm.NEAREST
-    return Efforts(variable, form, levels) if levels else None
