@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from engines.exceptions import AdapterMismatchError, InvalidRequestError, UnsafeModelFileError
 from engines.gguf.adapters import check_adapter_fits
-from engines.gguf.header import GgufHeader, shown
+from engines.gguf.header import GgufArray, GgufHeader, shown
 from engines.gguf.reader import read_header
 from engines.gguf.safetensors import StoredTensor, load_tensor, read_safetensors
 from engines.gguf.writer import Metadata, write_gguf
@@ -36,6 +36,7 @@ _MODULE = (
     r"(?P<inner>\.base_layer)?"
 )
 _NAME = re.compile(rf"{_MODULE}\.lora_(?:(?P<table>embedding_)?(?P<side>[AB]))(?:\.weight)?")
+_PAIR = re.compile(r"base_model\.model\.(?P<path>.+)\.lora_[AB](?:\.weight)?")
 _WHOLE = re.compile(rf"{_MODULE}\.weight")
 _MODULES = {
     "self_attn.q_proj": "attn_q",
@@ -68,7 +69,10 @@ _PLAIN_PATTERN = re.compile(
 _REPEATED = re.compile(r"[*+]")
 MAX_REPEATS = 2
 
-_CONVERTER = "Convert it to GGUF with llama.cpp's convert_lora_to_gguf.py and upload that file."
+_CONVERTER = (
+    "Convert it to GGUF with llama.cpp's convert_lora_to_gguf.py and upload that file; where that refuses it, "
+    "merge it into its model."
+)
 _MERGE = (
     "Merge it into its model (PEFT's merge_and_unload), convert that model to GGUF, and have a curator "
     "add it as an entry."
@@ -168,7 +172,7 @@ def convert_peft(config: bytes, weights: Path, base: GgufHeader, target: Path) -
     for name, tensor in sorted(stored.items()):
         if _is_copy_of_base(name, tensor, base):
             continue
-        found = _target(name, settings.other_way)
+        found = _target(name, base.architecture, settings.other_way)
         if found.name in tensors:
             _decline(f"it holds the change of {shown(found.module)} twice", _SAVE_AGAIN)
         numbers = _converted(name, tensor, weights, base)
@@ -245,11 +249,18 @@ def _first_match(
     return next((value for found, value in patterns if found.fullmatch(module)), default)
 
 
-def _target(name: str, other_way: str) -> _Target:
+def _target(name: str, architecture: str, other_way: str) -> _Target:
     found = _NAME.fullmatch(name)
     if found is None:
         if _WHOLE.fullmatch(name):
             _decline(f"it holds a whole {shown(name)}, as after tokens were added", _MERGE)
+        if pair := _PAIR.fullmatch(name):
+            # Query, key and value in one (qkv_proj, W_pack), or one of many experts: to split it is to guess its order.
+            _decline(
+                f"it changes {shown(pair['path'])}, which has no tensor of its own in files of "
+                f"{shown(architecture)} models",
+                f"Choose the model that it was trained on. {other_way}",
+            )
         _decline(f"it holds {shown(name)}, which is not a LoRA pair of a projection", other_way)
     module = found["path"]
     is_table = module.endswith("embed_tokens")
@@ -287,11 +298,23 @@ def _converted(name: str, tensor: StoredTensor, weights: Path, base: GgufHeader)
     if ".lora_embedding_A" in name:
         # The table is looked up, not multiplied: llama.cpp reads rows of tokens.
         return np.ascontiguousarray(numbers.T)
+    count = _heads_of(name, base) if ".lora_B" in name and _rotates(base) else 0
+    return _paired(name, numbers, count) if count else numbers
+
+
+def _heads_of(name: str, base: GgufHeader) -> int:
+    """Return how many heads the rows of a module are; 0 for a module without."""
+    found = _NAME.fullmatch(name)
+    module, layer = (found["module"], found["layer"]) if found else ("", "")
+    if not module or not module.endswith(("q_proj", "k_proj")):
+        return 0
     facts = base.facts()
-    heads = {".q_proj.": facts.head_count, ".k_proj.": facts.head_count_kv}
-    count = next((count for part, count in heads.items() if part in name), 0)
-    count = count if ".lora_B" in name else 0
-    return _paired(name, numbers, count) if _rotates(base) and count else numbers
+    key = f"{base.architecture}.attention.head_count"
+    stated = base.metadata.get(key if module.endswith("q_proj") else f"{key}_kv")
+    if isinstance(stated, GgufArray) and int(layer) < len(stated.values):
+        # Pruned models have other numbers of heads from layer to layer.
+        return int(stated.values[int(layer)])
+    return facts.head_count if module.endswith("q_proj") else facts.head_count_kv
 
 
 def _scaled(numbers: Array, target: _Target, settings: PeftConfig) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from deploy.demo.models.tiny_models import LORA_ALPHA, LORA_RANK
+from engines.exceptions import InvalidRequestError
+from engines.gguf.header import GgufArray
+from engines.gguf.layout import ValueKind
 from engines.gguf.peft import convert_peft
 from engines.gguf.reader import read_header
 from tests.gguf.test_peft import (
@@ -113,3 +117,47 @@ def test_names_with_a_base_layer_and_the_token_table_are_converted(
     np.testing.assert_array_equal(values_of(target, "token_embd.weight.lora_a"), low.T)
     np.testing.assert_array_equal(values_of(target, "token_embd.weight.lora_b"), high)
     assert tokens_with(tiny_llama, target) != tokens_with(tiny_llama, None)
+
+
+FUSED = (
+    *("model.layers.0.self_attn.qkv_proj", "model.layers.0.mlp.gate_up_proj"),
+    *("model.layers.0.self_attn.W_pack", "model.layers.0.attention.wqkv"),
+    *("transformer.h.0.self_attention.query_key_value", "transformer.h.0.attn.c_attn"),
+    *("transformer.blocks.0.attn.Wqkv", "gpt_neox.layers.0.attention.query_key_value"),
+    "model.layers.0.block_sparse_moe.experts.0.w1",
+)
+"""Of Phi-3, Baichuan, InternLM2, Falcon, Qwen, MPT, GPT-NeoX and Mixtral; files of ``llama`` have none of them."""
+
+
+@pytest.mark.parametrize("module", FUSED)
+def test_projections_in_one_are_refused_and_not_split(
+    module: str, tiny_llama: Path, tmp_path: Path
+) -> None:
+    name = f"base_model.model.{module}.lora_A.weight"
+    weights = written(tmp_path / "a.safetensors", {name: np.ones((LORA_RANK, 128), np.float32)})
+
+    with pytest.raises(InvalidRequestError) as refusal:
+        convert_peft(config(), weights, read_header(tiny_llama), tmp_path / "a.gguf")
+
+    said = str(refusal.value)
+    assert f"changes '{module}', which has no tensor of its own in files of 'llama' models" in said
+    assert "Choose the model that it was trained on." in said
+    assert not (tmp_path / "a.gguf").exists()
+
+
+def test_rows_are_paired_by_the_heads_of_their_layer(tiny_llama: Path, tmp_path: Path) -> None:
+    header = read_header(tiny_llama)
+    key, layers = "llama.attention.head_count", header.facts().block_count
+    mixed = GgufArray(ValueKind.UINT32, layers, (4, *[8] * (layers - 1)))
+    pruned = replace(header, metadata={**header.metadata, key: mixed})
+    weights = written(tmp_path / "a.safetensors", pair())
+
+    for base, name in ((header, "plain"), (pruned, "pruned")):
+        convert_peft(config(), weights, base, tmp_path / f"{name}.gguf")
+
+    plain, layered = (
+        values_of(tmp_path / f"{name}.gguf", "blk.0.attn_q.weight.lora_b")
+        for name in ("plain", "pruned")
+    )
+    assert np.array_equal(layered, paired(pair()[QUERY_B], 4))
+    assert np.array_equal(plain, layered)
