@@ -261,7 +261,9 @@ class _Answer:
         self._show(self._reader.add(self._token_reader.add(token)))
 
     def end(self, prompt_tokens: int, *, was_cancelled: bool) -> Generation:
-        self._show([*self._reader.add(self._token_reader.finish()), *self._reader.finish()])
+        self._show(self._reader.add(self._token_reader.finish()))
+        is_cut = was_cancelled or not self._ended
+        self._show(self._reader.finish(is_cut=is_cut))
         finished = "stop" if self._ended or self.stopped else "length"
         answer, thought = ("".join(self._texts[kind]) for kind in (False, True))
         return Generation(

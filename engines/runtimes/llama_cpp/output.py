@@ -36,7 +36,8 @@ class Answer:
             self._show(self._reader.add(text))
 
     def end(self, prompt_tokens: int, reason: str, *, reused: int = 0) -> Generation:
-        self._show([*self._reader.add(self._joiner.finish()), *self._reader.finish()])
+        self._show(self._reader.add(self._joiner.finish()))
+        self._show(self._reader.finish(is_cut=reason != "stop"))
         answer, thought = ("".join(self._texts[kind]) for kind in (False, True))
         return Generation(
             answer,

@@ -11,9 +11,12 @@ from typing import Any
 from engines.runtimes.notation.call_objects import (
     ObjectCall,
     bare_name,
+    code_parameter,
     describes_tool,
     known_keys,
     list_objects,
+    read_arguments,
+    read_code,
     read_object,
     to_arguments,
 )
@@ -112,6 +115,7 @@ class CallParser:
             CallForm.OBJECT: self._objects,
             CallForm.PYTHON: self._python,
             CallForm.LINES: self._python_line,
+            CallForm.CODE: self._code,
             CallForm.NAMED: self._named,
             CallForm.TAGGED: self._named,
             CallForm.QUOTED: self._named,
@@ -231,8 +235,9 @@ class CallParser:
         found = read_object(value, self.form, self.functions)
         if found is None:
             return None
-        call = FoundCall(bare_name(found.name), to_arguments(found.given), start, end)
-        function = self.functions.get(call.name, {})
+        function = self.functions.get(bare_name(found.name), {})
+        given = read_arguments(found.given, function)
+        call = FoundCall(bare_name(found.name), given, start, end)
         if describes_tool(call.arguments, function):
             return None
         return call if not self.is_guess or self._fits_tool(call, found) else None
@@ -264,8 +269,22 @@ class CallParser:
             raise IncompleteError
         if name is None or text[name.end()] != "(":
             raise NotACallError
+        if self._runs_code and name[0].removesuffix(".call") not in self.functions:
+            raise NotACallError
         end = find_end(text, name.end(), ('"', "'"))
         return self._python_calls(f"[{text[start:end]}]", start, end)
+
+    @property
+    def _runs_code(self) -> bool:
+        return any(code_parameter(function) for function in self.functions.values())
+
+    def _code(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - as _named
+        if not self._runs_code:
+            raise NotACallError
+        if not is_last:
+            raise IncompleteError
+        name, function = next(each for each in self.functions.items() if code_parameter(each[1]))
+        return [FoundCall(name, read_code(text[at:], function), at, len(text))]
 
     def _python_calls(self, written: str, start: int, end: int) -> list[FoundCall]:
         found = []

@@ -21,6 +21,9 @@ _RARE_ARGUMENT_KEYS = (
 )
 """Some write these; an object under one of them is the arguments."""
 _RARE_NAME_KEYS = ("tool", "tool_name", "function_name", "action")
+CODE_TOOLS = ("python", "code_interpreter", "ipython", "python_interpreter", "execute_python")
+"""Tools by names under which models were trained to write the code itself (Llama 3.1, gpt-oss)."""
+CODE_KEYS = ("code", "source", "script")
 _WRAPPERS = ("function", "tool_call", "function_call")
 _LIST = "tool_calls"
 
@@ -119,6 +122,37 @@ def to_arguments(given: Any) -> Json:
     if not isinstance(given, dict):
         raise NotACallError
     return given
+
+
+def code_parameter(function: Json) -> str:
+    """Return which parameter of a tool takes code; empty for a tool that does not run any."""
+    if function.get("name") not in CODE_TOOLS:
+        return ""
+    kinds = {name: _kind_of(given) for name, given in parameters_of(function).items()}
+    texts = [name for name, kind in kinds.items() if kind in ("string", None)]
+    return next((name for name in CODE_KEYS if name in texts), texts[0] if len(texts) == 1 else "")
+
+
+def read_code(text: str, function: Json) -> Json:
+    """Return code that stands where arguments should as those of a tool that runs it; NotACallError for other tools."""
+    parameter = code_parameter(function)
+    if not parameter or not text.strip():
+        raise NotACallError
+    return {parameter: text.strip("\n")}
+
+
+def _kind_of(given: Any) -> object:
+    return given.get("type") if isinstance(given, dict) else None
+
+
+def read_arguments(given: Any, function: Json) -> Json:
+    """Return arguments as ``to_arguments`` does; a text that is none may be code of a tool that runs it."""
+    try:
+        return to_arguments(given)
+    except NotACallError:
+        if not isinstance(given, str):
+            raise
+        return read_code(given, function)
 
 
 def make_call(name: str, arguments: Json) -> ToolCall:

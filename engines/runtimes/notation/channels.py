@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
-from engines.runtimes.notation.call_objects import make_call, to_arguments
+from engines.runtimes.notation.call_objects import (
+    code_parameter,
+    make_call,
+    read_code,
+    to_arguments,
+)
 from engines.runtimes.notation.description import Channels
 from engines.runtimes.notation.scanning import (
     IncompleteError,
@@ -18,6 +24,7 @@ from engines.runtimes.notation.values import read_python_object
 from engines.runtimes.text.generation import Piece, ToolCall
 from engines.runtimes.text.marks import split_undecided
 from engines.runtimes.text.response_format import Json
+from engines.runtimes.text.schemas import parameters_of
 
 MAX_HEADER_CHARS = 256
 _RECIPIENT = re.compile(r"[\w.\-/]+")
@@ -33,7 +40,8 @@ class ChannelSplitter:
     def __init__(self, channels: Channels, functions: Iterable[Json]) -> None:
         """``functions`` are the tools there are."""
         self._channels = channels
-        self._names = {str(function["name"]) for function in functions}
+        self._functions = {str(function["name"]): function for function in functions}
+        self._is_cut = False
         self._held = ""
         self._header: str | None = ""
         """Of the message that is being read as far as it has come; None inside its text."""
@@ -49,8 +57,9 @@ class ChannelSplitter:
         """Return what may be shown now; text that may hold calls of another notation is text."""
         return self._take(text, last=False)
 
-    def finish(self) -> list[Piece]:
-        """Return what was held back, at the end of the answer."""
+    def finish(self, *, is_cut: bool = False) -> list[Piece]:
+        """Return what was held back, at the end of the answer; of one that is cut no code is called."""
+        self._is_cut = is_cut
         return self._take("", last=True)
 
     def _take(self, text: str, *, last: bool) -> list[Piece]:
@@ -104,7 +113,7 @@ class ChannelSplitter:
         _, has_recipient, rest = header.partition(channels.recipient)
         named = _RECIPIENT.match(rest) if has_recipient else None
         name = named[0].removeprefix(channels.functions) if named else ""
-        self._recipient = name if name in self._names else ""
+        self._recipient = name if name in self._functions else ""
         if self._recipient:
             self._kind = "call"
         elif channels.reasoning in header:
@@ -150,13 +159,20 @@ class ChannelSplitter:
     def _call(self, text: str) -> ToolCall | None:
         if not text.strip():
             return make_call(self._recipient, {})
+        function = self._functions[self._recipient]
         try:
             value, end = _decode(text)
             arguments = to_arguments(value)
+            # As between other marks, brackets too many mean nothing.
+            is_call = not text[end:].strip(" \n}]")
         except (IncompleteError, NotACallError):
-            return None
-        # As between other marks, brackets too many mean nothing.
-        return None if text[end:].strip(" \n}]") else make_call(self._recipient, arguments)
+            is_call, arguments = False, {}
+        if code_parameter(function) and not arguments.keys() <= parameters_of(function).keys():
+            is_call = False
+        if not is_call and not self._is_cut:
+            with suppress(NotACallError):
+                return make_call(self._recipient, read_code(text, function))
+        return make_call(self._recipient, arguments) if is_call else None
 
 
 def _decode(text: str) -> tuple[Any, int]:

@@ -28,6 +28,8 @@ class CallForm(enum.StrEnum):
     """A list of calls in Python's notation."""
     LINES = "lines"
     """Calls in Python's notation, one a line (Olmo)."""
+    CODE = "code"
+    """The code itself up to the end of the answer, for a tool that runs it (Llama 3.1)."""
     QUOTED = "quoted"
     """The name, then an object with bare keys and a mark for quotes (Gemma)."""
 

@@ -28,10 +28,11 @@ PYTHON_CALLS = CallNotation(CallForm.PYTHON)
 PYTHON_MARKED = CallNotation(CallForm.PYTHON, ("<|python_start|>", "<|python_end|>"))
 PYTHON_TAGGED = CallNotation(CallForm.LINES, ("<|python_tag|>", ""))
 """``<|python_tag|>search.call(query="…")``, as Llama 3.1 calls what it takes for its own."""
+CODE_TAGGED = CallNotation(CallForm.CODE, ("<|python_tag|>", ""))
 FUNCTION_TAG = CallNotation(
     CallForm.NAMED, opening="<function=", after_name=">", closing="</function>"
 )
-LLAMA_ALSO = (PYTHON_CALLS, PYTHON_MARKED, PYTHON_TAGGED, FUNCTION_TAG)
+LLAMA_ALSO = (PYTHON_CALLS, PYTHON_MARKED, PYTHON_TAGGED, CODE_TAGGED, FUNCTION_TAG)
 LISTED_CALLS = CallNotation(section=("<tool_calls>", "</tool_calls>"), is_list=True)
 MISTRAL_CALLS = CallNotation(section=("[TOOL_CALLS]", ""), is_list=True)
 MISTRAL_NAMED = CallNotation(

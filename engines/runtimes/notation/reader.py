@@ -88,12 +88,15 @@ class AnswerReader:
         text, self._opened = (self._opened + text, "") if text else (text, self._opened)
         return self._show(self._sorter.add(text))
 
-    def finish(self) -> list[Piece]:
-        """Return what was held back, at the end of the answer."""
-        shown = self._show(self._sorter.finish())
+    def finish(self, *, is_cut: bool = False) -> list[Piece]:
+        """Return what was held back, at the end of the answer; ``is_cut`` says that the model did not end it."""
+        sorter = self._sorter
+        shown = self._show(
+            sorter.finish(is_cut=is_cut) if isinstance(sorter, ChannelSplitter) else sorter.finish()
+        )
         shown += self._answer(self._filter.finish())
         if self._calls:
-            shown += self._stopped(self._calls.finish())
+            shown += self._stopped(self._calls.finish(is_cut=is_cut))
         return shown + _texts(self._stop.finish())
 
     def _show(self, pieces: Sequence[Piece]) -> list[Piece]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from engines.runtimes.notation.call_forms import FENCE, GROUPED, CallParser, FoundCall
 from engines.runtimes.notation.call_objects import make_call
-from engines.runtimes.notation.description import CallNotation
+from engines.runtimes.notation.description import CallForm, CallNotation
 from engines.runtimes.notation.near_misses import (
     BRACKETS,
     LOOSE_CALLS,
@@ -97,8 +97,10 @@ class ToolCallReader:
         """Return what may be shown now."""
         return self._take(text, last=False)
 
-    def finish(self) -> list[Piece]:
-        """Return what was held back, at the end of the answer."""
+    def finish(self, *, is_cut: bool = False) -> list[Piece]:
+        """Return what was held back, at the end of the answer; of one that is cut no code is called."""
+        if is_cut:
+            self._parsers = [each for each in self._parsers if each.form.form is not CallForm.CODE]
         return self._take("", last=True)
 
     def _take(self, text: str, *, last: bool) -> list[Piece]:

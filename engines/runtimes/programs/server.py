@@ -109,7 +109,7 @@ class LlamaServer:
                     break
         if cancelled is not None and cancelled.is_set() and not last.reason:
             reason = "cancelled"
-        yield from collector.take(reader.finish())
+        yield from collector.take(reader.finish(is_cut=reason != "stop"))
         ending = ServerEnding("stop" if reader.stopped else reason, len(asked.tokens), last.made)
         # A character of several tokens comes with the last of them only.
         tokens = tuple(made) if len(made) == last.made else ()
