@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import product
@@ -144,10 +145,16 @@ def _try_effort(probe: Probe, variable: str, thinking: Mapping[str, Any]) -> Eff
     other = render(_NO_LEVEL)
     if other and _NO_LEVEL.lower() in other.lower():
         return replace(SPOKEN_EFFORTS, variable=variable)
-    prompts = {level: render(level) for level in EFFORTS}
-    levels = tuple(level for level, prompt in prompts.items() if prompt and prompt != other)
-    form = EffortForm.LISTED if other else EffortForm.NEAREST
-    return Efforts(variable, form, levels) if levels else None
+    prompts = {level: prompt for level in EFFORTS if (prompt := render(level))}
+    if all(prompt == other for prompt in prompts.values()):
+        return None
+    named = [level for level in prompts if re.search(rf"""['"]{level}['"]""", probe.source)]
+    levels = tuple(level for level, prompt in prompts.items() if prompt != other or level in named)
+    unasked = {name: value for name, value in thinking.items() if name != variable}
+    usual = probe.render_whole(is_open=True, **unasked)
+    # Where the usual level has a name, every other one stands below or above it.
+    is_whole = not other or usual in [prompts[level] for level in levels]
+    return Efforts(variable, EffortForm.NEAREST if is_whole else EffortForm.LISTED, levels)
 
 
 def _switch(probe: Probe, reasoning: tuple[str, str]) -> Switch | None:

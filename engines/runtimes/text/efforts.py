@@ -21,9 +21,9 @@ class EffortForm(enum.StrEnum):
     """What a template does with a level."""
 
     NEAREST = "nearest"
-    """It tells any word to the model, or refuses those that it does not know."""
+    """It tells any word to the model, refuses those that it does not know, or takes them for one that it knows."""
     LISTED = "listed"
-    """Words that it does not know change nothing."""
+    """Words that it does not know are none of its levels and no level of their own."""
     NUMBER = "number"
     """It takes a number of tokens."""
     FLAG = "flag"

@@ -26,6 +26,17 @@ NEMOTRON = (
 )
 SHOUTED = "{{ messages[0].content }}[{{ (reasoning_effort or 'medium') | upper }}]"
 DEAF = "{{ messages[0].content }}{# reasoning_effort #}"
+TURNS = "{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"
+QWEN38 = (
+    "{% set effort = reasoning_effort | default('xhigh') %}"
+    "{% if effort in ['xhigh', 'high'] %}Think hard.{% elif effort == 'low' %}Think little.{% endif %}"
+    "{# 'medium' #}"
+) + TURNS
+"""As Qwen 3.8's: unasked it thinks most, and what it does not know is its medium level."""
+GLM52 = (
+    "{% set e = 'high' if reasoning_effort == 'high' else 'max' %}Effort: {{ e | title }}" + TURNS
+)
+"""As GLM 5.2's: whatever is not high is its most."""
 BROKEN = "{{ messages[0].content }}{{ 1 // 0 if reasoning_effort else '' }}"
 
 FOUND: dict[str, Efforts | None] = {
@@ -36,7 +47,9 @@ FOUND: dict[str, Efforts | None] = {
     "deepseek-ai-DeepSeek-V4-Flash-0731": Efforts(
         "reasoning_effort", EffortForm.LISTED, ("high", "max")
     ),
-    "upstage-Solar-Open-100B": Efforts("reasoning_effort", EffortForm.LISTED, ("minimal", "low")),
+    "upstage-Solar-Open-100B": Efforts(
+        "reasoning_effort", EffortForm.NEAREST, ("minimal", "low", "high")
+    ),
     "ByteDance-Seed-OSS": Efforts("thinking_budget", EffortForm.NUMBER),
     "Cohere2MoE": None,
     "muse-glimmer": Efforts("reasoning_strength", EffortForm.NEAREST, ("low", "medium", "high")),
@@ -53,6 +66,11 @@ def test_what_a_template_knows_of_efforts_is_found(real_templates: Mapping[str, 
     [
         (NEMOTRON, Efforts("low_effort", EffortForm.FLAG, ("low",))),
         (SHOUTED, Efforts("reasoning_effort", EffortForm.NEAREST, ("low", "medium", "high"))),
+        (
+            QWEN38,
+            Efforts("reasoning_effort", EffortForm.NEAREST, ("low", "medium", "high", "xhigh")),
+        ),
+        (GLM52, Efforts("reasoning_effort", EffortForm.NEAREST, ("high", "max"))),
         (DEAF, None),
         (BROKEN, None),
     ],
@@ -75,7 +93,7 @@ TOLD: list[tuple[str, Any, dict[str, Any]]] = [
     ("deepseek-ai-DeepSeek-V4", "medium", {}),
     ("deepseek-ai-DeepSeek-V4-Flash-0731", "xhigh", {"reasoning_effort": "max"}),
     ("deepseek-ai-DeepSeek-V4-Flash-0731", "low", {}),
-    ("upstage-Solar-Open-100B", "high", {}),
+    ("upstage-Solar-Open-100B", "medium", {"reasoning_effort": "high"}),
     ("ByteDance-Seed-OSS", "low", {"thinking_budget": 1024}),
     ("ByteDance-Seed-OSS", 700, {"thinking_budget": 700}),
     ("ByteDance-Seed-OSS", "max", {"thinking_budget": -1}),
@@ -93,6 +111,24 @@ def test_an_effort_is_told_as_the_template_takes_it(
     assert notation.takes_effort(effort) == bool(told)
     off = notation.switch_variables(thinking=False, effort=effort)
     assert notation.switch is None or off == notation.switch_variables(thinking=False)
+
+
+@pytest.mark.parametrize(
+    ("source", "effort", "level"),
+    [
+        (QWEN38, "max", "xhigh"),
+        (QWEN38, "minimal", "low"),
+        (QWEN38, "medium", "medium"),
+        (GLM52, "low", "high"),
+        (GLM52, "xhigh", "max"),
+    ],
+)
+def test_what_a_template_takes_for_another_level_is_the_nearest(
+    source: str, effort: Any, level: str
+) -> None:
+    told = derived(source, "").switch_variables(thinking=None, effort=effort)
+
+    assert told == {"reasoning_effort": level}
 
 
 def test_a_flag_is_set_for_its_level_alone() -> None:

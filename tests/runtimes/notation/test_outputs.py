@@ -29,7 +29,6 @@ from engines.runtimes.notation.families import (
 from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.notation.tool_calls import ToolCallReader
 from engines.runtimes.text.stop_words import ByteJoiner
-from engines.services.catalog.hub_search import suggest_entry
 from tests.runtimes.notation.habits import HABIT_TEMPLATES, HABITS
 from tests.runtimes.notation.more_outputs import MORE_OUTPUTS, MORE_TEMPLATES
 from tests.runtimes.notation.near_outputs import NEAR_OUTPUTS
@@ -218,8 +217,6 @@ def test_the_first_nemotrons_are_told_in_the_words_of_their_cards(
     assert derived(templates["Nemotron-Super"], "llama").switch is None
     assert derived(templates["NVIDIA-Nemotron-Nano-v2"], "nemotron").switch == by_itself
     assert notation_of({"family": "nemotron"}).switch == words
-    for name in ("nvidia/Llama-3.1-Nemotron-Nano-8B-v1-GGUF", "Llama-3_3-Nemotron-Super-49B.gguf"):
-        assert suggest_entry(name).model_family == "nemotron"
 
 
 THINKS = (
