@@ -10,6 +10,7 @@ from engines.services.catalog.capabilities import (
     capabilities_of,
     lost_capabilities,
 )
+from engines.services.catalog.hub_search import suggest_entry
 
 ABLE = Capabilities(ToolUse.TRAINED, JsonUse.HELD, thinks=True, can_switch_thinking=True, context=8)
 
@@ -24,6 +25,7 @@ def of(family: str, runtime: str = "llama_cpp", **fields: int) -> Capabilities:
         ("qwen3", "llama_cpp", (ToolUse.TRAINED, JsonUse.HELD, True, True)),
         ("gemma", "llama_cpp", (ToolUse.WRITTEN, JsonUse.HELD, False, False)),
         ("deepseek", "llama_cpp", (ToolUse.WRITTEN, JsonUse.HELD, True, False)),
+        ("nemotron", "llama_cpp", (ToolUse.WRITTEN, JsonUse.HELD, False, False)),
         ("llama", "transformers", (ToolUse.TRAINED, JsonUse.NONE, False, False)),
         ("mistral", "llama_cpp", (ToolUse.TRAINED, JsonUse.HELD, False, False)),
         ("smollm2", "llama_cpp", (ToolUse.TRAINED, JsonUse.HELD, False, False)),
@@ -68,3 +70,15 @@ def test_each_loss_is_a_sentence() -> None:
     assert "refused" in lost[1]
     assert "does not reason" in lost[2]
     assert lost_capabilities(ABLE, of("deepseek"))[1:] == ["Its reasoning cannot be switched off."]
+
+
+@pytest.mark.parametrize(
+    ("name", "family"),
+    [
+        ("nvidia/Llama-3.1-Nemotron-Nano-8B-v1-GGUF", "nemotron"),
+        ("Llama-3_3-Nemotron-Super-49B-v1.Q4_K_M.gguf", "nemotron"),
+        ("meta-llama/Llama-3.1-8B-Instruct", "llama"),
+    ],
+)
+def test_a_family_is_suggested_by_the_most_of_a_name(name: str, family: str) -> None:
+    assert suggest_entry(name).model_family == family

@@ -23,6 +23,9 @@ from tests.worker.plans import make_host
 THINKS = "tiny-thinker"
 """A model whose template opens its reasoning, as templates of reasoning models do."""
 
+SWITCHES = "tiny-switcher"
+"""A model whose template has a switch and takes an effort."""
+
 
 @pytest.fixture(scope="package")
 def served(
@@ -63,13 +66,30 @@ def tiny_thinker(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models._write_chat(path, replace(tiny_models._QWEN, template=opened), 2, 1024)
 
 
+@pytest.fixture(scope="session")
+def tiny_switcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("models") / "tiny-switcher-f16.gguf"
+    told = (
+        f"{{{{ 'Effort: ' + (reasoning_effort or 'medium') }}}}{tiny_models.QWEN_TEMPLATE}"
+        "{% if add_generation_prompt %}{{ '<think></think>' if enable_thinking is false else '<think>' }}{% endif %}"
+    )
+    return tiny_models._write_chat(path, replace(tiny_models._QWEN, template=told), 2, 1024)
+
+
 @pytest.fixture
-def caller(transactional_db: None, served: Served, tiny_llama: Path, tiny_thinker: Path) -> Caller:
+def caller(
+    transactional_db: None,
+    served: Served,
+    tiny_llama: Path,
+    tiny_thinker: Path,
+    tiny_switcher: Path,
+) -> Caller:
     host = make_host(announces=[f"live.{kind}" for kind in LIVE_KINDS])
     revision = make_revision(tiny_llama, host)
-    thinker = make_revision(tiny_thinker, host, THINKS)
-    thinker.model.model_family = "qwen3"
-    thinker.model.save()
+    for path, name in ((tiny_thinker, THINKS), (tiny_switcher, SWITCHES)):
+        model = make_revision(path, host, name).model
+        model.model_family = "qwen3"
+        model.save()
     user = User.objects.create(username="alan")
     EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
     return Caller(user, revision, served.web.address, create_token(user, "test").key)

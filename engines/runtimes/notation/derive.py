@@ -163,8 +163,9 @@ def _switch(probe: Probe, reasoning: tuple[str, str]) -> Switch | None:
     for switch in SWITCHES:
         if not probe.mentions(switch.variable):
             continue
-        # An effort is told in words; it is a switch where it changes how an answer begins.
-        ask = probe.render_turn if switch.variable == "reasoning_effort" else probe.render_whole
+        # An effort is told in words; it is a switch where it changes how an answer begins, or can be none.
+        is_effort = switch.variable in EFFORT_WORDS and not _names(probe, switch)
+        ask = probe.render_turn if is_effort else probe.render_whole
         told: tuple[Json, Json] = ({switch.variable: switch.on}, {switch.variable: switch.off})
         on, off = (ask(is_open=True, **variables) for variables in told)
         if on is None or off is None or on == off:
@@ -172,6 +173,15 @@ def _switch(probe: Probe, reasoning: tuple[str, str]) -> Switch | None:
         if not (reasoning[0] and off.rstrip().endswith(reasoning[0])):
             return switch
     return IN_WORDS if _listens(probe) else None
+
+
+def _names(probe: Probe, switch: Switch) -> bool:
+    """Say whether a template tells the word that switches off from any other."""
+    told: tuple[Json, Json] = ({switch.variable: switch.off}, {switch.variable: _NO_LEVEL})
+    off, other = (probe.render_whole(is_open=True, **variables) for variables in told)
+    if off is None or off == other:
+        return False
+    return other is None or _NO_LEVEL.lower() not in other.lower()
 
 
 def _listens(probe: Probe) -> bool:

@@ -56,7 +56,8 @@ class Efforts:
         wanted = name_effort(effort)
         if wanted in self.levels:
             return wanted
-        if self.form is EffortForm.NEAREST:
+        # The least is asked for where none is wanted: no model shall think more for it than by itself.
+        if self.form is EffortForm.NEAREST and wanted != "minimal":
             place = EFFORTS.index(wanted)
             # Of two as near, the one that thinks more.
             return min(reversed(self.levels), key=lambda level: abs(EFFORTS.index(level) - place))

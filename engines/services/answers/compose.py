@@ -114,7 +114,7 @@ def compose_answer(
     known = _passages(binding, asked, request, resources)
     yield StateEvent()
     with _ready_engine(resources, answerer) as engine:
-        yield _begin(answerer, request, engine)
+        yield _begin(answerer, request, engine, binding.prompts)
         fitted, used = _prompt(engine, binding.prompts, asked, known, request)
         if fitted.left_out:
             yield FittedEvent(fitted.left_out)
@@ -161,20 +161,26 @@ def _binding(request: AnswerRequest, resources: AnswerResources) -> tuple[Bindin
         return replace(binding, prompts=prompts), Answerer(revision.model, revision, specs, None)
 
 
-def _begin(answerer: Answerer, request: AnswerRequest, engine: BaseModelEngine) -> BeginEvent:
+def _begin(
+    answerer: Answerer, request: AnswerRequest, engine: BaseModelEngine, prompts: Prompts
+) -> BeginEvent:
     """Say who answers, and note it when that is another engine than the active one."""
     cause = request.fallback_for
     if cause is not None:
         note_incident(cause.revision_id, answerer.revision.pk, cause.reason)
         close_old_connections()
     facts = engine.get_engine_info()
+    # A text that no template writes switches nothing.
+    is_plain = request.prompt is not None or bool(prompts.chat_format)
     return BeginEvent(
         engine_id=answerer.engine.model_id,
         revision_id=answerer.revision.pk,
         adapters=len(answerer.adapters),
         fallback_for=cause,
-        has_no_switch=notation_of(facts).ignores_thinking(thinking=request.thinking),
-        has_no_effort=request.effort is not None and not takes_effort(facts, request.effort),
+        has_no_switch=request.thinking is not None
+        and (is_plain or notation_of(facts).ignores_thinking(thinking=request.thinking)),
+        has_no_effort=request.effort is not None
+        and (is_plain or not takes_effort(facts, request.effort)),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from engines.runtimes.base import ChatMessage
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
+from engines.runtimes.notation.description import Switch
 from engines.runtimes.notation.families import notation_of, takes_effort
 from engines.runtimes.text.efforts import EffortForm, Efforts
 from engines.specs import EngineSpec
@@ -37,6 +38,14 @@ GLM52 = (
     "{% set e = 'high' if reasoning_effort == 'high' else 'max' %}Effort: {{ e | title }}" + TURNS
 )
 """As GLM 5.2's: whatever is not high is its most."""
+MISTRAL4 = (
+    "{% set effort = reasoning_effort or 'none' %}{% if effort not in ['none', 'high'] %}"
+    "{{ raise_exception('reasoning_effort must be none or high') }}{% endif %}"
+    '[MODEL_SETTINGS]{"reasoning_effort": "{{ effort }}"}[/MODEL_SETTINGS]'
+    "{% for m in messages %}{% if m.role == 'user' %}[INST]{{ m.content }}[/INST]"
+    "{% else %}{{ m.content }}{% endif %}{% endfor %}{# [THINK] [/THINK] #}"
+)
+"""As Mistral Small 4's: the settings stand before the user's turn, and nothing else is known."""
 BROKEN = "{{ messages[0].content }}{{ 1 // 0 if reasoning_effort else '' }}"
 
 FOUND: dict[str, Efforts | None] = {
@@ -71,6 +80,7 @@ def test_what_a_template_knows_of_efforts_is_found(real_templates: Mapping[str, 
             Efforts("reasoning_effort", EffortForm.NEAREST, ("low", "medium", "high", "xhigh")),
         ),
         (GLM52, Efforts("reasoning_effort", EffortForm.NEAREST, ("high", "max"))),
+        (MISTRAL4, Efforts("reasoning_effort", EffortForm.NEAREST, ("high",))),
         (DEAF, None),
         (BROKEN, None),
     ],
@@ -129,6 +139,17 @@ def test_what_a_template_takes_for_another_level_is_the_nearest(
     told = derived(source, "").switch_variables(thinking=None, effort=effort)
 
     assert told == {"reasoning_effort": level}
+
+
+def test_an_effort_that_can_be_none_is_a_switch() -> None:
+    notation = derived(MISTRAL4, "mistral")
+
+    assert notation.switch == Switch("reasoning_effort", on="high", off="none")
+    assert notation.switch_variables(thinking=False, effort="minimal") == {
+        "reasoning_effort": "none"
+    }
+    assert notation.switch_variables(thinking=True, effort="low") == {"reasoning_effort": "high"}
+    assert Efforts("e", EffortForm.NEAREST, ("high", "max")).variables("minimal") == {}
 
 
 def test_a_flag_is_set_for_its_level_alone() -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from engines.runtimes.notation.families import takes_effort
 from tests.runtimes.servers.picky_server import Json, picky_server
-from tests.runtimes.servers.test_servers_as_they_are import CHAT, STOP, WORD, _engine
+from tests.runtimes.servers.test_openai_compatible import _engine
+from tests.runtimes.servers.test_servers_as_they_are import CHAT, STOP, WORD
 
 
 @pytest.mark.parametrize(
