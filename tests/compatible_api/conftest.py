@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from pytest_django.plugin import DjangoDbBlocker
 
 from deploy.demo.models import tiny_models
-from engines.models import EnginePreference, ModelRevision, TokenScope
+from engines.models import EnginePreference, Host, ModelRevision, TokenScope
 from engines.services.people.tokens import create_token
 from migrations_app.serving.protocol import LIVE_KINDS
 from samproject.supervisor.embedded import EmbeddedServices
@@ -76,20 +76,24 @@ def tiny_switcher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_models._write_chat(path, replace(tiny_models._QWEN, template=told), 2, 1024)
 
 
+def _make_qwen(path: Path, host: Host, name: str) -> None:
+    model = make_revision(path, host, name).model
+    model.model_family = "qwen3"
+    model.save()
+
+
 @pytest.fixture
-def caller(
-    transactional_db: None,
-    served: Served,
-    tiny_llama: Path,
-    tiny_thinker: Path,
-    tiny_switcher: Path,
-) -> Caller:
+def switcher(caller: Caller, tiny_switcher: Path) -> str:
+    """Another engine, and its name."""
+    _make_qwen(tiny_switcher, Host.objects.get(), SWITCHES)
+    return SWITCHES
+
+
+@pytest.fixture
+def caller(transactional_db: None, served: Served, tiny_llama: Path, tiny_thinker: Path) -> Caller:
     host = make_host(announces=[f"live.{kind}" for kind in LIVE_KINDS])
     revision = make_revision(tiny_llama, host)
-    for path, name in ((tiny_thinker, THINKS), (tiny_switcher, SWITCHES)):
-        model = make_revision(path, host, name).model
-        model.model_family = "qwen3"
-        model.save()
+    _make_qwen(tiny_thinker, host, THINKS)
     user = User.objects.create(username="alan")
     EnginePreference.objects.create(user=user, engine=revision.model, revision=revision)
     return Caller(user, revision, served.web.address, create_token(user, "test").key)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from tests.compatible_api.conftest import SWITCHES, THINKS, Caller
+from tests.compatible_api.conftest import THINKS, Caller
 
 ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}
 OLLAMAS = {"messages": ASKED["messages"], "options": {"num_predict": 8}, "stream": False}
@@ -53,13 +53,13 @@ def test_a_wish_that_the_engine_cannot_fulfil_is_named_and_refuses_nothing(
 @pytest.mark.parametrize("has_own_format", [False, True])
 @pytest.mark.parametrize(("path", "body", "name"), TAKES)
 def test_a_wish_is_named_where_no_template_is_told_of_it(
-    caller: Caller, path: str, body: dict[str, Any], name: str, has_own_format: bool
+    caller: Caller, switcher: str, path: str, body: dict[str, Any], name: str, has_own_format: bool
 ) -> None:
     if has_own_format:
         caller.user.prompts.create(family="qwen3", chat_format="<user>{user_input}</user>")
     with httpx2.Client(headers={"Authorization": f"Bearer {caller.token}"}) as client:
         url = f"{caller.address}{path}"
-        answer = client.post(url, json={**body, "model": SWITCHES}, timeout=60)
+        answer = client.post(url, json={**body, "model": switcher}, timeout=60)
 
     assert answer.status_code == 200, answer.text
     assert (name in answer.headers.get("x-sam-ignored", "").split(", ")) is has_own_format

@@ -110,7 +110,8 @@ def derive_notation(render: RenderTemplate, source: str, family: Family = UNKNOW
     )
     notation = _with_calls(probe, answers, notation, given or {"tools": [*TOOLS]})
     efforts = _efforts(probe, notation.switch_variables(thinking=True))
-    return family.complete(replace(notation, efforts=efforts))
+    notation = replace(notation, efforts=efforts, is_quiet=_is_quiet(probe, notation))
+    return family.complete(notation)
 
 
 def _tools_for(probe: Probe) -> Json:
@@ -173,6 +174,14 @@ def _switch(probe: Probe, reasoning: tuple[str, str]) -> Switch | None:
         if not (reasoning[0] and off.rstrip().endswith(reasoning[0])):
             return switch
     return IN_WORDS if _listens(probe) else None
+
+
+def _is_quiet(probe: Probe, notation: Notation) -> bool:
+    told = [notation.switch_variables(thinking=thinking) for thinking in (True, False)]
+    if not all(told):
+        return False
+    on, off = (probe.render_whole(is_open=True, **variables) for variables in told)
+    return off != on and probe.render_whole(is_open=True) == off
 
 
 def _names(probe: Probe, switch: Switch) -> bool:

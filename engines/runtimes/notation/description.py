@@ -143,6 +143,8 @@ class Notation:
     """Other ways in which such models call; they are never told one."""
     switch: Switch | None = None
     efforts: Efforts | None = None
+    is_quiet: bool = False
+    """Whether it reasons only where it is asked to."""
     describes_tools: bool = False
     """Whether the template itself tells the model of tools."""
     renders_calls: bool = False
@@ -175,7 +177,9 @@ class Notation:
         return thinking or not self.takes_effort("minimal")
 
     def takes_effort(self, effort: Effort | None) -> bool:
-        """Whether the template can be told of an effort."""
+        """Whether an effort changes a prompt: how much is thought, or that anything is."""
+        if self.is_quiet and effort not in (None, "minimal"):
+            return True
         return self.efforts is not None and bool(self.efforts.variables(effort))
 
     def switch_variables(

@@ -118,7 +118,7 @@ def test_an_effort_is_told_as_the_template_takes_it(
     notation = derived(real_templates[template], "")
 
     assert notation.switch_variables(thinking=None, effort=effort) == told
-    assert notation.takes_effort(effort) == bool(told)
+    assert notation.takes_effort(effort) == (bool(told) or notation.is_quiet)
     off = notation.switch_variables(thinking=False, effort=effort)
     assert notation.switch is None or off == notation.switch_variables(thinking=False)
 
@@ -202,4 +202,14 @@ def test_an_effort_switches_on_what_is_off_by_itself(
         assert count(effort="low") == count(thinking=True) > count()
         assert count(effort="low", thinking=False) == count(thinking=False)
         assert count(effort="low", **form) == count(thinking=False)
-        assert not takes_effort(engine.get_engine_info(), "low")
+        assert takes_effort(engine.get_engine_info(), "low")
+
+
+def test_an_effort_changes_something_where_no_reasoning_comes_unasked(
+    real_templates: Mapping[str, str],
+) -> None:
+    quiet = {name for name, source in real_templates.items() if derived(source, "").is_quiet}
+
+    assert {"ibm-granite-granite-3.3-2B-Instruct", "tencent-Hy3"} < quiet
+    assert not quiet & {QWEN, "GLM-4.6", GPT, "ByteDance-Seed-OSS", "Kimi-K3"}
+    assert not derived(real_templates[QWEN], "").takes_effort("low")
