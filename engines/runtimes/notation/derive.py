@@ -177,7 +177,7 @@ def _switch(probe: Probe, reasoning: tuple[str, str]) -> Switch | None:
 
 
 def _is_quiet(probe: Probe, notation: Notation) -> bool:
-    told = [notation.switch_variables(thinking=thinking) for thinking in (True, False)]
+    told: list[Json] = [notation.switch_variables(thinking=on) for on in (True, False)]
     if not all(told):
         return False
     on, off = (probe.render_whole(is_open=True, **variables) for variables in told)

@@ -87,7 +87,11 @@ class CallNotation:
 
 
 THINK = ("<think>", "</think>")
-OFTEN_REASONING = (THINK, ("◁think▷", "◁/think▷"))
+OFTEN_REASONING = (
+    THINK,
+    ("◁think▷", "◁/think▷"),
+    ("<|thought_start|>", "<|thought_end|>"),
+)
 """Marks with which models begin an answer though their template shows none: no answer begins so by itself."""
 HERMES_CALLS = CallNotation(opening="<tool_call>\n", closing="\n</tool_call>")
 """What models are told whose own notation is not known: most were trained on it."""

@@ -207,6 +207,7 @@ MORE_OUTPUTS: dict[str, Output] = {
     "FunctionGemma": Output("FunctionGemma", "gemma", "<start_function_call>call:get_weather{city:<escape>Graz<escape>,days:2}<end_function_call>", "", "", (GRAZ,)),
     "LongCat": Output("LongCat", "longcat", "<longcat_tool_call>{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}</longcat_tool_call>", "", "", (GRAZ,)),
     "MiniCPM3": Output("MiniCPM3", "minicpm", "<|tool_call_start|>\n```python\nget_weather(city=\"Graz\", days=2)\nstop()\n```\n<|tool_call_end|>", "", "", (GRAZ, STOPPED,)),
+    "MiniCPM3 thinks": Output("MiniCPM3", "minicpm", "<|thought_start|>\nHm.\n<|thought_end|>\n<|tool_call_start|>\n```python\nget_weather(city=\"Graz\", days=2)\n```\n<|tool_call_end|>", "Hm.", "", (GRAZ,)),
     "Nemotron-Super": Output("Nemotron-Super", "llama", "<think>\nHm.\n</think>\n\n<TOOLCALL>[{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}, {\"name\": \"stop\", \"arguments\": {}}]</TOOLCALL>", "Hm.", "", (GRAZ, STOPPED,)),
     "Mistral v0.3": Output("Mistral-v0.3", "mistral", "[TOOL_CALLS] [{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Graz\", \"days\": 2}}]", "", "", (GRAZ,)),
     "Mistral v0.3 text": Output("Mistral-v0.3", "mistral", " Four.", "", " Four."),
