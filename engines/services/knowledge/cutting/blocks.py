@@ -11,6 +11,9 @@ MARKDOWN = "text/markdown"
 _HEADING = re.compile(r"#{1,6}\s")
 _FENCE = re.compile(r"\s{0,3}(```|~~~)")
 _LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_NO_BLANK = re.compile(r"\S")
+_STEP = 256
+"""Characters of an end that are looked at together."""
 _JOINED = re.compile(r"[\u0300-\u036f\u200d\ufe00-\ufe0f]")
 """Signs that belong to the one before them; the frequent ones, for blanks are rarely accented."""
 
@@ -93,10 +96,27 @@ def _trimmed(text: str, start: int, end: int, kind: BlockKind) -> Iterator[Block
 
 
 def trim(text: str, start: int, end: int) -> tuple[int, int]:
-    """Leave out the blanks around a part of a text, but for one that carries a sign."""
-    inner = text[start:end]
-    first = end - len(inner.lstrip())
-    last = start + len(inner.rstrip())
+    """Leave out the blanks around a part of a text, but for one that carries a sign.
+
+    The part may be most of the text, and is trimmed for each passage of it: it is not copied.
+    """
+    first, last = find_seen(text, start, end), find_end(text, start, end)
     if start < first < end and _JOINED.match(text, first):
         first -= 1
     return min(first, last), last
+
+
+def find_seen(text: str, start: int, end: int) -> int:
+    """Return where the first character of a part is that is no blank; ``end`` where there is none."""
+    found = _NO_BLANK.search(text, start, end)
+    return found.start() if found is not None else end
+
+
+def find_end(text: str, start: int, end: int) -> int:
+    """Return where the blanks at the end of a part begin."""
+    while end > start:
+        first = max(end - _STEP, start)
+        if kept := len(text[first:end].rstrip()):
+            return first + kept
+        end = first
+    return start

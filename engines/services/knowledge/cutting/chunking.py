@@ -7,7 +7,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engines.services.knowledge.cutting.blocks import MARKDOWN, Block, BlockKind, find_blocks, trim
+from engines.services.knowledge.cutting.blocks import (
+    MARKDOWN,
+    Block,
+    BlockKind,
+    find_blocks,
+    find_end,
+    trim,
+)
 from engines.services.knowledge.cutting.breaks import find_cut, find_unit_start
 from engines.services.knowledge.cutting.costs import Costs, estimate_costs
 
@@ -158,7 +165,8 @@ class _Cutter:
                 passage = replace(passage, end=part.end, headings=headings)
             else:
                 moved = self._without_headings(passage, part)
-                yield Span(passage.again, passage.end if moved is None else self._end_before(moved))
+                end = passage.end if moved is None else find_end(self._text, passage.again, moved)
+                yield Span(passage.again, end)
                 passage = _opened(part) if moved is None else _opened(replace(part, again=moved))
         if passage is not None:
             yield Span(passage.again, passage.end)
@@ -179,9 +187,6 @@ class _Cutter:
         if passage.again < at < passage.end and self._fits(at, part.end):
             return at
         return None
-
-    def _end_before(self, at: int) -> int:
-        return len(self._text[:at].rstrip())
 
 
 def _opened(part: _Part) -> _Open:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 
 from engines.reading.result import Place
+from engines.services.knowledge.cutting.blocks import find_seen
 from engines.services.knowledge.cutting.chunking import Span
 
 MAX_PLACE_CHARS = 300
@@ -72,7 +73,7 @@ def place_passages(
 
 def _within(text: str, places: Sequence[Place]) -> list[Place]:
     """Move each mark to the next character that is seen: a page begins behind its blank lines."""
-    return [(len(text) - len(text[at:].lstrip()), label) for at, label in places]
+    return [(find_seen(text, at, len(text)), label) for at, label in places]
 
 
 def _lines(text: str) -> Iterator[Place]:
