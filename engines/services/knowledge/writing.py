@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Least
 
 from engines.exceptions import ConflictError, NotFoundError
 from engines.models import Chunk, Document, KnowledgeBase
@@ -19,7 +21,12 @@ from engines.runtimes.base import EmbeddingBatch
 from engines.services.knowledge.content import Content, CutPassage
 from engines.services.knowledge.embeddings import embed_texts, missing_hashes
 from engines.services.knowledge.hooks import knowledge_changed
-from engines.services.knowledge.words.rows import erase_words, store_words
+from engines.services.knowledge.words.rows import (
+    AT_ONCE,
+    erase_words,
+    fill_words_of,
+    store_words,
+)
 from engines.services.people.limits import require_room
 from engines.services.people.preferences import lock_preference
 
@@ -38,7 +45,7 @@ def insert_document(base: KnowledgeBase, content: Content) -> Document:
     """Add a document to a base that is locked; LimitReachedError where there is no room."""
     require_room("documents", documents_beside(base))
     document = Document.objects.create(base=base, **content.fields())
-    insert_chunks(document, content.passages, next_seq(base))
+    _insert_content(document, content, next_seq(base))
     return document
 
 
@@ -151,7 +158,7 @@ def replace_text(document: Document, content: Content, seq: int) -> None:
     document.source_sha256 = content.origin.source_sha256
     changed = ("text", "sha256", "media_type", "places", "passage_limit", "source_sha256")
     document.save(update_fields=[*changed, "updated_at"])
-    insert_chunks(document, content.passages, seq)
+    _insert_content(document, content, seq)
 
 
 def replace_passages(
@@ -173,7 +180,25 @@ def bury_chunks(document: Document, seq: int) -> None:
 
 
 def insert_chunks(document: Document, passages: Sequence[CutPassage], seq: int) -> None:
-    """Add the passages of a document of a locked base."""
+    """Add the passages of a document of a locked base, with their words."""
+    store_words(_insert(document, passages, seq))
+
+
+def _insert_content(document: Document, content: Content, seq: int) -> None:
+    """Add the passages of what somebody writes; the words of a long text follow once the base is free again.
+
+    They take most of the time, and others who write to the base wait meanwhile. Until then it says that it lacks some.
+    """
+    made = _insert(document, content.passages, seq)
+    if len(made) <= AT_ONCE:
+        store_words(made)
+        return
+    base = KnowledgeBase.objects.filter(pk=document.base_id)
+    base.update(words_seq=Least("words_seq", seq - 1))
+    transaction.on_commit(partial(fill_words_of, document.base_id), robust=True)
+
+
+def _insert(document: Document, passages: Sequence[CutPassage], seq: int) -> list[Chunk]:
     rows = [
         Chunk(
             base_id=document.base_id,
@@ -189,4 +214,4 @@ def insert_chunks(document: Document, passages: Sequence[CutPassage], seq: int) 
         )
         for position, one in enumerate(passages)
     ]
-    store_words(Chunk.objects.bulk_create(rows, batch_size=INSERT_ROWS))
+    return Chunk.objects.bulk_create(rows, batch_size=INSERT_ROWS)

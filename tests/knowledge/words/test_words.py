@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -21,7 +22,7 @@ from engines.services.knowledge.documents import (
 from engines.services.knowledge.search_filters import EVERYTHING, SearchFilter
 from engines.services.knowledge.words import search as word_search
 from engines.services.knowledge.words.question import read_question
-from engines.services.knowledge.words.rows import fill_words
+from engines.services.knowledge.words.rows import fill_words, store_words
 from engines.services.knowledge.words.search import search_words
 from tests.knowledge.words.facts import FACTS
 from tests.knowledge.world import add, fill, make_base
@@ -149,6 +150,31 @@ def test_passages_from_before_get_their_words_page_by_page(
     # From now on nothing lags: who writes brings the words along.
     add(base, "one more")
     assert fill_words(pages=9) == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_others_who_write_to_a_base_do_not_wait_for_the_words_of_a_long_text(
+    base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engines.services.knowledge.writing.AT_ONCE", 3)
+    monkeypatch.setattr("engines.services.knowledge.words.rows.PAGE", 2)
+    free: list[bool] = []
+
+    def store(chunks: Sequence[Chunk]) -> None:
+        free.append(not connection.in_atomic_block)
+        store_words(chunks)
+
+    monkeypatch.setattr("engines.services.knowledge.words.rows.store_words", store)
+    pages = "\n\n".join(f"{f'page {number} of the harbour. ' * 40}" for number in range(5))
+
+    document = add_document(base.pk, title="Long", text=pages)
+    update_document(document.pk, text=pages.replace("harbour", "lighthouse"))
+
+    assert set(free) == {True}
+    assert found("harbour", base) == []
+    assert "page 4 of the lighthouse" in found("page 4 of the lighthouse", base)[0]
+    assert PassageWords.objects.count() == Chunk.objects.filter(deleted_seq=None).count()
+    assert not KnowledgeBase.objects.filter(words_seq__lt=F("write_seq")).exists()
 
 
 def test_an_update_makes_the_words_anew_that_are_spelled_in_more_ways_now(

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Greatest
 
 from engines.db.cursors import binary_cursor
@@ -15,6 +15,8 @@ from engines.services.knowledge.words.languages import UNKNOWN, detect_language,
 from engines.services.knowledge.words.tokens import list_pieces, split_words
 
 PAGE = 500
+AT_ONCE = 2000
+"""Passages of one write whose words are stored in it; those of more follow, for others wait for the write."""
 MAX_WORDS = 4000
 """Different words of one passage, and words of it that are stemmed."""
 
@@ -84,6 +86,17 @@ def erase_words(chunk_ids: Sequence[int]) -> None:
     PassageWords.objects.filter(pk__in=chunk_ids).delete()
 
 
+def fill_words_of(base_id: int) -> None:
+    """Give all passages of a base their words that are without, each page for itself: nobody waits for the whole."""
+    base = KnowledgeBase.objects.filter(pk=base_id, words_seq__lt=F("write_seq")).first()
+    if base is None:
+        return
+    keys = list(_lacking(base).values_list("pk", flat=True))
+    for start in range(0, len(keys), PAGE):
+        store_words(list(Chunk.objects.filter(pk__in=keys[start : start + PAGE]).order_by("pk")))
+    _note_filled(base_id, base.write_seq)
+
+
 def fill_words(*, pages: int) -> int:
     """Give passages that were written without words theirs, at most so many pages; returns how many had none.
 
@@ -106,12 +119,19 @@ def _fill_page(base_id: int) -> int:
     base = KnowledgeBase.objects.filter(pk=base_id).first()
     if base is None:
         return 0
+    page = list(_lacking(base)[:PAGE])
+    store_words(page)
+    # All of a write may not fit on a page; the next one begins with what is left of it.
+    _note_filled(base_id, base.write_seq if len(page) < PAGE else page[-1].created_seq - 1)
+    return len(page)
+
+
+def _lacking(base: KnowledgeBase) -> QuerySet[Chunk]:
     live = Chunk.objects.filter(
         base=base, created_seq__gt=base.words_seq, deleted_seq__isnull=True, words=None
     )
-    page = list(live.order_by("created_seq", "pk").select_related(None)[:PAGE])
-    store_words(page)
-    # All of a write may not fit on a page; the next one begins with what is left of it.
-    done = base.write_seq if len(page) < PAGE else page[-1].created_seq - 1
-    KnowledgeBase.objects.filter(pk=base_id).update(words_seq=Greatest("words_seq", done))
-    return len(page)
+    return live.order_by("created_seq", "pk").select_related(None)
+
+
+def _note_filled(base_id: int, seq: int) -> None:
+    KnowledgeBase.objects.filter(pk=base_id).update(words_seq=Greatest("words_seq", seq))
