@@ -14,7 +14,7 @@ from engines.exceptions import InvalidRequestError
 from engines.reading.kinds import Kind, ending_of, kind_of
 from engines.reading.limits import MAX_FILE_BYTES
 from engines.reading.result import MARKDOWN, MARKDOWN_ENDINGS, TEXT, Reading, Source
-from engines.reading.text import decode_text, describe_guess, require_visible
+from engines.reading.text import decode_text, require_visible
 
 _FOLDED_ENDINGS = frozenset({".ics", ".vcf"})
 _FOLD = re.compile("\n[ \t]")
@@ -45,4 +45,4 @@ def read_text(source: Source) -> Reading:
     if ending in _FOLDED_ENDINGS:
         text = _FOLD.sub("", text)
     media_type = MARKDOWN if ending in MARKDOWN_ENDINGS else TEXT
-    return Reading(text, media_type, note=describe_guess(decoded.guessed))
+    return Reading(text, media_type, note=decoded.note)

@@ -3,8 +3,7 @@
 What a file's bytes mean is decided in this order: a byte order mark; the escapes of ISO-2022; UTF-8, if every byte of
 it is right; what XML or source code says in its first lines; UTF-8 that was cut, or of which few bytes are wrong for
 each character that is right; UTF-16, if every other byte is zero as in no other text, or if it makes letters of one
-script of them; then windows-1252, when little of it is not ASCII and that little are letters and marks of Western
-Europe; then what charset-normalizer finds most plausible.
+script of them; then the encoding in which its letters are those of a language.
 Characters are kept composed (NFC), lines end with a line feed, and a byte order mark is no part of a text.
 """
 
@@ -16,8 +15,6 @@ import unicodedata
 from collections import Counter
 from typing import NamedTuple
 
-from charset_normalizer import from_bytes
-
 from engines.exceptions import InvalidRequestError
 from engines.reading.charsets import (
     decode_japanese,
@@ -27,11 +24,13 @@ from engines.reading.charsets import (
     find_codec,
     find_text_charset,
 )
+from engines.reading.guessing import guess_encoding
 
 NOT_TEXT = (
     "It is none of the kinds of files that SAM reads, and no text either; save it as PDF, an office "
     "document or text in UTF-8."
 )
+UNSURE = "Another one is nearly as likely: where its letters are wrong, save it as UTF-8 and add it again."
 NO_TEXT = "There is no text in it that can be seen; nothing was added."
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -44,26 +43,13 @@ _MARKS = (
 _JAPANESE_ESCAPES = (b"\x1b$B", b"\x1b$@", b"\x1b(J")
 _KOREAN_ESCAPE = b"\x1b$)C"
 _UNICODE = ("utf-8", "utf-16", "utf-32")
-WESTERN = "cp1252"
-_OLDER = (
-    *("cp1252", "cp1250", "cp1251", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258"),
-    *("koi8_r", "koi8_u", "iso8859_2", "cp874", "cp932", "euc_jp", "gb18030", "big5", "cp949"),
-)
-"""What texts without Unicode were written in on the systems of people."""
 SAMPLE_BYTES = 64 * 1024
 MIN_ZEROS = 0.3
 """Share of zeros at even or odd places from which a text is UTF-16."""
-MAX_WESTERN = 0.45
-"""Share of bytes that are not ASCII up to which a text may be windows-1252 by its looks alone."""
 MIN_ONE_SCRIPT = 0.9
 """Share of letters in one script from which bytes are a text in UTF-16."""
 MIN_LETTERS = 0.5
 """Share of letters among all of its characters: marks, blanks and digits are the rest."""
-MIN_GUESSED_BYTES = 16
-"""Of fewer, any encoding makes something that might be a word."""
-_WESTERN_CHARACTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿŒœŠšŽžŸ"
-                                "‘’“”„‚«»‹›–—…•·°§©®™€£¿¡ªº´\u00a0\u00ad")  # fmt: skip
-_HUNGARIAN = frozenset("õû")
 _HALVES = re.compile("[\ud800-\udfff]")
 """Halves of characters, which JSON and mails can name without the other half; no text can be stored with one."""
 _COLOURS = re.compile("\x1b\\[[0-9;:?]{0,40}[A-Za-z]|\x1b\\([0AB]")
@@ -82,6 +68,18 @@ class Decoded(NamedTuple):
 
     text: str
     guessed: str = ""
+    is_clear: bool = True
+    """Whether no other encoding makes a text that is nearly as good."""
+
+    @property
+    def note(self) -> str:
+        """Say that an encoding was guessed, and whether to look at it; empty when it was not."""
+        if not self.guessed:
+            return ""
+        wide = self.guessed.startswith("utf-16")
+        named = "UTF-16" if wide else self.guessed.replace("cp125", "windows-125")
+        doubt = "" if self.is_clear else f" {UNSURE}"
+        return f"It does not say its encoding; it was read as {named}.{doubt}"
 
 
 def decode_text(content: bytes) -> Decoded:
@@ -94,7 +92,9 @@ def decode_text(content: bytes) -> Decoded:
         return Decoded(normalise(said))
     text, guessed = decode_utf8(content) or decode_nearly_utf8(content), ""
     if text is None:
-        guessed = _zero_encoding(content) or find_wide(content, is_certain=False) or _guess(content)
+        guessed = _zero_encoding(content) or find_wide(content, is_certain=False)
+        if not guessed:
+            return _guess(content)
         text = _decode(content, guessed)
     if not guessed and _CONTROLS.search(text):
         # No text has these, but UTF-16 without Latin letters may be right UTF-8 by chance.
@@ -137,13 +137,6 @@ def require_visible(text: str) -> None:
     """Raise InvalidRequestError for a text of blanks, joiners and the like alone."""
     if not has_visible(text):
         raise InvalidRequestError(NO_TEXT)
-
-
-def describe_guess(encoding: str) -> str:
-    """Say that an encoding was guessed; empty when it was not."""
-    known = {"cp1252": "windows-1252", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16"}
-    named = known.get(encoding, encoding)
-    return f"It does not say its encoding; it was read as {named}." if encoding else ""
 
 
 def _decode(content: bytes, encoding: str) -> str:
@@ -194,26 +187,12 @@ def _is_one_script(text: str) -> bool:
     return most >= max(MIN_ONE_SCRIPT * len(letters), MIN_LETTERS * len(text.strip()), 1)
 
 
-def _guess(content: bytes) -> str:
-    sample = content[:SAMPLE_BYTES]
-    if b"\0" in sample:
+def _guess(content: bytes) -> Decoded:
+    """Return the text in the encoding that it is most likely in."""
+    found = guess_encoding(content) if b"\0" not in content[:SAMPLE_BYTES] else None
+    if found is None:
         raise InvalidRequestError(NOT_TEXT)
-    foreign = bytes(byte for byte in sample if byte >= 0x80)  # noqa: PLR2004 - ASCII ends there
-    if len(foreign) <= MAX_WESTERN * len(sample) and _is_western(foreign):
-        return WESTERN
-    if len(sample) < MIN_GUESSED_BYTES:
+    text = decode_named(content, found.encoding)
+    if text is None or "\0" in text:
         raise InvalidRequestError(NOT_TEXT)
-    best = from_bytes(sample, cp_isolation=list(_OLDER), enable_fallback=False).best()
-    if best is None:
-        raise InvalidRequestError(NOT_TEXT)
-    return best.encoding
-
-
-def _is_western(foreign: bytes) -> bool:
-    try:
-        letters = set(foreign.decode(WESTERN))
-    except UnicodeDecodeError:
-        return False
-    # No language of the West has both of these: they stand for two letters of Hungarian.
-    is_hungarian = _HUNGARIAN.issubset(map(str.lower, letters))
-    return not is_hungarian and letters <= _WESTERN_CHARACTERS
+    return Decoded(normalise(text), found.encoding, found.is_clear)

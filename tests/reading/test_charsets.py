@@ -63,7 +63,7 @@ def test_signs_of_nec_in_japanese_mails_are_read() -> None:
 def test_hungarian_is_not_read_as_western() -> None:
     words = "Árvíztűrő tükörfúrógép. A könyvtár szerdán zárva tart."
 
-    assert decode_text(words.encode("cp1250")) == (words, "cp1250")
+    assert decode_text(words.encode("cp1250"))[:2] == (words, "cp1250")
 
 
 def test_a_text_in_utf_8_that_is_cut_or_has_few_wrong_bytes_stays_one() -> None:

@@ -73,7 +73,7 @@ ENCODED = {
 def test_bytes_become_a_text(kind: str) -> None:
     content, text, guessed = ENCODED[kind]
 
-    assert decode_text(content) == (text, guessed)
+    assert decode_text(content)[:2] == (text, guessed)
 
 
 def test_a_calendar_has_whole_words() -> None:

@@ -10,7 +10,7 @@ from engines.exceptions import InvalidRequestError
 from engines.reading.kinds import ending_of
 from engines.reading.limits import MAX_DEPTH
 from engines.reading.result import MARKDOWN, TEXT, Reading, Source, TextBuilder
-from engines.reading.text import decode_text, describe_guess
+from engines.reading.text import decode_text
 
 NOT_JSON = "It is no JSON that can be read; check it, or rename it to .txt to add it as it stands."
 TOO_DEEP = f"Its JSON is nested deeper than {MAX_DEPTH} levels; flatten it."
@@ -20,7 +20,7 @@ _BY_LINE = (".jsonl", ".ndjson")
 def read(source: Source) -> Reading:
     """Read all values."""
     decoded = decode_text(source.content)
-    note = describe_guess(decoded.guessed)
+    note = decoded.note
     ending = ending_of(source.name)
     builder = TextBuilder()
     if ending in _BY_LINE or _has_values_by_line(decoded.text):

@@ -30,7 +30,7 @@ def read(source: Source) -> Reading:
             raise InvalidRequestError("It is locked for one reader (DRM); its text cannot be read.")
         if package.has(chapter):
             builder.mark(f"chapter {number}")
-            add_markup(builder, expand_xml(decode_page(package.read(chapter))))
+            add_markup(builder, expand_xml(decode_page(package.read(chapter)).text))
     named = ", ".join(map(str, lacking))
     return builder.build(note=f"The file names chapters that it lacks: {named}." if lacking else "")
 

@@ -28,7 +28,7 @@ _LEFT_OUT = frozenset({"annotation", "annotation-xml", "mphantom"})
 
 def read_formula(content: bytes) -> str:
     """Return the formula in a document of MathML."""
-    page = expand_xml(_PREFIX.sub(r"<\1", decode_page(content)))
+    page = expand_xml(_PREFIX.sub(r"<\1", decode_page(content).text))
     require_flat(page)
     found = LexborHTMLParser(page).css_first("math")
     return write_formula(found) if found is not None else ""

@@ -195,7 +195,7 @@ def _decode(raw: bytes, named: str, *, is_page: bool) -> str:
         return text
     try:
         # The mail is wrong about itself, or says nothing; its bytes tell.
-        return decode_page(raw) if is_page else decode_text(raw).text
+        return (decode_page(raw) if is_page else decode_text(raw)).text
     except InvalidRequestError:
         return raw.decode(find_codec(named) or "utf-8", "replace")
 

@@ -97,10 +97,11 @@ _KATEX, _KATEX_TWIN = "katex-mathml", "katex-html"
 def read(source: Source) -> Reading:
     """Read a page."""
     builder = TextBuilder()
-    html = decode_page(source.content)
+    decoded = decode_page(source.content)
+    html = decoded.text
     is_xml = source.name.lower().endswith(_XML_ENDINGS) or html.lstrip().startswith("<?xml")
     add_markup(builder, expand_xml(html) if is_xml else html, with_title=True)
-    return builder.build()
+    return builder.build(note=decoded.note)
 
 
 def add_markup(builder: TextBuilder, html: str, *, with_title: bool = False) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from engines.exceptions import InvalidRequestError
 from engines.reading.charsets import decode_named, find_codec, find_page_charset
 from engines.reading.limits import MAX_NESTED_TAGS, MAX_OPTIONS
-from engines.reading.text import decode_text
+from engines.reading.text import Decoded, decode_text
 
 _VOID = frozenset(
     [
@@ -80,14 +80,14 @@ _NEVER_NAMED = ("utf-16", "utf-32")
 """Who reads the name in single bytes reads no such page."""
 
 
-def decode_page(content: bytes) -> str:
+def decode_page(content: bytes) -> Decoded:
     """Return the text of a page in the encoding that it names, unless its bytes say otherwise."""
     named = "" if content.startswith(_MARKS) else find_page_charset(content)
     if named and not find_codec(named).startswith(_NEVER_NAMED):
         text = decode_named(content, named)
         if text is not None:
-            return text
-    return decode_text(content).text
+            return Decoded(text)
+    return decode_text(content)
 
 
 def expand_xml(page: str) -> str:

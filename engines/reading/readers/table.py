@@ -10,7 +10,7 @@ from engines.exceptions import InvalidRequestError
 from engines.reading.limits import MAX_CELLS, MAX_TEXT_BYTES
 from engines.reading.readers.rows import add_rows
 from engines.reading.result import TEXT, Reading, Source, TextBuilder
-from engines.reading.text import decode_text, describe_guess
+from engines.reading.text import decode_text
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SAMPLE_LINES = 20
@@ -35,7 +35,7 @@ def read(source: Source) -> Reading:
     if sum(map(len, rows)) > MAX_CELLS:
         raise InvalidRequestError(f"It has more than {MAX_CELLS} cells; split it.")
     add_rows(builder, rows)
-    return builder.build(TEXT, describe_guess(decoded.guessed))
+    return builder.build(TEXT, decoded.note)
 
 
 def _separator(text: str) -> str:
