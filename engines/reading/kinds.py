@@ -96,6 +96,9 @@ OUTLOOK = "It is a mail as Outlook keeps it (.msg); save it as .eml."
 PICTURE = "It is a picture; SAM reads text. Run text recognition over it first."
 PACKED = "It is packed; add what is in it, or pack it as .zip."
 SOUND = "It is sound or video; SAM reads text. Add what is said in it as text or subtitles."
+PROGRAM = "It is a program, not a text."
+NO_TEXTS = frozenset({PICTURE, SOUND, PROGRAM})
+"""What is said of files that hold no text whatever is done with them: nobody misses them in a folder that was added."""
 SEALED = "It is encrypted or signed as a whole (S/MIME, .p7m); open it in its program and save what is in it."
 APPLE = "It is a document of Apple's Pages, Numbers or Keynote; export it as PDF or in an office format."
 OTHER_PACKAGE = (
@@ -113,8 +116,8 @@ NOT_READ = {
     b"II*\0": PICTURE,
     b"MM\0*": PICTURE,
     b"\x1aE\xdf\xa3": SOUND,
-    b"\x7fELF": "It is a program, not a text.",
-    b"MZ\x90": "It is a program, not a text.",
+    b"\x7fELF": PROGRAM,
+    b"MZ\x90": PROGRAM,
     b"Rar!": "It is a RAR archive; pack it as .zip.",
     b"7z\xbc\xaf": "It is a 7z archive; pack it as .zip.",
     b"\x1f\x8b": "It is packed with gzip; add what is in it, or pack it as .zip.",
@@ -151,7 +154,8 @@ def kind_of(name: str, file: IO[bytes]) -> Kind:
     """Return the kind of a file; InvalidRequestError for one that is known and not read."""
     head = file.read(HEAD_BYTES)
     file.seek(0)
-    _require_read(head)
+    if why := say_not_read(head):
+        raise InvalidRequestError(why)
     if _is_pdf(name, head):
         return Kind.PDF
     if head.startswith(_OLE):
@@ -191,13 +195,15 @@ def _is_pdf(name: str, head: bytes) -> bool:
     return not is_other and any(byte >= _ASCII for byte in head[at : at + 64])
 
 
-def _require_read(head: bytes) -> None:
+def say_not_read(head: bytes) -> str:
+    """Say why a file that begins so is not read; empty for one that may be."""
     marks = [(0, mark, sentence) for mark, sentence in NOT_READ.items()]
     if b"\0" in head:
         marks += _NOT_READ_WITH_ZEROS
     for at, mark, sentence in marks:
         if head.startswith(mark, at):
-            raise InvalidRequestError(sentence)
+            return sentence
+    return ""
 
 
 def _kind_by_head(head: bytes) -> Kind:

@@ -16,7 +16,7 @@ from engines.folders.local import find_local
 from engines.folders.sending import Line
 from engines.services.knowledge.cutting.places import leave_out_title
 from samproject.cli.errors import CommandError
-from samproject.cli.folders.sending import bring_up
+from samproject.cli.folders.sending import bring_up, leave_out_no_texts
 from samproject.cli.folders.sending import delete_missing as delete_missing_files
 from samproject.cli.folders.watching import WatchedRemotely, read_seconds
 from samproject.cli.session import Session, command, make_group, pick
@@ -136,15 +136,23 @@ def add_documents(
         session.say(
             "They are searched by words alone until an engine is chosen; `sam plan create` chooses one."
         )
+    _judge(session, refused, leave_out_no_texts(refused, found))
+
+
+def _judge(session: Session, refused: list[Line], missed: list[Line]) -> None:
+    """End with exit code 1 where a file was missed; say of all others that were refused that they hold no text."""
+    if missed:
+        raise CommandError(_name_refused(missed))
     if refused:
-        raise CommandError(_name_refused(refused))
+        count = "1 file holds" if len(refused) == 1 else f"{len(refused)} files hold"
+        session.say(f"{count} no text that could be read, as pictures, sound and programs do not.")
 
 
 def _name_refused(refused: list[Line]) -> str:
     names = ", ".join(str(line["path"]) for line in refused[:MAX_NAMED])
     more = f" and {len(refused) - MAX_NAMED} more" if len(refused) > MAX_NAMED else ""
     count = "1 file was" if len(refused) == 1 else f"{len(refused)} files were"
-    return f"{count} refused and all others are in the base: {names}{more}. Their lines say why."
+    return f"{count} refused and all others that hold a text are in the base: {names}{more}. Their lines say why."
 
 
 def _tell(session: Session, lines: list[Line]) -> None:

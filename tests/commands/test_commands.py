@@ -243,7 +243,10 @@ def test_a_file_that_is_refused_hides_no_other(notes: Path) -> None:
         "They are searched by words alone until an engine is chosen; `sam plan create` chooses one."
         in said
     )
-    told = "1 file was refused and all others are in the base: notes/c.bin. Their lines say why."
+    told = (
+        "1 file was refused and all others that hold a text are in the base: notes/c.bin. "
+        "Their lines say why."
+    )
     assert (str(error), str(refusal)) == (told, told)
     assert {line["path"]: line["outcome"] for line in json.loads(again)}["notes/c.bin"] == "refused"
 

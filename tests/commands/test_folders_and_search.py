@@ -16,7 +16,7 @@ from migrations_app.serving.protocol import SearchReply
 from samproject.cli.errors import CommandError
 from tests.api.roles import People
 from tests.reading.made import docx, pack, paragraph, pdf
-from tests.sam_command import run_sam
+from tests.sam_command import run_sam, try_sam
 
 KINDS = {
     "report.pdf": pdf(["The harbour report of May."]),
@@ -184,3 +184,26 @@ def test_a_search_by_words_alone_says_why_and_shows_no_nearness(
     assert said.startswith("Only words were searched: start one.\n")
     assert "0.0000" not in said
     assert "Whales  (chunk 1, by words)" in said
+
+
+def test_photos_and_films_in_a_folder_do_not_fail_a_script(
+    people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = tmp_path / "notes"
+    write(notes / "a.md", "The harbour.")
+    monkeypatch.setattr("engines.folders.sending.MAX_FILE_BYTES", 20_000)
+    (notes / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
+    (notes / "film.mp4").write_bytes(b"\0\0\0\x20ftypmp42" + bytes(30_000))
+    (notes / "post.zip").write_bytes(pack({"a.md": "seen", "b.png": b"\x89PNG\r\n\x1a\n"}))
+
+    command = ("documents", "add", str(notes), "--user", "alice")
+    said, error = try_sam(*command)
+    (notes / "report.docx").write_bytes(b"PK\x03\x04 damaged")
+    _, missed = try_sam(*command)
+    _, nothing = try_sam("documents", "add", str(notes / "photo.jpg"), "--user", "alice")
+
+    assert error is None
+    assert "2 new, 3 refused in Documents." in said
+    assert "3 files hold no text that could be read, as pictures" in said
+    assert "1 file was refused and all others that hold a text are in the base" in str(missed)
+    assert str(nothing) == "No file could be added."

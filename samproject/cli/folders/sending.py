@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from engines.folders import sending
-from engines.folders.local import Found, LocalFile
+from engines.folders.local import Found, LocalFile, NotReadableError
 from engines.folders.sending import MAX_FILE_BYTES, TOO_LARGE, Known, Line, refuse
+from engines.reading.kinds import HEAD_BYTES, NO_TEXTS, say_not_read
 from samproject.cli.client import NOT_THERE, Client, name_in_path
 from samproject.cli.errors import CommandError, RefusedError, UnreachableError
 
@@ -60,6 +62,24 @@ def bring_up(
 ) -> Iterator[list[Line]]:
     """Send what changed, file by file, and yield the lines of each; one that is refused stops nothing."""
     return sending.bring_up(RemoteBase(api, base), found, deletes=deletes)
+
+
+def leave_out_no_texts(lines: Sequence[Line], found: Found) -> list[Line]:
+    """Return the lines of files that should have been read and were not: pictures, sound and programs hold no text."""
+    local = {file.path: file for file in found.files}
+    refused = (line for line in lines if line["outcome"] == "refused")
+    return [line for line in refused if not _is_no_text(line, local.get(line["path"]))]
+
+
+def _is_no_text(line: Line, file: LocalFile | None) -> bool:
+    if any(sentence in line["said"] for sentence in NO_TEXTS):
+        return True
+    # A film is refused for its size before anybody looks at what it is.
+    with suppress(NotReadableError, OSError):
+        if file is not None:
+            with file.opened() as opened:
+                return say_not_read(opened.read(HEAD_BYTES)) in NO_TEXTS
+    return False
 
 
 def delete_missing(api: Client, base: int, found: Found, here: Collection[str]) -> list[Line]:
