@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import product
 from xml.etree import ElementTree as ET
 
+from engines.reading.office.hidden_cells import Hidden, find_hidden_open
 from engines.reading.package import Package, local_name
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
@@ -21,12 +22,15 @@ Shown = dict[tuple[int, int], str]
 """Row and column, from 0 on, and what stands there."""
 
 
-def read_shown(package: Package) -> dict[str, Shown]:
-    """Return what such cells show, by the name of their sheet; nothing for a workbook of another kind."""
+def read_shown(package: Package) -> dict[str, tuple[Shown, Hidden]]:
+    """Return what such cells show and what is hidden, by the name of their sheet; nothing for another kind of workbook."""
     if not package.has(_CONTENT):
         return {}
     tables = package.parse(_CONTENT).iter(f"{_TABLE}table")
-    return {table.get(f"{_TABLE}name", ""): _read_table(table) for table in tables}
+    return {
+        table.get(f"{_TABLE}name", ""): (_read_table(table), find_hidden_open(table))
+        for table in tables
+    }
 
 
 def _read_table(table: ET.Element) -> Shown:

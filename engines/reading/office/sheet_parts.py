@@ -7,6 +7,7 @@ from array import array
 from collections.abc import Iterator
 
 from engines.reading.office.drawn import read_paragraphs
+from engines.reading.office.hidden_cells import Hidden, find_hidden
 from engines.reading.office.number_formats import NumberFormat, read_formats
 from engines.reading.package import Package, local_name
 
@@ -56,6 +57,16 @@ class SheetParts:
                     if row < height and column < width:
                         marks[row * width + column] = number
         return SheetFormats(self._formats, marks, width)
+
+    def find_hidden(self, name: str) -> Hidden:
+        """Return which rows and columns of a sheet somebody hid."""
+        part, package = self._parts.get(name), self._package
+        if package is None or not part:
+            return Hidden()
+        beside = (one for one in package.relations(part).values() if "/tables/" in one)
+        return find_hidden(
+            self._read(name), [package.read(one) for one in beside if package.has(one)]
+        )
 
     def is_computed(self, name: str) -> bool:
         """Whether each formula of a sheet has the value that it had in its program."""

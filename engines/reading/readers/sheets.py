@@ -39,7 +39,7 @@ def read(source: Source) -> Reading:
         package.require_plain_xml()
     parts, builder = SheetParts(package), TextBuilder()
     shown = read_shown(package) if package is not None else {}
-    hidden, empty = list[str](), list[str]()
+    hidden, partly, empty = list[str](), list[str](), list[str]()
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(source.content)) as workbook:
             for sheet in workbook.sheets_metadata:
@@ -47,14 +47,16 @@ def read(source: Source) -> Reading:
                     hidden.append(sheet.name)
                 elif sheet.typ == SheetTypeEnum.WorkSheet:
                     rows = _read_rows(workbook, sheet.name, parts)
-                    _show(rows, shown.get(sheet.name, {}))
+                    cells, unseen = shown.get(sheet.name) or ({}, parts.find_hidden(sheet.name))
+                    _show(rows, cells)
+                    partly += [sheet.name] if unseen.clear(rows) else []
                     _add_cells(builder, sheet.name, rows, list(parts.read_drawn(sheet.name)))
                     empty += [] if parts.is_computed(sheet.name) else [sheet.name]
     except PasswordError as error:
         raise InvalidRequestError("It is encrypted; save it without a password.") from error
     except CalamineError as error:
         raise InvalidRequestError(DAMAGED) from error
-    return _build(builder, hidden, empty)
+    return _build(builder, hidden, partly, empty)
 
 
 def _read_xml(content: bytes) -> Reading:
@@ -64,19 +66,21 @@ def _read_xml(content: bytes) -> Reading:
             _add_cells(builder, name, rows, [])
         else:
             hidden.append(name)
-    return _build(builder, hidden, [])
+    return _build(builder, hidden, [], [])
 
 
-def _build(builder: TextBuilder, hidden: Sequence[str], empty: Sequence[str]) -> Reading:
-    found = builder.build(note=" ".join(_describe(hidden, empty)))
+def _build(builder: TextBuilder, *told: Sequence[str]) -> Reading:
+    found = builder.build(note=" ".join(_describe(*told)))
     if found.note and not found.text:
         raise InvalidRequestError(found.note)
     return found
 
 
-def _describe(hidden: Sequence[str], empty: Sequence[str]) -> Iterator[str]:
+def _describe(hidden: Sequence[str], partly: Sequence[str], empty: Sequence[str]) -> Iterator[str]:
     if hidden:
         yield f"Left out, for they are hidden: {_name(hidden)}; show them in the workbook to have them read."
+    if partly:
+        yield f"Left out are hidden rows and columns of {_name(partly)}; show them in the workbook to have them read."
     if empty:
         yield (
             f"Formulas whose values are not in the file, in {_name(empty)}, were not computed; open it in a program for "
