@@ -11,6 +11,7 @@ from engines.reading.office.drawn import choose_forms
 from engines.reading.office.equations import write_equations
 from engines.reading.office.numbering import Numbering, W, read_value, to_number
 from engines.reading.office.word_styles import WordStyles
+from engines.reading.office.word_tables import mark_names
 from engines.reading.package import Package, local_name
 
 _NOTES = (("footnote", "word/footnotes.xml"), ("endnote", "word/endnotes.xml"))
@@ -42,6 +43,7 @@ class WordParts:
         """Return a part of the document as mammoth reads it."""
         write_equations(root)
         choose_forms(root, _SHOWN)
+        mark_names(root)
         self._rewrite(root, is_cell=False)
         return ET.tostring(root)
 

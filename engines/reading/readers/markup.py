@@ -6,10 +6,11 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from engines.reading.column_names import are_told_apart
 from engines.reading.numerals import write_number
 from engines.reading.readers.formulas import write_formula
 from engines.reading.readers.page_source import decode_page, expand_xml, require_flat
-from engines.reading.readers.rows import are_told_apart, write_row
+from engines.reading.readers.rows import write_row
 from engines.reading.result import Reading, Source, TextBuilder
 from engines.runtimes.child.cpu_time import cpu_limit
 
@@ -135,6 +136,8 @@ class _Walk:
         """Whether a row of a table is under way that is one line, paragraphs in its cells or not."""
         self._cells: list[int] = []
         """Where in the words each cell of such a row begins."""
+        self._is_head = False
+        """Whether such a row is one of names, whatever its cells are."""
         self._heads = 0
         """So many of them are the names of columns or rows."""
         self._names: list[str] = []
@@ -177,7 +180,7 @@ class _Walk:
             self._seen = len(self._words)
             self._words.append(" | " if self._has_words else "")
             self._cells += [len(self._words)] if self._is_line else []
-            self._heads += tag == "th"
+            self._heads += tag == "th" or self._is_head
         else:
             self._open(node, tag)
         return node.child
@@ -192,6 +195,7 @@ class _Walk:
             self._row = 0 if self._row is None else self._row
             self._is_line = _is_line(node)
             self._cells, self._heads = [], 0
+            self._is_head = node.parent is not None and node.parent.tag == "thead"
         elif tag == "table":
             self._row, self._names = None, []
         elif tag == "pre":

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from xml.etree import ElementTree as ET
 
+from engines.reading.column_names import are_told_apart, has_names
 from engines.reading.office.list_numbers import STYLE, TEXT, ListNumbers
 from engines.reading.package import Package, local_name, parse_xml, resolve_part
 from engines.reading.readers.formulas import read_formula
+from engines.reading.readers.rows import write_row
 from engines.reading.result import Reading, Source, TextBuilder
 
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
@@ -68,6 +70,8 @@ class _Body:
         self._slides = 0
         self._prefix = ""
         self._has_rows = False
+        self._names: list[str] = []
+        """Of the columns of the table that is read, where it has them."""
         self._is_book = False
 
     def read(self, root: ET.Element) -> None:
@@ -99,9 +103,10 @@ class _Body:
             self._prefix = ""
             self._add_notes(element)
         elif name == "table-row":
-            cells = [" ".join(_words(cell).split()) for cell in element]
+            cells = _cells(element)
             add = self._builder.add_line if self._has_rows else self._builder.add_block
-            add(" | ".join(cell for cell in cells if cell))
+            is_named = len(cells) == len(self._names) and cells != self._names
+            add(write_row(self._names if is_named else None, cells))
             self._has_rows = self._has_rows or any(cells)
             self._add_notes(element)
         else:
@@ -134,9 +139,26 @@ class _Body:
             self._is_book = True
         elif name == "table":
             self._has_rows = False
+            self._names = _names_of(element)
             if self._is_book:
                 self._builder.mark(f"sheet {element.get(f'{_TABLE}name', '')}")
                 self._builder.add_heading(1, element.get(f"{_TABLE}name", ""))
+
+
+def _names_of(table: ET.Element) -> list[str]:
+    """Return the names of a table's columns: the row that stands on each page, or the first where it is drawn so."""
+    said = table.find(f"{_TABLE}table-header-rows/{_TABLE}table-row")
+    if said is not None:
+        names = _cells(said)
+        return names if are_told_apart(names) else []
+    if table.get(f"{_TABLE}use-first-row-styles") != "true":
+        return []
+    rows = [_cells(row) for row in table.findall(f"{_TABLE}table-row")]
+    return rows[0] if has_names(rows) else []
+
+
+def _cells(row: ET.Element) -> list[str]:
+    return [" ".join(_words(cell).split()) for cell in row]
 
 
 def _leave_hidden(element: ET.Element, hiding: Collection[str | None]) -> None:

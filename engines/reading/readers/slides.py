@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from xml.etree import ElementTree as ET
 
+from engines.reading.column_names import has_names
 from engines.reading.office.drawn import A, add_drawn, choose_forms, read_paragraphs
 from engines.reading.office.equations import write_equations
 from engines.reading.package import Package
+from engines.reading.readers.rows import write_row
 from engines.reading.result import Reading, Source, TextBuilder
 
 _PRESENTATION = "ppt/presentation.xml"
@@ -36,7 +39,7 @@ def _add_slide(builder: TextBuilder, package: Package, part: str) -> None:
     slide = _parse_slide(package, part)
     _add_shapes(builder, slide)
     for table in slide.iter(f"{A}tbl"):
-        builder.add_block("\n".join(map(_row, table.iter(f"{A}tr"))))
+        builder.add_block("\n".join(_rows(table)))
     for named in slide.iterfind(f".//{_P}pic/{_P}nvPicPr/{_P}cNvPr"):
         builder.add_block(named.get("descr", ""))
     add_drawn(builder, package, part)
@@ -78,8 +81,17 @@ def _add_notes(builder: TextBuilder, notes: ET.Element) -> None:
             builder.add_block("\n".join(read_paragraphs(shape)))
 
 
-def _row(row: ET.Element) -> str:
-    return " | ".join(" ".join(read_paragraphs(cell)) for cell in row.iter(f"{A}tc"))
+def _rows(table: ET.Element) -> Iterator[str]:
+    """Yield the rows of a table, with the names of its columns where the first one is drawn as their names."""
+    rows = [
+        [" ".join(read_paragraphs(cell)) for cell in row.iter(f"{A}tc")]
+        for row in table.iter(f"{A}tr")
+    ]
+    look = table.find(f"{A}tblPr")
+    is_drawn_so = look is not None and look.get("firstRow") in ("1", "true")
+    names = rows[0] if is_drawn_so and has_names(rows) else None
+    for row in rows:
+        yield write_row(names, row) if names is not None and row is not names else " | ".join(row)
 
 
 def _placeholder(shape: ET.Element) -> str:
