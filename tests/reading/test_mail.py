@@ -161,3 +161,17 @@ def test_a_mail_is_read_although_a_damaged_document_is_attached() -> None:
 
     assert "seen" in found.text
     assert found.text.count("not read: It is damaged") == 2
+
+
+def test_a_mail_to_very_many_people_is_read_in_time_that_grows_with_their_number() -> None:
+    people = ",\n ".join(
+        f"=?utf-8?q?J=C3=BCr?=\n =?utf-8?q?gen?= <p{number}@example.org>"
+        for number in range(20_000)
+    )
+    kinds = f"text/plain; {'a=b; ' * 200_000}"
+    raw = f"Subject: Hello\nTo: {people}\nContent-Type: {kinds}\n\nThe roof.\n"
+
+    text = read_content(Source("a.eml", raw.encode())).text
+
+    assert "Jürgen <p0@example.org>, Jürgen <p1@example.org>, " in text
+    assert text.endswith("Jürgen <p19999@example.org>\n\nThe roof.")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import email
-import email.policy
 import re
 from collections.abc import Iterator
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.message import Message
+from email.policy import EmailPolicy
+from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.reading.charsets import decode_named, find_codec
@@ -17,6 +20,9 @@ from engines.reading.readers.page_source import decode_page
 from engines.reading.result import Reading, Source, TextBuilder
 from engines.reading.text import decode_text, has_visible
 
+MAX_PARSED = 4_000
+"""Characters of a header that are parsed as the standard says: the library's time grows with the square of them."""
+_BETWEEN_CODED = re.compile(r"(?<=\?=)\s+(?==\?)")
 _HEADERS = ("From", "To", "Cc", "Date")
 _PLAIN, _HTML = "text/plain", "text/html"
 _FRAME = re.compile(rb"([0-9]{1,9}) *\r?\n")
@@ -45,10 +51,38 @@ STUB_SHARE = 3
 """A plain form that is shorter than this, and than this part of the HTML, only says that there is HTML."""
 
 
+class _Policy(EmailPolicy):
+    """Reads mails as they are today, and of a header of many people only the words."""
+
+    def header_fetch_parse(self, name: str, value: str) -> Any:
+        if len(value) <= MAX_PARSED:
+            return super().header_fetch_parse(name, value)
+        if name.lower().startswith("content-"):
+            return super().header_fetch_parse(name, value[:MAX_PARSED])
+        return _decode_words(value)
+
+
+_POLICY = _Policy()
+
+
+def _decode_words(value: str) -> str:
+    """Return a header whose coded words are decoded; blanks between two of them are none (RFC 2047)."""
+    return " ".join(map(_decode_word, _BETWEEN_CODED.sub("", value).split()))
+
+
+def _decode_word(word: str) -> str:
+    if "=?" not in word or len(word) > MAX_PARSED:
+        return word
+    try:
+        return str(make_header(decode_header(word)))
+    except (HeaderParseError, LookupError, ValueError):
+        return word
+
+
 def read(source: Source) -> Reading:
     """Read a mail; what is attached and cannot be read gets a line that says why."""
     content = _without_frame(source.content)
-    message = email.message_from_bytes(_with_plain_head(content), policy=email.policy.default)
+    message = email.message_from_bytes(_with_plain_head(content), policy=_POLICY)
     if not message.keys():
         raise InvalidRequestError(DAMAGED)
     builder = TextBuilder()
@@ -97,9 +131,10 @@ def _add_part(builder: TextBuilder, part: Message, attached: list[Message]) -> N
         _add_leaf(builder, part, attached)
         return
     parts = [one for one in below if isinstance(one, Message)]
-    shown = [_choose(parts)] if kind == "multipart/alternative" else parts
+    is_choice = kind == "multipart/alternative"
+    shown = _choose(parts) if is_choice else None
     for one in parts:
-        if any(one is each for each in shown):
+        if one is shown or not is_choice:
             _add_part(builder, one, attached)
         else:
             # What is attached to a form that is not shown is attached to the mail.
