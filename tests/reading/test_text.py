@@ -84,6 +84,20 @@ def test_a_calendar_has_whole_words() -> None:
     assert text == "BEGIN:VEVENT\nSUMMARY:The roof is repaired\nEND:VEVENT\n"
 
 
+def test_an_address_book_of_older_phones_has_its_names() -> None:
+    content = (
+        b"BEGIN:VCARD\r\nVERSION:2.1\r\nN;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:M=C3=BCller;J=C3=\r\n=B6rg\r\n"
+        b"ADR;CHARSET=ISO-8859-1;QUOTED-PRINTABLE:Stra=DFe 5\r\nNOTE:a=C3=BC\r\n"
+        b"LABEL;QUOTED-PRINTABLE:one=0D=0Atwo=00\r\n"
+    )
+
+    text = read_content(Source("a.vcf", content)).text
+
+    assert "QUOTED-PRINTABLE:Müller;Jörg\n" in text
+    assert "QUOTED-PRINTABLE:Straße 5\nNOTE:a=C3=BC\n" in text
+    assert "LABEL;QUOTED-PRINTABLE:one\ntwo\n" in text
+
+
 @pytest.mark.parametrize("content", [bytes(range(256)), b"a\0b\0\0c", codecs.BOM_UTF16_LE + b"a"])
 def test_what_is_no_text_is_refused(content: bytes) -> None:
     with pytest.raises(InvalidRequestError, match=r"no text either|damaged further on"):
