@@ -175,3 +175,9 @@ def test_a_mail_to_very_many_people_is_read_in_time_that_grows_with_their_number
 
     assert "Jürgen <p0@example.org>, Jürgen <p1@example.org>, " in text
     assert text.endswith("Jürgen <p19999@example.org>\n\nThe roof.")
+
+
+def test_a_mail_whose_subject_is_in_no_encoding_is_read() -> None:
+    text = read_mail(b"From: a@example.org\nSubject: \x81\x8d\xff\xfe\x01\n\nThe roof.\n")
+
+    assert text.endswith("From: a@example.org\n\nThe roof.")

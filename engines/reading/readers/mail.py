@@ -119,7 +119,7 @@ def _with_plain_head(content: bytes) -> bytes:
     try:
         head.decode()
     except UnicodeDecodeError:
-        return decode_text(head).text.encode() + content[len(head) :]
+        return _decode(head, "", is_page=False).encode() + content[len(head) :]
     return content
 
 
