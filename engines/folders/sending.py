@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol, TypedDict
 
@@ -19,6 +19,7 @@ MAX_FILE_BYTES = 50_000_000
 TOO_LARGE = f"More than {MAX_FILE_BYTES} bytes are not allowed; split it."
 ARCHIVE = ".zip"
 STAYS = "Its document stays as it was."
+NOT_IN_FOLDER = "The folder does not hold it any more, and its document stays."
 
 
 class Line(TypedDict):
@@ -48,27 +49,31 @@ class Known:
 class Target(Protocol):
     """A base that files are sent to; what it raises ends the sending."""
 
+    @property
+    def deletes(self) -> bool:
+        """Whether documents are deleted whose files are in their folder or archive no more."""
+
     def known(self) -> Known:
         """Return the documents that were made of files."""
 
     def put(self, file: LocalFile, moved_from: str) -> list[Line]:
-        """Send a file; OSError and NotReadableError when it cannot be read."""
+        """Send a file, an archive with what it does not hold any more; OSError and NotReadableError when it
+        cannot be read.
+        """
 
     def delete(self, document_id: int) -> None:
         """Delete a document."""
 
 
-def bring_up(target: Target, found: Found, *, deletes: bool = False) -> Iterator[list[Line]]:
-    """Send what changed, file by file, and yield the lines of each.
-
-    With ``deletes`` the documents of files that are in no archive any more go with it.
-    """
+def bring_up(target: Target, found: Found) -> Iterator[list[Line]]:
+    """Send what changed, file by file, and yield the lines of each, and of what the folders do not hold any more."""
     known = know_gone(target, found, found.paths)
     for file in found.files:
-        lines = send_file(target, file, known, digest_file)
-        yield lines + (delete_unpacked(target, file, known, lines) if deletes else [])
+        yield send_file(target, file, known, digest_file)
     for path, why in found.unread.items():
         yield [refuse(path, why)]
+    if missing := settle_missing(target, found, found.paths):
+        yield missing
 
 
 def know_gone(target: Target, found: Found, here: Collection[str]) -> Known:
@@ -79,36 +84,30 @@ def know_gone(target: Target, found: Found, here: Collection[str]) -> Known:
     return known
 
 
-def delete_missing(target: Target, found: Found, here: Collection[str]) -> list[Line]:
-    """Delete the documents of these folders whose paths are not ``here`` any more; returns their lines."""
+def settle_missing(target: Target, found: Found, here: Collection[str]) -> list[Line]:
+    """Tell which documents of these folders have their paths not ``here`` any more, or delete them."""
     known = target.known()
-    return _delete(target, known, find_missing(known, found, here))
+    return [_settle(target, known, path) for path in find_missing(known, found, here)]
 
 
-def delete_unpacked(
-    target: Target, file: LocalFile, known: Known, lines: Sequence[Line]
-) -> list[Line]:
-    """Delete the documents of an archive that was just sent whose files it does not hold; returns their lines.
-
-    None while it is empty, as a backup that failed leaves one.
-    """
-    here = {line["path"] for line in lines}
-    is_read = file.path.lower().endswith(ARCHIVE) and here and file.path not in here
-    gone = [path for path in known.ids if path.startswith(f"{file.path}/") and path not in here]
-    return _delete(target, known, gone if is_read else [])
-
-
-def _delete(target: Target, known: Known, paths: Sequence[str]) -> list[Line]:
-    for path in paths:
-        target.delete(known.ids[path])
-    return [Line(path=path, outcome="deleted", document_id=None, said="") for path in paths]
+def _settle(target: Target, known: Known, path: str) -> Line:
+    key = known.ids[path]
+    if not target.deletes:
+        return Line(path=path, outcome="missing", document_id=key, said=NOT_IN_FOLDER)
+    target.delete(key)
+    return Line(path=path, outcome="deleted", document_id=None, said="")
 
 
 def find_missing(known: Known, found: Found, here: Collection[str]) -> list[str]:
-    """Return the paths of these folders whose files are not there; nothing is known of what cannot be read."""
+    """Return the paths of these folders whose files are not there.
+
+    Nothing is known of what cannot be read, nor of a folder that is empty.
+    """
+    # What an archive does not hold any more is told where it is opened.
     archives = [path for path in here if path.lower().endswith(ARCHIVE)]
     kept = tuple(f"{path}/" for path in (*archives, *found.unread))
-    wanted = tuple(found.prefixes)
+    # A folder in which nothing lies is as that of a disk that is not mounted.
+    wanted = tuple(one for one in found.prefixes if any(path.startswith(one) for path in here))
     return [
         path
         for path in known.ids

@@ -14,11 +14,10 @@ from engines.folders.sending import (
     Known,
     Line,
     Target,
-    delete_missing,
-    delete_unpacked,
     know_gone,
     refuse,
     send_file,
+    settle_missing,
 )
 
 MOST_LOOKS_APART = 64
@@ -82,13 +81,10 @@ class WatchedFolder:
     as an unmounted disk is, or a folder in it cannot be read.
     """
 
-    def __init__(
-        self, target: Target, folder: Path, memory: Memory, *, deletes: bool, name: str = ""
-    ) -> None:
+    def __init__(self, target: Target, folder: Path, memory: Memory, *, name: str = "") -> None:
         self._target = target
         self._folder = folder
         self._memory = memory
-        self._deletes = deletes
         self._name = name or folder.resolve().name
         self._had_gone = True
         """Whether at the last look documents may have been without their file."""
@@ -118,10 +114,8 @@ class WatchedFolder:
                 continue
             known = known or know_gone(self._target, found, here)
             lines = send_file(self._target, file, known, partial(_digest_of, digest))
-            gone = delete_unpacked(self._target, file, known, lines) if self._deletes else []
-            # Last: what could not be deleted is tried again with the archive.
             self._remember(file.path, signature, digest, lines)
-            yield lines + gone
+            yield lines
         for path, why in found.unread.items():
             if self._is_due(path, ""):
                 lines = [refuse(path, why)]
@@ -154,8 +148,8 @@ class WatchedFolder:
             return
         just_gone = self._note_missing(found, here)
         is_first = not self._memory.looks
-        if self._deletes and self._had_gone and not is_first:
-            lines = delete_missing(self._target, found, {*here, *just_gone})
+        if self._target.deletes and self._had_gone and not is_first:
+            lines = settle_missing(self._target, found, {*here, *just_gone})
             yield from [lines] if lines else []
         self._had_gone = is_first or bool(just_gone)
 

@@ -13,11 +13,10 @@ from rich.progress import track
 
 from engines.exceptions import NotFoundError
 from engines.folders.local import find_local
-from engines.folders.sending import Line
+from engines.folders.sending import Line, bring_up
 from engines.services.knowledge.cutting.places import leave_out_title
 from samproject.cli.errors import CommandError
-from samproject.cli.folders.sending import bring_up, leave_out_no_texts
-from samproject.cli.folders.sending import delete_missing as delete_missing_files
+from samproject.cli.folders.sending import RemoteBase, leave_out_no_texts
 from samproject.cli.folders.watching import WatchedRemotely, read_seconds
 from samproject.cli.session import Session, command, make_group, pick
 
@@ -30,6 +29,7 @@ OUTCOMES = {
     "added": "new",
     "moved": "moved",
     "deleted": "deleted",
+    "missing": "missing",
     "refused": "refused",
 }
 
@@ -116,7 +116,7 @@ def add_documents(
     target = _base_named(session, into)
     lines: list[Line] = []
     for told in track(
-        bring_up(session.api, target["id"], found, deletes=delete_missing),
+        bring_up(RemoteBase(session.api, target["id"], delete_missing), found),
         "Adding",
         total=len(found.files) + len(found.unread),
         console=session.console(),
@@ -124,11 +124,9 @@ def add_documents(
     ):
         lines += told
         _tell(session, told)
-    if delete_missing:
-        gone = delete_missing_files(session.api, target["id"], found, found.paths)
-        lines += gone
-        _tell(session, gone)
     session.show(lines, f"{_describe(lines)} in {target['name']}.")
+    if any(line["outcome"] == "missing" for line in lines):
+        session.say("Documents of missing files stay; --delete-missing deletes them.")
     refused = [line for line in lines if line["outcome"] == "refused"]
     if lines and len(refused) == len(lines):
         raise CommandError("No file could be added.")

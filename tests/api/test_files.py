@@ -80,6 +80,36 @@ def test_an_archive_is_a_folder_in_which_each_file_has_its_line(
     assert Document.objects.count() == 2
 
 
+def test_what_an_archive_does_not_hold_any_more_is_told_and_deleted_when_that_is_asked(
+    alice: APIClient,
+    base: str,  # noqa: F811
+) -> None:
+    put(alice, base, "all.zip.md", b"About it.")
+    put(alice, base, "cafe\u0301.ZIP", pack({"a.md": "A.", "deep/b.md": "B.", "c.pdf": pdf(["C"])}))
+    gone = Document.objects.get(path="caf\u00e9.ZIP/deep/b.md")
+    smaller = pack({"a.md": "A.", "c.pdf": b"%PDF-1.4 is damaged now"})
+
+    answer = put(alice, base, "cafe\u0301.ZIP", smaller)
+    assert told(answer) == [
+        ("caf\u00e9.ZIP/a.md", "unchanged"),
+        ("caf\u00e9.ZIP/c.pdf", "refused"),
+        ("caf\u00e9.ZIP/deep/b.md", "missing"),
+    ]
+    line = answer.json()["files"][-1]
+    assert line["document_id"] == gone.pk
+    assert "its document stays" in line["said"]
+
+    for nothing in (pack({}), b"PK is no archive"):
+        put(alice, base, "cafe\u0301.ZIP", nothing, delete_missing="true")
+    assert Document.objects.count() == 4
+    answer = put(alice, base, "cafe\u0301.ZIP", smaller, delete_missing="true")
+    assert told(answer)[-1] == ("caf\u00e9.ZIP/deep/b.md", "deleted")
+    assert not Chunk.objects.filter(text__contains="B.").exists()
+    assert set(Document.objects.values_list("path", flat=True)) == {
+        *("all.zip.md", "caf\u00e9.ZIP/a.md", "caf\u00e9.ZIP/c.pdf")
+    }
+
+
 @pytest.mark.parametrize("path", [".hidden", "a/../b.txt", "a\u202eb.txt", "a\nb.txt", "a.txt\n"])
 def test_what_is_refused_adds_nothing(alice: APIClient, base: str, path: str) -> None:  # noqa: F811
     assert "file" in problem(put(alice, base, path, b"text"), 400, "invalid_request")["errors"]

@@ -146,6 +146,26 @@ def test_what_is_gone_from_an_archive_is_deleted_with_what_is_gone_from_the_fold
     assert len(texts()) == 3
 
 
+def test_what_a_folder_does_not_hold_any_more_is_told_without_deleting_it(
+    people: People, tmp_path: Path
+) -> None:
+    mine, other = tmp_path / "mine", tmp_path / "other"
+    paths = [mine / "a.md", mine / "b.md", other / "c.md"]
+    for path in paths:
+        write(path, f"{path.name} is here.")
+    add(mine, other)
+    for path in paths[1:]:
+        path.unlink()
+
+    said = add(mine, other)
+    assert "missing  mine/b.md (The folder does not hold it any more, and its document" in said
+    assert "1 unchanged, 0 updated, 0 new, 1 missing in Documents." in said
+    assert "--delete-missing deletes them" in said
+    assert "1 deleted" in add(mine, other, "--delete-missing")
+    # Of a folder that is empty, as on a disk that is not mounted, nothing is deleted.
+    assert set(texts()) == {"mine/a.md", "other/c.md"}
+
+
 def test_a_file_that_moved_is_not_lost_to_one_that_had_its_path_before(
     people: People, tmp_path: Path
 ) -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import unicodedata
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from engines.exceptions import InvalidRequestError, SamError
+from engines.exceptions import InvalidRequestError, NotFoundError, SamError
 from engines.models import Document, KnowledgeBase
-from engines.reading.reader import ReadFile, RefusedFile, read_file, read_files
+from engines.reading.kinds import is_archive
+from engines.reading.reader import ReadFile, RefusedFile, make_shown, read_file, read_files
 from engines.services.knowledge.content import MAX_TITLE_CHARS, Content, Origin
+from engines.services.knowledge.documents import delete_document
 from engines.services.knowledge.sizing import cutting_for
 from engines.services.knowledge.writing import (
     Embed,
@@ -29,6 +32,8 @@ class Outcome(StrEnum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     MOVED = "moved"
+    DELETED = "deleted"
+    MISSING = "missing"
     REFUSED = "refused"
 
 
@@ -160,6 +165,12 @@ class FileLine:
     """Why it was refused, or what was not as people expect."""
 
 
+NOT_IN_ARCHIVE = (
+    "The archive does not hold it any more, and its document stays; delete_missing deletes what an archive does not "
+    "hold."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Delivery:
     """A file that was sent: where it lies for the moment, and its name at its person's."""
@@ -171,14 +182,44 @@ class Delivery:
     moved_from: str = ""
     replaces: bool = True
     """Whether another text at a path takes the place of the one there, or stands beside it."""
+    delete_missing: bool = False
+    """Whether documents of the archive whose files it does not hold any more are deleted."""
 
 
 def take_delivery(base_id: int, delivery: Delivery, embed: Embed | None = None) -> list[FileLine]:
-    """Make documents of a file, or of each file in an archive; what is refused has its line like others."""
-    return [
+    """Make documents of a file, or of each file in an archive; what is refused has its line like others.
+
+    What an archive put in its folder before and does not hold any more has a line as well.
+    """
+    lines = [
         _take(base_id, found, delivery, embed)
         for found in read_files(delivery.stored, delivery.path, delivery.folder)
     ]
+    return lines + _settle_missing(base_id, delivery, {line.path for line in lines})
+
+
+def _settle_missing(base_id: int, delivery: Delivery, here: set[str]) -> list[FileLine]:
+    """Tell which documents of an archive it does not hold any more, or delete them.
+
+    None while it is empty, as a backup that failed leaves one, or cannot be opened.
+    """
+    is_opened = here and make_shown(delivery.path) not in here
+    if not delivery.folder or not is_archive(delivery.path) or not is_opened:
+        return []
+    inside = Document.objects.filter(
+        base=base_id, path__startswith=f"{make_shown(delivery.folder)}/"
+    )
+    rows = inside.order_by("path").values_list("path", "pk")
+    return [_settle(path, key, delivery) for path, key in rows if path not in here]
+
+
+def _settle(path: str, document_id: int, delivery: Delivery) -> FileLine:
+    if not delivery.delete_missing:
+        return FileLine(path, Outcome.MISSING, document_id, NOT_IN_ARCHIVE)
+    # Somebody else may have deleted it by now.
+    with suppress(NotFoundError):
+        delete_document(document_id)
+    return FileLine(path, Outcome.DELETED)
 
 
 def _take(

@@ -119,6 +119,11 @@ class FileSerializer(ClosedSerializer):
         required=False,
         help_text="The path that this very file had before, where it is moved.",
     )
+    delete_missing = serializers.BooleanField(
+        default=False,
+        help_text="Of a zip: whether documents whose files it does not hold any more are deleted. Without it they stay "
+        "and are told as missing. An empty zip deletes nothing.",
+    )
 
 
 class FileLineSerializer(serializers.Serializer[FileLine]):
@@ -128,7 +133,8 @@ class FileLineSerializer(serializers.Serializer[FileLine]):
     outcome = serializers.ChoiceField(choices=[one.value for one in Outcome])
     document_id = serializers.IntegerField(allow_null=True)
     said = serializers.CharField(
-        allow_blank=True, help_text="Why it was refused, or what was not as expected."
+        allow_blank=True,
+        help_text="Why it was refused or is missing, or what was not as expected.",
     )
 
 

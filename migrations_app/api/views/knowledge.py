@@ -277,16 +277,21 @@ class FileView(ApiView):
     def put(self, request: Request, base_pk: str, path: str) -> Response:
         """Add a file, update or move its document, or leave it as it is; a line says which.
 
-        A zip is a folder: a file that is refused leaves the others alone. A single file that is refused is an
-        error.
+        A zip is a folder: a file that is refused leaves the others alone, and a document whose file it does not
+        hold any more has its line, too. A single file that is refused is an error.
         """
         base = row_or_404(bases_visible_to(request.user), pk=base_pk)
         refuse_reader(request.user, base)
         with holding(self.caller.pk, UPLOADS):
             asked = validated(FileSerializer(data=request.data))
             with uploaded_to_disk(asked["file"], "file") as stored:
-                moved_from = asked.get("moved_from", "")
-                delivery = Delivery(stored, path, folder=path, moved_from=moved_from)
+                delivery = Delivery(
+                    stored,
+                    path,
+                    folder=path,
+                    moved_from=asked.get("moved_from", ""),
+                    delete_missing=asked["delete_missing"],
+                )
                 lines = take_delivery(base.pk, delivery, embed_for_writer)
         if not is_archive(path) and lines[0].outcome is Outcome.REFUSED:
             raise ValidationError({"file": [lines[0].said]})

@@ -23,6 +23,8 @@ WORDS = {
     Outcome.UPDATED: "replaced",
     Outcome.MOVED: "moved",
     Outcome.UNCHANGED: "already there",
+    Outcome.DELETED: "deleted",
+    Outcome.MISSING: "missing",
     Outcome.REFUSED: "refused",
 }
 

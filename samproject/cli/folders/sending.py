@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from engines.folders import sending
 from engines.folders.local import Found, LocalFile, NotReadableError
 from engines.folders.sending import MAX_FILE_BYTES, TOO_LARGE, Known, Line, refuse
 from engines.reading.kinds import HEAD_BYTES, NO_TEXTS, say_not_read
@@ -20,6 +19,7 @@ class RemoteBase:
 
     api: Client
     base: int
+    deletes: bool = False
 
     def known(self) -> Known:
         """Return the documents that were made of files."""
@@ -33,6 +33,8 @@ class RemoteBase:
         """Send a file; what the server says against it is its line."""
         address = f"/knowledge-bases/{self.base}/files/{name_in_path(file.path)}"
         fields = {"moved_from": moved_from} if moved_from else {}
+        if self.deletes:
+            fields["delete_missing"] = "true"
         with file.opened() as opened:
             # Read before its length is announced: a log grows while it is sent.
             content = opened.read(MAX_FILE_BYTES + 1)
@@ -57,13 +59,6 @@ class RemoteBase:
                 raise
 
 
-def bring_up(
-    api: Client, base: int, found: Found, *, deletes: bool = False
-) -> Iterator[list[Line]]:
-    """Send what changed, file by file, and yield the lines of each; one that is refused stops nothing."""
-    return sending.bring_up(RemoteBase(api, base), found, deletes=deletes)
-
-
 def leave_out_no_texts(lines: Sequence[Line], found: Found) -> list[Line]:
     """Return the lines of files that should have been read and were not: pictures, sound and programs hold no text."""
     local = {file.path: file for file in found.files}
@@ -80,8 +75,3 @@ def _is_no_text(line: Line, file: LocalFile | None) -> bool:
             with file.opened() as opened:
                 return say_not_read(opened.read(HEAD_BYTES)) in NO_TEXTS
     return False
-
-
-def delete_missing(api: Client, base: int, found: Found, here: Collection[str]) -> list[Line]:
-    """Delete the documents of these folders whose paths are not ``here`` any more; returns their lines."""
-    return sending.delete_missing(RemoteBase(api, base), found, here)

@@ -38,7 +38,7 @@ class WatchedRemotely:
     """A folder, and a base behind the REST API; what is known of it lasts as long as this."""
 
     def __init__(self, api: Client, base: int, folder: Path, *, deletes: bool) -> None:
-        self._watched = WatchedFolder(RemoteBase(api, base), folder, Memory(), deletes=deletes)
+        self._watched = WatchedFolder(RemoteBase(api, base, deletes), folder, Memory())
 
     def look_again_and_again(
         self, seconds: float, say: Callable[[str], None]

@@ -72,8 +72,8 @@ def look_at(folder_id: int, here: Here) -> str:
 
 def _look(turn: _Turn, folder: WatchedFolder, here: Here) -> str:
     place = _require_allowed(folder, here)
-    base = _LocalBase(folder.base_id, folder.name, here)
-    rules = FolderRules(base, place, turn.memory, deletes=not folder.keep_deleted, name=folder.name)
+    base = _LocalBase(folder.base_id, folder.name, here, deletes=not folder.keep_deleted)
+    rules = FolderRules(base, place, turn.memory, name=folder.name)
     for lines in rules.look():
         turn.save(lines)
         if not here.goes_on():
@@ -221,6 +221,7 @@ class _LocalBase:
     base_id: int
     name: str
     here: Here
+    deletes: bool
 
     def known(self) -> Known:
         """Return the documents of the folder."""
@@ -235,7 +236,13 @@ class _LocalBase:
         with self._copied(file) as stored:
             if stored is None:
                 return [refuse(file.path, TOO_LARGE)]
-            delivery = Delivery(stored, file.path, folder=file.path, moved_from=moved_from)
+            delivery = Delivery(
+                stored,
+                file.path,
+                folder=file.path,
+                moved_from=moved_from,
+                delete_missing=self.deletes,
+            )
             lines = take_delivery(self.base_id, delivery, self.here.embed)
         return [
             Line(
