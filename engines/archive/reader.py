@@ -22,7 +22,7 @@ from engines.archive.layout import (
 )
 from engines.archive.sealed_stream import SealedReader
 from engines.exceptions import ArchiveError
-from engines.files.durable import BLOCK, open_regular
+from engines.files.durable import BLOCK, Checkpoint, go_on, open_regular
 
 MAX_IN_MEMORY = 64 * 1024 * 1024
 """Bytes of a member that ``read_all`` accepts by default."""
@@ -31,15 +31,17 @@ MAX_IN_MEMORY = 64 * 1024 * 1024
 class MemberStream:
     """One member: ``name``, ``size`` in bytes, and its content, readable until the next is asked for."""
 
-    def __init__(self, name: str, size: int, sealed: SealedReader) -> None:
+    def __init__(self, name: str, size: int, sealed: SealedReader, checkpoint: Checkpoint) -> None:
         self.name = name
         self.size = size
         self._sealed = sealed
+        self._checkpoint = checkpoint
         self._left = size
         self._digest = hashlib.sha256()
 
     def read(self, count: int = BLOCK) -> bytes:
         """Up to ``count`` bytes, empty at the end of the member."""
+        self._checkpoint()
         piece = self._sealed.read(min(count, self._left))
         if self._left and count and not piece:
             raise ArchiveError(f"The backup ends inside {self.name!r}; use another backup.")
@@ -77,11 +79,14 @@ class ArchiveReader:
         keys: MasterKeyRing,
         *,
         limits: ArchiveLimits = DEFAULT_LIMITS,
+        checkpoint: Checkpoint = go_on,
     ) -> None:
         """Open and check the header; ArchiveError when file and keys do not belong together.
 
-        ``wrapped_key`` is that of the archive's record, None for an archive without one.
+        ``wrapped_key`` is that of the archive's record, None for an archive without one. ``checkpoint`` is called
+        before each piece of a member is read, and may raise to stop.
         """
+        self._checkpoint = checkpoint
         self._tally = Tally(limits)
         try:
             self._file = open_regular(path)
@@ -136,7 +141,7 @@ class ArchiveReader:
         name = self._exactly(name_length).decode("ascii", "replace")
         # Before the content is read: the name decides where a restore would write.
         self._tally.admit(name, size)
-        return MemberStream(name, size, self._sealed)
+        return MemberStream(name, size, self._sealed, self._checkpoint)
 
     def _check(self, member: MemberStream) -> None:
         digest = member.finish()
@@ -162,9 +167,10 @@ def verify_archive(
     keys: MasterKeyRing,
     *,
     limits: ArchiveLimits = DEFAULT_LIMITS,
+    checkpoint: Checkpoint = go_on,
 ) -> ArchiveSummary:
     """Decrypt and check all of an archive, as a restore would read it; ArchiveError on any fault."""
-    with ArchiveReader(path, wrapped_key, keys, limits=limits) as reader:
+    with ArchiveReader(path, wrapped_key, keys, limits=limits, checkpoint=checkpoint) as reader:
         for member in reader.members():
             member.finish()
         return reader.summary()

@@ -23,7 +23,7 @@ from engines.archive.layout import (
 )
 from engines.archive.sealed_stream import SealedWriter
 from engines.exceptions import ArchiveError
-from engines.files.durable import BLOCK, durable_file, open_regular
+from engines.files.durable import BLOCK, Checkpoint, durable_file, go_on, open_regular
 
 
 class ArchiveWriter:
@@ -39,7 +39,10 @@ class ArchiveWriter:
         master_key: MasterKey,
         *,
         limits: ArchiveLimits = DEFAULT_LIMITS,
+        checkpoint: Checkpoint = go_on,
     ) -> None:
+        """``checkpoint`` is called before each block of a member; what it raises ends the archive."""
+        self._checkpoint = checkpoint
         self._exits = ExitStack()
         file = (
             self._exits.enter_context(durable_file(target)) if isinstance(target, Path) else target
@@ -114,6 +117,7 @@ class ArchiveWriter:
         digest = hashlib.sha256()
         copied = 0
         while block := source.read(BLOCK):
+            self._checkpoint()
             copied += len(block)
             if copied > size:
                 # The head with the size is written already, and a file that grows may never end.

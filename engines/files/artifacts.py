@@ -10,16 +10,25 @@ import re
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Self, cast
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from engines.exceptions import ArtifactMissingError, InvalidRequestError, UnsafeNameError
-from engines.files.durable import BLOCK, READ_ONLY, durable_file, open_regular, rename_durably
+from engines.files.durable import (
+    BLOCK,
+    READ_ONLY,
+    Checkpoint,
+    durable_file,
+    go_on,
+    open_regular,
+    rename_durably,
+)
 from engines.files.private import private_folder
 
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -66,6 +75,15 @@ class ArtifactStore:
         self._fs: Any = filesystem
         self._root = str(root).rstrip("/")
         self._local = isinstance(filesystem, LocalFileSystem)
+        self._checkpoint: Checkpoint = go_on
+
+    def stopping_at(self, checkpoint: Checkpoint) -> Self:
+        """Return this store for work that may be stopped: what ``checkpoint`` raises between two blocks ends the
+        storing, hashing or fetching, which leaves nothing behind.
+        """
+        store = copy(self)
+        store._checkpoint = checkpoint
+        return store
 
     def put_file(self, path: Path, *, kind: str) -> Artifact:
         """Store a regular file's content under its digest; a sound copy already there is kept."""
@@ -151,7 +169,7 @@ class ArtifactStore:
     def verify(self, key: str) -> Artifact:
         """Read it all; ArtifactMissingError when it is not there or its bytes are not those of its key."""
         with self.open(key) as file:
-            sha256, size = _copy(file)
+            sha256, size = self._copy(file)
         if sha256 != _sha_of(key):
             raise ArtifactMissingError(
                 f"The artifact {key} is damaged in the store: its bytes have SHA-256 {sha256}. "
@@ -170,7 +188,7 @@ class ArtifactStore:
         _sha_of(key)
         cached = cache_dir / key
         # Hashed at every use: a cache on a local disk is nobody's backup.
-        if not (cached.is_file() and _digest_of(cached) == _sha_of(key)):
+        if not (cached.is_file() and self._digest_of(cached) == _sha_of(key)):
             self._fetch(key, cached)
         return cached
 
@@ -213,9 +231,9 @@ class ArtifactStore:
     def _receive(self, source: BinaryIO, aside: str) -> tuple[str, int]:
         if self._local:
             with durable_file(Path(aside), mode=READ_ONLY) as target:
-                return _copy(source, target)
+                return self._copy(source, target)
         with self._fs.open(aside, "wb") as target:
-            return _copy(source, target)
+            return self._copy(source, target)
 
     def _renew(self, key: str) -> bool:
         """Give an undamaged copy that is there a new age; False when there is none to keep.
@@ -226,7 +244,7 @@ class ArtifactStore:
         path = Path(self._path(key))
         with suppress(FileNotFoundError, PermissionError), open_regular(path) as file:
             fcntl.flock(file, fcntl.LOCK_SH)
-            if _copy(file)[0] == _sha_of(key) and _is_at(file, path):
+            if self._copy(file)[0] == _sha_of(key) and _is_at(file, path):
                 os.utime(file.fileno())
                 return True
         return False
@@ -260,12 +278,28 @@ class ArtifactStore:
 
     def _fetch(self, key: str, cached: Path) -> None:
         with self.open(key) as source, durable_file(cached) as target:
-            sha256, _ = _copy(source, target)
+            sha256, _ = self._copy(source, target)
             if sha256 != _sha_of(key):
                 raise ArtifactMissingError(
                     f"The artifact {key} arrived with SHA-256 {sha256}; nothing was kept. Try "
                     "again, and if it stays so, store it again."
                 )
+
+    def _copy(self, source: BinaryIO, target: BinaryIO | None = None) -> tuple[str, int]:
+        """Copy in blocks (or only read); return SHA-256 and size."""
+        digest = hashlib.sha256()
+        size = 0
+        while block := source.read(BLOCK):
+            self._checkpoint()
+            digest.update(block)
+            size += len(block)
+            if target is not None:
+                target.write(block)
+        return digest.hexdigest(), size
+
+    def _digest_of(self, path: Path) -> str:
+        with open_regular(path) as file:
+            return self._copy(file)[0]
 
     def _make_folder(self, path: str) -> None:
         if self._local:
@@ -294,20 +328,3 @@ def _is_at(file: BinaryIO, path: Path) -> bool:
         return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except FileNotFoundError:
         return False
-
-
-def _copy(source: BinaryIO, target: BinaryIO | None = None) -> tuple[str, int]:
-    """Copy in blocks (or only read); return SHA-256 and size."""
-    digest = hashlib.sha256()
-    size = 0
-    while block := source.read(BLOCK):
-        digest.update(block)
-        size += len(block)
-        if target is not None:
-            target.write(block)
-    return digest.hexdigest(), size
-
-
-def _digest_of(path: Path) -> str:
-    with open_regular(path) as file:
-        return _copy(file)[0]

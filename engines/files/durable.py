@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +14,15 @@ from typing import BinaryIO
 from engines.files.private import own_like_folder, private_folder
 
 BLOCK = 1024 * 1024
+
+Checkpoint = Callable[[], None]
+"""Called between blocks by what reads or writes much; may raise to stop."""
+
+
+def go_on() -> None:
+    """Be the checkpoint of work that nobody stops."""
+
+
 """Bytes moved at a time when a file is copied or hashed."""
 
 READ_ONLY = 0o400

@@ -35,7 +35,7 @@ def back_up(ctx: StepContext) -> Outcome:
     try:
         counts, summary = _write(ctx, path)
         ctx.progress(0.7, "Reading the backup back.")
-        verify_archive(path, summary.wrapped_key, ctx.keys)
+        verify_archive(path, summary.wrapped_key, ctx.keys, checkpoint=ctx.checkpoint)
         artifact = ctx.store.put_file(path, kind="backups")
     finally:
         path.unlink(missing_ok=True)
@@ -51,13 +51,15 @@ def _write(ctx: StepContext, path: Path) -> tuple[dict[str, int], ArchiveSummary
     counts: dict[str, int] = {}
     user = _person(ctx.plan)
     with_adapters = ctx.plan.backup_lora_adapters
-    with ArchiveWriter(path, ctx.keys.current) as archive, one_moment():
+    with (
+        ArchiveWriter(path, ctx.keys.current, checkpoint=ctx.checkpoint) as archive,
+        one_moment(),
+    ):
         manifest = manifest_of(user, with_adapters=with_adapters, made_for=str(ctx.plan.pk))
         archive.add_json(MANIFEST, manifest)
         for number, member in enumerate(person_members(user, with_adapters=with_adapters)):
             archive.add_bytes(member.name, member.content)
             counts[member.table] = counts.get(member.table, 0) + member.count
-            ctx.checkpoint()
             if number == MEMBERS_BEFORE_HALF:
                 mark_halfway(ctx)
         if with_adapters:
@@ -77,7 +79,6 @@ def _add_adapter_files(ctx: StepContext, user: User, archive: ArchiveWriter) -> 
     files = {adapter.sha256: adapter.artifact_key for adapter in list_adapters(user.pk)}
     for sha256, key in files.items():
         archive.add_file(f"adapters/{sha256}.gguf", ctx.store.local_path(key, ctx.scratch_dir))
-        ctx.checkpoint()
 
 
 def _remember(

@@ -43,9 +43,8 @@ def read_archive(ctx: StepContext) -> Outcome:
 
     def take_file(member: MemberStream) -> None:
         store_adapter_file(member, ctx.store, ctx.scratch_dir)
-        ctx.checkpoint()
 
-    summary = walk_archive(_sealed(ctx, backup), take_rows, take_file)
+    summary = walk_archive(_sealed(ctx, backup), take_rows, take_file, checkpoint=ctx.checkpoint)
     require_same(backup, summary)
     return Outcome(
         f"The backup is whole: {sum(counts.values())} rows, {summary.size / 1024:.0f} KiB.",

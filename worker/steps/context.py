@@ -56,7 +56,7 @@ class WorkerContext:
         self.host = host
         self.models_dir: Path = settings.SAM_MODELS_DIR
         self.scratch_dir = scratch_folder()
-        self.store = artifact_store()
+        self.store = artifact_store().stopping_at(self.checkpoint)
         self.keys = master_keys()
         self.live = live_client()
         self._lease = lease

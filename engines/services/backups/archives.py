@@ -12,7 +12,7 @@ from typing import Any
 from engines.archive import ArchiveReader, ArchiveSummary, MasterKeyRing, MemberStream, WrappedKey
 from engines.exceptions import ArchiveError
 from engines.files.artifacts import ArtifactStore
-from engines.files.durable import durable_file
+from engines.files.durable import Checkpoint, durable_file, go_on
 from engines.files.private import private_folder
 from engines.services.backups.members import ADAPTERS, FORMAT, MANIFEST
 
@@ -60,12 +60,15 @@ def walk_archive(
     sealed: SealedFile,
     take_rows: TakeRows,
     take_file: Callable[[MemberStream], None] | None = None,
+    *,
+    checkpoint: Checkpoint = go_on,
 ) -> ArchiveSummary:
     """Go through all of an archive in its order; what it is, once it is proven whole.
 
+    ``checkpoint`` is called between pieces of it, and may raise to stop.
     ArchiveError on any damage, also after some of it was taken: undo that then.
     """
-    with ArchiveReader(sealed.path, sealed.known_key, sealed.keys) as reader:
+    with ArchiveReader(sealed.path, sealed.known_key, sealed.keys, checkpoint=checkpoint) as reader:
         for member in reader.members():
             if member.name == MANIFEST:
                 _manifest(member)

@@ -121,11 +121,13 @@ def finish_step(claim: Claim, outcome: Outcome) -> Plan:
 def release_step(claim: Claim, *, why: str, delay: float = 0.0, failed: bool = False) -> None:
     """Give a step back, to be claimed again after ``delay`` seconds.
 
-    Spent retries ask an operator; housekeeping ends its plan with a warning instead.
+    Spent retries ask an operator; housekeeping ends its plan with a warning instead. Only a failure is an attempt:
+    a worker may be ended any number of times while a step lasts.
     """
     with transaction.atomic():
         step = _lock_held(claim)
         step.failures += int(failed)
+        step.attempts -= int(not failed)
         if step.failures >= MAX_FAILURES:
             give_up(step, who=claim.owner, error=why)
             return
