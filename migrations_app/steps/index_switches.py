@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from django.core.exceptions import ObjectDoesNotExist
@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import Chunk, Fingerprint, KnowledgeBase, VectorIndex
+from engines.services.knowledge.embeddings import RangeCounts
 from engines.services.knowledge.fingerprints import fingerprint_for, spec_of
 from engines.services.knowledge.indexes import build_file, index_for, missing_chunks
 from engines.services.knowledge.keep_up import embed_missing
@@ -97,22 +98,24 @@ def build_missing_files(ctx: StepContext, indexes: Sequence[VectorIndex]) -> Non
             index.refresh_from_db()
 
 
-def drain_tails(ctx: StepContext, indexes: Sequence[VectorIndex]) -> int:
-    """Embed every index's tail; returns how many texts. The embedder is loaded only when one is missing."""
-    total = 0
+def drain_tails(
+    ctx: StepContext,
+    indexes: Sequence[VectorIndex],
+    kept: Callable[[RangeCounts], None] | None = None,
+) -> None:
+    """Embed every index's tail; ``kept`` counts it. The embedder is loaded only when a text is missing."""
     for index in indexes:
         if not missing_chunks(index, after_seq=index.base_seq or 0, limit=1):
             continue
         fingerprint = index.fingerprint
         with ctx.embedder(fingerprint.revision, spec_of(fingerprint)) as embedder:
-            counts = embed_missing(
+            embed_missing(
                 index,
                 embedder,
                 lambda _done: ctx.checkpoint(),
                 after_seq=index.base_seq or 0,
+                kept=kept,
             )
-            total += counts.embedded + counts.failed
-    return total
 
 
 def ask_writers_to_embed(switches: Sequence[IndexSwitch]) -> None:

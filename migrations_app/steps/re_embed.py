@@ -15,12 +15,13 @@ from engines.services.knowledge.embeddings import (
     MANY,
     BatchSizes,
     DocumentEmbedder,
+    RangeCounts,
     describe_trouble,
     embed_range,
 )
 from engines.services.knowledge.fingerprints import spec_of
 from engines.services.knowledge.indexes import build_file, describe_recall
-from migrations_app.models import EmbedRange
+from migrations_app.models import EmbedRange, Step
 from migrations_app.plans.embed_ranges import (
     RangeClaim,
     claim_range,
@@ -97,9 +98,25 @@ def catch_up(ctx: StepContext) -> Outcome:
     indexes = [switch.to_index for switch in switches_that_move(switches)]
     mark_halfway(ctx)
     with going_on_without_deleted(switches):
-        embedded = drain_tails(ctx, indexes)
+        drain_tails(ctx, indexes, partial(_count_kept, ctx.step.pk))
         _build_files(ctx, [index for index in indexes if index.base_seq is None])
-    return Outcome(f"The old index knows all that was written since: {embedded} texts embedded.")
+    counts = _counted(Step.objects.get(pk=ctx.step.pk))
+    trouble = describe_trouble(counts["failed"], counts["cut"])
+    return Outcome(
+        f"The old index knows all that was written since: {counts['embedded']} texts embedded{trouble}.",
+        counts,
+    )
+
+
+def _count_kept(step_id: int, counts: RangeCounts) -> None:
+    """Add what became of some texts to what earlier attempts at the step came to."""
+    step = Step.objects.select_for_update(no_key=True).get(pk=step_id)
+    step.result = {name: value + getattr(counts, name) for name, value in _counted(step).items()}
+    step.save(update_fields=["result"])
+
+
+def _counted(step: Step) -> dict[str, int]:
+    return {name: step.result.get(name, 0) for name in ("embedded", "failed", "cut")}
 
 
 class _Embedding:

@@ -16,7 +16,7 @@ from migrations_app.states import PlanStatus
 from migrations_app.steps.meaning import POOL, draw_questions
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import add
-from tests.plans.hash_world import HashWorld, live_index
+from tests.plans.hash_world import NEEDS_AN_ENGINE, HashWorld, leave_out, live_index
 from worker.steps.runner import StepFailedError, run_step
 
 TEXTS = ("the first words", "the second words", "the third words")
@@ -109,3 +109,28 @@ def test_the_switch_asks_for_an_embedder_only_when_something_is_missing(
     assert lent == ["new"] * len(tail)
     assert world.spaces() == ["new"]
     assert set(world.found(base, TEXTS[0])) == {*TEXTS, *tail}
+
+
+def test_a_way_back_counts_what_each_of_its_attempts_embedded(
+    world: HashWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base = world.base("Notes", *TEXTS)
+    plan = world.migrated("new")
+    for number in range(40):
+        add(base, f"written after the switch, number {number}{' unreadable' * (number == 39)}")
+    back = Plan.objects.get(pk=controller.roll_back_migration(plan.pk))
+    leave_out(back.pk, NEEDS_AN_ENGINE)
+    step = back.steps.get(kind="catch_up")
+    embedder = world.lender.of("old")
+    embedder.unreadable = "unreadable"
+
+    embedder.before = lambda: monkeypatch.setattr("worker.steps.lease.is_draining", lambda: True)
+    assert run_step(step.pk) == "Put back: the worker is ending."
+    monkeypatch.setattr("worker.steps.lease.is_draining", lambda: False)
+    embedder.before = lambda: None
+    world.run(back)
+
+    step.refresh_from_db()
+    assert step.result == {"embedded": 39, "failed": 1, "cut": 0}
+    assert step.detail.endswith("since: 39 texts embedded, 1 could not be.")
+    assert len(embedder.texts) == len(TEXTS) + 40

@@ -78,10 +78,12 @@ def embed_missing(
     *,
     after_seq: int,
     up_to_seq: int = LATEST,
+    kept: Callable[[RangeCounts], None] | None = None,
 ) -> RangeCounts:
     """Embed the live chunks of an index's base that lack their vector, of a part of its history.
 
-    ``checkpoint`` gets the number of texts done and may raise to stop; nothing done is lost.
+    ``checkpoint`` gets the number of texts done and may raise to stop; nothing done is lost, and ``kept`` counts it as
+    for ``embed_range``.
     """
     embedded = failed = cut = 0
     for chunks in _missing_pages(index, after_seq, up_to_seq):
@@ -93,6 +95,7 @@ def embed_missing(
             max(ids),
             embedder,
             checkpoint=_beginning_at(embedded + failed, checkpoint),
+            kept=kept,
         )
         embedded, failed = embedded + counts.embedded, failed + counts.failed
         cut += counts.cut
