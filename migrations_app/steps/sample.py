@@ -7,23 +7,26 @@ those of the whole base, for both. It is a look ahead: what decides is the probe
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
-from functools import partial
-from typing import TypedDict
+from functools import partial, reduce
+from operator import or_
+from typing import NotRequired, TypedDict
 
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
-from engines.exceptions import SamError
-from engines.models import CopyStatus, Fingerprint, Host
+from engines.exceptions import InvalidRequestError, SamError
+from engines.models import Chunk, CopyStatus, Fingerprint, Host, ModelRevision
 from engines.services.hosts import present_hosts
 from engines.services.knowledge.embeddings import Embedder
 from engines.services.knowledge.fingerprints import embedding_spec_of, spec_of
 from engines.services.people.search_history import searches_of
-from engines.specs import ModelSource
+from engines.specs import EmbeddingSpec, ModelSource
 from migrations_app.models import Plan
 from migrations_app.states import PlanKind, PlanStatus
 from migrations_app.steps.base import bases_of
@@ -45,6 +48,19 @@ COUNTING_SECONDS = 10.0
 LOST_AFTER = timedelta(minutes=2)
 """Then a message is sent again, when somebody looks."""
 ASKED, DONE, FAILED = "asked", "done", "failed"
+CHANGED_SHARE = 20
+"""When more than a so-many-th of the passages was written or deleted since, a sample is taken anew."""
+
+
+class Subject(TypedDict):
+    """What a sample is about, as it was when it was taken."""
+
+    spec: str
+    """Digest of how the new embedder embeds, which its entry says."""
+    indexes: list[int]
+    """The live indexes that are asked: of other bases or another embedder in use there are others."""
+    written: dict[str, int]
+    """Base → number of its last write."""
 
 
 class Sample(TypedDict):
@@ -53,6 +69,8 @@ class Sample(TypedDict):
     status: str
     embedder: int | None
     """The revision that it is about: another choice needs another sample."""
+    subject: NotRequired[Subject]
+    """Another one, or one that was changed much, needs another sample, too."""
     at: str
     passages: int
     seconds: float
@@ -68,7 +86,7 @@ def sample_for(plan: Plan) -> Sample | None:
     if plan.status != PlanStatus.PENDING or not _changes_embedder(plan):
         return None
     known: Sample | None = plan.quality_sample or None
-    if known and known["embedder"] == plan.embedder_revision_id and not _is_lost(known):
+    if known and _is_about(known, plan) and not _is_lost(known):
         return known
     host = _host_for(plan)
     if host is None:
@@ -85,7 +103,7 @@ def sample_for(plan: Plan) -> Sample | None:
 
 def take_sample(plan: Plan, lend: Lend) -> Sample:
     """Measure a pending plan's sample and keep it with the plan; errors become the reason why there is none."""
-    began = time.monotonic()
+    began, subject = time.monotonic(), _subject_of(plan)
     try:
         tokens = _count_tokens(plan, lend)
         measured = _measure(plan, lend)
@@ -97,7 +115,8 @@ def take_sample(plan: Plan, lend: Lend) -> Sample:
         sample["quality"], sample["tokens"] = quality, tokens
         sample["passages"] = sum(passages for _, passages in measured)
         sample["why"] = "" if quality else "There are too few passages to ask about."
-    sample["seconds"] = round(time.monotonic() - began, 1)
+    # Of before it was measured: what was written meanwhile may be left out.
+    sample["subject"], sample["seconds"] = subject, round(time.monotonic() - began, 1)
     _keep(plan, sample)
     return sample
 
@@ -110,6 +129,48 @@ def _changes_embedder(plan: Plan) -> bool:
     if revision is None or revision.model.source == ModelSource.SERVER:
         return False
     return bool(live_indexes_of(plan))
+
+
+def _subject_of(plan: Plan) -> Subject:
+    revision = plan.embedder_revision
+    spec = "" if revision is None else repr(_spec_of(revision))
+    return {
+        "spec": hashlib.sha256(spec.encode()).hexdigest(),
+        "indexes": sorted(index.pk for index in live_indexes_of(plan)),
+        "written": {str(base.pk): base.write_seq for base in bases_of(plan)},
+    }
+
+
+def _spec_of(revision: ModelRevision) -> EmbeddingSpec | None:
+    try:
+        return embedding_spec_of(revision.model, revision)
+    except InvalidRequestError:
+        # Nothing is known of its file yet.
+        return None
+
+
+def _is_about(sample: Sample, plan: Plan) -> bool:
+    """Whether a sample is of what the plan would move now, but for few passages."""
+    # One that an older SAM took says nothing of it.
+    then, now = sample.get("subject"), _subject_of(plan)
+    if then is None or sample["embedder"] != plan.embedder_revision_id:
+        return False
+    if (then["spec"], then["indexes"]) != (now["spec"], now["indexes"]):
+        return False
+    same_bases = then["written"].keys() == now["written"].keys()
+    return same_bases and not _has_changed_much(then["written"], now["written"])
+
+
+def _has_changed_much(then: Mapping[str, int], now: Mapping[str, int]) -> bool:
+    if then == now:
+        return False
+    chunks = Chunk.objects.filter(base__in=list(now))
+    since = [
+        Q(base=int(base)) & (Q(created_seq__gt=seq) | Q(deleted_seq__gt=seq))
+        for base, seq in then.items()
+    ]
+    changed = chunks.filter(reduce(or_, since)).count()
+    return changed > chunks.filter(deleted_seq__isnull=True).count() // CHANGED_SHARE
 
 
 def _host_for(plan: Plan) -> Host | None:
@@ -128,6 +189,7 @@ def _told(plan: Plan, status: str, *, why: str = "") -> Sample:
     return {
         "status": status,
         "embedder": plan.embedder_revision_id,
+        "subject": _subject_of(plan),
         "at": timezone.now().isoformat(),
         "passages": 0,
         "seconds": 0.0,

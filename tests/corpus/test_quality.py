@@ -13,8 +13,9 @@ from django.test import Client
 from django.utils import timezone
 
 from engines.exceptions import EngineError, InvalidRequestError
-from engines.models import Host, PastSearch
+from engines.models import CatalogModel, Chunk, Host, KnowledgeBase, PastSearch
 from engines.runtimes.base import EmbeddingBatch
+from engines.services.knowledge.documents import add_document, delete_document
 from engines.services.knowledge.embeddings import Embedder
 from engines.services.people.search_history import (
     KEPT_DAYS,
@@ -210,6 +211,44 @@ def test_before_anything_is_spent_a_sample_says_what_would_be_lost(
     # Nothing of the new space was kept, and the plan has not begun.
     plan.refresh_from_db()
     assert (plan.status, len(sent)) == ("pending", 1)
+
+
+def measured_sample(plan_id: str) -> dict[str, Any]:
+    told: Any = controller.preview_migration(plan_id)
+    return dict(told["sample"])
+
+
+def test_a_sample_is_taken_anew_when_it_is_not_about_what_would_be_moved_any_more(
+    ada: User,  # noqa: F811
+    engines: dict[str, Embedder],  # noqa: F811
+) -> None:
+    plan_id = controller.create_migration_plan("current", "chat-english", ada.pk)
+
+    def measure() -> None:
+        assert take_sample(Plan.objects.get(pk=plan_id), lender(engines))["status"] == "done"
+        assert measured_sample(plan_id)["status"] == "done"
+
+    measure()
+    base = KnowledgeBase.objects.get(owner=ada)
+    # A few words more change nothing that would be seen.
+    document = add_document(base.pk, title="One more", text="One text more.")
+    assert measured_sample(plan_id)["status"] == "done"
+    for number in range(Chunk.objects.count() // 10):
+        add_document(base.pk, title=f"Late {number}", text=f"Late text {number}.")
+    assert measured_sample(plan_id)["status"] == "asked"
+
+    measure()
+    delete_document(document.pk)
+    assert measured_sample(plan_id)["status"] == "done"
+    english = CatalogModel.objects.filter(model_id="english")
+    assert english.update(query_prefix="search_query: ") == 1
+    assert measured_sample(plan_id)["status"] == "asked"
+
+    measure()
+    Plan.objects.filter(pk=plan_id).update(
+        quality_sample={**measured_sample(plan_id), "subject": None}
+    )
+    assert measured_sample(plan_id)["status"] == "asked"
 
 
 def require_as_before(plan_id: str, english: Embedder) -> None:

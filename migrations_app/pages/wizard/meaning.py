@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import ClassVar, cast
 from uuid import UUID
 
@@ -71,6 +72,7 @@ class MeaningView(PlanPage):
                 "knowledge": list(knowledge_points(self.plan, preview)),
                 "runs": [*server_points(preview), *place_points(self.plan, preview)],
                 "sample": sample,
+                "measured_at": datetime.fromisoformat(sample["at"]) if sample else None,
                 "quality": quality,
                 "losing": ", ".join(row.label for row in quality.losing) if quality else "",
                 "prompts": prompts,
