@@ -22,6 +22,10 @@ STAYS = "Its document stays as it was."
 NOT_IN_FOLDER = "The folder does not hold it any more, and its document stays."
 
 
+FEWEST_OF_A_FOLDER = 2
+"""One document that changed is a file that somebody wrote on."""
+
+
 class Line(TypedDict):
     """What became of a file, as the API tells it too."""
 
@@ -65,9 +69,36 @@ class Target(Protocol):
         """Delete a document."""
 
 
-def bring_up(target: Target, found: Found) -> Iterator[list[Line]]:
+def find_foreign(known: Known, found: Found) -> list[str]:
+    """Return the folders that seem to be others than those of their names whose documents the base has.
+
+    Of two documents and more not one is as its file, and some would be replaced.
+    """
+    return [prefix.rstrip("/") for prefix in found.prefixes if _is_foreign(prefix, known, found)]
+
+
+def _is_foreign(prefix: str, known: Known, found: Found) -> bool:
+    # A document that somebody wrote on in SAM is as no file.
+    hashes = {
+        path: digest for path, digest in known.hashes.items() if path.startswith(prefix) and digest
+    }
+    files = [file for file in found.files if file.path.startswith(prefix)]
+    if len(hashes) < FEWEST_OF_A_FOLDER or not any(file.path in hashes for file in files):
+        return False
+    return set(hashes.values()).isdisjoint(map(_digest_if_read, files))
+
+
+def _digest_if_read(file: LocalFile) -> str:
+    try:
+        return digest_file(file) if file.local.stat().st_size <= MAX_FILE_BYTES else ""
+    except (OSError, NotReadableError):
+        # Its line says so when it is sent.
+        return ""
+
+
+def bring_up(target: Target, found: Found, known: Known) -> Iterator[list[Line]]:
     """Send what changed, file by file, and yield the lines of each, and of what the folders do not hold any more."""
-    known = know_gone(target, found, found.paths)
+    know_gone(known, found, found.paths)
     for file in found.files:
         yield send_file(target, file, known, digest_file)
     for path, why in found.unread.items():
@@ -76,9 +107,8 @@ def bring_up(target: Target, found: Found) -> Iterator[list[Line]]:
         yield missing
 
 
-def know_gone(target: Target, found: Found, here: Collection[str]) -> Known:
-    """Return what the base has, and which files of it are not where they were."""
-    known = target.known()
+def know_gone(known: Known, found: Found, here: Collection[str]) -> Known:
+    """Note which files of a base are not where they were; returns what is known of it."""
     for path in find_missing(known, found, here):
         known.gone.setdefault(known.hashes[path], []).append(path)
     return known

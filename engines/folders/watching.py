@@ -112,7 +112,7 @@ class WatchedFolder:
             if not self._is_due(file.path, digest):
                 self._see(file.path, signature)
                 continue
-            known = known or know_gone(self._target, found, here)
+            known = known or know_gone(self._target.known(), found, here)
             lines = send_file(self._target, file, known, partial(_digest_of, digest))
             self._remember(file.path, signature, digest, lines)
             yield lines

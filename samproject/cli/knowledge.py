@@ -12,8 +12,8 @@ import typer
 from rich.progress import track
 
 from engines.exceptions import NotFoundError
-from engines.folders.local import find_local
-from engines.folders.sending import Line, bring_up
+from engines.folders.local import Found, find_local
+from engines.folders.sending import Known, Line, bring_up, find_foreign
 from engines.services.knowledge.cutting.places import leave_out_title
 from samproject.cli.errors import CommandError
 from samproject.cli.folders.sending import RemoteBase, leave_out_no_texts
@@ -105,6 +105,10 @@ def add_documents(
             help="Delete documents whose files are gone from a folder, or from an archive in it.",
         ),
     ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Replace documents of which not one is as its file."),
+    ] = False,
 ) -> None:
     """Add files, or bring folders up to date: what is unchanged is not sent again."""
     try:
@@ -114,9 +118,13 @@ def add_documents(
     if not found.files and not found.unread:
         raise CommandError("There is no file in it; hidden ones are left out. Nothing was changed.")
     target = _base_named(session, into)
+    remote = RemoteBase(session.api, target["id"], delete_missing)
+    known = remote.known()
+    if not replace:
+        _refuse_foreign(known, found)
     lines: list[Line] = []
     for told in track(
-        bring_up(RemoteBase(session.api, target["id"], delete_missing), found),
+        bring_up(remote, found, known),
         "Adding",
         total=len(found.files) + len(found.unread),
         console=session.console(),
@@ -124,9 +132,7 @@ def add_documents(
     ):
         lines += told
         _tell(session, told)
-    session.show(lines, f"{_describe(lines)} in {target['name']}.")
-    if any(line["outcome"] == "missing" for line in lines):
-        session.say("Documents of missing files stay; --delete-missing deletes them.")
+    _tell_end(session, lines, target["name"])
     refused = [line for line in lines if line["outcome"] == "refused"]
     if lines and len(refused) == len(lines):
         raise CommandError("No file could be added.")
@@ -144,6 +150,21 @@ def _judge(session: Session, refused: list[Line], missed: list[Line]) -> None:
     if refused:
         count = "1 file holds" if len(refused) == 1 else f"{len(refused)} files hold"
         session.say(f"{count} no text that could be read, as pictures, sound and programs do not.")
+
+
+def _tell_end(session: Session, lines: list[Line], base_name: str) -> None:
+    session.show(lines, f"{_describe(lines)} in {base_name}.")
+    if any(line["outcome"] == "missing" for line in lines):
+        session.say("Documents of missing files stay; --delete-missing deletes them.")
+
+
+def _refuse_foreign(known: Known, found: Found) -> None:
+    for name in find_foreign(known, found):
+        raise CommandError(
+            f"The base has documents of a folder {name}, and not one is as its file here: this seems to be another "
+            "folder of that name, and would replace them. Nothing was changed. Name a base of its own with --base; "
+            "if it is the same folder, add it with --replace."
+        )
 
 
 def _name_refused(refused: list[Line]) -> str:

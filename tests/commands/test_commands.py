@@ -270,7 +270,7 @@ def test_a_folder_again_changes_what_changed(notes: Path) -> None:
 def test_files_that_are_gone_are_deleted_when_asked(notes: Path) -> None:
     (notes / "report.docx").unlink()
 
-    assert "2 unchanged, 0 updated, 0 new in Documents." in add(notes)
+    assert "2 unchanged, 0 updated, 0 new, 1 missing in Documents." in add(notes)
     assert Document.objects.count() == 3
     assert "1 deleted" in add(notes, "--delete-missing")
     assert "notes/report.docx" not in keys()

@@ -166,6 +166,36 @@ def test_what_a_folder_does_not_hold_any_more_is_told_without_deleting_it(
     assert set(texts()) == {"mine/a.md", "other/c.md"}
 
 
+def test_another_folder_of_the_same_name_does_not_replace_the_first_ones_documents(
+    people: People, tmp_path: Path
+) -> None:
+    work, private = tmp_path / "work" / "notes", tmp_path / "private" / "notes"
+    for number in range(3):
+        write(work / f"{number}.md", f"Of work, number {number}.")
+        write(private / f"{number}.md", f"Private, number {number}.")
+    add(work)
+    before = texts()
+
+    for flags in ((), ("--delete-missing",)):
+        said = add(private, *flags)
+        assert "documents of a folder notes, and not one is as its file here" in said
+        assert texts() == before
+    assert "3 new in Private" in add(private, "--base", "Private")
+
+    # The same folder elsewhere, of which most was rewritten.
+    moved = tmp_path / "moved" / "notes"
+    moved.parent.mkdir()
+    work.rename(moved)
+    for number in range(2):
+        write(moved / f"{number}.md", "Rewritten.")
+    assert "1 unchanged, 2 updated" in add(moved)
+    write(moved / "2.md", "Rewritten as well.")
+    assert "2 unchanged, 1 updated" in add(moved)
+    for number in range(3):
+        write(moved / f"{number}.md", f"All anew, {number}.")
+    assert "3 updated" in add(moved, "--replace")
+
+
 def test_a_file_that_moved_is_not_lost_to_one_that_had_its_path_before(
     people: People, tmp_path: Path
 ) -> None:
