@@ -116,7 +116,7 @@ def know_gone(known: Known, found: Found, here: Collection[str]) -> Known:
 
 def settle_missing(target: Target, found: Found, here: Collection[str]) -> list[Line]:
     """Tell which documents of these folders have their paths not ``here`` any more, or delete them."""
-    known = target.known()
+    known = target.known() if found.prefixes else Known()
     return [_settle(target, known, path) for path in find_missing(known, found, here)]
 
 

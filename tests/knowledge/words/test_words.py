@@ -252,3 +252,23 @@ def test_words_are_looked_up_in_their_index(crowd: KnowledgeBase) -> None:
     assert "Bitmap Index Scan on words_by_word" in plan, plan
     assert not re.search(r"Seq Scan", plan), plan
     assert found("text 2999", crowd)[0] == "text 2999"
+
+
+def test_the_one_passage_with_a_number_is_first_however_many_others_have_its_other_words(
+    base: KnowledgeBase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lists of the other words are read in part, and it stands in none of those parts."""
+    for name, bound in {"MIN_FOUND": 10, "MAX_READ": 40, "MAX_COUNTED": 200}.items():
+        monkeypatch.setattr(word_search, name, bound)
+    lines = (
+        *("harbour ferry lantern rope", "anchor tide pilot signal"),
+        *("winter bread oven flour", "garden spade apple fence"),
+    )
+    for number in range(12):
+        for line in lines:
+            add(base, f"{line} {number}")
+    fill(base, 400, first=1000)
+    fill_words(pages=9)
+    case = add(base, f"{' '.join(lines)} 56838")
+
+    assert found(case.text, base)[0] == case.text

@@ -214,7 +214,11 @@ def _rank(
     partly = sorted({*cut, *common})
     if partly:
         best = [key for key, _ in found.rank()[: most * WEIGHED]]
-        _look_within(found, best, {number: queries[number - 1] for number in partly}, bases)
+        # What has a name or number that hardly any has lies behind those whose other words are known already.
+        whole = [found.held_by(number).tolist() for number in asked if number not in partly]
+        rare = [key for keys in whole if len(keys) <= most for key in keys]
+        keys = list(dict.fromkeys([*best, *rare]))
+        _look_within(found, keys, {number: queries[number - 1] for number in partly}, bases)
     return found, found.rank()
 
 
