@@ -28,7 +28,8 @@ AND moved.base->>1 IS NOT NULL
 AND NOT EXISTS (
     SELECT 1 FROM migrations_app_indexswitch AS switch
     JOIN engines_vectorindex AS index ON index.id = switch.from_index_id
-    WHERE switch.plan_id = plan.id AND switch.base_id = base.id AND index.base_seq IS NOT NULL
+    WHERE switch.plan_id = plan.id AND switch.base_id = base.id
+    AND (index.base_seq IS NOT NULL OR moved.base->>3 = 'false')
 )
 """
 _ENGINES_LOST = """
@@ -125,7 +126,10 @@ def find_lost_preference_versions(_: Surroundings) -> Iterator[Finding]:
 
 
 def find_ways_back_that_are_lost(_: Surroundings) -> Iterator[Finding]:
-    """While a plan can be taken back, the engine, the prompts and each index it left are there."""
+    """While a plan can be taken back, the engine, the prompts and each index it left are there.
+
+    One that had no file yet, as of a base without texts, is made on the way back.
+    """
     remedy = (
         "Restore the rows from the backup that the plan made, or tell the person that it stays."
     )

@@ -19,7 +19,7 @@ from engines.services.knowledge.indexes import is_ready
 from engines.services.knowledge.recutting import DocumentCut, put_cuts
 from engines.services.people.adapters import invalidate_adapters, restore_adapters
 from engines.services.people.preferences import EngineChoice, lock_preference, write_preference
-from migrations_app.models import Plan, Step
+from migrations_app.models import IndexSwitch, Plan, Step
 from migrations_app.plans.actions import CUT_ANEW
 from migrations_app.plans.transitions import LeaseLostError, Outcome, mark_rolled_back
 from migrations_app.states import PlanKind, StepStatus
@@ -147,7 +147,10 @@ def _refuse_bare(bases: list[KnowledgeBase]) -> None:
             )
 
 
-def _point_bases(plan: Plan, bases: list[KnowledgeBase]) -> list[list[int | None]]:
+def _point_bases(
+    plan: Plan, bases: list[KnowledgeBase]
+) -> list[tuple[int, int | None, int | None, bool]]:
+    """Point each base to its new index; returns base, index before, index now, whether that before had a file."""
     switches = {switch.base_id: switch for switch in switches_of(plan)}
     for base in bases:
         switch = switches.get(base.pk)
@@ -163,7 +166,13 @@ def _point_bases(plan: Plan, bases: list[KnowledgeBase]) -> list[list[int | None
         base.live_index = switches[base.pk].to_index
         base.embed_on_write_for = None
         base.save(update_fields=["live_index", "embed_on_write_for"])
-    return [[b.pk, switches[b.pk].from_index_id, switches[b.pk].to_index_id] for b in bases]
+    return [_describe_move(switches[base.pk]) for base in bases]
+
+
+def _describe_move(switch: IndexSwitch) -> tuple[int, int | None, int | None, bool]:
+    before = switch.from_index
+    had_file = before is not None and before.base_seq is not None
+    return switch.base_id, switch.from_index_id, switch.to_index_id, had_file
 
 
 def _write_preference(plan: Plan, preference: EnginePreference) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,9 +11,9 @@ import httpx2
 import pytest
 
 from engines.folders.local import BROKEN_LINK, LEADS_OUT, find_local
-from engines.folders.sending import MAX_FILE_BYTES, STAYS
+from engines.folders.sending import MAX_FILE_BYTES, STAYS, Line, bring_up
 from samproject.cli.client import Client
-from samproject.cli.folders.sending import bring_up
+from samproject.cli.folders.sending import RemoteBase
 
 
 class Recording:
@@ -28,6 +29,11 @@ class Recording:
     def put_file(self, address: str, _: object, __: object) -> dict[str, Any]:
         self.sent.append(address)
         return {"files": [{"path": "notes/fit.txt", "outcome": "added", "said": ""}]}
+
+
+def send(api: Recording, folder: Path) -> Iterator[list[Line]]:
+    base = RemoteBase(cast("Client", api), 7)
+    return bring_up(base, find_local([folder]), base.known())
 
 
 @pytest.mark.parametrize(
@@ -47,7 +53,7 @@ def test_a_name_that_no_base_takes_is_refused_in_one_line(
     Path(bytes(folder).decode() + "/" + name.decode(errors="surrogateescape")).write_text("Odd.")
     api = Recording()
 
-    sent = bring_up(cast("Client", api), 7, find_local([folder]))
+    sent = send(api, folder)
     lines = [line for part in sent for line in part]
 
     refused = [line for line in lines if line["outcome"] == "refused"]
@@ -70,7 +76,7 @@ def test_a_link_out_of_the_folder_is_refused_and_one_within_is_read(tmp_path: Pa
     os.mkfifo(folder / "pipe")
     api = Recording()
 
-    sent = bring_up(cast("Client", api), 7, find_local([folder]))
+    sent = send(api, folder)
     lines = [line for part in sent for line in part]
 
     assert {line["path"]: line["said"] for line in lines if line["outcome"] == "refused"} == {
@@ -91,7 +97,7 @@ def test_a_refused_file_that_has_a_document_says_that_it_stays(tmp_path: Path) -
         with path.open("wb") as file:
             file.truncate(MAX_FILE_BYTES + 1)
 
-    sent = bring_up(cast("Client", Recording("notes/old.bin")), 7, find_local([tmp_path / "notes"]))
+    sent = send(Recording("notes/old.bin"), tmp_path / "notes")
     new, old = (line for part in sent for line in part)
 
     assert (new["outcome"], old["outcome"]) == ("refused", "refused")
@@ -113,6 +119,6 @@ def test_a_file_that_grows_while_it_is_sent_has_the_length_that_was_announced(
             return super().put_file(address, fields, files)
 
     api = Growing()
-    list(bring_up(cast("Client", api), 7, find_local([log])))
+    list(send(api, log))
 
     assert api.sent == ["/knowledge-bases/7/files/server.log"]

@@ -82,7 +82,7 @@ def test_the_switch_moves_everything_at_once(plan: Plan, ada: User) -> None:
     assert plan.status == PlanStatus.COMPLETED
     assert KnowledgeBase.objects.get(owner=ada).live_index == target
     assert preference_of(ada).revision == target.fingerprint.revision
-    assert plan.switched["bases"] == [[plan.index_switches.get().base_id, *indexes_of(plan)]]
+    assert plan.switched["bases"] == [[plan.index_switches.get().base_id, *indexes_of(plan), True]]
 
 
 @pytest.mark.parametrize("is_there", [True, False])

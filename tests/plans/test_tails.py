@@ -10,10 +10,12 @@ import pytest
 from django.db.models import F
 
 from engines.models import Chunk, KnowledgeBase, VectorIndex
+from engines.services.knowledge.documents import create_base
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
 from migrations_app.steps.meaning import POOL, draw_questions
+from tests.invariants.nothing_wrong import assert_nothing_wrong
 from tests.knowledge.hash_embedder import HashEmbedder
 from tests.knowledge.world import add
 from tests.plans.hash_world import NEEDS_AN_ENGINE, HashWorld, leave_out, live_index
@@ -134,3 +136,15 @@ def test_a_way_back_counts_what_each_of_its_attempts_embedded(
     assert step.result == {"embedded": 39, "failed": 1, "cut": 0}
     assert step.detail.endswith("since: 39 texts embedded, 1 could not be.")
     assert len(embedder.texts) == len(TEXTS) + 40
+
+
+def test_a_base_without_texts_is_moved_and_nothing_is_said_to_be_lost(world: HashWorld) -> None:
+    """Nobody builds a file of nothing, so its index before had none."""
+    create_base(owner=world.user, name="Empty")
+
+    plan = world.migrated("new")
+    assert_nothing_wrong(world.store)
+    world.taken_back(plan)
+
+    assert world.spaces() == ["old"]
+    assert_nothing_wrong(world.store)

@@ -284,7 +284,7 @@ def test_4_a_base_deleted_while_it_is_embedded_does_not_end_the_plan(world: Hash
     world.run(plan)
 
     assert (plan.status, world.spaces()) == (PlanStatus.COMPLETED, ["new"])
-    assert plan.switched["bases"] == [[other.pk, *_indexes(plan)]]
+    assert plan.switched["bases"] == [[other.pk, *_indexes(plan), True]]
     assert world.answers_for_the_database()
 
 
@@ -311,7 +311,7 @@ def test_5_a_file_built_again_before_the_switch_does_not_hold_it_back(
     run_step(step_of(plan, "cut_over").pk)
 
     plan.refresh_from_db()
-    assert plan.switched["bases"] == [[base.pk, *_indexes(plan)]]
+    assert plan.switched["bases"] == [[base.pk, *_indexes(plan), True]]
     assert world.spaces() == ["new"]
     assert world.answers_for_the_database()
 
