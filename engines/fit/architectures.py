@@ -22,6 +22,8 @@ class Sliding:
     """Used when the file names none."""
     forced: bool = False
     """The file only says whether there is a window; how wide it is, llama.cpp decides."""
+    everywhere: bool = False
+    """Every layer with a cache, whatever the file lists."""
 
 
 SLIDING: dict[str, Sliding] = {
@@ -36,6 +38,7 @@ SLIDING: dict[str, Sliding] = {
     "gpt-oss": Sliding(2),
     "granite_swa": Sliding(0),
     "laguna": Sliding(4, dense_first=True),
+    "lfm2": Sliding(1, everywhere=True),
     "llama4": Sliding(4, window=8192, forced=True),
     "maple": Sliding(0),
     "mellum": Sliding(4),

@@ -187,6 +187,8 @@ def _window(values: Hyperparameters, rule: known.Sliding) -> int:
 
 def _sliding_layers(values: Hyperparameters, rule: known.Sliding, count: int) -> list[bool]:
     name = "attention.sliding_window_pattern"
+    if rule.everywhere:
+        return [True] * count
     if values.lists_layers(name) or not rule.period:
         return [bool(flag) for flag in values.each(name, count)]
     period = values.get(name, rule.period)

@@ -152,7 +152,9 @@ def _encoder_phases(shape: ModelShape, row: int) -> tuple[int, int]:
     """Attention and feed-forward of a model that keeps nothing of the tokens before."""
     matrices = 3 if shape.is_gated else 1
     attention = 4 * shape.width + 2 * shape.attention_width
-    return attention * row, (matrices * shape.feed_forward + 3 * shape.width) * row
+    # What each expert brings back is kept until all are added up.
+    widths = (shape.experts + 2) * shape.width
+    return attention * row, (matrices * shape.feed_forward + widths) * row
 
 
 def _mask_bytes(shape: ModelShape, load: Load) -> int:

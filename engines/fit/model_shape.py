@@ -16,6 +16,7 @@ _LAYER = re.compile(r"blk\.([0-9]{1,4})\.")
 _TABLE = "token_embd.weight"
 _OUTPUT = "output.weight"
 _EXPERTS = "_exps."
+_GATES = ("ffn_gate.weight", "ffn_gate_exps.weight", "ffn_gate_up_exps.weight")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,8 @@ class ModelShape:
     for shapes that were stored before this was asked."""
     is_gated: bool = True
     """Whether the feed-forward part has a gate beside the way up."""
+    experts: int = 1
+    """How many experts one token uses; 1 where there are none."""
 
     @classmethod
     def from_header(cls, header: GgufHeader) -> Self:
@@ -79,7 +82,8 @@ class ModelShape:
             heads=heads,
             is_exact=header.architecture not in architectures.UPPER_BOUND_ONLY,
             looks_back=looks_back(header),
-            is_gated=any("ffn_gate" in tensor.name for tensor in header.tensors),
+            is_gated=_is_gated(header.tensors),
+            experts=max(values.get("expert_used_count"), 1),
         )
 
     @property
@@ -157,6 +161,20 @@ def _usual_head(values: Hyperparameters, heads: int) -> int:
 def _vocabulary(tensors: Iterable[TensorInfo]) -> int:
     table = next((tensor for tensor in tensors if tensor.name == _TABLE), None)
     return table.shape[1] if table is not None and len(table.shape) > 1 else 0
+
+
+def _is_gated(tensors: Iterable[TensorInfo]) -> bool:
+    up = down = 0
+    for tensor in tensors:
+        # By its whole name: a mixture's router is called ffn_gate_inp.
+        if tensor.name.endswith(_GATES):
+            return True
+        if tensor.name.endswith("ffn_up.weight") and len(tensor.shape) > 1:
+            up = max(up, tensor.shape[1])
+        elif tensor.name.endswith("ffn_down.weight"):
+            down = max(down, tensor.shape[0])
+    # Some write the gate and the way up in one.
+    return up > down
 
 
 def _feed_forward(tensors: Iterable[TensorInfo], values: Hyperparameters) -> int:

@@ -103,11 +103,63 @@ def gemma_embedding(folder: Path) -> Path:
     return write_sparse(folder / "model.gguf", model.metadata(**more), tensors)
 
 
+def nomic_moe(folder: Path) -> Path:
+    """Every second layer is a mixture, whose router is called ffn_gate_inp; nothing has a gate."""
+    model, experts = NOMIC_MOE, 8
+    wide, narrow = (model.feed_forward, model.width), (model.width, model.feed_forward)
+    tensors = model.ends()
+    for layer in range(model.layers):
+        own = model.norms() | {
+            "attn_qkv.weight": (3 * model.width, model.width),
+            "attn_output.weight": (model.width, model.width),
+        }
+        if layer % 2:
+            own |= {"ffn_gate_inp.weight": (experts, model.width)}
+            own |= {"ffn_up_exps.weight": (experts, *wide)}
+            own |= {"ffn_down_exps.weight": (experts, *narrow)}
+        else:
+            own |= {"ffn_up.weight": wide, "ffn_up.bias": (model.feed_forward,)}
+            own |= {"ffn_down.weight": narrow, "ffn_down.bias": (model.width,)}
+        tensors |= {f"blk.{layer}.{name}": shape for name, shape in own.items()}
+    more: dict[str, Scalar | list[Scalar]] = {
+        "rope.freq_base": 10_000.0,
+        "expert_count": experts,
+        "expert_used_count": 2,
+        "moe_every_n_layers": 2,
+    }
+    return write_sparse(folder / "model.gguf", model.metadata(**more), tensors)
+
+
+def modern_bert(folder: Path) -> Path:
+    """The way up and the gate are one matrix; two of three layers look at a window."""
+    model = MODERN_BERT_LARGE
+    flat = (model.width,)
+    tensors: Tensors = {
+        "token_embd.weight": (model.vocabulary, model.width),
+        "token_embd_norm.weight": flat,
+        "output_norm.weight": flat,
+    }
+    own: Tensors = {
+        "attn_norm.weight": flat,
+        "attn_qkv.weight": (3 * model.width, model.width),
+        "attn_output.weight": (model.width, model.width),
+        "ffn_norm.weight": flat,
+        "ffn_up.weight": (2 * model.feed_forward, model.width),
+        "ffn_down.weight": (model.width, model.feed_forward),
+    }
+    for layer in range(model.layers):
+        tensors |= {f"blk.{layer}.{name}": shape for name, shape in own.items()}
+    metadata = model.metadata(**{"attention.sliding_window": 128})
+    return write_sparse(folder / "model.gguf", metadata, tensors)
+
+
 MINILM = Encoder("bert", 6, 384, 1536, 12, 30_522, 512)
 BGE_BASE = Encoder("bert", 12, 768, 3072, 12, 30_522, 512)
 BGE_M3 = Encoder("bert", 24, 1024, 4096, 16, 250_002, 8192)
 GRANITE_107M = Encoder("bert", 6, 384, 1536, 12, 250_002, 512)
 NOMIC = Encoder("nomic-bert", 12, 768, 3072, 12, 30_522, 2048)
+NOMIC_MOE = Encoder("nomic-bert-moe", 12, 768, 3072, 12, 250_048, 512)
+MODERN_BERT_LARGE = Encoder("modern-bert", 28, 1024, 2624, 16, 50_368, 8192)
 QWEN3_06B = Dense("qwen3", 28, 1024, 3072, 16, 8, 151_669, context=32_768, tied=True)
 QWEN3_4B = Dense("qwen3", 36, 2560, 9728, 32, 8, 151_665, context=40_960, tied=True)
 QWEN3_8B = Dense("qwen3", 36, 4096, 12_288, 32, 8, 151_665, context=40_960)
