@@ -18,6 +18,7 @@ from tests.api.roles import make_model
 from tests.sam_command import run_sam
 
 REPRESENT = "Represent this sentence for searching relevant passages: "
+CODE = "Represent this query for searching relevant code: "
 INSTRUCT = (
     "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery:"
 )
@@ -58,6 +59,13 @@ QWEN += ["--repo", "Qwen/Qwen3-Embedding-0.6B-GGUF", "--file", "Qwen3-Embedding-
         ("jinaai/jina-embeddings-v5-text-nano-retrieval", "eurobert", "Query: ", "Document: "),
         ("mixedbread-ai/mxbai-embed-large-v1", "", REPRESENT, ""),
         ("MongoDB/mdbr-leaf-ir", "bert", REPRESENT, ""),
+        # Of Nomic's architecture, with an instruction of its own.
+        ("x/CodeRankEmbed-Q8_0.gguf", "nomic-bert", CODE, ""),
+        ("x/USER2-base-GGUF", "modern-bert", "search_query: ", "search_document: "),
+        ("x/ruri-v3-310m-gguf", "modern-bert", "検索クエリ: ", "検索文書: "),
+        ("x/llama-nemotron-embed-1b-v2-GGUF", "llama-embed", "query: ", "passage: "),
+        ("x/paraphrase-MiniLM-L6-v2-gguf", "bert", "", ""),
+        ("x/LaBSE-Q8_0.gguf", "bert", "", ""),
         ("x/Linq-Embed-Mistral-GGUF", "llama", f"{INSTRUCT} ", ""),
         ("x/inf-retriever-v1-1.5b-GGUF", "qwen2", f"{INSTRUCT} ", ""),
         # Named by nobody, known by what the file is.
