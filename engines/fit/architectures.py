@@ -99,6 +99,20 @@ WITHOUT_CACHE = frozenset(
 WITH_HEAD = frozenset({"dream", "llada", "llada-moe", "rnd1"})
 """Of those without a cache, the ones that write: the others have no output matrix to compute."""
 
+ENCODERS_WITH_CACHE = frozenset({"t5encoder"})
+"""Encoders for which llama.cpp sets a cache aside that nothing reads."""
+
+
+def sees_texts_whole(architecture: str) -> bool:
+    """Whether a token sees the tokens behind it as well."""
+    return architecture in WITHOUT_CACHE | ENCODERS_WITH_CACHE
+
+
+def writes(architecture: str) -> bool:
+    """Whether each batch ends in the output matrix."""
+    return architecture in WITH_HEAD or not sees_texts_whole(architecture)
+
+
 SLIDING_ENCODERS = frozenset({"gemma-embedding", "modern-bert"})
 """Encoders of which some layers look at a window only."""
 

@@ -89,8 +89,7 @@ class ModelShape:
     @property
     def has_head(self) -> bool:
         """Whether each batch ends in the output matrix."""
-        no_cache = self.architecture in architectures.WITHOUT_CACHE
-        return not no_cache or self.architecture in architectures.WITH_HEAD
+        return architectures.writes(self.architecture)
 
     @property
     def weights_bytes(self) -> int:
@@ -149,7 +148,7 @@ def _active_bytes(tensors: Iterable[TensorInfo], values: Hyperparameters, layer_
 
 def looks_back(header: GgufHeader) -> bool:
     """Return whether a token of this model sees the tokens before it only."""
-    if header.architecture in architectures.WITHOUT_CACHE:
+    if architectures.sees_texts_whole(header.architecture):
         return False
     return header.metadata.get(f"{header.architecture}.attention.causal") is not False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from engines.exceptions import UnsafeModelFileError
 from engines.gguf import limits
 from engines.gguf.cursor import refuse
 from engines.gguf.header import GgufHeader, TensorInfo, shown
@@ -10,6 +11,22 @@ from engines.gguf.layout import padding
 _WITHOUT_ATTENTION = frozenset(
     {"mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"},
 )
+
+
+READS_PICTURES = "the part of a model that reads pictures or sound"
+COMPANIONS = {
+    "mmproj": READS_PICTURES,
+    "clip": READS_PICTURES,
+    "imatrix": "a record of how a model was quantised",
+    "controlvector": "a control vector, which changes how a model writes",
+}
+"""What lies beside models in files of the same format, by its type or architecture."""
+_NOT_RUN = {
+    "t5": "an encoder and a decoder (T5)",
+    "eagle3": "a draft, which guesses ahead for another model",
+    "gemma4-assistant": "a draft, which guesses ahead for another model",
+}
+"""What llama.cpp loads and SAM cannot ask: its first batch ends the process."""
 
 
 def check_header(header: GgufHeader, file_size: int) -> None:
@@ -55,6 +72,7 @@ def _check_end(end: int, alignment: int, file_size: int) -> None:
 
 def _check_architecture(header: GgufHeader) -> None:
     architecture = header.architecture
+    _check_kind(header)
     if 0 < header.number("split.no") < header.number("split.count"):
         # A later part has tensors only; parts.py judges it together with the first.
         return
@@ -64,8 +82,29 @@ def _check_architecture(header: GgufHeader) -> None:
         # An adapter has no layers of its own; adapters.py compares it with its base.
         return
     blocks = header.number(f"{architecture}.block_count")
+    if f"{architecture}.block_count" not in header.metadata:
+        # Pictures, speech and the like are kept in this format as well.
+        raise UnsafeModelFileError(
+            f"The file holds a model of the kind {shown(architecture)}, which states no block_count as models "
+            "do that write or embed text; choose another model."
+        )
     if not 1 <= blocks <= limits.MAX_BLOCKS:
         refuse(f"block_count is {blocks} and must be between 1 and {limits.MAX_BLOCKS}")
     heads = header.number(f"{architecture}.attention.head_count")
     if heads < 1 and architecture not in _WITHOUT_ATTENTION:
         refuse(f"attention.head_count is {heads} and must be at least 1")
+
+
+def _check_kind(header: GgufHeader) -> None:
+    """Refuse what is kept in this format and is no model that SAM runs, by what it is."""
+    architecture = header.architecture
+    companion = COMPANIONS.get(header.text("general.type")) or COMPANIONS.get(architecture)
+    if companion is not None:
+        raise UnsafeModelFileError(
+            f"The file is {companion}, not a model by itself; choose the GGUF file of the model."
+        )
+    if architecture in _NOT_RUN:
+        raise UnsafeModelFileError(
+            f"The file holds {_NOT_RUN[architecture]}, which SAM does not run; choose a model that writes by "
+            "itself, or one that only embeds."
+        )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engines.exceptions import ArtifactMissingError
+from engines.gguf.consistency import COMPANIONS
 from engines.gguf.cursor import refuse
 from engines.gguf.header import GgufHeader, shown
 from engines.gguf.reader import read_header
@@ -23,11 +24,8 @@ IN_PARTS = "Ollama takes models in one file; name one that is not in parts."
 _NAME = re.compile(r"(?P<stem>.+)-(?P<number>[0-9]{5})-of-(?P<count>[0-9]{5})\.gguf", re.DOTALL)
 _CUT = re.compile(r"\.gguf[.-](?:part[0-9]+of[0-9]+|split-[a-z]+|part-?[a-z0-9]+)$", re.IGNORECASE)
 """How large files are named that were cut anywhere, not by gguf-split."""
-_COMPANIONS = {
-    "mmproj": "the part of a model that reads pictures or sound",
-    "imatrix": "a record of how a model was quantised",
-}
-"""What lies beside models and is no model, by a mark in its name."""
+_MARKS = ("mmproj", "imatrix")
+"""In the names of files that lie beside models and are none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +91,10 @@ def find_misnomer(name: str) -> str | None:
             f"{last} is a piece of a file that was cut, and no model by itself: choose a file that ends in "
             ".gguf, or join the pieces in their order (cat) and add the whole with `sam catalog add`."
         )
-    companion = next((mark for mark in _COMPANIONS if mark in last.lower()), None)
+    companion = next((mark for mark in _MARKS if mark in last.lower()), None)
     if companion is not None:
         return (
-            f"{last} is {_COMPANIONS[companion]}, not a model by itself: choose the GGUF file beside "
+            f"{last} is {COMPANIONS[companion]}, not a model by itself: choose the GGUF file beside "
             f"it that has no {companion} in its name."
         )
     return None

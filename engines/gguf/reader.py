@@ -13,7 +13,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from engines.exceptions import ArtifactMissingError
+from engines.exceptions import ArtifactMissingError, UnsafeModelFileError
 from engines.gguf import limits
 from engines.gguf.consistency import check_header
 from engines.gguf.cursor import Cursor, refuse
@@ -42,6 +42,9 @@ _NEEDED_KINDS = {
     "split.tensors.count": ValueKind.INT32,
 }
 """llama.cpp reads these without a look at their kind, and aborts at another."""
+_POINTER = b"vers"
+"""How the pointers of Git LFS begin."""
+_MAX_POINTER_BYTES = 1024
 _VERSIONS = (2, 3)
 _HIGHEST_VERSION = 0xFFFF
 
@@ -99,7 +102,15 @@ def _measure(stream: BinaryIO) -> int:
 
 
 def _read_version(cursor: Cursor) -> int:
-    if cursor.take(len(MAGIC), "the magic number") != MAGIC:
+    if cursor.size == 0:
+        refuse("it is empty")
+    magic = cursor.take(len(MAGIC), "the magic number")
+    if magic == _POINTER and cursor.size < _MAX_POINTER_BYTES:
+        raise UnsafeModelFileError(
+            "The file is a pointer, which Git leaves in the place of a large file; run `git lfs pull` in its "
+            "repository, or download the file from its publisher's page."
+        )
+    if magic != MAGIC:
         refuse("it does not begin with GGUF, so it is not a GGUF model")
     (version,) = cursor.unpack(_NUMBER, "the version")
     # The versions are small numbers, so a large one has its bytes in the other order.

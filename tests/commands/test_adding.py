@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 from shutil import copyfile
 
+import numpy as np
 import pytest
 from pytest_django.fixtures import Settings
 
@@ -14,6 +15,7 @@ from deploy.demo.models.tiny_models import write_llama_chat
 from engines.exceptions import InvalidRequestError
 from engines.fit.model_shape import ModelShape
 from engines.gguf.reader import read_header
+from engines.gguf.writer import Metadata, write_gguf
 from engines.models import CatalogModel, ModelCopy, ModelRevision
 from engines.services.catalog.copies import is_present
 from engines.services.catalog.resolving import pinned_revision, resolve_model
@@ -114,6 +116,19 @@ def test_a_folder_with_a_model_in_parts_and_an_embedder_are_told_apart(
     assert embedder.revision.model.role == "embedding"
 
 
+def test_a_folder_is_looked_into_as_downloads_lay_it_out(disk: Path, tiny_llama: Path) -> None:
+    (disk / "Q4_K_M").mkdir()
+    copyfile(tiny_llama, disk / "Q4_K_M" / "Deep.GGUF")
+
+    run_sam("catalog", "add", str(disk))
+    (disk / "Q8_0").mkdir()
+    copyfile(tiny_llama, disk / "Q8_0" / "Other.gguf")
+
+    assert CatalogModel.objects.get().filename == "Deep.GGUF"
+    with pytest.raises(CommandError, match=r"2 GGUF models \(Q4_K_M/Deep.GGUF, Q8_0/Other.gguf\)"):
+        run_sam("catalog", "add", str(disk))
+
+
 def test_a_machine_that_is_no_host_says_which_there_are(
     disk: Path, tiny_llama: Path, settings: Settings
 ) -> None:
@@ -156,6 +171,23 @@ def test_a_companion_that_does_not_embed_is_told_by_its_role(
     assert "'chat' embeds for no other engine: its role is chat" in capsys.readouterr().err
 
 
+def write_what_is_no_model(folder: Path) -> None:
+    """Write what people have beside models, under names that do not tell it."""
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 9\n"
+    (folder / "pointer.gguf").write_text(pointer)
+    weights = {"token_embd.weight": np.zeros((32, 64), np.float16)}
+    for kind, name, tensors in (("llama", "vocabulary", {}), ("t5", "both", weights)):
+        sizes: Metadata = {
+            "general.architecture": kind,
+            f"{kind}.block_count": 2,
+            f"{kind}.attention.head_count": 2,
+        }
+        write_gguf(folder / f"{name}.gguf", sizes, tensors)
+    write_gguf(folder / "eyes.gguf", {"general.architecture": "clip"}, weights)
+    write_gguf(folder / "notes.gguf", {"general.type": "imatrix"}, weights)
+    write_gguf(folder / "painter.gguf", {"general.architecture": "flux"}, weights)
+
+
 def test_what_is_no_model_on_disk_leaves_nothing(
     disk: Path, tiny_llama: Path, tiny_lora: Path, settings: Settings
 ) -> None:
@@ -166,6 +198,7 @@ def test_what_is_no_model_on_disk_leaves_nothing(
     for onnx in ("model.onnx", "onnx/onnx/model.onnx"):
         (disk / onnx).write_bytes(b"onnx")
     copyfile(tiny_llama, disk / "sound.gguf")
+    write_what_is_no_model(disk)
     for arguments, told in (
         ([str(parts[1])], "choose tiny-Q4_K_M-00001-of-00003.gguf"),
         ([str(disk / "bad.gguf")], "version"),
@@ -179,6 +212,16 @@ def test_what_is_no_model_on_disk_leaves_nothing(
         ),
         ([str(disk / "empty")], "0 GGUF models"),
         ([str(tiny_lora)], "is an adapter"),
+        ([str(disk / "pointer.gguf")], "is a pointer, .* `git lfs pull`"),
+        ([str(disk / "vocabulary.gguf")], "a vocabulary and no weights"),
+        ([str(disk / "eyes.gguf")], "reads pictures or sound, not a model by itself"),
+        ([str(disk / "notes.gguf")], "how a model was quantised, not a model"),
+        ([str(disk / "both.gguf")], "an encoder and a decoder .* does not run; choose a model"),
+        ([str(disk / "painter.gguf")], "of the kind 'flux', which states no block_count"),
+        (
+            [str(disk / "sound.gguf"), "--set", f"sha256={'0' * 64}"],
+            "another file, or it was damaged",
+        ),
         ([str(disk / "sound.gguf"), "--set", "model_id=../x"], "lower-case"),
         ([str(disk / "sound.gguf"), "--user", "ada"], "leave out --user"),
     ):

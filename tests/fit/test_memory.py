@@ -311,6 +311,13 @@ def test_each_kind_of_state_is_counted(
     assert estimate(shape, Load(2048, parallel=2)).states == 24 * 4 * elements * 2
 
 
+def test_an_encoder_that_has_a_cache_still_sees_a_text_at_once(tmp_path: Path) -> None:
+    shape = of_metadata(tmp_path, "t5encoder", **HEADS)
+
+    assert (shape.looks_back, shape.has_head) == (False, False)
+    assert estimate(shape, Load(512)).kv_cache == 24 * 512 * 2 * 8 * 64 * 2
+
+
 def test_an_architecture_of_another_kind_is_said_to_be_known_from_above(tmp_path: Path) -> None:
     assert not of_metadata(tmp_path, "deepseek4", **HEADS).is_exact
 

@@ -9,7 +9,7 @@ from tests.gguf.raw import MODEL, array, counted, entry, gguf, tensor, text, u32
 HUGE = 2**63
 
 BAD_HEADS = {
-    "empty": (b"", "magic number"),
+    "empty": (b"", "it is empty"),
     "magic only": (b"GGUF", "version"),
     "wrong magic": (gguf(MODEL, magic=b"GGML"), "does not begin with GGUF"),
     "zip": (b"PK\x03\x04" + bytes(200), "does not begin with GGUF"),

@@ -18,7 +18,7 @@ from engines.exceptions import (
 )
 from engines.files.durable import BLOCK, open_regular
 from engines.files.private import own_like_folder, private_folder
-from engines.fit.architectures import WITH_HEAD, WITHOUT_CACHE
+from engines.fit.architectures import writes
 from engines.fit.model_shape import ModelShape
 from engines.gguf.header import GgufHeader
 from engines.gguf.parts import find_misnomer, merge_headers, part_names
@@ -75,6 +75,7 @@ def add_local_model(path: Path, fields: Mapping[str, object], host: Host) -> Add
     if _is_embedder_folder(path):
         return _add_folder(path, fields, host)
     source = _read(_model_at(path))
+    _require_digest(source, fields)
     entry, report = _enter({**_described(source), **fields})
     if not report.created and (entry.sha256, entry.huggingface_repo) != (source.sha256, ""):
         raise _taken(entry)
@@ -87,6 +88,15 @@ def _enter(wanted: Mapping[str, object]) -> tuple[CatalogModel, ImportReport]:
     if report.refused:
         raise InvalidRequestError(next(iter(report.refused.values())))
     return CatalogModel.objects.get(model_id=wanted["model_id"]), report
+
+
+def _require_digest(source: _Source, fields: Mapping[str, object]) -> None:
+    expected = str(fields.get("sha256") or source.sha256).lower()
+    if expected != source.sha256:
+        raise DigestMismatchError(
+            f"{source.files[0].name} has the digest {source.sha256}, not {expected[:64]}: it is another file, or "
+            "it was damaged. Download it again, or leave out sha256."
+        )
 
 
 def _taken(entry: CatalogModel) -> ConflictError:
@@ -110,7 +120,7 @@ def _kept_if_used(entry: CatalogModel, report: ImportReport) -> Iterator[None]:
 
 def _is_embedder_folder(path: Path) -> bool:
     """Whether it holds safetensors and no GGUF file, which would be taken for the model."""
-    return (path / WEIGHTS).is_file() and not any(path.glob(f"*{SUFFIX}"))
+    return (path / WEIGHTS).is_file() and not _models_in(path)
 
 
 def _add_folder(path: Path, fields: Mapping[str, object], host: Host) -> AddedModel:
@@ -154,14 +164,14 @@ def _model_at(path: Path) -> Path:
     if not path.exists():
         raise ArtifactMissingError(f"There is no model at {path}; check its path.")
     if path.is_dir():
-        found = [each for each in sorted(path.glob(f"*{SUFFIX}")) if not find_misnomer(each.name)]
+        found = _models_in(path)
         if not found and any(any(path.glob(pattern)) for pattern in CONVERTED):
             raise InvalidRequestError(
                 f"{path} holds a model as ONNX, OpenVINO or PyTorch write it, which SAM does not read. Bring the "
                 f"publisher's {WEIGHTS}, or a GGUF file of the same model."
             )
         if len(found) != 1:
-            names = ", ".join(each.name for each in found[:5]) or "none"
+            names = ", ".join(str(each.relative_to(path)) for each in found[:5]) or "none"
             raise InvalidRequestError(
                 f"{path} holds {len(found)} GGUF models ({names}); name the file. A folder "
                 f"of an embedder holds {WEIGHTS}; one of a chat model goes below SAM_MODELS_DIR, and an entry "
@@ -177,10 +187,24 @@ def _model_at(path: Path) -> Path:
     return path
 
 
+def _models_in(folder: Path) -> list[Path]:
+    """Return the models in a folder; where it has none itself, those of the folders in it."""
+    for depth in ("*", "*/*"):
+        files = [each for each in sorted(folder.glob(depth)) if each.suffix.lower() == SUFFIX]
+        if found := [each for each in files if not find_misnomer(each.name)]:
+            return found
+    return []
+
+
 def _read(path: Path) -> _Source:
     # Resolved: what is named may be a link, as in the Hub's cache, and links are not opened.
     paths = tuple(path.with_name(name).resolve() for name in part_names(path.name))
     header = merge_headers([read_header(each) for each in paths])
+    if not header.tensors:
+        raise InvalidRequestError(
+            f"{path.name} holds a vocabulary and no weights, so it is not a model by itself; choose the GGUF "
+            "file of the model."
+        )
     if header.is_adapter:
         raise InvalidRequestError(
             f"{path.name} is an adapter, not a model; `sam adapter add` takes it."
@@ -226,8 +250,7 @@ def _role(header: GgufHeader) -> ModelRole:
     facts = header.facts()
     if facts.pooling == RANK_POOLING:
         return ModelRole.RANK
-    writes = facts.architecture not in WITHOUT_CACHE or facts.architecture in WITH_HEAD
-    embeds = facts.pooling not in ("", "none") or not writes
+    embeds = facts.pooling not in ("", "none") or not writes(facts.architecture)
     return ModelRole.EMBEDDING if embeds and not facts.chat_template else ModelRole.CHAT
 
 
