@@ -143,6 +143,7 @@ def test_the_hub_is_searched_and_the_best_file_for_our_hosts_marked(
         found = curator.get(f"{CATALOG}hub/?q=qwen").context["found"]
         page = curator.get(f"{CATALOG}hub/?repo=org/Qwen-GGUF")
         files = page.context["files"]
+        pasted = curator.get(f"{CATALOG}hub/?q=https://huggingface.co/org/Qwen-GGUF/tree/main")
         unknown = curator.get(f"{CATALOG}hub/?repo=org/other").context["problem"]
         wrong = curator.get(f"{CATALOG}hub/?repo=../../x").context["problem"]
 
@@ -154,6 +155,8 @@ def test_the_hub_is_searched_and_the_best_file_for_our_hosts_marked(
         ("BF16/bf16-00001-of-00002.gguf", False, False),
     ]
     assert files[-1].size == 10_000
+    assert pasted.context["files"] == files
+    assert "huggingface_repo=org/Qwen-GGUF&amp;wanted_revision=main" in pasted.content.decode()
     assert "2 files" in page.content.decode()
     assert "no such repository" in unknown
     assert wrong

@@ -121,6 +121,13 @@ class Connection(BaseHTTPRequestHandler):
         self._send_whole(200, json.dumps(found).encode())
 
     def _describe(self, repo: str, what: str, revision: str) -> None:
+        fault = self._state.faults.take("LIST")
+        if fault.redirect:
+            self._redirect(fault)
+            return
+        if fault.status:
+            self._refuse(fault.status)
+            return
         files = self._listing(repo, revision)
         if files is None:
             return

@@ -12,7 +12,8 @@ from typing import Literal
 class Fault:
     """What one matching request gets instead of the truth; offsets and lengths in bytes."""
 
-    method: Literal["GET", "HEAD"] = "GET"
+    method: Literal["GET", "HEAD", "LIST"] = "GET"
+    """LIST is a GET that asks which files a repository has."""
     times: int = 1
     """How many matching requests get it; 0 means all that come."""
     status: int = 0

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from engines.exceptions import InvalidRequestError, NotFoundError, TransferError
 from engines.fit.engine_need import GUESS_FACTOR
-from engines.gguf.parts import find_misnomer, part_names
+from engines.gguf.parts import PartName, find_misnomer, part_names
 from engines.machine import Machine
 from engines.models import ModelRole
 from engines.models.validators import validate_repository
@@ -26,6 +26,9 @@ from engines.parsing import decode
 from engines.runtimes.notation.families import FAMILIES
 from engines.services.catalog.hub import hub_token
 from engines.services.catalog.instructions import find_instructions
+from engines.transfer.http import MAX_REDIRECTS
+from engines.transfer.hub_place import HubPlace
+from engines.transfer.redirects import next_hop, same_origin
 
 MAX_FOUND = 20
 MAX_ID_LENGTH = 128
@@ -38,7 +41,7 @@ MAX_WORDS_LENGTH = 100
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 TIMEOUT_SECONDS = 10.0
 GGUF = ".gguf"
-NOT_FOUND = 404
+_NOT_SHOWN = frozenset({401, 403, 404})
 
 Answer = TypeVar("Answer")
 
@@ -114,22 +117,63 @@ def search_hub(words: str) -> list[HubRepository]:
     return found[:MAX_FOUND]
 
 
-def list_hub_files(repo: str, machines: Iterable[Machine]) -> list[HubFile]:
+def list_hub_files(place: HubPlace, machines: Iterable[Machine]) -> list[HubFile]:
     """Return a repository's GGUF files by size, with the best one for these machines marked.
 
     Raises InvalidRequestError for what is no repository's name, NotFoundError, TransferError.
     """
     try:
-        validate_repository(repo)
+        validate_repository(place.repo)
     except ValidationError as error:
         raise InvalidRequestError(" ".join(error.messages)) from error
     # Large models lie in folders, one for each quantisation.
     query = {"recursive": "true"}
-    entries = _ask(f"/api/models/{quote(repo)}/tree/main", query, list[_TreeEntry])
+    tree = f"/api/models/{quote(place.repo)}/tree/{quote(place.revision, safe='')}"
+    entries = _ask(tree, query, list[_TreeEntry])
     sizes = {e.path: e.size for e in entries if e.type == "file" and e.path.lower().endswith(GGUF)}
     models = [_model(name, sizes) for name in sizes if find_misnomer(name) is None]
     whole = sorted(filter(None, models), key=lambda model: (model.size, model.name))[:MAX_FILES]
     return _marked(whole, list(machines))
+
+
+def choose_hub_file(place: HubPlace, files: Sequence[HubFile]) -> str:
+    """Return the file that a place names, else the best one; empty where there are none.
+
+    Raises InvalidRequestError for a file that is no model, NotFoundError for one that is not there.
+    """
+    if place.filename.lower().endswith(GGUF):
+        return _named_file(place, files)
+    within = [file for file in files if file.name.startswith(f"{place.filename}/")]
+    found = within if place.filename else list(files)
+    if place.quantization:
+        found = _of_quantization(place, found)
+    best = next((file for file in found if file.is_best), None)
+    return (best or found[0]).name if found else ""
+
+
+def _named_file(place: HubPlace, files: Sequence[HubFile]) -> str:
+    part = PartName.parse(place.filename)
+    name = part.first if part is not None and part.is_possible else place.filename
+    if any(file.name == name for file in files):
+        return name
+    if misnomer := find_misnomer(name):
+        raise InvalidRequestError(misnomer)
+    raise NotFoundError(
+        f"{place.repo} has no model {name} at {place.revision}, or not all of its parts; "
+        f"`sam catalog add {place.repo}` lists what it has."
+    )
+
+
+def _of_quantization(place: HubPlace, files: Sequence[HubFile]) -> list[HubFile]:
+    wanted = re.compile(rf"(?<![a-z0-9]){re.escape(place.quantization.lower())}(?![a-z0-9_])")
+    found = [file for file in files if wanted.search(file.name.lower())]
+    if not found:
+        raise NotFoundError(
+            f"{place.repo} has no model whose name says {place.quantization}; "
+            f"`sam catalog add {place.repo}` lists what it has."
+        )
+    # UD-Q4_K_M says Q4_K_M as well.
+    return sorted(found, key=lambda file: len(file.name))[:1]
 
 
 def _model(name: str, sizes: Mapping[str, int]) -> HubFile | None:
@@ -151,24 +195,40 @@ def _marked(models: Sequence[HubFile], machines: Sequence[Machine]) -> list[HubF
 
 
 def _ask(path: str, query: dict[str, str], kind: type[Answer]) -> Answer:
-    url = f"{settings.HF_ENDPOINT.rstrip('/')}{path}"
-    token = hub_token(url)
-    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    url = httpx2.URL(f"{settings.HF_ENDPOINT.rstrip('/')}{path}", params=query)
     try:
-        with (
-            httpx2.Client(transport=GuardedTransport(), timeout=TIMEOUT_SECONDS) as client,
-            client.stream("GET", url, params=query, headers=headers) as response,
-        ):
-            return _read(response, kind)
+        with httpx2.Client(transport=GuardedTransport(), timeout=TIMEOUT_SECONDS) as client:
+            return _follow(client, url, kind)
     except httpx2.HTTPError as error:
         raise TransferError(
             f"The Hub at {settings.HF_ENDPOINT} does not answer: {error}"
         ) from error
 
 
+def _follow(client: httpx2.Client, url: httpx2.URL, kind: type[Answer]) -> Answer:
+    """Ask, also where the repository is called now: the Hub sends on from a name before a renaming."""
+    token = hub_token(str(url))
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    for _ in range(MAX_REDIRECTS + 1):
+        with client.stream("GET", url, headers=headers) as response:
+            if not response.has_redirect_location:
+                return _read(response, kind)
+            target = next_hop(url, response.headers["Location"])
+        if not same_origin(target, url):
+            break
+        url = target
+    raise TransferError(
+        f"The Hub at {url.host} redirects elsewhere. Check its address (HF_ENDPOINT)."
+    )
+
+
 def _read(response: httpx2.Response, kind: type[Answer]) -> Answer:
-    if response.status_code == NOT_FOUND:
-        raise NotFoundError("The Hub has no such repository, or it is private.")
+    if response.status_code in _NOT_SHOWN:
+        # Without a token the Hub answers 401 for what is not there, too.
+        raise NotFoundError(
+            "The Hub has no such repository, or it is private. Check its name and revision; a private one "
+            "needs HF_TOKEN, and for a gated one its terms must be accepted at the Hub."
+        )
     if not response.is_success:
         raise TransferError(f"The Hub answered {response.status_code}; try again later.")
     body = bytearray()

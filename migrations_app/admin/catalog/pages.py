@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
@@ -21,15 +22,10 @@ from engines.host_runtimes import engine_registry
 from engines.models import CatalogModel, Host, HostStatus, ModelCopy, ModelRole
 from engines.services.catalog.exchange import ImportReport
 from engines.services.catalog.fit import Judgement, judge_alone, machine_of
-from engines.services.catalog.hub_search import (
-    HubFile,
-    HubRepository,
-    list_hub_files,
-    search_hub,
-    suggest_entry,
-)
+from engines.services.catalog.hub_search import list_hub_files, search_hub, suggest_entry
 from engines.services.catalog.usage import count_usage
 from engines.services.people.roles import is_curator, is_operator
+from engines.transfer.hub_place import HubPlace, is_hub_address
 from migrations_app.library import get_model_library_manager
 from migrations_app.trials import MAX_QUESTION, Trial, hosts_to_try
 
@@ -205,19 +201,26 @@ class CatalogPages(admin.ModelAdmin[Any]):
         if not is_curator(request.user):
             raise PermissionDenied
         words, repo = request.GET.get("q", ""), request.GET.get("repo", "")
-        found: list[HubRepository] = []
-        files: list[HubFile] = []
-        problem = ""
+        if is_hub_address(words, settings.HF_ENDPOINT):
+            repo = words
+        shown: dict[str, Any] = {
+            "words": words,
+            "found": [],
+            "files": [],
+            "problem": "",
+            "place": None,
+        }
         try:
             if repo:
+                place = HubPlace.parse(repo, settings.HF_ENDPOINT)
                 hosts = Host.objects.filter(status=HostStatus.ACTIVE)
-                files = list_hub_files(repo, map(machine_of, hosts))
+                shown["files"] = list_hub_files(place, map(machine_of, hosts))
+                shown |= {"place": place, "wanted": suggest_entry(place.repo)}
             elif words:
-                found = search_hub(words)
+                shown["found"] = search_hub(words)
         except SamError as error:
-            problem = str(error)
-        shown = {"words": words, "repo": repo, "found": found, "files": files, "problem": problem}
-        return self._page(request, "hub", "Search the Hub", wanted=suggest_entry(repo), **shown)
+            shown["problem"] = str(error)
+        return self._page(request, "hub", "Search the Hub", **shown)
 
     def _page(self, request: HttpRequest, name: str, title: str, **shown: Any) -> HttpResponse:
         context = {**self.admin_site.each_context(request), "opts": self.opts, "title": title}

@@ -6,6 +6,7 @@ from rest_framework import serializers
 
 from engines.models import PromptTemplate, TokenQuota, TokenUsage
 from engines.services.people.usage import MAX_QUOTA
+from engines.transfer.hub_place import MAX_PLACE_LENGTH
 from migrations_app.api.base import ClosedSerializer
 from migrations_app.api.serializers.catalog import InstructionsSerializer
 from migrations_app.api.serializers.people import MAX_PROMPT_CHARS
@@ -53,7 +54,11 @@ class ImportReportSerializer(ClosedSerializer):
 class HubFilesQuerySerializer(ClosedSerializer):
     """Whose files."""
 
-    repo = serializers.CharField(max_length=193, help_text="organisation/repository at the Hub")
+    repo = serializers.CharField(
+        max_length=MAX_PLACE_LENGTH,
+        help_text="organisation/repository at the Hub, also with a file, a revision or a quantisation: an "
+        "address of its pages, hf.co/organisation/repository:Q4_K_M",
+    )
 
 
 class HubFileSerializer(ClosedSerializer):
@@ -82,8 +87,12 @@ class HubFilesSerializer(ClosedSerializer):
     """The models of a repository by size."""
 
     repo = serializers.CharField()
+    revision = serializers.CharField()
     suggested = SuggestedEntrySerializer()
     files = HubFileSerializer(many=True)
+    chosen = serializers.CharField(
+        help_text="The file that was named, else the best for our hosts; empty where there is none."
+    )
 
 
 class CatalogDocumentSerializer(ClosedSerializer):

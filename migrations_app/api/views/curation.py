@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.conf import settings
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
 from msgspec import to_builtins
@@ -14,8 +15,9 @@ from rest_framework.response import Response
 
 from engines.models import Host, HostStatus, PromptTemplate
 from engines.services.catalog.fit import machine_of
-from engines.services.catalog.hub_search import list_hub_files, suggest_entry
+from engines.services.catalog.hub_search import choose_hub_file, list_hub_files, suggest_entry
 from engines.services.people.preferences import set_template
+from engines.transfer.hub_place import HubPlace
 from migrations_app.api.base import ApiView, Rows, validated
 from migrations_app.api.permissions import CuratorOnly, CuratorWrites, StaffOnly
 from migrations_app.api.serializers.curation import (
@@ -64,10 +66,17 @@ class HubFilesView(ApiView):
     @extend_schema(parameters=[HubFilesQuerySerializer], responses=HubFilesSerializer)
     def get(self, request: Request) -> Response:
         """List them with their sizes, and mark the best for our hosts."""
-        repo = validated(HubFilesQuerySerializer(data=request.query_params.dict()))["repo"]
+        asked = validated(HubFilesQuerySerializer(data=request.query_params.dict()))["repo"]
+        place = HubPlace.parse(asked, settings.HF_ENDPOINT)
         hosts = Host.objects.filter(status=HostStatus.ACTIVE)
-        files = list_hub_files(repo, map(machine_of, hosts))
-        answer = {"repo": repo, "suggested": suggest_entry(repo), "files": files}
+        files = list_hub_files(place, map(machine_of, hosts))
+        answer = {
+            "repo": place.repo,
+            "revision": place.revision,
+            "suggested": suggest_entry(place.repo),
+            "files": files,
+            "chosen": choose_hub_file(place, files),
+        }
         return Response(HubFilesSerializer(answer).data)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from engines.exceptions import SamError
+from engines.transfer.hub_place import is_hub_address
 from migrations_app.local_caller import COMMAND_TYPED_BY, find_machine_user
 from samproject.cli.errors import CommandError
 from samproject.cli.profile import find_profile
@@ -23,9 +24,9 @@ FITS = {True: "yes", False: "no", None: "?"}
 
 def is_on_disk(place: str) -> bool:
     """Whether a place is a file or folder of this machine, and not an id or a repository."""
-    return (
-        place.startswith((".", "/", "~")) or place.lower().endswith(".gguf") or Path(place).is_dir()
-    )
+    if Path(place).is_dir() or place.startswith((".", "/", "~")):
+        return True
+    return place.lower().endswith(".gguf") and not is_hub_address(place)
 
 
 def add_from_disk(session: Session, path: Path, fields: dict[str, Any]) -> dict[str, Any]:
@@ -74,15 +75,19 @@ def list_hub_models(session: Session, repo: str) -> None:
         ],
         answer,
     )
-    if not files:
-        session.say(f"{repo} has no GGUF model that is whole; look for a repository with -GGUF.")
+    if not answer["chosen"]:
+        session.say(
+            f"{answer['repo']} has no GGUF model that is whole there; look for a repository with -GGUF."
+        )
         return
-    chosen = next((file for file in files if file["is_best"]), files[0])
-    session.say(f"To take one: {_command(answer, chosen['name'])}")
+    session.say(f"To take one: {_command(answer)}")
 
 
-def _command(answer: dict[str, Any], name: str) -> str:
+def _command(answer: dict[str, Any]) -> str:
     suggested = answer["suggested"]
     words = ["sam", "catalog", "add", suggested["model_id"], "--name", suggested["model_id"]]
     words += ["--family", suggested["model_family"], "--role", suggested["role"]]
-    return shlex.join([*words, "--repo", answer["repo"], "--file", name])
+    words += ["--repo", answer["repo"], "--file", answer["chosen"]]
+    if answer["revision"] != "main":
+        words += ["--revision", answer["revision"]]
+    return shlex.join(words)

@@ -126,11 +126,14 @@ def judge_fit(  # noqa: PLR0913 - a parameter is an option
     model: Annotated[
         str,
         typer.Argument(
-            help="A GGUF file, hf:owner/name/file.gguf at the Hub, a size of Qwen 3, or an entry of "
-            "the catalog."
+            help="A GGUF file, hf:owner/name/file.gguf or an address at the Hub, a size of Qwen 3, or an "
+            "entry of the catalog."
         ),
     ],
-    revision: Annotated[str, typer.Option(help="Of a file at the Hub.")] = "main",
+    revision: Annotated[
+        str,
+        typer.Option(help="Of a file at the Hub; what its address says, or main, unless given."),
+    ] = "",
     context: Context = CONTEXT,
     parallel: Parallel = 1,
     cache_type: CacheType = "f16",

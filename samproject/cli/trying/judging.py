@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from engines.models import CatalogModel
 from engines.services.catalog.entries import get_model
 from engines.services.catalog.fit import candidates_of, machine_of, shape_of
 from engines.services.catalog.hub import hub_token
+from engines.services.catalog.hub_search import choose_hub_file, list_hub_files
 from engines.services.hosts import find_host
 from engines.transfer.hub import resolve_file
+from engines.transfer.hub_place import HubPlace, is_hub_address
 from engines.transfer.model_header import read_remote_model
 
-HUB = "hf:"
 FILE = ".gguf"
 
 
@@ -98,7 +99,8 @@ def load_of(context: int, parallel: int, cache_type: CacheType) -> Load:
 
 def judge(model: str, revision: str, load: Load, host: str | None) -> Judgement:
     """Judge one model by its header; NotFoundError for a model or host that is not there."""
-    machine, shape = _machine_named(host), _shape_of(model, revision)
+    machine = _machine_named(host)
+    shape = _shape_of(model, revision, machine)
     return Judgement(load, place(shape, load, machine), longest_context(shape, load, machine))
 
 
@@ -128,9 +130,10 @@ def _machine_named(host: str | None) -> Machine:
     return machine_of(find_host(host))
 
 
-def _shape_of(model: str, revision: str) -> ModelShape:
-    if model.startswith(HUB):
-        return _shape_at_the_hub(model.removeprefix(HUB), revision)
+def _shape_of(model: str, revision: str, machine: Machine) -> ModelShape:
+    if is_hub_address(model, settings.HF_ENDPOINT):
+        named = HubPlace.parse(model, settings.HF_ENDPOINT)
+        return _shape_at_the_hub(replace(named, revision=revision or named.revision), machine)
     if model.endswith(FILE):
         return ModelShape.from_header(read_model_header(Path(model)))
     try:
@@ -139,15 +142,18 @@ def _shape_of(model: str, revision: str) -> ModelShape:
         return shape_of(get_model(model))
 
 
-def _shape_at_the_hub(name: str, revision: str) -> ModelShape:
-    owner, _, rest = name.partition("/")
-    repository, _, filename = rest.partition("/")
+def _shape_at_the_hub(named: HubPlace, machine: Machine) -> ModelShape:
+    filename = named.filename
+    if not filename.endswith(FILE):
+        filename = choose_hub_file(named, list_hub_files(named, [machine]))
+    if not filename:
+        raise NotFoundError(f"{named.repo} has no GGUF model that is whole there; name another.")
     token = hub_token(settings.HF_ENDPOINT)
     remotes = [
         resolve_file(
-            f"{owner}/{repository}",
+            named.repo,
             part,
-            revision=revision,
+            revision=named.revision,
             endpoint=settings.HF_ENDPOINT,
             token=token,
         )
