@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn
-from urllib.parse import unquote
+from urllib.parse import parse_qs, unquote
 
 from engines.exceptions import InvalidRequestError
 
@@ -16,6 +16,8 @@ SCHEME = "hf:"
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _VIEWS = frozenset({"tree", "blob", "resolve", "raw"})
 """What stands between a repository and a revision."""
+_SHOWN_FILE = "show_file_info"
+"""In the query of a repository's page: the file whose tensors it shows."""
 _OTHER_KINDS = {"datasets": "a data set", "spaces": "a space", "collections": "a collection"}
 _PARTS_OF_A_NAME = 2
 
@@ -46,8 +48,19 @@ class HubPlace:
         elif web:
             _refuse(f"{_shown(text)} is not at the Hub.")
         if web:
-            rest = unquote(re.split("[?#]", rest, maxsplit=1)[0])
+            return cls._of_page(rest)
         return cls._of_path(rest.strip("/").split("/"))
+
+    @classmethod
+    def _of_page(cls, address: str) -> HubPlace:
+        """Read the path and query of a page; one about no files (its discussions) is its repository's."""
+        path, _, query = address.partition("#")[0].partition("?")
+        names = unquote(path).strip("/").split("/")
+        if names[_PARTS_OF_A_NAME : _PARTS_OF_A_NAME + 1] and names[_PARTS_OF_A_NAME] not in _VIEWS:
+            names = names[: _PARTS_OF_A_NAME + (names[0] in _OTHER_KINDS)]
+        place = cls._of_path(names)
+        (shown, *_) = parse_qs(query).get(_SHOWN_FILE, [""])
+        return replace(place, filename=place.filename or shown)
 
     @classmethod
     def _of_path(cls, names: list[str]) -> HubPlace:

@@ -48,6 +48,8 @@ def command_for(place: str) -> list[str]:
         (f"http://www.huggingface.co/org/Some-GGUF/blob/main/{SPLIT}#files", SPLIT),
         (f"{AT}/blob/main/{SPLIT.replace('-00001-', '-00003-')}", SPLIT),
         (f"{AT}/tree/main/UD-Q4_K_M", SPLIT),
+        (f"{AT}?show_file_info={SPLIT.replace('/', '%2F')}&library=x", SPLIT),
+        (f"{AT}:Q4_K_M/discussions/3", Q4),
         ("hf.co/org/Some-GGUF:Q4_K_M", Q4),
         (" org/Some-GGUF:q8_0 ", Q8),
         ("org/Some-GGUF:UD-Q4_K_M", SPLIT),
