@@ -12,11 +12,11 @@ from django.db import OperationalError, connections
 
 from engines.exceptions import IllegalMoveError
 from engines.models import Embedding
+from engines.services.knowledge.embeddings import BATCH
 from migrations_app.invariants.check import check_invariants, own_surroundings
 from migrations_app.models import Plan
 from migrations_app.plans.transitions import retry_step
 from migrations_app.states import PlanStatus, StepStatus
-from migrations_app.steps.re_embed import BATCH
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.roster import THREADS
 from tests.chaos.faults import ENDING_BATCHES, Faults

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from deploy.demo.hub.server import HubServer
-from migrations_app.steps.re_embed import BATCH
+from engines.services.knowledge.embeddings import BATCH
 from samproject.supervisor.embedded import EmbeddedServices
 from samproject.supervisor.roster import THREADS
 from tests.chaos.chaos import Chaos, Size, Verdict

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from engines.models import LoraAdapter
+from engines.services.knowledge.embeddings import BATCH
 from migrations_app.models import Plan
 from migrations_app.states import PlanStatus
-from migrations_app.steps.re_embed import BATCH
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.faults.harness import (
     STEPS,

@@ -7,13 +7,13 @@ from collections import Counter
 import pytest
 from django.contrib.auth.models import User
 
+from engines.services.knowledge.embeddings import BATCH
 from migrations_app.hosts import limit_host
 from migrations_app.models import EmbedRange, Plan, Step
 from migrations_app.plans.embed_ranges import create_ranges
 from migrations_app.states import PlanKind
 from migrations_app.steps import lengths
 from migrations_app.steps.index_switches import prepare_switches
-from migrations_app.steps.re_embed import BATCH
 from tests.knowledge.world import fill, make_base, make_space
 from tests.knowledge.world import live_index as index_of
 from tests.plans.hash_world import HashWorld
