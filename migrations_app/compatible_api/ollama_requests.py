@@ -27,6 +27,7 @@ from migrations_app.compatible_api.reading import (
 from migrations_app.openai_api.errors import refuse
 from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
 from migrations_app.openai_api.requests import (
+    NO_EFFORT,
     AskedText,
     AskedVectors,
     Body,
@@ -202,7 +203,8 @@ def ollama_prompt(body: Body) -> AskedText:
     if not asked.prompt:
         raise NothingAskedError(plain_name(asked.model))
     if asked.raw:
-        if asked.format or asked.system or asked.think:
+        shall_think = asked.think and asked.think not in NO_EFFORT
+        if asked.format or asked.system or shall_think:
             refuse("raw", "goes without format, system and think")
         # Ollama's clients that name no limit want none, unlike those of OpenAI's completions.
         given = {"max_tokens": -1, **_common(structs.replace(asked, think=None))}

@@ -91,6 +91,7 @@ IGNORED: list[tuple[dict[str, Any], Callable[[Body], AskedText], list[str]]] = [
      ["output_config.effort", "thinking.budget_tokens"]),
     ({**ollama(num_ctx=8192, temperature=0), "keep_alive": "5m"}, ollama_chat, ["keep_alive", "options.num_ctx"]),
     ({"model": "sam", "prompt": "Once", "raw": True, "think": False}, ollama_prompt, []),
+    ({"model": "sam", "prompt": "Once", "raw": True, "think": "none"}, ollama_prompt, []),
 ]  # fmt: skip
 
 
