@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 from asgiref.sync import sync_to_async
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import close_old_connections
 from django.http import HttpResponse
@@ -85,7 +86,13 @@ def _server_of(user: User) -> Server[Any]:
     async def use_tool(_context: object, asked: CallToolRequestParams) -> CallToolResult:
         return await sync_to_async(_used)(user, asked.name, asked.arguments or {})
 
-    return Server(NAME, instructions=INSTRUCTIONS, on_list_tools=list_tools, on_call_tool=use_tool)
+    return Server(
+        NAME,
+        version=settings.VERSION,
+        instructions=INSTRUCTIONS,
+        on_list_tools=list_tools,
+        on_call_tool=use_tool,
+    )
 
 
 def _used(user: User, name: str, given: Json) -> CallToolResult:

@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
@@ -43,6 +44,10 @@ async def named(client: Client) -> set[str]:
     return {tool.name for tool in (await client.list_tools()).tools}
 
 
+async def version(client: Client) -> str:
+    return client.server_info.version
+
+
 async def state(client: Client) -> Any:
     return (await client.call_tool("engine_state")).structured_content
 
@@ -57,6 +62,7 @@ def calling(name: str, **given: Any) -> Asking:
 @pytest.mark.parametrize("mode", ["auto", "legacy"])
 def test_tools_are_listed_and_tell_of_the_engine(caller: Caller, mode: str) -> None:
     assert talk(caller.address, caller.token, named, mode) == READING | CHANGING
+    assert talk(caller.address, caller.token, version, mode) == settings.VERSION
     told = talk(caller.address, caller.token, state, mode)
     found = talk(caller.address, caller.token, calling("search_knowledge", query="A bridge"), mode)
 
