@@ -10,6 +10,7 @@ from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.console import EmailBackend as ConsoleBackend
 from django.urls import reverse
 
+from engines.moments import moment_in_words
 from engines.services.people.invitations import NewInvitation
 from migrations_app.accounts.links import absolute_link
 
@@ -21,7 +22,7 @@ Choose your user name and password here:
 
 {link}
 
-The link works once, until {until:%Y-%m-%d %H:%M} UTC. If you do not know what this is about, leave it.
+The link works once, until {until}. If you do not know what this is about, leave it.
 """
 
 
@@ -36,7 +37,9 @@ def send_invitation(invited: NewInvitation) -> bool:
         # Written out it would be in a log, or between the lines of a command that prints the link itself.
         return False
     row = invited.invitation
-    text = _TEXT.format(who=row.who, link=invitation_link(invited), until=row.expires_at)
+    text = _TEXT.format(
+        who=row.who, link=invitation_link(invited), until=moment_in_words(row.expires_at)
+    )
     message = EmailMessage("SAM: you are invited", text, to=[row.email])
     try:
         message.send()

@@ -6,6 +6,7 @@ from django.contrib.auth.models import Group, User
 from django.db.models import Q
 
 from engines.models import NoticeKind
+from engines.moments import day_in_words
 from engines.services.people.notices import Message, notify
 from engines.services.people.roles import ADMINISTRATOR, OPERATOR
 from migrations_app.models import Plan, Step
@@ -47,7 +48,7 @@ def notify_of_plan(plan: Plan, to: PlanStatus, *, who: str) -> None:
             _until_then(plan),
         )
     elif to == PlanStatus.COMPLETED and plan.kind in _DONE:
-        back = f" It can be taken back until {until:%Y-%m-%d}." if until else ""
+        back = f" It can be taken back until {day_in_words(until)}." if until else ""
         title = _DONE[PlanKind(plan.kind)].format(engine=destination_of(plan))
         _tell(plan, NoticeKind.PLAN_DONE, title, f"The {what} is done.{back}")
     elif to == PlanStatus.ROLLED_BACK:

@@ -29,6 +29,7 @@ from engines.models import (
     ModelRevision,
     ModelRole,
 )
+from engines.moments import moment_in_words
 from engines.services.catalog.entries import catalog_visible_to, get_model
 from engines.services.catalog.fit import fit_side_by_side, judge_alone, machine_of
 from engines.services.catalog.resolving import pinned_revision
@@ -119,7 +120,7 @@ def require_start_ahead(moment: datetime | None) -> None:
     now = timezone.now()
     if moment <= now:
         raise InvalidRequestError(
-            f"{moment:%F %H:%M} has passed; choose a time to come, or none to start at once."
+            f"{moment_in_words(moment)} has passed; choose a time to come, or none to start at once."
         )
     if moment > now + MAX_WAIT:
         raise InvalidRequestError("A start lies at most a year ahead; choose an earlier one.")

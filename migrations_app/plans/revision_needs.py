@@ -53,6 +53,7 @@ from engines.models import (
     ModelRevision,
     PreferenceSnapshot,
 )
+from engines.moments import moment_in_words
 from engines.services.engine_choice import people_answered_by
 from engines.services.people.fallbacks import people_falling_back_to
 from migrations_app.models import EmbedRange, IndexSwitch, Plan
@@ -175,7 +176,8 @@ def _named(field: str, sentence: str, *, empty: str = "") -> Callable[[QuerySet[
 
 def _until(field: str, what: str) -> Callable[[QuerySet[Any]], str]:
     def words(rows: QuerySet[Any]) -> str:
-        return f"{what} may still be taken back to it until {rows.aggregate(end=Max(field))['end']:%F %H:%M}"
+        end = rows.aggregate(end=Max(field))["end"]
+        return f"{what} may still be taken back to it until {moment_in_words(end)}"
 
     return words
 

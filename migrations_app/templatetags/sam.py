@@ -20,6 +20,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
+from engines.moments import MOMENT
 from migrations_app.indicator import (
     AdapterWarning,
     EngineIndicator,
@@ -151,15 +152,15 @@ def badge(label: str, tone: str = Tone.NEUTRAL, icon_name: str = "") -> SafeStri
 
 @register.simple_tag
 def when(moment: datetime | None, style: str = "relative") -> SafeString:
-    """Write a time: UTC from the server, the reader's own zone once the page is there.
+    """Write a time: in the zone that the reader's browser told, else in UTC until the page is there.
 
     ``relative`` says how long ago it was or when it will be, ``absolute`` writes the date.
     """
     if moment is None:
         return SafeString("–")
-    utc = format_date(localtime(moment), "j M Y, H:i") + " UTC"
+    written = format_date(localtime(moment), MOMENT)
     return format_html(
-        '<time datetime="{}" data-when="{}">{}</time>', moment.isoformat(), style, utc
+        '<time datetime="{}" data-when="{}">{}</time>', moment.isoformat(), style, written
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from engines.services.people.search_history import remember_search
 from migrations_app.library import get_model_library_manager
 from migrations_app.models import Plan, Step
 from migrations_app.people import deactivate_person
+from migrations_app.plans.notices import notify_of_plan
 from migrations_app.plans.planning import Options, plan_migration
 from migrations_app.plans.transitions import (
     Outcome,
@@ -33,6 +35,7 @@ from migrations_app.plans.transitions import (
     start_plan,
 )
 from migrations_app.plans.transitions.claims import MAX_FAILURES
+from migrations_app.states import PlanStatus
 from tests.admin.test_admin import CATALOG, act, signed_in
 from tests.api.roles import Engines, People, client_of, make_plan, problem, use_engine
 
@@ -71,6 +74,16 @@ def test_a_person_is_told_of_the_end_and_not_of_their_own_start(
     assert told(people.alice) == [("plan_done", "You are on QWEN-4B now")]
     assert Notice.objects.get().link == f"/migrate/{plan.pk}/"
     assert [m.user for m in OutgoingMail.objects.all()] == [people.alice]
+
+
+def test_the_last_day_of_a_way_back_is_written_as_on_the_pages(
+    people: People, engines: Engines
+) -> None:
+    plan = make_plan(people.alice, engines)
+    plan.retention_until = datetime(2026, 12, 4, 23, 30, tzinfo=UTC)
+    notify_of_plan(plan, PlanStatus.COMPLETED, who="system")
+
+    assert Notice.objects.get().text.endswith("It can be taken back until 4 Dec 2026.")
 
 
 def test_what_somebody_else_begins_for_them_is_told(people: People, engines: Engines) -> None:

@@ -8,6 +8,7 @@ import pytest
 from django import forms
 from django.template import Context, Template
 from django.test import Client, RequestFactory
+from django.utils import timezone
 
 from engines.exceptions import ConflictError
 from engines.models import AdapterStatus, CopyStatus, Host, HostStatus
@@ -80,6 +81,15 @@ def test_a_time_is_given_to_the_reader_with_its_zone() -> None:
 
     assert 'datetime="2026-11-29T01:02:00+00:00"' in html
     assert "29 Nov 2026, 01:02 UTC" in html
+
+
+def test_a_time_in_the_readers_zone_is_not_called_another_ones() -> None:
+    moment = datetime(2026, 11, 29, 1, 2, tzinfo=UTC)
+
+    with timezone.override("Asia/Tokyo"):
+        html = drawn("{% when moment 'absolute' %}", moment=moment)
+
+    assert "29 Nov 2026, 10:02 JST" in html
 
 
 class Sample(PageForm):

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from engines.exceptions import IllegalMoveError
+from engines.moments import moment_in_words
 from migrations_app.models import Plan
 from migrations_app.plans.notices import notify_of_plan_not_started
 from migrations_app.plans.transitions.moves import (
@@ -89,7 +90,7 @@ def confirm_plan(plan_id: UUID | str, *, who: str) -> Plan:
         if plan.confirmed_at is None:
             plan.confirmed_at, plan.error_message = timezone.now(), ""
             plan.save(update_fields=["confirmed_at", "error_message"])
-            why = f"Confirmed: it starts at {plan.not_before:%F %H:%M} UTC."
+            why = f"Confirmed: {_words('not_before', plan.not_before)}."
             record(plan, None, plan.status, plan.status, who=who, why=why)
         return plan
 
@@ -137,5 +138,10 @@ def _changed_fields(plan: Plan, change: PlanChange) -> dict[str, bool | datetime
 
 def _words(field: str, value: bool | datetime | None) -> str:  # noqa: FBT001 - a field's value
     if field == "not_before":
-        return f"it starts at {value:%F %H:%M} UTC" if value else "it starts when it is confirmed"
+        is_later = isinstance(value, datetime)
+        return (
+            f"it starts at {moment_in_words(value)}"
+            if is_later
+            else "it starts when it is confirmed"
+        )
     return f"{field.replace('_', ' ')} {'on' if value else 'off'}"

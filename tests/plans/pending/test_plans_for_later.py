@@ -11,6 +11,7 @@ from pytest_django.fixtures import Settings
 
 from engines.exceptions import ConflictError, IllegalMoveError, InvalidRequestError
 from engines.models import CatalogModel, Host, HostStatus, KnowledgeBase, Notice
+from engines.moments import moment_in_words
 from engines.services.knowledge.documents import add_document
 from engines.services.people.preferences import EngineChoice, preference_of, write_preference
 from migrations_app.controller import MigrationController
@@ -72,7 +73,7 @@ def test_a_confirmed_plan_waits_for_its_time_and_starts_by_itself(confirmed: Pla
     sweep()
 
     assert Plan.objects.get().status == PlanStatus.IN_PROGRESS
-    agreed = f"Confirmed: it starts at {TOMORROW:%F %H:%M} UTC."
+    agreed = f"Confirmed: it starts at {moment_in_words(TOMORROW)}."
     assert whys(confirmed) == [("alice", agreed), ("system", "Started.")]
 
 
@@ -103,7 +104,10 @@ def test_a_plan_without_a_time_starts_at_once(plan: Plan, people: People) -> Non
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (PlanChange(not_before=TOMORROW + timedelta(hours=1)), r"it starts at \S+ \S+ UTC"),
+        (
+            PlanChange(not_before=TOMORROW + timedelta(hours=1)),
+            r"it starts at \d+ \w+ \d{4}, \d\d:\d\d UTC",
+        ),
         (PlanChange(at_once=True), "it starts when it is confirmed"),
         (PlanChange(backup_lora=False), "backup lora adapters off"),
     ],
