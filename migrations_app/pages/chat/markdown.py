@@ -83,6 +83,35 @@ def render_document(text: str, *, keeps_lines: bool = False) -> SafeString:
     return _clean((_READER if keeps_lines else _DOCUMENT_READER).render(text))
 
 
+def plain_text(text: str, *, keeps_lines: bool = False) -> str:
+    """Return what the Markdown of a document says without its marks; each block and row on a line of its own."""
+    lines: list[str] = []
+    cells: list[str] | None = None
+    mark = ""
+    for token in _DOCUMENT_READER.parse(text):
+        if token.type == "tr_open":
+            cells = []
+        elif token.type == "tr_close" and cells is not None:
+            lines.append(" | ".join(cells))
+            cells = None
+        elif token.type == "list_item_open":
+            mark = f"{token.info}{token.markup} " if token.info else "• "
+        elif token.type == "inline" and cells is not None:
+            cells.append(_said(token, keeps_lines=False))
+        elif token.type in ("inline", "fence", "code_block"):
+            lines.append(mark + _said(token, keeps_lines=keeps_lines))
+            mark = ""
+    return "\n".join(lines)
+
+
+def _said(token: Token, *, keeps_lines: bool) -> str:
+    """Return the text of a block without what marks it."""
+    if token.children is None:
+        return token.content.rstrip("\n")
+    breaks = {"softbreak": "\n" if keeps_lines else " ", "hardbreak": "\n"}
+    return "".join(breaks.get(child.type, child.content) for child in token.children)
+
+
 def _clean(html: object) -> SafeString:
     cleaned = nh3.clean(
         str(html),

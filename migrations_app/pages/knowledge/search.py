@@ -17,6 +17,7 @@ from migrations_app.api.problems import status_of
 from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.pages.addresses import passage_address
 from migrations_app.pages.components import Link
+from migrations_app.pages.excerpts import excerpts_of
 from migrations_app.pages.knowledge.forms import SearchForm
 from migrations_app.pages.knowledge.shelf import KnowledgePage, way_to
 from migrations_app.serving.answers import answer_search
@@ -92,12 +93,12 @@ def _lines(hits: Sequence[FoundPassage]) -> list[FoundLine]:
         FoundLine(
             hit.title,
             leave_out_title(hit.place, hit.title),
-            hit.text,
+            text,
             max(round(100 * hit.score), 0),
             hit.found_by is not FoundBy.VECTORS,
             names.get(hit.base_id, ""),
             passage_address(hit.document_id, hit.chunk_id),
             [Link(one.title, passage_address(one.document_id, one.chunk_id)) for one in hit.also],
         )
-        for hit in hits
+        for hit, text in zip(hits, excerpts_of(hits), strict=True)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 from django import forms
@@ -14,12 +14,13 @@ from msgspec import structs
 
 from engines.exceptions import HostUnavailableError, SamError
 from engines.models import CopyStatus, ModelCopy, ModelRevision
-from engines.services.answers.messages import AnswerRequest, FoundPassage
+from engines.services.answers.messages import AnswerRequest
 from engines.services.hosts import present_hosts
 from engines.services.knowledge.access import readable_bases
 from engines.services.people.usage import estimate_tokens, reserved_tokens
 from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.models import Plan
+from migrations_app.pages.excerpts import excerpts_of
 from migrations_app.pages.forms import PageForm
 from migrations_app.pages.wizard.base import TRY, PlanPage
 from migrations_app.pages.wizard.wording import old_name
@@ -46,12 +47,19 @@ class TriedAnswer:
     trouble: str = ""
 
 
+class TriedPassage(NamedTuple):
+    """A passage that both were given."""
+
+    title: str
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """Both answers, and the passages that both were given."""
 
     answers: list[TriedAnswer]
-    passages: list[FoundPassage]
+    passages: list[TriedPassage]
 
 
 def can_compare(plan: Plan) -> bool:
@@ -85,10 +93,12 @@ def ask_both(plan: Plan, person: User, question: str) -> Comparison:
     return Comparison([before, after], passages)
 
 
-def _passages(person: User, question: str) -> list[FoundPassage]:
+def _passages(person: User, question: str) -> list[TriedPassage]:
     if not readable_bases(person).filter(live_index__isnull=False).exists():
         return []
-    return search_for(person, question, PASSAGES).hits
+    hits = search_for(person, question, PASSAGES).hits
+    texts = excerpts_of(hits)
+    return [TriedPassage(hit.title, text) for hit, text in zip(hits, texts, strict=True)]
 
 
 def _ask(

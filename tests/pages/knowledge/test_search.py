@@ -51,6 +51,40 @@ def test_passages_are_found_with_their_place(alice: Client, redis_client: Redis)
     assert "<html" not in part.content.decode()
 
 
+@pytest.mark.parametrize(
+    ("path", "text", "shown"),
+    [
+        ("a.md", "# Whales\n\n- big\n- **old**", "Whales\n• big\n• old\n"),
+        (
+            "a.md",
+            "2. one\n3. `two`\n\n| a | b |\n|---|---|\n| 1 | 2 |",
+            "2. one\n3. two\na | b\n1 | 2\n",
+        ),
+        ("a.md", "> said\n\n    code  #1", "said\ncode  #1\n"),
+        ("a.md", "wrapped by\nan editor\\\nhere", "wrapped by an editor\nhere\n"),
+        ("a.xlsx", "Row 1\nRow 2", "Row 1\nRow 2\n"),
+        ("a.txt", "# no heading\n- no list", "# no heading\n- no list\n"),
+    ],
+)
+def test_a_passage_is_shown_in_its_lines_without_the_marks_of_its_file(
+    alice: Client, redis_client: Redis, path: str, text: str, shown: str
+) -> None:
+    live_host(make_engines())
+    base = create_base(owner=User.objects.get(username="alice"), name="Notes")
+    kind = Document.MediaType.TEXT if path.endswith(".txt") else Document.MediaType.MARKDOWN
+    document = add_document(base.pk, title="T", text=text, media_type=kind)
+    Document.objects.update(path=path)
+    hit = {"chunk_id": Chunk.objects.get().pk, "document_id": document.pk, "base_id": base.pk}
+    facts = {"title": "T", "text": text, "content_hash": "00", "score": 0.5}
+    reply: dict[str, Any] = {"hits": [{**hit, **facts}], "engine_id": "x", "indexes": {}}
+
+    with played_host(redis_client, lambda kind, payload: reply):
+        html = alice.post(ADDRESS, {"query": "whales?"}).content.decode()
+
+    told = html.partition('<p class="passage soft">')[2].partition("</p>")[0]
+    assert f"{told}\n" == shown
+
+
 def test_why_only_words_were_searched_is_said(alice: Client, redis_client: Redis) -> None:
     live_host(make_engines())
     why = "Only words were searched: <start> a host."
