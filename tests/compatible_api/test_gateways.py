@@ -19,6 +19,7 @@ from tests.compatible_api.questions import PLACE, REPLY, WEATHER
 
 MESSAGES: Any = [{"role": "user", "content": "How will the weather be?"}]
 TOOLS: Any = [{"type": "function", "function": {"name": WEATHER, "parameters": PLACE}}]
+LONG: Any = [{"role": "user", "content": "word " * 2100}]
 FORMAT: Any = {"type": "json_schema", "json_schema": {"name": "place", "schema": PLACE}}
 
 THEIR_WARNINGS = pytest.mark.filterwarnings("ignore:::pydantic.*", "ignore:::litellm.*")
@@ -114,6 +115,8 @@ def test_litellm(caller: Caller, litellm: ModuleType) -> None:
         litellm.completion(**{**common, "model": "openai/nothing"})
     with pytest.raises(litellm.AuthenticationError):
         litellm.completion(**{**common, "api_key": "wrong"})
+    with pytest.raises(litellm.ContextWindowExceededError, match=r"too long: \d+ tokens > 2048"):
+        litellm.completion(**{**common, "messages": LONG})
 
     said = [part.choices[0].delta.content or "" for part in parts]
     assert "".join(said) == whole.choices[0].message.content

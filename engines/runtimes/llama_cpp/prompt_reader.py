@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from llama_cpp import llama_cpp as api
 
-from engines.exceptions import InvalidRequestError
 from engines.runtimes.llama_cpp.native import LoadedModel
 from engines.runtimes.text.control_marks import (
     ControlMarks,
@@ -12,6 +11,7 @@ from engines.runtimes.text.control_marks import (
     looks_like_a_mark,
     strip_enclosures,
 )
+from engines.runtimes.text.generation import prompt_too_long
 
 CUT_CHARS = 4096
 """llama.cpp's time grows with the square of the marks in one call; a call gets no more than this."""
@@ -52,13 +52,10 @@ class PromptReader:
         self._attributes[text] = attributes
 
     def require_may_fit(self, text: str, context: int) -> None:
-        """InvalidRequestError for a text that has too many bytes for the context, however it is cut."""
+        """ContextLengthError for a text that has too many bytes for the context, however it is cut."""
         size = len(text.encode("utf-8", "replace"))
         if size > context * self._longest:
-            raise InvalidRequestError(
-                f"The prompt has {size} bytes, at least {size // self._longest} tokens, and the context "
-                f"holds {context}; shorten the prompt or use an engine with a longer context."
-            )
+            raise prompt_too_long(f"at least {size // self._longest}", context)
 
     def tokens(self, text: str) -> list[int]:
         """Tokens of a prompt as it is rendered, without any the model would add."""

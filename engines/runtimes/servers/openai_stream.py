@@ -21,6 +21,8 @@ BUSY = frozenset({408, 409, 425, 429, 502, 503, 504})
 REFUSED = frozenset({400, 413, 422})
 TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 """How OpenAI and llama-server name a prompt that does not fit."""
+SAYS_TOO_LONG = "maximum context length"
+"""What vLLM says of one, without a name of its own."""
 DONE = b"[DONE]"
 HTTP_ERRORS = range(400, 600)
 
@@ -31,7 +33,8 @@ def error_for_status(endpoint: str, status: int, message: object, code: object =
     if status in BUSY:
         return HostUnavailableError(f"{said}; try again later.")
     if status in REFUSED:
-        kind = ContextLengthError if code in TOO_LONG else InvalidRequestError
+        is_too_long = code in TOO_LONG or SAYS_TOO_LONG in str(message)
+        kind = ContextLengthError if is_too_long else InvalidRequestError
         return kind(f"{said}; change the request.")
     if status in (401, 403):
         return EngineError(f"{said}; give it a valid key.")

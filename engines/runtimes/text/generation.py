@@ -294,11 +294,16 @@ def require_answer_room(prompt: int, context: int, wanted: int) -> int:
         raise InvalidRequestError("The prompt is empty; write something to be answered.")
     room = context - prompt
     if room <= 0:
-        raise ContextLengthError(
-            f"The prompt has {prompt} tokens and the context holds {context}; "
-            "shorten the prompt or use an engine with a longer context."
-        )
+        raise prompt_too_long(str(prompt), context)
     return min(wanted, room) if wanted else room
+
+
+def prompt_too_long(tokens: str, context: int) -> ContextLengthError:
+    """Return the refusal of a prompt of so many tokens, in words by which clients know by how much to shorten it."""
+    return ContextLengthError(
+        f"The prompt is too long: {tokens} tokens > {context} maximum of the context; "
+        "shorten the prompt or use an engine with a longer context."
+    )
 
 
 def _owner(given: object) -> str:

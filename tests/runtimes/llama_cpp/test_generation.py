@@ -170,7 +170,7 @@ def test_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_prompt_longer_than_the_context_is_refused_with_the_numbers(llama: LlamaCppEngine) -> None:
-    with pytest.raises(InvalidRequestError, match=r"the context holds 512"):
+    with pytest.raises(InvalidRequestError, match=r"> 512 maximum of the context"):
         llama.generate("word " * 2000)
 
     assert llama.generate("Stones", temperature=0, max_tokens=2)

@@ -119,10 +119,18 @@ def test_an_error_in_a_stream_is_a_sentence(
         engine.complete(CHAT)
 
 
+@pytest.mark.parametrize(
+    ("message", "code"),
+    [
+        ("too long", "context_length_exceeded"),
+        # vLLM's code is the status.
+        ("This model's maximum context length is 2048 tokens. However, you requested 9000.", 400),
+    ],
+)
 def test_a_prompt_that_the_server_finds_too_long_is_told_as_that(
-    server: PickyServer, engine: OpenAICompatibleEngine
+    server: PickyServer, engine: OpenAICompatibleEngine, message: str, code: object
 ) -> None:
-    server.refuse = lambda _body: (400, _openai("too long", code="context_length_exceeded"))
+    server.refuse = lambda _body: (400, _openai(message, code=code))
 
     with pytest.raises(ContextLengthError):
         engine.complete(CHAT)

@@ -111,7 +111,7 @@ def test_closing_a_stream_ends_the_computing(tmp_path: Path) -> None:
 
 
 def test_prompt_beyond_the_context_is_refused(running: HuggingFaceEngine) -> None:
-    with pytest.raises(InvalidRequestError, match="context holds 512; shorten"):
+    with pytest.raises(InvalidRequestError, match="512 maximum of the context; shorten"):
         running.generate("rain " * 600)
 
 
