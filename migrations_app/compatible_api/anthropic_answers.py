@@ -2,7 +2,7 @@
 
 Source: https://docs.anthropic.com/en/api/messages-streaming. Tokens of the prompt are counted at the end of
 an answer, so ``message_start`` says 0 and ``message_delta`` the number. Which stop word ended an answer is
-not known, so it ended its turn. ``citations``, ``words_only``, ``fallback_for`` and ``left_out_messages`` are SAM's.
+not known, so it ended its turn.
 """
 
 from __future__ import annotations
@@ -16,13 +16,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from engines.exceptions import SamError
 from engines.runtimes.text.response_format import Json
-from engines.services.answers.messages import (
-    Citation,
-    EndEvent,
-    Event,
-    FallbackCause,
-    StateEvent,
-)
+from engines.services.answers.messages import EndEvent, Event, StateEvent
 from migrations_app.compatible_api.anthropic_requests import THREAD_UNSUPPORTED
 from migrations_app.compatible_api.blocks import (
     Block,
@@ -36,7 +30,7 @@ from migrations_app.compatible_api.blocks import (
 from migrations_app.compatible_api.errors import reshaped, sentence_of, status_of
 from migrations_app.openai_api.errors import INTERNAL
 from migrations_app.openai_api.requests import AskedText
-from migrations_app.openai_api.response_bodies import ModelEntry
+from migrations_app.openai_api.response_bodies import ModelEntry, OwnFields
 from migrations_app.openai_api.responses import Face, Opening
 from migrations_app.serving.gathered import GatheredAnswer
 from migrations_app.serving.sse import named_event
@@ -97,7 +91,7 @@ class MessageUsage(Struct, frozen=True, kw_only=True):
         )
 
 
-class MessageBody(Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
+class MessageBody(OwnFields, frozen=True, kw_only=True, tag_field="type", tag="message"):
     """The answer of ``/v1/messages``."""
 
     id: str
@@ -107,10 +101,6 @@ class MessageBody(Struct, frozen=True, kw_only=True, tag_field="type", tag="mess
     stop_reason: str | None = None
     stop_sequence: None = None
     usage: MessageUsage = MessageUsage()
-    citations: list[Citation] | UnsetType = UNSET
-    words_only: str | UnsetType = UNSET
-    fallback_for: FallbackCause | UnsetType = UNSET
-    left_out_messages: int | UnsetType = UNSET
 
 
 class MessageStart(Struct, frozen=True, tag_field="type", tag="message_start"):
@@ -240,10 +230,7 @@ class MessagesFace(Face):
             content=[_whole_block(block) for block in blocks_of(answer)],
             stop_reason=_stop_reason(answer.ended),
             usage=MessageUsage.of(answer.ended),
-            citations=UNSET if opening.citations is None else opening.citations,
-            words_only=opening.words_only or UNSET,
-            fallback_for=UNSET if opening.fallback_for is None else opening.fallback_for,
-            left_out_messages=UNSET if opening.left_out is None else opening.left_out,
+            **opening.own(),
         )
 
     async def stream(
@@ -269,15 +256,7 @@ class MessagesFace(Face):
             yield _written(error_body(error))
 
     def _beginning(self, opening: Opening) -> MessageBody:
-        whole = self.whole_body(opening, [GatheredAnswer()])
-        return MessageBody(
-            id=whole.id,
-            model=whole.model,
-            citations=whole.citations,
-            words_only=whole.words_only,
-            fallback_for=whole.fallback_for,
-            left_out_messages=whole.left_out_messages,
-        )
+        return MessageBody(id=_id(opening), model=opening.engine_id, **opening.own())
 
 
 def listed_models(entries: Sequence[ModelEntry]) -> ModelPage:

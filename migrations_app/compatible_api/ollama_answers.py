@@ -1,7 +1,7 @@
 """Answers in Ollama's shapes: whole, or one line of JSON for each piece.
 
 Durations are counted from the request on by the web process, in nanoseconds: until the first word, and from
-there on. ``citations``, ``words_only`` and ``fallback_for`` are SAM's.
+there on.
 """
 
 from __future__ import annotations
@@ -19,16 +19,15 @@ from engines.exceptions import SamError
 from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import (
     AnswerPart,
-    Citation,
     EndEvent,
     Event,
-    FallbackCause,
     ReasoningEvent,
     ToolCallEvent,
 )
 from migrations_app.compatible_api.blocks import arguments_of
 from migrations_app.compatible_api.errors import reshaped, sentence_of
 from migrations_app.openai_api.requests import AskedText
+from migrations_app.openai_api.response_bodies import OwnFields
 from migrations_app.openai_api.responses import Face, Opening
 from migrations_app.serving.gathered import GatheredAnswer
 
@@ -59,7 +58,7 @@ class ChatMessage(Struct, frozen=True, kw_only=True):
     tool_calls: list[ToolUse] | UnsetType = UNSET
 
 
-class Ending(Struct, frozen=True, kw_only=True):
+class Ending(OwnFields, frozen=True, kw_only=True):
     """What is told of an answer: whether it is complete, and then its counts."""
 
     model: str
@@ -72,9 +71,6 @@ class Ending(Struct, frozen=True, kw_only=True):
     prompt_eval_duration: int | UnsetType = UNSET
     eval_count: int | UnsetType = UNSET
     eval_duration: int | UnsetType = UNSET
-    citations: list[Citation] | UnsetType = UNSET
-    words_only: str | UnsetType = UNSET
-    fallback_for: FallbackCause | UnsetType = UNSET
 
 
 class ChatAnswer(Ending, frozen=True, kw_only=True):
@@ -152,9 +148,7 @@ class OllamaFace(Face):
             prompt_eval_duration=first - self._began,
             eval_count=end.completion_tokens,
             eval_duration=now - first,
-            citations=UNSET if opening.citations is None else opening.citations,
-            words_only=opening.words_only or UNSET,
-            fallback_for=UNSET if opening.fallback_for is None else opening.fallback_for,
+            **opening.own(),
         )
 
 

@@ -154,10 +154,7 @@ class ResponsesFace(Face):
             tool_choice=asked.tool_choice or "auto",
             tools=asked.tools or [],
             top_p=asked.top_p,
-            citations=UNSET if opening.citations is None else opening.citations,
-            words_only=opening.words_only or UNSET,
-            fallback_for=UNSET if opening.fallback_for is None else opening.fallback_for,
-            left_out_messages=UNSET if opening.left_out is None else opening.left_out,
+            **opening.own(),
         )
 
 

@@ -1,7 +1,7 @@
 """What ``/v1/responses`` answers: every body and every event, with its types.
 
 Source: https://platform.openai.com/docs/api-reference/responses-streaming. How many of an answer's tokens
-were reasoning is not counted, so it is 0. ``citations``, ``words_only``, ``fallback_for`` and ``left_out_messages`` are SAM's.
+were reasoning is not counted, so it is 0.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Literal
 from msgspec import UNSET, Struct, UnsetType
 
 from engines.runtimes.text.response_format import Choice, Json
-from engines.services.answers.messages import Citation, EndEvent, FallbackCause
+from engines.services.answers.messages import EndEvent
+from migrations_app.openai_api.response_bodies import OwnFields
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
@@ -108,7 +109,7 @@ class Failure(Struct, frozen=True):
     message: str
 
 
-class Response(Struct, frozen=True, kw_only=True):
+class Response(OwnFields, frozen=True, kw_only=True):
     """The answer of ``/v1/responses``; what was asked for stands in it again."""
 
     id: str
@@ -133,10 +134,6 @@ class Response(Struct, frozen=True, kw_only=True):
     tools: list[Json]
     top_p: float | None
     truncation: Literal["auto"] = "auto"
-    citations: list[Citation] | UnsetType = UNSET
-    words_only: str | UnsetType = UNSET
-    fallback_for: FallbackCause | UnsetType = UNSET
-    left_out_messages: int | UnsetType = UNSET
 
 
 class StreamedEvent(Struct, frozen=True, kw_only=True, tag_field="type"):

@@ -86,6 +86,8 @@ async def _answer_admitted(
         return _name_facts(whole, opening, asked)
     first = FirstWord(events, opening)
     await first.wait(HEADERS_SECONDS)
+    if not opening.engine_id:
+        opening.late_switch = asked.switch
     body = face.stream(opening, paced(first.and_rest()), asked)
     streamed = _AnswerStream(body, departure, admission, first)
     streamed["Content-Type"] = face.content_type

@@ -1,10 +1,7 @@
 """What ``/v1`` answers: every body, with its types.
 
-Source: the API reference at https://platform.openai.com/docs/api-reference. ``citations``,
-``words_only`` (why they were found by words alone) and ``fallback_for`` (which engine could not be made ready,
-and why) are SAM's, so is ``left_out_messages``
-(how many of the oldest the engine's context had no room for), ``reasoning_content`` DeepSeek's: what a model
-thought before it answered.
+Source: the API reference at https://platform.openai.com/docs/api-reference. ``reasoning_content`` is DeepSeek's: what a
+model thought before it answered.
 """
 
 from __future__ import annotations
@@ -100,17 +97,27 @@ class TextChoice(Struct, frozen=True, kw_only=True):
     finish_reason: str | None = None
 
 
-class AnswerHead(Struct, frozen=True, kw_only=True):
+class OwnFields(Struct, frozen=True, kw_only=True):
+    """What SAM tells of an answer beside what its protocol knows."""
+
+    citations: list[Citation] | UnsetType = UNSET
+    words_only: str | UnsetType = UNSET
+    """Why they were found by words alone."""
+    fallback_for: FallbackCause | UnsetType = UNSET
+    """Which engine could not be made ready, and why."""
+    left_out_messages: int | UnsetType = UNSET
+    """How many of the oldest the engine's context had no room for."""
+    ignored: list[str] | UnsetType = UNSET
+    """What changed nothing, of which that was known too late for the header of a stream."""
+
+
+class AnswerHead(OwnFields, frozen=True, kw_only=True):
     """What every answer tells of itself."""
 
     id: str
     created: int
     model: str
     system_fingerprint: str
-    citations: list[Citation] | UnsetType = UNSET
-    words_only: str | UnsetType = UNSET
-    fallback_for: FallbackCause | UnsetType = UNSET
-    left_out_messages: int | UnsetType = UNSET
 
 
 class ChatCompletion(AnswerHead, frozen=True, kw_only=True):

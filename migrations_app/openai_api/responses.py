@@ -53,17 +53,23 @@ DONE = b"data: [DONE]\n\n"
 ShownUsage = Usage | None | UnsetType
 
 
-class Head(TypedDict):
+class Own(TypedDict):
+    """The fields of OwnFields."""
+
+    citations: list[Citation] | UnsetType
+    words_only: str | UnsetType
+    fallback_for: FallbackCause | UnsetType
+    left_out_messages: int | UnsetType
+    ignored: list[str] | UnsetType
+
+
+class Head(Own):
     """The fields of AnswerHead."""
 
     id: str
     created: int
     model: str
     system_fingerprint: str
-    citations: list[Citation] | UnsetType
-    words_only: str | UnsetType
-    fallback_for: FallbackCause | UnsetType
-    left_out_messages: int | UnsetType
 
 
 @dataclass(slots=True)
@@ -72,6 +78,19 @@ class Opening(AnswerFacts):
 
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
+    late_switch: str = ""
+    """Where it was sent whether to reason, when the headers went out before the engine was known."""
+
+    def own(self) -> Own:
+        """Return what SAM tells of the answer in a body of any protocol."""
+        is_ignored = self.late_switch and self.has_no_switch
+        return {
+            "citations": UNSET if self.citations is None else self.citations,
+            "words_only": self.words_only or UNSET,
+            "fallback_for": UNSET if self.fallback_for is None else self.fallback_for,
+            "left_out_messages": UNSET if self.left_out is None else self.left_out,
+            "ignored": [self.late_switch] if is_ignored else UNSET,
+        }
 
     def head(self, prefix: str) -> Head:
         """Return what each body of the answer begins with."""
@@ -80,10 +99,7 @@ class Opening(AnswerFacts):
             "created": self.created,
             "model": self.engine_id,
             "system_fingerprint": f"revision-{self.revision_id}",
-            "citations": UNSET if self.citations is None else self.citations,
-            "words_only": self.words_only or UNSET,
-            "fallback_for": UNSET if self.fallback_for is None else self.fallback_for,
-            "left_out_messages": UNSET if self.left_out is None else self.left_out,
+            **self.own(),
         }
 
 
@@ -252,7 +268,7 @@ class _ChunkWriter:
             if first is not None:
                 yield first
             # Once is enough for what may be long.
-            head["citations"] = head["words_only"] = UNSET
+            head["citations"] = head["words_only"] = head["ignored"] = UNSET
         if isinstance(event, EndEvent):
             self._is_open = False
             self._ended.append(GatheredAnswer(end=event))
