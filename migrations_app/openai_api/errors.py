@@ -33,6 +33,8 @@ WITHOUT_BASE = tuple(
     for name in ("chat/completions", "completions", "embeddings", "models", "rerank", "responses")
 )
 """What a program asks for whose base address lacks its end."""
+KEPT_ELSEWHERE = ("/v1/responses/resp_", "/v1/conversations", "/v1/threads")
+"""Where OpenAI keeps what was answered."""
 TYPES = {
     UNAUTHORIZED: "authentication_error",
     TOO_MANY: "insufficient_quota",
@@ -85,6 +87,8 @@ def _hint_at(path: str) -> str:
         return f"The base address of OpenAI's clients ends in /v1, once: ask {path[3:]:.100}."
     if path.rstrip("/") in WITHOUT_BASE:
         return f"The base address of OpenAI's clients ends in /v1, once: ask /v1{path}."
+    if path.startswith(KEPT_ELSEWHERE):
+        return "SAM keeps no answers for programs; send the earlier items in input to /v1/responses."
     if path.startswith("/v2/"):
         return "Of Cohere's newer addresses there is /v2/rerank."
     return f"Served are {', '.join(SERVED)}; /api/schema/openai/ describes them."
