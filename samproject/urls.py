@@ -35,7 +35,7 @@ urlpatterns = [
     path("", include("migrations_app.pages.urls")),
 ]
 
-handler400 = "migrations_app.pages.errors.bad_request"
+handler400 = "migrations_app.compatible_api.views.bad_request"
 handler403 = "migrations_app.pages.errors.permission_denied"
 handler404 = "migrations_app.compatible_api.views.nothing_here"
 handler500 = "migrations_app.pages.errors.server_error"

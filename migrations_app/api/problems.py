@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
-from django.http import Http404
+from django.http import Http404, HttpResponse
 from rest_framework import exceptions, status
 from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
@@ -125,6 +125,17 @@ def problem_handler(exc: Exception, context: Mapping[str, Any]) -> Response:
         logger.error("An API request failed.", exc_info=exc)
         response = problem(500, "internal_error", "Something went wrong on our side; it is logged.")
     return _rendered_as_problem(response, context)
+
+
+def problem_response(error: Exception) -> HttpResponse:
+    """Return a problem as an answer, for what is refused before a view of the API is asked."""
+    told = problem_handler(error, {})
+    response = HttpResponse(
+        ProblemRenderer().render(told.data), status=told.status_code, content_type=PROBLEM_TYPE
+    )
+    for name, value in told.headers.items():
+        response.headers.setdefault(name, value)
+    return response
 
 
 def in_short(sentence: str) -> str:

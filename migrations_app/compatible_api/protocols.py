@@ -7,14 +7,16 @@ from django.http import HttpResponse
 from engines.exceptions import SamError
 from migrations_app.compatible_api import anthropic_answers, mcp_views, ollama_answers
 from migrations_app.openai_api.errors import error_response
+from migrations_app.openai_api.middleware import plain_path
 
 
 def error_at(path: str, error: SamError) -> HttpResponse:
     """Return an error as the clients of an address read it."""
-    if path.startswith("/v1/messages"):
+    plain = plain_path(path)
+    if plain.startswith("/v1/messages"):
         return anthropic_answers.show_error(error)
-    if path.startswith("/api/"):
+    if plain.startswith("/api/"):
         return ollama_answers.show_error(error)
-    if path == "/mcp":
+    if plain == "/mcp":
         return mcp_views.show_error(error)
     return error_response(error)

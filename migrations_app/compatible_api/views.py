@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from asgiref.sync import sync_to_async
+from django.core.exceptions import DisallowedHost
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 
+from engines.exceptions import InvalidRequestError
+from migrations_app.api.problems import problem_response
 from migrations_app.compatible_api.anthropic_answers import (
     MessagesFace,
     TokenCount,
@@ -15,16 +18,18 @@ from migrations_app.compatible_api.anthropic_answers import (
     shown_model,
 )
 from migrations_app.compatible_api.anthropic_requests import messages_request
+from migrations_app.compatible_api.protocols import error_at
 from migrations_app.compatible_api.responses_answers import ResponsesFace
 from migrations_app.openai_api import views as openai_views
 from migrations_app.openai_api.access import caller, named_revision, spender
 from migrations_app.openai_api.answering import answer
 from migrations_app.openai_api.endpoint import endpoint
 from migrations_app.openai_api.errors import error_response, nothing_at
+from migrations_app.openai_api.middleware import is_for_programs
 from migrations_app.openai_api.model_entries import list_models, need_entry
 from migrations_app.openai_api.requests import read_body
 from migrations_app.openai_api.response_bodies import body_response
-from migrations_app.pages.errors import page_not_found
+from migrations_app.pages.errors import error_page, page_not_found
 from migrations_app.serving.answers import count_tokens
 
 JSON = "application/json"
@@ -93,6 +98,20 @@ def nothing_here(request: HttpRequest, exception: Exception) -> HttpResponseBase
     if speaks_json:
         return error_response(nothing_at(request.path))
     return page_not_found(request, exception)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
+    """Answer what the framework itself refuses, such as a name that is not SAM's, as whoever asks reads it."""
+    sentence = ""
+    if isinstance(exception, DisallowedHost):
+        name = request.headers.get("Host", "")
+        sentence = f"SAM does not answer at {name!r:.100}; ask at a name of its own, or have this one added to SAM_ALLOWED_HOSTS."
+    error = InvalidRequestError(sentence or "The request cannot be read; send another.")
+    if is_for_programs(request.path_info):
+        return error_at(request.path_info, error)
+    if request.path_info.startswith("/api/"):
+        return problem_response(error)
+    return error_page(request, 400, sentence)
 
 
 @endpoint("POST")

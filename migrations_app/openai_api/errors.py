@@ -88,7 +88,9 @@ def _hint_at(path: str) -> str:
     if path.rstrip("/") in WITHOUT_BASE:
         return f"The base address of OpenAI's clients ends in /v1, once: ask /v1{path}."
     if path.startswith(KEPT_ELSEWHERE):
-        return "SAM keeps no answers for programs; send the earlier items in input to /v1/responses."
+        return (
+            "SAM keeps no answers for programs; send the earlier items in input to /v1/responses."
+        )
     if path.startswith("/v2/"):
         return "Of Cohere's newer addresses there is /v2/rerank."
     return f"Served are {', '.join(SERVED)}; /api/schema/openai/ describes them."

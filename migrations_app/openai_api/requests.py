@@ -362,6 +362,8 @@ def _unreadable(request: HttpRequest, error: ValueError) -> RefusedError:
             status=WRONG_MEDIA,
             code="unsupported_encoding",
         )
+    if not request.body:
+        return RefusedError("The body is empty; send a JSON object.")
     why = "a number in it is too long"
     if isinstance(error, json.JSONDecodeError):
         why = f"{error.msg} at character {error.pos}"

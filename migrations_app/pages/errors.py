@@ -57,13 +57,6 @@ def error_page(request: HttpRequest, status: int, sentence: str = "") -> HttpRes
     return _page(request, status, ErrorText(known.title, sentence or known.text))
 
 
-def bad_request(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    """Answer for handler400."""
-    if _is_api(request):
-        return defaults.bad_request(request, exception)
-    return error_page(request, 400)
-
-
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponseBase:
     """Answer for handler403."""
     if _is_api(request):

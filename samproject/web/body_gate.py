@@ -34,7 +34,7 @@ from engines.exceptions import SamError
 from engines.services.people.tokens import find_owner
 from engines.services.people.usage import check_quota, today, with_quota
 from migrations_app.api.parsers import refuse_large_body
-from migrations_app.api.problems import PROBLEM_TYPE, ProblemRenderer, problem_handler
+from migrations_app.api.problems import problem_response
 from migrations_app.compatible_api.protocols import error_at
 from migrations_app.limits.held import ANSWERS, UPLOADS, Held, hold
 from migrations_app.limits.rates import limit_address, refuse_person
@@ -92,9 +92,9 @@ def _judge(request: ASGIRequest) -> Held | HttpResponse | None:
         _refuse_size(request, for_programs=for_programs)
         return hold(user.pk, ANSWERS if for_programs else UPLOADS)
     except SamError as error:
-        return error_at(request.path_info, error) if for_programs else _problem(error)
+        return error_at(request.path_info, error) if for_programs else problem_response(error)
     except APIException as error:
-        return _problem(error)
+        return problem_response(error)
     except DatabaseError:
         # While it is away the views say so, each in its own way.
         return None
@@ -134,16 +134,6 @@ def _refuse_size(request: Any, *, for_programs: bool) -> None:
     kind = getattr(view, "cls", None)
     if kind is not None:
         refuse_large_body(request, getattr(kind, "max_upload_bytes", 0))
-
-
-def _problem(error: Exception) -> HttpResponse:
-    told = problem_handler(error, {})
-    response = HttpResponse(
-        ProblemRenderer().render(told.data), status=told.status_code, content_type=PROBLEM_TYPE
-    )
-    for name, value in told.headers.items():
-        response.headers.setdefault(name, value)
-    return response
 
 
 async def _refuse(

@@ -40,7 +40,7 @@ UNREAD: list[tuple[bytes, dict[str, str], str]] = [
     (b"[" * 50_000, {}, "nested deeper than 200 levels"),
     (b'{"a": ' + b"[" * 200 + b"]" * 200 + b"}", {}, "nested deeper than 200 levels"),
     (b'{"seed": ' + b"9" * 5_000 + b"}", {}, "a number in it is too long"),
-    (b"", {}, "Expecting value at character 0."),
+    (b"", {}, "is empty; send a JSON object."),
     (b"[]", {}, "must be a JSON object"),
 ]
 

@@ -80,6 +80,35 @@ UNSERVED: list[tuple[str, Callable[[Any], str], str]] = [
 ]
 
 
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("/v1/models", openai_sentence),
+        ("/v1/messages", lambda body: str(body["error"]["message"])),
+        ("/v1//messages/", lambda body: str(body["error"]["message"])),
+        ("/api/tags", ollama_sentence),
+        ("/api/v1/catalog", problem_sentence),
+    ],
+)
+def test_a_name_that_is_not_ours_is_said_as_each_client_reads_it(
+    path: str, sentence: Callable[[Any], str]
+) -> None:
+    with override_settings(ALLOWED_HOSTS=["sam.example"]):
+        response = answer(path)
+
+    assert response.status_code == 400
+    assert "does not answer at 'testserver'" in sentence(response.json())
+    assert "SAM_ALLOWED_HOSTS" in sentence(response.json())
+    assert response.json().get("type", "error") in ("error", "about:blank")
+
+
+def test_a_person_at_a_name_that_is_not_ours_reads_a_page() -> None:
+    with override_settings(ALLOWED_HOSTS=["sam.example"]):
+        html = answer("/").content.decode()
+
+    assert "SAM does not answer at &#x27;testserver&#x27;" in html
+
+
 @pytest.mark.parametrize(("path", "sentence", "named"), UNSERVED)
 @pytest.mark.parametrize("method", ["get", "post", "delete"])
 def test_what_is_not_served_says_what_is_as_each_client_reads_it(
