@@ -47,6 +47,9 @@ INSTRUCTIONS = (
 async def answer_message(user: User, body: bytes, scope: Any) -> HttpResponse:
     """Return the answer to one message of a client that acts for a person."""
     exchange = _Exchange(body)
+    # What was read as JSON needs no right header, here as at every other door.
+    others = [(name, value) for name, value in scope["headers"] if name != b"content-type"]
+    scope = {**scope, "headers": [*others, (b"content-type", b"application/json")]}
     manager = StreamableHTTPSessionManager(_server_of(user), json_response=True, stateless=True)
     async with manager.run():
         await manager.handle_request(scope, exchange.receive, exchange.send)

@@ -187,10 +187,18 @@ def test_what_is_no_single_message_is_told_so(caller: Caller) -> None:
     assert "at character" in broken.json()["error"]["message"]
 
 
-def posted(caller: Caller, body: str) -> httpx2.Response:
+def test_a_message_needs_no_right_header(caller: Caller) -> None:
+    ping = '{"jsonrpc": "2.0", "id": 1, "method": "ping"}'
+
+    answers = [posted(caller, ping, media_type) for media_type in ("text/plain", "")]
+
+    assert [answer.json() for answer in answers] == [{"jsonrpc": "2.0", "id": 1, "result": {}}] * 2
+
+
+def posted(caller: Caller, body: str, media_type: str = "application/json") -> httpx2.Response:
     headers = {
         "Authorization": f"Bearer {caller.token}",
-        "Content-Type": "application/json",
+        "Content-Type": media_type,
         "Accept": "application/json, text/event-stream",
     }
     return httpx2.post(f"{caller.address}/mcp", content=body, headers=headers, timeout=120)

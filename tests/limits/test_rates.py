@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.test import RequestFactory
+from django.test import Client, RequestFactory
 from pytest_django.fixtures import Settings
 from redis import Redis
 from rest_framework.test import APIClient
@@ -13,6 +14,7 @@ from rest_framework.test import APIClient
 from migrations_app.limits.client_address import client_address
 from migrations_app.limits.rates import TooManyRequestsError, forget_person, limit_person
 from tests.api.roles import People, client_of, problem
+from tests.tokens import token_for
 
 
 @pytest.fixture(autouse=True)
@@ -113,3 +115,40 @@ def test_where_a_request_comes_from(
     request = RequestFactory(REMOTE_ADDR=remote).get("/", headers={"X-Forwarded-For": forwarded})
 
     assert client_address(request) == found
+
+
+def openai_kind(body: Any) -> object:
+    return body["error"]["type"], body["error"]["code"]
+
+
+DOORS: list[tuple[str, Callable[[Any], object], object]] = [
+    *(
+        (f"/v1/{name}", openai_kind, ("rate_limit_error", "throttled"))
+        for name in ("chat/completions", "completions", "responses", "embeddings", "rerank")
+    ),
+    *(
+        (
+            f"/v1/{name}",
+            lambda body: (body["type"], body["error"]["type"]),
+            ("error", "rate_limit_error"),
+        )
+        for name in ("messages", "messages/count_tokens")
+    ),
+    *((f"/api/{name}", list, ["error"]) for name in ("chat", "generate", "embed", "embeddings")),
+    ("/mcp", lambda body: body["error"]["code"], -32600),
+]
+
+
+@pytest.mark.parametrize(("path", "kind", "wanted"), DOORS)
+def test_who_asks_too_often_is_told_so_in_the_words_of_each_protocol(
+    people: People, path: str, kind: Callable[[Any], object], wanted: object
+) -> None:
+    for _ in range(3):
+        limit_person(people.alice.pk)
+    headers = {"Authorization": f"Bearer {token_for(people.alice)}"}
+
+    answer = Client().post(path, {}, content_type="application/json", headers=headers)
+
+    assert answer.status_code == 429
+    assert kind(answer.json()) == wanted
+    assert 0 < int(answer["Retry-After"]) <= 60
