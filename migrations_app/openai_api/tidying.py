@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from engines.runtimes.text.patterns import loosen_patterns
+from engines.runtimes.text.patterns import loosen_patterns, without_nulls
 from engines.runtimes.text.response_format import Json, is_shallow
 from migrations_app.openai_api.errors import refuse
 
@@ -130,6 +130,8 @@ def _tidy_tool(tool: Any, ignored: list[str]) -> Any:
         tidy = {"function": {name: value for name, value in tool.items() if name != "type"}}
     if isinstance(function := tidy.get("function"), Mapping):
         tidy = {"type": "function", **tidy, "function": {**function}}
+        if "parameters" in function:
+            tidy["function"]["parameters"] = without_nulls(function["parameters"])
     for part in (tidy, tidy.get("function")):
         if isinstance(part, dict) and part.pop("cache_control", None) is not None:
             ignored += [name for name in ["tools.cache_control"] if name not in ignored]
@@ -183,8 +185,11 @@ def _tidy_format(given: Any, ignored: list[str]) -> Any:
     name = named.get("name", "answer")
     if isinstance(name, str):
         name = _NO_NAME.sub("_", name)[:MAX_NAME]
-    _name_loosened(named.get("schema"), ignored)
-    return {**given, "type": "json_schema", "json_schema": {**named, "name": name}}
+    named = {**named, "name": name}
+    if "schema" in named:
+        named["schema"] = without_nulls(named["schema"])
+        _name_loosened(named["schema"], ignored)
+    return {**given, "type": "json_schema", "json_schema": named}
 
 
 def _name_loosened(schema: object, ignored: list[str]) -> None:

@@ -178,6 +178,10 @@ def test_a_persons_chat_format_tells_of_tools_as_well(client: openai.OpenAI, ask
     [
         ({"$ref": "#"}, "no text fits it"),
         ({"type": "string", "pattern": "(a"}, "regex"),
+        (
+            {"required": "a"},
+            r"kept: failed to compile [^:]*: Expected array for .required., got [^:]*\. Make",
+        ),
         ({"type": "object", "properties": {f"p{n}": {} for n in range(1500)}}, "items"),
         ({"if": {"type": "string"}}, "Unimplemented"),
     ],

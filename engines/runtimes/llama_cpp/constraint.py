@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import re
 import time
 from collections.abc import Callable
 from functools import lru_cache
@@ -38,6 +39,8 @@ EXPECTED_CPU_SECONDS = 0.005
 CANDIDATE = np.dtype([("id", "<i4"), ("logit", "<f4"), ("p", "<f4")])
 """``struct llama_token_data``."""
 MAX_REASON_CHARS = 300
+_PLACE = re.compile(r"^at \d+\(\d+\): ")
+"""Where in a grammar llguidance found a fault."""
 DEAD_END = "NoExtension"
 """How llguidance says that nothing may follow."""
 
@@ -160,5 +163,6 @@ def _end_tokens(vocab: Any) -> list[int]:
 def _reason(error: str) -> str:
     if error.startswith(DEAD_END):
         return "no text fits it"
-    first = error.partition("\n<non-verbose")[0]
+    # Behind it come lines of the grammar that SAM made of the schema, which nobody sent.
+    first = _PLACE.sub("", error.partition("\n")[0])
     return make_printable(first, MAX_REASON_CHARS).rstrip(".") or "it is too complex"

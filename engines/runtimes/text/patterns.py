@@ -1,4 +1,4 @@
-"""Regular expressions in JSON schemas that no grammar can hold an answer to.
+"""What JSON schemas hold that no grammar can be made of: keywords that are null, and some regular expressions.
 
 A grammar reads a text once, from its beginning to its end: it neither looks ahead or back nor compares with
 what it has read.
@@ -19,6 +19,7 @@ _BEYOND = re.compile(
 SCHEMAS_BY_NAME = frozenset({"properties", "$defs", "definitions", "dependentSchemas"})
 VALUES = frozenset({"const", "enum", "default", "examples", "example"})
 """Keywords whose contents are no schemas."""
+MAY_BE_NULL = frozenset({"const", "default", "example"})
 
 
 class Loosened(NamedTuple):
@@ -32,6 +33,25 @@ def loosen_patterns(schema: Json) -> Loosened:
     """Return a schema that a grammar can be made of, as far as its patterns matter."""
     places: list[str] = []
     return Loosened(_without(schema, "", places), places)
+
+
+def without_nulls(schema: Any) -> Any:
+    """Return a schema without keywords that are null, as serializers write what was not said."""
+    if isinstance(schema, list):
+        return [without_nulls(one) for one in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept: Json = {}
+    for key, value in schema.items():
+        if key in MAY_BE_NULL:
+            kept[key] = value
+        elif key in {*SCHEMAS_BY_NAME, "patternProperties"} and isinstance(value, dict):
+            kept[key] = {
+                name: {} if one is None else without_nulls(one) for name, one in value.items()
+            }
+        elif value is not None:
+            kept[key] = value if key in VALUES else without_nulls(value)
+    return kept
 
 
 def _without(schema: Any, place: str, places: list[str]) -> Any:
