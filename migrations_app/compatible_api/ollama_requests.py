@@ -6,7 +6,6 @@ change no answer and are not read; ``knowledge`` is SAM's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -18,6 +17,7 @@ from engines.services.answers.messages import MAX_MESSAGES
 from migrations_app.compatible_api.reading import (
     Placed,
     Sent,
+    arguments_text,
     function_call,
     given_fields,
     read_as,
@@ -289,8 +289,9 @@ def _message(place: str, message: Message) -> Json:
 
 def _call(call: ToolUse) -> Json:
     given = call.function.arguments
-    text = given if isinstance(given, str) else json.dumps(given or {}, ensure_ascii=False)
-    return function_call(call.id, call.function.name, text)
+    return function_call(
+        call.id, call.function.name, arguments_text({} if given is None else given)
+    )
 
 
 def _refuse_images(place: str, images: object) -> None:

@@ -6,6 +6,7 @@ So checking, admission, choice of the engine and everything after it stand where
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -148,6 +149,11 @@ def function_call(call_id: str | None, name: str, arguments: str) -> Json:
         "type": "function",
         "function": {"name": name, "arguments": arguments},
     }
+
+
+def arguments_text(given: object) -> str:
+    """Return a call's arguments as the text that a chat's message holds; some programs keep them as an object."""
+    return given if isinstance(given, str) else json.dumps(given, ensure_ascii=False)
 
 
 def function_tool(name: object, description: object, parameters: object, strict: object) -> Json:

@@ -18,6 +18,7 @@ from engines.services.answers.messages import MAX_MESSAGES
 from migrations_app.compatible_api.reading import (
     Placed,
     Sent,
+    arguments_text,
     function_call,
     function_tool,
     given_fields,
@@ -265,7 +266,7 @@ def _call(place: str, kind: str, item: Mapping[str, Any]) -> Json:
     call_id, namespace = read_field(place, item, "call_id"), item.get("namespace")
     if kind == "function_call":
         name = full_name(namespace, read_field(place, item, "name"))
-        return function_call(call_id, name, str(item.get("arguments") or ""))
+        return function_call(call_id, name, arguments_text(item.get("arguments") or ""))
     given = {name: value for name, value in item.items() if name not in OWN_FIELDS}
     named = given.pop("name", None) if kind == "custom_tool_call" else None
     name = full_name(namespace, named if isinstance(named, str) else kind.removesuffix("_call"))

@@ -45,6 +45,7 @@ async def named(client: Client) -> set[str]:
 
 
 async def version(client: Client) -> str:
+    assert client.server_info is not None
     return client.server_info.version
 
 

@@ -137,11 +137,8 @@ def _changed_fields(plan: Plan, change: PlanChange) -> dict[str, bool | datetime
 
 
 def _words(field: str, value: bool | datetime | None) -> str:  # noqa: FBT001 - a field's value
+    if isinstance(value, datetime):
+        return f"it starts at {moment_in_words(value)}"
     if field == "not_before":
-        is_later = isinstance(value, datetime)
-        return (
-            f"it starts at {moment_in_words(value)}"
-            if is_later
-            else "it starts when it is confirmed"
-        )
+        return "it starts when it is confirmed"
     return f"{field.replace('_', ' ')} {'on' if value else 'off'}"
