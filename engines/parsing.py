@@ -7,6 +7,7 @@ import threading
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
+from msgspec import inspect
 
 from engines.exceptions import InvalidRequestError
 
@@ -21,6 +22,7 @@ _OTHER_TYPE = re.compile(r"^Expected `(?P<wanted>[^`]*)`, got `(?P<given>[^`]*)`
 _OUT_OF_LIMITS = re.compile(r"^Expected `(?P<wanted>[^`]*)` (?P<limit>.*)$", re.DOTALL)
 _FIELD = re.compile(r"^Object (?P<fault>missing|contains).* field `(?P<name>.*)`$", re.DOTALL)
 _VALUE = re.compile(r"^Invalid (?:enum )?value (?P<value>.*)$", re.DOTALL)
+_STEP = re.compile(r"\w+|\[[^\]]*\]")
 _WORDS = {
     "int": "a whole number",
     "float": "a number",
@@ -49,8 +51,8 @@ class Fault(NamedTuple):
         return f"{self.place or 'it'} {self.why}"
 
 
-def fault_of(error: Exception) -> Fault:
-    """Return what an error of msgspec says, in words of ours."""
+def fault_of(error: Exception, kind: object = None) -> Fault:
+    """Return what an error of msgspec says, in words of ours; of a known kind of message also what may stand there."""
     found = _PLACE.match(str(error))
     what, place = (found["what"], found["place"] or "") if found else (str(error), "")
     place = place.removeprefix(".")
@@ -62,7 +64,9 @@ def fault_of(error: Exception) -> Fault:
         why = "is missing" if field["fault"] == "missing" else "is not known here"
         return Fault(".".join(part for part in (place, field["name"]) if part), why)
     if value := _VALUE.match(what):
-        return Fault(place, f"cannot be {value['value']:.{MAX_SHOWN_CHARS}}")
+        allowed = _values_at(kind, place) if kind else []
+        instead = f"; it must be one of {', '.join(allowed)}" if allowed else ""
+        return Fault(place, f"cannot be {value['value']:.{MAX_SHOWN_CHARS}}{instead}")
     return Fault(place, f"is damaged ({what:.{MAX_SHOWN_CHARS}})")
 
 
@@ -95,7 +99,35 @@ def convert_or_refuse(value: object, kind: type[Message]) -> Message:
     try:
         return convert(value, kind)
     except UNREADABLE as error:
-        raise InvalidRequestError(f"{fault_of(error)}.") from None
+        raise InvalidRequestError(f"{fault_of(error, kind)}.") from None
+
+
+def _values_at(kind: object, place: str) -> list[str]:
+    """Return the words that a message of some kind may have at a place; empty where any may stand there."""
+    found = _alternatives(inspect.type_info(kind))
+    for name in _STEP.findall(place):
+        found = [
+            one for outer in found for inner in _inside(outer, name) for one in _alternatives(inner)
+        ]
+    words = [
+        str(value) for one in found if isinstance(one, inspect.LiteralType) for value in one.values
+    ]
+    takes_switch = any(isinstance(one, inspect.BoolType) for one in found)
+    return [*words, *(["true", "false"] if words and takes_switch else [])]
+
+
+def _alternatives(kind: inspect.Type) -> list[inspect.Type]:
+    if isinstance(kind, inspect.Metadata):
+        return _alternatives(kind.type)
+    if isinstance(kind, inspect.UnionType):
+        return [one for each in kind.types for one in _alternatives(each)]
+    return [kind]
+
+
+def _inside(kind: inspect.Type, step: str) -> list[inspect.Type]:
+    if isinstance(kind, inspect.StructType):
+        return [field.type for field in kind.fields if field.encode_name == step]
+    return [kind.item_type] if isinstance(kind, inspect.ListType) and step.startswith("[") else []
 
 
 def _kinds(names: str) -> str:

@@ -88,7 +88,7 @@ def read_as(body: Body, kind: type[Parsed]) -> Parsed:
     try:
         return convert(given, kind)
     except UNREADABLE as error:
-        fault = fault_of(error)
+        fault = fault_of(error, kind)
         raise RefusedError(f"{fault}.", param=fault.place or None) from None
 
 

@@ -259,7 +259,7 @@ def _parse(body: Body, kind: type[Parsed]) -> Parsed:
     try:
         return convert(given, kind)
     except UNREADABLE as error:
-        fault = fault_of(error)
+        fault = fault_of(error, kind)
         field = _FIELD.match(fault.place)
         raise RefusedError(f"{fault}.", param=field[0] if field else None) from None
 
