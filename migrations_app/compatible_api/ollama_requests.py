@@ -25,9 +25,8 @@ from migrations_app.compatible_api.reading import (
     schema_form,
 )
 from migrations_app.openai_api.errors import refuse
-from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
+from migrations_app.openai_api.request_bodies import NO_EFFORT, Hint, Name, given_hints
 from migrations_app.openai_api.requests import (
-    NO_EFFORT,
     AskedText,
     AskedVectors,
     Body,

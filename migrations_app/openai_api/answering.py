@@ -87,7 +87,7 @@ async def _answer_admitted(
     first = FirstWord(events, opening)
     await first.wait(HEADERS_SECONDS)
     if not opening.engine_id:
-        opening.late_switch = asked.switch
+        opening.late_switch, opening.late_effort = asked.switch, asked.effort
     body = face.stream(opening, paced(first.and_rest()), asked)
     streamed = _AnswerStream(body, departure, admission, first)
     streamed["Content-Type"] = face.content_type
@@ -109,9 +109,8 @@ def _name_facts(response: HttpResponseBase, opening: Opening, asked: AskedText) 
     """Name in headers the engine for which another one answers, and what changed nothing."""
     if opening.fallback_for is not None:
         response[FALLBACK_HEADER] = opening.fallback_for.engine_id
-    switch = [asked.switch] if opening.has_no_switch else []
-    effort = [asked.effort] if opening.has_no_effort else []
-    return name_ignored(response, [*asked.ignored, *switch, *effort])
+    unheard = opening.name_unheard(asked.switch, asked.effort)
+    return name_ignored(response, [*asked.ignored, *unheard])
 
 
 class _AnswerStream(EventStream):

@@ -80,16 +80,24 @@ class Opening(AnswerFacts):
     created: int = field(default_factory=lambda: int(time.time()))
     late_switch: str = ""
     """Where it was sent whether to reason, when the headers went out before the engine was known."""
+    late_effort: str = ""
+    """Where it was sent how much, in the same case."""
+
+    def name_unheard(self, switch: str, effort: str) -> list[str]:
+        """Return those of two fields, whether and how much to reason, that changed nothing."""
+        said = {switch: self.has_no_switch} if switch else {}
+        if effort:
+            said[effort] = said.get(effort, False) or self.has_no_effort
+        return [name for name, is_unheard in said.items() if is_unheard]
 
     def own(self) -> Own:
         """Return what SAM tells of the answer in a body of any protocol."""
-        is_ignored = self.late_switch and self.has_no_switch
         return {
             "citations": UNSET if self.citations is None else self.citations,
             "words_only": self.words_only or UNSET,
             "fallback_for": UNSET if self.fallback_for is None else self.fallback_for,
             "left_out_messages": UNSET if self.left_out is None else self.left_out,
-            "ignored": [self.late_switch] if is_ignored else UNSET,
+            "ignored": self.name_unheard(self.late_switch, self.late_effort) or UNSET,
         }
 
     def head(self, prefix: str) -> Head:

@@ -38,6 +38,8 @@ DOORS: list[Door] = [
     (MessagesFace, messages_request, {**HI, "thinking": {"type": "disabled"}}, "thinking"),
     (OllamaChatFace, ollama_chat, {**HI, "think": False}, "think"),
     (OllamaPromptFace, ollama_prompt, PROMPT, "think"),
+    (ChatShape, chat_request, {**HI, "reasoning_effort": "high"}, "reasoning_effort"),
+    (ChatShape, chat_request, {**HI, "reasoning_effort": "none"}, "reasoning_effort"),
 ]
 
 
@@ -49,12 +51,12 @@ def admission(db: None, redis_client: Redis) -> Iterator[Admission]:
 
 
 def play(pause: float) -> Callable[..., AsyncGenerator[Event]]:
-    """An answer of an engine that has no switch, is still being loaded, and has no room for everything."""
+    """An answer of an engine that has no switch and no effort, is still being loaded, and has no room for everything."""
 
     async def events(*_: object) -> AsyncGenerator[Event]:
         yield StateEvent()
         await asyncio.sleep(pause)
-        yield BeginEvent(engine_id="tiny", revision_id=3, has_no_switch=True)
+        yield BeginEvent(engine_id="tiny", revision_id=3, has_no_switch=True, has_no_effort=True)
         yield FittedEvent(2)
         yield TextEvent("Once")
         yield EndEvent(finish_reason="stop", prompt_tokens=1, completion_tokens=1)

@@ -23,12 +23,12 @@ WRONG: list[tuple[Callable[[Body], Any], Body, str]] = [
     (
         chat_request,
         {**HI, "think": "maybe"},
-        "think cannot be 'maybe'; it must be one of high, low, max, medium, minimal, none, true, false.",
+        "think cannot be 'maybe'; it must be one of high, low, max, medium, minimal, none, xhigh, true, false.",
     ),
     (
         ollama_chat,
         {**HI, "think": "maybe"},
-        "think cannot be 'maybe'; it must be one of high, low, max, medium, minimal, none, true, false.",
+        "think cannot be 'maybe'; it must be one of high, low, max, medium, minimal, none, xhigh, true, false.",
     ),
     (
         messages_request,
