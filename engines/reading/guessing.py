@@ -17,7 +17,7 @@ from engines.reading.alphabets import ALPHABETS, EAST_ASIAN, OTHER_SCRIPTS, WRIT
 from engines.reading.charsets import MAX_WRONG
 
 SAMPLE_BYTES = 32 * 1024
-FEW, LASTING = 4, 0.2
+FEW, LASTING = 4, 0.3
 """Bytes up to which what is usual counts in full, and how much of it counts in any text."""
 MIN_SCORE = 0.7
 """Mean of a sign below which an encoding makes no text of any language."""

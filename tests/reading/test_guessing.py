@@ -15,6 +15,8 @@ TEXTS = {
     "swedish": ("Räksmörgås på bordet. Vi går hem på lördag när vädret är fint. Åke köpte päron.", "cp850 mac_roman cp1252"),
     "danish": ("Blåbærgrød med fløde. Vi går hjem på lørdag. Æbler og pærer købes på torvet.", "cp865 mac_roman cp1252"),
     "italian": ("La città è più bella perché c'è il sole. Così è già lunedì; però non può venire.", "cp850 mac_roman cp1252"),
+    "icelandic": ("Næsti fundur verður á mánudaginn í Reykjavík þar sem við förum yfir ársskýrsluna.", "cp861 cp1252"),
+    "portuguese": ("A reunião da comissão não aconteceu; as decisões serão tomadas amanhã de manhã na câmara.\n" * 40, "cp1252 cp850 cp860"),
     "polish": ("Zażółć gęślą jaźń. W środę pójdziemy do sklepu, żeby kupić świeże śliwki.", "cp1250 iso8859_2 cp852"),
     "czech": ("Příliš žluťoučký kůň úpěl ďábelské ódy. V sobotu půjdeme do města.", "cp1250 iso8859_2 cp852"),
     "hungarian": ("Árvíztűrő tükörfúrógép. Szombaton elmegyünk a városba, mert szép idő van.", "cp1250 iso8859_2 cp852"),
