@@ -24,6 +24,8 @@ MIN_SCORE = 0.7
 USUAL = "cp1252"
 MIN_GUESSED_BYTES = 16
 """Of fewer, any encoding makes something that might be a word, so it is the usual one or none."""
+MOST_FOREIGN = 0.75
+"""Of so few bytes, the share beyond which those that are not ASCII are no letters and signs of a text."""
 CLEAR = 0.4
 """How far the best encoding is ahead of the next that makes another text, where nobody needs to look."""
 _FOREIGN = re.compile(rb"[\x80-\xff]")
@@ -76,6 +78,8 @@ def guess_encoding(content: bytes) -> Guess | None:
             found.append((max(_scores(text, languages)) + prior * faith, encoding, text))
     found.sort(key=lambda one: -one[0])
     is_short = len(content) < MIN_GUESSED_BYTES
+    if is_short and len(_FOREIGN.findall(content)) > MOST_FOREIGN * len(content):
+        return None
     chosen = next((one for one in found if one[1] == USUAL or not is_short), None)
     if chosen is None or chosen[0] < MIN_SCORE:
         return None

@@ -124,7 +124,7 @@ def test_a_file_of_the_wrong_kind_is_refused_with_what_to_do(
         (("embed", "x", "--size", "qwen3_small"), "sam download start qwen3-0.6b"),
         (("fit", "nothing.gguf"), "no model file"),
         (("fit", "qwen3-8b", "--context", "0"), "context length"),
-        (("fit", "hf:owner"), "empty"),
+        (("fit", "hf:owner"), "organisation/name"),
     ],
 )
 def test_what_cannot_be_done_is_a_sentence(

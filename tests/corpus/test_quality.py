@@ -197,6 +197,7 @@ def test_before_anything_is_spent_a_sample_says_what_would_be_lost(
     remember_search(ada, "หลังคา")
     lend = lender(engines)
     monkeypatch.setattr("worker.steps.sampling.lend_embedder", lambda _host, *what: lend(*what))
+    monkeypatch.setattr("migrations_app.steps.sample.SECONDS", 600.0)
     assert sample_quality(plan_id).startswith("Measured on")
     with pytest.raises(InvalidRequestError, match="no plan's id"):
         sample_quality("no key")

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from engines.exceptions import IllegalMoveError, NotFoundError
 from engines.models import Notice, NoticeKind
+from engines.moments import day_in_words
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions import (
     MAX_FAILURES,
@@ -282,7 +283,7 @@ def test_who_is_told_that_a_plan_is_done_is_told_until_when_it_can_be_taken_back
     finish_step(claim, Outcome("Switched.", effects=switch))
 
     told = Notice.objects.get(user=ada, kind=NoticeKind.PLAN_DONE)
-    assert f"It can be taken back until {until:%Y-%m-%d}." in told.text
+    assert f"It can be taken back until {day_in_words(until)}." in told.text
 
 
 @pytest.mark.parametrize("kind", sorted(MOVES))

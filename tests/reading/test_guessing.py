@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from engines.exceptions import InvalidRequestError
 from engines.reading.dispatch import read_content
 from engines.reading.result import Source
 from engines.reading.text import UNSURE, decode_text
@@ -69,6 +70,11 @@ def test_the_encoding_is_that_in_which_the_letters_are_those_of_a_language(
 @pytest.mark.parametrize("text", SIGNS)
 def test_a_few_signs_are_read_as_windows_writes_them(text: str) -> None:
     assert decode_text(text.encode("cp1252"))[:2] == (text, "cp1252")
+
+
+def test_a_few_bytes_that_are_hardly_ascii_are_no_text() -> None:
+    with pytest.raises(InvalidRequestError, match="no text either"):
+        decode_text(b"\xff\xff")
 
 
 def test_a_wrong_byte_far_behind_refuses_no_text() -> None:

@@ -30,14 +30,14 @@ from engines.models import Document
 from engines.services.knowledge import writing
 from worker.tasks import look_at_watched_folder
 
-insert = writing.insert_chunks
+insert = writing._insert_content
 
-def insert_and_die(document, passages, seq):
-    insert(document, passages, seq)
+def insert_and_die(document, content, seq):
+    insert(document, content, seq)
     if Document.objects.filter(base=document.base_id).count() == 2:
         os.kill(os.getpid(), signal.SIGKILL)
 
-writing.insert_chunks = insert_and_die
+writing._insert_content = insert_and_die
 look_at_watched_folder(int(sys.argv[1]))
 """
 
