@@ -22,13 +22,17 @@ from engines.runtimes.notation.call_objects import (
 )
 from engines.runtimes.notation.description import HOLE, CallForm, CallNotation
 from engines.runtimes.notation.scanning import (
+    NAME,
+    QUOTES,
     IncompleteError,
     NotACallError,
     decode_json,
     decode_unclosed,
     match_closing,
     match_mark,
+    match_name,
     skip_space,
+    spellings_of,
     split_mark,
     try_mark,
 )
@@ -47,7 +51,6 @@ GROUPED = (CallForm.OBJECT, CallForm.PYTHON, CallForm.LINES)
 FENCE = "```"
 GROUP = "functions."
 """Stands before a tool's own name in some notations; models leave it out."""
-_NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 _BETWEEN = re.compile(r"[\s,;]*")
 _FENCE = re.compile(rf"{FENCE}(?:json)?\s*")
 _NAMED_FIRST = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]*)"')
@@ -66,7 +69,7 @@ def leads_of(form: CallNotation) -> tuple[str, ...]:
         # Some models leave out the first part of a mark of two.
         found += [parts[0], *(part for part in parts[1:] if part[0] in "<[")] if parts else []
     found += [lead.removesuffix(GROUP) for lead in found if lead.endswith(GROUP)]
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(each for lead in found for each in spellings_of(lead)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,19 +262,19 @@ class CallParser:
             # Between marks there is no doubt of what is meant.
             return self._python_line(text, start, is_last)
         self._require_known_name(text, start)
-        end = find_end(text, start, ('"', "'"))
+        end = find_end(text, start, QUOTES)
         return self._python_calls(text[start:end], start, end)
 
     def _python_line(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - as _named
         start = skip_space(text, at)
-        name = _NAME.match(text, start)
+        name = NAME.match(text, start)
         if start == len(text) or (name is not None and name.end() == len(text)):
             raise IncompleteError
         if name is None or text[name.end()] != "(":
             raise NotACallError
         if self._runs_code and name[0].removesuffix(".call") not in self.functions:
             raise NotACallError
-        end = find_end(text, name.end(), ('"', "'"))
+        end = find_end(text, name.end(), QUOTES)
         return self._python_calls(f"[{text[start:end]}]", start, end)
 
     @property
@@ -302,7 +305,7 @@ class CallParser:
     def _require_known_name(self, text: str, start: int) -> None:
         """Raise NotACallError as soon as a bracket shows to begin a list of something else."""
         at = skip_space(text, start + 1)
-        name = _NAME.match(text, at)
+        name = NAME.match(text, at)
         if at == len(text) or (name is not None and name.end() == len(text)):
             raise IncompleteError
         follows = text[name.end()] if name is not None else ""
@@ -311,17 +314,13 @@ class CallParser:
 
     def _named(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - called by form
         start = skip_space(text, at)
-        name = _NAME.match(text, start)
-        if name is None and start < len(text):
-            raise NotACallError
-        if name is None or (name.end() == len(text) and not is_last):
-            raise IncompleteError
-        end = self._match_after_name(text, name.end())
-        function = self.functions.get(bare_name(name[0]), {})
+        written, end = match_name(text, start, is_last=is_last)
+        name, end = bare_name(written), self._match_after_name(text, end)
+        function = self.functions.get(name, {})
         is_end = is_last and bool(self.form.after_name.strip()) and not text[end:].strip()
         if is_end and not parameters_of(function):
             # Cut or not, nothing that it takes is missing.
-            return [FoundCall(bare_name(name[0]), {}, start, len(text))]
+            return [FoundCall(name, {}, start, len(text))]
         begun = skip_space(text, end)
         if self.form.form is CallForm.TAGGED and not text.startswith("{", begun):
             given, end = read_tagged(text, end, self.form, function)
@@ -333,7 +332,7 @@ class CallParser:
             given, end = self._json_arguments(text, end, is_last=is_last)
         is_tagged = self.form.form is CallForm.TAGGED
         end = match_closing(text, end, self.form.closing, is_required=is_tagged, is_last=is_last)
-        return [FoundCall(bare_name(name[0]), given, start, end)]
+        return [FoundCall(name, given, start, end)]
 
     def _match_after_name(self, text: str, at: int) -> int:
         mark = self.form.after_name

@@ -36,9 +36,6 @@ LOOSE_CALLS = (
     CallNotation(CallForm.NAMED, opening="<tool_call>\n", closing="\n</tool_call>"),
     FUNCTION_TAG,
     CallNotation(
-        CallForm.NAMED, opening='<function name="', after_name='">', closing="</function>"
-    ),
-    CallNotation(
         CallForm.NAMED,
         opening=f"<use_mcp_tool>\n<server_name>{HOLE}</server_name>\n<tool_name>",
         after_name="</tool_name>\n<arguments>\n",

@@ -20,6 +20,8 @@ MAX_HOLE_CHARS = 128
 """Characters of an id, an index or a type between two parts of a mark."""
 UNSURE_CHARS = 10
 """A JSON error so near to the end may be the half of a word or a number."""
+NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
+QUOTES = ('"', "'")
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _PAIRS = {"{": "}", "[": "]"}
 _EDGES = re.compile(r"^\s+|\s+$|\s*\n\s*|(?<=[>`])(?=<)")
@@ -50,6 +52,31 @@ def skip_space(text: str, at: int) -> int:
 def split_mark(mark: str) -> tuple[str, ...]:
     """Return the parts of a mark between which white space may be anything."""
     return tuple(filter(None, _EDGES.split(mark)))
+
+
+def spellings_of(part: str) -> tuple[str, ...]:
+    """Return how a part of a mark is written: models also give the name in ``<function=`` as an attribute."""
+    is_naming = part.startswith("<") and part.endswith("=")
+    return (part, f"{part[:-1]} name=") if is_naming else (part,)
+
+
+def unquote_name(name: str) -> str:
+    """Return a name without the quotes that models put around it."""
+    is_quoted = len(name) > 1 and name[0] in QUOTES and name[-1] == name[0]
+    return name[1:-1] if is_quoted else name
+
+
+def match_name(text: str, at: int, *, is_last: bool) -> tuple[str, int]:
+    """Return a tool's name, in quotes or not, and its end; raises IncompleteError or NotACallError."""
+    quote = text[at] if text.startswith(QUOTES, at) else ""
+    name = NAME.match(text, at + len(quote))
+    if name is None and at + len(quote) < len(text):
+        raise NotACallError
+    if name is None or (name.end() == len(text) and not is_last):
+        raise IncompleteError
+    if not text.startswith(quote, name.end()):
+        raise NotACallError
+    return name[0], name.end() + len(quote)
 
 
 def match_mark(text: str, at: int, mark: str) -> Matched:
@@ -102,9 +129,11 @@ def _match_part(text: str, at: int, part: str) -> Matched:
 
 
 def _match_text(text: str, at: int, expected: str) -> int:
-    if text.startswith(expected, at):
-        return at + len(expected)
-    if expected.startswith(text[at:]):
+    spellings = spellings_of(expected)
+    for spelling in spellings:
+        if text.startswith(spelling, at):
+            return at + len(spelling)
+    if any(spelling.startswith(text[at:]) for spelling in spellings):
         raise IncompleteError
     raise NotACallError
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from engines.runtimes.notation.description import HOLE, KEY, ArgumentMarks, CallNotation
 from engines.runtimes.notation.scanning import (
+    QUOTES,
     IncompleteError,
     Matched,
     NotACallError,
@@ -19,6 +20,7 @@ from engines.runtimes.notation.scanning import (
     skip_space,
     split_mark,
     try_mark,
+    unquote_name,
 )
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.schemas import (
@@ -96,7 +98,8 @@ def read_tagged(text: str, at: int, form: CallNotation, function: Json) -> tuple
 
 def _argument(text: str, marks: ArgumentMarks, schema: object, written_type: str) -> Any:
     if marks.is_padded:
-        text = text.removeprefix("\n").removesuffix("\n")
+        line_end = "\r\n" if text.startswith("\r\n") else "\n"
+        text = text.removeprefix(line_end).removesuffix(line_end)
     if marks.has_cdata and text.startswith(CDATA[0]) and text.endswith(CDATA[1]):
         return text[len(CDATA[0]) : -len(CDATA[1])]
     if KEY in marks.closing and text.lstrip().startswith(marks.opening):
@@ -153,7 +156,7 @@ def _key(text: str, at: int, after_key: str) -> tuple[str, Matched]:
     end = text.find(first, at, at + MAX_KEY_CHARS)
     if end < 0:
         raise IncompleteError if len(text) - at < MAX_KEY_CHARS else NotACallError
-    return text[at:end].strip(), match_mark(text, end, after_key)
+    return unquote_name(text[at:end].strip()), match_mark(text, end, after_key)
 
 
 def _read_nested(text: str, marks: ArgumentMarks, schema: object, levels: int) -> Any:
@@ -322,7 +325,7 @@ def read_python_object(text: str, at: int) -> tuple[Json, int]:
     """
     if not text.startswith("{", at):
         raise NotACallError
-    end = find_end(text, at, ('"', "'"))
+    end = find_end(text, at, QUOTES)
     try:
         value = _python_value(ast.parse(_escape_line_feeds(text[at:end]), mode="eval").body)
     except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
