@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import msgspec
@@ -92,6 +93,14 @@ def _prepare(kind: Any) -> None:
         with _preparing:
             msgspec.json.Decoder(kind)
             _prepared.add(kind)
+
+
+def with_whole_numbers(fields: Mapping[str, object]) -> dict[str, Any]:
+    """Return fields of which 16.0 and its like are whole numbers, as they are in a JSON schema."""
+    return {
+        name: int(value) if isinstance(value, float) and value.is_integer() else value
+        for name, value in fields.items()
+    }
 
 
 def convert_or_refuse(value: object, kind: type[Message]) -> Message:

@@ -123,12 +123,17 @@ class MessagesBody(Struct, frozen=True, kw_only=True):
     speed: Hint = None
     diagnostics: Hint = None
     user_profile_id: Hint = None
+    betas: Hint = None
+    container: Hint = None
+    mcp_servers: Hint = None
 
 
 def messages_request(body: Body) -> AskedText:
     """Return a checked request of ``/v1/messages``; RefusedError names the field at fault."""
     asked = read_as(body, MessagesBody)
     _refuse_thread(asked.thread)
+    if asked.mcp_servers and not asked.tools:
+        refuse("mcp_servers", "cannot be asked from here; send what they offer as tools")
     messages = list(_messages(asked))
     chat = {**given_fields(asked, NAMES), "messages": [message for _, message in messages]}
     tools, left_out = numbered_tools(asked.tools or [], _provider_kind)
@@ -319,12 +324,12 @@ def _choice(asked: MessagesBody) -> Json:
 
 
 def _tool(place: str, tool: Tool) -> Json:
-    if not tool.name:
-        refuse(f"{place}.name", "is missing")
     if tool.type not in (None, "custom"):
         refuse(
             place,
             f"is of type {tool.type!r:.60}, which only Anthropic's servers and programs know; "
             "send tools with an input_schema",
         )
+    if not tool.name:
+        refuse(f"{place}.name", "is missing")
     return function_tool(tool.name, tool.description, tool.input_schema, None)

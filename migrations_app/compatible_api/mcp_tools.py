@@ -19,7 +19,7 @@ from rest_framework.renderers import JSONRenderer
 
 from engines.exceptions import NotFoundError, SamError
 from engines.models import TokenScope
-from engines.parsing import convert_or_refuse, decode
+from engines.parsing import convert_or_refuse, decode, with_whole_numbers
 from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import MAX_HITS
 from migrations_app.api.serializers.knowledge import MAX_QUERY_CHARS
@@ -29,7 +29,6 @@ from migrations_app.controller import get_migration_controller
 from migrations_app.limits.held import ANSWERS, holding
 from migrations_app.limits.rates import WORK, limit_person
 from migrations_app.models import Plan
-from migrations_app.openai_api.tidying import with_whole_numbers
 from migrations_app.plans.visibility import plans_of
 from migrations_app.serving.answers import answer_search
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from msgspec import Meta, Struct, structs
 
+from engines.parsing import with_whole_numbers
 from engines.runtimes.text.response_format import Json
 from engines.services.answers.messages import MAX_MESSAGES
 from migrations_app.compatible_api.reading import (
@@ -34,7 +35,6 @@ from migrations_app.openai_api.requests import (
     completion_request,
     embedding_request,
 )
-from migrations_app.openai_api.tidying import with_whole_numbers
 
 LATEST = ":latest"
 """The tag that Ollama's clients add to a name without one."""
@@ -76,7 +76,7 @@ SERVER_OPTIONS = frozenset(
 """What a server has to settle for itself, and how a sampler works that is off here."""
 DEFAULT_OPTIONS = {"typical_p": 1.0, "tfs_z": 1.0, "mirostat": 0}
 """Options that cannot be served here but with the value that changes nothing."""
-NO_LIMIT = (-1, -2)
+NO_LIMIT = (0, -1, -2)
 
 
 class NothingAskedError(Exception):

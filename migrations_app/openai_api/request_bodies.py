@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, get_type_hints
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from engines.parsing import with_whole_numbers
 from engines.runtimes.text.generation import MAX_TOKENS, Effort, SamplingOptions, is_effort
 from engines.runtimes.text.response_format import Choice, Json
 from engines.services.answers.messages import MAX_MESSAGES
@@ -168,13 +169,17 @@ class ChatTurn(Struct, frozen=True, kw_only=True):
 class TemplateOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The thinking switch, as vLLM's and llama.cpp's servers take it; ``thinking`` is its other name.
 
-    And how much to think, as in the body itself.
+    And how much to think, in the names that publishers give it in their templates.
     """
 
     enable_thinking: bool | None = None
     thinking: bool | None = None
     reasoning_effort: Any = None
+    reasoning_strength: Any = None
+    thinking_effort: Any = None
+    low_effort: bool | None = None
     thinking_budget: Any = None
+    reasoning_budget: Any = None
     add_generation_prompt: Hint = None
     clear_thinking: Hint = None
     preserve_thinking: Hint = None
@@ -187,6 +192,7 @@ class ReasoningOptions(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     effort: str | None = None
     max_tokens: Any = None
     summary: Hint = None
+    exclude: Hint = None
 
 
 class Thinking(Struct, frozen=True, kw_only=True):
@@ -264,19 +270,26 @@ def read_effort(asked: ChatBody) -> tuple[str, Effort | None, list[str]]:
     return name, effort, [name for name in sent if name not in efforts]
 
 
-def _efforts(asked: ChatBody) -> dict[str, Any]:
+def _efforts(asked: ChatBody) -> Json:
     """Return what was sent of how much to think, levels before numbers of tokens."""
-    template, reasoning = asked.chat_template_kwargs, asked.reasoning
-    return {
-        "chat_template_kwargs.reasoning_effort": template.reasoning_effort if template else None,
-        "think": asked.think if isinstance(asked.think, str) else None,
-        "reasoning.effort": reasoning.effort if reasoning else None,
-        "reasoning_effort": asked.reasoning_effort,
-        "chat_template_kwargs.thinking_budget": template.thinking_budget if template else None,
-        "thinking.budget_tokens": asked.thinking.budget_tokens if asked.thinking else None,
-        "thinking_budget": asked.thinking_budget,
-        "reasoning.max_tokens": reasoning.max_tokens if reasoning else None,
-    }
+    template = asked.chat_template_kwargs or TemplateOptions()
+    reasoning = asked.reasoning or ReasoningOptions()
+    return with_whole_numbers(
+        {
+            "chat_template_kwargs.reasoning_effort": template.reasoning_effort,
+            "chat_template_kwargs.reasoning_strength": template.reasoning_strength,
+            "chat_template_kwargs.thinking_effort": template.thinking_effort,
+            "chat_template_kwargs.low_effort": "low" if template.low_effort else None,
+            "think": asked.think if isinstance(asked.think, str) else None,
+            "reasoning.effort": reasoning.effort,
+            "reasoning_effort": asked.reasoning_effort,
+            "chat_template_kwargs.thinking_budget": template.thinking_budget,
+            "chat_template_kwargs.reasoning_budget": template.reasoning_budget,
+            "thinking.budget_tokens": asked.thinking.budget_tokens if asked.thinking else None,
+            "thinking_budget": asked.thinking_budget,
+            "reasoning.max_tokens": reasoning.max_tokens,
+        }
+    )
 
 
 class CompletionBody(

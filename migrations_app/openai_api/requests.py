@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from msgspec import structs
 
 from engines.exceptions import InvalidRequestError
-from engines.parsing import UNREADABLE, convert, fault_of
+from engines.parsing import UNREADABLE, convert, fault_of, with_whole_numbers
 from engines.runtimes.text.characters import join_halves
 from engines.runtimes.text.generation import (
     FORM,
@@ -48,7 +48,6 @@ from migrations_app.openai_api.tidying import (
     split_name,
     tidy_chat,
     tidy_text,
-    with_whole_numbers,
 )
 
 Body = Mapping[str, object]

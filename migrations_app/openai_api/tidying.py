@@ -54,14 +54,6 @@ def tidy_text(body: Mapping[str, object]) -> TidyBody:
     return TidyBody(fields, [])
 
 
-def with_whole_numbers(fields: Mapping[str, object]) -> Json:
-    """Return fields of which 16.0 and its like are whole numbers, as they are in a JSON schema."""
-    return {
-        name: int(value) if isinstance(value, float) and value.is_integer() else value
-        for name, value in fields.items()
-    }
-
-
 def tidy_chat(body: Mapping[str, object]) -> TidyBody:
     """Return a body of chat completions in the form that is checked."""
     fields, ignored = tidy_text(body)

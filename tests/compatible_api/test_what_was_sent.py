@@ -20,6 +20,8 @@ from tests.compatible_api.test_bodies import READERS, TOOL
 ASK = {"role": "user", "content": "Hi"}
 SEARCH = {"type": "web_search_20250305", "name": "web_search"}
 NAMELESS = {"name": "a b", "input_schema": {"type": "object"}}
+SERVER = {"type": "url", "name": "wiki", "url": "https://wiki.example/mcp"}
+TOOLSET = {"type": "mcp_toolset", "mcp_server_name": "wiki"}
 RESULT = {"type": "tool_result", "tool_use_id": "t9", "content": "Rain."}
 FUNCTION = {"type": "function", **TOOL}
 responses_request = READERS[1][1]
@@ -50,7 +52,9 @@ REFUSED: list[tuple[dict[str, Any], Callable[[Body], AskedText], str]] = [
     (responses(input=[ASK, {"type": "function_call_output", "call_id": "c9", "output": "Rain."}]), responses_request, "input[1].call_id"),
     (responses(input=[{"type": "web_search_call", "id": "w"}]), responses_request, "input"),
     (responses(text={"format": {"type": "grammar"}}), responses_request, "text.format"),
-    (ollama(num_predict=0), ollama_chat, "options.num_predict"),
+    (messages(mcp_servers=[SERVER]), messages_request, "mcp_servers"),
+    (messages(mcp_servers=[SERVER], tools=[TOOLSET]), messages_request, "tools[0]"),
+    (ollama(num_predict=-3), ollama_chat, "options.num_predict"),
     (ollama(temperature=11), ollama_chat, "options.temperature"),
     ({"model": "sam", "prompt": "Hi", "raw": True, "think": True}, ollama_prompt, "raw"),
     ({**ollama(), "think": "a lot"}, ollama_chat, "think"),
@@ -89,6 +93,8 @@ IGNORED: list[tuple[dict[str, Any], Callable[[Body], AskedText], list[str]]] = [
     (responses(reasoning={"effort": "auto"}), responses_request, ["reasoning.effort"]),
     (messages(output_config={"effort": "so so"}, thinking={"type": "enabled", "budget_tokens": -1}), messages_request,
      ["output_config.effort", "thinking.budget_tokens"]),
+    (messages(mcp_servers=[SERVER], container="c", betas=["b"], tools=[TOOLSET, NAMELESS | {"name": "f"}]), messages_request,
+     ["betas", "container", "mcp_servers", "tools.mcp_toolset"]),
     ({**ollama(num_ctx=8192, temperature=0), "keep_alive": "5m"}, ollama_chat, ["keep_alive", "options.num_ctx"]),
     ({"model": "sam", "prompt": "Once", "raw": True, "think": False}, ollama_prompt, []),
     ({"model": "sam", "prompt": "Once", "raw": True, "think": "none"}, ollama_prompt, []),
@@ -117,10 +123,10 @@ def test_a_prompt_that_is_continued_ends_where_its_client_says() -> None:
 
     limits = [
         ollama_prompt({**prompt, "options": options}).question.max_tokens
-        for options in ({}, {"num_predict": -1}, {"num_predict": 9})
+        for options in ({}, {"num_predict": -1}, {"num_predict": 0}, {"num_predict": 9})
     ]
 
-    assert limits == [0, 0, 9]
+    assert limits == [0, 0, 0, 9]
 
 
 def test_texts_are_embedded_whatever_a_server_is_asked_for_besides() -> None:
@@ -137,6 +143,10 @@ EFFORTS: list[tuple[dict[str, Any], Callable[[Body], AskedText], str, object, ob
     (responses(reasoning={"effort": "xhigh"}), responses_request, "reasoning.effort", None, "xhigh"),
     ({**ollama(), "think": "medium"}, ollama_chat, "think", True, "medium"),
     ({"model": "sam", "prompt": "Once", "think": "xhigh"}, ollama_prompt, "think", True, "xhigh"),
+    ({**CHAT, "chat_template_kwargs": {"low_effort": True}}, chat_request, "chat_template_kwargs.low_effort", None, "low"),
+    ({**CHAT, "chat_template_kwargs": {"reasoning_budget": 2048.0}}, chat_request, "chat_template_kwargs.reasoning_budget", None, 2048),
+    ({**CHAT, "chat_template_kwargs": {"thinking_effort": "max"}}, chat_request, "chat_template_kwargs.thinking_effort", None, "max"),
+    ({**CHAT, "thinking_budget": 1024.0}, chat_request, "thinking_budget", None, 1024),
     ({**CHAT, "reasoning": {"max_tokens": 2000}}, chat_request, "reasoning.max_tokens", None, 2000),
     ({**CHAT, "thinking_budget": 2000, "reasoning_effort": "low"}, chat_request, "reasoning_effort", None, "low"),
     ({**CHAT, "chat_template_kwargs": {"thinking_budget": 512}}, chat_request, "chat_template_kwargs.thinking_budget", None, 512),
