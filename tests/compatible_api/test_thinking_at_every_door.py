@@ -65,6 +65,19 @@ def test_a_wish_is_named_where_no_template_is_told_of_it(
     assert (name in answer.headers.get("x-sam-ignored", "").split(", ")) is has_own_format
 
 
+@pytest.mark.parametrize("thinking", [{}, {"enable_thinking": True}])
+def test_an_effort_is_named_where_the_form_of_the_answer_leaves_no_room_to_think(
+    caller: Caller, switcher: str, thinking: dict[str, Any]
+) -> None:
+    body = {**ASKED, "reasoning_effort": "high", "response_format": {"type": "json_object"}}
+    with httpx2.Client(headers={"Authorization": f"Bearer {caller.token}"}) as client:
+        url = f"{caller.address}/v1/chat/completions"
+        answer = client.post(url, json={**body, **thinking, "model": switcher}, timeout=60)
+
+    assert answer.status_code == 200, answer.text
+    assert (answer.headers.get("x-sam-ignored") == "reasoning_effort") is (not thinking)
+
+
 def test_a_model_that_always_reasons_does_so_though_its_client_wants_none(caller: Caller) -> None:
     body = {**ASKED, "model": THINKS, "reasoning_effort": "none"}
     with httpx2.Client(headers={"Authorization": f"Bearer {caller.token}"}) as client:

@@ -180,8 +180,10 @@ class Notation:
             return False
         return thinking or not self.takes_effort("minimal")
 
-    def takes_effort(self, effort: Effort | None) -> bool:
+    def takes_effort(self, effort: Effort | None, *, thinking: bool | None = None) -> bool:
         """Whether an effort changes a prompt: how much is thought, or that anything is."""
+        if thinking is False and self.switch is not None:
+            return False
         if self.is_quiet and effort not in (None, "minimal"):
             return True
         return self.efforts is not None and bool(self.efforts.variables(effort))

@@ -162,10 +162,15 @@ def notation_facts(notation: Notation) -> dict[str, Any]:
     return facts
 
 
-def takes_effort(facts: Facts, effort: Effort) -> bool:
-    """Say whether an engine can be told how much to think: a server takes any level or none."""
+def takes_effort(facts: Facts, effort: Effort, *, thinking: bool | None = None) -> bool:
+    """Say whether an engine can be told how much to think: a server takes any level or none.
+
+    ``thinking`` is what its template is told of whether to think.
+    """
     told = facts.get("takes_effort")
-    return notation_of(facts).takes_effort(effort) if told is None else bool(told)
+    if told is None:
+        return notation_of(facts).takes_effort(effort, thinking=thinking)
+    return bool(told)
 
 
 def notation_of(facts: Facts) -> Notation:

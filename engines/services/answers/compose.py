@@ -170,6 +170,7 @@ def _begin(
         note_incident(cause.revision_id, answerer.revision.pk, cause.reason)
         close_old_connections()
     facts = engine.get_engine_info()
+    told = GenerationOptions.parse(request.given_options()).template_thinking
     # A text that no template writes switches nothing.
     is_plain = request.prompt is not None or bool(prompts.chat_format)
     return BeginEvent(
@@ -180,7 +181,7 @@ def _begin(
         has_no_switch=request.thinking is not None
         and (is_plain or notation_of(facts).ignores_thinking(thinking=request.thinking)),
         has_no_effort=request.effort is not None
-        and (is_plain or not takes_effort(facts, request.effort)),
+        and (is_plain or not takes_effort(facts, request.effort, thinking=told)),
     )
 
 
