@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -18,11 +19,16 @@ from engines.runtimes.text.generation import Piece
 from engines.runtimes.text.response_format import Json
 
 BUSY = frozenset({408, 409, 425, 429, 502, 503, 504})
-REFUSED = frozenset({400, 413, 422})
+BAD_REQUEST = 400
+REFUSED = frozenset({BAD_REQUEST, 413, 422})
 TOO_LONG = frozenset({"context_length_exceeded", "exceed_context_size_error"})
 """How OpenAI and llama-server name a prompt that does not fit."""
-SAYS_TOO_LONG = "maximum context length"
-"""What vLLM says of one, without a name of its own."""
+SAYS_TOO_LONG = re.compile(
+    "maximum context length|context length is only|maximum model length|"
+    "longer than the model's context length|(?:greater than|exceeds) the (?:available )?context",
+    re.IGNORECASE,
+)
+"""What vLLM, SGLang, LM Studio and others say of one, without a name of its own."""
 DONE = b"[DONE]"
 HTTP_ERRORS = range(400, 600)
 
@@ -33,9 +39,12 @@ def error_for_status(endpoint: str, status: int, message: object, code: object =
     if status in BUSY:
         return HostUnavailableError(f"{said}; try again later.")
     if status in REFUSED:
-        is_too_long = code in TOO_LONG or SAYS_TOO_LONG in str(message)
-        kind = ContextLengthError if is_too_long else InvalidRequestError
-        return kind(f"{said}; change the request.")
+        if code in TOO_LONG or SAYS_TOO_LONG.search(str(message)):
+            # Anthropic's clients shorten a conversation by these words.
+            return ContextLengthError(
+                f"The prompt is too long. {said}; shorten the prompt or use an engine with a longer context."
+            )
+        return InvalidRequestError(f"{said}; change the request.")
     if status in (401, 403):
         return EngineError(f"{said}; give it a valid key.")
     return EngineError(f"{said}; correct the entry's address and model.")
@@ -136,6 +145,8 @@ class AnswerReader:
     def _error(self, error: Any) -> Exception:
         fields = error if isinstance(error, dict) else {"message": error}
         message, code = fields.get("message"), fields.get("code")
+        if SAYS_TOO_LONG.search(str(message)):
+            code = BAD_REQUEST
         if isinstance(code, int) and code in HTTP_ERRORS:
             return error_for_status(self._endpoint, code, message, fields.get("type"))
         return EngineError(

@@ -104,6 +104,7 @@ def test_content_in_parts_is_read(server: PickyServer, engine: OpenAICompatibleE
         ("overloaded", EngineError, "overloaded"),
         ({"message": "wait", "code": 503}, HostUnavailableError, "later"),
         ({"message": "long", "code": 400, "type": "exceed_context_size_error"}, ContextLengthError, "l"),
+        ({"message": "The number of tokens to keep is greater than the context length"}, ContextLengthError, "too long"),
     ],
 )  # fmt: skip
 def test_an_error_in_a_stream_is_a_sentence(
@@ -125,6 +126,17 @@ def test_an_error_in_a_stream_is_a_sentence(
         ("too long", "context_length_exceeded"),
         # vLLM's code is the status.
         ("This model's maximum context length is 2048 tokens. However, you requested 9000.", 400),
+        (
+            "You passed 2047 input tokens and requested 9 output tokens. However, the model's context length is only 2048 tokens.",
+            400,
+        ),
+        ("The decoder prompt (length 9000) is longer than the maximum model length of 2048.", None),
+        ("The input (9000 tokens) is longer than the model's context length (2048 tokens).", None),
+        (
+            "The number of tokens to keep from the initial prompt is greater than the context length.",
+            None,
+        ),
+        ("the request exceeds the available context size, try increasing it", 400),
     ],
 )
 def test_a_prompt_that_the_server_finds_too_long_is_told_as_that(
@@ -132,7 +144,7 @@ def test_a_prompt_that_the_server_finds_too_long_is_told_as_that(
 ) -> None:
     server.refuse = lambda _body: (400, _openai(message, code=code))
 
-    with pytest.raises(ContextLengthError):
+    with pytest.raises(ContextLengthError, match=r"^The prompt is too long"):
         engine.complete(CHAT)
     assert len(server.asked) == 1
 
