@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -24,6 +25,8 @@ _RARE_NAME_KEYS = ("tool", "tool_name", "function_name", "action")
 CODE_TOOLS = ("python", "code_interpreter", "ipython", "python_interpreter", "execute_python")
 """Tools by names under which models were trained to write the code itself (Llama 3.1, gpt-oss)."""
 CODE_KEYS = ("code", "source", "script")
+_FENCED = re.compile(r"\s*```[A-Za-z0-9]*[ \t]*\n(.*?)\n?```\s*", re.DOTALL)
+"""Code as it stands in a text; nobody could run its fence."""
 _WRAPPERS = ("function", "tool_call", "function_call")
 _LIST = "tool_calls"
 
@@ -136,9 +139,11 @@ def code_parameter(function: Json) -> str:
 def read_code(text: str, function: Json) -> Json:
     """Return code that stands where arguments should as those of a tool that runs it; NotACallError for other tools."""
     parameter = code_parameter(function)
-    if not parameter or not text.strip():
+    fenced = _FENCED.fullmatch(text)
+    code = fenced[1] if fenced else text
+    if not parameter or not code.strip():
         raise NotACallError
-    return {parameter: text.strip("\n")}
+    return {parameter: code.strip("\n")}
 
 
 def _kind_of(given: Any) -> object:

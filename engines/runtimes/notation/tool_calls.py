@@ -203,11 +203,15 @@ class ToolCallReader:
         """
         is_guess = lead in BRACKETS or lead == FENCE
         bare = self._bare if lead in BRACKETS else []
+        is_shown = not is_guess and is_quoted(self._shown + space)
         for parser in bare if is_guess else [each for each in self._parsers if lead in each.leads]:
+            if is_shown and parser.form.form is CallForm.CODE:
+                # It has no end of its own, behind which the quotes could be closed.
+                continue
             try:
                 at = parser.match_opening(self._held, 0)
                 calls = parser.read(self._held, at, is_last=is_last)
-                if not is_guess and is_quoted(self._shown + space):
+                if is_shown:
                     self._guesses.require_end(self._held, calls[-1].end, is_last=is_last)
                 return calls, parser
             except IncompleteError:

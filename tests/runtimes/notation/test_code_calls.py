@@ -45,6 +45,8 @@ CALLS: dict[str, tuple[str, Sequence[dict[str, Any]], str, Read]] = {
     "Llama, the tool as JSON": (
         L31, (PYTHON,), TAG + '{"name": "python", "parameters": {"code": "x"}}', ("", "", [("python", {"code": "x"})]),
     ),
+    "Llama, a fence": (L31, (PYTHON,), f"{TAG}```python\nprint(1)\n```\n", ("", "", [("python", {"code": "print(1)"})])),
+    "Llama, only shown": (L31, (PYTHON,), f"Begin with `{TAG}` there.", ("", f"Begin with `{TAG}` there.", [])),
     "Llama, no such tool": (L31, (WEATHER,), f"{TAG}print(1)", ("", f"{TAG}print(1)", [])),
     "Qwen, code for arguments": (
         QWEN, (PYTHON,), '<tool_call>\n{"name": "python", "arguments": "print(1)\\nprint(2)"}\n</tool_call>',
