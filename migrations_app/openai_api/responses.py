@@ -85,9 +85,9 @@ class Opening(AnswerFacts):
 
     def name_unheard(self, switch: str, effort: str) -> list[str]:
         """Return those of two fields, whether and how much to reason, that changed nothing."""
-        said = {switch: self.has_no_switch} if switch else {}
-        if effort:
-            said[effort] = said.get(effort, False) or self.has_no_effort
+        # A level that was heard is reasoned at, whether there is a switch or not.
+        said = {switch: self.has_no_switch, effort: self.has_no_effort}
+        said.pop("", None)
         return [name for name, is_unheard in said.items() if is_unheard]
 
     def own(self) -> Own:

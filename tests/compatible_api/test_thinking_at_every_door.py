@@ -7,6 +7,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from migrations_app.openai_api.responses import Opening
 from tests.compatible_api.conftest import THINKS, Caller
 
 ASKED: dict[str, Any] = {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 8}
@@ -76,6 +77,16 @@ def test_an_effort_is_named_where_the_form_of_the_answer_leaves_no_room_to_think
 
     assert answer.status_code == 200, answer.text
     assert (answer.headers.get("x-sam-ignored") == "reasoning_effort") is (not thinking)
+
+
+def test_a_level_that_was_heard_is_not_named_where_there_is_no_switch() -> None:
+    told = Opening(has_no_switch=True)
+    untold = Opening(has_no_effort=True)
+
+    assert told.name_unheard("think", "think") == []
+    assert told.name_unheard("think", "") == ["think"]
+    assert untold.name_unheard("think", "think") == ["think"]
+    assert untold.name_unheard("", "reasoning_effort") == ["reasoning_effort"]
 
 
 def test_a_model_that_always_reasons_does_so_though_its_client_wants_none(caller: Caller) -> None:
