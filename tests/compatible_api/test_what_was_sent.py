@@ -89,6 +89,7 @@ IGNORED: list[tuple[dict[str, Any], Callable[[Body], AskedText], list[str]]] = [
      ["metadata", "service_tier"]),
     (responses(store=True, prompt_cache_key="k", text={"verbosity": "low"}, reasoning={"effort": "high"}),
      responses_request, ["store", "prompt_cache_key", "text.verbosity"]),
+    ({"model": "sam", "messages": [ASK], "reasoning": {"effort": "high", "exclude": True}}, chat_request, ["reasoning.exclude"]),
     (responses(reasoning={"effort": "none"}), responses_request, []),
     (responses(reasoning={"effort": "auto"}), responses_request, ["reasoning.effort"]),
     (messages(output_config={"effort": "so so"}, thinking={"type": "enabled", "budget_tokens": -1}), messages_request,

@@ -158,11 +158,6 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     ),
     "reasoning off": ({"reasoning": {"enabled": False}}, {"thinking": False}, []),
     "reasoning by effort": ({"reasoning": {"effort": "high"}}, {"effort": "high"}, []),
-    "reasoning that is not shown": (
-        {"reasoning": {"effort": "high", "exclude": True}},
-        {"effort": "high"},
-        ["reasoning.exclude"],
-    ),
     "no effort": ({"reasoning": {"effort": "none"}}, {"thinking": False}, []),
     "reasoning_effort": ({"reasoning_effort": "low"}, {"effort": "low"}, []),
     "no reasoning_effort": ({"reasoning_effort": "none"}, {"thinking": False}, []),
