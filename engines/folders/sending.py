@@ -20,8 +20,6 @@ TOO_LARGE = f"More than {MAX_FILE_BYTES} bytes are not allowed; split it."
 ARCHIVE = ".zip"
 STAYS = "Its document stays as it was."
 NOT_IN_FOLDER = "The folder does not hold it any more, and its document stays."
-
-
 FEWEST_OF_A_FOLDER = 2
 """One document that changed is a file that somebody wrote on."""
 
@@ -72,18 +70,26 @@ class Target(Protocol):
 def find_foreign(known: Known, found: Found) -> list[str]:
     """Return the folders that seem to be others than those of their names whose documents the base has.
 
-    Of two documents and more not one is as its file, and some would be replaced.
+    Of two documents and more most have no file there, not one is as its file, and some would be replaced. Where
+    most have their files it is the same folder with other contents, as an export that is written anew each night.
     """
-    return [prefix.rstrip("/") for prefix in found.prefixes if _is_foreign(prefix, known, found)]
+    missing = find_missing(known, found, found.paths)
+    return [
+        prefix.rstrip("/")
+        for prefix in found.prefixes
+        if _is_foreign(prefix, known, found, missing)
+    ]
 
 
-def _is_foreign(prefix: str, known: Known, found: Found) -> bool:
+def _is_foreign(prefix: str, known: Known, found: Found, missing: Collection[str]) -> bool:
     # A document that somebody wrote on in SAM is as no file.
     hashes = {
         path: digest for path, digest in known.hashes.items() if path.startswith(prefix) and digest
     }
     files = [file for file in found.files if file.path.startswith(prefix)]
     if len(hashes) < FEWEST_OF_A_FOLDER or not any(file.path in hashes for file in files):
+        return False
+    if 2 * sum(path in hashes for path in missing) <= len(hashes):
         return False
     return set(hashes.values()).isdisjoint(map(_digest_if_read, files))
 

@@ -107,7 +107,9 @@ def add_documents(
     ] = False,
     replace: Annotated[
         bool,
-        typer.Option("--replace", help="Replace documents of which not one is as its file."),
+        typer.Option(
+            "--replace", help="Add a folder although it seems to be another of the same name."
+        ),
     ] = False,
 ) -> None:
     """Add files, or bring folders up to date: what is unchanged is not sent again."""
@@ -161,9 +163,9 @@ def _tell_end(session: Session, lines: list[Line], base_name: str) -> None:
 def _refuse_foreign(known: Known, found: Found) -> None:
     for name in find_foreign(known, found):
         raise CommandError(
-            f"The base has documents of a folder {name}, and not one is as its file here: this seems to be another "
-            "folder of that name, and would replace them. Nothing was changed. Name a base of its own with --base; "
-            "if it is the same folder, add it with --replace."
+            f"The base has documents of a folder {name}; most have no file here, and not one is as its file: this seems "
+            "to be another folder of that name, and would replace some of them. Nothing was changed. Name a base of its "
+            "own with --base; if it is the same folder, add it with --replace."
         )
 
 

@@ -170,30 +170,45 @@ def test_another_folder_of_the_same_name_does_not_replace_the_first_ones_documen
     people: People, tmp_path: Path
 ) -> None:
     work, private = tmp_path / "work" / "notes", tmp_path / "private" / "notes"
-    for number in range(3):
+    for number in range(5):
         write(work / f"{number}.md", f"Of work, number {number}.")
-        write(private / f"{number}.md", f"Private, number {number}.")
+        write(private / f"{number + 3}.md", f"Private, number {number}.")
     add(work)
     before = texts()
 
     for flags in ((), ("--delete-missing",)):
         said = add(private, *flags)
-        assert "documents of a folder notes, and not one is as its file here" in said
+        assert "a folder notes; most have no file here, and not one is as its file" in said
         assert texts() == before
-    assert "3 new in Private" in add(private, "--base", "Private")
+    assert "5 new in Private" in add(private, "--base", "Private")
+    assert "2 updated, 3 new, 3 missing" in add(private, "--replace")
 
-    # The same folder elsewhere, of which most was rewritten.
-    moved = tmp_path / "moved" / "notes"
-    moved.parent.mkdir()
-    work.rename(moved)
-    for number in range(2):
-        write(moved / f"{number}.md", "Rewritten.")
-    assert "1 unchanged, 2 updated" in add(moved)
-    write(moved / "2.md", "Rewritten as well.")
-    assert "2 unchanged, 1 updated" in add(moved)
-    for number in range(3):
-        write(moved / f"{number}.md", f"All anew, {number}.")
-    assert "3 updated" in add(moved, "--replace")
+
+def test_a_folder_whose_files_are_all_written_anew_is_the_same_folder(
+    people: People, tmp_path: Path
+) -> None:
+    export = tmp_path / "export"
+    for night in range(3):
+        for number in range(4):
+            write(export / f"{number}.md", f"Night {night}, number {number}.")
+        assert f"{4 if night else 0} updated" in add(export)
+
+    # Half of it is gone as well.
+    for number in range(4):
+        (export / f"{number}.md").unlink() if number < 2 else write(
+            export / f"{number}.md", "Anew."
+        )
+    assert "2 updated, 0 new, 2 missing" in add(export)
+
+
+def test_what_an_archive_holds_is_not_missing_in_its_folder(people: People, tmp_path: Path) -> None:
+    folder = tmp_path / "notes"
+    write(folder / "readme.md", "Read it.")
+    (folder / "all.zip").write_bytes(pack({f"{number}.md": f"Of {number}." for number in range(4)}))
+    add(folder)
+    write(folder / "readme.md", "Read it again.")
+
+    assert "4 unchanged, 1 updated" in add(folder)
 
 
 def test_a_file_that_moved_is_not_lost_to_one_that_had_its_path_before(
