@@ -73,11 +73,11 @@ def read_file(path: Path, name: str) -> ReadFile:
         return ReadFile(cleaned, process.read())
 
 
-def read_files(path: Path, name: str, folder: str = "") -> Iterator[ReadFile | RefusedFile]:
-    """Yield a file, or the files of an archive, each read or refused; raises nothing of SAM."""
+def read_files(path: Path, name: str) -> Iterator[ReadFile | RefusedFile]:
+    """Yield a file, or the files of an archive under its name, each read or refused; raises nothing of SAM."""
     try:
         if is_archive(name):
-            yield from _read_archive(path, name, folder)
+            yield from _read_archive(path, name)
         else:
             yield read_file(path, name)
     except SamError as error:
@@ -98,10 +98,10 @@ def _is_plain_text(path: Path, name: str) -> bool:
         return not is_packed and kind_of(name, file) is Kind.TEXT
 
 
-def _read_archive(path: Path, name: str, folder: str) -> Iterator[ReadFile | RefusedFile]:
+def _read_archive(path: Path, name: str) -> Iterator[ReadFile | RefusedFile]:
     with _Process(path, clean_path(name)) as process:
         for number, member in enumerate(process.names()):
-            inside = f"{folder}/{member}" if folder else member
+            inside = f"{name}/{member}"
             try:
                 if process.crashes >= MAX_CRASHES:
                     raise InvalidRequestError(GIVEN_UP)

@@ -177,8 +177,9 @@ def read_all(folder: Path, files: dict[str, bytes]) -> tuple[dict[str, str], dic
     stored = folder / "file"
     stored.write_bytes(made.pack(dict(files)))
     found = list(read_files(stored, "all.zip"))
-    texts = {one.path: one.reading.text for one in found if isinstance(one, ReadFile)}
-    return texts, {one.path: one.why for one in found if isinstance(one, RefusedFile)}
+    named = [(one.path.removeprefix("all.zip/"), one) for one in found]
+    texts = {name: one.reading.text for name, one in named if isinstance(one, ReadFile)}
+    return texts, {name: one.why for name, one in named if isinstance(one, RefusedFile)}
 
 
 def test_each_hostile_file_has_its_sentence_and_each_odd_one_is_read(tmp_path: Path) -> None:

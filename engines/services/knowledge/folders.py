@@ -166,8 +166,7 @@ class FileLine:
 
 
 NOT_IN_ARCHIVE = (
-    "The archive does not hold it any more, and its document stays; delete_missing deletes what an archive does not "
-    "hold."
+    "The archive does not hold it any more, and its document stays until somebody deletes it."
 )
 
 
@@ -177,8 +176,6 @@ class Delivery:
 
     stored: Path
     path: str
-    folder: str = ""
-    """Where the files of an archive are put."""
     moved_from: str = ""
     replaces: bool = True
     """Whether another text at a path takes the place of the one there, or stands beside it."""
@@ -189,11 +186,11 @@ class Delivery:
 def take_delivery(base_id: int, delivery: Delivery, embed: Embed | None = None) -> list[FileLine]:
     """Make documents of a file, or of each file in an archive; what is refused has its line like others.
 
-    What an archive put in its folder before and does not hold any more has a line as well.
+    What an archive held before and does not hold any more has a line as well.
     """
     lines = [
         _take(base_id, found, delivery, embed)
-        for found in read_files(delivery.stored, delivery.path, delivery.folder)
+        for found in read_files(delivery.stored, delivery.path)
     ]
     return lines + _settle_missing(base_id, delivery, {line.path for line in lines})
 
@@ -204,11 +201,9 @@ def _settle_missing(base_id: int, delivery: Delivery, here: set[str]) -> list[Fi
     None while it is empty, as a backup that failed leaves one, or cannot be opened.
     """
     is_opened = here and make_shown(delivery.path) not in here
-    if not delivery.folder or not is_archive(delivery.path) or not is_opened:
+    if not is_archive(delivery.path) or not is_opened:
         return []
-    inside = Document.objects.filter(
-        base=base_id, path__startswith=f"{make_shown(delivery.folder)}/"
-    )
+    inside = Document.objects.filter(base=base_id, path__startswith=f"{make_shown(delivery.path)}/")
     rows = inside.order_by("path").values_list("path", "pk")
     return [_settle(path, key, delivery) for path, key in rows if path not in here]
 

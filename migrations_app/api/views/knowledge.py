@@ -288,7 +288,6 @@ class FileView(ApiView):
                 delivery = Delivery(
                     stored,
                     path,
-                    folder=path,
                     moved_from=asked.get("moved_from", ""),
                     delete_missing=asked["delete_missing"],
                 )

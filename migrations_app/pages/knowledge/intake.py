@@ -61,6 +61,11 @@ class Intake:
         return self.counts[Outcome.UNCHANGED]
 
     @property
+    def missing(self) -> int:
+        """Return how many documents of an archive it does not hold any more."""
+        return self.counts[Outcome.MISSING]
+
+    @property
     def refused(self) -> list[FileLine]:
         """Return the lines of those that were refused."""
         return [line for line in self.lines if line.outcome is Outcome.REFUSED]

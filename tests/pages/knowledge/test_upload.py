@@ -143,7 +143,25 @@ def test_an_archive_becomes_documents(alice: Client, base: KnowledgeBase) -> Non
     answer = send(alice, base, upload("book.zip", packed))
 
     assert refusals(answer) == {}
-    assert titles() == ["book/Größe.txt", "book/one.md"]
+    assert titles() == ["book.zip/book/Größe.txt", "book.zip/book/one.md"]
+
+
+def test_an_archive_in_a_folder_keeps_its_place_there_as_the_command_gives_it(
+    alice: Client, base: KnowledgeBase
+) -> None:
+    packed = upload("all.zip", pack([("a.md", "A."), ("b.md", "B.")]))
+    send(alice, base, upload("a.md", "Another."), packed, path="", folder="handbook/2024")
+    assert titles() == [
+        f"handbook/2024/{name}" for name in ("a.md", "all.zip/a.md", "all.zip/b.md")
+    ]
+
+    smaller = upload("all.zip", pack([("a.md", "A.")]))
+    answer = send(alice, base, smaller, path="handbook/2024/all.zip", replace="1")
+
+    html = answer.content.decode()
+    assert "1 already there, 1 missing." in html
+    assert "its document stays until somebody deletes it" in html
+    assert len(titles()) == 3
 
 
 HOSTILE = {
@@ -169,7 +187,7 @@ def test_hostile_members_are_refused_and_the_others_are_taken(
     answer = send(alice, base, upload("a.zip", packed))
 
     assert len(refusals(answer)) == len(HOSTILE)
-    assert titles() == ["good.txt"]
+    assert titles() == ["a.zip/good.txt"]
 
 
 def test_a_name_twice_is_taken_once(alice: Client, base: KnowledgeBase) -> None:
@@ -178,7 +196,7 @@ def test_a_name_twice_is_taken_once(alice: Client, base: KnowledgeBase) -> None:
 
     answer = send(alice, base, upload("a.zip", packed), replace="1")
 
-    assert list(refusals(answer)) == ["a.txt"]
+    assert list(refusals(answer)) == ["a.zip/a.txt"]
     assert [d.text for d in Document.objects.all()] == ["first"]
 
 
@@ -190,7 +208,7 @@ def test_what_wants_a_password_or_another_method_is_refused(
 
     answer = send(alice, base, upload("a.zip", locked), upload("b.zip", other))
 
-    assert set(refusals(answer)) == {"a.txt", "b.txt"}
+    assert set(refusals(answer)) == {"a.zip/a.txt", "b.zip/b.txt"}
     assert titles() == []
 
 
@@ -201,7 +219,7 @@ def test_a_member_that_lies_about_its_size_is_refused(alice: Client, base: Knowl
 
     answer = send(alice, base, upload("a.zip", bytes(packed)))
 
-    assert "damaged" in refusals(answer)["a.txt"]
+    assert "damaged" in refusals(answer)["a.zip/a.txt"]
     assert titles() == []
 
 
@@ -273,7 +291,9 @@ def test_limits_of_a_person_hold_here_too(
     settings.SAM_MAX = {**settings.SAM_MAX, "documents": 1}
     packed = pack([("a.txt", "a"), ("b.txt", "b")])
 
-    assert "SAM_MAX_DOCUMENTS" in refusals(send(alice, base, upload("z.zip", packed)))["b.txt"]
+    assert (
+        "SAM_MAX_DOCUMENTS" in refusals(send(alice, base, upload("z.zip", packed)))["z.zip/b.txt"]
+    )
     settings.SAM_AT_ONCE = {**settings.SAM_AT_ONCE, UPLOADS: 1}
     held = hold(people.alice.pk, UPLOADS)
     assert held is not None
@@ -281,7 +301,7 @@ def test_limits_of_a_person_hold_here_too(
         assert send(alice, base, upload("c.txt", "c")).status_code == 429
     finally:
         held.release()
-    assert titles() == ["a.txt"]
+    assert titles() == ["z.zip/a.txt"]
 
 
 def test_a_body_is_judged_before_it_is_read(alice: Client, base: KnowledgeBase) -> None:

@@ -239,7 +239,6 @@ class _LocalBase:
             delivery = Delivery(
                 stored,
                 file.path,
-                folder=file.path,
                 moved_from=moved_from,
                 delete_missing=self.deletes,
             )

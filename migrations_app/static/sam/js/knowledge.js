@@ -81,7 +81,7 @@ class Queue {
   begin() {
     this.waiting = [];
     this.running = new Map();
-    this.counts = { added: 0, replaced: 0, moved: 0, kept: 0, refused: 0 };
+    this.counts = { added: 0, replaced: 0, moved: 0, kept: 0, missing: 0, refused: 0 };
     this.total = this.done = this.bytes = this.sent = 0;
   }
 
@@ -166,7 +166,7 @@ class Queue {
   }
 
   finish() {
-    const words = { added: "added", replaced: "replaced", moved: "moved", kept: "already there", refused: "refused" };
+    const words = { added: "added", replaced: "replaced", moved: "moved", kept: "already there", missing: "missing", refused: "refused" };
     const parts = Object.entries(this.counts).filter(([, number]) => number).map(([name, number]) => `${number} ${words[name]}`);
     this.bar.value = 100;
     this.label.textContent = `Done: ${parts.join(", ") || "nothing was in it"}.`;
