@@ -14,6 +14,9 @@ from typing import BinaryIO
 from engines.files.private import own_like_folder, private_folder
 
 BLOCK = 1024 * 1024
+"""Bytes moved at a time when a file is copied or hashed."""
+
+READ_ONLY = 0o400
 
 Checkpoint = Callable[[], None]
 """Called between blocks by what reads or writes much; may raise to stop."""
@@ -23,9 +26,6 @@ def go_on() -> None:
     """Be the checkpoint of work that nobody stops."""
 
 
-"""Bytes moved at a time when a file is copied or hashed."""
-
-READ_ONLY = 0o400
 """Of what belongs to people."""
 READ_BY_ALL = 0o444
 """Of published weights: another program may share the file; the folder of SAM's name is closed anyway."""
