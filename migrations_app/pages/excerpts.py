@@ -11,7 +11,9 @@ from migrations_app.pages.chat.markdown import plain_text
 
 def excerpts_of(found: Sequence[FoundPassage]) -> list[str]:
     """Return the text of each passage; what is no Markdown stays letter by letter as it is."""
-    documents = Document.objects.in_bulk({passage.document_id for passage in found})
+    # Without their texts, of which each may be megabytes.
+    described = Document.objects.only("path", "media_type")
+    documents = described.in_bulk({passage.document_id for passage in found})
     return [_excerpt(passage, documents.get(passage.document_id)) for passage in found]
 
 

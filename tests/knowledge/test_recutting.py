@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from engines.files.artifacts import ArtifactStore
 from engines.models import Chunk, Document, Fingerprint, KnowledgeBase
@@ -156,3 +158,21 @@ def test_a_citation_of_a_former_passage_opens_when_its_document_was_cut_anew(
     lost: CitationRecord = {**records[0], "content_hash": "00" * 32}
     wrong: CitationRecord = {**lost, "start": 0, "end": 5}
     assert [one.is_available for one in cited_passages(owner, [lost, wrong])] == [False, False]
+
+
+def test_a_cited_document_is_read_only_to_find_former_words_and_then_once(
+    owner: User, base: KnowledgeBase
+) -> None:
+    """With each of its passages, a book that was changed since would be read thousands of times."""
+    document = add_document(base.pk, title="Sums", text=DIGITS)
+    records = [record_of(chunk, says_where=True) for chunk in passages_of(document)]
+    assert len(records) > 1
+    lost: CitationRecord = {**records[0], "content_hash": "00" * 32}
+
+    for wanted, times in ((records, 0), ([*records, lost, lost], 1)):
+        with CaptureQueriesContext(connection) as caught:
+            shown = cited_passages(owner, wanted)
+        assert sum(one.is_available for one in shown) == len(records)
+        reading = [one["sql"] for one in caught if '"engines_document"."text"' in one["sql"]]
+        assert len(reading) == times
+        assert not any("engines_chunk" in sql for sql in reading)

@@ -78,7 +78,7 @@ class PlacedPassage:
 
 
 def cited_passages(user: User, records: Iterable[CitationRecord]) -> list[CitedPassage]:
-    """Return what may be shown of citations, in their order: in two questions, however many there are.
+    """Return what may be shown of citations, in their order: in three questions, however many there are.
 
     A text that stands unchanged in its document is found by its digest, however its document was written or
     cut anew since.
@@ -92,6 +92,9 @@ def cited_passages(user: User, records: Iterable[CitationRecord]) -> list[CitedP
         for chunk in live.filter(
             content_hash__in={bytes.fromhex(r["content_hash"]) for r in wanted}
         )
+        # Each row would bring its whole document along.
+        .select_related("document")
+        .defer("document__text", "document__places")
     }
     missing = [one for one in wanted if _key(one) not in found]
     again = _find_again(live, missing) if missing else {}
@@ -123,14 +126,15 @@ def _find_again(live: QuerySet[Chunk], missing: Iterable[CitationRecord]) -> Map
     passages = defaultdict[int | None, list[Chunk]](list)
     for chunk in live.filter(document__in={one["document_id"] for one in missing}):
         passages[chunk.document_id].append(chunk)
+    documents = Document.objects.in_bulk(list(passages))
     for record in missing:
-        chunks = passages[record["document_id"]]
-        document = chunks[0].document if chunks else None
+        document = documents.get(record["document_id"])
         if document is None:
             continue
         span = _span_of_record(document, record)
-        at = _passage_at(chunks, span[0]) if span is not None else None
+        at = _passage_at(passages[document.pk], span[0]) if span is not None else None
         if span is not None and at is not None:
+            at.document = document
             found[_key(record)] = _Again(at, document, *span)
     return found
 
@@ -192,7 +196,8 @@ def _cited_again(record: CitationRecord, again: Mapping[_Key, _Again]) -> CitedP
 
 def place_passage(user: User, document_id: int, chunk_id: int) -> PlacedPassage:
     """Return a passage in its document; NotFoundError when it is gone or not the person's to read."""
-    chunk = find_passage(_readable(user).filter(document=document_id), chunk_id)
+    live = _readable(user).filter(document=document_id).select_related("document")
+    chunk = find_passage(live, chunk_id)
     if chunk is None or chunk.document is None:
         raise NotFoundError(GONE)
     text = chunk.document.text
@@ -256,8 +261,7 @@ def list_shown_texts(chunks: Sequence[Chunk], marked: Chunk | None) -> list[str]
 
 
 def _readable(user: User) -> QuerySet[Chunk]:
-    rows = Chunk.objects.filter(base__in=readable_bases(user), deleted_seq__isnull=True)
-    return rows.select_related("document")
+    return Chunk.objects.filter(base__in=readable_bases(user), deleted_seq__isnull=True)
 
 
 def _span(chunk: Chunk, text: str) -> tuple[int, int]:

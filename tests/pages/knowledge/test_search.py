@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from redis import Redis
 
 from engines.models import Chunk, Document, KnowledgeBase
@@ -78,9 +80,14 @@ def test_a_passage_is_shown_in_its_lines_without_the_marks_of_its_file(
     facts = {"title": "T", "text": text, "content_hash": "00", "score": 0.5}
     reply: dict[str, Any] = {"hits": [{**hit, **facts}], "engine_id": "x", "indexes": {}}
 
-    with played_host(redis_client, lambda kind, payload: reply):
+    with (
+        played_host(redis_client, lambda kind, payload: reply),
+        CaptureQueriesContext(connection) as caught,
+    ):
         html = alice.post(ADDRESS, {"query": "whales?"}).content.decode()
 
+    # A list of fifty would read as many books.
+    assert not any('"engines_document"."text"' in one["sql"] for one in caught)
     told = html.partition('<p class="passage soft">')[2].partition("</p>")[0]
     assert f"{told}\n" == shown
 
