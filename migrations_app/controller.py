@@ -163,6 +163,18 @@ class MigrationController:
             raise PlanInTheWayError(_in_the_way(plan)) from error
         return True
 
+    def execute_where_possible(
+        self, migration_id: str | UUID, *, actor: User | None = None
+    ) -> bool:
+        """Start a pending plan of which nobody is at hand to move it: on another host where its own is leaving.
+
+        Raises as ``execute_migration``, and HostUnavailableError where no other host is active.
+        """
+        plan = _plan(migration_id)
+        if plan.host is not None and plan.host.status in LEAVING:
+            self.move_migration(plan.pk, actor=actor)
+        return self.execute_migration(plan.pk, actor=actor)
+
     def start_due_migrations(self) -> int:
         """Start the confirmed plans whose time has come; returns how many.
 
@@ -173,9 +185,7 @@ class MigrationController:
 
     def _start_due(self, plan: Plan) -> bool:
         try:
-            if plan.host is not None and plan.host.status in LEAVING:
-                self.move_migration(plan.pk)
-            return self.execute_migration(plan.pk)
+            return self.execute_where_possible(plan.pk)
         except (PlanInTheWayError, HostUnavailableError) as error:
             logger.info("plan %s is due and waits: %s", plan.pk, error)
         except SamError as error:

@@ -186,7 +186,10 @@ class _MoveTurn:
     def _start(self, line: MassMoveLine) -> None:
         plan = str(line.plan_id)
         try:
-            self.controller.execute_migration(plan, actor=self.actor)
+            self.controller.execute_where_possible(plan, actor=self.actor)
+        except HostUnavailableError:
+            # As where they are planned: it is about nobody in particular.
+            raise
         except SamError as error:
             with transaction.atomic():
                 self._cancel(plan)
