@@ -14,6 +14,7 @@ from migrations_app.states import (
     ABOUT_PEOPLE,
     ACTIONS_OF,
     PLAN_FINAL,
+    PLAN_OPEN,
     PlanAction,
     PlanKind,
     PlanStatus,
@@ -74,7 +75,9 @@ def _not_roll_back(plan: Plan) -> str:
         return "" if is_switched(plan) else "Nothing is switched yet; cancel the plan instead."
     if CUT_ANEW in plan.switched:
         return "It cut documents anew, which loses no word and no citation; there is no way back."
-    if plan.retention_until is not None and plan.retention_until < timezone.now():
+    ended = plan.retention_until is not None and plan.retention_until < timezone.now()
+    # What a way back that is under way leads to is kept until it ends.
+    if ended and not plan.rollbacks.filter(status__in=PLAN_OPEN).exists():
         return "The old index was let go when its retention ended; migrate instead."
     since = plan.finished_at or plan.created_at
     later = _moving_the_same(plan).filter(finished_at__gt=since).first()

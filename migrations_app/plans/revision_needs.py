@@ -141,6 +141,8 @@ def _open_plans(revisions: Keys) -> QuerySet[Plan]:
         | Q(to_revision__in=revisions)
         | Q(embedder_revision__in=revisions)
         | Q(pk__in=switches.values("plan"))
+        # A way back has switches of its own only once it catches up; its retention may have ended by then.
+        | Q(rolls_back__in=switches.values("plan"))
         | Q(pk__in=ranges.values("step__plan"))
     )
 

@@ -11,7 +11,9 @@ from django.utils import timezone
 from engines.exceptions import ConflictError
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
+from migrations_app.plans.revision_needs import needs_of
 from migrations_app.states import PlanKind, PlanStatus
+from tests.knowledge.world import make_model
 from tests.plans.hash_world import HashWorld, all_rows
 
 TEXTS = ("The first text.", "The second text.")
@@ -36,6 +38,22 @@ def test_after_its_retention_has_ended_nothing_is_taken_back(
 
     assert all_rows() == before
     assert world.spaces() == ["new"]
+
+
+def test_a_way_back_under_way_goes_on_and_keeps_what_it_leads_to_once_the_retention_ended(
+    world: HashWorld,
+) -> None:
+    embedder = world.placed(make_model("companion"))
+    world.uses(world.engine("paired", companion=embedder))
+    world.base("Notes", *TEXTS)
+    plan = world.migrated("new")
+    back = MigrationController().roll_back_migration(plan.pk)
+    Plan.objects.filter(pk=plan.pk).update(retention_until=timezone.now() - timedelta(seconds=1))
+
+    sentences = [need.sentence for need in needs_of(embedder)]
+
+    assert sentences == [f"a running plan needs it: {back}"]
+    assert MigrationController().roll_back_migration(plan.pk) == back
 
 
 def test_a_moment_before_it_ends_there_is_a_way_back(world: HashWorld, migrated: Plan) -> None:
