@@ -7,6 +7,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from engines.models import CatalogModel, KnowledgeBase
+from engines.services.hosts import LEAVING
 from engines.services.knowledge.writing import lock_base
 from engines.services.people.preferences import lock_preference, preference_of
 from migrations_app.controller import get_migration_controller
@@ -52,8 +53,8 @@ def begin_anew(base: KnowledgeBase, embedder: CatalogModel, *, actor: User) -> s
 
     Raises what planning raises.
     """
-    begun = _drafts(actor).filter(kind=PlanKind.RE_EMBED, base=base, to_engine=embedder)
-    begun = begun.filter(error_message="").order_by("created_at", "pk")
+    begun = _startable(actor).filter(kind=PlanKind.RE_EMBED, base=base, to_engine=embedder)
+    begun = begun.order_by("created_at", "pk")
     first = begun.first()
     if first is not None:
         return first.migration_id
@@ -72,7 +73,12 @@ def _drafts(actor: User) -> QuerySet[Plan]:
     return Plan.objects.filter(created_by=actor, status=PlanStatus.PENDING, confirmed_at=None)
 
 
+def _startable(actor: User) -> QuerySet[Plan]:
+    """Leave out drafts that could not start, and those on a host that leaves: a new one is on another."""
+    return _drafts(actor).filter(error_message="").exclude(host__status__in=LEAVING)
+
+
 def _begun(whom: User, engine: str, actor: User) -> QuerySet[Plan]:
     version = preference_of(whom).version
-    same = _drafts(actor).filter(kind=PlanKind.MIGRATE, user=whom, to_engine__model_id=engine)
-    return same.filter(preference_version=version, error_message="").order_by("-created_at", "pk")
+    same = _startable(actor).filter(kind=PlanKind.MIGRATE, user=whom, to_engine__model_id=engine)
+    return same.filter(preference_version=version).order_by("-created_at", "pk")

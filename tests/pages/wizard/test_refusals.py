@@ -22,6 +22,7 @@ from migrations_app.states import PlanStatus, StepStatus
 from tests.api.roles import GIB, Engines, People, make_model
 from tests.pages.wizard.conftest import NEW
 from tests.plans.hash_world import all_rows
+from tests.worker.plans import make_host
 
 controller = MigrationController()
 
@@ -221,10 +222,16 @@ def test_a_start_that_the_world_has_overtaken(
         assert "Look at the plan that runs" in text
 
 
+@pytest.mark.parametrize("meanwhile", [change_engine, leave])
 def test_planning_again_makes_a_plan_of_the_world_as_it_is(
-    alice: Client, people: People, engines: Engines, draft: Plan
+    alice: Client,
+    people: People,
+    engines: Engines,
+    draft: Plan,
+    meanwhile: Callable[[Engines, People], None],
 ) -> None:
-    change_engine(engines, people)
+    meanwhile(engines, people)
+    make_host("other")
 
     answer = alice.post(page_of(draft, "again"))
 
