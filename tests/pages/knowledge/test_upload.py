@@ -42,7 +42,7 @@ def test_several_files_are_taken_and_each_refusal_has_a_line(
         base,
         upload("a.md", "# A\n\ntext"),
         upload("b.txt", b"\xef\xbb\xbfwith a mark"),
-        upload("c.txt", b"\xff\xff"),
+        upload("c.txt", b"\xff\xfe\xfd"),
         upload("d.txt", "  \n"),
         upload("e.txt", "a\x00b"),
         upload("f.pdf", b"%PDF-1.4"),
