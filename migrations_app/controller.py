@@ -58,7 +58,7 @@ from migrations_app.plans.transitions import (
     start_plan,
     withdraw_confirmation,
 )
-from migrations_app.states import PERSON_KINDS, PlanAction, PlanKind, PlanStatus
+from migrations_app.states import PERSON_KINDS, PLAN_OPEN, PlanAction, PlanKind, PlanStatus
 from migrations_app.steps.sample import sample_for
 
 logger = logging.getLogger(__name__)
@@ -220,13 +220,15 @@ class MigrationController:
             with transaction.atomic():
                 return self._start_way_back(original, actor)
         except IntegrityError as error:
+            if (begun := _way_back_of(original)) is not None:
+                # Asked for twice at one moment.
+                return begun.migration_id
             raise PlanInTheWayError(_in_the_way(original)) from error
 
     def _start_way_back(self, original: Plan, actor: User | None) -> str:
         if original.status == PlanStatus.IN_PROGRESS:
             complete_with_warning(original.pk, who=_who(actor), warning=LEFT_FOR_WAY_BACK)
-        running = original.rollbacks.filter(status__in=["pending", "in_progress"]).first()
-        plan = running or plan_rollback(original, actor=actor)
+        plan = _way_back_of(original) or plan_rollback(original, actor=actor)
         start_plan(plan.pk, who=_who(actor))
         return plan.migration_id
 
@@ -284,6 +286,11 @@ def _plan(migration_id: str | UUID) -> Plan:
     if plan is None:
         raise NotFoundError(f"There is no plan {migration_id}.")
     return plan
+
+
+def _way_back_of(original: Plan) -> Plan | None:
+    """Return the plan that takes another back, while it has not ended."""
+    return original.rollbacks.filter(status__in=PLAN_OPEN).first()
 
 
 def _who(actor: User | None) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.utils import timezone
 
 from engines.exceptions import ConflictError
@@ -13,7 +15,12 @@ from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
 from migrations_app.plans.revision_needs import needs_of
 from migrations_app.states import PlanKind, PlanStatus
-from tests.knowledge.world import make_model
+from tests.knowledge.world import (
+    WAIT_SECONDS,
+    Threads,
+    make_model,
+    wait_until_somebody_waits_for_a_lock,
+)
 from tests.plans.hash_world import HashWorld, all_rows
 
 TEXTS = ("The first text.", "The second text.")
@@ -54,6 +61,19 @@ def test_a_way_back_under_way_goes_on_and_keeps_what_it_leads_to_once_the_retent
 
     assert sentences == [f"a running plan needs it: {back}"]
     assert MigrationController().roll_back_migration(plan.pk) == back
+
+
+def test_who_asks_at_the_same_moment_as_another_gets_the_way_back_of_both(
+    migrated: Plan, threads: Threads
+) -> None:
+    ask = partial(MigrationController().roll_back_migration, migrated.pk)
+    with transaction.atomic():
+        back = ask()
+        other = threads.start(ask)
+        wait_until_somebody_waits_for_a_lock()
+
+    assert other.result(timeout=WAIT_SECONDS) == back
+    assert Plan.objects.filter(rolls_back=migrated).count() == 1
 
 
 def test_a_moment_before_it_ends_there_is_a_way_back(world: HashWorld, migrated: Plan) -> None:
