@@ -52,6 +52,10 @@ NO_ENGINE = (
     "No engine is chosen yet, and texts are searched with its help; `sam plan create` chooses one."
 )
 
+Replace = Annotated[
+    bool,
+    typer.Option("--replace", help="Take a folder that seems to be another of the same name."),
+]
 Base = Annotated[int, typer.Argument(help="Its number, as `sam base list` shows it.")]
 
 
@@ -105,12 +109,7 @@ def add_documents(
             help="Delete documents whose files are gone from a folder, or from an archive in it.",
         ),
     ] = False,
-    replace: Annotated[
-        bool,
-        typer.Option(
-            "--replace", help="Add a folder although it seems to be another of the same name."
-        ),
-    ] = False,
+    replace: Replace = False,
 ) -> None:
     """Add files, or bring folders up to date: what is unchanged is not sent again."""
     try:
@@ -165,7 +164,7 @@ def _refuse_foreign(known: Known, found: Found) -> None:
         raise CommandError(
             f"The base has documents of a folder {name}; most have no file here, and not one is as its file: this seems "
             "to be another folder of that name, and would replace some of them. Nothing was changed. Name a base of its "
-            "own with --base; if it is the same folder, add it with --replace."
+            "own with --base; if it is the same folder, say so with --replace."
         )
 
 
@@ -203,12 +202,15 @@ def watch_documents(
     keep_deleted: Annotated[
         bool, typer.Option("--keep-deleted", help="Keep documents whose files are gone.")
     ] = False,
+    replace: Replace = False,
 ) -> None:
     """Keep a folder and a base in step until Ctrl-C: new, changed, renamed and deleted files."""
     seconds = read_seconds(every)
     if not folder.is_dir():
         raise CommandError(f"{folder} is no folder; single files are sent by `sam documents add`.")
     target = _base_named(session, into)
+    if not replace:
+        _refuse_foreign(RemoteBase(session.api, target["id"]).known(), find_local([folder]))
     watched = WatchedRemotely(session.api, target["id"], folder, deletes=not keep_deleted)
     session.say(f"Watching {folder} for {target['name']}, every {every}; Ctrl-C ends it.")
     with suppress(KeyboardInterrupt):

@@ -180,6 +180,9 @@ def test_another_folder_of_the_same_name_does_not_replace_the_first_ones_documen
         said = add(private, *flags)
         assert "a folder notes; most have no file here, and not one is as its file" in said
         assert texts() == before
+    with pytest.raises(CommandError, match="seems to be another folder of that name"):
+        run_sam("documents", "watch", str(private), "--user", "alice")
+    assert texts() == before
     assert "5 new in Private" in add(private, "--base", "Private")
     assert "2 updated, 3 new, 3 missing" in add(private, "--replace")
 
