@@ -181,3 +181,24 @@ def test_a_mail_whose_subject_is_in_no_encoding_is_read() -> None:
     text = read_mail(b"From: a@example.org\nSubject: \x81\x8d\xff\xfe\x01\n\nThe roof.\n")
 
     assert text.endswith("From: a@example.org\n\nThe roof.")
+
+
+def test_a_header_of_many_people_says_their_names_as_they_are() -> None:
+    def read_to(*names: str) -> str:
+        people = ",\n ".join(f"{name} <a@example.org>" for name in names * 300)
+        return read_mail(f"To: {people}\nSubject: x\n\nHello\n")
+
+    assert read_to("Jürgen Groß").startswith("# x\n\nTo: Jürgen Groß <a@example.org>, Jürgen")
+    assert '"Jürgen Groß" <' in read_to('"=?utf-8?Q?J=C3=BCrgen_Gro=C3=9F?="')
+    assert "ÜJürgen <" in read_to("Ü=?utf-8?Q?J=C3?=\n =?utf-8?Q?=BCrgen?=")
+    assert "=?no-such?Q?x?=" not in read_to("=?no-such?Q?x?=")
+
+
+def test_an_attached_mail_to_thousands_of_people_is_read() -> None:
+    people = ", ".join(f"Jürgen Groß {n} <a{n}@example.org>" for n in range(20_000))
+    inner = f"Content-Type: message/rfc822\n\nTo: {people}\nSubject: Inner\n\n{PAYLOAD}\n"
+
+    text = read_mail(f"Subject: x\n{made.mail_of_parts('mixed', inner)}")
+
+    assert "Jürgen Groß 19999" in text
+    assert text.endswith(PAYLOAD)

@@ -6,7 +6,7 @@ import email
 import re
 from collections.abc import Iterator
 from email.errors import HeaderParseError
-from email.header import decode_header, make_header
+from email.header import decode_header
 from email.message import Message
 from email.policy import EmailPolicy
 from typing import Any
@@ -62,21 +62,32 @@ class _Policy(EmailPolicy):
         return _decode_words(value)
 
 
-_POLICY = _Policy()
+_POLICY = _Policy(refold_source="none")
+"""An attached mail is written again to be read, with its headers as they are: the library parses those that it folds."""
 
 
 def _decode_words(value: str) -> str:
     """Return a header whose coded words are decoded; blanks between two of them are none (RFC 2047)."""
-    return " ".join(map(_decode_word, _BETWEEN_CODED.sub("", value).split()))
+    # What is not ASCII was read as bytes that stand for themselves.
+    plain = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return " ".join(map(_decode_word, _BETWEEN_CODED.sub("", plain).split()))
 
 
 def _decode_word(word: str) -> str:
     if "=?" not in word or len(word) > MAX_PARSED:
         return word
     try:
-        return str(make_header(decode_header(word)))
-    except (HeaderParseError, LookupError, ValueError):
+        return "".join(_decode_piece(*piece) for piece in decode_header(word))
+    except (HeaderParseError, ValueError):
         return word
+
+
+def _decode_piece(raw: bytes | str, named: str | None) -> str:
+    """Return a part of a word, coded or not: of the latter the library makes bytes in this way."""
+    if isinstance(raw, str):
+        return raw
+    text = decode_named(raw, named) if named else raw.decode("raw-unicode-escape")
+    return raw.decode("utf-8", "replace") if text is None else text
 
 
 def read(source: Source) -> Reading:
