@@ -84,3 +84,50 @@ def test_a_sheet_of_open_document_hides_what_somebody_hid() -> None:
 
     assert found.text == "# Costs\n\nseen\nfiltered\nfolded"
     assert "hidden rows and columns of Costs" in found.note
+
+
+def test_rows_are_counted_where_they_have_no_numbers_and_columns_once() -> None:
+    def read_sheet(columns: str, *rows: str) -> str:
+        cell = '<c t="inlineStr"><is><t>{}</t></is></c>'
+        body = "".join(
+            f"<row{look}>{cell.format(at)}{cell.format('b')}</row>" for at, look in enumerate(rows)
+        )
+        sheet = f"<worksheet {made.S}>{columns}<sheetData>{body}</sheetData></worksheet>"
+        parts = made.unpack(made.xlsx([]))
+        book = made.pack({**parts, "xl/worksheets/sheet1.xml": sheet}, method=0)
+        return read_content(Source("a.xlsx", book)).text
+
+    column = '<col min="2" max="16384" hidden="1"/>'
+    assert read_sheet("", "", ' hidden="1"', "") == "# Budget\n\n0 | b\n2 | b"
+    # Looked through for each row, they took minutes.
+    many = read_sheet(f"<cols>{column * 16_384}</cols>", *[""] * 20_000)
+    assert many.endswith("\n19999")
+
+
+def test_a_workbook_in_xml_hides_what_somebody_hid() -> None:
+    space, excel = (
+        "urn:schemas-microsoft-com:office:spreadsheet",
+        "urn:schemas-microsoft-com:office:excel",
+    )
+
+    def read_book(*looks: str, columns: str = "", around: str = "") -> Reading:
+        rows = "".join(
+            f"<Row {look}><Cell><Data>a{n}</Data></Cell><Cell><Data>b{n}</Data></Cell></Row>"
+            for n, look in enumerate(looks, 1)
+        )
+        book = (
+            f'<Workbook xmlns="{space}" xmlns:ss="{space}" xmlns:x="{excel}"><Worksheet ss:Name="Budget">'
+            f"<Table>{columns}{rows}</Table>{around}</Worksheet></Workbook>"
+        )
+        return read_content(Source("export.xls", book.encode()))
+
+    gone = 'ss:Hidden="1"'
+    rows = read_book("", gone, 'ss:Index="4"', f'{gone} ss:Span="1"', "")
+    columns = read_book("", columns=f'<Column ss:Index="2" {gone}/>')
+    filters = '<x:AutoFilter x:Range="R1C1:R2C2"><x:AutoFilterColumn/></x:AutoFilter>'
+    filtered = read_book("", gone, gone, around=filters)
+
+    assert rows.text == "# Budget\n\na1 | b1\na3 | b3\na5 | b5"
+    assert columns.text == "# Budget\n\na1"
+    assert filtered.text == "# Budget\n\na1 | b1\na2 | b2"
+    assert all(found.note.startswith(LEFT_OUT) for found in (rows, columns, filtered))

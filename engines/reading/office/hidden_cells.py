@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 Range = tuple[int, int]
 """The first row or column, from 0 on, and how many there are."""
 
-_ROW = re.compile(rb"<(?:\w{1,20}:)?row\s([^<>]{0,400})>")
+_ROW = re.compile(rb"<(?:\w{1,20}:)?row((?:\s[^<>]{0,400})?)/?>")
 _COLUMN = re.compile(rb"<(?:\w{1,20}:)?col\s([^<>]{0,400})>")
 _SAID = re.compile(rb"([\w:]{1,40})\s*=\s*[\"']([^\"']{0,40})[\"']")
 _FILTER = re.compile(
@@ -40,10 +40,17 @@ class Hidden(NamedTuple):
             for number in range(first, min(first + count, len(rows))):
                 had = had or any(rows[number])
                 rows[number] = []
+        width = max(map(len, rows), default=0)
+        # Each column once, however often a file names it.
+        marks = bytearray(width)
+        for first, count in self.columns:
+            marks[first : first + count] = b"\1" * len(marks[first : first + count])
+        hidden = [at for at, mark in enumerate(marks) if mark]
         for row in rows:
-            for first, count in self.columns:
-                had = had or any(row[first : first + count])
-                row[first : first + count] = [""] * len(row[first : first + count])
+            for at in hidden:
+                if at < len(row):
+                    had = had or bool(row[at])
+                    row[at] = ""
         return had
 
 

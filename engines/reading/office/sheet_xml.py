@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from xml.etree import ElementTree as ET
 
 from engines.exceptions import InvalidRequestError
 from engines.reading.limits import MAX_CELLS
+from engines.reading.office.hidden_cells import MAX_FILTERS, Hidden, Range
 from engines.reading.office.number_formats import NumberFormat, read_format
 from engines.reading.package import DAMAGED, local_name, parse_xml
 
@@ -15,6 +17,8 @@ _S = "{urn:schemas-microsoft-com:office:spreadsheet}"
 MAX_ROWS, MAX_COLUMNS = 1_048_576, 16_384
 """Of Excel's largest sheet."""
 MAX_DIGITS = 12
+_X = "{urn:schemas-microsoft-com:office:excel}"
+_RANGE = re.compile(r"R([0-9]{1,7})C[0-9]{1,5}:R([0-9]{1,7})C")
 _DAY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([0-9:]{8})(?:\.0+)?")
 _MIDNIGHT = "00:00:00"
 _HIDDEN = ("SheetHidden", "SheetVeryHidden")
@@ -23,8 +27,8 @@ _NAMED = {"Percent": "0.00%"}
 Formats = dict[str, NumberFormat | None]
 
 
-def read_sheets(content: bytes) -> Iterator[tuple[str, bool, list[list[str]]]]:
-    """Yield the name of each sheet, whether it is shown, and its rows."""
+def read_sheets(content: bytes) -> Iterator[tuple[str, Hidden | None, list[list[str]]]]:
+    """Yield the name of each sheet, what is hidden of it or None for all, and its rows."""
     root = parse_xml(content)
     formats = {
         style.get(f"{_S}ID", ""): read_format(_NAMED.get(code, code))
@@ -36,7 +40,29 @@ def read_sheets(content: bytes) -> Iterator[tuple[str, bool, list[list[str]]]]:
         is_hidden = any(
             local_name(one) == "Visible" and one.text in _HIDDEN for one in sheet.iter()
         )
-        yield sheet.get(f"{_S}Name", ""), not is_hidden, list(_read_rows(sheet, formats))
+        hidden = None if is_hidden else _find_hidden(sheet)
+        yield sheet.get(f"{_S}Name", ""), hidden, list(_read_rows(sheet, formats))
+
+
+def _find_hidden(sheet: ET.Element) -> Hidden:
+    filtered = [
+        range(int(found[1]) - 1, int(found[2]))
+        for one in islice(sheet.iter(f"{_X}AutoFilter"), MAX_FILTERS)
+        if one.find(f"{_X}AutoFilterColumn") is not None
+        and (found := _RANGE.match(one.get(f"{_X}Range", "")))
+    ]
+    rows = _hidden_of(sheet.iter(f"{_S}Row"), MAX_ROWS)
+    columns = _hidden_of(sheet.iter(f"{_S}Column"), MAX_COLUMNS)
+    kept = [one for one in rows if not any(one[0] in each for each in filtered)]
+    return Hidden(kept, list(columns))
+
+
+def _hidden_of(elements: Iterable[ET.Element], most: int) -> Iterator[Range]:
+    at = 0
+    for gap, one in _numbered(elements, most, "Span"):
+        if one.get(f"{_S}Hidden") == "1":
+            yield at + gap, 1 + _read_number(one, "Span")
+        at += gap + 1
 
 
 def _read_rows(sheet: ET.Element, formats: Formats) -> Iterator[list[str]]:

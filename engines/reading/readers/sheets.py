@@ -60,13 +60,14 @@ def read(source: Source) -> Reading:
 
 
 def _read_xml(content: bytes) -> Reading:
-    builder, hidden = TextBuilder(), list[str]()
-    for name, is_shown, rows in read_sheets(content):
-        if is_shown:
-            _add_cells(builder, name, rows, [])
-        else:
+    builder, hidden, partly = TextBuilder(), list[str](), list[str]()
+    for name, unseen, rows in read_sheets(content):
+        if unseen is None:
             hidden.append(name)
-    return _build(builder, hidden, [], [])
+        else:
+            partly += [name] if unseen.clear(rows) else []
+            _add_cells(builder, name, rows, [])
+    return _build(builder, hidden, partly, [])
 
 
 def _build(builder: TextBuilder, *told: Sequence[str]) -> Reading:
