@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from engines.exceptions import InvalidRequestError
 from engines.reading.charsets import decode_named
+from engines.reading.embedded import leave_embedded
 from engines.reading.kinds import Kind, ending_of, kind_of
 from engines.reading.limits import MAX_FILE_BYTES
 from engines.reading.result import MARKDOWN, MARKDOWN_ENDINGS, TEXT, Reading, Source
@@ -62,5 +63,6 @@ def read_text(source: Source) -> Reading:
     ending, text = ending_of(source.name), decoded.text
     if ending in _FOLDED_ENDINGS:
         text = _QUOTED.sub(_decode_quoted, _FOLD.sub("", text))
+    text = leave_embedded(text)
     media_type = MARKDOWN if ending in MARKDOWN_ENDINGS else TEXT
     return Reading(text, media_type, note=decoded.note)

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
+from engines.reading.embedded import leave_embedded
 from engines.reading.kinds import ending_of
 from engines.reading.limits import MAX_DEPTH
 from engines.reading.result import MARKDOWN, TEXT, Reading, Source, TextBuilder
@@ -104,7 +105,7 @@ def _add_cells(builder: TextBuilder, cells: list[Any]) -> None:
             builder.add_code(text)
             builder.add_code("\n".join(_outputs(cell.get("outputs"))))
         else:
-            builder.add_markdown(text)
+            builder.add_markdown(leave_embedded(text))
 
 
 def _outputs(outputs: Any) -> Iterator[str]:
