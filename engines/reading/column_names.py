@@ -11,6 +11,7 @@ _YEAR = re.compile("(?:19|20)[0-9]{2}")
 _NUMBER = re.compile(r"[^\w\s]{0,3}\s?[^\w\s]?\d[\d.,'\s]*[^\w\s]{0,3}")
 """With the signs of money, percent and minus around it, and no letter."""
 _NUMERAL = re.compile(r"\d+(?:[.,]\d+)*")
+COLONS = (":", "\N{FULLWIDTH COLON}")
 MIN_COLUMNS = 3
 Row = Sequence[str]
 
@@ -71,5 +72,15 @@ def has_names(rows: Sequence[Row]) -> bool:
         return False
     first, *below = rows
     is_even = all(len(row) == len(first) for row in below) and all(map(str.strip, first[1:]))
-    is_form = len(first) < MIN_COLUMNS and not all(_is_number(row[1].strip()) for row in below)
-    return is_even and not is_form
+    return is_even and not _is_form(rows)
+
+
+def has_labels(cells: Row) -> bool:
+    """Whether some cells name what stands beside them, as in forms: they have a colon, and others none."""
+    return len({cell.rstrip().endswith(COLONS) for cell in cells if cell.strip()}) > 1
+
+
+def _is_form(rows: Sequence[Row]) -> bool:
+    first, *below = rows
+    is_narrow = len(first) < MIN_COLUMNS and not all(_is_number(row[1].strip()) for row in below)
+    return is_narrow or has_labels(first)

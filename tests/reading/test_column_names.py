@@ -16,15 +16,40 @@ PEOPLE = [["Name", "Town", "Since"], ["Ada", "Bonn", "May"], ["Bob", "Kiel", "Ju
 YEARS = [["", "2024", "2025"], ["Sales", "5", "6"], ["Costs", "7", "8"]]
 FORM = [["Name", "Ada"], ["Street", "Main 5"], ["Town", "Bonn"]]
 NUMBERS = [["1", "2", "3"], ["4", "5", "6"]]
+LABELS = [["Name:", "Ada", "Room:", "B 12"], ["Post:", "Head", "Phone:", "555"]]
 UNEVEN = [["Name", "Town", "Since"], ["a note over all columns"]]
 
 
-def word(rows: Rows, look: str) -> bytes:
+BOLD = "<w:rPr><w:b/></w:rPr>"
+STYLED = (
+    f'<w:styles {made.W}><w:style w:type="table" w:styleId="Grid"/>'
+    '<w:style w:type="table" w:styleId="Light"><w:basedOn w:val="Named"/></w:style>'
+    '<w:style w:type="table" w:styleId="Named"><w:tblStylePr w:type="firstRow"/></w:style>'
+    '<w:style w:type="paragraph" w:styleId="Head"><w:rPr><w:b/></w:rPr></w:style></w:styles>'
+)
+
+
+def word(rows: Rows, look: str, *, style: str = "", cell: str = "", first: str = BOLD) -> bytes:
+    cells = "<w:tc>{look}<w:p>{cell}<w:r>{run}<w:t>{words}</w:t></w:r></w:p></w:tc>"
+    fill, named = (cell, "") if "tcPr" in cell else ("", cell)
     body = "".join(
-        f"<w:tr>{''.join(f'<w:tc>{made.paragraph(cell)}</w:tc>' for cell in row)}</w:tr>"
-        for row in rows
+        "<w:tr>"
+        + "".join(
+            cells.format(
+                look="" if at else fill,
+                cell="" if at else named,
+                run="" if at else first,
+                words=words,
+            )
+            for words in row
+        )
+        + "</w:tr>"
+        for at, row in enumerate(rows)
     )
-    return made.docx(f"<w:tbl><w:tblPr><w:tblLook {look}/></w:tblPr>{body}</w:tbl>")
+    table = (
+        f'<w:tbl><w:tblPr><w:tblStyle w:val="{style}"/><w:tblLook {look}/></w:tblPr>{body}</w:tbl>'
+    )
+    return made.docx(table, more={"word/styles.xml": STYLED})
 
 
 def slides(rows: Rows, look: str) -> bytes:
@@ -68,7 +93,9 @@ def test_rows_have_the_names_of_their_columns_where_the_first_row_is_drawn_so(ki
 
 
 @pytest.mark.parametrize("kind", DRAWN)
-@pytest.mark.parametrize("rows", [FORM, NUMBERS, UNEVEN], ids=["form", "numbers", "uneven"])
+@pytest.mark.parametrize(
+    "rows", [FORM, LABELS, NUMBERS, UNEVEN], ids=["form", "labels", "numbers", "uneven"]
+)
 def test_forms_and_numbers_have_none(kind: str, rows: Rows) -> None:
     assert read(kind, rows).split("\n") == [" | ".join(row) for row in rows]
 
@@ -84,3 +111,88 @@ def test_what_a_file_says_itself_counts_for_forms_too() -> None:
 
     assert by_text == by_page == "Name | Ada\nName: Street; Ada: Main 5\nName: Town; Ada: Bonn"
     assert "Part:" not in read_content(Source("a.html", page(PRICES, "tbody"))).text
+
+
+SHADED = '<w:tcPr><w:shd w:fill="DDDDDD"/></w:tcPr>'
+NAMED = '<w:pPr><w:pStyle w:val="Head"/></w:pPr>'
+
+
+@pytest.mark.parametrize(
+    ("style", "cell", "first", "is_named"),
+    [
+        ("Grid", "", "", False),
+        ("", "", "", False),
+        ("Grid", "", BOLD, True),
+        ("Grid", "", '<w:rPr><w:b w:val="0"/></w:rPr>', False),
+        ("Grid", NAMED, "", True),
+        ("Grid", SHADED, "", True),
+        ("Light", "", "", True),
+    ],
+)
+def test_the_first_row_of_word_is_one_of_names_where_it_looks_so(
+    style: str, cell: str, first: str, is_named: bool
+) -> None:
+    """Word asks each new table to draw its first row otherwise, and the style it gives it does not."""
+    table = word(PEOPLE, 'w:firstRow="1"', style=style, cell=cell, first=first)
+
+    assert ("Name: Ada" in read_content(Source("a.docx", table)).text) == is_named
+
+
+def test_cells_over_several_columns_stand_below_no_name_of_one() -> None:
+    def read_table(*rows: str) -> str:
+        table = f"<table>{''.join(f'<tr>{row}</tr>' for row in rows)}</table>"
+        return read_content(Source("a.html", table.encode())).text
+
+    ages = "<th rowspan=2>Town<th colspan=2>Sold"
+    total = "<td>Bonn<td>5<td>6"
+    assert read_table(ages, "<th>May<th>June", total, "<td colspan=2>All<td>9") == (
+        "Town | Sold\nMay | June\nBonn | 5 | 6\nAll | 9"
+    )
+    assert read_table("<th colspan=2>Name<th>Phone", "<td>Ada<td>12") == "Name | Phone\nAda | 12"
+    assert read_table("<th>Name:<th>Ada", "<td>Phone:<td>12") == "Name: | Ada\nPhone: | 12"
+
+
+def test_names_over_several_columns_stand_above_those_of_each() -> None:
+    cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
+    covered = "<table:covered-table-cell/>"
+    rows = [["Town", "Sold", None], [None, "May", "June"], ["Bonn", "5", "6"]]
+    first, second, third = (
+        f"<table:table-row>{''.join(covered if one is None else cell.format(one) for one in row)}</table:table-row>"
+        for row in rows
+    )
+    table = f"<table:table><table:table-header-rows>{first}{second}</table:table-header-rows>{third}</table:table>"
+
+    text = read_content(Source("a.odt", made.odt(table))).text
+
+    assert text == "Town | Sold\nMay | June\nTown: Bonn; May: 5; June: 6"
+
+
+def test_rows_behind_a_table_in_a_cell_keep_the_names_of_theirs() -> None:
+    inner = "<table><tr><td>x<td>y</tr></table><table hidden><tr><td>z</tr></table>"
+    page = f"<table><tr><th>Part<th>Note<tr><td>Roof<td>{inner}</td><tr><td>Door<td>dry</table>"
+
+    assert read_content(Source("a.html", page.encode())).text.endswith("Part: Door; Note: dry")
+
+
+def test_names_that_end_in_colons_have_one() -> None:
+    text = read_content(Source("a.csv", b"Part:,Cost:\nRoof,5\n")).text
+
+    assert text == "Part: Roof; Cost: 5"
+
+
+LONG = f"Why {'so ' * 100}late?"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv", f"{LONG},Cost\n" + "Roof,5\n" * 2),
+        ("a.html", f"<table><tr><th>{LONG}<th>Cost" + "<tr><td>Roof<td>5" * 2),
+    ],
+)
+def test_a_long_name_stands_in_full_once(name: str, content: str) -> None:
+    """A question of a form with its explanation, as names: each row was that long, and a large table too long to read."""
+    first, *rows = read_content(Source(name, content.encode())).text.split("\n")
+
+    assert first == f"{LONG} | Cost"
+    assert rows == [f"Why {'so ' * 64}so…: Roof; Cost: 5"] * 2

@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 from engines.reading.office.drawn import choose_forms
 from engines.reading.office.equations import write_equations
 from engines.reading.office.numbering import Numbering, W, read_value, to_number
-from engines.reading.office.word_styles import WordStyles
+from engines.reading.office.word_styles import WordStyles, is_on
 from engines.reading.office.word_tables import mark_names
 from engines.reading.package import Package, local_name
 
@@ -43,7 +43,7 @@ class WordParts:
         """Return a part of the document as mammoth reads it."""
         write_equations(root)
         choose_forms(root, _SHOWN)
-        mark_names(root)
+        mark_names(root, self._styles)
         self._rewrite(root, is_cell=False)
         return ET.tostring(root)
 
@@ -148,8 +148,7 @@ def _read_notes(package: Package) -> Iterator[tuple[tuple[str, str], ET.Element]
 
 def _is_hidden(run: ET.Element) -> bool:
     look = run.find(f"{W}rPr")
-    hidden = look.find(f"{W}vanish") if look is not None else None
-    return hidden is not None and hidden.get(f"{W}val", "1") not in ("0", "false", "off")
+    return is_on(look.find(f"{W}vanish") if look is not None else None)
 
 
 def _has_words(paragraph: ET.Element) -> bool:

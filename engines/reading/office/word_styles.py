@@ -1,4 +1,4 @@
-"""What the styles of a Word document say of a paragraph: how high a heading it is, and which list it is in."""
+"""What the styles of a Word document say of a paragraph and of a table: how high a heading it is, which list it is in, what is bold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_BASES = 20
 
 
 class WordStyles:
-    """The styles for paragraphs of a document, by their identifiers."""
+    """The styles for paragraphs and tables of a document, by their identifiers."""
 
     def __init__(self, package: Package) -> None:
         root = package.parse(_STYLES) if package.has(_STYLES) else ET.Element("none")
@@ -45,13 +45,31 @@ class WordStyles:
                 )
         return ("" if number == "0" else number), to_number(level)
 
-    def _bases(self, look: ET.Element) -> list[ET.Element]:
+    def draws_first_row(self, look: ET.Element) -> bool:
+        """Whether the style of a table draws its first row otherwise than the others."""
+        return any(
+            part.get(f"{W}type") == "firstRow"
+            for style in self._bases(look, "tblStyle")
+            for part in style.findall(f"{W}tblStylePr")
+        )
+
+    def is_bold(self, look: ET.Element) -> bool:
+        """Whether the style of a paragraph has its words bold."""
+        said = (style.find(f"{W}rPr/{W}b") for style in self._bases(look))
+        return is_on(next((one for one in said if one is not None), None))
+
+    def _bases(self, look: ET.Element, kind: str = "pStyle") -> list[ET.Element]:
         found: list[ET.Element] = []
-        name = read_value(look, "pStyle")
+        name = read_value(look, kind)
         while name in self._styles and len(found) < MAX_BASES:
             found.append(self._styles[name])
             name = read_value(found[-1], "basedOn")
         return found
+
+
+def is_on(said: ET.Element | None) -> bool:
+    """Whether a switch is there and on."""
+    return said is not None and said.get(f"{W}val", "1") not in ("0", "false", "off")
 
 
 def _to_level(said: str) -> int:

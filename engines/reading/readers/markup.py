@@ -6,7 +6,7 @@ import re
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from engines.reading.column_names import are_told_apart
+from engines.reading.column_names import are_told_apart, has_labels
 from engines.reading.numerals import write_number
 from engines.reading.readers.formulas import write_formula
 from engines.reading.readers.page_source import decode_page, expand_xml, require_flat
@@ -142,6 +142,10 @@ class _Walk:
         """So many of them are the names of columns or rows."""
         self._names: list[str] = []
         """Of the columns of a table, where a row says them."""
+        self._spans = False
+        """Whether a cell of a row is one of several columns, so that the others stand below no name of their own."""
+        self._around: dict[int, list[str]] = {}
+        """The names of the table that a table is in."""
 
     def walk(self, root: LexborNode) -> None:
         node: LexborNode | None = root
@@ -181,6 +185,7 @@ class _Walk:
             self._words.append(" | " if self._has_words else "")
             self._cells += [len(self._words)] if self._is_line else []
             self._heads += tag == "th" or self._is_head
+            self._spans = self._spans or _to_number(node.attributes.get("colspan"), 1) > 1
         else:
             self._open(node, tag)
         return node.child
@@ -194,9 +199,10 @@ class _Walk:
         elif tag == "tr":
             self._row = 0 if self._row is None else self._row
             self._is_line = _is_line(node)
-            self._cells, self._heads = [], 0
+            self._cells, self._heads, self._spans = [], 0, False
             self._is_head = node.parent is not None and node.parent.tag == "thead"
         elif tag == "table":
+            self._around[node.mem_id] = self._names
             self._row, self._names = None, []
         elif tag == "pre":
             self._is_code = True
@@ -214,7 +220,7 @@ class _Walk:
 
     def _leave(self, node: LexborNode) -> None:
         tag = str(node.tag)
-        if tag == "pre":
+        if tag == "pre" and self._is_code:
             self._builder.add_code("".join(self._words))
             self._words, self._is_code = [], False
             self._seen, self._has_words = 0, False
@@ -225,7 +231,7 @@ class _Walk:
             self._is_line = self._is_line and tag != "tr"
             self._end_block()
             if tag == "table":
-                self._row, self._names = None, []
+                self._row, self._names = None, self._around.pop(node.mem_id, self._names)
 
     def _end_block(self) -> None:
         if self._is_line:
@@ -261,10 +267,12 @@ class _Walk:
         ends = [at - 1 for at in self._cells[1:]] + [len(self._words)]
         parts = ("".join(self._words[at:end]) for at, end in zip(self._cells, ends, strict=False))
         cells = [" ".join(part.split()) for part in parts]
-        if self._names and self._heads < len(cells) == len(self._names):
+        is_head = self._heads == len(cells)
+        if self._names and not is_head and not self._spans and len(cells) == len(self._names):
             return write_row(self._names, cells)
-        if cells and self._heads == len(cells):
-            self._names = cells if are_told_apart(cells) else []
+        if cells and is_head:
+            is_told = are_told_apart(cells) and not (self._spans or has_labels(cells))
+            self._names = cells if is_told else []
         return " ".join("".join(self._words).split())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from xml.etree import ElementTree as ET
 
-from engines.reading.column_names import are_told_apart, has_names
+from engines.reading.column_names import are_told_apart, has_labels, has_names
 from engines.reading.office.list_numbers import STYLE, TEXT, ListNumbers
 from engines.reading.package import Package, local_name, parse_xml, resolve_part
 from engines.reading.readers.formulas import read_formula
@@ -72,6 +72,8 @@ class _Body:
         self._has_rows = False
         self._names: list[str] = []
         """Of the columns of the table that is read, where it has them."""
+        self._is_head = False
+        """Whether rows are read that stand on each page."""
         self._is_book = False
 
     def read(self, root: ET.Element) -> None:
@@ -105,7 +107,8 @@ class _Body:
         elif name == "table-row":
             cells = _cells(element)
             add = self._builder.add_line if self._has_rows else self._builder.add_block
-            is_named = len(cells) == len(self._names) and cells != self._names
+            is_head = self._is_head or cells == self._names
+            is_named = len(cells) == len(self._names) and not is_head
             add(write_row(self._names if is_named else None, cells))
             self._has_rows = self._has_rows or any(cells)
             self._add_notes(element)
@@ -121,13 +124,14 @@ class _Body:
 
     def _add_below(self, name: str, element: ET.Element) -> None:
         self._begin(name, element)
+        self._is_head = name == "table-header-rows"
         for below in element:
             if local_name(below) == "list-item":
                 self._prefix = self._numbers.count_item(below)
             self.add(below)
         if name == "list":
             self._numbers.close_list()
-        self._prefix = ""
+        self._prefix, self._is_head = "", False
 
     def _begin(self, name: str, element: ET.Element) -> None:
         if name == "page":
@@ -147,10 +151,12 @@ class _Body:
 
 def _names_of(table: ET.Element) -> list[str]:
     """Return the names of a table's columns: the row that stands on each page, or the first where it is drawn so."""
-    said = table.find(f"{_TABLE}table-header-rows/{_TABLE}table-row")
-    if said is not None:
-        names = _cells(said)
-        return names if are_told_apart(names) else []
+    said = table.findall(f"{_TABLE}table-header-rows/{_TABLE}table-row")
+    if said:
+        # A name over several columns stands above those of each.
+        lines = list(map(_cells, said))
+        names = [next(filter(None, reversed(column)), "") for column in zip(*lines, strict=False)]
+        return names if are_told_apart(names) and not has_labels(names) else []
     if table.get(f"{_TABLE}use-first-row-styles") != "true":
         return []
     rows = [_cells(row) for row in table.findall(f"{_TABLE}table-row")]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engines.reading.column_names import Row, find_header
+from engines.reading.column_names import COLONS, Row, find_header
 from engines.reading.result import TextBuilder
 
 ROWS_TOGETHER = 10
 """Rows that share a place, and stand together."""
 MAX_ROW_PLACES = 2_000
+MAX_NAME_CHARS = 200
+"""Of a column's name beside each of its values; a longer one stands in full once, in a row of its own."""
 
 
 def add_rows(builder: TextBuilder, rows: Sequence[Row], *, place: str = "") -> None:
@@ -24,8 +26,9 @@ def add_rows(builder: TextBuilder, rows: Sequence[Row], *, place: str = "") -> N
     for number, row in enumerate(rows, 1):
         if row is header:
             names = header
-            continue
-        line = write_row(names, row)
+            if all(len(name) <= MAX_NAME_CHARS for name in header):
+                continue
+        line = write_row(None if row is header else names, row)
         if not line:
             continue
         if shown % step == 0:
@@ -42,8 +45,15 @@ def write_row(header: Row | None, row: Row) -> str:
     told = [(number, cell) for number, cell in cells if cell]
     if header is None:
         return " | ".join(cell for _, cell in told)
-    names = [name.strip() for name in header]
+    names = list(map(_shorten, header))
     return "; ".join(
         f"{names[number]}: {cell}" if number < len(names) and names[number] else cell
         for number, cell in told
     )
+
+
+def _shorten(name: str) -> str:
+    told = " ".join(name.split())
+    if len(told) > MAX_NAME_CHARS:
+        told = f"{told[:MAX_NAME_CHARS].rpartition(' ')[0] or told[:MAX_NAME_CHARS]}…"
+    return told.rstrip("".join(COLONS))
