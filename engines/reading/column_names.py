@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import groupby
 
 MAX_TITLE_ROWS = 8
 """How far down the names of columns are looked for."""
@@ -24,13 +25,20 @@ def find_header(rows: Sequence[Row]) -> Row | None:
     if len(filled) < 2:  # noqa: PLR2004 - names, and something that is named
         return None
     names = [cell.strip() for cell in filled[0]]
-    return filled[0] if are_told_apart(names) and _are_names(names, filled[1]) else None
+    is_told = are_told_apart(names) or _has_more_of_some(names)
+    return filled[0] if is_told and _are_names(names, filled[1]) else None
 
 
 def are_told_apart(names: Row) -> bool:
     """Whether there are several names of columns, and none twice."""
     told = [name for name in names if name]
     return len(told) > 1 and len(set(told)) == len(told)
+
+
+def _has_more_of_some(names: Row) -> bool:
+    """Whether some columns of several stand there once more, side by side, as trackers export all comments of an issue."""
+    told = [name for name, _ in groupby(filter(None, names))]
+    return len(told) >= MIN_COLUMNS and are_told_apart(told)
 
 
 def _are_names(cells: Row, below: Row) -> bool:

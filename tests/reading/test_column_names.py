@@ -196,3 +196,14 @@ def test_a_long_name_stands_in_full_once(name: str, content: str) -> None:
 
     assert first == f"{LONG} | Cost"
     assert rows == [f"Why {'so ' * 64}so…: Roof; Cost: 5"] * 2
+
+
+def test_columns_that_stand_there_several_times_have_their_name_each_time() -> None:
+    """As Jira exports labels and comments: no column of such a table had a name."""
+    issues = b"Summary,Key,Label,Label,Comment,Comment\nLeak,L-1,a,b,seen,mended\nDoor,L-2,c,,,\n"
+
+    assert read_content(Source("a.csv", issues)).text.split("\n") == [
+        "Summary: Leak; Key: L-1; Label: a; Label: b; Comment: seen; Comment: mended",
+        "Summary: Door; Key: L-2; Label: c",
+    ]
+    assert read_content(Source("a.csv", b"yes,yes,no\nno,no,yes\n")).text.startswith("yes | yes")
