@@ -14,6 +14,7 @@ from engines.exceptions import InvalidRequestError
 from engines.reading.limits import MAX_MEMBERS, MAX_PAGES
 from engines.reading.package import DAMAGED
 from engines.reading.readers.enclosed import add_enclosed
+from engines.reading.readers.right_to_left import order_words
 from engines.reading.result import TEXT, Reading, Source, TextBuilder
 
 PICTURES = (
@@ -121,7 +122,7 @@ def _read_page(document: pypdfium2.PdfDocument, number: int) -> tuple[str, bool]
     except pypdfium2.PdfiumError as error:
         raise InvalidRequestError(f"Its page {number + 1} is damaged; save it anew.") from error
     words = page.get_textpage()
-    text: str = words.get_text_bounded()
+    text = order_words(words.get_text_bounded(), words)
     words.close()
     pictures = page.get_objects(filter=[pdfium.FPDF_PAGEOBJ_IMAGE], max_depth=3)
     text = f"{text}\n{typed}" if typed else text
