@@ -60,13 +60,13 @@ _BY_ENDING = {
     ".ipynb": Kind.JSON,
     ".fodt": Kind.OPEN_TEXT,
     ".fodp": Kind.OPEN_TEXT,
-    ".fods": Kind.OPEN_TEXT,
+    ".fods": Kind.SHEETS,
 }
 _OF_OFFICE = frozenset({".doc", ".docx", ".xls", ".xlsx", ".ppt"})
 _OF_SHEETS = frozenset({".xls", ".xlsx", ".xml"})
 SHEETS_IN_XML = b"urn:schemas-microsoft-com:office:spreadsheet"
 _MIME = re.compile(rb"^MIME-Version:", re.MULTILINE | re.IGNORECASE)
-_BLANKS = b"\xef\xbb\xbf \t\r\n"
+BLANKS = b"\xef\xbb\xbf \t\r\n"
 _PDF_WITHIN = 1024
 _ASCII = 0x80
 _BY_PART = (
@@ -181,8 +181,8 @@ def _kind_of_export(name: str, head: bytes) -> Kind | None:
         return None
     if _MIME.search(head):
         return Kind.MAIL
-    if head.lstrip(_BLANKS).startswith(b"<"):
-        return None if head.lstrip(_BLANKS).startswith(b"<?xml") else Kind.MARKUP
+    if head.lstrip(BLANKS).startswith(b"<"):
+        return None if head.lstrip(BLANKS).startswith(b"<?xml") else Kind.MARKUP
     return Kind.TABLE if ending in _OF_SHEETS else None
 
 
@@ -207,7 +207,7 @@ def say_not_read(head: bytes) -> str:
 
 
 def _kind_by_head(head: bytes) -> Kind:
-    beginning = head.lstrip(_BLANKS).lower()
+    beginning = head.lstrip(BLANKS).lower()
     is_page = beginning.startswith((b"<!doctype html", b"<html"))
     return Kind.MARKUP if is_page else Kind.TEXT
 

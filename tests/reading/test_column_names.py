@@ -155,7 +155,11 @@ def test_cells_over_several_columns_stand_below_no_name_of_one() -> None:
 def test_names_over_several_columns_stand_above_those_of_each() -> None:
     cell = "<table:table-cell><text:p>{}</text:p></table:table-cell>"
     covered = "<table:covered-table-cell/>"
-    rows = [["Town", "Sold", None], [None, "May", "June"], ["Bonn", "5", "6"]]
+    rows: list[list[str | None]] = [
+        ["Town", "Sold", None],
+        [None, "May", "June"],
+        ["Bonn", "5", "6"],
+    ]
     first, second, third = (
         f"<table:table-row>{''.join(covered if one is None else cell.format(one) for one in row)}</table:table-row>"
         for row in rows

@@ -67,19 +67,23 @@ def test_a_formula_stands_where_it_is_shown(prefix: str) -> None:
     assert read_package(body, {"Object 1/content.xml": coded}) == "Then E=c^2 holds."
 
 
-def test_sheets_in_one_file_of_xml_have_their_names() -> None:
-    cells = "".join(
-        f"<table:table-cell><text:p>{words}</text:p></table:table-cell>"
-        for words in ("Roof", "12,5 %")
-    )
-    table = (
-        f'<table:table table:name="Costs"><table:table-row>{cells}</table:table-row></table:table>'
-    )
+def test_sheets_in_one_file_of_xml_are_read_as_packed_ones() -> None:
+    def row(*cells: str, look: str = "") -> str:
+        told = "".join(
+            f'<table:table-cell office:value-type="string"><text:p>{words}</text:p></table:table-cell>'
+            for words in cells
+        )
+        return f"<table:table-row {look}>{told}</table:table-row>"
+
+    hidden = row("Cellar", "9", look='table:visibility="collapse"')
+    rows = row("Part", "Share") + hidden + row("Roof", "12,5 %")
+    table = f'<table:table table:name="Costs">{rows}</table:table>'
 
     found = read_content(Source("a.fods", content_of(table, "spreadsheet").encode()))
 
-    assert found.text == "# Costs\n\nRoof | 12,5 %"
-    assert found.places[0][1] == "sheet Costs"
+    assert found.text == "# Costs\n\nPart: Roof; Share: 12,5 %"
+    assert [place for _, place in found.places] == ["sheet Costs", "sheet Costs, row 3"]
+    assert "hidden rows" in found.note
 
 
 def test_one_that_is_encrypted_says_so() -> None:

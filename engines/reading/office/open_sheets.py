@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from collections.abc import Iterator
 from itertools import product
 from xml.etree import ElementTree as ET
@@ -12,7 +14,9 @@ from engines.reading.package import Package, local_name
 _TABLE = "{urn:oasis:names:tc:opendocument:xmlns:table:1.0}"
 _OFFICE = "{urn:oasis:names:tc:opendocument:xmlns:office:1.0}"
 _SHOWN = frozenset({"percentage", "currency", "time"})
-_CONTENT = "content.xml"
+_CONTENT, _MANIFEST = "content.xml", "META-INF/manifest.xml"
+_MIMETYPE = "application/vnd.oasis.opendocument.spreadsheet"
+_MANIFEST_SPACE = "urn:oasis:names:tc:opendocument:xmlns:manifest:1.0"
 _CELLS = frozenset({"table-cell", "covered-table-cell"})
 MAX_DIGITS = 8
 MAX_SHOWN = 200_000
@@ -20,6 +24,16 @@ MAX_SHOWN = 200_000
 
 Shown = dict[tuple[int, int], str]
 """Row and column, from 0 on, and what stands there."""
+
+
+def pack_flat(content: bytes) -> bytes:
+    """Return a workbook in one file of XML (.fods) packed as others are."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as package:
+        package.writestr("mimetype", _MIMETYPE)
+        package.writestr(_MANIFEST, f'<manifest xmlns="{_MANIFEST_SPACE}"/>')
+        package.writestr(_CONTENT, content)
+    return packed.getvalue()
 
 
 def read_shown(package: Package) -> dict[str, tuple[Shown, Hidden]]:

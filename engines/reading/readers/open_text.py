@@ -1,4 +1,4 @@
-"""Texts, presentations and drawings of OpenDocument (.odt, .odp, .odg), and all kinds of it in a single file of XML (.fodt)."""
+"""Texts, presentations and drawings of OpenDocument (.odt, .odp, .odg), and in a single file of XML (.fodt, .fodp)."""
 
 from __future__ import annotations
 
@@ -74,7 +74,6 @@ class _Body:
         """Of the columns of the table that is read, where it has them."""
         self._is_head = False
         """Whether rows are read that stand on each page."""
-        self._is_book = False
 
     def read(self, root: ET.Element) -> None:
         """Add the body of a document, without what its styles hide."""
@@ -139,14 +138,9 @@ class _Body:
             self._builder.mark(f"slide {self._slides}")
         elif name == "list":
             self._numbers.open_list(element)
-        elif name == "spreadsheet":
-            self._is_book = True
         elif name == "table":
             self._has_rows = False
             self._names = _names_of(element)
-            if self._is_book:
-                self._builder.mark(f"sheet {element.get(f'{_TABLE}name', '')}")
-                self._builder.add_heading(1, element.get(f"{_TABLE}name", ""))
 
 
 def _names_of(table: ET.Element) -> list[str]:

@@ -1,4 +1,4 @@
-"""Workbooks (.xlsx, .xlsm, .xlsb, .xls, .ods): the values of all sheets; no formula is computed."""
+"""Workbooks (.xlsx, .xlsm, .xlsb, .xls, .ods, .fods): the values of all sheets; no formula is computed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from python_calamine import (
 )
 
 from engines.exceptions import InvalidRequestError
-from engines.reading.kinds import HEAD_BYTES, SHEETS_IN_XML
+from engines.reading.kinds import BLANKS, HEAD_BYTES, SHEETS_IN_XML
 from engines.reading.limits import MAX_CELLS
 from engines.reading.office.number_formats import NumberFormat, write_plain
-from engines.reading.office.open_sheets import Shown, read_shown
+from engines.reading.office.open_sheets import Shown, pack_flat, read_shown
 from engines.reading.office.sheet_parts import SheetParts
 from engines.reading.office.sheet_xml import read_sheets
 from engines.reading.package import DAMAGED, Package
@@ -33,7 +33,9 @@ def read(source: Source) -> Reading:
     """Read the sheets that are shown, each under its name."""
     if SHEETS_IN_XML in source.content[:HEAD_BYTES]:
         return _read_xml(source.content)
-    package = Package(source.content) if source.content.startswith(b"PK") else None
+    is_flat = source.content.lstrip(BLANKS).startswith(b"<")
+    content = pack_flat(source.content) if is_flat else source.content
+    package = Package(content) if content.startswith(b"PK") else None
     if package is not None:
         package.require_open()
         package.require_plain_xml()
@@ -41,7 +43,7 @@ def read(source: Source) -> Reading:
     shown = read_shown(package) if package is not None else {}
     hidden, partly, empty = list[str](), list[str](), list[str]()
     try:
-        with CalamineWorkbook.from_filelike(io.BytesIO(source.content)) as workbook:
+        with CalamineWorkbook.from_filelike(io.BytesIO(content)) as workbook:
             for sheet in workbook.sheets_metadata:
                 if sheet.visible != SheetVisibleEnum.Visible:
                     hidden.append(sheet.name)
