@@ -53,7 +53,8 @@ def write_row(header: Row | None, row: Row) -> str:
 
 
 def _shorten(name: str) -> str:
-    told = " ".join(name.split())
+    # Of one without end not all is looked through again for each row.
+    told = " ".join(name[: 2 * MAX_NAME_CHARS].split())
     if len(told) > MAX_NAME_CHARS:
         told = f"{told[:MAX_NAME_CHARS].rpartition(' ')[0] or told[:MAX_NAME_CHARS]}…"
     return told.rstrip("".join(COLONS))
