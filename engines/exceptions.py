@@ -72,10 +72,21 @@ class TransferError(SamError):
 
 
 class TransientTransferError(TransferError):
-    """The network or the server failed in a way that passes; what arrived is kept."""
+    """The network or the server failed in a way that passes; what arrived is kept.
+
+    ``retry_after`` is what the server asks to be left alone for, in seconds.
+    """
 
     code = "transfer_interrupted"
     transient = True
+
+    def __init__(self, sentence: str, retry_after: float = 0.0) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class FetchedElsewhereError(TransientTransferError):
+    """Another process of this host is fetching the same file; whoever waits for it has not failed."""
 
 
 class TransferCancelledError(TransferError):

@@ -50,7 +50,7 @@ class SharedPlaces:
     ) -> Path | None:
         """Make ``target`` a name of verified bytes that this host has already; None when there are none.
 
-        The part of an interrupted download is removed. Raises TransientTransferError when
+        The part of an interrupted download is removed. Raises FetchedElsewhereError when
         another process is fetching this file, TransferCancelledError.
         """
         found = self.find(content)

@@ -22,7 +22,7 @@ from engines.transfer.http import (
     open_body,
     parse_content_range,
 )
-from engines.transfer.limits import Disk, Patience, RateWatch
+from engines.transfer.limits import KEPT, Disk, Patience, RateWatch
 from engines.transfer.part import PartFile, claim_part
 from engines.transfer.progress import Reporter
 from engines.transfer.remote_file import (
@@ -50,7 +50,7 @@ def download(
     """Make ``destination`` the file ``remote`` names, verified and read-only.
 
     What an earlier call left in ``.parts`` beside it is hashed again and continued. Any error leaves
-    ``destination`` as it was. Raises TransientTransferError (also when another process is at it),
+    ``destination`` as it was. Raises TransientTransferError, FetchedElsewhereError,
     TransferCancelledError, DiskFullError, DigestMismatchError, GatedRepositoryError, NotFoundError,
     TransferError. ``cancelled`` is also polled while waiting, but not while a server is silent
     (``options.read_timeout``).
@@ -137,7 +137,7 @@ class _Transfer:
             self._reporter.step(Progress("checking", offset, self._remote.size))
 
     def _fetch(self, token: str | None) -> None:
-        patience = Patience(self._options, self._part.offset)
+        patience = Patience(self._options, self._part.offset, KEPT)
         with new_client(self._options) as client:
             while self._part.offset < self._remote.size:
                 try:

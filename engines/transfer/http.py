@@ -22,11 +22,13 @@ from engines.transfer.redirects import next_hop, same_origin
 from engines.transfer.remote_file import DownloadOptions, RemoteFile
 
 MAX_REDIRECTS = 5
+_ANSWERS = frozenset({200, 206, 416})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
 _REFUSED = frozenset({401, 403})
 _GONE = frozenset({404, 410})
 _SERVER_ERROR = 500
+_RESET = re.compile(r";\s*t\s*=\s*([0-9]{1,9})")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/([0-9]{1,16})", re.IGNORECASE)
 
 
@@ -39,11 +41,7 @@ class ContentRange(NamedTuple):
 
 
 class InterruptedTransferError(TransientTransferError):
-    """This attempt failed and the next may succeed; ``retry_after`` is what the server asks for, in seconds."""
-
-    def __init__(self, sentence: str, retry_after: float = 0.0) -> None:
-        super().__init__(sentence)
-        self.retry_after = retry_after
+    """This attempt failed and the next may succeed."""
 
 
 def parse_content_range(value: str | None) -> ContentRange | None:
@@ -112,7 +110,9 @@ def _raise_for_status(response: httpx2.Response, remote: RemoteFile) -> None:
     status = response.status_code
     if status in _PASSING or status >= _SERVER_ERROR:
         sentence = f"The server answered {status} for {remote.filename}."
-        raise InterruptedTransferError(sentence, retry_after(response.headers.get("Retry-After")))
+        raise InterruptedTransferError(sentence, asked_wait(response.headers))
+    if status not in _ANSWERS and not same_origin(response.url, httpx2.URL(remote.url)):
+        raise _refused_behind(response.url.host, status, remote)
     if status in _REFUSED:
         raise refused(remote.repo, status)
     if status in _GONE:
@@ -120,10 +120,19 @@ def _raise_for_status(response: httpx2.Response, remote: RemoteFile) -> None:
             f"{remote.repo} has no {remote.filename} at commit {remote.commit}. Check the file's "
             "name; if it was there, choose another revision in the catalog."
         )
-    if status not in (200, 206, 416):
+    if status not in _ANSWERS:
         raise TransferError(
             f"The server answered {status} for {remote.filename}. Check the Hub's address."
         )
+
+
+def _refused_behind(host: str, status: int, remote: RemoteFile) -> TransferError:
+    """Return the error for a refusal that is not the Hub's, so neither licence nor token are to blame."""
+    return TransferError(
+        f"The Hub sends on to {host} for {remote.filename}, and {host} answered {status}. Have your firewall "
+        "or proxy let this host through to it, check this host's clock (such addresses hold for minutes), "
+        "and start the download again."
+    )
 
 
 def refused(repo: str, status: int) -> GatedRepositoryError:
@@ -132,6 +141,15 @@ def refused(repo: str, status: int) -> GatedRepositoryError:
         f"The Hub refuses the files of {repo} ({status}). Accept its licence on the repository's "
         "page with the account whose token SAM uses, and set HF_TOKEN to that token."
     )
+
+
+def asked_wait(headers: Mapping[str, str]) -> float:
+    """Return the seconds a server asks to be left alone for; 0 if it says nothing.
+
+    The Hub says in RateLimit (IETF, draft-ietf-httpapi-ratelimit-headers) when its window ends.
+    """
+    reset = _RESET.search(headers.get("RateLimit", ""))
+    return max(retry_after(headers.get("Retry-After")), float(reset[1]) if reset else 0.0)
 
 
 def retry_after(value: str | None) -> float:

@@ -24,7 +24,7 @@ from engines.exceptions import (
 )
 from engines.files.names import check_name
 from engines.network.transports import GuardedTransport
-from engines.transfer.http import MAX_REDIRECTS, refused
+from engines.transfer.http import MAX_REDIRECTS, asked_wait, refused
 from engines.transfer.redirects import same_origin
 from engines.transfer.remote_file import RemoteFile
 
@@ -187,5 +187,9 @@ def _explain_refusal(error: HfHubHTTPError, repo: str, filename: str, revision: 
     if status in _REFUSED:
         return refused(repo, status)
     if status in _PASSING or status >= _SERVER_ERROR:
-        return TransientTransferError(f"The Hub answered {status} for {repo}. Try again later.")
+        seconds = asked_wait(error.response.headers)
+        when = f"in {seconds:.0f} s" if seconds else "later"
+        return TransientTransferError(
+            f"The Hub answered {status} for {repo}. Try again {when}.", seconds
+        )
     return TransferError(f"The Hub answered {status} for {repo}. Check the Hub's address.")

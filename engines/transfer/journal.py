@@ -57,13 +57,23 @@ def _parse(facts: dict[str, object]) -> Journal | None:
 
 def write_journal(path: Path, journal: Journal) -> None:
     """Replace the journal as one step; only the holder of the part's lock may."""
-    aside = path.with_suffix(".new")
+    aside = _aside(path)
     with aside.open("w") as file:
         json.dump(asdict(journal), file)
         file.flush()
         os.fsync(file.fileno())
     # A torn journal would cost the whole part: it is replaced as one step.
     rename_durably(aside, path)
+
+
+def remove_journal(path: Path) -> None:
+    """Remove a journal, and what a process that was killed while it wrote one left beside it."""
+    path.unlink(missing_ok=True)
+    _aside(path).unlink(missing_ok=True)
+
+
+def _aside(path: Path) -> Path:
+    return path.with_suffix(".new")
 
 
 def boot_id() -> str:

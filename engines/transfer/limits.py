@@ -13,7 +13,7 @@ from engines.exceptions import DiskFullError, TransferError, TransientTransferEr
 from engines.transfer.http import InterruptedTransferError
 from engines.transfer.remote_file import DownloadOptions
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+KEPT = "What arrived is kept: the download can be resumed."
 
 
 class Disk:
@@ -35,12 +35,24 @@ class Disk:
         try:
             yield
         except OSError as error:
-            if error.errno in _FULL:
-                raise self._full(missing()) from error
-            raise TransferError(
-                f"The folder {self._folder} cannot be used ({error}). "
-                "Check its permissions and its disk."
-            ) from error
+            raise self._explain(error, missing()) from error
+
+    def _explain(self, error: OSError, missing: int) -> TransferError:
+        if error.errno == errno.ENOSPC:
+            return self._full(missing)
+        if error.errno == errno.EDQUOT:
+            return DiskFullError(
+                f"The quota for {self._folder} is used up, and {missing} bytes are still to come. What arrived "
+                "is kept: have the quota raised and start the download again."
+            )
+        if error.errno == errno.EFBIG:
+            return TransferError(
+                f"The file system of {self._folder}, or a limit of this process (ulimit -f), allows no file of "
+                "this size. Give SAM_MODELS_DIR a place that does, or choose a model in several files."
+            )
+        return TransferError(
+            f"The folder {self._folder} cannot be used ({error}). Check its permissions and its disk."
+        )
 
     def _full(self, missing: int) -> DiskFullError:
         return DiskFullError(
@@ -74,19 +86,20 @@ class RateWatch:
 class Patience:
     """How long to wait for the next attempt, and when no attempt is worth it any more.
 
-    Time without a new byte decides, not the number of attempts: a line that drops every minute but
-    moves on in between will finish.
+    Time in which next to nothing came decides, not the number of attempts: a line that drops every
+    minute but moves on in between will finish, and a server that sends a byte a second will not.
     """
 
-    def __init__(self, options: DownloadOptions, start: int) -> None:
+    def __init__(self, options: DownloadOptions, start: int, advice: str) -> None:
         self._options = options
+        self._advice = advice
         self._furthest = start
         self._moved_at = time.monotonic()
         self._failures = 0
 
     def moved(self, offset: int) -> None:
-        """Note how far the file is; only bytes never had before count."""
-        if offset > self._furthest:
+        """Note how far the file is; only bytes never had before count, and not a mere trickle."""
+        if offset - self._furthest >= self._options.stall_bytes:
             self._furthest, self._moved_at, self._failures = offset, time.monotonic(), 0
 
     def next_wait(self, error: InterruptedTransferError) -> float:
@@ -97,8 +110,13 @@ class Patience:
         seconds = max(min(growing, self._options.longest_wait) * jitter, error.retry_after)
         self._failures += 1
         if time.monotonic() - self._moved_at + seconds > self._options.give_up_after:
+            why = self._why(error.retry_after)
             raise TransientTransferError(
-                f"{error} No new byte came for too long (limit {self._options.give_up_after:g} s); "
-                "what arrived is kept and the download can be resumed."
+                f"{error} {why} {self._advice}", error.retry_after
             ) from error
         return seconds
+
+    def _why(self, asked: float) -> str:
+        if asked > self._options.give_up_after:
+            return f"It asks to be left alone for {asked:.0f} s."
+        return f"Next to nothing came for too long (limit {self._options.give_up_after:g} s)."

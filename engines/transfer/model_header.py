@@ -118,7 +118,7 @@ class _RangeStream(io.RawIOBase):
         self._next_length = min(2 * self._next_length, MAX_RANGE)
 
     def _fetch_patiently(self, start: int, last: int) -> bytes:
-        patience = Patience(self._options, start)
+        patience = Patience(self._options, start, "Try again later.")
         while True:
             try:
                 return self._attempt(start, last)

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engines.exceptions import TransientTransferError
+from engines.exceptions import FetchedElsewhereError
 from engines.faults import faultpoint
 from engines.files.durable import BLOCK, READ_BY_ALL, rename_durably
 from engines.files.private import private_folder
-from engines.transfer.journal import Journal, boot_id, read_journal, write_journal
+from engines.transfer.journal import Journal, boot_id, read_journal, remove_journal, write_journal
 from engines.transfer.verify import Content
 
 FOLDER = ".parts"
@@ -101,12 +101,11 @@ class PartFile:
         faultpoint("download.after_rename")
         # Only now: another process could not reopen a read-only part to continue it.
         os.fchmod(self._descriptor, READ_BY_ALL)
-        self._journal_path.unlink(missing_ok=True)
+        remove_journal(self._journal_path)
 
     def discard(self) -> None:
         """Remove the part and its journal while the lock is still held."""
-        self._path.unlink(missing_ok=True)
-        self._journal_path.unlink(missing_ok=True)
+        _remove(self._path)
         self.offset = self._synced = 0
 
 
@@ -133,11 +132,10 @@ def remove_abandoned_part(path: Path) -> bool:
     """Remove a part and its journal; False when a download holds it."""
     try:
         descriptor = _lock(path)
-    except TransientTransferError:
+    except FetchedElsewhereError:
         return False
     try:
-        path.unlink(missing_ok=True)
-        path.with_suffix(".json").unlink(missing_ok=True)
+        _remove(path)
     finally:
         os.close(descriptor)
     return True
@@ -147,7 +145,7 @@ def remove_abandoned_part(path: Path) -> bool:
 def claim_part(destination: Path, sha256: str, size: int) -> Iterator[PartFile]:
     """Lock the part of this content beside ``destination``; the kernel frees it with the process.
 
-    Raises TransientTransferError when another process or thread has it.
+    Raises FetchedElsewhereError when another process or thread has it.
     """
     folder = destination.parent / FOLDER
     private_folder(folder)
@@ -170,6 +168,11 @@ def missing_bytes(destination: Path, content: Content) -> int:
     return content.size - min(max(arrived, default=0), content.size)
 
 
+def _remove(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    remove_journal(part.with_suffix(".json"))
+
+
 def _lock(path: Path) -> int:
     """Open and lock; retry when the name was given to another file in between."""
     while True:
@@ -180,7 +183,7 @@ def _lock(path: Path) -> int:
                 return descriptor
         except BlockingIOError as error:
             os.close(descriptor)
-            raise TransientTransferError(
+            raise FetchedElsewhereError(
                 "Another process on this host is already downloading this file. Wait for it."
             ) from error
         os.close(descriptor)

@@ -13,6 +13,7 @@ from engines.exceptions import (
     ConflictError,
     DigestMismatchError,
     EngineError,
+    FetchedElsewhereError,
     InvalidRequestError,
     SamError,
 )
@@ -156,7 +157,7 @@ def _fetch(ctx: StepContext, revision: ModelRevision, share: Share) -> Arrival:
     except DigestMismatchError as error:
         copy_mark(copy, CopyStatus.CORRUPTED, error=str(error))
         raise
-    except (LeaseLostError, DrainingError, YieldedError):
+    except (LeaseLostError, DrainingError, YieldedError, FetchedElsewhereError):
         # Somebody else fetches it now, or will in a moment; the row is theirs.
         raise
     except SamError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -23,6 +24,8 @@ from engines.exceptions import (
     TransientTransferError,
 )
 from engines.transfer.download import download
+from engines.transfer.limits import Disk
+from engines.transfer.part import remove_abandoned_part
 from tests.transfer.support import QUICK, Scene, ignore
 
 SIZE = 400_003
@@ -235,13 +238,13 @@ def test_room_that_runs_out_on_the_way_keeps_what_arrived(scene: Scene) -> None:
     assert scene.fetch().bytes_fetched == SIZE - kept
 
 
-def test_a_disk_that_refuses_a_write_keeps_what_arrived(scene: Scene) -> None:
+def test_a_place_that_takes_no_large_file_is_not_called_full(scene: Scene) -> None:
     with child(scene, "200000") as process:
         _, complaint = process.communicate()
 
     assert process.returncode == 1
-    assert complaint.startswith("disk_full: ")
-    assert f"{SIZE - 200_000} bytes are still to come" in complaint
+    assert complaint.startswith("transfer_failed: ")
+    assert "allows no file of this size" in complaint
     assert not scene.destination.exists()
     assert scene.fetch().bytes_fetched == SIZE - 200_000
     assert scene.destination.read_bytes() == scene.data
@@ -283,3 +286,27 @@ def test_a_cancellation_is_heard_while_waiting_for_the_server(scene: Scene) -> N
 
     assert len(scene.gets()) == 1
     assert scene.left_behind() == []
+
+
+def test_a_quota_is_called_one(scene: Scene) -> None:
+    disk = Disk(scene.destination.parent, QUICK)
+
+    with (
+        pytest.raises(DiskFullError, match=r"quota .* is used up, and 7 bytes"),
+        disk.guard(lambda: 7),
+    ):
+        raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))
+
+
+@pytest.mark.parametrize("remove", [remove_abandoned_part, None], ids=["collected", "fetched"])
+def test_a_journal_that_was_being_written_is_removed_with_its_part(
+    scene: Scene, remove: Callable[[Path], bool] | None
+) -> None:
+    part = interrupt(scene, 100_000)
+    part.with_suffix(".new").write_text("{")
+    if remove is None:
+        scene.fetch()
+    else:
+        assert remove(part)
+
+    assert not list(scene.parts.iterdir())

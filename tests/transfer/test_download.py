@@ -159,3 +159,38 @@ def test_without_a_published_digest_nothing_is_fetched(scene: Scene) -> None:
 
     assert scene.gets() == []
     assert scene.left_behind() == []
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Retry-After": "3600"}, {"RateLimit": '"resolvers";r=0;t=3600'}]
+)
+def test_what_the_server_asks_to_wait_is_told_and_handed_on(
+    scene: Scene, headers: dict[str, str]
+) -> None:
+    remote = scene.resolve()
+    scene.hub.faults.add(
+        Fault(status=429, headers=headers), Fault("HEAD", status=429, headers=headers)
+    )
+
+    for ask in (lambda: scene.fetch(remote), scene.resolve):
+        with pytest.raises(TransientTransferError, match=r"429.* 3600 s") as caught:
+            ask()
+        assert caught.value.retry_after == 3600
+
+
+def test_the_end_of_the_hubs_window_is_waited_for(scene: Scene) -> None:
+    scene.hub.faults.add(Fault(status=429, headers={"RateLimit": '"resolvers";r=0;t=0'}))
+
+    scene.fetch()
+
+    assert [entry.status for entry in scene.gets()] == [429, 200]
+
+
+def test_a_server_that_sends_a_trickle_for_ever_is_given_up(scene: Scene) -> None:
+    trickle = replace(QUICK, stall_window=0.1, give_up_after=1, stall_bytes=100_000)
+    scene.hub.faults.add(Fault(bytes_per_second=20_000, times=0))
+
+    with pytest.raises(TransientTransferError, match=r"Next to nothing came .*can be resumed"):
+        scene.fetch(options=trickle)
+
+    assert 0 < sum(part.stat().st_size for part in scene.parts.glob("*.part")) < len(scene.data)

@@ -128,3 +128,14 @@ def test_a_signed_address_is_not_repeated_in_the_error() -> None:
 )
 def test_an_origin_is_scheme_host_and_port(first: str, second: str, *, same: bool) -> None:
     assert same_origin(httpx2.URL(first), httpx2.URL(second)) is same
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_behind_the_hub_is_not_the_hubs(scene: Scene, status: int) -> None:
+    scene.hub.faults.add(Fault(redirect="{elsewhere}"), Fault(status=status))
+
+    with pytest.raises(TransferError, match=f"127.0.0.1 answered {status}.*firewall") as caught:
+        scene.fetch(token="hf_secret")
+
+    assert type(caught.value) is TransferError
+    assert scene.fetch().bytes_fetched == len(scene.data)

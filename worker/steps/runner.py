@@ -10,7 +10,13 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from engines.db.keys import require_row_id
-from engines.exceptions import EngineCrashed, LoadCrashed, SamError
+from engines.exceptions import (
+    EngineCrashed,
+    FetchedElsewhereError,
+    LoadCrashed,
+    SamError,
+    TransientTransferError,
+)
 from engines.faults import faultpoint
 from migrations_app.models import Step
 from migrations_app.plans.transitions import (
@@ -47,6 +53,10 @@ CRASHES_FORGIVEN = 2
 """An engine's process may be killed by chance; a model that ends it every time is refused."""
 FIRST_DELAY = 1.0
 MAX_DELAY = 60.0
+MAX_ASKED = 3600.0
+"""So long a server's wish to be left alone is heeded."""
+OTHERS_DELAY = 10.0
+"""Until it is looked again whether another plan's download of the same file has ended."""
 STOPPED = "Another worker holds this step now; stopped and left it alone."
 
 
@@ -169,18 +179,27 @@ def _write_end(claim: Claim, error: SamError) -> str | StepFailedError:
     if isinstance(error, YieldedError):
         yield_step(claim, why=str(error))
         return f"Put back: {error}"
+    if isinstance(error, FetchedElsewhereError):
+        release_step(claim, why=str(error), delay=OTHERS_DELAY)
+        return f"Put back: {error}"
     if isinstance(error, DrainingError):
         release_step(claim, why=str(error))
         return "Put back: the worker is ending."
     failures = Step.objects.values_list("failures", flat=True).get(pk=claim.step_id)
     if _is_worth_another_try(error, failures):
-        delay = min(FIRST_DELAY * 2**failures, MAX_DELAY)
+        delay = max(min(FIRST_DELAY * 2**failures, MAX_DELAY), _asked_wait(error))
         release_step(claim, why=str(error), delay=delay, failed=True)
         if failures + 1 >= MAX_FAILURES:
             return StepFailedError(f"Tried {MAX_FAILURES} times; {_what_follows(claim)}: {error}")
         return f"Put back, to be tried again in {delay:.0f} s: {error}"
     fail_step(claim, error=str(error))
     return StepFailedError(str(error))
+
+
+def _asked_wait(error: SamError) -> float:
+    """Return the seconds for which a server wants no further attempt."""
+    asked = error.retry_after if isinstance(error, TransientTransferError) else 0.0
+    return min(asked, MAX_ASKED)
 
 
 def _what_follows(claim: Claim) -> str:

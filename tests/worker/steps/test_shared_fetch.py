@@ -8,17 +8,19 @@ from shutil import copyfile
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 from huggingface_hub import hf_hub_download, scan_cache_dir
 from pytest_django.fixtures import Settings
 
 from deploy.demo.hub.server import HubServer
 from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
 from engines.runtimes.llama_cpp.engine import LlamaCppEngine
-from engines.services.catalog.copies import copy_of, copy_path
+from engines.services.catalog.copies import copy_mark, copy_of, copy_path
 from engines.services.catalog.resolving import resolve_model
 from engines.sharing.links import disk_bytes, file_use
 from engines.sharing.ollama import blob_path
 from engines.specs import EngineSpec
+from engines.transfer.part import claim_part
 from migrations_app.models import Plan, Step
 from migrations_app.states import PlanKind
 from tests.worker.plans import first_step, make_host, make_plan
@@ -218,3 +220,24 @@ def test_two_engines_under_two_names_run_from_one_inode(
     assert names[0] != names[1]
     assert inodes == {file_use(Path(names[0])).inode}
     assert len(answers) == 1
+
+
+def test_a_second_plan_for_a_file_waits_and_leaves_its_row_alone(
+    hub: HubServer, host: Host
+) -> None:
+    revision = resolved(hub)
+    copy = copy_of(revision, host)
+    copy_mark(copy, CopyStatus.DOWNLOADING)
+    target = copy_path(settings.SAM_MODELS_DIR, revision)
+    target.parent.mkdir(parents=True)
+
+    with claim_part(target, revision.sha256, revision.file_size):
+        waiting = run(PlanKind.DOWNLOAD, revision, host)
+        copy.refresh_from_db()
+        assert (waiting.status, waiting.failures) == ("pending", 0)
+        assert (copy.status, copy.error) == (CopyStatus.DOWNLOADING, "")
+
+    Step.objects.filter(pk=waiting.pk).update(ready_at=timezone.now())
+    run_step(waiting.pk)
+    copy.refresh_from_db()
+    assert copy.status == CopyStatus.DOWNLOADED
