@@ -64,7 +64,10 @@ def _check_offset(tensor: TensorInfo, alignment: int) -> None:
 
 def _check_end(end: int, alignment: int, file_size: int) -> None:
     if end > file_size:
-        refuse(f"its tensors need {end} bytes and the file has {file_size}")
+        refuse(
+            f"its tensors need {end} bytes and the file has {file_size}; it is still being written, or its "
+            "download broke off"
+        )
     # What lies behind the last tensor was checked by nobody.
     if file_size > end + padding(end, alignment):
         refuse(f"its tensors end at byte {end} and the file goes on to {file_size}")

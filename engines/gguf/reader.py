@@ -71,6 +71,11 @@ def _open_regular(path: Path) -> BinaryIO:
         raise ArtifactMissingError(
             f"There is no model file {shown(path.name)}; check its path, or download it again."
         ) from error
+    except PermissionError as error:
+        raise ArtifactMissingError(
+            f"{shown(path.name)} cannot be read ({error.strerror}). Let the user who runs SAM read the file "
+            "and enter its folder."
+        ) from error
     except OSError as error:
         refuse(f"{shown(path.name)} cannot be opened ({error.strerror})")
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):

@@ -113,3 +113,17 @@ def test_a_fit_is_judged_by_the_same_addresses(hub: HubServer) -> None:
         assert "fits into memory" in run_sam("fit", place)
     with pytest.raises(CommandError, match="no model whose name says Q3_X"):
         run_sam("fit", "hf:org/Some-GGUF:Q3_X")
+
+
+def test_a_listing_in_pages_is_read_to_its_end(
+    db: None, tmp_path: Path, settings: Settings
+) -> None:
+    repository = tmp_path / "org" / "Many-GGUF"
+    repository.mkdir(parents=True)
+    for number in range(7):
+        (repository / f"{number}.gguf").write_bytes(b"x" * (number + 1))
+    with HubServer(tmp_path, page_size=2) as hub:
+        settings.HF_ENDPOINT = hub.endpoint
+        assert command_for("org/Many-GGUF:6")[-1] == "6.gguf"
+        listed = [entry.path for entry in hub.log]
+    assert len(listed) == 4

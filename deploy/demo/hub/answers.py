@@ -26,6 +26,8 @@ class HubState:
     """What both origins of one demo Hub share."""
 
     repositories: Repositories
+    page_size: int = 1000
+    """How many files a page of a listing names."""
     faults: FaultQueue = field(default_factory=FaultQueue)
     log: list[LogEntry] = field(default_factory=list)
     stopping: threading.Event = field(default_factory=threading.Event)
@@ -131,10 +133,21 @@ class Connection(BaseHTTPRequestHandler):
         files = self._listing(repo, revision)
         if files is None:
             return
-        tree = [_tree_entry(file) for file in files]
+        if what == "tree":
+            self._send_page([_tree_entry(file) for file in files])
+            return
         siblings = [{"rfilename": file.name} for file in files]
         model = {"id": repo, "sha": commit_of(files), "siblings": siblings}
-        self._send_whole(200, json.dumps(tree if what == "tree" else model).encode())
+        self._send_whole(200, json.dumps(model).encode())
+
+    def _send_page(self, entries: list[dict[str, object]]) -> None:
+        """Send one page, and where the next one is."""
+        address = urlsplit(self.path)
+        start = int(parse_qs(address.query).get("cursor", ["0"])[0])
+        end = start + self._state.page_size
+        following = f"{self._state.origins['hub']}{address.path}?recursive=true&cursor={end}"
+        link = {"Link": f'<{following}>; rel="next"'} if end < len(entries) else {}
+        self._send_whole(200, json.dumps(entries[start:end]).encode(), link)
 
     def _resolve(self, repo: str, revision: str, name: str) -> None:
         fault = self._state.faults.take(self.command)

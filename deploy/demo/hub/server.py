@@ -24,8 +24,8 @@ class HubServer:
     names the tokens it accepts. Use it as a context manager; it stops with all its connections.
     """
 
-    def __init__(self, root: Path, *, port: int = 0) -> None:
-        self._state = HubState(Repositories(root))
+    def __init__(self, root: Path, *, port: int = 0, page_size: int = 1000) -> None:
+        self._state = HubState(Repositories(root), page_size)
         self._servers = [self._start("hub", port), self._start("elsewhere", 0)]
         self._threads = [
             threading.Thread(target=server.serve_forever, args=(_POLL_SECONDS,))

@@ -9,6 +9,7 @@ from typing import TypedDict
 
 from engines.exceptions import HostUnavailableError, InvalidRequestError, SamError
 from engines.fit.engine_need import GUESS_FACTOR, load_of
+from engines.fit.known_architectures import require_known
 from engines.fit.memory import CacheType, Load
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import (
@@ -76,7 +77,9 @@ def shape_of(model: CatalogModel) -> ModelShape:
             f"only models of the runtimes {known} are judged."
         )
     revision = pinned_revision(model)
-    return known_shape(revision) or read_shape(revision, remote_files(revision))
+    shape = known_shape(revision) or read_shape(revision, remote_files(revision))
+    require_known(shape.architecture, model.runtime)
+    return shape
 
 
 def fit_on_host(model: CatalogModel, host: Host, load: Load | None = None) -> HostFit:

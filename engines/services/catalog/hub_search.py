@@ -37,6 +37,8 @@ MAX_FAMILY_LENGTH = 64
 EMBEDS = "embed"
 RANKS = "rerank"
 MAX_FILES = 200
+MAX_PAGES = 20
+"""Of a listing; the Hub puts 1,000 files on one."""
 MAX_WORDS_LENGTH = 100
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 TIMEOUT_SECONDS = 10.0
@@ -44,6 +46,7 @@ GGUF = ".gguf"
 _NOT_SHOWN = frozenset({401, 403, 404})
 
 Answer = TypeVar("Answer")
+Entry = TypeVar("Entry")
 
 
 class HubRepository(Struct, frozen=True):
@@ -113,7 +116,7 @@ def search_hub(words: str) -> list[HubRepository]:
     if not words or len(words) > MAX_WORDS_LENGTH:
         raise InvalidRequestError(f"Search with 1 to {MAX_WORDS_LENGTH} characters.")
     query = {"search": words, "filter": "gguf", "sort": "downloads", "limit": str(MAX_FOUND)}
-    found = _ask("/api/models", query, list[HubRepository])
+    found, _ = _ask(_address("/api/models", query), list[HubRepository])
     return found[:MAX_FOUND]
 
 
@@ -129,7 +132,7 @@ def list_hub_files(place: HubPlace, machines: Iterable[Machine]) -> list[HubFile
     # Large models lie in folders, one for each quantisation.
     query = {"recursive": "true"}
     tree = f"/api/models/{quote(place.repo)}/tree/{quote(place.revision, safe='')}"
-    entries = _ask(tree, query, list[_TreeEntry])
+    entries = _ask_pages(tree, query, list[_TreeEntry])
     sizes = {e.path: e.size for e in entries if e.type == "file" and e.path.lower().endswith(GGUF)}
     models = [_model(name, sizes) for name in sizes if find_misnomer(name) is None]
     whole = sorted(filter(None, models), key=lambda model: (model.size, model.name))[:MAX_FILES]
@@ -194,8 +197,26 @@ def _marked(models: Sequence[HubFile], machines: Sequence[Machine]) -> list[HubF
     ]
 
 
-def _ask(path: str, query: dict[str, str], kind: type[Answer]) -> Answer:
-    url = httpx2.URL(f"{settings.HF_ENDPOINT.rstrip('/')}{path}", params=query)
+def _address(path: str, query: dict[str, str]) -> httpx2.URL:
+    return httpx2.URL(f"{settings.HF_ENDPOINT.rstrip('/')}{path}", params=query)
+
+
+def _ask_pages(path: str, query: dict[str, str], kind: type[list[Entry]]) -> list[Entry]:
+    """Ask for a list that the Hub gives in pages, each with the address of the next (RFC 8288)."""
+    found: list[Entry] = []
+    url: httpx2.URL | None = _address(path, query)
+    for _ in range(MAX_PAGES):
+        if url is None:
+            return found
+        page, url = _ask(url, kind)
+        found += page
+    raise TransferError(
+        f"The repository has more than {len(found)} files, which are not all looked through. Name the "
+        "file in the catalog entry."
+    )
+
+
+def _ask(url: httpx2.URL, kind: type[Answer]) -> tuple[Answer, httpx2.URL | None]:
     try:
         with httpx2.Client(transport=GuardedTransport(), timeout=TIMEOUT_SECONDS) as client:
             return _follow(client, url, kind)
@@ -205,14 +226,16 @@ def _ask(path: str, query: dict[str, str], kind: type[Answer]) -> Answer:
         ) from error
 
 
-def _follow(client: httpx2.Client, url: httpx2.URL, kind: type[Answer]) -> Answer:
+def _follow(
+    client: httpx2.Client, url: httpx2.URL, kind: type[Answer]
+) -> tuple[Answer, httpx2.URL | None]:
     """Ask, also where the repository is called now: the Hub sends on from a name before a renaming."""
     token = hub_token(str(url))
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     for _ in range(MAX_REDIRECTS + 1):
         with client.stream("GET", url, headers=headers) as response:
             if not response.has_redirect_location:
-                return _read(response, kind)
+                return _read(response, kind), _next_page(response, url)
             target = next_hop(url, response.headers["Location"])
         if not same_origin(target, url):
             break
@@ -220,6 +243,18 @@ def _follow(client: httpx2.Client, url: httpx2.URL, kind: type[Answer]) -> Answe
     raise TransferError(
         f"The Hub at {url.host} redirects elsewhere. Check its address (HF_ENDPOINT)."
     )
+
+
+def _next_page(response: httpx2.Response, url: httpx2.URL) -> httpx2.URL | None:
+    following = response.links.get("next", {}).get("url")
+    if not following:
+        return None
+    target = next_hop(url, following)
+    if not same_origin(target, url):
+        raise TransferError(
+            f"The Hub at {url.host} has the next page elsewhere. Check its address (HF_ENDPOINT)."
+        )
+    return target
 
 
 def _read(response: httpx2.Response, kind: type[Answer]) -> Answer:
@@ -235,7 +270,9 @@ def _read(response: httpx2.Response, kind: type[Answer]) -> Answer:
     for piece in response.iter_bytes():
         body += piece
         if len(body) > MAX_ANSWER_BYTES:
-            raise TransferError("The Hub's answer is too long; search with more words.")
+            raise TransferError(
+                f"The Hub's answer has more than {MAX_ANSWER_BYTES} bytes. Check its address (HF_ENDPOINT)."
+            )
     try:
         return decode(bytes(body), kind)
     except msgspec.MsgspecError as error:

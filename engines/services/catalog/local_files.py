@@ -19,6 +19,7 @@ from engines.exceptions import (
 from engines.files.durable import BLOCK, open_regular
 from engines.files.private import own_like_folder, private_folder
 from engines.fit.architectures import writes
+from engines.fit.known_architectures import require_known
 from engines.fit.model_shape import ModelShape
 from engines.gguf.header import GgufHeader
 from engines.gguf.parts import find_misnomer, merge_headers, part_names
@@ -42,6 +43,7 @@ SUFFIX = ".gguf"
 CONVERTED = ("*.onnx", "onnx/*.onnx", "openvino_model.xml", "openvino/*.xml", "pytorch_model.bin")
 """Other forms in which publishers offer what they also offer as safetensors."""
 OPENVINO = "openvino"
+_ARIA2 = ".aria2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +74,11 @@ def add_local_model(path: Path, fields: Mapping[str, object], host: Host) -> Add
     The same file again under the same id is put on this host, whatever hosts have it. Raises what
     ``ModelLibraryManager.add_file`` says; then neither entry nor file is left.
     """
-    if _is_embedder_folder(path):
-        return _add_folder(path, fields, host)
-    source = _read(_model_at(path))
-    _require_digest(source, fields)
+    with _explained(path):
+        if _is_embedder_folder(path):
+            return _add_folder(path, fields, host)
+        source = _read(_model_at(path))
+    _require_own(source, fields)
     entry, report = _enter({**_described(source), **fields})
     if not report.created and (entry.sha256, entry.huggingface_repo) != (source.sha256, ""):
         raise _taken(entry)
@@ -90,7 +93,27 @@ def _enter(wanted: Mapping[str, object]) -> tuple[CatalogModel, ImportReport]:
     return CatalogModel.objects.get(model_id=wanted["model_id"]), report
 
 
-def _require_digest(source: _Source, fields: Mapping[str, object]) -> None:
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what the disk says of a place that cannot be looked into to a sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidRequestError(
+            f"{path} cannot be read ({error.strerror}). Let the user who runs SAM read it and enter the "
+            "folders above it, or put it below SAM_MODELS_DIR."
+        ) from error
+
+
+def _require_own(source: _Source, fields: Mapping[str, object]) -> None:
+    """Raise for fields of an entry that cannot be true of a file of this machine."""
+    if fields.get("huggingface_repo"):
+        raise InvalidRequestError(
+            f"{source.files[0].name} is added from this machine, and {fields['huggingface_repo']!s:.100} would be "
+            "where hosts fetch it: leave out the repository, or add its entry without the file."
+        )
+    runtime = fields.get("runtime") or CatalogModel.FILE_RUNTIME
+    require_known(source.header.architecture, str(runtime))
     expected = str(fields.get("sha256") or source.sha256).lower()
     if expected != source.sha256:
         raise DigestMismatchError(
@@ -120,6 +143,9 @@ def _kept_if_used(entry: CatalogModel, report: ImportReport) -> Iterator[None]:
 
 def _is_embedder_folder(path: Path) -> bool:
     """Whether it holds safetensors and no GGUF file, which would be taken for the model."""
+    if path.is_dir():
+        # A search leaves out what may not be read: it would say that nothing is there.
+        next(path.iterdir(), None)
     return (path / WEIGHTS).is_file() and not _models_in(path)
 
 
@@ -196,7 +222,18 @@ def _models_in(folder: Path) -> list[Path]:
     return []
 
 
+def _require_finished(path: Path) -> None:
+    if path.with_name(f"{path.name}{_ARIA2}").exists():
+        # It has its whole size from the start, with zeros where nothing came yet.
+        raise InvalidRequestError(
+            f"{path.name} is still being downloaded: aria2 keeps {path.name}{_ARIA2} beside it. Let it finish, then "
+            "add the file."
+        )
+
+
 def _read(path: Path) -> _Source:
+    for name in part_names(path.name):
+        _require_finished(path.with_name(name))
     # Resolved: what is named may be a link, as in the Hub's cache, and links are not opened.
     paths = tuple(path.with_name(name).resolve() for name in part_names(path.name))
     header = merge_headers([read_header(each) for each in paths])

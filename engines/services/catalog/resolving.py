@@ -12,11 +12,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
+from engines.fit.known_architectures import require_known
 from engines.gguf.parts import part_names
 from engines.models import CatalogModel, ModelRevision
 from engines.runtime_names import GGUF_RUNTIMES
 from engines.services.catalog.hub import hub_of, hub_token, require_repository
-from engines.services.catalog.shapes import try_to_read_shape
+from engines.services.catalog.shapes import known_shape, try_to_read_shape
 from engines.specs import ModelFile, ModelSource
 from engines.transfer.hub import resolve_file
 from engines.transfer.remote_file import RemoteFile
@@ -182,9 +183,14 @@ def _agreed_digest(model: CatalogModel, published: str | None) -> str:
 def pinned_revision(model: CatalogModel) -> ModelRevision:
     """Return the revision in force, asking the hub when there is none or the entry was edited since.
 
-    Whoever is pinned to an earlier revision stays there. Raises what ``resolve_model`` raises.
+    Whoever is pinned to an earlier revision stays there. Raises what ``resolve_model`` raises, and
+    InvalidRequestError for a model that its runtime does not know.
     """
-    return find_unedited_revision(model) or resolve_model(model)
+    revision = find_unedited_revision(model) or resolve_model(model)
+    shape = known_shape(revision)
+    if shape is not None:
+        require_known(shape.architecture, model.runtime)
+    return revision
 
 
 def find_unedited_revision(model: CatalogModel) -> ModelRevision | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,11 @@ FITS = {True: "yes", False: "no", None: "?"}
 
 def is_on_disk(place: str) -> bool:
     """Whether a place is a file or folder of this machine, and not an id or a repository."""
-    if Path(place).is_dir() or place.startswith((".", "/", "~")):
+    if place.startswith((".", "/", "~")):
         return True
+    with suppress(PermissionError):
+        if Path(place).is_dir():
+            return True
     return place.lower().endswith(".gguf") and not is_hub_address(place)
 
 
@@ -44,7 +48,7 @@ def add_from_disk(session: Session, path: Path, fields: dict[str, Any]) -> dict[
     typed_by = COMMAND_TYPED_BY.set(find_machine_user())
     session.say(f"Reading {path}; a large model takes minutes.")
     try:
-        added = library.add_file(path.expanduser(), fields)
+        added = library.add_file(_expanded(path), fields)
     except SamError as error:
         raise CommandError(str(error)) from error
     finally:
@@ -55,6 +59,15 @@ def add_from_disk(session: Session, path: Path, fields: dict[str, Any]) -> dict[
     report = asdict(added.report)
     kept = {name: to_builtins(asked) for name, asked in added.report.instructions.items()}
     return {**report, "instructions": kept}
+
+
+def _expanded(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise CommandError(
+            f"{path} names the home of a user who is not on this machine."
+        ) from error
 
 
 def list_hub_models(session: Session, repo: str) -> None:
