@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from migrations_app.models import Plan, Step
 from migrations_app.serving.progress import PlanProgress, read_progress
@@ -50,9 +51,19 @@ class Transfer:
         """Say what is being done."""
         if self.is_paused:
             return f"What has arrived stays on {self.plan.host}; resume, and it goes on from there."
+        if self._is_put_off:
+            return f"Is tried again later. {self.step.detail}"
         if self.step.status == StepStatus.PENDING:
             return f"Waits for a worker of {self.plan.host}"
         return self.told.detail if self.told else self.step.detail
+
+    @property
+    def _is_put_off(self) -> bool:
+        """Whether its worker gave it back until a later moment: after a failure, or as another is at its file."""
+        ready_at = self.step.ready_at
+        return self.step.status == StepStatus.PENDING and bool(
+            ready_at and ready_at > timezone.now()
+        )
 
     @property
     def doing(self) -> str:

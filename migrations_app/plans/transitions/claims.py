@@ -36,6 +36,9 @@ MAX_ATTEMPTS = 20
 MAX_FAILURES = 6
 """Transient errors of one step before an operator is asked."""
 
+DETAIL_LENGTH = 300
+"""Of the sentence that a step's row has for people."""
+
 
 class LeaseLostError(ConflictError):
     """Somebody else holds the step now; the caller must stop and touch nothing."""
@@ -110,7 +113,11 @@ def finish_step(claim: Claim, outcome: Outcome) -> Plan:
             raise CancelAskedError("The plan is to be cancelled.")
         if outcome.effects is not None:
             outcome.effects()
-        step.progress, step.result, step.detail = 1.0, dict(outcome.result), outcome.sentence[:300]
+        step.progress, step.result, step.detail = (
+            1.0,
+            dict(outcome.result),
+            outcome.sentence[:DETAIL_LENGTH],
+        )
         move_step_status(step, StepStatus.COMPLETED, who=claim.owner, why=outcome.sentence)
         plan.refresh_from_db(fields=["status", "switched", "retention_until"])
         if make_ready(plan, after=step.position) is None:
@@ -132,6 +139,7 @@ def release_step(claim: Claim, *, why: str, delay: float = 0.0, failed: bool = F
             give_up(step, who=claim.owner, error=why)
             return
         step.error = why if failed else step.error
+        step.detail = why[:DETAIL_LENGTH] if delay else step.detail
         step.lease_until, step.owner, step.published_at = None, "", None
         move_step_status(step, StepStatus.PENDING, who=claim.owner, why=why)
         Step.objects.filter(pk=step.pk).update(ready_at=seconds_from_now(delay))

@@ -184,6 +184,10 @@ def test_an_operator_downloads_and_cancels(people: People, catalog: Engines, vis
     page = text_of(operator.get(address))
     assert f'data-live-plan="{plan.pk}"' in page
     assert "Waits for a worker of gpu-1" in page
+    later = timezone.now() + timedelta(minutes=5)
+    plan.steps.update(ready_at=later, detail="The Hub answered 429.")
+    page = text_of(operator.get(address))
+    assert "Is tried again later. The Hub answered 429." in page
     operator.post(f"{address}files/", {"do": "cancel", "host": "gpu-1"})
     plan.refresh_from_db()
     assert plan.status == PlanStatus.CANCELLED

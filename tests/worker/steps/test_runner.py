@@ -418,6 +418,7 @@ def test_what_a_server_asks_to_wait_is_waited(handle: Install) -> None:
     step.refresh_from_db()
     assert step.ready_at is not None
     assert step.ready_at - timezone.now() > timedelta(seconds=200)
+    assert step.detail == "The Hub answered 429."
 
 
 def test_waiting_for_anothers_download_is_no_failure(handle: Install) -> None:
