@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from engines.exceptions import UnsafeModelFileError
 from engines.runtimes.base import ChatMessage
+from engines.runtimes.text.control_marks import LITERAL, strip_enclosures
+from engines.runtimes.text.response_format import Json
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
+CALLS = "tool_calls"
 MAX_BYTES = 128 * 1024**2
 
 
@@ -42,11 +46,39 @@ class MarkBreaker:
             text = self._found.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text)
         return text
 
+    def break_tools(self, tools: Iterable[Json]) -> tuple[Json, ...]:
+        """Return descriptions of tools that hold no control token."""
+        return tuple(self._break_value(tool) for tool in tools)
+
+    def break_literals(self, prompt: str) -> str:
+        """Return a prompt of somebody's own chat format, of which only the format keeps its control tokens."""
+        return strip_enclosures(LITERAL.sub(lambda found: self.break_text(found[1]), prompt))
+
     def _break_message(self, message: ChatMessage) -> ChatMessage:
-        broken: ChatMessage = {**message, "content": self.break_text(message["content"])}
-        if "reasoning_content" in message:
-            broken["reasoning_content"] = self.break_text(message["reasoning_content"])
+        broken = self._break_value(
+            {name: value for name, value in message.items() if name != CALLS}
+        )
+        if message.get(CALLS):
+            broken[CALLS] = [self._break_call(call) for call in message[CALLS]]
+        return cast(ChatMessage, broken)
+
+    def _break_call(self, call: Mapping[str, Any]) -> Any:
+        """Break the marks of a call; the server reads its arguments, in which they may be JSON's escapes."""
+        broken = self._break_value(call)
+        with suppress(ValueError):
+            arguments = json.loads(call["function"]["arguments"])
+            if (plain := self._break_value(arguments)) != arguments:
+                broken["function"]["arguments"] = json.dumps(plain, ensure_ascii=False)
         return broken
+
+    def _break_value(self, value: object) -> Any:
+        if isinstance(value, str):
+            return self.break_text(value)
+        if isinstance(value, Mapping):
+            return {self._break_value(key): self._break_value(one) for key, one in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._break_value(one) for one in value]
+        return value
 
 
 def _read(path: Path) -> Any:

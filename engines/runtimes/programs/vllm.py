@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -58,6 +58,7 @@ class VllmEngine(OpenAICompatibleEngine):
     """A name that is never looked up: the way is a Unix socket."""
     is_ours = True
     options_kind = VllmOptions
+    reads_literals = True
     options: VllmOptions
 
     _program: ServedProgram | None = None
@@ -183,9 +184,18 @@ class VllmEngine(OpenAICompatibleEngine):
     def _answer(
         self, prompt: str | list[ChatMessage], options: GenerationOptions, given: frozenset[str]
     ) -> Generator[Piece, None, ServerEnding]:
-        # A raw prompt is a person's text as well, unless somebody's own chat format wrote it.
-        broken = prompt if isinstance(prompt, str) else self._breaker.break_all(prompt)
-        return (yield from super()._answer(broken, options, given))
+        told = replace(options, tools=self._breaker.break_tools(options.tools))
+        return (yield from super()._answer(self._broken(prompt), told, given))
+
+    def count_prompt_tokens(self, prompt: str | Sequence[ChatMessage]) -> int:
+        """Tokens of a prompt as the program reads it."""
+        return super().count_prompt_tokens(self._broken(prompt))
+
+    def _broken(self, prompt: str | Sequence[ChatMessage]) -> str | list[ChatMessage]:
+        # A raw prompt is its caller's own; of one that a person's chat format wrote, the contents are not.
+        if isinstance(prompt, str):
+            return self._breaker.break_literals(prompt)
+        return self._breaker.break_all(prompt)
 
     @contextmanager
     def _translate_errors(self) -> Iterator[None]:

@@ -20,6 +20,7 @@ OPEN, CLOSE = "\ufdd0", "\ufdd1"
 """Around one mark. Unicode keeps these code points for the use inside a program: no text has them."""
 LITERAL_OPEN, LITERAL_CLOSE = "\ufdd2", "\ufdd3"
 """Around a text in which nothing is a mark, whatever the model's marks are."""
+LITERAL = re.compile(f"{LITERAL_OPEN}([^{LITERAL_CLOSE}]*){LITERAL_CLOSE}")
 _ENCLOSING = re.compile("[\ufdd0-\ufdd3]")
 _LOOKS_LIKE_A_MARK = re.compile(r"[<\[].*[>\]]", re.DOTALL)
 # Gemma's vocabulary has them as added tokens: they format an answer and control nothing.
