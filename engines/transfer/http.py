@@ -22,6 +22,10 @@ from engines.transfer.redirects import next_hop, same_origin
 from engines.transfer.remote_file import DownloadOptions, RemoteFile
 
 MAX_REDIRECTS = 5
+UNTRUSTED = (
+    "The certificate of the server, or of a proxy that reads what passes, is not trusted here. Name the file "
+    "with your organisation's certificates in SSL_CERT_FILE where SAM runs, and restart it."
+)
 _ANSWERS = frozenset({200, 206, 416})
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})
@@ -80,9 +84,16 @@ def open_body(
         finally:
             response.close()
     except httpx2.TransportError as error:
+        if is_untrusted(error):
+            raise TransferError(f"{remote.filename} is not fetched: {UNTRUSTED}") from error
         raise InterruptedTransferError(
             f"The connection for {remote.filename} failed ({type(error).__name__}: {error})."
         ) from error
+
+
+def is_untrusted(error: Exception) -> bool:
+    """Whether a connection failed for a certificate, which no later attempt mends."""
+    return "CERTIFICATE_VERIFY_FAILED" in str(error)
 
 
 def _follow(
@@ -139,7 +150,8 @@ def refused(repo: str, status: int) -> GatedRepositoryError:
     """Return the error for a repository whose files the server does not give to this token."""
     return GatedRepositoryError(
         f"The Hub refuses the files of {repo} ({status}). Accept its licence on the repository's "
-        "page with the account whose token SAM uses, and set HF_TOKEN to that token."
+        "page with the account whose token SAM uses, and set HF_TOKEN to that token, which goes to the Hub "
+        "of HF_ENDPOINT only."
     )
 
 

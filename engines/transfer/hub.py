@@ -7,6 +7,7 @@ import re
 import httpx2
 from huggingface_hub import constants, hf_hub_url, hf_raise_for_status
 from huggingface_hub.errors import (
+    DisabledRepoError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
@@ -24,7 +25,7 @@ from engines.exceptions import (
 )
 from engines.files.names import check_name
 from engines.network.transports import GuardedTransport
-from engines.transfer.http import MAX_REDIRECTS, asked_wait, refused
+from engines.transfer.http import MAX_REDIRECTS, UNTRUSTED, asked_wait, is_untrusted, refused
 from engines.transfer.redirects import same_origin
 from engines.transfer.remote_file import RemoteFile
 
@@ -165,6 +166,8 @@ def _explain(error: Exception, repo: str, filename: str, revision: str) -> SamEr
         return _explain_refusal(error, repo, filename, revision)
     if isinstance(error, httpx2.InvalidURL | httpx2.UnsupportedProtocol):
         return InvalidRequestError(f"The Hub's address is not valid ({error}). Correct it.")
+    if is_untrusted(error):
+        return TransferError(f"The Hub is not asked for {repo}: {UNTRUSTED}")
     return TransientTransferError(
         f"The Hub cannot be reached for {repo} ({type(error).__name__}: {error}). "
         "Check the network and the Hub's address."
@@ -175,6 +178,8 @@ def _explain_refusal(error: HfHubHTTPError, repo: str, filename: str, revision: 
     status = error.response.status_code
     if isinstance(error, GatedRepoError):
         return refused(repo, status)
+    if isinstance(error, DisabledRepoError):
+        return TransferError(f"The Hub has disabled {repo}. Choose another repository.")
     if isinstance(error, RemoteEntryNotFoundError):
         return NotFoundError(f"{repo} has no file {filename} at {revision}. Check its name.")
     if isinstance(error, RevisionNotFoundError):

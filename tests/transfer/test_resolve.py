@@ -189,3 +189,13 @@ def test_the_demo_hub_describes_a_repository_as_the_hub_does(scene: Scene) -> No
     assert model["siblings"] == [{"rfilename": NAME}]
     assert tree[0]["path"] == NAME
     assert tree[0]["lfs"]["oid"] == remote.sha256
+
+
+def test_a_repository_that_the_hub_disabled_is_not_called_gated(scene: Scene) -> None:
+    message = {"X-Error-Message": "Access to this resource is disabled."}
+    scene.hub.faults.add(Fault("HEAD", status=403, headers=message))
+
+    with pytest.raises(TransferError, match="disabled demo/engine") as caught:
+        scene.resolve()
+
+    assert type(caught.value) is TransferError

@@ -19,7 +19,6 @@ from engines.runtimes.text.control_marks import LITERAL, strip_enclosures
 from engines.runtimes.text.response_format import Json
 
 FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
-CALLS = "tool_calls"
 MAX_BYTES = 128 * 1024**2
 
 
@@ -55,12 +54,10 @@ class MarkBreaker:
         return strip_enclosures(LITERAL.sub(lambda found: self.break_text(found[1]), prompt))
 
     def _break_message(self, message: ChatMessage) -> ChatMessage:
-        broken = self._break_value(
-            {name: value for name, value in message.items() if name != CALLS}
-        )
-        if message.get(CALLS):
-            broken[CALLS] = [self._break_call(call) for call in message[CALLS]]
-        return cast(ChatMessage, broken)
+        broken = cast(ChatMessage, self._break_value(message))
+        if calls := message.get("tool_calls"):
+            broken["tool_calls"] = [self._break_call(call) for call in calls]
+        return broken
 
     def _break_call(self, call: Mapping[str, Any]) -> Any:
         """Break the marks of a call; the server reads its arguments, in which they may be JSON's escapes."""

@@ -26,7 +26,7 @@ from engines.parsing import decode
 from engines.runtimes.notation.families import FAMILIES
 from engines.services.catalog.hub import hub_token
 from engines.services.catalog.instructions import find_instructions
-from engines.transfer.http import MAX_REDIRECTS
+from engines.transfer.http import MAX_REDIRECTS, UNTRUSTED, is_untrusted
 from engines.transfer.hub_place import HubPlace
 from engines.transfer.redirects import next_hop, same_origin
 
@@ -221,6 +221,8 @@ def _ask(url: httpx2.URL, kind: type[Answer]) -> tuple[Answer, httpx2.URL | None
         with httpx2.Client(transport=GuardedTransport(), timeout=TIMEOUT_SECONDS) as client:
             return _follow(client, url, kind)
     except httpx2.HTTPError as error:
+        if is_untrusted(error):
+            raise TransferError(f"The Hub is not asked: {UNTRUSTED}") from error
         raise TransferError(
             f"The Hub at {settings.HF_ENDPOINT} does not answer: {error}"
         ) from error
