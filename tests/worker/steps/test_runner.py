@@ -11,20 +11,13 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from engines.exceptions import (
     EngineCrashed,
-    FetchedElsewhereError,
     InvalidRequestError,
     LoadCrashed,
     TransferError,
     TransientTransferError,
 )
 from migrations_app.models import Plan, Step
-from migrations_app.plans.transitions import (
-    MAX_FAILURES,
-    Outcome,
-    claim_step,
-    finish_step,
-    request_cancel,
-)
+from migrations_app.plans.transitions import Outcome, claim_step, finish_step, request_cancel
 from migrations_app.states import PlanKind
 from migrations_app.steps.base import StepContext, TryAgainError
 from tests.worker.conftest import Install
@@ -404,34 +397,3 @@ def test_a_commit_whose_answer_was_lost_is_not_done_twice() -> None:
     finish_step(claim, Outcome("Twice.", effects=again))
 
     assert rows(plan) == before
-
-
-def test_what_a_server_asks_to_wait_is_waited(handle: Install) -> None:
-    def handler(_ctx: StepContext) -> Outcome:
-        raise TransientTransferError("The Hub answered 429.", 300.0)
-
-    handle("verify", handler)
-    step = first_step(make_plan())
-
-    assert run_step(step.pk) == "Put back, to be tried again in 300 s: The Hub answered 429."
-
-    step.refresh_from_db()
-    assert step.ready_at is not None
-    assert step.ready_at - timezone.now() > timedelta(seconds=200)
-    assert step.detail == "The Hub answered 429."
-
-
-def test_waiting_for_anothers_download_is_no_failure(handle: Install) -> None:
-    def handler(_ctx: StepContext) -> Outcome:
-        raise FetchedElsewhereError("Another process is at it.")
-
-    handle("verify", handler)
-    step = first_step(make_plan())
-    for _ in range(MAX_FAILURES + 1):
-        Step.objects.filter(pk=step.pk).update(ready_at=timezone.now())
-        assert run_step(step.pk) == "Put back: Another process is at it."
-
-    step.refresh_from_db()
-    assert (step.status, step.failures, step.attempts) == ("pending", 0, 0)
-    assert step.ready_at is not None
-    assert step.ready_at > timezone.now()
