@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import takewhile
 
 import nh3
 from django.utils.safestring import SafeString
 from markdown_it import MarkdownIt
+from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 
 LinkOf = Callable[[int], str]
@@ -53,14 +55,46 @@ ATTRIBUTES = {
     "ol": {"start"},
 }
 SCHEMES = frozenset({"http", "https", "mailto"})
+_ELSEWHERE = tuple(f"{scheme}:" for scheme in sorted(SCHEMES))
 _CITED = re.compile(r"\[(\d{1,2})\]")
 
 
 def _make_reader(*, breaks: bool) -> MarkdownIt:
-    """Images are left out: a picture's address would tell its server who reads what."""
     rules = {"html": False, "breaks": breaks, "maxNesting": 30}
-    reader = MarkdownIt("commonmark", rules)
-    return reader.enable(["table", "strikethrough"]).disable(["image"])
+    reader = MarkdownIt("commonmark", rules).enable(["table", "strikethrough"])
+    reader.core.ruler.push("leave_out_targets", _leave_out_targets)
+    return reader
+
+
+def _leave_out_targets(state: StateCore) -> None:
+    """Leave of a picture and of a link that leads nowhere from here what they say."""
+    for token in state.tokens:
+        if token.type == "inline" and token.children:
+            token.children = list(_without_targets(token.children))
+
+
+def _without_targets(parts: Sequence[Token]) -> Iterator[Token]:
+    leads = True
+    for position, part in enumerate(parts):
+        if part.type == "image":
+            # Its address would tell its server who reads what.
+            yield _text(part, _said(part, keeps_lines=False))
+        elif part.type == "link_open":
+            says = _says_something(parts[position + 1 :])
+            # A file beside the document is none of SAM's pages, and a part of a page has no name here.
+            leads = says and str(part.attrGet("href")).lower().startswith(_ELSEWHERE)
+            if leads:
+                yield part
+        elif part.type != "link_close" or leads:
+            yield part
+
+
+def _says_something(rest: Sequence[Token]) -> bool:
+    inside = takewhile(lambda part: part.type != "link_close", rest)
+    return any(
+        (_said(part, keeps_lines=False) if part.type == "image" else part.content).strip()
+        for part in inside
+    )
 
 
 _READER = _make_reader(breaks=True)

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from migrations_app.pages.chat.markdown import TAGS, render_markdown
+from migrations_app.pages.chat.markdown import TAGS, plain_text, render_document, render_markdown
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -23,6 +23,8 @@ HOSTILE = (
     "`<script>alert(1)</script>`",
     "```html\n</code></pre><script>alert(1)</script>\n```",
     '[x](http://a.example "onmouseover=alert(1)")',
+    "[x](//evil.example/)",
+    "[![x](//evil.example/x.png)](/settings/)",
     "<svg><a xlink:href='javascript:alert(1)'><text>x</text></a></svg>",
     "[x]: javascript:alert(1)\n\n[x]",
     "<details open ontoggle=alert(1)>",
@@ -87,3 +89,17 @@ def test_a_deep_or_long_text_is_read_all_the_same() -> None:
     assert render_markdown("> " * 500 + "deep")
     assert "end" in render_markdown("word " * 50_000 + "end")
     assert render_markdown("*" * 20_000)
+
+
+def test_pictures_and_links_to_files_beside_a_document_leave_their_words() -> None:
+    text = (
+        "See ![The **roof**](roof.png), [the minutes](minutes/march.md), [below](#costs) and "
+        "[the town](https://town.example/). [![](badge.svg)](https://ci.example/)"
+    )
+
+    html = render_document(text)
+
+    assert "See The roof, the minutes, below and <a" in html
+    assert html.count("<a ") == 1
+    assert plain_text(text).startswith("See The roof, the minutes, below and the town.")
+    assert "!" not in render_markdown(text)
