@@ -82,9 +82,11 @@ def find_foreign(known: Known, found: Found) -> list[str]:
 
 
 def _is_foreign(prefix: str, known: Known, found: Found, missing: Collection[str]) -> bool:
-    # A document that somebody wrote on in SAM is as no file.
+    # A document that somebody wrote on in SAM is as no file, and no file here is one that an archive holds.
     hashes = {
-        path: digest for path, digest in known.hashes.items() if path.startswith(prefix) and digest
+        path: digest
+        for path, digest in known.hashes.items()
+        if path.startswith(prefix) and digest and f"{ARCHIVE}/" not in path.lower()
     }
     files = [file for file in found.files if file.path.startswith(prefix)]
     if len(hashes) < FEWEST_OF_A_FOLDER or not any(file.path in hashes for file in files):

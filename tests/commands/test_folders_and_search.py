@@ -214,6 +214,19 @@ def test_what_an_archive_holds_is_not_missing_in_its_folder(people: People, tmp_
     assert "4 unchanged, 1 updated" in add(folder)
 
 
+def test_what_an_archive_holds_makes_no_other_folder_of_the_one_it_lies_in(
+    people: People, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    write(notes / "about.md", "What is in it.")
+    (notes / "post.zip").write_bytes(pack({"a.md": "First letter.", "b.md": "Second letter."}))
+    assert "3 new" in add(notes)
+
+    write(notes / "about.md", "What is in it, in other words.")
+
+    assert "2 unchanged, 1 updated" in add(notes)
+
+
 def test_a_file_that_moved_is_not_lost_to_one_that_had_its_path_before(
     people: People, tmp_path: Path
 ) -> None:
