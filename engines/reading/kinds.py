@@ -97,7 +97,8 @@ PICTURE = "It is a picture; SAM reads text. Run text recognition over it first."
 PACKED = "It is packed; add what is in it, or pack it as .zip."
 SOUND = "It is sound or video; SAM reads text. Add what is said in it as text or subtitles."
 PROGRAM = "It is a program, not a text."
-NO_TEXTS = frozenset({PICTURE, SOUND, PROGRAM})
+EMPTY = "It is empty or blank; nothing was added."
+NO_TEXTS = frozenset({PICTURE, SOUND, PROGRAM, EMPTY})
 """What is said of files that hold no text whatever is done with them: nobody misses them in a folder that was added."""
 SEALED = "It is encrypted or signed as a whole (S/MIME, .p7m); open it in its program and save what is in it."
 APPLE = "It is a document of Apple's Pages, Numbers or Keynote; export it as PDF or in an office format."
@@ -197,6 +198,8 @@ def _is_pdf(name: str, head: bytes) -> bool:
 
 def say_not_read(head: bytes) -> str:
     """Say why a file that begins so is not read; empty for one that may be."""
+    if len(head) < HEAD_BYTES and not head.strip():
+        return EMPTY
     marks = [(0, mark, sentence) for mark, sentence in NOT_READ.items()]
     if b"\0" in head:
         marks += _NOT_READ_WITH_ZEROS

@@ -150,7 +150,9 @@ def _judge(session: Session, refused: list[Line], missed: list[Line]) -> None:
         raise CommandError(_name_refused(missed))
     if refused:
         count = "1 file holds" if len(refused) == 1 else f"{len(refused)} files hold"
-        session.say(f"{count} no text that could be read, as pictures, sound and programs do not.")
+        session.say(
+            f"{count} no text that could be read, as pictures, sound, programs and empty files do not."
+        )
 
 
 def _tell_end(session: Session, lines: list[Line], base_name: str) -> None:

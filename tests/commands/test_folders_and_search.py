@@ -275,16 +275,24 @@ def test_photos_and_films_in_a_folder_do_not_fail_a_script(
     monkeypatch.setattr("engines.folders.sending.MAX_FILE_BYTES", 20_000)
     (notes / "photo.jpg").write_bytes(b"\xff\xd8\xff\xe0" + bytes(100))
     (notes / "film.mp4").write_bytes(b"\0\0\0\x20ftypmp42" + bytes(30_000))
-    (notes / "post.zip").write_bytes(pack({"a.md": "seen", "b.png": b"\x89PNG\r\n\x1a\n"}))
+    (notes / "empty.txt").write_bytes(b"")
+    (notes / "blank.md").write_bytes(b" \n\n")
+    (notes / "post.zip").write_bytes(
+        pack({"a.md": "seen", "b.png": b"\x89PNG\r\n\x1a\n", "__init__.py": ""})
+    )
 
     command = ("documents", "add", str(notes), "--user", "alice")
     said, error = try_sam(*command)
     (notes / "report.docx").write_bytes(b"PK\x03\x04 damaged")
     _, missed = try_sam(*command)
+    (notes / "report.docx").unlink()
+    (notes / "a.md").write_bytes(b"")
+    _, emptied = try_sam(*command)
     _, nothing = try_sam("documents", "add", str(notes / "photo.jpg"), "--user", "alice")
 
     assert error is None
-    assert "2 new, 3 refused in Documents." in said
-    assert "3 files hold no text that could be read, as pictures" in said
+    assert "2 new, 6 refused in Documents." in said
+    assert "6 files hold no text that could be read, as pictures" in said
     assert "1 file was refused and all others that hold a text are in the base" in str(missed)
+    assert "notes/a.md" in str(emptied)
     assert str(nothing) == "No file could be added."

@@ -272,6 +272,8 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
     "files.tar": (b"a.txt" + bytes(252) + b"ustar\x0000" + bytes(700), "pack it as .zip"),
     "song.mp3": (b"ID3\4\0\0\0" + b"\xff\xfb" * 90, "sound or video"),
     "photo.png": (b"\x89PNG\r\n\x1a\n" + bytes(50), "picture"),
+    "empty.odt": (b"", "empty or blank"),
+    "blank.txt": (b" \n", "empty or blank"),
     "far.xlsx": (made.xlsx([["a"]], last="XFD1048576"), "ended"),
     "noise.bin": (bytes(range(256)) * 4, "none of the kinds"),
 }  # fmt: skip

@@ -106,14 +106,16 @@ class DocumentPatchSerializer(ClosedSerializer):
 class DocumentUploadSerializer(ClosedSerializer):
     """A file of any kind that is read; its title is the file's name unless given."""
 
-    file = serializers.FileField()
+    # What is empty is refused by who reads it, in the words of every door.
+    file = serializers.FileField(allow_empty_file=True)
     title = serializers.CharField(max_length=300, required=False)
 
 
 class FileSerializer(ClosedSerializer):
     """A file for a path; a zip is a folder of files."""
 
-    file = serializers.FileField()
+    # What is empty is refused by who reads it, in the words of every door.
+    file = serializers.FileField(allow_empty_file=True)
     moved_from = serializers.CharField(
         max_length=1024,
         required=False,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from engines.folders.local import Found, LocalFile, NotReadableError
-from engines.folders.sending import MAX_FILE_BYTES, TOO_LARGE, Known, Line, refuse
+from engines.folders.sending import MAX_FILE_BYTES, STAYS, TOO_LARGE, Known, Line, refuse
 from engines.reading.kinds import HEAD_BYTES, NO_TEXTS, say_not_read
 from samproject.cli.client import NOT_THERE, Client, name_in_path
 from samproject.cli.errors import CommandError, RefusedError, UnreachableError
@@ -60,13 +60,18 @@ class RemoteBase:
 
 
 def leave_out_no_texts(lines: Sequence[Line], found: Found) -> list[Line]:
-    """Return the lines of files that should have been read and were not: pictures, sound and programs hold no text."""
+    """Return the lines of files that should have been read and were not, as pictures, sound and empty files hold no text.
+
+    One whose document stays as it was is missed, whatever it is now.
+    """
     local = {file.path: file for file in found.files}
     refused = (line for line in lines if line["outcome"] == "refused")
     return [line for line in refused if not _is_no_text(line, local.get(line["path"]))]
 
 
 def _is_no_text(line: Line, file: LocalFile | None) -> bool:
+    if line["said"].endswith(STAYS):
+        return False
     if any(sentence in line["said"] for sentence in NO_TEXTS):
         return True
     # A film is refused for its size before anybody looks at what it is.
