@@ -66,6 +66,7 @@ async def stream_answer(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + START_SECONDS
     plan = FallbackPlan(STREAM, request)
+    told = ""
     while True:
         attempt = _Attempt(plan, deadline, left)
         try:
@@ -81,7 +82,12 @@ async def stream_answer(
             final = plan.error_for_client(error)
             if attempt.begun or not final.transient or loop.time() > deadline or final is not error:
                 raise final from None
-            logger.info("a stream is tried elsewhere: %s", error)
+            if told != str(error):
+                # Twice a second the same would fill the log.
+                told = str(error)
+                logger.info(
+                    "an answer is asked for again, for up to %.0f s: %s", START_SECONDS, error
+                )
         yield StateEvent()
         await asyncio.sleep(AGAIN_SECONDS)
 

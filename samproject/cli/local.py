@@ -46,6 +46,8 @@ def connect(person: str | None) -> Client:
     transport = AppTransport(LocalCaller(person or "", find_machine_user()))
     # What is refused is told by the command itself. Only now: making the application sets the levels anew.
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
+    # What is waited for is a matter of a server's log, and not of who sees that an answer is being waited for.
+    logging.getLogger("migrations_app.serving").setLevel(logging.WARNING)
     return Client(httpx2.Client(base_url=ADDRESS, transport=transport, timeout=TIMEOUT))
 
 

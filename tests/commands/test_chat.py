@@ -19,6 +19,7 @@ from engines.models import Conversation, EnginePreference, Host, Message, ModelR
 from engines.services.answers.messages import BeginEvent, EndEvent, TextEvent
 from engines.services.people.usage import set_quota
 from migrations_app.serving.protocol import LIVE_KINDS, BeatEvent, ErrorEvent
+from migrations_app.serving.stream import StreamBrokenError
 from tests.commands.elsewhere import PATIENCE, Machine
 from tests.conversations.played_stream import Play, played_streams
 from tests.openai_api.web import WebProcess
@@ -160,6 +161,24 @@ def test_an_answer_that_breaks_off_is_a_sentence(talker: Talker) -> None:
     assert (broken.returncode, broken.stdout) == (1, "Half\n")
     assert "The engine's process ended; ask again." in broken.stderr
     assert talker.kept()[1] == ("assistant", "Half", "broken")
+
+
+def test_what_is_waited_for_fills_no_terminal(talker: Talker) -> None:
+    waited: list[str] = []
+
+    def play(asked: dict[str, Any], writer: TokenWriter) -> None:
+        if not waited:
+            waited.append("once")
+            writer.write(ErrorEvent.of(StreamBrokenError("Another host is looked for.")))
+            return
+        say_hello(talker)(asked, writer)
+
+    with played_streams(talker.redis, play):
+        said = talker.sam("chat", "Who are you?")
+
+    assert waited
+    assert said.returncode == 0, said.stderr
+    assert "looked for" not in said.stderr
 
 
 def test_a_refusal_in_the_middle_takes_nothing_back(talker: Talker) -> None:

@@ -312,6 +312,24 @@ def test_without_a_host_the_caller_is_told(ada: User, monkeypatch: pytest.Monkey
         asyncio.run(events_of(asked(ada)))
 
 
+def test_what_is_waited_for_is_logged_once(
+    ada: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("migrations_app.serving.stream_client.START_SECONDS", 0.5)
+    monkeypatch.setattr("migrations_app.serving.stream_client.AGAIN_SECONDS", 0.05)
+    make_host(status="draining")
+
+    with (
+        caplog.at_level("INFO", logger="migrations_app.serving.stream_client"),
+        pytest.raises(HostUnavailableError),
+    ):
+        asyncio.run(events_of(asked(ada)))
+
+    said = [one.message for one in caplog.records if "No active host" in one.message]
+    assert len(said) == 1
+    assert "asked for again" in said[0]
+
+
 def test_who_leaves_takes_the_lease_along(
     ada: User, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
