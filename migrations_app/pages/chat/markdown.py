@@ -56,6 +56,8 @@ ATTRIBUTES = {
 }
 SCHEMES = frozenset({"http", "https", "mailto"})
 _ELSEWHERE = tuple(f"{scheme}:" for scheme in sorted(SCHEMES))
+_COLUMN = re.compile(r"(?<!\\)\|")
+_BELOW_HEAD = re.compile(r"[|:\- ]*-[|:\- ]*")
 _CITED = re.compile(r"\[(\d{1,2})\]")
 
 
@@ -114,7 +116,8 @@ def render_markdown(
 
 def render_document(text: str, *, keeps_lines: bool = False) -> SafeString:
     """Return the Markdown of a document as HTML; ``keeps_lines`` where its lines are rows that were read."""
-    return _clean((_READER if keeps_lines else _DOCUMENT_READER).render(text))
+    reader = _READER if keeps_lines else _DOCUMENT_READER
+    return _clean(reader.renderer.render(_parse_part(reader, text), reader.options, {}))
 
 
 def plain_text(text: str, *, keeps_lines: bool = False) -> str:
@@ -122,7 +125,7 @@ def plain_text(text: str, *, keeps_lines: bool = False) -> str:
     lines: list[str] = []
     cells: list[str] | None = None
     mark = ""
-    for token in _DOCUMENT_READER.parse(text):
+    for token in _parse_part(_DOCUMENT_READER, text):
         if token.type == "tr_open":
             cells = []
         elif token.type == "tr_close" and cells is not None:
@@ -136,6 +139,31 @@ def plain_text(text: str, *, keeps_lines: bool = False) -> str:
             lines.append(mark + _said(token, keeps_lines=keeps_lines))
             mark = ""
     return "\n".join(lines)
+
+
+def _parse_part(reader: MarkdownIt, text: str) -> list[Token]:
+    """Return the tokens of a part of a document, which may begin within a table."""
+    rows = _rows_without_head(text)
+    columns = max(map(_count_columns, rows), default=0)
+    if not columns:
+        return reader.parse(text)
+    tokens = reader.parse(f"{'| ' * columns}|\n{'|---' * columns}|\n{text}")
+    kinds = [token.type for token in tokens]
+    if "thead_close" not in kinds:
+        return reader.parse(text)
+    return tokens[: kinds.index("thead_open")] + tokens[kinds.index("thead_close") + 1 :]
+
+
+def _rows_without_head(text: str) -> list[str]:
+    """Return the rows that a text begins with where the head of their table is in the part before."""
+    rows = list(takewhile(bool, map(str.strip, text.split("\n"))))
+    begins_with_row = rows and rows[0].startswith("|") and rows[0].endswith("|")
+    has_head = any(map(_BELOW_HEAD.fullmatch, rows[:2]))
+    return rows if begins_with_row and not has_head else []
+
+
+def _count_columns(row: str) -> int:
+    return len(_COLUMN.findall(row)) + 1 - row.startswith("|") - row.endswith("|")
 
 
 def _said(token: Token, *, keeps_lines: bool) -> str:

@@ -91,6 +91,20 @@ def test_a_deep_or_long_text_is_read_all_the_same() -> None:
     assert render_markdown("*" * 20_000)
 
 
+def test_a_part_that_begins_within_a_table_shows_its_rows() -> None:
+    part = "| LFM2 | as it is | `<\\|call\\|>` |\n| MiMo | by the template |\n\nBelow it.\n"
+
+    html = render_document(part)
+
+    assert html.count("<tr>") == 2
+    assert "<th>" not in html
+    assert "<code>&lt;|call|&gt;</code>" in html
+    assert plain_text(part) == "LFM2 | as it is | <|call|>\nMiMo | by the template | \nBelow it."
+    assert plain_text("| a | b |\n|---|---|\n| 1 | 2 |") == "a | b\n1 | 2"
+    assert plain_text("| a |\nb | c | d") == "a |  | \nb | c | d"
+    assert plain_text("|x| is never negative.") == "|x| is never negative."
+
+
 def test_pictures_and_links_to_files_beside_a_document_leave_their_words() -> None:
     text = (
         "See ![The **roof**](roof.png), [the minutes](minutes/march.md), [below](#costs) and "
