@@ -74,6 +74,11 @@ def assert_fits(page: Page) -> None:
         room,
     )
     assert wide <= room, f"{page.url} is {wide} wide in {room}: {culprits}"
+    cut = page.evaluate(
+        "[...document.querySelectorAll('.table-wrap')].filter(e => e.scrollWidth > e.clientWidth)"
+        ".map(e => [e.scrollWidth, e.clientWidth, e.innerText.slice(0, 120)])"
+    )
+    assert cut == [], f"{page.url} has tables that are wider than their place: {cut}"
 
 
 def save_screenshot(folder: Path, page: Page, name: str) -> None:

@@ -131,6 +131,9 @@ def test_every_step_can_be_read_by_everybody(
     done(plan)
     page.goto(f"/migrate/{plan.pk}/")
     judge("6-result")
+    # As wide as the card of the sample is in a window of 1000 pixels.
+    page.locator(".table-wrap").evaluate_all("all => all.forEach(e => e.style.maxWidth = '561px')")
+    assert_fits(page)
     page.goto("/plans/")
     judge("7-plans")
 
