@@ -35,7 +35,7 @@ OFFICIAL: dict[str, tuple[Any, Any, set[str]]] = {
     "messages": (
         message_params.MessageCreateParamsBase,
         MessagesBody,
-        {"container", "workspace_id"},
+        {"workspace_id"},
     ),
     "Ollama's chat": (ollama_types.ChatRequest, ollama.ChatBody, set()),
     "Ollama's prompt": (

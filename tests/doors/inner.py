@@ -15,6 +15,7 @@ INNER: dict[str, str] = {
     **FOLDER_INNER,
     f"{SERVICES}.preferences.leaves_something_behind": "Asked before choose_preference, which refuses by it.",
     f"{CONTROLLER}.start_due_migrations": "The clock calls it, and nobody else.",
+    f"{CONTROLLER}.execute_where_possible": "The clock and mass moves call it; a person is asked where to move a plan.",
     f"{LIBRARY}.get_available_models": FOR_PROGRAMS,
     f"{LIBRARY}.get_downloaded_models": FOR_PROGRAMS,
     f"{LIBRARY}.download_model": "It waits for the download's end; faces start one and look on.",
