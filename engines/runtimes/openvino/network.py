@@ -18,6 +18,8 @@ GiveWay = Callable[[], Callable[[], None] | None]
 DEVICE = "CPU"
 LIKE_LENGTHS = 0.9
 """A shorter text does not fill up a batch with places that hold no token."""
+SHAPES_KEPT = 16
+"""Of how many shapes of texts OpenVINO keeps what it prepared; by itself it keeps 5,000, and takes all memory there is."""
 LEAST_TOKENS = 128
 """Of a batch that is left as it is for that; below, the products are too small for the processor."""
 MAX_STREAMS = 64
@@ -49,6 +51,7 @@ class Network:
         options = {
             "INFERENCE_PRECISION_HINT": precision,
             "NUM_STREAMS": streams,
+            "CPU_RUNTIME_CACHE_CAPACITY": SHAPES_KEPT,
             "INFERENCE_NUM_THREADS": streams,
             # Other engines and the database have cores to run on as well.
             "ENABLE_CPU_PINNING": False,

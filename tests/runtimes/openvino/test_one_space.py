@@ -71,6 +71,17 @@ def fast(minilm: Path, request: pytest.FixtureRequest) -> Iterator[LlamaCppEngin
         yield engine
 
 
+def test_texts_of_many_lengths_take_no_more_memory_than_their_process_has(minilm: Path) -> None:
+    """What was prepared for each length was kept: after some hundred, no text could be embedded any more."""
+    spec = EngineSpec("minilm", "MiniLM", str(minilm), threads=2, embedding=SPEC)
+    options = LlamaOptions(openvino="f32", memory_bytes=1024**3)
+    with LlamaCppEngine.from_spec(spec, options) as engine:
+        engine.load_model()
+        assert engine.get_engine_info()["openvino"] == "f32"
+        for words in range(1, 220):
+            assert not engine.embed_documents(["word " * words] * 2).errors
+
+
 def test_both_ways_share_one_space_and_may_be_mixed(
     plain: LlamaCppEngine, fast: LlamaCppEngine, texts: list[str]
 ) -> None:
