@@ -15,6 +15,7 @@ import os
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +28,9 @@ from engines.runtimes.child.readable import REPOSITORY, code_of
 from engines.runtimes.child.sandbox import Sandbox, Surroundings, enter
 
 logger = logging.getLogger("engine")
+
+GATHER_SECONDS = 0.03
+"""Pieces that come faster go out together: each way to the parent wakes it, and whoever reads after it."""
 
 
 class Cancellation(threading.Event):
@@ -48,24 +52,37 @@ class FrameSink:
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self._writing = threading.Lock()
+        self._flushed_at = 0.0
+        self._is_urgent = False
 
     def send(self, frame: Frame) -> None:
         """Send a frame, behind those that are held."""
         data = frame.encode()
         with self._writing:
             self._stream.write(data)
-            self._stream.flush()
+            self._flush()
 
-    def hold(self, frame: Frame) -> None:
-        """Have a frame sent with the next one that is sent, or by ``flush``."""
+    def hold(self, frame: Frame, *, is_urgent: bool = False) -> None:
+        """Have a frame sent with the next one that is sent, or by a flush; an urgent one by any."""
         data = frame.encode()
         with self._writing:
             self._stream.write(data)
+            self._is_urgent |= is_urgent
 
     def flush(self) -> None:
         """Send what is held."""
         with self._writing:
-            self._stream.flush()
+            self._flush()
+
+    def flush_if_due(self) -> None:
+        """Send what is held, unless nothing of it is urgent and something was sent a moment ago."""
+        if self._is_urgent or time.monotonic() - self._flushed_at >= GATHER_SECONDS:
+            self.flush()
+
+    def _flush(self) -> None:
+        self._stream.flush()
+        self._flushed_at = time.monotonic()
+        self._is_urgent = False
 
 
 @dataclass(eq=False)
@@ -82,6 +99,8 @@ class Job:
     next_work: Callable[[], Frame | None] | None = None
     """What the main thread does with it next; None for a new request."""
     cancelled: Cancellation = field(default_factory=Cancellation)
+    has_spoken: bool = False
+    """Whether a piece of the answer is on its way."""
 
     @property
     def number(self) -> int:
@@ -97,8 +116,9 @@ class Job:
         self.send(Frame({"id": self.number, "piece": piece}))
 
     def hold(self, piece: EmittedPiece) -> None:
-        """Have a piece of the answer sent with what goes out next, at the latest by ``sink.flush``."""
-        self.sink.hold(Frame({"id": self.number, "piece": piece}))
+        """Have a piece of the answer sent with what goes out next, the first one at the next flush."""
+        self.sink.hold(Frame({"id": self.number, "piece": piece}), is_urgent=not self.has_spoken)
+        self.has_spoken = True
 
     def finish(self, reply: Frame) -> None:
         """Send the end of the answer."""
@@ -158,7 +178,8 @@ class ChildServer:
             for job in self._next_jobs(wait=not busy):
                 job.answer(job.next_work or partial(self._handler.handle, job))
             busy = self._handler.proceed()
-            self._sink.flush()
+            if not busy:
+                self._sink.flush()
 
     def _next_jobs(self, *, wait: bool) -> Iterator[Job]:
         """Yield the requests that arrived meanwhile, or wait for the next one."""

@@ -273,14 +273,15 @@ class Scheduler:
             self._prefixes.note_read(slot.sequence, slot.computed)
             if part.wants_output:
                 self._contain_errors([slot], partial(self._sample, slot, at))
-        # All at once, and before the next batch: it may be a piece of a prompt, which takes its time.
-        parts[0][0].job.sink.flush()
+        parts[0][0].job.sink.flush_if_due()
 
     def _decode(self, parts: Sequence[tuple[Slot, Part]]) -> int:
         """Decode; a prompt piece, of one prompt always, is given up when its reader has left."""
         # A batch of single tokens is done before the question would be worth asking.
         is_long = len(parts) == 1 and len(parts[0][1].tokens) > 1
         if is_long:
+            # It takes its time, which the words of others must not wait for.
+            parts[0][0].job.sink.flush()
             self._context.abort_by(parts[0][0].job.cancelled.text)
         try:
             return self._context.decode([part for _, part in parts])

@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 from io import BytesIO
 
+import pytest
+
+from engines.runtimes.child import main
 from engines.runtimes.child.frames import Frame, read_frame
-from engines.runtimes.child.main import FrameSink
+from engines.runtimes.child.main import FrameSink, Job
 
 
 class NotingPipe(io.RawIOBase):
@@ -49,3 +52,24 @@ def test_what_is_held_goes_out_without_another_frame() -> None:
     sink.flush()
 
     assert len(pipe.writes) == 1
+
+
+@pytest.mark.parametrize(("gathers", "writes"), [(float("inf"), [1, 1]), (0.0, [1, 2])])
+def test_the_first_piece_of_an_answer_goes_out_at_once_and_others_after_a_while(
+    monkeypatch: pytest.MonkeyPatch, gathers: float, writes: list[int]
+) -> None:
+    monkeypatch.setattr(main, "GATHER_SECONDS", gathers)
+    pipe = NotingPipe()
+    sink = FrameSink(io.BufferedWriter(pipe))
+    job = Job(Frame({"id": 1, "op": "generate"}), sink.send, sink, lambda _job: None)
+
+    seen = []
+    for piece in ("Once", " upon"):
+        job.hold(piece)
+        sink.flush_if_due()
+        seen.append(len(pipe.writes))
+    job.finish(Frame({}))
+
+    assert seen == writes
+    sent = BytesIO(b"".join(pipe.writes))
+    assert [read_frame(sent.read).header.get("piece") for _ in range(3)] == ["Once", " upon", None]
