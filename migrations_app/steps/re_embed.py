@@ -7,15 +7,16 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Event
 
-from engines.models import VectorIndex
+from engines.models import ModelRevision, VectorIndex
 from engines.runtimes.base import EmbeddingBatch
 from engines.runtimes.turns import FEW_TEXTS
-from engines.services.catalog.speeds import note_embedding_speed
+from engines.services.catalog.speeds import embedding_speed, note_embedding_speed
 from engines.services.knowledge.embeddings import (
     MANY,
     BatchSizes,
     DocumentEmbedder,
     RangeCounts,
+    batches_at,
     describe_trouble,
     embed_range,
 )
@@ -216,7 +217,7 @@ def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) ->
             giving_way,
             checkpoint=giving_way.checkpoint,
             kept=partial(count_kept, claim),
-            sizes=MANY if is_long(ctx.step) else FEW,
+            sizes=_batch_sizes(ctx, revision),
         )
         seconds = time.monotonic() - started
     if ctx.host is not None:
@@ -228,6 +229,14 @@ def _embed_range(ctx: StepContext, claim: RangeClaim, checkpoint: Checkpoint) ->
             seconds=seconds,
         )
     finish_range(claim)
+
+
+def _batch_sizes(ctx: StepContext, revision: ModelRevision) -> BatchSizes:
+    if not is_long(ctx.step):
+        return FEW
+    # A range is too short to find the size anew in each.
+    speed = embedding_speed(revision, ctx.host) if ctx.host is not None else None
+    return batches_at(speed.texts_per_second) if speed is not None else MANY
 
 
 def _build_files(ctx: StepContext, indexes: Sequence[VectorIndex]) -> None:

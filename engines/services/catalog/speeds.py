@@ -31,6 +31,11 @@ class Speed:
         """Return the size done in a second."""
         return self.size / max(self.seconds, MIN_SECONDS)
 
+    @property
+    def texts_per_second(self) -> float:
+        """Return the texts done in a second."""
+        return self.texts / max(self.seconds, MIN_SECONDS)
+
 
 def note_embedding_speed(
     revision: ModelRevision, host: Host, *, texts: int, characters: int, seconds: float

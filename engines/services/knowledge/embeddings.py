@@ -23,6 +23,7 @@ __all__ = [
     "BatchSizes",
     "Embedder",
     "RangeCounts",
+    "batches_at",
     "embed_range",
     "embed_texts",
     "load_vectors",
@@ -51,6 +52,12 @@ class BatchSizes(NamedTuple):
 
 
 MANY = BatchSizes(BATCH, MAX_BATCH_TEXTS)
+
+
+def batches_at(texts_per_second: float) -> BatchSizes:
+    """Return sizes that begin with as many texts as an embedder of this speed may embed together."""
+    quick = int(texts_per_second * QUICK_SECONDS)
+    return BatchSizes(min(max(BATCH, quick), MAX_BATCH_TEXTS), MAX_BATCH_TEXTS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 from django.contrib.auth.models import User
 
+from engines.services.catalog.speeds import note_embedding_speed
 from engines.services.knowledge.embeddings import BATCH
 from migrations_app.hosts import limit_host
 from migrations_app.models import EmbedRange, Plan, Step
@@ -64,6 +65,21 @@ def test_a_range_is_left_between_batches_for_what_is_short_and_taken_up_again(
     assert set(Counter(embedded).values()) == {1}
     assert len(embedded) == TEXTS + 1
     assert world.answers_for_the_database()
+
+
+@pytest.mark.parametrize(("texts_per_second", "first"), [(1, BATCH), (50, 50), (9000, TEXTS + 1)])
+def test_the_first_batch_is_what_the_host_lately_embedded_in_a_second(
+    world: HashWorld, plan: Plan, waiting: Step, texts_per_second: int, first: int
+) -> None:
+    revision = plan.embedder_revision
+    assert revision is not None
+    note_embedding_speed(
+        revision, world.host, texts=100, characters=1000, seconds=100 / texts_per_second
+    )
+
+    run_step(plan.steps.get(kind="re_embed").pk)
+
+    assert len(world.lender.of("new").texts) == first
 
 
 def test_a_range_is_left_for_who_has_a_thread_but_no_range_by_the_hosts_limit(
