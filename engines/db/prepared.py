@@ -7,15 +7,13 @@ about ten times as long to plan as to look up.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
-from django.db import DEFAULT_DB_ALIAS
+from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import Model, QuerySet
 from django.db.models.expressions import RawSQL
-from django.db.models.query import RawQuerySet
-from django.db.models.sql import RawQuery
 
 from engines.db.cursors import prepared_cursor
 
@@ -33,12 +31,16 @@ class _Position(int):
     """The number of an argument, found again among the SQL's parameters."""
 
 
-class _PreparedRawQuery(RawQuery):
-    """Django's raw query on a cursor that prepares its statement."""
+class _Compiled(NamedTuple, Generic[Row]):
+    """A queryset's SQL, and what its columns are: those of the model's fields, then what was annotated."""
 
-    def _execute_query(self) -> None:
-        self.cursor = prepared_cursor()
-        self.cursor.execute(self.sql, self.params)
+    model: type[Row]
+    sql: str
+    parameters: Sequence[Any]
+    fields: Sequence[str]
+    annotations: Sequence[str]
+    converters: Mapping[int, tuple[Sequence[Callable[..., Any]], Any]]
+    """By the number of a column: what makes Python's value of PostgreSQL's."""
 
 
 class PreparedQuery(Generic[Row]):
@@ -56,16 +58,38 @@ class PreparedQuery(Generic[Row]):
         self.__doc__ = build.__doc__
 
     def __call__(self, *arguments: Any) -> list[Row]:
-        model, sql, parameters = self._compiled()
-        given = [arguments[p] if isinstance(p, _Position) else p for p in parameters]
-        query: Any = _PreparedRawQuery(sql, DEFAULT_DB_ALIAS, given)
-        return list(RawQuerySet(sql, model, query))
+        compiled = self._compiled()
+        given = [arguments[p] if isinstance(p, _Position) else p for p in compiled.parameters]
+        with prepared_cursor() as cursor:
+            cursor.execute(compiled.sql, given)
+            return [_row(compiled, values) for values in cursor.fetchall()]
 
     def first(self, *arguments: Any) -> Row | None:
         """Return the first row; the queryset limits itself to one where there may be many."""
         return next(iter(self(*arguments)), None)
 
-    def _compile(self) -> tuple[type[Row], str, Sequence[Any]]:
+    def _compile(self) -> _Compiled[Row]:
         rows = self._build(*map(Parameter, range(self._arguments)))
-        sql, parameters = rows.query.sql_with_params()
-        return rows.model, sql, parameters
+        compiler: Any = rows.query.get_compiler(DEFAULT_DB_ALIAS)
+        sql, parameters = compiler.as_sql()
+        columns = [column for column, _, _ in compiler.select]
+        fields = compiler.klass_info["select_fields"]
+        return _Compiled(
+            rows.model,
+            sql,
+            parameters,
+            fields=[columns[number].target.attname for number in fields],
+            annotations=list(compiler.annotation_col_map),
+            converters=compiler.get_converters(columns),
+        )
+
+
+def _row(compiled: _Compiled[Row], values: Sequence[Any]) -> Row:
+    found = list(values)
+    for number, (convert, column) in compiled.converters.items():
+        for each in convert:
+            found[number] = each(found[number], column, connection)
+    count = len(compiled.fields)
+    row = compiled.model.from_db(DEFAULT_DB_ALIAS, compiled.fields, found[:count])
+    row.__dict__.update(zip(compiled.annotations, found[count:], strict=True))
+    return row
