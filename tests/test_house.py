@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -113,6 +114,18 @@ def test_nothing_of_numpy_is_left_to_import_at_first_use() -> None:
     }
 
     assert not used
+
+
+def test_locks_of_sessions_are_taken_in_one_place() -> None:
+    """A closed connection serves the next one, and releases what it is known to hold."""
+    taken = re.compile(r"pg_(try_)?advisory_lock")
+    found = {
+        str(file.relative_to(PROJECT))
+        for file in tracked(".py")
+        if file != Path(__file__) and taken.search(file.read_text())
+    }
+
+    assert found == {"engines/db/session_locks.py"}
 
 
 def test_no_file_is_large() -> None:

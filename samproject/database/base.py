@@ -16,6 +16,7 @@ from django.db.backends.postgresql import base
 from psycopg import Connection, IsolationLevel
 from psycopg.pq import TransactionStatus
 
+from engines.db.session_locks import take_marked
 from samproject.database.idle_connections import ConnectionKey, IdleConnections
 
 ON_REQUEST = sys.maxsize
@@ -64,6 +65,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
 def _release_locks(connection: Connection[Any]) -> bool:
     """Release advisory locks, as the end of a session would; False when PostgreSQL does not answer."""
+    if not take_marked(connection):
+        # Of every request, and it would cost a way to PostgreSQL and back.
+        return True
     # A lock that stayed would look like another worker's, and nobody would ever release it.
     with suppress(psycopg.Error):
         connection.execute("SELECT pg_advisory_unlock_all()")

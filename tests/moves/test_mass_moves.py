@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
-from django.db import connection, connections
+from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from engines.db.session_locks import in_turn
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import CatalogModel, Host, HostStatus, KnowledgeBase
 from migrations_app.controller import get_migration_controller
@@ -34,6 +35,7 @@ from migrations_app.people import deactivate_person, delete_person
 from migrations_app.plans.housekeeping import drop_forgotten_drafts
 from migrations_app.states import PlanStatus
 from tests.api.roles import Engines, People, make_engines, make_model, make_people, use_engine
+from tests.worker.locks import held_elsewhere
 
 
 @pytest.fixture
@@ -141,13 +143,8 @@ def test_a_kill_between_the_plan_and_its_line_leaves_neither(
 
 def test_only_one_worker_takes_a_turn(people: People, engines: Engines) -> None:
     begin(people, engines, "alice")
-    other = connections["default"].copy()
-    try:
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+    with held_elsewhere(in_turn(LOCK).__enter__):
         assert take_turn().planned == 0
-    finally:
-        other.close()
     assert take_turn().planned == 1
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from threading import Barrier
 
 import pytest
 from django.db import connection, transaction
 
+from engines.db.session_locks import in_turn, only_one
 from engines.models import Host
 from samproject.database.base import DatabaseWrapper
 from samproject.database.idle_connections import MAX_KEPT
 from tests.world.workers import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+LOCK = 7919
 
 
 def session() -> int:
@@ -49,6 +53,21 @@ def test_a_closed_connection_serves_the_next_also_of_another_thread() -> None:
         second = pool.submit(session_then_close).result()
 
     assert first == second == session()
+
+
+@pytest.mark.parametrize("take", [only_one, in_turn])
+def test_a_lock_of_a_session_ends_with_its_connection_also_where_that_is_kept(
+    take: Callable[[int], AbstractContextManager[object]],
+) -> None:
+    def lock_and_close() -> int:
+        with take(LOCK):
+            return session_then_close()
+
+    with ThreadPoolExecutor(1) as pool, only_one(LOCK + 1):
+        first = pool.submit(lock_and_close).result()
+        with only_one(LOCK) as mine:
+            assert mine
+            assert pool.submit(session_then_close).result() == first
 
 
 def test_one_that_postgresql_ended_is_replaced_unseen() -> None:

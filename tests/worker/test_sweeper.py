@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db import connection
 from django.utils import timezone
 from redis import Redis
 
+from engines.db.session_locks import in_turn
 from engines.exceptions import HostUnavailableError
 from engines.models import (
     ApiToken,
@@ -310,13 +310,8 @@ def test_what_interrupted_work_left_is_removed_after_a_day() -> None:
     shutil.rmtree(part.parent.parent)
 
 
-def take_advisory_lock(key: int) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [key])
-
-
 def test_two_collections_at_once_are_one() -> None:
-    with held_elsewhere(lambda: take_advisory_lock(COLLECTION_LOCK)):
+    with held_elsewhere(in_turn(COLLECTION_LOCK).__enter__):
         assert collect_when_due() == "Another collection is running."
 
     assert collect_when_due() == "0 things removed, 0 bytes."
@@ -327,7 +322,7 @@ def test_two_sweeps_at_once_are_one(redis_client: Redis) -> None:
     redis_client.flushall()
     published_ago(step, 60, count=1)
 
-    with held_elsewhere(lambda: take_advisory_lock(LOCK)):
+    with held_elsewhere(in_turn(LOCK).__enter__):
         answer = sweep()
 
     assert answer == "Another sweep is running."

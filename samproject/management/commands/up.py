@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import CommandError, CommandParser
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connections
 
+from engines.db.session_locks import in_turn
 from engines.runtimes.child.sandbox import missing_parts
 from engines.services.hosts import admit_host, join_host
 from migrations_app.management.console import SamCommand, parse_options
@@ -127,12 +128,9 @@ class Command(SamCommand):
 
     def _migrate(self) -> None:
         try:
-            with connection.cursor() as cursor:
-                # Hosts that start together take turns: two cannot make the same table. The lock
-                # ends with this process at the latest.
-                cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATION_LOCK])
+            # Hosts that start together take turns: two cannot make the same table.
+            with in_turn(MIGRATION_LOCK):
                 call_command("migrate", interactive=False, verbosity=0)
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATION_LOCK])
         except OperationalError as error:
             raise CommandError(
                 f"The database does not answer: {error}. Check DATABASE_URL."
