@@ -210,7 +210,7 @@ def rows_read() -> dict[str, int]:
 
 
 # A table of few pages is rightly read whole.
-@pytest.mark.parametrize("chunks", [1_000, 5_000])
+@pytest.mark.parametrize("chunks", [2_000, 5_000])
 def test_no_switch_reads_more_than_the_tail_however_often_one_connection_does_it(
     db: None, chunks: int
 ) -> None:
