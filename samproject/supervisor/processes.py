@@ -166,7 +166,16 @@ def _process_ids() -> Iterator[int]:
 
 def _is_at(pid: int, folder: str, executable: str) -> bool:
     try:
-        program = Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)")
-        return program == executable and str(Path(f"/proc/{pid}/cwd").readlink()) == folder
+        is_there = str(Path(f"/proc/{pid}/cwd").readlink()) == folder
+        return is_there and _program_of(pid) == executable
     except (FileNotFoundError, PermissionError, ProcessLookupError):
         return False
+
+
+def _program_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/exe").readlink().name.removesuffix(" (deleted)")
+    except FileNotFoundError:
+        # It ends, and its memory goes before its folder: PostgreSQL refuses to start while an old process
+        # is giving back what they shared.
+        return Path(f"/proc/{pid}/comm").read_text().strip()
