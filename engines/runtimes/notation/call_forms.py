@@ -9,12 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from engines.runtimes.notation.call_objects import (
+    FoundCall,
     ObjectCall,
     bare_name,
     code_parameter,
     describes_tool,
     known_keys,
     list_objects,
+    move_end,
     read_arguments,
     read_code,
     read_object,
@@ -22,6 +24,7 @@ from engines.runtimes.notation.call_objects import (
 )
 from engines.runtimes.notation.description import HOLE, CallForm, CallNotation
 from engines.runtimes.notation.scanning import (
+    FENCE,
     NAME,
     QUOTES,
     IncompleteError,
@@ -31,6 +34,8 @@ from engines.runtimes.notation.scanning import (
     match_closing,
     match_mark,
     match_name,
+    skip_fence,
+    skip_pattern,
     skip_space,
     spellings_of,
     split_mark,
@@ -48,15 +53,14 @@ from engines.runtimes.text.schemas import parameters_of
 
 GROUPED = (CallForm.OBJECT, CallForm.PYTHON, CallForm.LINES)
 """Forms whose calls need no mark of their own within a group."""
-FENCE = "```"
 GROUP = "functions."
 """Stands before a tool's own name in some notations; models leave it out."""
 _BETWEEN = re.compile(r"[\s,;]*")
-_FENCE = re.compile(rf"{FENCE}(?:json)?\s*")
 _NAMED_FIRST = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]*)"')
 _PRINTED = re.compile(r"\[\s*print\((.+)\)\s*\]", re.DOTALL)
 _BRACKET = re.compile(r"\s*\(?\s*")
 _LATE_END = re.compile(r"\)?>?")
+_LIST = re.compile(r"\s*\[\s*")
 _DOUBLED = re.compile(r"\{\s*(?=\{)")
 
 
@@ -70,16 +74,6 @@ def leads_of(form: CallNotation) -> tuple[str, ...]:
         found += [parts[0], *(part for part in parts[1:] if part[0] in "<[")] if parts else []
     found += [lead.removesuffix(GROUP) for lead in found if lead.endswith(GROUP)]
     return tuple(dict.fromkeys(each for lead in found for each in spellings_of(lead)))
-
-
-@dataclass(frozen=True, slots=True)
-class FoundCall:
-    """A call as it stands in a text, whether there is such a tool or not."""
-
-    name: str
-    arguments: Json
-    start: int
-    end: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +93,18 @@ class CallParser:
         if form.section[0].strip() or not self._stands_in_groups:
             return form.section
         return form.opening, form.closing
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether calls may stand together, so that what follows one may be another without a lead."""
+        return any(mark.strip() for mark in self.section) or self.follows_without_mark
+
+    @property
+    def follows_without_mark(self) -> bool:
+        """Whether a name shows to be a call by the mark behind it alone."""
+        form = self.form
+        is_named = form.form is CallForm.NAMED and bool(form.opening.strip())
+        return is_named and bool(form.after_name.strip()) and not form.closing.strip()
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -137,7 +143,22 @@ class CallParser:
             return at
         if marks[0].strip() and (end := try_mark(text, at, marks[0])) is not None:
             at = end
-        return self._match_call_opening(text, at)
+        at = self._match_call_opening(text, at)
+        return skip_pattern(_LIST, text, at) if self.follows_without_mark else at
+
+    def match_next(self, text: str, at: int) -> int:
+        """Match what opens a further call of a group: behind one mark some models name several (Mistral)."""
+        try:
+            return self.match_opening(text, at)
+        except NotACallError:
+            name = NAME.match(text, at) if self.follows_without_mark else None
+            if name is None:
+                raise
+        begun = skip_space(text, name.end())
+        if name[0] not in self.functions and text.startswith("{", begun):
+            raise NotACallError
+        self._match_after_name(text, name.end())
+        return at
 
     def _match_call_opening(self, text: str, at: int) -> int:
         opening = self.form.opening
@@ -178,7 +199,7 @@ class CallParser:
 
     def _skip_wrapping(self, text: str, at: int) -> int:
         """Skip a fence, and a brace too many: between marks there is no doubt of what is meant."""
-        return _end_of(_DOUBLED, text, _skip_fence(text, skip_space(text, at)))
+        return skip_pattern(_DOUBLED, text, skip_fence(text, skip_space(text, at)))
 
     def _decode(self, text: str, at: int, *, is_last: bool = False) -> tuple[Any, int]:
         """JSON; between marks also an object as Python writes it, or one that is not closed before its mark."""
@@ -218,7 +239,7 @@ class CallParser:
 
     def _listed(self, text: str, start: int) -> list[FoundCall]:
         found: list[FoundCall] = []
-        at = _end_of(_BETWEEN, text, start + 1)
+        at = skip_pattern(_BETWEEN, text, start + 1)
         while at < len(text) and text[at] != "]":
             if text[at] != "{":
                 raise NotACallError
@@ -227,7 +248,7 @@ class CallParser:
             if call is None:
                 raise NotACallError
             found.append(call)
-            at = _end_of(_BETWEEN, text, end)
+            at = skip_pattern(_BETWEEN, text, end)
         if at == len(text):
             raise IncompleteError
         if not found:
@@ -340,7 +361,7 @@ class CallParser:
             return match_mark(text, at, mark).end
         except NotACallError:
             # Some leave out all of it or open a bracket instead, others leave out an id or an index.
-            begun = _end_of(_BRACKET, text, at)
+            begun = skip_pattern(_BRACKET, text, at)
             if begun == len(text):
                 raise IncompleteError from None
             if self.form.form is CallForm.NAMED and text[begun] == "{":
@@ -352,7 +373,7 @@ class CallParser:
         begun = skip_space(text, at)
         if closing and try_mark(text, begun, closing[0]) is not None:
             return {}, begun
-        written = _skip_fence(text, begun)
+        written = skip_fence(text, begun)
         if written < len(text) and text[written] not in '{"n':
             raise NotACallError
         value, end = self._decode(text, written)
@@ -362,28 +383,11 @@ class CallParser:
             end = match_closing(text, end, ")", is_required=False, is_last=is_last)
         elif self.form.after_name == ">":
             # Llama closes its tag here if not behind the name.
-            end = _end_of(_LATE_END, text, end)
+            end = skip_pattern(_LATE_END, text, end)
         return to_arguments(value), end
-
-
-def _skip_fence(text: str, at: int) -> int:
-    """Return where an opening fence ends that stands at a place, the place itself for none."""
-    if text[at:] and f"{FENCE}json".startswith(text[at:]):
-        raise IncompleteError
-    return _end_of(_FENCE, text, at)
 
 
 def _without_print(written: str) -> str:
     """Return a list of calls without the ``print`` that Gemma 3 puts around one."""
     found = _PRINTED.fullmatch(written)
     return f"[{found[1]}]" if found else written
-
-
-def move_end(call: FoundCall, end: int) -> FoundCall:
-    """Return a call that ends elsewhere."""
-    return FoundCall(call.name, call.arguments, call.start, end)
-
-
-def _end_of(pattern: re.Pattern[str], text: str, at: int) -> int:
-    found = pattern.match(text, at)
-    return found.end() if found else at

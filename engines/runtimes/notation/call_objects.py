@@ -1,10 +1,11 @@
-"""A call that is one JSON object: which of its keys hold the name and the arguments."""
+"""What is read of a call; and where it is one JSON object, which of its keys hold the name and the arguments."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engines.runtimes.notation.description import CallNotation
@@ -29,6 +30,16 @@ _FENCED = re.compile(r"\s*```[A-Za-z0-9]*[ \t]*\n(.*?)\n?```\s*", re.DOTALL)
 """Code as it stands in a text; nobody could run its fence."""
 _WRAPPERS = ("function", "tool_call", "function_call")
 _LIST = "tool_calls"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundCall:
+    """A call as it stands in a text, whether there is such a tool or not."""
+
+    name: str
+    arguments: Json
+    start: int
+    end: int
 
 
 class ObjectCall(NamedTuple):
@@ -163,3 +174,8 @@ def read_arguments(given: Any, function: Json) -> Json:
 def make_call(name: str, arguments: Json) -> ToolCall:
     """Return a call as an answer has it; halves of characters, which no text can hold, are replaced."""
     return ToolCall(name, join_halves(json.dumps(arguments, ensure_ascii=False)))
+
+
+def move_end(call: FoundCall, end: int) -> FoundCall:
+    """Return a call that ends elsewhere."""
+    return FoundCall(call.name, call.arguments, call.start, end)

@@ -12,10 +12,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from engines.runtimes.notation.call_forms import FENCE, CallParser, FoundCall, move_end
+from engines.runtimes.notation.call_forms import CallParser
+from engines.runtimes.notation.call_objects import FoundCall, move_end
 from engines.runtimes.notation.description import HOLE, CallForm, CallNotation
 from engines.runtimes.notation.families import FUNCTION_TAG, PHI_CALLS, PYTHON_CALLS
 from engines.runtimes.notation.scanning import (
+    FENCE,
     IncompleteError,
     NotACallError,
     skip_space,

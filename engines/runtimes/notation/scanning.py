@@ -22,10 +22,12 @@ UNSURE_CHARS = 10
 """A JSON error so near to the end may be the half of a word or a number."""
 NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 QUOTES = ('"', "'")
+FENCE = "```"
 _TEXT = r'"(?:[^"\\]|\\.)*"'
 _PAIRS = {"{": "}", "[": "]"}
 _EDGES = re.compile(r"^\s+|\s+$|\s*\n\s*|(?<=[>`])(?=<)")
 _SPACE = re.compile(r"\s*")
+_FENCE = re.compile(rf"{FENCE}(?:json)?\s*")
 
 
 class IncompleteError(Exception):
@@ -44,7 +46,19 @@ class Matched(NamedTuple):
 
 def skip_space(text: str, at: int) -> int:
     """Return where the white space at a place ends."""
-    found = _SPACE.match(text, at)
+    return skip_pattern(_SPACE, text, at)
+
+
+def skip_fence(text: str, at: int) -> int:
+    """Return where an opening fence ends that stands at a place, the place itself for none."""
+    if text[at:] and f"{FENCE}json".startswith(text[at:]):
+        raise IncompleteError
+    return skip_pattern(_FENCE, text, at)
+
+
+def skip_pattern(pattern: re.Pattern[str], text: str, at: int) -> int:
+    """Return where what a pattern matches at a place ends, the place itself where it matches nothing."""
+    found = pattern.match(text, at)
     return found.end() if found else at
 
 

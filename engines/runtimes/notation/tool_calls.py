@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engines.runtimes.notation.call_forms import FENCE, GROUPED, CallParser, FoundCall
-from engines.runtimes.notation.call_objects import make_call
+from engines.runtimes.notation.call_forms import GROUPED, CallParser
+from engines.runtimes.notation.call_objects import FoundCall, make_call
 from engines.runtimes.notation.description import CallForm, CallNotation
 from engines.runtimes.notation.near_misses import (
     BRACKETS,
@@ -18,6 +18,7 @@ from engines.runtimes.notation.near_misses import (
     skip_leftovers,
 )
 from engines.runtimes.notation.scanning import (
+    FENCE,
     IncompleteError,
     NotACallError,
     match_closing,
@@ -272,7 +273,7 @@ class ToolCallReader:
                 shown.append(self._call(call))
             else:
                 group.unknown += written[call.start : call.end]
-        if parser.section[0].strip() or parser.section[1].strip():
+        if parser.is_grouped:
             self._group = group
             return shown
         self._group = None
@@ -306,7 +307,7 @@ class ToolCallReader:
         """Where the next call of a group begins after its own mark."""
         if group.parser.form.form in GROUPED:
             return at
-        return group.parser.match_opening(self._held, at)
+        return group.parser.match_next(self._held, at)
 
     def _end_of_group(self, group: _Group, at: int, *, is_last: bool) -> int | None:
         if at == len(self._held):
