@@ -1,7 +1,8 @@
 """The messages of a chat: whose they are, their text, and calls of tools with their results.
 
 Programs that came from another API send parts of its types, and calls and results without an id, as Ollama
-and Gemini have none: results then answer calls in their order, or by the function's name.
+and Gemini have none, nor OpenAI's functions before they were tools: results then answer calls in their order,
+or by the function's name.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ TEXTS = {"input_text": "text", "output_text": "text"}
 THOUGHTS = ("thinking", "reasoning", "redacted_thinking")
 """Parts in which others keep what a model thought."""
 KNOWN = ("text", "refusal")
+OLD_CALL = "must be an object in a message of the assistant that has no tool_calls"
 
 
 def parse_messages(turns: Sequence[ChatTurn]) -> list[ChatMessage]:
@@ -38,7 +40,7 @@ def parse_messages(turns: Sequence[ChatTurn]) -> list[ChatMessage]:
 
 def _message(place: str, turn: ChatTurn) -> ChatMessage:
     if turn.function_call:
-        refuse(f"{place}.function_call", "is not served here; send tool_calls")
+        refuse(f"{place}.function_call", OLD_CALL)
     if turn.content is UNSET and not (turn.tool_calls or turn.refusal or _thought(turn)):
         refuse(f"{place}.content", "must be a text or a list of parts of type text")
     message: ChatMessage = {
@@ -129,6 +131,7 @@ def tidy_messages(given: object) -> object:
 
 
 def _tidy(place: str, message: Mapping[str, Any], calls: _OpenCalls) -> Mapping[str, Any]:
+    message = _with_tools(message)
     role = message.get("role")
     if isinstance(role, str) and role not in KNOWN_ROLES:
         refuse(
@@ -140,6 +143,27 @@ def _tidy(place: str, message: Mapping[str, Any], calls: _OpenCalls) -> Mapping[
         return {**message, "tool_calls": calls.named(message["tool_calls"])}
     if message.get("role") == "tool":
         return {**message, "tool_call_id": calls.answered(place, message)}
+    return message
+
+
+def _with_tools(message: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a message whose call or result is a tool's, though it may be a function's of before there were tools.
+
+    Conversations keep them that were begun with an older version of a program.
+    """
+    if message.get("role") == "function":
+        return {**message, "role": "tool"}
+    call = message.get("function_call")
+    if (
+        isinstance(call, Mapping)
+        and message.get("role") == "assistant"
+        and not message.get("tool_calls")
+    ):
+        return {
+            **message,
+            "function_call": None,
+            "tool_calls": [{"type": "function", "function": call}],
+        }
     return message
 
 
@@ -205,6 +229,6 @@ class _OpenCalls:
             return given
         raise RefusedError(
             f"{place} must be the result of a call in a message of the assistant before it; "
-            "name the call with tool_call_id.",
+            "name the call with tool_call_id, or its function with name.",
             param=f"{place}.tool_call_id",
         )

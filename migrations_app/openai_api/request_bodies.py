@@ -8,7 +8,7 @@ Source: the API reference at https://platform.openai.com/docs/api-reference. ``t
 from __future__ import annotations
 
 from functools import cache
-from typing import Annotated, Any, Literal, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -246,10 +246,38 @@ class ChatBody(TextBody, frozen=True, kw_only=True, omit_defaults=True, forbid_u
     thinking: Thinking | None = None
 
 
-def read_thinking(asked: ChatBody) -> tuple[str, bool | None]:
-    """Return the thinking switch by the first of its names that was sent; None leaves it to the model."""
+class Wish(NamedTuple):
+    """Whether and how much the model shall think, of all that was sent of it."""
+
+    switch: str
+    """By which name it was sent whether to think; empty where it was not."""
+    thinking: bool | None
+    told: str
+    """By which name it was sent how much to think; empty where it was not."""
+    effort: Effort | None
+    unheard: list[str]
+    """Names under which something else was sent."""
+
+
+def read_wish(asked: ChatBody) -> Wish:
+    """Return what was sent of thinking: whether to comes before how much, and of each the first name counts."""
+    efforts = {name: one for name, one in _efforts(asked).items() if one is not None}
+    levels = {name: one for name, one in efforts.items() if one not in NO_EFFORT}
+    switches = _switches(asked) | {name: False for name in efforts if name not in levels}
+    given = {name: switch for name, switch in switches.items() if switch is not None}
+    switch, thinking = next(iter(given.items()), ("", None))
+    known = (
+        {} if thinking is False else {name: one for name, one in levels.items() if is_effort(one)}
+    )
+    told, effort = next(iter(known.items()), ("", None))
+    unheard = [name for name, one in given.items() if one != thinking]
+    unheard += [name for name, one in levels.items() if name not in known or one != effort]
+    return Wish(switch, thinking, told, effort, [*dict.fromkeys(unheard)])
+
+
+def _switches(asked: ChatBody) -> dict[str, bool | None]:
     template, reasoning = asked.chat_template_kwargs, asked.reasoning
-    switches = {
+    return {
         "chat_template_kwargs.enable_thinking": template.enable_thinking if template else None,
         "chat_template_kwargs.thinking": template.thinking if template else None,
         "enable_thinking": asked.enable_thinking,
@@ -257,17 +285,6 @@ def read_thinking(asked: ChatBody) -> tuple[str, bool | None]:
         "thinking": asked.thinking.is_on if asked.thinking else None,
         "reasoning.enabled": reasoning.enabled if reasoning else None,
     }
-    switches |= {name: False for name, effort in _efforts(asked).items() if effort in NO_EFFORT}
-    given = ((name, switch) for name, switch in switches.items() if switch is not None)
-    return next(given, ("", None))
-
-
-def read_effort(asked: ChatBody) -> tuple[str, Effort | None, list[str]]:
-    """Return how much to think by the first of its names that was sent, and the names that say nothing of it."""
-    sent = {name: one for name, one in _efforts(asked).items() if one not in (None, *NO_EFFORT)}
-    efforts = {name: one for name, one in sent.items() if is_effort(one)}
-    name, effort = next(iter(efforts.items()), ("", None))
-    return name, effort, [name for name in sent if name not in efforts]
 
 
 def _efforts(asked: ChatBody) -> Json:

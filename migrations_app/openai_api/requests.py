@@ -40,8 +40,7 @@ from migrations_app.openai_api.request_bodies import (
     StreamOptions,
     TextBody,
     given_hints,
-    read_effort,
-    read_thinking,
+    read_wish,
 )
 from migrations_app.openai_api.tidying import (
     NO_LIMIT,
@@ -140,19 +139,18 @@ def chat_request(body: Body) -> AskedText:
         fields["knowledge"] = True
     asked = _parse(fields, ChatBody)
     knowledge = KnowledgeBody() if asked.knowledge is True else asked.knowledge or None
-    switch, thinking = read_thinking(asked)
-    told, effort, unknown = read_effort(asked)
+    wish = read_wish(asked)
     question = Question(
         messages=parse_messages(asked.messages),
         max_tokens=asked.max_completion_tokens or asked.max_tokens or 0,
-        thinking=thinking,
-        effort=None if thinking is False else effort,
+        thinking=wish.thinking,
+        effort=wish.effort,
         knowledge=knowledge.k if knowledge else None,
         knowledge_filter=knowledge.narrowed() if knowledge else None,
     )
     question = structs.replace(question, **_sampling(asked), **_form(asked))
-    read = _asked_text(asked, [question], [*ignored, *_ignored_in_chat(asked), *unknown])
-    return replace(read, switch=switch, effort=told)
+    read = _asked_text(asked, [question], [*ignored, *_ignored_in_chat(asked), *wish.unheard])
+    return replace(read, switch=wish.switch, effort=wish.told)
 
 
 def completion_request(body: Body) -> AskedText:

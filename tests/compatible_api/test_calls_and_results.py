@@ -53,3 +53,22 @@ def test_a_result_without_a_call_is_refused_by_its_place(results: list[dict[str,
         chat_request({**CHAT, "messages": [ASK, *turns]})
 
     assert caught.value.param == f"messages[{len(turns)}].tool_call_id"
+
+
+def test_calls_and_results_of_functions_before_there_were_tools_are_read() -> None:
+    def call(name: str) -> dict[str, Any]:
+        return assistant(content=None, function_call={"name": name, "arguments": '{"a": 1}'})
+
+    def result(name: str) -> dict[str, Any]:
+        return {"role": "function", "name": name, "content": f"of {name}"}
+
+    turns = [ASK, call("f"), result("f"), call("f"), call("g"), result("g"), result("f"), ASK]
+
+    messages = chat_request({**CHAT, "messages": turns}).question.messages or []
+
+    made = [call["id"] for message in messages for call in message.get("tool_calls", ())]
+    answered = [one["tool_call_id"] for one in messages if one["role"] == "tool"]
+    assert len(set(made)) == 3
+    assert answered == [made[0], made[2], made[1]]
+    assert messages[1]["tool_calls"][0]["function"] == {"name": "f", "arguments": '{"a": 1}'}
+    assert messages[2]["content"] == "of f"

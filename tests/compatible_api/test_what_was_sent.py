@@ -140,7 +140,6 @@ CHAT = {"model": "sam", "messages": [ASK]}
 EFFORTS: list[tuple[dict[str, Any], Callable[[Body], AskedText], str, object, object]] = [
     (messages(output_config={"effort": "max"}), messages_request, "output_config.effort", None, "max"),
     (messages(thinking={"type": "enabled", "budget_tokens": 31999}), messages_request, "thinking.budget_tokens", True, 31999),
-    (messages(thinking={"type": "disabled"}, output_config={"effort": "high"}), messages_request, "output_config.effort", False, None),
     (responses(reasoning={"effort": "xhigh"}), responses_request, "reasoning.effort", None, "xhigh"),
     ({**ollama(), "think": "medium"}, ollama_chat, "think", True, "medium"),
     ({"model": "sam", "prompt": "Once", "think": "xhigh"}, ollama_prompt, "think", True, "xhigh"),
@@ -149,7 +148,6 @@ EFFORTS: list[tuple[dict[str, Any], Callable[[Body], AskedText], str, object, ob
     ({**CHAT, "chat_template_kwargs": {"thinking_effort": "max"}}, chat_request, "chat_template_kwargs.thinking_effort", None, "max"),
     ({**CHAT, "thinking_budget": 1024.0}, chat_request, "thinking_budget", None, 1024),
     ({**CHAT, "reasoning": {"max_tokens": 2000}}, chat_request, "reasoning.max_tokens", None, 2000),
-    ({**CHAT, "thinking_budget": 2000, "reasoning_effort": "low"}, chat_request, "reasoning_effort", None, "low"),
     ({**CHAT, "chat_template_kwargs": {"thinking_budget": 512}}, chat_request, "chat_template_kwargs.thinking_budget", None, 512),
     ({**CHAT, "thinking_budget": 0, "reasoning_effort": None}, chat_request, "", False, None),
 ]  # fmt: skip
@@ -171,3 +169,48 @@ def test_how_much_to_think_is_read_at_every_door(
         effort,
     )
     assert list(asked.ignored) == []
+
+
+AGAINST = [
+    (
+        messages_request,
+        messages(thinking={"type": "disabled"}, output_config={"effort": "high"}),
+        "output_config.effort",
+    ),
+    (
+        messages_request,
+        messages(
+            thinking={"type": "enabled", "budget_tokens": 2000}, output_config={"effort": "low"}
+        ),
+        "thinking.budget_tokens",
+    ),
+    *(
+        (chat_request, {**CHAT, **sent}, unheard)
+        for sent, unheard in [
+            ({"thinking_budget": 2000, "reasoning_effort": "low"}, "thinking_budget"),
+            ({"enable_thinking": False, "reasoning_effort": "high"}, "reasoning_effort"),
+            ({"enable_thinking": False, "think": "high"}, "think"),
+            ({"think": False, "thinking_budget": 2048}, "thinking_budget"),
+            ({"think": "low", "reasoning": {"effort": "high"}}, "reasoning.effort"),
+            ({"reasoning": {"effort": "high"}, "reasoning_effort": "none"}, "reasoning.effort"),
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize(("read", "body", "unheard"), AGAINST)
+def test_a_wish_that_contradicts_itself_names_what_is_not_heard(
+    read: Callable[[Body], AskedText], body: dict[str, Any], unheard: str
+) -> None:
+    asked = read(body)
+
+    assert asked.ignored == (unheard,)
+    assert asked.effort != unheard
+
+
+def test_a_wish_that_is_sent_twice_contradicts_nothing() -> None:
+    asked = chat_request(
+        {**CHAT, "enable_thinking": True, "think": "high", "reasoning_effort": "high"}
+    )
+
+    assert (asked.question.thinking, asked.question.effort, asked.ignored) == (True, "high", ())

@@ -165,7 +165,7 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "a switch before an effort": (
         {"enable_thinking": True, "reasoning_effort": "none"},
         {"thinking": True},
-        [],
+        ["reasoning_effort"],
     ),
     "thinking of a template": (
         {"chat_template_kwargs": {"thinking": True, "reasoning_effort": "low"}},
@@ -175,7 +175,7 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
     "the template before the rest": (
         {"chat_template_kwargs": {"enable_thinking": True}, "think": False},
         {"thinking": True},
-        [],
+        ["think"],
     ),
     "repetition_penalty": ({"repetition_penalty": 1.1}, {"repeat_penalty": 1.1}, []),
     "both penalties": (
@@ -372,7 +372,7 @@ def test_a_text_that_shall_have_no_limit_has_none(more: dict[str, Any], limit: i
     assert asked.question.max_tokens == limit
 
 
-@pytest.mark.parametrize("role", ["function", "model", "System"])
+@pytest.mark.parametrize("role", ["model", "System"])
 def test_a_role_that_is_not_known_is_told_the_others(role: str) -> None:
     with pytest.raises(RefusedError, match="it must be one of system, developer, user") as caught:
         chat_request({**CHAT, "messages": [{"role": role, "content": "Hi"}]})
