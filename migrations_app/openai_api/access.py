@@ -22,6 +22,8 @@ from migrations_app.openai_api.errors import FORBIDDEN, NOT_FOUND, UNAUTHORIZED,
 
 ACTIVE = "sam"
 """The name that stands for whichever engine is the person's active one."""
+KEY_HEADERS = ("x-api-key", "api-key")
+"""Where Anthropic's and Azure's clients send a token."""
 
 
 @PreparedQuery
@@ -30,11 +32,15 @@ def _owner(digest: Parameter, day: Parameter) -> QuerySet[User]:
 
 
 def key_of(request: HttpRequest) -> str:
-    """Return the token that a request carries, as a bearer's or as Anthropic's clients send it."""
+    """Return the token that a request carries, as a bearer's or as Anthropic's and Azure's clients send it.
+
+    No browser sends any of these by itself, so no page of another origin can have it sent.
+    """
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return key.strip()
-    return request.headers.get("x-api-key", "").strip()
+    keys = (request.headers.get(name, "").strip() for name in KEY_HEADERS)
+    return next(filter(None, keys), "")
 
 
 def caller(request: HttpRequest) -> User:

@@ -23,6 +23,8 @@ from migrations_app.openai_api.errors import WITHOUT_BASE
 
 PREFIXES = ("/v1/", "/v2/")
 _SLASHES = re.compile("/{2,}")
+_AZURES = re.compile(r"\A/openai/(?:v1/)?")
+"""What addresses begin with that Azure's clients make; behind it they are OpenAI's."""
 DOORS = frozenset(
     {
         f"/api/{name}"
@@ -41,8 +43,8 @@ def is_for_programs(path: str) -> bool:
 
 
 def plain_path(path: str) -> str:
-    """Return an address as it is written here: programs add slashes at its end, or join two."""
-    single = _SLASHES.sub("/", path)
+    """Return an address as it is written here: programs add slashes at its end, join two, or think us Azure."""
+    single = _AZURES.sub("/v1/", _SLASHES.sub("/", path))
     plain = single.rstrip("/")
     return plain if plain.startswith(PREFIXES) or plain in DOORS else single
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, NoReturn, TypeGuard, TypeVar, cast
 
@@ -100,6 +100,14 @@ class AskedVectors:
     dimensions: int | None
     ignored: tuple[str, ...] = ()
     """What was sent and changes nothing here."""
+
+
+Asked = TypeVar("Asked", AskedText, AskedVectors)
+
+
+def of_engine(read: Callable[[Body], Asked], engine: str) -> Callable[[Body], Asked]:
+    """Return a reader whose engine an address names, if it does: in the body programs name any model then."""
+    return (lambda body: read({**body, "model": engine})) if engine else read
 
 
 def read_body(request: HttpRequest) -> Body:

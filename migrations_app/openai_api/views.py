@@ -19,6 +19,7 @@ from migrations_app.openai_api.requests import (
     chat_request,
     completion_request,
     embedding_request,
+    of_engine,
     rank_request,
     read_body,
 )
@@ -26,22 +27,24 @@ from migrations_app.openai_api.response_bodies import ModelEntry, ModelList, bod
 
 
 @endpoint("POST")
-async def chat_completions(request: HttpRequest) -> HttpResponseBase:
+async def chat_completions(request: HttpRequest, *, engine: str = "") -> HttpResponseBase:
     """Answer messages with the named or the active engine."""
-    return await answer(answers.ChatShape(), request, chat_request)
+    read = of_engine(chat_request, engine)
+    return await answer(answers.ChatShape(), request, read)
 
 
 @endpoint("POST")
-async def completions(request: HttpRequest) -> HttpResponseBase:
+async def completions(request: HttpRequest, *, engine: str = "") -> HttpResponseBase:
     """Continue a raw prompt with the named or the active engine."""
-    return await answer(answers.CompletionShape(), request, completion_request)
+    read = of_engine(completion_request, engine)
+    return await answer(answers.CompletionShape(), request, read)
 
 
 @endpoint("POST")
-async def embeddings(request: HttpRequest) -> HttpResponseBase:
+async def embeddings(request: HttpRequest, *, engine: str = "") -> HttpResponseBase:
     """Return vectors of texts by the named embedder, or the one the active engine searches with."""
     user = await sync_to_async(spender)(request)
-    asked = embedding_request(read_body(request))
+    asked = of_engine(embedding_request, engine)(read_body(request))
     done = await sync_to_async(embed_texts)(user, asked)
     shown = answers.embeddings(done.model, done.vectors, done.tokens, packed=asked.base64)
     return name_ignored(body_response(shown), done.ignored)

@@ -53,6 +53,32 @@ def test_the_client_chats_streams_completes_embeds_and_lists(options: dict[str, 
     assert models == ["sam", "tiny-llama", "sam+knowledge"]
 
 
+@pytest.mark.parametrize("base", ["azure_endpoint", "base_url"])
+def test_azures_client_names_the_engine_in_the_address(
+    asker: Asker, served: Served, base: str
+) -> None:
+    end = "/v1" if base == "base_url" else ""
+    set_up: dict[str, Any] = {base: f"{served.web.address}{end}", "api_version": "2024-10-21"}
+    with openai.AzureOpenAI(**set_up, api_key=token_for(asker.user), max_retries=0) as client:
+        chunks = list(client.chat.completions.create(**COMMON, stream=True))
+        vectors = client.embeddings.create(model="sam", input=["A bridge."])
+        raw = client.completions.create(model="sam", prompt="Once", max_tokens=2)
+        models = [model.id for model in client.models.list()]
+        url = f"{served.web.address}/openai/deployments/tiny-llama/chat/completions"
+        other = client.post(url, body={**COMMON, "model": "gpt-4o"}, cast_to=dict[str, Any])
+        with pytest.raises(openai.NotFoundError, match="No engine 'gpt-4o'"):
+            client.embeddings.create(model="gpt-4o", input=["A bridge."])
+    with (
+        openai.AzureOpenAI(**set_up, api_key="wrong", max_retries=0) as stranger,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        stranger.chat.completions.create(**COMMON)
+
+    assert chunks[0].model == raw.model == other["model"] == "tiny-llama"
+    assert len(vectors.data) == 1
+    assert models[0] == "sam"
+
+
 def ask_wrongly(asker: Asker, asked: dict[str, Any]) -> dict[str, tuple[int, str | None]]:
     """Return by what is wrong: the status, and the field that the error names."""
     wrong: dict[str, dict[str, Any]] = {
