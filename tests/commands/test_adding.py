@@ -234,3 +234,16 @@ def test_what_is_no_model_on_disk_leaves_nothing(
     assert not CatalogModel.objects.exists()
     assert not ModelRevision.objects.exists()
     assert not list(Path(settings.SAM_MODELS_DIR).rglob("*.gguf"))
+
+
+@pytest.mark.parametrize(
+    ("name", "family"), [("Mistral-7B-Instruct.gguf", "mistral"), ("model.gguf", "llama")]
+)
+def test_the_family_of_a_file_is_that_of_its_name_before_that_of_its_architecture(
+    disk: Path, tiny_llama: Path, name: str, family: str
+) -> None:
+    copyfile(tiny_llama, disk / name)
+
+    run_sam("catalog", "add", str(disk / name))
+
+    assert CatalogModel.objects.get().model_family == family

@@ -5,6 +5,7 @@ Source: the chat templates and model cards that the families' publishers ship wi
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -52,7 +53,7 @@ TOOLCALLS = CallNotation(section=("<TOOLCALL>", "</TOOLCALL>"), is_list=True)
 GRANITE_CALLS = CallNotation(section=("<|tool_call|>", ""), is_list=True, may_open=("<tool_call>",))
 ENABLE_THINKING = Switch("enable_thinking", on=True, off=False)
 DETAILED_THINKING = Switch("", on="detailed thinking on", off="detailed thinking off")
-"""System text of the first Nemotrons that reason (Nano, Super and Ultra v1), which their templates do not look for.
+"""System text of the Llama-Nemotrons, which their templates do not look for.
 
 Source: their model cards, and arXiv 2505.00949, by which they were trained on either sentence.
 """
@@ -112,13 +113,13 @@ UNKNOWN = Family("")
 FAMILIES = {
     family.name: family
     for family in (
-        # Before llama, whose name its models' names hold as well.
+        # Before llama, whose name it begins with.
         Family(
-            "nemotron",
+            "llama-nemotron",
             reasoning=THINK,
             switch=DETAILED_THINKING,
             also_read=(TOOLCALLS,),
-            is_divided=True,
+            knows_tools=True,
         ),
         Family(
             "llama",
@@ -138,6 +139,8 @@ FAMILIES = {
         ),
         Family("gemma"),
         Family("phi", reasoning=THINK, also_read=(PHI_CALLS, FUNCTOOLS), is_divided=True),
+        # Behind llama, from which some of its models are made.
+        Family("nemotron", reasoning=THINK, also_read=(TOOLCALLS,), is_divided=True),
         Family("granite", reasoning=THINK, switch=Switch("thinking", on=True, off=False)),
         Family(
             "smollm",
@@ -150,10 +153,32 @@ FAMILIES = {
 }
 
 
+_NAMES = {
+    "llama-nemotron": r"llama-.*nemotron-(?:nano-8b-v1|nano-4b-v1[.-]1|super-49b-v1|ultra-253b-v1)(?![.-]?\d)",
+    "mistral": r"(?:mi|mini|magi|dev|code|math)stral|(?:mi|pi|vo)xtral",
+    "phi": r"(?<![a-z])phi",
+    "qwen": r"qwen|qwq",
+}
+"""How a family's models are called where its own name does not say it.
+
+Those of arXiv 2505.00949 and the smaller Nano after it are the Llama-Nemotrons. Of Llama-3.1-Nemotron-70B-Instruct and
+-51B no card knows their sentences, and the templates of Super v1.5 and Nano v2 look for others.
+"""
+
+
 def family_of(name: str) -> Family:
     """Return the family whose name ``name`` begins with (``qwen3`` is of ``qwen``), else UNKNOWN."""
     given = name.lower()
     return next((family for key, family in FAMILIES.items() if given.startswith(key)), UNKNOWN)
+
+
+def family_in(name: str) -> str:
+    """Return the family that a model's own name tells, empty for none that is known."""
+    given = re.sub(r"[\s_]+", "-", name.lower())
+    found = {known: re.search(_NAMES.get(known, known), given) for known in FAMILIES}
+    # DeepSeek-R1-Distill-Llama is named last after what it was made from.
+    places = [(place.start(), known) for known, place in found.items() if place is not None]
+    return min(places, key=lambda place: place[0], default=(0, ""))[1]
 
 
 def notation_facts(notation: Notation) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from engines.models import ModelRole
 from engines.models.validators import validate_repository
 from engines.network.transports import GuardedTransport
 from engines.parsing import decode
-from engines.runtimes.notation.families import FAMILIES
+from engines.runtimes.notation.families import family_in
 from engines.services.catalog.hub import hub_token
 from engines.services.catalog.instructions import find_instructions
 from engines.transfer.http import MAX_REDIRECTS, UNTRUSTED, is_untrusted
@@ -93,10 +93,9 @@ def suggest_entry(name: str) -> SuggestedEntry:
     # A name in another script leaves nothing.
     model_id = re.sub("[^a-z0-9._-]+", "-", plain).strip("._-")[:MAX_ID_LENGTH] or UNNAMED
     embeds = EMBEDS in last or find_instructions([name]) is not None
-    family = next((known for known in FAMILIES if known in last), "")
     return SuggestedEntry(
         model_id,
-        family or model_id.partition("-")[0][:MAX_FAMILY_LENGTH],
+        family_in(last) or model_id.partition("-")[0][:MAX_FAMILY_LENGTH],
         _suggested_role(last, embeds=embeds),
     )
 

@@ -25,7 +25,7 @@ from engines.gguf.header import GgufHeader
 from engines.gguf.parts import find_misnomer, merge_headers, part_names
 from engines.gguf.reader import read_header
 from engines.models import CatalogModel, Host, ModelCopy, ModelRevision, ModelRole
-from engines.runtimes.notation.families import FAMILIES
+from engines.runtimes.notation.families import family_in, family_of
 from engines.runtimes.openvino.folder import WEIGHTS, folder_facts
 from engines.services.catalog.copies import copy_files, copy_of, copy_path, mark_downloaded
 from engines.services.catalog.exchange import ImportOptions, ImportReport, import_catalog
@@ -269,11 +269,12 @@ def _described(source: _Source) -> dict[str, object]:
     """Return the fields of an entry as the file tells them."""
     facts, name = source.header.facts(), source.files[0].name
     suggested = suggest_entry(name.partition("-00001-of-")[0])
-    known = next((family for family in FAMILIES if facts.architecture.startswith(family)), "")
+    # Mistral's and many others' models are of the architecture llama: names know more.
+    families = (family_in(name), family_in(facts.name), family_of(facts.architecture).name)
     return {
         "model_id": suggested.model_id,
         "display_name": facts.name or Path(name).stem,
-        "model_family": known or suggested.model_family,
+        "model_family": next(filter(None, families), suggested.model_family),
         "role": _role(source.header),
         "filename": name,
         "sha256": source.sha256,

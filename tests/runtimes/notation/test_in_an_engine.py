@@ -71,7 +71,9 @@ def test_a_switch_in_words_that_the_template_does_not_know_reaches_the_model(
     tmp_path: Path,
 ) -> None:
     path = write_scripted(tmp_path / "m.gguf", SAID, template=PLAIN)
-    with LlamaCppEngine.from_spec(EngineSpec("e", "E", str(path), family="nemotron")) as engine:
+    with LlamaCppEngine.from_spec(
+        EngineSpec("e", "E", str(path), family="llama-nemotron")
+    ) as engine:
         engine.load_model()
         asked = [
             engine.complete(CHAT, max_tokens=1, thinking=thinking).prompt_tokens

@@ -213,10 +213,11 @@ def test_the_first_nemotrons_are_told_in_the_words_of_their_cards(
     words = Switch("", on="detailed thinking on", off="detailed thinking off")
     by_itself = Switch("", on="/think", off="/no_think")
 
-    assert derived(templates["Nemotron-Super"], "nemotron").switch == words
+    assert derived(templates["Nemotron-Super"], "llama-nemotron").switch == words
+    assert derived(templates["Nemotron-Super"], "nemotron").switch is None
     assert derived(templates["Nemotron-Super"], "llama").switch is None
     assert derived(templates["NVIDIA-Nemotron-Nano-v2"], "nemotron").switch == by_itself
-    assert notation_of({"family": "nemotron"}).switch == words
+    assert notation_of({"family": "llama-nemotron"}).switch == words
 
 
 THINKS = (

@@ -58,7 +58,7 @@ def test_a_server_that_refuses_it_answers_without(sentence: str) -> None:
 def test_a_family_that_is_switched_in_words_is_told_them_behind_a_server_too() -> None:
     with (
         picky_server(chunks=[WORD, STOP]) as server,
-        _engine(server.endpoint, "m", family="nemotron") as engine,
+        _engine(server.endpoint, "m", family="llama-nemotron") as engine,
     ):
         engine.load_model()
         for thinking in (None, False):

@@ -170,7 +170,7 @@ def test_options_are_sent_in_ollamas_words(store: OllamaStore, tiny_llama: Path)
 def test_ollama_is_asked_to_think_for_a_family_with_a_switch_only(
     store: OllamaStore, tiny_llama: Path
 ) -> None:
-    for family in ("llama", "nemotron", "qwen"):
+    for family in ("llama", "llama-nemotron", "qwen"):
         with _engine(store, str(tiny_llama), family=family) as engine:
             engine.load_model()
             engine.generate(CHAT, max_tokens=1, thinking=False)
