@@ -198,6 +198,30 @@ def _sliding_layers(values: Hyperparameters, rule: known.Sliding, count: int) ->
     return [layer % period != dense for layer in range(count)]
 
 
+def attention_width(values: Hyperparameters) -> int:
+    """Elements of a token's queries; with latent attention half of all that stands for them at one time."""
+    heads = values.get("attention.head_count")
+    length = values.get("attention.key_length", values.get("embedding_length") // max(heads, 1))
+    # The query as it is projected, its turned part, and the latent one that is made of both.
+    apart = values.get("attention.key_length_mla")
+    turned = values.get("rope.dimension_count") if apart else 0
+    return heads * (length + (apart + turned) // 2)
+
+
+def recurrent_width(values: Hyperparameters) -> int:
+    """Elements of a token between the projections of Mamba 2; 0 where there are none.
+
+    Source: llama.cpp, ``build_mamba2_layer`` in ``src/models/mamba-base.cpp``.
+    """
+    groups = values.get("ssm.group_count")
+    if not groups or values.architecture in known.HYBRID_BY_INTERVAL:
+        return 0
+    inner, heads = values.get("ssm.inner_size"), values.get("ssm.time_step_rank")
+    convolved = inner + 2 * groups * values.get("ssm.state_size")
+    scanned = 2 * inner + max(inner, convolved)
+    return inner + convolved + heads + convolved + scanned + heads + values.get("embedding_length")
+
+
 def _state_bytes(values: Hyperparameters) -> int:
     """Of one layer and one request: short convolution's history and recurrent state."""
     return STATE_ELEMENT * sum(_state_elements(values))

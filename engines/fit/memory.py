@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engines.exceptions import InvalidRequestError
-from engines.fit.architectures import SLIDING_ENCODERS
+from engines.fit.architectures import HYBRID_BY_INTERVAL, SLIDING_ENCODERS
 from engines.fit.layers import LayerMemory
 from engines.fit.model_shape import ModelShape
 from engines.gguf.layout import TENSOR_BLOCKS
@@ -138,23 +138,40 @@ def compute_bytes(shape: ModelShape, load: Load) -> int:
     mask = _mask_bytes(shape, load)
     row = _FLOAT * load.tokens
     scores = 0 if load.flash_attention else shape.heads * load.cells * row
-    if not shape.has_head:
-        phases = _encoder_phases(shape, row)
-    else:
-        widths = 3 * shape.width + 2 * shape.attention_width + shape.key_value_width
-        phases = widths * row, (3 * shape.feed_forward + 4 * shape.width) * row
-    attention, feed_forward = phases[0] + scores + mask, phases[1] + mask
-    output = (shape.vocabulary + 3 * shape.width) * row if shape.has_head else 0
-    return max(attention, feed_forward, output) + _FLOAT * shape.vocabulary * load.parallel
+    attention, feed_forward = _layer_widths(shape)
+    phases = [attention * row + scores + mask, feed_forward * row + mask]
+    if shape.has_head:
+        phases += [_recurrent_bytes(shape, load), _output_bytes(shape, row, mask)]
+    images = shape.deepstack_width * row
+    return max(phases) + images + _FLOAT * shape.vocabulary * load.parallel
 
 
-def _encoder_phases(shape: ModelShape, row: int) -> tuple[int, int]:
-    """Attention and feed-forward of a model that keeps nothing of the tokens before."""
-    matrices = 3 if shape.is_gated else 1
-    attention = 4 * shape.width + 2 * shape.attention_width
+def _layer_widths(shape: ModelShape) -> tuple[int, int]:
+    """Elements of a token in attention and in feed-forward."""
+    feed_forward = (3 if shape.is_gated else 1) * shape.feed_forward
     # What each expert brings back is kept until all are added up.
-    widths = (shape.experts + 2) * shape.width
-    return attention * row, (matrices * shape.feed_forward + widths) * row
+    returned = shape.experts * shape.width
+    if not shape.has_head:
+        attention = 4 * shape.width + 2 * shape.attention_width
+        return attention, feed_forward + returned + 2 * shape.width
+    attention = 3 * shape.width + 2 * shape.attention_width + shape.key_value_width
+    # Wider experts leave room for it where they were computed.
+    is_narrow = shape.experts > 1 and shape.feed_forward < returned
+    return attention, feed_forward + 4 * shape.width + (returned if is_narrow else 0)
+
+
+def _recurrent_bytes(shape: ModelShape, load: Load) -> int:
+    """What a scan brings forth: its tokens, and the new state of each request."""
+    if not shape.recurrent_width:
+        return 0
+    state = max(layer.state_bytes for layer in shape.layers)
+    return shape.recurrent_width * _FLOAT * load.tokens + state * load.parallel
+
+
+def _output_bytes(shape: ModelShape, row: int, mask: int) -> int:
+    """The output matrix's; in some hybrids it finds no room where the mask was before."""
+    left = mask if shape.architecture in HYBRID_BY_INTERVAL else 0
+    return (shape.vocabulary + 3 * shape.width) * row + left
 
 
 def _mask_bytes(shape: ModelShape, load: Load) -> int:

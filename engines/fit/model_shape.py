@@ -9,7 +9,13 @@ from typing import Any, Self
 
 from engines.exceptions import UnsafeModelFileError
 from engines.fit import architectures
-from engines.fit.layers import Hyperparameters, LayerMemory, read_layers
+from engines.fit.layers import (
+    Hyperparameters,
+    LayerMemory,
+    attention_width,
+    read_layers,
+    recurrent_width,
+)
 from engines.gguf.header import GgufHeader, TensorInfo
 
 _LAYER = re.compile(r"blk\.([0-9]{1,4})\.")
@@ -52,6 +58,10 @@ class ModelShape:
     """Whether the feed-forward part has a gate beside the way up."""
     experts: int = 1
     """How many experts one token uses; 1 where there are none."""
+    recurrent_width: int = 0
+    """Of a layer that keeps a state, between its projections."""
+    deepstack_width: int = 0
+    """Of what an image adds to the first layers; it is set aside for texts as well."""
 
     @classmethod
     def from_header(cls, header: GgufHeader) -> Self:
@@ -63,8 +73,6 @@ class ModelShape:
         values = Hyperparameters(header)
         layers = read_layers(header)
         sizes = _sizes(header.tensors, len(layers))
-        heads = values.get("attention.head_count")
-        key_length = values.get("attention.key_length", _usual_head(values, heads))
         return cls(
             architecture=header.architecture,
             context_length=values.get("context_length"),
@@ -76,14 +84,16 @@ class ModelShape:
             active_bytes=_active_bytes(header.tensors, values, len(layers)),
             vocabulary=_vocabulary(header.tensors) or header.facts().vocab_size,
             width=values.get("embedding_length"),
-            attention_width=heads * key_length,
+            attention_width=attention_width(values),
             key_value_width=max((layer.keys + layer.values for layer in layers), default=0),
             feed_forward=_feed_forward(header.tensors, values),
-            heads=heads,
+            heads=values.get("attention.head_count"),
             is_exact=header.architecture not in architectures.UPPER_BOUND_ONLY,
             looks_back=looks_back(header),
             is_gated=_is_gated(header.tensors),
             experts=max(values.get("expert_used_count"), 1),
+            recurrent_width=recurrent_width(values),
+            deepstack_width=values.get("n_deepstack_layers") * values.get("embedding_length"),
         )
 
     @property
@@ -151,10 +161,6 @@ def looks_back(header: GgufHeader) -> bool:
     if architectures.sees_texts_whole(header.architecture):
         return False
     return header.metadata.get(f"{header.architecture}.attention.causal") is not False
-
-
-def _usual_head(values: Hyperparameters, heads: int) -> int:
-    return values.get("embedding_length") // max(heads, 1)
 
 
 def _vocabulary(tensors: Iterable[TensorInfo]) -> int:
