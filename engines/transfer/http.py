@@ -32,7 +32,7 @@ _PASSING = frozenset({408, 425, 429})
 _REFUSED = frozenset({401, 403})
 _GONE = frozenset({404, 410})
 _SERVER_ERROR = 500
-_RESET = re.compile(r";\s*t\s*=\s*([0-9]{1,9})")
+_USED_UP = re.compile(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*([0-9]{1,9})")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/([0-9]{1,16})", re.IGNORECASE)
 
 
@@ -158,10 +158,11 @@ def refused(repo: str, status: int) -> GatedRepositoryError:
 def asked_wait(headers: Mapping[str, str]) -> float:
     """Return the seconds a server asks to be left alone for; 0 if it says nothing.
 
-    The Hub says in RateLimit (IETF, draft-ietf-httpapi-ratelimit-headers) when its window ends.
+    The Hub says in RateLimit (IETF, draft-ietf-httpapi-ratelimit-headers) with every answer when a window ends;
+    that is to be waited for only where nothing remains in it.
     """
-    reset = _RESET.search(headers.get("RateLimit", ""))
-    return max(retry_after(headers.get("Retry-After")), float(reset[1]) if reset else 0.0)
+    ends = _USED_UP.findall(headers.get("RateLimit", ""))
+    return max(retry_after(headers.get("Retry-After")), *map(float, ends), 0.0)
 
 
 def retry_after(value: str | None) -> float:

@@ -16,6 +16,10 @@ SCHEME = "hf:"
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 _VIEWS = frozenset({"tree", "blob", "resolve", "raw"})
 """What stands between a repository and a revision."""
+_VIEWS_OF_HISTORY = frozenset({"commits", "blame", "edit"})
+_FILE = ".gguf"
+_ANY = "latest"
+"""Ollama's tag where none is chosen."""
 _SHOWN_FILE = "show_file_info"
 """In the query of a repository's page: the file whose tensors it shows."""
 _OTHER_KINDS = {"datasets": "a data set", "spaces": "a space", "collections": "a collection"}
@@ -44,11 +48,10 @@ class HubPlace:
         web, rest = _without_scheme(text)
         host, _, path = rest.partition("/")
         if host.lower() in {*HOSTS, _host_of(endpoint)}:
-            rest = path
-        elif web:
-            _refuse(f"{_shown(text)} is not at the Hub.")
+            # Browsers hide https://, and what is behind the host is a page's all the same.
+            return cls._of_page(path)
         if web:
-            return cls._of_page(rest)
+            _refuse(f"{_shown(text)} is not at the Hub.")
         return cls._of_path(rest.strip("/").split("/"))
 
     @classmethod
@@ -56,7 +59,7 @@ class HubPlace:
         """Read the path and query of a page; one about no files (its discussions) is its repository's."""
         path, _, query = address.partition("#")[0].partition("?")
         names = unquote(path).strip("/").split("/")
-        if names[_PARTS_OF_A_NAME : _PARTS_OF_A_NAME + 1] and names[_PARTS_OF_A_NAME] not in _VIEWS:
+        if not _is_about_files(names[_PARTS_OF_A_NAME:]):
             names = names[: _PARTS_OF_A_NAME + (names[0] in _OTHER_KINDS)]
         place = cls._of_path(names)
         (shown, *_) = parse_qs(query).get(_SHOWN_FILE, [""])
@@ -68,13 +71,22 @@ class HubPlace:
             _refuse(f"{'/'.join(names[:3])} is {_OTHER_KINDS[names[0]]}, not a model.")
         owned, further = names[:_PARTS_OF_A_NAME], names[_PARTS_OF_A_NAME:]
         repo, _, quantization = "/".join(owned).partition(":")
+        # As git knows it; no repository's name ends so.
+        repo = repo.removesuffix(".git")
         revision = "main"
         if further and further[0] in _VIEWS:
             # A change that was proposed is called refs/pr/1.
             length = 3 if further[1:2] == ["refs"] else 1
             revision = "/".join(further[1 : 1 + length]) or revision
             further = further[1 + length :]
-        return cls(repo, "/".join(further), revision, quantization)
+        return cls(repo, "/".join(further), revision, "" if quantization == _ANY else quantization)
+
+
+def _is_about_files(further: list[str]) -> bool:
+    """Whether what stands behind a repository's name is a view of its files, or a file that was added by hand."""
+    if not further or further[0] in _VIEWS:
+        return True
+    return further[0] not in _VIEWS_OF_HISTORY and further[-1].lower().endswith(_FILE)
 
 
 def is_hub_address(text: str, endpoint: str = "") -> bool:

@@ -55,6 +55,13 @@ def command_for(place: str) -> list[str]:
         ("org/Some-GGUF:UD-Q4_K_M", SPLIT),
         (f"hf:org/Some-GGUF/{Q8}", Q8),
         (f"huggingface.co/org/Some-GGUF/raw/main/{Q8}", Q8),
+        (f"huggingface.co/org/Some-GGUF/blob/main/{Q8.replace('_', '%5F')}?download=true", Q8),
+        (f"hf.co/org/Some-GGUF?show_file_info={Q4}", Q4),
+        (f"{AT}/{Q8}", Q8),
+        (f"hf.co/org/Some-GGUF/{SPLIT}", SPLIT),
+        (f"{AT}.git", SPLIT),
+        ("hf.co/org/Some-GGUF:latest", SPLIT),
+        (f"huggingface.co/org/Some-GGUF/commits/main/{Q8}", SPLIT),
     ],
 )
 def test_an_address_names_the_file(hub: HubServer, place: str, filename: str) -> None:

@@ -178,6 +178,15 @@ def test_what_the_server_asks_to_wait_is_told_and_handed_on(
         assert caught.value.retry_after == 3600
 
 
+def test_a_window_in_which_more_may_be_asked_is_not_waited_for(scene: Scene) -> None:
+    limits = {"RateLimit": '"resolvers";r=4990;t=3600, "api";r=0;t=0'}
+    scene.hub.faults.add(Fault(status=502, headers=limits))
+
+    scene.fetch()
+
+    assert [entry.status for entry in scene.gets()] == [502, 200]
+
+
 def test_the_end_of_the_hubs_window_is_waited_for(scene: Scene) -> None:
     scene.hub.faults.add(Fault(status=429, headers={"RateLimit": '"resolvers";r=0;t=0'}))
 
