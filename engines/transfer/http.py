@@ -32,6 +32,11 @@ _PASSING = frozenset({408, 425, 429})
 _REFUSED = frozenset({401, 403})
 _GONE = frozenset({404, 410})
 _SERVER_ERROR = 500
+_REASONS = ("X-Error-Code", "X-Error-Message")
+_UNEXPLAINED = (
+    ", without the reason that it gives: where a firewall or proxy has answered in its place, have it let SAM "
+    "through"
+)
 _USED_UP = re.compile(r";\s*r\s*=\s*0\s*;\s*t\s*=\s*([0-9]{1,9})")
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,16})-([0-9]{1,16})/([0-9]{1,16})", re.IGNORECASE)
 
@@ -125,7 +130,7 @@ def _raise_for_status(response: httpx2.Response, remote: RemoteFile) -> None:
     if status not in _ANSWERS and not same_origin(response.url, httpx2.URL(remote.url)):
         raise _refused_behind(response.url.host, status, remote)
     if status in _REFUSED:
-        raise refused(remote.repo, status)
+        raise refused(remote.repo, status, response.headers)
     if status in _GONE:
         raise NotFoundError(
             f"{remote.repo} has no {remote.filename} at commit {remote.commit}. Check the file's "
@@ -146,10 +151,13 @@ def _refused_behind(host: str, status: int, remote: RemoteFile) -> TransferError
     )
 
 
-def refused(repo: str, status: int) -> GatedRepositoryError:
+def refused(repo: str, status: int, headers: Mapping[str, str]) -> GatedRepositoryError:
     """Return the error for a repository whose files the server does not give to this token."""
+    # The Hub says why it refuses.
+    is_silent = not any(name in headers for name in _REASONS)
     return GatedRepositoryError(
-        f"The Hub refuses the files of {repo} ({status}). Accept its licence on the repository's "
+        f"The Hub refuses the files of {repo} ({status}){_UNEXPLAINED if is_silent else ''}. "
+        "Accept its licence on the repository's "
         "page with the account whose token SAM uses, and set HF_TOKEN to that token, which goes to the Hub "
         "of HF_ENDPOINT only."
     )

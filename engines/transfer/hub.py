@@ -177,7 +177,7 @@ def _explain(error: Exception, repo: str, filename: str, revision: str) -> SamEr
 def _explain_refusal(error: HfHubHTTPError, repo: str, filename: str, revision: str) -> SamError:
     status = error.response.status_code
     if isinstance(error, GatedRepoError):
-        return refused(repo, status)
+        return refused(repo, status, error.response.headers)
     if isinstance(error, DisabledRepoError):
         return TransferError(f"The Hub has disabled {repo}. Choose another repository.")
     if isinstance(error, RemoteEntryNotFoundError):
@@ -190,7 +190,7 @@ def _explain_refusal(error: HfHubHTTPError, repo: str, filename: str, revision: 
             "HF_TOKEN."
         )
     if status in _REFUSED:
-        return refused(repo, status)
+        return refused(repo, status, error.response.headers)
     if status in _PASSING or status >= _SERVER_ERROR:
         seconds = asked_wait(error.response.headers)
         when = f"in {seconds:.0f} s" if seconds else "later"

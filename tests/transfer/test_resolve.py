@@ -177,6 +177,20 @@ def test_a_gated_repository_says_what_to_do(scene: Scene) -> None:
     assert scene.destination.read_bytes() == scene.data
 
 
+def test_a_refusal_without_a_reason_may_be_a_firewalls(scene: Scene) -> None:
+    remote = scene.resolve()
+    reason = {"X-Error-Message": "Your token may not read this."}
+
+    for headers in ({}, reason):
+        scene.hub.faults.add(
+            Fault("HEAD", status=403, headers=headers), Fault(status=403, headers=headers)
+        )
+        for ask in (scene.resolve, lambda: scene.fetch(remote)):
+            with pytest.raises(GatedRepositoryError, match="Accept its licence") as caught:
+                ask()
+            assert ("firewall" in str(caught.value)) is (not headers)
+
+
 def test_the_demo_hub_describes_a_repository_as_the_hub_does(scene: Scene) -> None:
     remote = scene.resolve()
     base = f"{scene.hub.endpoint}/api/models/{REPO}"
