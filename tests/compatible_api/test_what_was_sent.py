@@ -171,7 +171,7 @@ def test_how_much_to_think_is_read_at_every_door(
     assert list(asked.ignored) == []
 
 
-AGAINST = [
+AGAINST: list[tuple[Callable[[Body], AskedText], dict[str, Any], str]] = [
     (
         messages_request,
         messages(thinking={"type": "disabled"}, output_config={"effort": "high"}),
@@ -184,16 +184,19 @@ AGAINST = [
         ),
         "thinking.budget_tokens",
     ),
-    *(
-        (chat_request, {**CHAT, **sent}, unheard)
-        for sent, unheard in [
-            ({"thinking_budget": 2000, "reasoning_effort": "low"}, "thinking_budget"),
-            ({"enable_thinking": False, "reasoning_effort": "high"}, "reasoning_effort"),
-            ({"enable_thinking": False, "think": "high"}, "think"),
-            ({"think": False, "thinking_budget": 2048}, "thinking_budget"),
-            ({"think": "low", "reasoning": {"effort": "high"}}, "reasoning.effort"),
-            ({"reasoning": {"effort": "high"}, "reasoning_effort": "none"}, "reasoning.effort"),
-        ]
+    (chat_request, {**CHAT, "thinking_budget": 2000, "reasoning_effort": "low"}, "thinking_budget"),
+    (
+        chat_request,
+        {**CHAT, "enable_thinking": False, "reasoning_effort": "high"},
+        "reasoning_effort",
+    ),
+    (chat_request, {**CHAT, "enable_thinking": False, "think": "high"}, "think"),
+    (chat_request, {**CHAT, "think": False, "thinking_budget": 2048}, "thinking_budget"),
+    (chat_request, {**CHAT, "think": "low", "reasoning": {"effort": "high"}}, "reasoning.effort"),
+    (
+        chat_request,
+        {**CHAT, "reasoning": {"effort": "high"}, "reasoning_effort": "none"},
+        "reasoning.effort",
     ),
 ]
 
