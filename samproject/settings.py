@@ -42,13 +42,14 @@ OLLAMA_MODELS = env.read_path("OLLAMA_MODELS", Path.home() / ".ollama" / "models
 SAM_ARTIFACT_STORE = env.read_str("SAM_ARTIFACT_STORE", f"file://{SAM_DATA_DIR / 'artifacts'}")
 SAM_BATCH_SETTINGS = SAM_DATA_DIR / "batch-settings"
 SAM_WATCHED_FOLDERS = env.read_folders("SAM_WATCHED_FOLDERS")
-SAM_HOST_NAME = host_name()
 SAM_JOIN_TOKEN = env.read_secret("SAM_JOIN_TOKEN")
 
 _database_url = env.read_secret("DATABASE_URL")
 _redis_url = env.read_secret("REDIS_URL")
 SAM_EMBEDDED_POSTGRES = not _database_url
 SAM_EMBEDDED_REDIS = not _redis_url
+# Machines that share a database may share a home as well, and each has a name of its own.
+SAM_HOST_NAME = host_name(SAM_LOCATIONS.host_name if SAM_EMBEDDED_POSTGRES else None)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- how SAM works ----------------------------------------------------------------------------

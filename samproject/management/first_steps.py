@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 
@@ -11,12 +12,13 @@ from django.contrib.auth.models import User
 from django.db import OperationalError, connections
 from django.db.models import Q
 
-from engines.models import CatalogModel
+from engines.models import CatalogModel, CopyStatus, HostStatus, ModelCopy
 from engines.services.people.roles import ADMINISTRATOR
 from samproject.supervisor.roster import FLOWER_PREFIX, FLOWER_USER
 from samproject.supervisor.supervise import Notice
 
 CONNECT_SECONDS = 0.5
+MOST_NAMED = 3
 
 
 def announce_web(host: str, port: int) -> Notice:
@@ -69,3 +71,28 @@ def find_next_step(address: str) -> str:
     if not CatalogModel.objects.exists():
         return "next: fill the catalog with `manage.py catalog starter`, or in the admin"
     return ""
+
+
+def find_files_of_others(name: str) -> list[str]:
+    """Return a sentence for each other host of this machine's own database whose engines nobody can serve now."""
+    there = ModelCopy.objects.filter(status=CopyStatus.DOWNLOADED)
+    here = there.filter(host__name=name)
+    alone = there.exclude(revision__in=here.values("revision"))
+    engines = defaultdict(list)
+    for host, engine in (
+        alone.exclude(host__name=name)
+        .exclude(host__status=HostStatus.RETIRED)
+        .order_by("host__name", "revision__model__model_id")
+        .values_list("host__name", "revision__model__model_id")
+    ):
+        engines[host].append(engine)
+    return [_describe_strayed(host, name, held) for host, held in engines.items()]
+
+
+def _describe_strayed(host: str, name: str, engines: list[str]) -> str:
+    more = f" and {len(engines) - MOST_NAMED} more" if len(engines) > MOST_NAMED else ""
+    return (
+        f"the files of {', '.join(engines[:MOST_NAMED])}{more} belong to the host {host}, and this machine runs as "
+        f"{name}, so they answer nobody. If it is the same machine, stop and start with SAM_HOST_NAME={host}; "
+        f"otherwise download them again with `sam download start`."
+    )

@@ -84,6 +84,11 @@ class Locations:
         return self.data / "origin"
 
     @property
+    def host_name(self) -> Path:
+        """The file with the name under which this folder's model files were last served."""
+        return self.data / "host-name"
+
+    @property
     def lock(self) -> Path:
         return self.data / "up.lock"
 

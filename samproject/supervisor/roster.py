@@ -115,6 +115,8 @@ def _program(
     environment = inherited_environment()
     environment |= site.extra
     environment |= {"DJANGO_SETTINGS_MODULE": site.settings_module, "PYTHONUNBUFFERED": "1"}
+    # The file that remembers it is not theirs to read.
+    environment["SAM_HOST_NAME"] = site.host_name
     if site.origin:
         environment.setdefault("SAM_ORIGIN", site.origin)
     return Program(

@@ -231,6 +231,31 @@ def test_given_a_host_name_that_is_no_slug_then_it_is_refused(
         host_name()
 
 
+def test_the_name_a_data_folder_was_served_under_comes_before_the_machines_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("SAM_HOST_NAME", raising=False)
+    remembered = tmp_path / "host-name"
+    own = host_name(remembered)
+    remembered.write_text("quickstart\n")
+
+    assert host_name(remembered) == "quickstart"
+    assert host_name() == own
+    monkeypatch.setenv("SAM_HOST_NAME", "gpu-1")
+    assert host_name(remembered) == "gpu-1"
+
+
+@pytest.mark.parametrize("broken", [b"No Name", b"\xff", b""])
+def test_a_remembered_name_that_is_none_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, broken: bytes
+) -> None:
+    monkeypatch.delenv("SAM_HOST_NAME", raising=False)
+    remembered = tmp_path / "host-name"
+    remembered.write_bytes(broken)
+
+    assert host_name(remembered) == host_name()
+
+
 def test_celery_treats_a_message_as_a_wake_up_only() -> None:
     wanted: dict[str, Any] = {
         "task_acks_late": False,

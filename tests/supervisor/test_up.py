@@ -219,6 +219,20 @@ def test_a_machine_without_control_plane_needs_a_token(
 
 
 @pytest.mark.slow
+def test_a_data_folder_keeps_the_name_of_its_host_when_the_machine_is_named_anew(
+    locations: Locations, started: list[Up]
+) -> None:
+    lean = ("--workers", "control", "live", "--no-web", "--no-beat", "--no-flower")
+    for name in ("here", ""):
+        started.append(up := Up(locations, *lean, SAM_HOST_NAME=name))
+        up.wait_for(r"worker-live: running")
+        names = run(locations, "SELECT name FROM engines_host")
+        assert up.end() == 0
+
+    assert names == [("here",)]
+
+
+@pytest.mark.slow
 def test_when_a_server_is_killed_under_up_then_it_comes_back_with_its_data(
     locations: Locations, started: list[Up]
 ) -> None:

@@ -17,7 +17,7 @@ from engines.runtimes.child.sandbox import missing_parts
 from engines.services.hosts import admit_host, join_host
 from migrations_app.management.console import SamCommand, parse_options
 from samproject.generated_secrets import generated_secret
-from samproject.management.first_steps import announce_flower, announce_web
+from samproject.management.first_steps import announce_flower, announce_web, find_files_of_others
 from samproject.supervisor.belongings import (
     environment_for,
     process_user,
@@ -103,7 +103,8 @@ class Command(SamCommand):
             return []
         _check_ports(asked)
         self._migrate()
-        _admit(set(asked.workers))
+        if {"work", "live"} & set(asked.workers):
+            self._admit(is_control="control" in asked.workers)
         site = _site(self._hand_over(asked), asked)
         if site.origin:
             given = inherited_environment().get("SAM_ORIGIN", site.origin)
@@ -139,6 +140,24 @@ class Command(SamCommand):
             connections.close_all()
         self.say("database: tables are up to date")
 
+    def _admit(self, *, is_control: bool) -> None:
+        """Have this machine's host known before its workers start; HostRefusedError without a right to it.
+
+        A machine that runs SAM's control plane holds everything already; any other one needs a token.
+        """
+        name = settings.SAM_HOST_NAME
+        try:
+            if is_control:
+                admit_host(name, who="manage.py up", why="It runs SAM's control plane.")
+            else:
+                join_host(name, settings.SAM_JOIN_TOKEN)
+            if settings.SAM_EMBEDDED_POSTGRES:
+                settings.SAM_LOCATIONS.host_name.write_text(name)
+                for sentence in find_files_of_others(name):
+                    self.say(f"warning: {sentence}")
+        finally:
+            connections.close_all()
+
     def say(self, sentence: str) -> None:
         """Write one line at once: somebody waits for it."""
         super().say(sentence)
@@ -148,23 +167,6 @@ class Command(SamCommand):
 def _notices(asked: UpOptions) -> list[Notice]:
     about = [announce_web(asked.host, asked.port)] if asked.web else []
     return [*about, announce_flower(FLOWER_HOST, asked.flower_port)] if asked.flower else about
-
-
-def _admit(workers: set[str]) -> None:
-    """Have this machine's host known before its workers start; HostRefusedError without a right to it.
-
-    A machine that runs SAM's control plane holds everything already; any other one needs a token.
-    """
-    if not workers & {"work", "live"}:
-        return
-    try:
-        if "control" in workers:
-            why = "It runs SAM's control plane."
-            admit_host(settings.SAM_HOST_NAME, who="manage.py up", why=why)
-        else:
-            join_host(settings.SAM_HOST_NAME, settings.SAM_JOIN_TOKEN)
-    finally:
-        connections.close_all()
 
 
 def _check_ports(asked: UpOptions) -> None:
