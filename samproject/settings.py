@@ -321,7 +321,14 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "filters": {"without_trace": {"()": "samproject.web.access_log.WithoutTrace"}},
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "line",
+            "filters": ["without_trace"],
+        }
+    },
     # At INFO it writes whole addresses, also those that carry a signature.
     "loggers": {"httpx2": {"level": "WARNING"}, "faiss": {"level": "WARNING"}},
     "root": {

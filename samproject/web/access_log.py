@@ -29,6 +29,16 @@ class WithoutQuery(logging.Filter):
         return True
 
 
+class WithoutTrace(logging.Filter):
+    """Leaves the framework's refusals their sentence: where they were raised says nothing of who sent what."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Keep the record; of a refusal without its trace."""
+        if record.name.startswith("django.security."):
+            record.exc_info = record.exc_text = None
+        return True
+
+
 def _without_queries() -> dict[str, Any]:
     config = copy.deepcopy(LOGGING_CONFIG)
     config["filters"] = {"without_query": {"()": WithoutQuery}}

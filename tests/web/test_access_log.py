@@ -3,8 +3,9 @@ from __future__ import annotations
 import logging
 
 import pytest
+from django.conf import settings
 
-from samproject.web.access_log import LOGGING, WithoutQuery
+from samproject.web.access_log import LOGGING, WithoutQuery, WithoutTrace
 
 
 @pytest.mark.parametrize(
@@ -28,3 +29,17 @@ def test_a_query_is_not_logged(asked: str, logged: str) -> None:
 
     assert record.getMessage() == f'127.0.0.1:5 - "GET {logged} HTTP/1.1" 200'
     assert LOGGING["handlers"]["access"]["filters"] == ["without_query"]
+
+
+@pytest.mark.parametrize(
+    ("logger", "has_trace"), [("django.security.DisallowedHost", False), ("django.request", True)]
+)
+def test_a_refusal_is_logged_without_where_it_was_raised(logger: str, *, has_trace: bool) -> None:
+    error = ValueError("Invalid HTTP_HOST header")
+    raised = (ValueError, error, error.__traceback__)
+    record = logging.LogRecord(logger, 40, "", 1, "Refused.", (), raised)
+
+    assert WithoutTrace().filter(record)
+
+    assert (record.exc_info is not None) is has_trace
+    assert settings.LOGGING["handlers"]["console"]["filters"] == ["without_trace"]
