@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.contrib.auth.models import User
 from django.core.handlers.asgi import ASGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
 from msgspec import Struct
 
 from engines.exceptions import SamError
@@ -21,7 +22,7 @@ from engines.models import TokenScope
 from migrations_app.compatible_api.errors import reshaped, sentence_of, status_of
 from migrations_app.openai_api.access import caller
 from migrations_app.openai_api.endpoint import endpoint
-from migrations_app.openai_api.errors import FORBIDDEN, INTERNAL, RefusedError
+from migrations_app.openai_api.errors import FORBIDDEN, INTERNAL, RefusedError, nothing_at
 from migrations_app.openai_api.requests import read_body
 
 INTERNAL_ERROR, INVALID_REQUEST = -32603, -32600
@@ -61,6 +62,12 @@ async def mcp(request: HttpRequest) -> HttpResponseBase:
     scope = cast("ASGIRequest", request).scope
     response: HttpResponse = await kit.answer_message(user, body, scope)
     return response
+
+
+@csrf_exempt
+async def unknown(request: HttpRequest) -> HttpResponseBase:
+    """Answer an unknown address below MCP's as its clients read it."""
+    return show_error(nothing_at(request.path))
 
 
 def _reader(request: HttpRequest) -> User:

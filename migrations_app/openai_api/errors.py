@@ -91,6 +91,8 @@ def _hint_at(path: str) -> str:
         return (
             "SAM keeps no answers for programs; send the earlier items in input to /v1/responses."
         )
+    if path.startswith("/mcp/"):
+        return "MCP is served at /mcp."
     if path.startswith("/v2/"):
         return "Of Cohere's newer addresses there is /v2/rerank."
     return f"Served are {', '.join(SERVED)}; /api/schema/openai/ describes them."

@@ -42,6 +42,11 @@ def ollama_sentence(body: Any) -> str:
     return str(body["error"])
 
 
+def mcp_sentence(body: Any) -> str:
+    assert (set(body), set(body["error"])) == ({"error", "jsonrpc", "id"}, {"code", "message"})
+    return str(body["error"]["message"])
+
+
 def problem_sentence(body: Any) -> str:
     assert set(body) == {"type", "title", "status", "code", "detail"}
     return str(body["detail"])
@@ -76,6 +81,9 @@ UNSERVED: list[tuple[str, Callable[[Any], str], str]] = [
     ("/v1/messages/batches/b1/results", anthropic_sentence, "/v1/messages/count_tokens"),
     ("/api/pull", ollama_sentence, "/api/chat, generate"),
     ("/api/blobs/sha256:00", ollama_sentence, "/api/chat, generate"),
+    ("/api/chat/xyz", ollama_sentence, "/api/chat, generate"),
+    ("/api/version/x", ollama_sentence, "/api/chat, generate"),
+    ("/mcp/tools", mcp_sentence, "MCP is served at /mcp."),
     ("/api/chats", ollama_sentence, "/api/docs/"),
     ("/api/v1/chat", problem_sentence, "/api/docs/"),
     ("/api/v1/people/%C2%84/roles/administrator", problem_sentence, "/api/docs/"),
