@@ -53,4 +53,6 @@ def _connect(person: str | None) -> Client:
             answer.status_code, headers=dict(answer.items()), content=answer.content
         )
 
-    return Client(httpx2.Client(base_url=local.ADDRESS, transport=httpx2.MockTransport(handle)))
+    return Client(
+        httpx2.Client(base_url=local.find_address(), transport=httpx2.MockTransport(handle))
+    )

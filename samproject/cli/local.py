@@ -11,6 +11,7 @@ from typing import Any
 
 import django
 import httpx2
+from django.conf import settings
 from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
@@ -20,8 +21,8 @@ from samproject.cli.client import TIMEOUT, Client
 from samproject.cli.errors import CommandError
 from samproject.env import settle_settings_module
 
-ADDRESS = "http://localhost"
-"""Never dialled; the API's own links are relative to it."""
+ANY_NAME = "*"
+LOCAL_NAME = "localhost"
 
 Message = dict[str, Any]
 
@@ -48,7 +49,14 @@ def connect(person: str | None) -> Client:
     logging.getLogger("django.request").setLevel(logging.CRITICAL)
     # What is waited for is a matter of a server's log, and not of who sees that an answer is being waited for.
     logging.getLogger("migrations_app.serving").setLevel(logging.WARNING)
-    return Client(httpx2.Client(base_url=ADDRESS, transport=transport, timeout=TIMEOUT))
+    return Client(httpx2.Client(base_url=find_address(), transport=transport, timeout=TIMEOUT))
+
+
+def find_address() -> str:
+    """Return an address at which SAM answers; never dialled, but asked for by who checks names and https."""
+    names = (name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != ANY_NAME)
+    scheme = "https" if settings.SECURE_SSL_REDIRECT else "http"
+    return f"{scheme}://{next(names, LOCAL_NAME)}"
 
 
 class AppTransport(httpx2.BaseTransport):
@@ -95,7 +103,7 @@ class AppTransport(httpx2.BaseTransport):
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
             "method": request.method,
-            "scheme": "http",
+            "scheme": request.url.scheme,
             "path": request.url.path,
             "raw_path": request.url.raw_path.partition(b"?")[0],
             "query_string": request.url.query,

@@ -8,6 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx2
+import pytest
+from django.test import override_settings
+
+from migrations_app.local_caller import LocalCaller
+from samproject.cli.local import AppTransport, find_address
 from tests.commands.elsewhere import PATIENCE, PROJECT
 
 
@@ -29,6 +35,29 @@ def test_a_command_without_a_database_ends_with_a_sentence(tmp_path: Path) -> No
     assert ended.stderr.startswith("The database does not answer: ")
     assert "Start `manage.py up` with the same SAM_DATA_DIR" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "address"),
+    [
+        (["sam.example.org", "localhost"], "https://sam.example.org"),
+        ([".example.org"], "https://example.org"),
+        (["*"], "https://localhost"),
+        (["[::1]"], "https://[::1]"),
+    ],
+)
+def test_beside_the_database_sam_answers_whatever_name_and_scheme_it_has(
+    names: list[str], address: str
+) -> None:
+    with override_settings(ALLOWED_HOSTS=names, SECURE_SSL_REDIRECT=True):
+        http = httpx2.Client(
+            base_url=find_address(), transport=AppTransport(LocalCaller("", "root"))
+        )
+        answer = http.get("/api/v1/nothing")
+
+    assert (find_address(), address.partition(":")[0]) == ("http://localhost", "https")
+    assert (str(answer.request.url), answer.status_code) == (f"{address}/api/v1/nothing", 404)
+    assert answer.json()["code"] == "not_found"
 
 
 def test_ctrl_c_waits_for_no_thread() -> None:
