@@ -101,7 +101,7 @@ def limit_host(host: Host, limits: Mapping[str, object], *, who: str) -> Host:
 def invite_host(name: str, *, who: str, hours: int = DEFAULT_HOURS) -> tuple[str, HostInvitation]:
     """Return a token with which one machine may join once under ``name``; it is shown only here.
 
-    InvalidRequestError for what is no name of a host or no number of hours.
+    InvalidRequestError for what is no name of a host or no number of hours, ConflictError for the name of a host.
     """
     try:
         HOST_NAME(name)
@@ -109,6 +109,11 @@ def invite_host(name: str, *, who: str, hours: int = DEFAULT_HOURS) -> tuple[str
         raise InvalidRequestError(f"{name!r:.80} is no host's name. {error.message}") from error
     if not 0 < hours <= MAX_HOURS:
         raise InvalidRequestError(f"A token lives 1 to {MAX_HOURS} hours, not {hours}.")
+    if _known(name) is not None:
+        raise ConflictError(
+            f"{name} is a host of SAM already, and its own machine starts without a token; invite another machine under "
+            "another name."
+        )
     token = secrets.token_urlsafe(TOKEN_BYTES)
     invitation = HostInvitation.objects.create(
         host_name=name,

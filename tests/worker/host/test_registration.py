@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 
 from engines import machine
-from engines.exceptions import InvalidRequestError
+from engines.exceptions import ConflictError, InvalidRequestError
 from engines.models import Host, HostEvent, HostInvitation, HostStatus
 from engines.services.hosts import HostRefusedError, admit_host, invite_host
 from migrations_app.queues import CONTROL_QUEUE
@@ -192,3 +192,11 @@ def test_helping_with_a_step_that_does_not_run_does_nothing() -> None:
 
 def test_an_index_that_is_gone_is_not_kept_up() -> None:
     assert keep_index_up(2**40) == "There is no such index; its base was removed."
+
+
+def test_no_second_machine_is_invited_under_the_name_of_a_host() -> None:
+    admit_host("gpu-9", who="oscar", why="It is ours.")
+
+    with pytest.raises(ConflictError, match="gpu-9 is a host of SAM already"):
+        invite_host("gpu-9", who="oscar")
+    assert not HostInvitation.objects.exists()
