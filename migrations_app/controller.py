@@ -19,7 +19,7 @@ from engines.exceptions import (
     NotFoundError,
     SamError,
 )
-from engines.models import KnowledgeBase
+from engines.models import CatalogModel, KnowledgeBase
 from engines.services.catalog.entries import get_model, is_offered, require_offered
 from engines.services.engine_choice import effective_engine
 from engines.services.hosts import LEAVING, refuse_leaving_host
@@ -322,12 +322,24 @@ def _refuse_outdated(plan: Plan) -> None:
         raise ConflictError(
             "The person's engine was changed since this plan was made; make a new one."
         )
+    if engine is not None and migrates and plan.re_embed_knowledge:
+        _refuse_other_embedder(plan, engine)
     own, _ = effective_engine(person)
     stays = not migrates and own is not None and engine == own.embedder
     if engine is not None and not stays and not is_offered(person, engine):
         raise ConflictError(
             f"{engine.model_id} is not offered to {person.get_username()} any more; make a plan to "
             "another engine."
+        )
+
+
+def _refuse_other_embedder(plan: Plan, engine: CatalogModel) -> None:
+    """Raise ConflictError where knowledge would move to an embedder that is the engine's no more."""
+    pinned = plan.embedder_revision
+    if pinned is not None and pinned.model != engine.embedder:
+        raise ConflictError(
+            f"{engine.model_id} embeds with {engine.embedder.model_id} now, and with {pinned.model.model_id} when this "
+            "plan was made; make a new one."
         )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from engines.models import CatalogModel, KnowledgeBase
 from engines.services.hosts import LEAVING
@@ -81,4 +82,7 @@ def _startable(actor: User) -> QuerySet[Plan]:
 def _begun(whom: User, engine: str, actor: User) -> QuerySet[Plan]:
     version = preference_of(whom).version
     same = _startable(actor).filter(kind=PlanKind.MIGRATE, user=whom, to_engine__model_id=engine)
+    # One to an embedder that the engine has no more could not start.
+    embedder = Coalesce("to_engine__embedding_model", "to_engine")
+    same = same.filter(Q(re_embed_knowledge=False) | Q(embedder_revision__model=embedder))
     return same.filter(preference_version=version).order_by("-created_at", "pk")

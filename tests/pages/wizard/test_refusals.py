@@ -181,6 +181,11 @@ def change_engine(engines: Engines, people: People) -> None:
     write_preference(preference_of(people.alice), choice, why="Meanwhile.")
 
 
+def change_embedder(engines: Engines, people: People) -> None:
+    companion = make_model("bge-small", role="embed")
+    CatalogModel.objects.filter(pk=engines.new.pk).update(embedding_model=companion)
+
+
 def start_another(engines: Engines, people: People) -> None:
     other = controller.create_migration_plan("current", NEW, people.alice.pk)
     controller.execute_migration(other)
@@ -193,6 +198,7 @@ def start_another(engines: Engines, people: People) -> None:
         (reserve, "is not offered to alice any more"),
         (leave, "is draining and takes no new work"),
         (change_engine, "was changed since this plan was made"),
+        (change_embedder, "embeds with bge-small now, and with"),
         (start_another, "is in progress here; wait for it or cancel it first"),
     ],
 )
@@ -222,7 +228,7 @@ def test_a_start_that_the_world_has_overtaken(
         assert "Look at the plan that runs" in text
 
 
-@pytest.mark.parametrize("meanwhile", [change_engine, leave])
+@pytest.mark.parametrize("meanwhile", [change_engine, leave, change_embedder])
 def test_planning_again_makes_a_plan_of_the_world_as_it_is(
     alice: Client,
     people: People,
