@@ -19,6 +19,10 @@ MAX_FILE_BYTES = 50_000_000
 TOO_LARGE = f"More than {MAX_FILE_BYTES} bytes are not allowed; split it."
 ARCHIVE = ".zip"
 STAYS = "Its document stays as it was."
+FOREIGN = (
+    "The base has documents of a folder {name}; most have no file here, and not one is as its file: this seems to be "
+    "another folder of that name, and would replace some of them. Nothing was changed."
+)
 NOT_IN_FOLDER = "The folder does not hold it any more, and its document stays."
 FEWEST_OF_A_FOLDER = 2
 """One document that changed is a file that somebody wrote on."""

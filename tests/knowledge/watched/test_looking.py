@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +17,12 @@ from django.utils import timezone
 
 from engines.exceptions import ConflictError, InvalidRequestError, NotFoundError
 from engines.models import Document, Host, HostStatus, KnowledgeBase, WatchedFile, WatchedFolder
-from engines.services.knowledge.documents import create_base, delete_base, delete_document
+from engines.services.knowledge.documents import (
+    add_document,
+    create_base,
+    delete_base,
+    delete_document,
+)
 from engines.services.knowledge.watched import looking
 from engines.services.knowledge.watched.attaching import (
     attach_folder,
@@ -290,6 +296,22 @@ def test_what_cannot_be_attached_says_why(place: Place, host: Host) -> None:
     with pytest.raises(InvalidRequestError, match="SAM_WATCHED_FOLDERS"):
         attach_folder(place.base.pk, host.name, where, every_seconds=60)
     assert WatchedFolder.objects.count() == 1
+
+
+def test_another_folder_of_the_name_touches_no_document(place: Place) -> None:
+    for name, text in {"one.md": "Ours.", "two.md": "Ours too.", "three.md": "And this."}.items():
+        add_document(place.base.pk, title=name, text=text)
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        Document.objects.filter(title=name).update(path=f"notes/{name}", source_sha256=digest)
+    before = place.texts()
+
+    for _ in range(3):
+        assert "seems to be another folder of that name" in place.look()
+    assert "Let it go, and attach it to a base of its own" in place.row.problem
+    assert place.texts() == before
+
+    place.write("three.md", "And this.")
+    assert place.look() == f"{place.folder}: 1 unchanged, 1 updated, 1 new."
 
 
 def test_hosts_are_called_for_what_is_due_and_only_while_they_are_there(

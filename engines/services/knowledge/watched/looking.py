@@ -18,8 +18,16 @@ from django.db import transaction
 
 from engines.db.clock import ClockTimestamp, seconds_from_now
 from engines.exceptions import ConflictError, NotFoundError, SamError
-from engines.folders.local import BLOCK, LocalFile
-from engines.folders.sending import MAX_FILE_BYTES, TOO_LARGE, Known, Line, refuse
+from engines.folders.local import BLOCK, LocalFile, find_in_folder
+from engines.folders.sending import (
+    FOREIGN,
+    MAX_FILE_BYTES,
+    TOO_LARGE,
+    Known,
+    Line,
+    find_foreign,
+    refuse,
+)
 from engines.folders.watching import FolderAwayError, Memory, Remembered
 from engines.folders.watching import WatchedFolder as FolderRules
 from engines.models import Document, WatchedFile, WatchedFolder
@@ -73,12 +81,23 @@ def look_at(folder_id: int, here: Here) -> str:
 def _look(turn: _Turn, folder: WatchedFolder, here: Here) -> str:
     place = _require_allowed(folder, here)
     base = _LocalBase(folder.base_id, folder.name, here, deletes=not folder.keep_deleted)
+    if not (turn.memory.looks or turn.memory.files):
+        _refuse_foreign(base, place, folder)
     rules = FolderRules(base, place, turn.memory, name=folder.name)
     for lines in rules.look():
         turn.save(lines)
         if not here.goes_on():
             return turn.pause()
     return turn.finish(len(rules.found.files))
+
+
+def _refuse_foreign(base: _LocalBase, place: Path, folder: WatchedFolder) -> None:
+    """Raise ConflictError at the first look where the base has another folder's documents under this name."""
+    if find_foreign(base.known(), find_in_folder(place, folder.name)):
+        raise ConflictError(
+            f"{FOREIGN.format(name=folder.name)} Let it go, and attach it to a base of its own; if it is the same folder, "
+            "have its documents deleted or its files added once (`sam documents add --replace`), and it is looked at again."
+        )
 
 
 def _require_allowed(folder: WatchedFolder, here: Here) -> Path:
