@@ -24,6 +24,8 @@ from engines.services.knowledge.documents import (
     create_base,
     delete_base,
     delete_document,
+    put_base,
+    rename_base,
     update_document,
 )
 from engines.services.knowledge.hooks import on_knowledge_changed
@@ -328,3 +330,20 @@ def test_an_embedder_that_fails_leaves_the_base_as_it_was(base: KnowledgeBase) -
         add_document(base.pk, title="Note", text="Words.", embed=away)
 
     assert (rows(base), seq(base), Embedding.objects.count()) == ([], 0, 0)
+
+
+def test_nobody_has_two_bases_of_one_name(owner: User) -> None:
+    notes = create_base(owner=owner, name="Notes")
+    group = Group.objects.create(name="team")
+    create_base(group=group, name="Notes")
+    other = create_base(owner=owner, name="Other")
+
+    for again in ("Notes", "notes"):
+        with pytest.raises(ConflictError, match=f"a base 'Notes' already, number {notes.pk}"):
+            create_base(owner=owner, name=again)
+        with pytest.raises(ConflictError, match="a base 'Notes' already"):
+            rename_base(other.pk, again)
+    with pytest.raises(ConflictError, match="a base 'Notes' already"):
+        create_base(group=group, name="Notes")
+    assert rename_base(notes.pk, "notes").name == "notes"
+    assert put_base("notes", owner).pk not in (notes.pk, other.pk)

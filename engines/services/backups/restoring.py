@@ -33,8 +33,8 @@ from engines.services.catalog.entries import is_offered
 from engines.services.knowledge.content import Origin
 from engines.services.knowledge.documents import (
     WrittenDocument,
-    create_base,
     delete_base,
+    put_base,
     put_documents,
 )
 from engines.services.people.preferences import (
@@ -264,7 +264,7 @@ class Restorer:
 
     def _take_bases(self, rows: Sequence[ArchivedRow]) -> None:
         for row in rows:
-            base = create_base(name=row["fields"]["name"], owner=self._user)
+            base = put_base(row["fields"]["name"], self._user)
             made = _moment(row["fields"]["created_at"])
             KnowledgeBase.objects.filter(pk=base.pk).update(created_at=made)
             self._bases[row["pk"]] = base.pk

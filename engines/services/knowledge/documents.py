@@ -12,6 +12,7 @@ from datetime import datetime
 
 from django.contrib.auth.models import Group, User
 from django.db import transaction
+from django.db.models import QuerySet
 
 from engines.exceptions import ConflictError, InvalidRequestError
 from engines.models import (
@@ -34,7 +35,6 @@ from engines.services.knowledge.writing import (
     documents_beside,
     insert_chunks,
     insert_document,
-    lock_base,
     lock_base_with_owner,
     next_seq,
     replace_text,
@@ -50,7 +50,8 @@ def create_base(
 ) -> KnowledgeBase:
     """Create a base of a person or of a group, searched with the engine they use now.
 
-    Its live index stays empty while that engine's file was never read: ``adopt_index`` later.
+    Its live index stays empty while that engine's file was never read: ``adopt_index`` later. ConflictError
+    where they have one of this name, which people would take for the other.
     """
     check_line(name, "name", MAX_NAME_CHARS)
     if (owner is None) == (group is None):
@@ -58,9 +59,25 @@ def create_base(
     with transaction.atomic():
         if owner is not None:
             lock_preference(owner.pk)
-            require_room("bases", KnowledgeBase.objects.filter(owner=owner))
-        base = KnowledgeBase.objects.create(owner=owner, group=group, name=name)
-        _adopt(base)
+        elif group is not None:
+            # Two that make one of a name take turns.
+            Group.objects.select_for_update(no_key=True).get(pk=group.pk)
+        _refuse_same_name(KnowledgeBase.objects.filter(owner=owner, group=group), name)
+        return _insert_base(name, owner, group)
+
+
+def put_base(name: str, owner: User) -> KnowledgeBase:
+    """Put back a base that was there before, under the name it had."""
+    with transaction.atomic():
+        lock_preference(owner.pk)
+        return _insert_base(name, owner, None)
+
+
+def _insert_base(name: str, owner: User | None, group: Group | None) -> KnowledgeBase:
+    if owner is not None:
+        require_room("bases", KnowledgeBase.objects.filter(owner=owner))
+    base = KnowledgeBase.objects.create(owner=owner, group=group, name=name)
+    _adopt(base)
     return base
 
 
@@ -74,13 +91,24 @@ def adopt_index(base_id: int) -> VectorIndex | None:
 
 
 def rename_base(base_id: int, name: str) -> KnowledgeBase:
-    """Give a base another name; InvalidRequestError unless it is one visible line."""
+    """Give a base another name; InvalidRequestError unless it is one visible line, ConflictError for one in use."""
     check_line(name, "name", MAX_NAME_CHARS)
     with transaction.atomic():
-        base = lock_base(base_id)
+        base = lock_base_with_owner(base_id)
+        beside = KnowledgeBase.objects.filter(owner=base.owner_id, group=base.group_id)
+        if name != base.name:
+            _refuse_same_name(beside.exclude(pk=base.pk), name)
         base.name = name
         base.save(update_fields=["name"])
     return base
+
+
+def _refuse_same_name(bases: QuerySet[KnowledgeBase], name: str) -> None:
+    same = bases.filter(name__iexact=name).first()
+    if same is not None:
+        raise ConflictError(
+            f"There is a base {same.name!r} already, number {same.pk}; choose another name, or add to that one."
+        )
 
 
 def delete_base(base_id: int) -> None:
