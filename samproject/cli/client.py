@@ -16,6 +16,8 @@ API = "/api/v1"
 SINGULAR = {"people": "person", "catalog": "catalog entry", "quotas": "quota of"}
 UNNUMBERED = ("me", "defaults")
 """Addresses whose second word is no name."""
+UNNAMED = ("file", "non_field_errors")
+"""Fields of a problem that no command's words name: a file's line begins with its path already."""
 TIMEOUT = httpx2.Timeout(10.0, read=120.0)
 FILE_TIMEOUT = httpx2.Timeout(10.0, read=900.0, write=120.0)
 """Of a request with a file: one of 50 MB is read, cut and stored for minutes where the server has other work."""
@@ -151,12 +153,16 @@ def _sentence(response: httpx2.Response, problem: dict[str, Any]) -> str:
         named = _name_thing(response.url.raw_path.decode().partition("?")[0])
         return f"There is no {named}, or it is not yours to see."
     fields = [
-        f"{name}: {' '.join(map(str, said))}"
+        _say_field(str(name), " ".join(map(str, said)))
         for name, said in problem.get("errors", {}).items()
         if isinstance(said, list)
     ]
-    # The detail is the first of them already.
-    return " ".join([detail, *fields[1:]])
+    return " ".join(fields) or detail
+
+
+def _say_field(name: str, said: str) -> str:
+    """Say what is wrong with a field, as who gave an option or a file knows it."""
+    return said if name in UNNAMED else f"{name.replace('_', ' ')}: {said}"
 
 
 def _name_thing(path: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from contextlib import suppress
 from enum import StrEnum
@@ -13,7 +14,7 @@ from rich.progress import track
 
 from engines.exceptions import NotFoundError
 from engines.folders.local import Found, find_local
-from engines.folders.sending import Known, Line, bring_up, find_foreign
+from engines.folders.sending import FOREIGN, Known, Line, bring_up, find_foreign
 from engines.services.knowledge.cutting.places import leave_out_title
 from samproject.cli.errors import CommandError
 from samproject.cli.folders.sending import RemoteBase, leave_out_no_texts
@@ -44,6 +45,7 @@ class Mode(StrEnum):
     WORDS = "words"
 
 
+MARKDOWN = "text/markdown"
 DEFAULT_BASE = "Documents"
 MAX_HITS = 50
 MAX_NAMED = 5
@@ -164,9 +166,8 @@ def _tell_end(session: Session, lines: list[Line], base_name: str) -> None:
 def _refuse_foreign(known: Known, found: Found) -> None:
     for name in find_foreign(known, found):
         raise CommandError(
-            f"The base has documents of a folder {name}; most have no file here, and not one is as its file: this seems "
-            "to be another folder of that name, and would replace some of them. Nothing was changed. Name a base of its "
-            "own with --base; if it is the same folder, say so with --replace."
+            f"{FOREIGN.format(name=name)} Name a base of its own with --base; if it is the same folder, say so with "
+            "--replace."
         )
 
 
@@ -279,16 +280,27 @@ def search(
         session.say(f"{near}  {hit['title']}{where}  (chunk {hit['chunk_id']}, {found_by})")
         if hit["also"]:
             session.say(f"        also in {', '.join(one['title'] for one in hit['also'])}")
-        session.say(f"        {' '.join(hit['text'].split())[:SHOWN_CHARACTERS]}")
+        session.say(f"        {' '.join(_excerpt(hit).split())[:SHOWN_CHARACTERS]}")
     if not found["hits"]:
         session.say(
             "Nothing was found." if found["engine_id"] else f"Nothing was found. {NO_ENGINE}"
         )
 
 
+def _excerpt(hit: dict[str, Any]) -> str:
+    """Return a passage without Markdown's marks; an older SAM does not say what kind of text it is."""
+    text: str = hit["text"]
+    if hit.get("media_type") != MARKDOWN:
+        return text
+    # Only who searches waits for the reader of Markdown.
+    return importlib.import_module("migrations_app.pages.chat.markdown").plain_text(text) or text
+
+
 def _base_named(session: Session, name: str) -> dict[str, Any]:
     own = [each for each in session.api.rows("/knowledge-bases") if each["group"] is None]
-    found = next((each for each in own if each["name"] == name), None)
+    same = [each for each in own if each["name"].casefold() == name.casefold()]
+    # The oldest bases may differ in nothing but the case of their letters.
+    found = next((each for each in same if each["name"] == name), *same[:1] or [None])
     made: dict[str, Any] = found or session.api.post("/knowledge-bases", {"name": name})
     return made
 

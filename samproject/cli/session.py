@@ -16,6 +16,7 @@ from rich.table import Table
 
 from samproject.cli.client import Client
 from samproject.cli.errors import CommandError
+from samproject.cli.moments import show_moment
 from samproject.cli.profile import SERVER, find_profile
 
 PLAIN_WIDTH = 200
@@ -90,13 +91,13 @@ class Session:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[Cell]], answer: object = None
     ) -> None:
-        """Write a table; with --json ``answer``, which the rows were made of."""
+        """Write a table, its moments as people read them; with --json ``answer``, which the rows were made of."""
         if self.as_json:
             self.show(answer)
             return
         table = Table(*columns)
         for row in rows:
-            table.add_row(*("" if value is None else str(value) for value in row))
+            table.add_row(*("" if value is None else show_moment(str(value)) for value in row))
         self.console().print(table)
 
     def console(self, file: IO[str] | None = None) -> Console:

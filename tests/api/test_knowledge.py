@@ -202,6 +202,7 @@ HIT = {
     "found_by": "both",
     "relevance": None,
     "path": "animals/whales.md",
+    "media_type": "text/plain",
     "heading": "Whales › Food",
     "start": 10,
     "end": 40,

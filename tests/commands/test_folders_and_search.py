@@ -267,6 +267,35 @@ def test_a_search_by_words_alone_says_why_and_shows_no_nearness(
     assert "Whales  (chunk 1, by words)" in said
 
 
+def test_a_passage_of_markdown_is_shown_without_its_marks(
+    people: People, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = "# Keepers\n\n**Wojtylko** keeps a_b_c and [the light](light.md).\n\n- one\n- two"
+    (tmp_path / "keepers.md").write_text(text)
+    (tmp_path / "keepers.txt").write_text(text)
+    run_sam("documents", "add", str(tmp_path / "keepers.md"), "--user", "alice")
+    run_sam("documents", "add", str(tmp_path / "keepers.txt"), "--user", "alice")
+    hits = [
+        FoundPassage(
+            chunk_id=key,
+            document_id=key,
+            base_id=1,
+            title=title,
+            text=text,
+            score=0.5,
+            content_hash="00",
+        )
+        for key, title in Document.objects.order_by("title").values_list("pk", "title")
+    ]
+    found = SearchReply(hits=hits, engine_id="x")
+    monkeypatch.setattr(knowledge, "answer_search", lambda *_: found)
+
+    said = run_sam("search", "keeper", "--user", "alice")
+
+    assert "        Keepers Wojtylko keeps a_b_c and the light. • one • two\n" in said
+    assert f"        {' '.join(text.split())}\n" in said
+
+
 def test_photos_and_films_in_a_folder_do_not_fail_a_script(
     people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

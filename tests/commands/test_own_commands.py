@@ -1,8 +1,11 @@
-"""What is a person's own on the command line: notices, sessions, backups, defaults, conversations."""
+"""What is a person's own on the command line: notices, sessions, backups, defaults, conversations, names and moments."""
 
 from __future__ import annotations
 
 import json
+import re
+import time
+from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -14,6 +17,7 @@ from engines.services.people.sessions import list_sessions
 from migrations_app.models import Backup, Plan
 from migrations_app.states import PlanStatus
 from samproject.cli.errors import CommandError
+from samproject.cli.moments import show_moment
 from tests.api.roles import PASSWORD, Engines, People, make_backup, make_plan, use_engine
 from tests.sam_command import run_sam
 
@@ -171,3 +175,57 @@ def test_with_json_a_command_without_an_answer_writes_null(
 
     assert json.loads(told) is None
     assert User.objects.get(username="alice").conversations.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("moment", "shown"),
+    [
+        ("2026-11-30T13:21:05.123456Z", "2026-11-30 14:21:05"),
+        ("2026-06-30T13:21:05+05:30", "2026-06-30 09:51:05"),
+        ("2026-11-30", "2026-11-30"),
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+        ("T", "T"),
+    ],
+)
+def test_a_moment_is_shown_by_this_machines_clock(
+    monkeypatch: pytest.MonkeyPatch, moment: str, shown: str
+) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    time.tzset()
+    try:
+        assert show_moment(moment) == shown
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
+def test_tables_show_moments_as_people_read_them_and_json_as_the_api_tells_them(
+    people: People,
+) -> None:
+    run_sam("token", "alice", "--name", "nightly")
+
+    table, written = (run_sam("tokens", "--user", "alice", *more) for more in ([], ["--json"]))
+
+    assert re.search(r"20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", table)
+    made = json.loads(written)[0]["created_at"]
+    assert show_moment(made) != made
+    assert made not in table
+
+
+def test_a_second_base_of_a_name_is_refused_and_documents_find_the_first(
+    people: People, tmp_path: Path
+) -> None:
+    run_sam("base", "create", "Minutes", "--user", "alice")
+
+    with pytest.raises(CommandError, match="There is a base 'Minutes' already"):
+        run_sam("base", "create", "minutes", "--user", "alice")
+    (tmp_path / "a.txt").write_text("The roof is of slate.")
+    told = run_sam(
+        "documents", "add", str(tmp_path / "a.txt"), "--base", "minutes", "--user", "alice"
+    )
+    assert "1 new in Minutes." in told
+
+
+def test_a_field_that_is_refused_is_named_in_words(people: People, engines: Engines) -> None:
+    with pytest.raises(CommandError, match=r"^to engine: This field may not be blank\.$"):
+        run_sam("plan", "create", "", "--user", "alice")

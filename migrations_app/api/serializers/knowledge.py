@@ -10,6 +10,7 @@ from rest_framework import serializers
 
 from engines.db.keys import MAX_ROW_ID
 from engines.models import Document, KnowledgeBase
+from engines.services.answers.messages import FoundPassage
 from engines.services.knowledge.folders import FileLine, Outcome
 from engines.services.knowledge.passages import PlacedPassage
 from engines.services.knowledge.search import FoundBy
@@ -229,6 +230,9 @@ class HitSerializer(ClosedSerializer):
         many=True, help_text="The other documents that hold it, word for word."
     )
     path = serializers.CharField(allow_blank=True, help_text="Of its document's file.")
+    media_type = serializers.SerializerMethodField(
+        help_text="Of its document: text/markdown is shown without its marks."
+    )
     heading = serializers.CharField(
         allow_blank=True, help_text="The headings above it, the outermost first."
     )
@@ -237,6 +241,11 @@ class HitSerializer(ClosedSerializer):
         help_text="Where it begins in its document, in characters; null of the oldest passages.",
     )
     end = serializers.IntegerField(allow_null=True, help_text="Where it ends.")
+
+    def get_media_type(self, hit: FoundPassage) -> str:
+        """Return what was looked up for all hits at once."""
+        known: dict[int, str] = self.context["media_types"]
+        return known.get(hit.document_id, Document.MediaType.TEXT)
 
 
 class SearchAnswerSerializer(ClosedSerializer):

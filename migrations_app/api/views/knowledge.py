@@ -326,4 +326,6 @@ class SearchView(ApiView):
         content = validated(SearchSerializer(data=asked))
         with holding(self.caller.pk, ANSWERS):
             found = answer_search(self.caller, content["query"], content["k"], filter_of(content))
-        return Response(SearchAnswerSerializer(found).data)
+        documents = Document.objects.filter(pk__in={hit.document_id for hit in found.hits})
+        kinds = dict(documents.values_list("pk", "media_type"))
+        return Response(SearchAnswerSerializer(found, context={"media_types": kinds}).data)

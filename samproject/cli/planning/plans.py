@@ -10,6 +10,7 @@ import typer
 
 from samproject.cli.completion import complete_models, complete_plans
 from samproject.cli.errors import CommandError
+from samproject.cli.moments import show_moment
 from samproject.cli.planning.waiting import follow_plan
 from samproject.cli.session import Cell, Session, command, make_group, pick
 
@@ -157,7 +158,8 @@ def execute(session: Session, plan: PlanId, wait: Wait = False) -> None:
 @command(app)
 def cancel(session: Session, plan: PlanId) -> None:
     """Stop a plan before its switch."""
-    session.show(session.api.post(f"/plans/{plan}/cancel"), "Asked to stop.")
+    asked = session.api.post(f"/plans/{plan}/cancel")
+    session.show(asked, "Cancelled." if asked["status"] == "cancelled" else "Asked to stop.")
 
 
 @command(app, "roll-back")
@@ -281,4 +283,4 @@ def _moment(text: str | None) -> str | None:
 
 
 def _describe_start(plan: dict[str, Any]) -> str:
-    return f"at {plan['not_before']}" if plan["not_before"] else "when it is executed"
+    return f"at {show_moment(plan['not_before'])}" if plan["not_before"] else "when it is executed"
