@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from typing import Any, ClassVar
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import render, resolve_url
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 from django_htmx.http import HttpResponseClientRedirect, trigger_client_event
 from django_htmx.middleware import HtmxDetails
@@ -62,6 +63,15 @@ class PageView(View):
         except SamError as error:
             return self._refuse(error)
 
+    def http_method_not_allowed(
+        self, request: HttpRequest, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Answer who opens what only a form sends to, as after signing in on the way, with a page that leads on."""
+        allowed = super().http_method_not_allowed(request, *args, **kwargs)
+        response = error_page(self.request, allowed.status_code)
+        response.headers["Allow"] = allowed.headers["Allow"]
+        return response
+
     @property
     def person(self) -> User:
         """Return who is signed in."""
@@ -93,8 +103,17 @@ class PageView(View):
     def _send_to_sign_in(self) -> HttpResponse:
         """Come back here afterwards; a part of a page would otherwise show the sign-in in its place."""
         htmx = self.request.htmx
-        here = (htmx.current_url_abs_path or "/") if htmx else self.request.get_full_path()
+        here = (htmx.current_url_abs_path or "/") if htmx else self._page_here()
         return self.go(f"{resolve_url(settings.LOGIN_URL)}?{urlencode({'next': here})}")
+
+    def _page_here(self) -> str:
+        """Return the page that is asked for, or on which the form stood that was sent: nobody sends it again."""
+        if self.request.method in ("GET", "HEAD"):
+            return self.request.get_full_path()
+        before = self.request.headers.get("Referer", "")
+        if not url_has_allowed_host_and_scheme(before, {self.request.get_host()}):
+            return "/"
+        return urlsplit(before)._replace(scheme="", netloc="", fragment="").geturl() or "/"
 
     def _chosen_template(self) -> str:
         htmx = self.request.htmx

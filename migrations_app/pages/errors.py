@@ -36,6 +36,10 @@ TEXTS = {
         "There is nothing here",
         "It may have been deleted, or it belongs to somebody else. Check the address, or start from home.",
     ),
+    405: ErrorText(
+        "There is no page here",
+        "Only a form is sent to this address, and nothing was changed now. Start from home.",
+    ),
     409: ErrorText("Not now", "Something changed meanwhile; go back and look again."),
     429: ErrorText("That was a lot at once", "Wait a moment and try again."),
     500: ErrorText(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
@@ -87,3 +88,30 @@ def test_the_page_of_a_fault_needs_nothing_that_may_be_broken(
         answer = server_error(RequestFactory().get("/"))
 
     assert answer.status_code == 500
+
+
+@pytest.mark.parametrize("path", ["/settings/sessions/", "/knowledge/1/delete/", "/migrate/"])
+def test_an_address_that_only_a_form_is_sent_to_leads_on(client: Client, path: str) -> None:
+    answer = client.delete(path) if path == "/migrate/" else client.get(path)
+
+    assert (answer.status_code, "Go home" in answer.content.decode()) == (405, True)
+    assert "There is no page here" in answer.content.decode()
+    assert answer["Allow"].partition(",")[0] in ("POST", "GET")
+
+
+@pytest.mark.parametrize(
+    ("page", "led_to"),
+    [
+        ("http://testserver/knowledge/1/settings/?q=a&b#x", "/knowledge/1/settings/?q=a&b"),
+        ("http://testserver", "/"),
+        ("", "/"),
+        ("https://elsewhere.example/knowledge/1/", "/"),
+        ("javascript:alert(1)", "/"),
+    ],
+)
+def test_who_sends_a_form_when_signed_out_comes_back_to_its_page(
+    db: None, page: str, led_to: str
+) -> None:
+    answer = Client().post("/knowledge/1/delete/", headers={"Referer": page})
+
+    assert answer["Location"] == f"/accounts/login/?{urlencode({'next': led_to})}"
