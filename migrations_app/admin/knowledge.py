@@ -10,6 +10,7 @@ from django.contrib.auth.models import AnonymousUser, User
 from django.core.exceptions import ValidationError
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from engines.exceptions import SamError
 from engines.models import Host, KnowledgeBase, WatchedFolder
@@ -56,11 +57,15 @@ class KnowledgeBaseAdmin(RoleAdmin):
         return base.live_index_id is not None
 
 
+ALLOWING_HOSTS = "Only hosts that let folders be watched are here; whoever runs a host allows some with SAM_WATCHED_FOLDERS."
+
+
 class FolderForm(forms.ModelForm[WatchedFolder]):
     """Which folder of a host a base is kept in step with."""
 
     base_number = forms.IntegerField(
         min_value=1,
+        widget=UnfoldAdminIntegerFieldWidget,
         help_text="As the list of knowledge bases shows it; its owner may read the folder.",
     )
 
@@ -109,6 +114,7 @@ class WatchedFolderAdmin(RoleAdmin):
         """Offer the hosts that let folders be watched."""
         if db_field.name == "host":
             kwargs["queryset"] = Host.objects.exclude(folder_roots=[])
+            kwargs["help_text"] = ALLOWING_HOSTS
         return super().formfield_for_foreignkey(db_field, request, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:

@@ -5,8 +5,10 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import User
 from django.db import connection
+from django.db.models import Model
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
@@ -254,3 +256,19 @@ def test_lists_and_pages_ask_as_often_for_many_rows_as_for_few(
         plan.events.create(to_status="pending", who="x", step=plan.steps.first())
 
     assert [queries(operator, page) for page in pages] == few
+
+
+@pytest.mark.parametrize("model", admin.site._registry, ids=lambda model: model._meta.label)
+def test_every_field_of_a_form_is_seen(people: People, model: type[Model]) -> None:
+    people.administrator.is_superuser = True
+    people.administrator.save()
+    address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/add/"
+
+    answer = signed_in(people.administrator).get(address)
+
+    if answer.status_code == 403:
+        return
+    boxes = re.findall(
+        r'<input type="(?:text|number|email|url)"[^>]*>|<textarea[^>]*>', answer.content.decode()
+    )
+    assert [box for box in boxes if "border" not in box] == []

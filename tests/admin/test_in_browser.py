@@ -199,3 +199,17 @@ def test_times_are_in_the_readers_zone(
     page.goto(PLANS)
 
     expect(page.locator("#result_list")).to_contain_text(re.compile(r"\d\d:\d\d:\d\d JST"))
+
+
+def test_a_long_name_is_read_whole_on_a_phone(people: People, signed_in_page: OpenPage) -> None:
+    User.objects.create_user(f"{'maximiliane-alexandra-' * 5}@organisation.example.org")
+    page = signed_in_page(people.administrator, viewport=PHONE)
+
+    page.goto("/admin/auth/user/")
+
+    cell = page.get_by_role("link", name="maximiliane").locator("xpath=..")
+    expect(cell).to_be_visible()
+    assert cell.evaluate(
+        "cell => cell.scrollHeight <= cell.clientHeight && cell.scrollWidth <= cell.clientWidth"
+    )
+    assert_fits(page)
