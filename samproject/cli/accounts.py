@@ -55,8 +55,12 @@ def invite(
     days: Annotated[int, typer.Option(min=1, help="How long the link is open.")] = DAYS,
 ) -> None:
     """Invite somebody by e-mail; prints the link as well."""
+    before = session.api.rows("/invitations")
     made = session.api.post("/invitations", {"email": email, "groups": groups or [], "days": days})
     mailed = "was mailed" if made["mailed"] else "was not mailed, hand it over yourself"
+    address = str(made["email"]).casefold()
+    if any(_is_open(row) and row["email"].casefold() == address for row in before):
+        session.say("The link that this address had before is ended.")
     session.show(made, f"The link works once, and {mailed}:\n{made['link']}")
 
 

@@ -18,6 +18,8 @@ UNNUMBERED = ("me", "defaults")
 """Addresses whose second word is no name."""
 UNNAMED = ("file", "non_field_errors")
 """Fields of a problem that no command's words name: a file's line begins with its path already."""
+EVERYBODY = "*"
+"""The name of a quota that is nobody's own."""
 TIMEOUT = httpx2.Timeout(10.0, read=120.0)
 FILE_TIMEOUT = httpx2.Timeout(10.0, read=900.0, write=120.0)
 """Of a request with a file: one of 50 MB is read, cut and stored for minutes where the server has other work."""
@@ -171,7 +173,11 @@ def _name_thing(path: str) -> str:
     pairs = list(zip(parts[::2], parts[1::2], strict=False))
     if not pairs or parts[0] in UNNUMBERED:
         return "/".join(parts)
-    return " of ".join(f"{_singular(kind)} {name}" for kind, name in reversed(pairs))
+    return " of ".join(f"{_singular(kind)} {_name(name)}" for kind, name in reversed(pairs))
+
+
+def _name(name: str) -> str:
+    return "everybody" if name == EVERYBODY else name
 
 
 def _singular(kind: str) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from samproject.cli.client import name_in_path
+from samproject.cli.client import EVERYBODY, name_in_path
 from samproject.cli.completion import complete_models
 from samproject.cli.errors import CommandError
 from samproject.cli.session import Session, command, make_group, pick
@@ -21,7 +21,6 @@ Family = Annotated[str, typer.Argument(help="Such as qwen, llama or deepseek.")]
 Text = Annotated[str | None, typer.Option(help="Left as it is unless given.")]
 AdapterId = Annotated[int, typer.Argument(help="As `sam adapter list` shows it.")]
 DAYS = 7
-EVERYBODY = "*"
 
 
 @command(preference, "show")

@@ -49,6 +49,22 @@ def test_somebody_is_invited_and_comes_in_by_the_printed_link(people: People) ->
     assert Invitation.objects.get().who == "system"
 
 
+def test_who_is_invited_again_has_one_link_and_the_inviter_is_told(people: People) -> None:
+    ended = "The link that this address had before is ended."
+    first = run_sam("people", "invite", "grace@example.org")
+
+    again = run_sam("people", "invite", "Grace@example.org")
+
+    assert ended not in first
+    assert again.startswith(f"{ended}\nThe link works once")
+    assert "/join/?key=" in again.splitlines()[-1]
+
+
+def test_a_quota_of_everybody_that_is_not_there_is_said_in_words(people: People) -> None:
+    with pytest.raises(CommandError, match=r"^There is no quota of everybody, or"):
+        run_sam("usage", "unlimit")
+
+
 def test_an_invitation_is_ended(people: People) -> None:
     run_sam("people", "invite", "grace@example.org")
     (row,) = json.loads(run_sam("people", "invitations", "--json"))
