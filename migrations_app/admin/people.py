@@ -28,6 +28,7 @@ from engines.models import (
     PromptTemplate,
 )
 from engines.services.people.defaults import validate_default
+from engines.services.people.invitations import find_by_address
 from engines.services.people.roles import (
     ROLES,
     is_administrator,
@@ -126,6 +127,14 @@ class PersonForm(UserChangeForm[User]):
         self.initial["roles"] = list(held.values_list("name", flat=True))
         if "groups" in self.fields:
             cast("Any", self.fields["groups"]).queryset = Group.objects.exclude(name__in=ROLES)
+
+    def clean_email(self) -> str:
+        """Refuse an address of somebody else: one of several signs nobody in."""
+        email: str = self.cleaned_data["email"]
+        other = find_by_address(email).exclude(pk=self.instance.pk).first()
+        if email and other is not None and "email" in self.changed_data:
+            raise ValidationError(f"This is the address of {other.username} already.")
+        return email
 
 
 @admin.register(User)

@@ -172,6 +172,18 @@ def test_an_address_that_an_administrator_changes_opens_nothing_more(people: Peo
     assert find_person("alice@example.org") is None
 
 
+def test_nobody_is_given_an_address_of_somebody_else(people: People) -> None:
+    people.bob.email = "Bob@example.org"
+    people.bob.save()
+    filled = {"username": "alice", "is_active": "on", "date_joined_0": "2026-01-01"}
+    filled |= {"date_joined_1": "00:00", "email": "bob@example.org"}
+
+    answer = _staff(people).post(f"/admin/auth/user/{people.alice.pk}/change/", filled)
+
+    assert "This is the address of bob already." in answer.content.decode()
+    assert find_person("bob@example.org") == people.bob
+
+
 def test_an_administrator_does_not_leave_by_mistake(people: People) -> None:
     User.objects.create_superuser("root")
 

@@ -36,6 +36,7 @@ INNER: dict[str, str] = {
     f"{SERVICES}.usage.reserved_tokens": "Counting, which an answer does by itself.",
     f"{SERVICES}.usage.today": "A date.",
     f"{SERVICES}.usage.with_quota": "Counting, which an answer does by itself.",
+    f"{SERVICES}.invitations.find_by_address": "A condition, asked where somebody is invited or given an address.",
     f"{SERVICES}.invitations.find_invitation": "A part of the page behind an invitation's link.",
     f"{SERVICES}.invitations.has_open_invitation": "A part of the organisation's own sign-in.",
     f"{SERVICES}.invitations.accept_for_address": "A part of the organisation's own sign-in.",

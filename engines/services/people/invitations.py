@@ -49,7 +49,7 @@ def invite_person(
     if not 0 < days <= MAX_DAYS:
         raise InvalidRequestError(f"An invitation is open 1 to {MAX_DAYS} days, not {days}.")
     chosen = _find_groups(set(groups))
-    if User.objects.filter(_has_address(address)).exists():
+    if find_by_address(address).exists():
         raise ConflictError(f"{address} is the address of a person already; nobody was invited.")
     key = secrets.token_urlsafe(KEY_BYTES)
     with transaction.atomic():
@@ -91,7 +91,7 @@ def accept_invitation(key: str, *, username: str, password: str) -> User:
             invitation = held.filter(key_sha256=_hash(key)).first()
             if invitation is None:
                 raise NotFoundError(NOT_OPEN)
-            if User.objects.filter(_has_address(invitation.email)).exists():
+            if find_by_address(invitation.email).exists():
                 raise ConflictError("This address is a person's already; sign in instead.")
             user = User.objects.create_user(username, invitation.email, password)
             # Whoever has the link reads the mails of this address.
@@ -161,8 +161,11 @@ def _find_groups(names: set[str]) -> list[Group]:
     return list(known.values())
 
 
-def _has_address(address: str) -> Q:
-    return Q(email__iexact=address) | Q(emailaddress__email__iexact=address)
+def find_by_address(address: str) -> QuerySet[User]:
+    """Return whose an e-mail address is."""
+    return User.objects.filter(
+        Q(email__iexact=address) | Q(emailaddress__email__iexact=address)
+    ).distinct()
 
 
 def _hash(key: str) -> bytes:
