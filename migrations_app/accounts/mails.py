@@ -10,9 +10,11 @@ from django.core.mail import EmailMessage, get_connection
 from django.core.mail.backends.console import EmailBackend as ConsoleBackend
 from django.urls import reverse
 
+from engines.models import Invitation
 from engines.moments import moment_in_words
 from engines.services.people.invitations import NewInvitation
 from migrations_app.accounts.links import absolute_link
+from migrations_app.audit.actor import SYSTEM
 
 logger = logging.getLogger(__name__)
 
@@ -24,6 +26,11 @@ Choose your user name and password here:
 
 The link works once, until {until}. If you do not know what this is about, leave it.
 """
+
+
+def name_inviter(invitation: Invitation) -> str:
+    """Return who invited, for who is invited: a command on SAM's own machine has no name that people know."""
+    return "An administrator" if invitation.who == SYSTEM else invitation.who
 
 
 def invitation_link(invited: NewInvitation) -> str:
@@ -38,7 +45,9 @@ def send_invitation(invited: NewInvitation) -> bool:
         return False
     row = invited.invitation
     text = _TEXT.format(
-        who=row.who, link=invitation_link(invited), until=moment_in_words(row.expires_at)
+        who=name_inviter(row),
+        link=invitation_link(invited),
+        until=moment_in_words(row.expires_at),
     )
     message = EmailMessage("SAM: you are invited", text, to=[row.email])
     try:

@@ -19,6 +19,7 @@ from django.views import View
 from engines.exceptions import NotFoundError, SamError
 from engines.models import Invitation
 from engines.services.people.invitations import accept_invitation, find_invitation
+from migrations_app.accounts.mails import name_inviter
 from migrations_app.pages.forms import PageForm
 
 SESSION_KEY = "sam_invitation"
@@ -109,7 +110,13 @@ def _key(request: HttpRequest) -> str:
 
 
 def _show(request: HttpRequest, form: JoinForm) -> HttpResponse:
-    context = {"form": form, "title": "Welcome to SAM", "invitation": form._invitation}
+    invitation = form._invitation
+    context = {
+        "form": form,
+        "title": "Welcome to SAM",
+        "invitation": invitation,
+        "inviter": name_inviter(invitation),
+    }
     return render(request, "pages/join/join.html", context)
 
 

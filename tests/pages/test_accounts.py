@@ -123,6 +123,19 @@ def test_outside_is_accessible_and_fits_a_phone(
         assert_fits(phone)
 
 
+def test_a_long_address_that_is_invited_fits_a_phone(
+    ada: User, open_context: Callable[..., BrowserContext]
+) -> None:
+    address = f"{'somebody.who.was.invited' * 2}@{'organisation-' * 3}name.example.org"
+    made = invite_person(address, who="x" * 150)
+    phone = open_context(viewport=PHONE).new_page()
+
+    phone.goto(f"/join/?key={made.key}")
+
+    expect(phone.get_by_text(address)).to_be_visible()
+    assert_fits(phone)
+
+
 def test_a_token_is_made_in_the_browser(
     ada: User, open_context: Callable[..., BrowserContext]
 ) -> None:
