@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from django.core.management import ManagementUtility
+from django.core.management import ManagementUtility, get_commands
+from django.core.management.base import BaseCommand
 from django.db import OperationalError
 
 from migrations_app.local_caller import COMMAND_TYPED_BY, find_machine_user
@@ -26,14 +27,31 @@ def main() -> None:
         return
     if asked == [DJANGO]:
         sys.argv[1:] = sys.argv[2:]
-    _run_django()
+        _run_django(ManagementUtility(sys.argv))
+        return
+    try:
+        _run_django(_Commands(sys.argv))
+    except _UnknownError:
+        # Which names it is like is known here.
+        run()
 
 
-def _run_django() -> None:
+class _UnknownError(Exception):
+    """Neither Django nor a package has a command of this name."""
+
+
+class _Commands(ManagementUtility):
+    def fetch_command(self, subcommand: str) -> BaseCommand:
+        if subcommand not in get_commands():
+            raise _UnknownError
+        return super().fetch_command(subcommand)
+
+
+def _run_django(utility: ManagementUtility) -> None:
     settle_settings_module()
     COMMAND_TYPED_BY.set(find_machine_user())
     try:
-        ManagementUtility(sys.argv).execute()
+        utility.execute()
     except KeyboardInterrupt:
         # Whoever pressed Ctrl-C knows why it ends.
         sys.exit(INTERRUPTED)

@@ -94,6 +94,15 @@ def test_help_is_sams_own_and_djangos_is_one_word_away() -> None:
     assert "migrate" in manage("django", "help").stdout
 
 
+def test_a_misspelt_command_is_answered_with_those_like_it() -> None:
+    ended = manage("plna", "list")
+
+    assert ended.returncode == 2
+    assert "No such command 'plna'. Did you mean 'plan'?" in ended.stderr
+    assert manage("version").returncode == manage("check", "--help").returncode == 0
+    assert manage("django", "plna").returncode == 1
+
+
 def test_a_wrong_setting_ends_with_its_sentence(tmp_path: Path) -> None:
     ended = manage("catalog", "list", SAM_DATA_DIR=str(tmp_path), SAM_LEASE_SECONDS="soon")
 
