@@ -16,7 +16,7 @@ from engines.exceptions import NotFoundError
 from engines.folders.local import Found, find_local
 from engines.folders.sending import FOREIGN, Known, Line, bring_up, find_foreign
 from engines.services.knowledge.cutting.places import leave_out_title
-from samproject.cli.errors import CommandError
+from samproject.cli.errors import CommandError, RefusedError
 from samproject.cli.folders.sending import RemoteBase, leave_out_no_texts
 from samproject.cli.folders.watching import WatchedRemotely, read_seconds
 from samproject.cli.session import Session, command, make_group, pick
@@ -297,12 +297,25 @@ def _excerpt(hit: dict[str, Any]) -> str:
 
 
 def _base_named(session: Session, name: str) -> dict[str, Any]:
+    found = _find_base(session, name)
+    if found is None:
+        try:
+            made: dict[str, Any] = session.api.post("/knowledge-bases", {"name": name})
+        except RefusedError:
+            # Two commands that were started together need the same one.
+            found = _find_base(session, name)
+            if found is None:
+                raise
+        else:
+            return made
+    return found
+
+
+def _find_base(session: Session, name: str) -> dict[str, Any] | None:
     own = [each for each in session.api.rows("/knowledge-bases") if each["group"] is None]
     same = [each for each in own if each["name"].casefold() == name.casefold()]
     # The oldest bases may differ in nothing but the case of their letters.
-    found = next((each for each in same if each["name"] == name), *same[:1] or [None])
-    made: dict[str, Any] = found or session.api.post("/knowledge-bases", {"name": name})
-    return made
+    return next((each for each in same if each["name"] == name), same[0] if same else None)
 
 
 def _addresses(session: Session) -> dict[int, str]:

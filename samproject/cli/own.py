@@ -9,6 +9,7 @@ import typer
 from samproject.cli.errors import CommandError
 from samproject.cli.planning.waiting import follow_plan
 from samproject.cli.session import Session, command, make_group, pick
+from samproject.cli.shown import show_size
 
 backup = make_group(
     "Sealed backups: made before a migration changes anything, by schedule, or now."
@@ -16,7 +17,6 @@ backup = make_group(
 
 ALL = "all"
 SHOWN = 50
-KIB, MIB = 2**10, 2**20
 Number = Annotated[
     int, typer.Argument(metavar="BACKUP", help="Its number, as `sam backup list` shows it.")
 ]
@@ -83,7 +83,7 @@ def make(session: Session, person: Person = None, wait: Wait = False) -> None:
 def verify(session: Session, number: Number) -> None:
     """Read all of a backup as a restore would; nothing is changed."""
     found = session.api.post(f"/backups/{number}/verify")
-    session.show(found, f"The backup is whole and opens: {_size(found['file_size'])}.")
+    session.show(found, f"The backup is whole and opens: {show_size(found['file_size'])}.")
 
 
 @command(backup)
@@ -125,7 +125,7 @@ def prune(
     given = {"keep": keep, "person": person}
     pruned = session.api.post("/backups/prune", {k: v for k, v in given.items() if v is not None})
     kept = f" {pruned['needed']} more stay because a plan may need them." * bool(pruned["needed"])
-    session.show(pruned, f"{pruned['removed']} deleted, {_size(pruned['bytes'])}.{kept}")
+    session.show(pruned, f"{pruned['removed']} deleted, {show_size(pruned['bytes'])}.{kept}")
 
 
 @command(backup)
@@ -188,14 +188,10 @@ def _show_backups(session: Session, rows: list[dict[str, Any]], answer: object) 
     cells = [
         (
             *pick(row, "id", "person", "reason", "plan"),
-            _size(row["file_size"]),
+            show_size(row["file_size"]),
             *pick(row, "created_at", "verified_at"),
         )
         for row in rows
     ]
     columns = ["backup", "person", "why", "plan", "size", "made", "verified"]
     session.table(columns, cells, answer)
-
-
-def _size(count: int) -> str:
-    return f"{count / MIB:.1f} MiB" if count >= MIB else f"{count / KIB:.1f} KiB"

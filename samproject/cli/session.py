@@ -16,8 +16,8 @@ from rich.table import Table
 
 from samproject.cli.client import Client
 from samproject.cli.errors import CommandError
-from samproject.cli.moments import show_moment
 from samproject.cli.profile import SERVER, find_profile
+from samproject.cli.shown import show_moment
 
 PLAIN_WIDTH = 200
 """Columns of output that is no terminal: ids must not be cut."""

@@ -238,7 +238,7 @@ def test_a_file_that_is_refused_hides_no_other(notes: Path) -> None:
     again, refusal = try_sam(*command, "--json")
 
     assert "3 unchanged, 0 updated, 1 new, 1 refused in Documents." in said
-    assert "refused  notes/c.bin (file: It is none of the kinds" in " ".join(said.split(" "))
+    assert "refused  notes/c.bin (It is none of the kinds" in " ".join(said.split(" "))
     assert (
         "They are searched by words alone until an engine is chosen; `sam plan create` chooses one."
         in said

@@ -6,18 +6,21 @@ import json
 import re
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
-from engines.models import Conversation, EngineDefault, Message, Notice
+from engines.models import Conversation, EngineDefault, KnowledgeBase, Message, Notice
 from engines.models.notices import NoticeKind
 from engines.services.people.sessions import list_sessions
 from migrations_app.models import Backup, Plan
 from migrations_app.states import PlanStatus
+from samproject.cli import knowledge
 from samproject.cli.errors import CommandError
-from samproject.cli.moments import show_moment
+from samproject.cli.session import Session
+from samproject.cli.shown import show_moment, show_size
 from tests.api.roles import PASSWORD, Engines, People, make_backup, make_plan, use_engine
 from tests.sam_command import run_sam
 
@@ -95,7 +98,7 @@ def test_backups_are_made_restored_pruned_and_ruled(people: People, engines: Eng
     run_sam("backup", "rule", "--keep", "2", "--every-hours", "24", "--organisation")
     shown = run_sam("backup", "rule", "--user", "alice")
     assert shown == "Backed up every 24 hours; the newest 2 are kept.\n"
-    assert run_sam("backup", "prune", "--user", "alice") == "0 deleted, 0.0 KiB.\n"
+    assert run_sam("backup", "prune", "--user", "alice") == "0 deleted, 0 bytes.\n"
     Plan.objects.update(status=PlanStatus.CANCELLED)
     for answer in ("n\n", "\n"):
         with pytest.raises(CommandError, match="Nothing was deleted"):
@@ -229,3 +232,39 @@ def test_a_second_base_of_a_name_is_refused_and_documents_find_the_first(
 def test_a_field_that_is_refused_is_named_in_words(people: People, engines: Engines) -> None:
     with pytest.raises(CommandError, match=r"^to engine: This field may not be blank\.$"):
         run_sam("plan", "create", "", "--user", "alice")
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [
+        (0, "0 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (5 << 20, "5.0 MiB"),
+        (3 << 30, "3.0 GiB"),
+    ],
+)
+def test_a_size_is_told_in_the_unit_that_says_something(size: int, shown: str) -> None:
+    assert show_size(size) == shown
+
+
+def test_two_commands_that_make_a_base_together_add_to_one(
+    people: People, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = knowledge._find_base
+
+    def find_too_early(session: Session, name: str) -> dict[str, Any] | None:
+        found = find(session, name)
+        if found is None:
+            session.api.post("/knowledge-bases", {"name": name})
+        return found
+
+    monkeypatch.setattr(knowledge, "_find_base", find_too_early)
+    (tmp_path / "a.txt").write_text("The roof is of slate.")
+
+    told = run_sam(
+        "documents", "add", str(tmp_path / "a.txt"), "--base", "Minutes", "--user", "alice"
+    )
+
+    assert "1 new in Minutes." in told
+    assert KnowledgeBase.objects.get().documents.count() == 1

@@ -8,6 +8,7 @@ import re
 import pytest
 from allauth.mfa.models import Authenticator
 from django.contrib.auth.models import User
+from django.core import mail
 from django.test import Client
 from redis import Redis
 from rest_framework.test import APIClient
@@ -42,7 +43,8 @@ def test_somebody_is_invited_and_comes_in_by_the_printed_link(people: People) ->
 
     page = Client().get(re.sub(r"^https?://[^/]+", "", link), follow=True)
 
-    assert "grace@example.org" in page.content.decode()
+    assert "An administrator invited grace@example.org." in page.content.decode()
+    assert str(mail.outbox[0].body).startswith("An administrator invites you to SAM.")
     with pytest.raises(CommandError, match="There is no group 'nobodies'"):
         run_sam("people", "invite", "x@example.org", "--group", "nobodies")
     assert [row.email for row in Invitation.objects.all()] == ["grace@example.org"]

@@ -17,8 +17,8 @@ from migrations_app.local_caller import COMMAND_TYPED_BY, find_machine_user
 from samproject.cli.errors import CommandError
 from samproject.cli.profile import find_profile
 from samproject.cli.session import Session
+from samproject.cli.shown import show_size
 
-GIB = 2**30
 FITS = {True: "yes", False: "no", None: "?"}
 """Unknown while no host has told its memory."""
 
@@ -79,7 +79,7 @@ def list_hub_models(session: Session, repo: str) -> None:
         [
             (
                 file["name"],
-                f"{file['size'] / GIB:.2f} GiB",
+                show_size(file["size"]),
                 file["parts"],
                 FITS[file["fits"]],
                 "best for our hosts" if file["is_best"] else "",

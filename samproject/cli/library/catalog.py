@@ -19,6 +19,7 @@ from samproject.cli.files import read_json
 from samproject.cli.library.adding import add_from_disk, is_on_disk, list_hub_models
 from samproject.cli.planning.waiting import follow_plan
 from samproject.cli.session import Session, command, make_group
+from samproject.cli.shown import show_size
 
 catalog = make_group("The model catalog.")
 download = make_group("Downloads of models to hosts.")
@@ -47,7 +48,6 @@ DocumentPrefix = Annotated[
     str | None, typer.Option(help=r"Put before every passage; \n is a line break, \t a tab.")
 ]
 Wait = Annotated[bool, typer.Option("--wait", help="Show the progress to the end.")]
-GIB = 2**30
 _RUNTIMES = f"llama_cpp unless given; also {', '.join(list(BUILT_IN)[1:])}, or an installed plugin."
 _ESCAPES = {"\\n": "\n", "\\t": "\t", "\\\\": "\\"}
 _ESCAPE = re.compile(r"\\[nt\\]")
@@ -64,7 +64,7 @@ def list_models(session: Session) -> None:
                 model["model_id"],
                 model["model_family"],
                 model["role"],
-                f"{model['file_size'] / GIB:.2f} GiB" if model["file_size"] else "?",
+                show_size(model["file_size"]) if model["file_size"] else "?",
                 "yes" if model["published"] else "no",
             )
             for model in models

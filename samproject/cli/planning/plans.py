@@ -10,9 +10,9 @@ import typer
 
 from samproject.cli.completion import complete_models, complete_plans
 from samproject.cli.errors import CommandError
-from samproject.cli.moments import show_moment
 from samproject.cli.planning.waiting import follow_plan
 from samproject.cli.session import Cell, Session, command, make_group, pick
+from samproject.cli.shown import show_moment
 
 app = make_group("Plans: what SAM does to people and hosts that takes time.")
 
