@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import pytest
 from django.conf import settings
@@ -42,4 +43,5 @@ def test_a_refusal_is_logged_without_where_it_was_raised(logger: str, *, has_tra
     assert WithoutTrace().filter(record)
 
     assert (record.exc_info is not None) is has_trace
-    assert settings.LOGGING["handlers"]["console"]["filters"] == ["without_trace"]
+    handlers: Any = settings.LOGGING["handlers"]
+    assert handlers["console"]["filters"] == ["without_trace"]
