@@ -29,6 +29,9 @@ from engines.models import CatalogModel, EngineDefault, ModelRevision
 
 KEY = BigIntegerField()
 
+NO_ENGINE = "No engine is chosen yet: choose one (under Move, or `sam plan create`), or have an administrator set a default."
+"""Where somebody asks whom no engine answers."""
+
 CHOICE_SQL = """
 my_groups AS (
     SELECT group_id FROM auth_user_groups WHERE user_id = %(user)s

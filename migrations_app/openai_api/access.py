@@ -13,7 +13,7 @@ from engines.db.prepared import Parameter, PreparedQuery
 from engines.exceptions import HostUnavailableError
 from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, ModelRole, TokenScope
 from engines.services.catalog.entries import catalog_visible_to
-from engines.services.engine_choice import effective_engine
+from engines.services.engine_choice import NO_ENGINE, effective_engine
 from engines.services.knowledge.fingerprints import embedder_of
 from engines.services.people.tokens import hash_token, note_use, with_token
 from engines.services.people.usage import check_quota, today, with_quota
@@ -106,7 +106,7 @@ def embedder_for(user: User, name: str) -> tuple[CatalogModel, ModelRevision]:
         if engine is not None and engine.role == ModelRole.RANK:
             raise RefusedError(f"{name} only ranks; choose an embedder.", param="model")
         if engine is None:
-            raise RefusedError("No engine is chosen yet; choose one in the preferences.")
+            raise RefusedError(NO_ENGINE)
         embedder, embedding = embedder_of(engine, revision)
         if embedding is None:
             raise _not_downloaded(embedder)

@@ -1,4 +1,4 @@
-"""``{% load sam_people %}``: the parts of one's settings, and the bell."""
+"""``{% load sam_people %}``: the parts of one's settings, the bell, and what depends on who reads it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 
 from engines.services.people.notices import count_unread
+from engines.services.people.roles import is_curator
 from migrations_app.pages.components import Link
+from migrations_app.templatetags.sam import EmptyContext
 
 register = template.Library()
 
@@ -81,3 +83,21 @@ def browser_name(user_agent: str) -> str:
     if not browser:
         return user_agent[:MAX_UNKNOWN] or "unknown"
     return f"{browser} on {system}" if system else browser
+
+
+@register.inclusion_tag("components/empty.html")
+def no_engine_offered(person: User) -> EmptyContext:
+    """Say why no engine is there to choose: to who curates them, what to do; to others, whom to ask."""
+    text = (
+        "A curator publishes engines in the catalog; ask for one, or for your group to be allowed."
+    )
+    action = href = ""
+    if is_curator(person):
+        text = (
+            "You may publish some: “sam catalog starter” on SAM’s machine writes entries of well-known models, and in "
+            "the admin’s catalog others are found at the Hub."
+        )
+        action = "Open the catalog" if person.is_staff else ""
+        href = reverse("admin:engines_catalogmodel_changelist")
+    title = "No engine is offered to you yet"
+    return {"title": title, "text": text, "icon_name": "engine", "action": action, "href": href}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -208,3 +209,26 @@ def test_a_plan_is_read_by_who_made_it_and_whom_it_is_about(
 
     assert "Move bob to QWEN-4B" in html
     assert "The disk is full; free 2 GB." in html
+
+
+@pytest.mark.parametrize("address", ["/engines/", "/migrate/"])
+def test_where_no_engine_is_there_each_is_told_what_they_can_do(
+    people: People, visit: Callable[[User], Client], address: str
+) -> None:
+    assert "A curator publishes engines in the catalog" in html_of(visit(people.alice), address)
+    for is_staff in (False, True):
+        people.curator.is_staff = is_staff
+        people.curator.save()
+        html = html_of(visit(people.curator), address)
+        assert "sam catalog starter" in html
+        assert ('href="/admin/engines/catalogmodel/"' in html) is is_staff
+
+
+def test_an_empty_chat_without_an_engine_leads_to_the_choice(
+    people: People, engines: Engines, visit: Callable[[User], Client]
+) -> None:
+    none = "No engine answers you yet"
+
+    assert none in html_of(visit(people.alice), "/chat/")
+    use_engine(people.alice, engines.old)
+    assert none not in html_of(visit(people.alice), "/chat/")

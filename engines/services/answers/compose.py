@@ -46,6 +46,7 @@ from engines.services.answers.prompt import (
     validate_messages,
 )
 from engines.services.answers.resources import AnswerResources
+from engines.services.engine_choice import NO_ENGINE
 from engines.services.people.adapters import adapters_for, adapters_with
 from engines.services.people.bindings import Binding, request_binding
 from engines.services.people.fallbacks import note_incident
@@ -150,7 +151,7 @@ def _binding(request: AnswerRequest, resources: AnswerResources) -> tuple[Bindin
     if revision_id is None:
         binding = request_binding(user_id, resources.host_name)
         if binding.engine is None or binding.revision is None:
-            raise InvalidRequestError("No engine is chosen yet; choose one in the preferences.")
+            raise InvalidRequestError(NO_ENGINE)
         specs = resources.adapter_specs(adapters_with(binding.adapter_ids))
         return binding, Answerer(binding.engine, binding.revision, specs, binding.copy)
     with one_moment():

@@ -7,9 +7,11 @@ from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.functional import SimpleLazyObject
 
 from engines.exceptions import SamError
 from engines.models import Conversation, Message
+from engines.services.engine_choice import effective_engine
 from engines.services.knowledge.access import readable_bases
 from engines.services.people.conversations import (
     create_conversation,
@@ -58,6 +60,8 @@ class ChatPage(PageView):
                 "conversations": _listed(find_conversations(self.person, words)),
                 "words": words,
                 "bases": bases,
+                # Only an empty conversation asks.
+                "engine": SimpleLazyObject(lambda: effective_engine(self.person)[0]),
                 "form": form or AskForm(bases=bases, initial={"use_knowledge": bool(bases)}),
             },
             status=status,
