@@ -106,6 +106,12 @@ class Document(models.Model):
         blank=True,
         help_text="Pages, sheets and the like: from which character of the text on, and the name.",
     )
+    note = models.TextField(
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What was not read of its file, or was guessed; empty once somebody writes its text.",
+    )
     passage_limit = models.PositiveIntegerField(
         null=True,
         blank=True,

@@ -93,12 +93,13 @@ class TextBuilder:
         free = MAX_PLACES - len(self._places)
         self._places += [(shift + at, f"{within}, {place}") for at, place in other.places[:free]]
         if other.note and len(self._notes) < MAX_NOTES:
-            self._notes.append(f"{within}: {other.note}")
+            self._notes.append(f"{within[:MAX_PLACE_CHARS]}: {other.note}")
         self._add(other.text, "\n\n")
 
     def build(self, media_type: str = MARKDOWN, note: str = "") -> Reading:
         """Return all that was added."""
-        said = " ".join(filter(None, [note, *self._notes]))
+        # Names of sheets and of enclosed files come from the file, and what they hold may be no text.
+        said = " ".join(normalise(" ".join([note, *self._notes])).replace("\0", "").split())
         return Reading("".join(self._parts), media_type, self._places, said)
 
     def _add_words(self, words: str, gap: str, *, is_markdown: bool) -> None:

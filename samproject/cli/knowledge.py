@@ -237,6 +237,9 @@ def list_documents(session: Session) -> None:
         [(d["id"], each["name"], d["title"], d["updated_at"]) for each, d in found],
         [document for _, document in found],
     )
+    for _, document in found:
+        if document["note"]:
+            session.say(f"{document['id']}  {document['title']}: {document['note']}")
 
 
 @command(documents, "delete")

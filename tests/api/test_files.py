@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 from engines.models import Chunk, Document
 from tests.api.roles import problem
 from tests.api.test_knowledge import base, group_base  # noqa: F401
-from tests.reading.made import docx, pack, paragraph, pdf
+from tests.reading.made import docx, pack, paragraph, pdf, unpack, xlsx
 
 
 def put(client: APIClient, base: str, path: str, content: bytes, **fields: str) -> Any:  # noqa: F811
@@ -41,6 +41,47 @@ def test_a_path_is_one_document(alice: APIClient, base: str) -> None:  # noqa: F
     assert list(live) == ["The roof is mended."]
     shown = alice.get(f"{base}/documents").json()["results"][0]
     assert (shown["path"], shown["source_sha256"]) == (path, document.source_sha256)
+
+
+def test_what_was_not_read_of_a_file_stays_with_its_document(alice: APIClient, base: str) -> None:  # noqa: F811
+    rows = [["Who", "Paid"], ["Ada", "1234 €"], ["Bob", "5678 €"]]
+    whole, cut = xlsx(rows), hide_row(xlsx(rows), 3)
+    told_once = put(alice, base, "pay.xlsx", cut).json()["files"][0]
+
+    document = Document.objects.get()
+    address = f"{base}/documents/{document.pk}"
+    assert "hidden rows and columns of Budget" in told_once["said"]
+    assert alice.get(address).json()["note"] == told_once["said"]
+    assert alice.get(f"{base}/documents").json()["results"][0]["note"] == told_once["said"]
+    # A name that somebody gives it changes nothing of what was read.
+    alice.patch(address, {"title": "Pay"}, format="json")
+    assert alice.get(address).json()["note"] == told_once["said"]
+
+    assert told(put(alice, base, "pay.xlsx", whole)) == [("pay.xlsx", "updated")]
+    assert alice.get(address).json()["note"] == ""
+    put(alice, base, "pay.xlsx", cut)
+    alice.patch(address, {"text": "Ada 1234, Bob 5678"}, format="json")
+    assert alice.get(address).json()["note"] == ""
+
+
+def test_a_note_changes_with_its_file_where_the_text_does_not(alice: APIClient, base: str) -> None:  # noqa: F811
+    text = "Die Prüfung der Geräte für nächstes Jahr."
+    put(alice, base, "a.txt", text.encode("cp1252"))
+    guessed = Document.objects.get()
+
+    assert told(put(alice, base, "a.txt", text.encode())) == [("a.txt", "unchanged")]
+
+    sure = Document.objects.get()
+    assert "windows-1252" in guessed.note
+    assert (sure.pk, sure.note, sure.sha256) == (guessed.pk, "", guessed.sha256)
+    assert sure.source_sha256 != guessed.source_sha256
+
+
+def hide_row(workbook: bytes, number: int) -> bytes:
+    parts = unpack(workbook)
+    name = "xl/worksheets/sheet1.xml"
+    mark = f'<row r="{number}"'.encode()
+    return pack({**parts, name: parts[name].replace(mark, mark + b' hidden="1"')})
 
 
 def test_the_same_file_elsewhere_is_moved_when_that_is_said(alice: APIClient, base: str) -> None:  # noqa: F811

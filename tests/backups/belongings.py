@@ -19,6 +19,7 @@ from tests.plans.hash_world import HashWorld
 TEXTS = ("The lighthouse keeper counts ships.", "Bread rises slowly in a cold kitchen.")
 ADAPTER = b"GGUF an adapter of a test, read by nobody"
 GROUP = "harbour"
+NOTE = "Left out are hidden rows and columns of Ships."
 
 
 def give_belongings(world: HashWorld) -> None:
@@ -28,6 +29,7 @@ def give_belongings(world: HashWorld) -> None:
     user.save()
     user.groups.add(Group.objects.get_or_create(name=GROUP)[0])
     base = world.base("Notes", *TEXTS)
+    Document.objects.filter(base=base, text=TEXTS[0]).update(path="ships.xlsx", note=NOTE)
     chunk = Chunk.objects.filter(base=base).order_by("pk")[0]
     UserPrompts.objects.create(user=user, family="old-family", system_prompt="Be brief with Ada.")
     conversation = create_conversation(user, title="About ships")
@@ -85,6 +87,7 @@ def belongings_of(user: User) -> dict[str, Any]:
         "documents": list(
             documents.values_list("base__name", "title", "text", "media_type", "created_at")
         ),
+        "files": list(documents.values_list("path", "note")),
         "adapters": list(
             adapters.values_list("name", "sha256", "status", "scale", "training_stats")
         ),

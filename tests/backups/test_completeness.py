@@ -33,7 +33,7 @@ RESTORED: dict[type[Model], set[str]] = {
     KnowledgeBase: {"owner", "name", "created_at"},
     Document: {
         *("base", "title", "text", "media_type", "created_at", "updated_at"),
-        *("path", "source_sha256", "places"),
+        *("path", "source_sha256", "places", "note"),
     },
     Conversation: {"user", "title", "created_at", "updated_at"},
     Message: {"conversation", "engine", "created_at", *MESSAGE_FIELDS},

@@ -229,6 +229,18 @@ def test_a_folder_is_added_with_its_paths(people: People, notes: Path) -> None:
     assert "notes/deep/a.md" in run_sam("documents", "list", "--user", "alice")
 
 
+def test_a_list_of_documents_says_what_was_not_read_of_their_files(
+    people: People, tmp_path: Path
+) -> None:
+    old = tmp_path / "old.txt"
+    old.write_bytes("Die Prüfung der Geräte.".encode("cp1252"))
+
+    add(old)
+
+    said = "old.txt: It does not say its encoding; it was read as windows-1252."
+    assert said in run_sam("documents", "list", "--user", "alice")
+
+
 def test_a_file_that_is_refused_hides_no_other(notes: Path) -> None:
     (notes / "c.bin").write_bytes(b"\x00\x01\xff")
     (notes / "d.md").write_text("new")

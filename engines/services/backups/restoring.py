@@ -367,7 +367,7 @@ def _written(fields: Mapping[str, Any]) -> WrittenDocument:
         media_type=fields["media_type"],
         created_at=_moment(fields["created_at"]),
         updated_at=_moment(fields["updated_at"]),
-        origin=Origin(**_present(fields, ("path", "source_sha256", "places"))),
+        origin=Origin(**_present(fields, ("path", "source_sha256", "places", "note"))),
     )
 
 

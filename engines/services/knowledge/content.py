@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from engines.exceptions import InvalidRequestError
 from engines.models import Document
 from engines.reading.limits import MAX_TEXT_BYTES
 from engines.reading.names import is_shown
-from engines.reading.result import Place
+from engines.reading.result import Place, Reading
 from engines.reading.text import has_visible
 from engines.services.knowledge.cutting.chunking import Sizes, Span, cut_text
 from engines.services.knowledge.cutting.costs import Costs
@@ -28,6 +28,12 @@ class Origin:
     path: str = ""
     source_sha256: str = ""
     places: list[Place] = field(default_factory=list)
+    note: str = ""
+
+    @classmethod
+    def of_reading(cls, path: str, reading: Reading) -> Origin:
+        """Return where a text comes from that was read of a file."""
+        return cls(path, reading.sha256, reading.places, reading.note)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +110,7 @@ class Content:
         """Return what a new row keeps."""
         names = ("title", "text", "media_type", "sha256", "passage_limit")
         own = {name: getattr(self, name) for name in names}
-        came = {name: getattr(self.origin, name) for name in ("path", "source_sha256", "places")}
-        return own | came
+        return own | {one.name: getattr(self.origin, one.name) for one in fields(self.origin)}
 
     def is_text_of(self, document: Document) -> bool:
         """Whether a document has this text already."""

@@ -197,12 +197,13 @@ def update_document(
     wanted = old.text if text is None else text
     # What is written here is not what was read from its file any more, but stands on the same pages.
     is_same = text is None or text == old.text
-    source, places = (old.source_sha256, old.places) if is_same else ("", _carried(old, wanted))
+    source, note = (old.source_sha256, old.note) if is_same else ("", "")
+    places = old.places if is_same else _carried(old, wanted)
     content = Content.of(
         old.title if title is None else title,
         wanted,
         media_type or old.media_type,
-        Origin(old.path, source, places),
+        Origin(old.path, source, places, note),
         cutting_for(old.base_id),
     )
     is_rewritten = text is not None or media_type is not None

@@ -77,8 +77,7 @@ def put_file(
 
 def add_read_file(base_id: int, file: ReadFile, title: str, embed: Embed | None) -> Document:
     """Add a file as one more document, under no path. Raises as ``add_document``."""
-    reading = file.reading
-    origin = Origin("", reading.sha256, reading.places)
+    reading, origin = file.reading, Origin.of_reading("", file.reading)
     content = Content.of(title, reading.text, reading.media_type, origin, cutting_for(base_id))
     return write(base_id, content.pieces, embed, lambda base: insert_document(base, content))
 
@@ -87,7 +86,7 @@ def replace_with_file(document_id: int, stored: Path, name: str, embed: Embed | 
     """Give a document the text of another file; its title and its path stay. Raises as ``add_document``."""
     reading = read_file(stored, name).reading
     document = require_document(document_id)
-    origin = Origin(document.path, reading.sha256, reading.places)
+    origin = Origin.of_reading(document.path, reading)
     cutting = cutting_for(document.base_id)
     content = Content.of(document.title, reading.text, reading.media_type, origin, cutting)
 
@@ -95,14 +94,14 @@ def replace_with_file(document_id: int, stored: Path, name: str, embed: Embed | 
         current = require_document(document_id)
         if not content.is_text_of(current):
             replace_text(current, content, next_seq(base))
+        _keep_origin(current, content)
         return current
 
     return write(document.base_id, content.pieces, embed, change)
 
 
 def _content_of(base_id: int, file: ReadFile) -> Content:
-    reading = file.reading
-    origin = Origin(file.path, reading.sha256, reading.places)
+    reading, origin = file.reading, Origin.of_reading(file.path, file.reading)
     title, cutting = title_of(file.path), cutting_for(base_id)
     return Content.of(title, reading.text, reading.media_type, origin, cutting)
 
@@ -113,7 +112,7 @@ def title_of(path: str) -> str:
 
 
 def _pathless(content: Content) -> Origin:
-    return Origin("", content.origin.source_sha256, content.origin.places)
+    return replace(content.origin, path="")
 
 
 def _find(base: KnowledgeBase, content: Content) -> Document | None:
@@ -145,13 +144,20 @@ def _bring_up(base: KnowledgeBase, document: Document, content: Content) -> Take
     # A title that somebody gave it stays; one that was its path goes with it.
     if document.title in ("", title_of(document.path)):
         document.title = content.title
-    kept = (document.path, document.source_sha256)
-    document.path, document.source_sha256 = content.origin.path, content.origin.source_sha256
-    if is_moved or kept != (document.path, document.source_sha256):
-        document.save(update_fields=["path", "source_sha256", "title"])
+    _keep_origin(document, content)
     if is_moved:
         return Taken(document, Outcome.MOVED)
     return Taken(document, Outcome.UPDATED if is_updated else Outcome.UNCHANGED)
+
+
+def _keep_origin(document: Document, content: Content) -> None:
+    """Let a document know the file that its text is of, also where another file has the same text."""
+    origin = content.origin
+    known = (document.path, document.source_sha256, document.note)
+    if known != (origin.path, origin.source_sha256, origin.note):
+        document.path, document.note = origin.path, origin.note
+        document.source_sha256 = origin.source_sha256
+        document.save(update_fields=["path", "source_sha256", "note", "title"])
 
 
 @dataclass(frozen=True, slots=True)

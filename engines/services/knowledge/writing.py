@@ -155,8 +155,8 @@ def replace_text(document: Document, content: Content, seq: int) -> None:
     document.media_type, document.places = content.media_type, content.places
     document.passage_limit = content.passage_limit
     # What is written here is not what was read from its file any more, unless the origin says so.
-    document.source_sha256 = content.origin.source_sha256
-    changed = ("text", "sha256", "media_type", "places", "passage_limit", "source_sha256")
+    document.source_sha256, document.note = content.origin.source_sha256, content.origin.note
+    changed = ("text", "sha256", "media_type", "places", "passage_limit", "source_sha256", "note")
     document.save(update_fields=[*changed, "updated_at"])
     _insert_content(document, content, seq)
 

@@ -75,7 +75,7 @@ class DocumentSerializer(serializers.ModelSerializer[Document]):
         model = Document
         fields = [
             *("id", "base_id", "title", "path", "media_type", "sha256", "source_sha256"),
-            *("created_at", "updated_at"),
+            *("note", "created_at", "updated_at"),
         ]
         read_only_fields = fields
 

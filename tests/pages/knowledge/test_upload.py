@@ -99,6 +99,16 @@ def test_rows_of_a_file_are_shown_on_lines_of_their_own(alice: Client, base: Kno
     assert "Tiles are\ndear." in html
 
 
+def test_what_was_not_read_of_a_file_is_said_on_the_page_of_its_document(
+    alice: Client, base: KnowledgeBase
+) -> None:
+    send(alice, base, upload("old.txt", "Die Prüfung der Geräte.".encode("cp1252")))
+
+    html = alice.get(f"/knowledge/documents/{Document.objects.get().pk}/").content.decode()
+
+    assert "It does not say its encoding; it was read as windows-1252." in html
+
+
 def test_a_name_without_an_ending_has_the_kind_of_its_text(
     alice: Client, base: KnowledgeBase
 ) -> None:
