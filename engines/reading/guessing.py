@@ -2,30 +2,37 @@
 
 Each encoding is tried with the languages that were written in it. What speaks for it: letters that are frequent in
 the language, quotes and dashes around words. What speaks against it: letters of no language that it was made for,
-capitals within words, signs between letters, letters of two scripts in a word.
+capitals within words, signs between letters, letters of two scripts in a word. In a short text too few letters stand
+for that, so one is also judged by which letters follow each other (`chardet`).
 """
 
 from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import NamedTuple
 
+import chardet
+
 from engines.reading.alphabets import ALPHABETS, EAST_ASIAN, OTHER_SCRIPTS, WRITTEN_IN
-from engines.reading.charsets import MAX_WRONG
+from engines.reading.charsets import MAX_WRONG, find_codec
 
 SAMPLE_BYTES = 32 * 1024
 FEW, LASTING = 4, 0.3
-"""Bytes up to which what is usual counts in full, and how much of it counts in any text."""
+"""Bytes by whose number what is usual counts less, and how much of it counts in any text."""
+MOST_USUAL = 2.0
+"""At most of what is usual, where one or two bytes are all there is."""
 MIN_SCORE = 0.7
 """Mean of a sign below which an encoding makes no text of any language."""
-USUAL = "cp1252"
-MIN_GUESSED_BYTES = 16
-"""Of fewer, any encoding makes something that might be a word, so it is the usual one or none."""
+SHORT, SHORTEST = 64, 16
+"""Bytes that are not ASCII up to which a text is judged by what follows what as well, and in full."""
+FEW_BYTES, FEWEST_BYTES = 16, 6
 MOST_FOREIGN = 0.75
-"""Of so few bytes, the share beyond which those that are not ASCII are no letters and signs of a text."""
+"""Of few bytes, the share beyond which those that are not ASCII are a text only if both ways find the same, and of the fewest none."""
+MOST_CAPITALS = 6
+"""Encodings that are asked about where the likeliest makes capitals."""
 CLEAR = 0.4
 """How far the best encoding is ahead of the next that makes another text, where nobody needs to look."""
 _FOREIGN = re.compile(rb"[\x80-\xff]")
@@ -60,32 +67,81 @@ MAX_SEEN = 1_500
 
 
 class Guess(NamedTuple):
-    """An encoding, and whether no other makes a text that is nearly as good."""
+    """An encoding, and whether no other makes a text that is nearly as good, or a better one by what follows what."""
 
     encoding: str
     is_clear: bool
 
 
+class _Tried(NamedTuple):
+    """A text in an encoding that it may be in."""
+
+    score: float
+    encoding: str
+    text: str
+
+
 def guess_encoding(content: bytes) -> Guess | None:
     """Return the encoding that a text is most likely in; None where none makes a text of it."""
     sample = _sample(content)
-    found: list[tuple[float, str, str]] = []
+    foreign = len(_FOREIGN.findall(sample))
+    tried = _try_all(sample, foreign)
+    followed = _follow(sample, foreign, tried)
+    if followed is not None:
+        more = min(1.0, SHORTEST / foreign)
+        tried = [
+            one._replace(score=one.score + more) if one.text == followed else one for one in tried
+        ]
+        tried.sort(key=lambda one: -one.score)
+    if not tried or tried[0].score < MIN_SCORE:
+        return None
+    best = tried[0]
+    if _is_hardly_ascii(content) and (best.text != followed or len(content) < FEWEST_BYTES):
+        return None
+    next_best = max((one.score for one in tried if one.text != best.text), default=_WRONG)
+    is_ahead = best.score - next_best >= CLEAR
+    return Guess(best.encoding, is_ahead and followed in (None, best.text))
+
+
+def _try_all(sample: bytes, foreign: int) -> list[_Tried]:
+    """Return what each encoding makes of it, the likeliest first."""
+    found: list[_Tried] = []
     # The less there is to see, the more counts what is usual.
-    faith = min(1.0, FEW / max(len(_FOREIGN.findall(sample)), 1)) + LASTING
+    faith = min(MOST_USUAL, FEW / max(foreign, 1)) + LASTING
     for encoding, (prior, languages) in WRITTEN_IN.items():
         text = _decode(sample, encoding)
         if text is not None:
-            found.append((max(_scores(text, languages)) + prior * faith, encoding, text))
-    found.sort(key=lambda one: -one[0])
-    is_short = len(content) < MIN_GUESSED_BYTES
-    if is_short and len(_FOREIGN.findall(content)) > MOST_FOREIGN * len(content):
+            score = max(_scores(text, languages)) + prior * faith
+            found.append(_Tried(score, encoding, text))
+    return sorted(found, key=lambda one: -one.score)
+
+
+def _follow(sample: bytes, foreign: int, tried: Sequence[_Tried]) -> str | None:
+    """Return the text whose letters follow each other as in a language; None where none does, or that is not asked."""
+    if foreign > SHORT or not tried:
         return None
-    chosen = next((one for one in found if one[1] == USUAL or not is_short), None)
-    if chosen is None or chosen[0] < MIN_SCORE:
-        return None
-    best, encoding, text = chosen
-    next_best = max((score for score, _, other in found if other != text), default=_WRONG)
-    return Guess(encoding, best - next_best >= CLEAR)
+    if not tried[0].text.isupper():
+        return _read_as_followed(sample)
+    # The library was made from small letters, and takes capitals for those of another encoding.
+    return next((one.text for one in tried[:MOST_CAPITALS] if _is_followed_small(one)), None)
+
+
+def _is_followed_small(tried: _Tried) -> bool:
+    small = tried.text.lower()
+    try:
+        return _read_as_followed(small.encode(tried.encoding)) == small
+    except UnicodeEncodeError:
+        return False
+
+
+def _read_as_followed(sample: bytes) -> str | None:
+    encoding = find_codec(chardet.detect(sample)["encoding"] or "")
+    return sample.decode(encoding, "replace") if encoding else None
+
+
+def _is_hardly_ascii(content: bytes) -> bool:
+    foreign = len(_FOREIGN.findall(content))
+    return len(content) < FEW_BYTES and foreign > MOST_FOREIGN * len(content)
 
 
 def _sample(content: bytes) -> bytes:
