@@ -67,7 +67,7 @@ MAX_SEEN = 1_500
 
 
 class Guess(NamedTuple):
-    """An encoding, and whether no other makes a text that is nearly as good, or a better one by what follows what."""
+    """An encoding, and whether no other makes a text that is nearly as good."""
 
     encoding: str
     is_clear: bool
@@ -99,8 +99,7 @@ def guess_encoding(content: bytes) -> Guess | None:
     if _is_hardly_ascii(content) and (best.text != followed or len(content) < FEWEST_BYTES):
         return None
     next_best = max((one.score for one in tried if one.text != best.text), default=_WRONG)
-    is_ahead = best.score - next_best >= CLEAR
-    return Guess(best.encoding, is_ahead and followed in (None, best.text))
+    return Guess(best.encoding, best.score - next_best >= CLEAR)
 
 
 def _try_all(sample: bytes, foreign: int) -> list[_Tried]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from engines.reading.dispatch import read_content
+from engines.reading.office.numbering import W
+from engines.reading.office.word_parts import rewrite_word
+from engines.reading.package import Package
 from engines.reading.result import Source
 from tests.reading import made
 
@@ -266,3 +269,20 @@ def test_cells_of_a_table_have_the_names_that_stand_on_each_page() -> None:
     table = f"<w:tbl>{row('Part', 'Cost', look='<w:tblHeader/>')}{row('Roof', '5')}</w:tbl>"
 
     assert read_word(table) == "Part | Cost\nPart: Roof; Cost: 5"
+
+
+def test_words_are_one_run_whatever_they_look_like_and_whenever_they_were_written() -> None:
+    look = '<w:rPr><w:b/><w:sz w:val="22"/></w:rPr>'
+    runs = (
+        f'<w:r w:rsidR="00A1">{look}<w:t>The ro</w:t></w:r><w:proofErr w:type="spellStart"/><w:r><w:t>of</w:t></w:r>'
+        f'<w:ins w:id="1"><w:r>{look}<w:t xml:space="preserve"> was</w:t></w:r></w:ins>'
+        "<w:r><w:lastRenderedPageBreak/><w:t> repaired</w:t></w:r><w:r><w:tab/><w:t>in May.</w:t></w:r>"
+    )
+    document = made.docx(f'<w:p><w:pPr><w:jc w:val="both"/></w:pPr>{runs}</w:p>')
+
+    body = rewrite_word(Package(document), "word/document.xml")
+    (paragraph,) = Package(body).parse("word/document.xml").iter(f"{W}p")
+
+    assert [len(run) for run in paragraph.iter(f"{W}r")] == [1, 2]
+    assert "jc" not in {one.tag.removeprefix(W) for one in paragraph.iter()}
+    assert read_content(Source("a.docx", document)).text == "The roof was repaired in May."

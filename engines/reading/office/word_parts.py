@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 from engines.reading.office.drawn import choose_forms
 from engines.reading.office.equations import write_equations
 from engines.reading.office.numbering import Numbering, W, read_value, to_number
+from engines.reading.office.word_looks import leave_looks
 from engines.reading.office.word_styles import WordStyles, is_on
 from engines.reading.office.word_tables import mark_names
 from engines.reading.package import Package, local_name
@@ -45,6 +46,7 @@ class WordParts:
         choose_forms(root, _SHOWN)
         mark_names(root, self._styles)
         self._rewrite(root, is_cell=False)
+        leave_looks(root)
         return ET.tostring(root)
 
     def _rewrite(self, element: ET.Element, *, is_cell: bool) -> list[ET.Element]:

@@ -21,14 +21,21 @@ from engines.reading.result import Reading, Source, TextBuilder
 _MAIN = "word/document.xml"
 _CHUNKS = frozenset({".mht", ".mhtml", ".html", ".htm", ".xhtml", ".txt"})
 """What programs put beside a document to have Word take it in as a part of the text."""
+_LEVELS = range(1, LEVELS + 1)
 _STYLES = "\n".join(
     [
         "p[style-name='Title'] => h1:fresh",
+        *(f"p.{STYLE}{level} => h{min(level, 6)}:fresh" for level in _LEVELS),
+        *(f"p.Heading{level} => h{min(level, 6)}:fresh" for level in _LEVELS),
+        # As Apple's program writes them.
+        "p.Heading => h1:fresh",
+        "p[style-name='Heading'] => h1:fresh",
+        *(f"p:unordered-list({depth}) => ul > li:fresh" for depth in _LEVELS),
         # Numbers are written out before; where none is known, a wrong one would be worse.
-        *(f"p:ordered-list({depth}) => ul > li:fresh" for depth in range(1, LEVELS + 1)),
-        *(f"p.{STYLE}{level} => h{min(level, 6)}:fresh" for level in range(1, LEVELS + 1)),
+        *(f"p:ordered-list({depth}) => ul > li:fresh" for depth in _LEVELS),
     ]
 )
+"""All that is made of styles: mammoth tries each of its own for every paragraph and every run."""
 
 
 def read(source: Source) -> Reading:
@@ -49,7 +56,10 @@ def read(source: Source) -> Reading:
 def _convert(document: bytes) -> str:
     try:
         page = mammoth.convert_to_html(
-            io.BytesIO(document), style_map=_STYLES, convert_image=_leave_picture
+            io.BytesIO(document),
+            style_map=_STYLES,
+            include_default_style_map=False,
+            convert_image=_leave_picture,
         )
     except (ExpatError, LookupError, ValueError, TypeError, AttributeError) as error:
         # It may be attached to a mail, which is to be read all the same.
