@@ -18,6 +18,7 @@ from python_calamine import (
 from engines.exceptions import InvalidRequestError
 from engines.reading.kinds import BLANKS, HEAD_BYTES, SHEETS_IN_XML
 from engines.reading.limits import MAX_CELLS
+from engines.reading.office.binary_sheets import find_hidden_binary
 from engines.reading.office.number_formats import NumberFormat, write_plain
 from engines.reading.office.open_sheets import Shown, pack_flat, read_shown
 from engines.reading.office.sheet_parts import SheetParts
@@ -44,12 +45,17 @@ def read(source: Source) -> Reading:
     hidden, partly, empty = list[str](), list[str](), list[str]()
     try:
         with CalamineWorkbook.from_filelike(io.BytesIO(content)) as workbook:
-            for sheet in workbook.sheets_metadata:
+            beside = find_hidden_binary(content, package)
+            for number, sheet in enumerate(workbook.sheets_metadata):
                 if sheet.visible != SheetVisibleEnum.Visible:
                     hidden.append(sheet.name)
                 elif sheet.typ == SheetTypeEnum.WorkSheet:
                     rows = _read_rows(workbook, sheet.name, parts)
-                    cells, unseen = shown.get(sheet.name) or ({}, parts.find_hidden(sheet.name))
+                    of_records = beside[number] if number < len(beside) else None
+                    cells, unseen = shown.get(sheet.name) or (
+                        {},
+                        of_records or parts.find_hidden(sheet.name),
+                    )
                     _show(rows, cells)
                     partly += [sheet.name] if unseen.clear(rows) else []
                     _add_cells(builder, sheet.name, rows, list(parts.read_drawn(sheet.name)))
