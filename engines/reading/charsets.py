@@ -55,6 +55,10 @@ _OF_CODE = re.compile(
     rb"(?:[^\n]*\n)?[ \t\f]*(?:#|//|;|%|/\*|--)[^\n]*?coding[:=][ \t]*([-\w.]{2,40})"
 )
 """In the first or second line of source code, as Python, Ruby and Emacs have it."""
+_OF_CATALOG = re.compile(
+    rb"""^(?:msgstr[ \t]+)?"Content-Type:[ \t]*text/[^"\n]{0,100}?charset""" + _NAME, re.MULTILINE
+)
+"""At the top of a catalog of translations (.po)."""
 _NEC_ROWS = (b"\x1b$B", b"\x1b$(Q")
 """How ISO-2022-JP calls the characters of its first standard, and those of a later one that holds them and ①, ㈱."""
 
@@ -141,7 +145,7 @@ def find_page_charset(content: bytes) -> str:
 
 
 def find_text_charset(content: bytes) -> str:
-    """Return the encoding that XML or source code names in its first lines."""
+    """Return the encoding that XML, source code or a catalog of translations names in its first lines."""
     head = content[:_HEAD_BYTES]
-    found = _XML.match(head) or _OF_CODE.match(head)
+    found = _XML.match(head) or _OF_CODE.match(head) or _OF_CATALOG.search(head)
     return found[1].decode("ascii", "replace") if found else ""

@@ -16,8 +16,9 @@ from engines.reading.charsets import decode_named
 from engines.reading.embedded import leave_embedded
 from engines.reading.kinds import Kind, ending_of, kind_of
 from engines.reading.limits import MAX_FILE_BYTES
+from engines.reading.refusals import say_of_name
 from engines.reading.result import MARKDOWN, MARKDOWN_ENDINGS, TEXT, Reading, Source
-from engines.reading.text import decode_text, normalise, require_visible
+from engines.reading.text import Decoded, decode_text, normalise, require_visible
 
 _FOLDED_ENDINGS = frozenset({".ics", ".vcf"})
 _FOLD = re.compile("\n[ \t]")
@@ -56,9 +57,16 @@ def _decode_quoted(line: re.Match[str]) -> str:
     return line[1] + written.replace("\0", "")
 
 
+def _decode(source: Source) -> Decoded:
+    try:
+        return decode_text(source.content)
+    except InvalidRequestError as error:
+        raise InvalidRequestError(say_of_name(source.name) or str(error)) from error
+
+
 def read_text(source: Source) -> Reading:
     """Read a text, Markdown or source code: nothing is parsed of it."""
-    decoded = decode_text(source.content)
+    decoded = _decode(source)
     require_visible(decoded.text)
     ending, text = ending_of(source.name), decoded.text
     if ending in _FOLDED_ENDINGS:

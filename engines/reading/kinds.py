@@ -10,8 +10,14 @@ from pathlib import PurePosixPath
 from typing import IO
 
 from engines.exceptions import InvalidRequestError
-
-HEAD_BYTES = 4096
+from engines.reading.limits import HEAD_BYTES
+from engines.reading.refusals import (
+    SEALED,
+    say_not_read,
+    say_of_link,
+    say_of_package,
+    say_of_streams,
+)
 
 
 class Kind(StrEnum):
@@ -88,57 +94,6 @@ _BY_TYPE = {
     "application/vnd.oasis.opendocument.spreadsheet-template": Kind.SHEETS,
     "application/epub+zip": Kind.EPUB,
 }
-OLDER_OFFICE = (
-    "It is encrypted, or in the format that Office had before 2007; save it as .docx, .pptx or .xlsx "
-    "without a password."
-)
-OUTLOOK = "It is a mail as Outlook keeps it (.msg); save it as .eml."
-PICTURE = "It is a picture; SAM reads text. Run text recognition over it first."
-PACKED = "It is packed; add what is in it, or pack it as .zip."
-SOUND = "It is sound or video; SAM reads text. Add what is said in it as text or subtitles."
-PROGRAM = "It is a program, not a text."
-EMPTY = "It is empty or blank; nothing was added."
-NO_TEXTS = frozenset({PICTURE, SOUND, PROGRAM, EMPTY})
-"""What is said of files that hold no text whatever is done with them: nobody misses them in a folder that was added."""
-SEALED = "It is encrypted or signed as a whole (S/MIME, .p7m); open it in its program and save what is in it."
-APPLE = "It is a document of Apple's Pages, Numbers or Keynote; export it as PDF or in an office format."
-OTHER_PACKAGE = (
-    "It is an archive, or a packed document of a kind that is not read; an archive is unpacked when "
-    "its name ends in .zip and it is not in another archive."
-)
-NOT_READ = {
-    b"-----BEGIN PGP MESSAGE": "It is encrypted with PGP; save what is in it, decrypted.",
-    b"\x78\x9f\x3e\x22": "It is what Outlook packs for itself (winmail.dat); have it sent again as HTML or plain text.",
-    b"{\\rtf": "RTF is not read; save it as .docx or text.",
-    b"%!PS": "PostScript is not read; save it as PDF.",
-    b"\x89PNG": PICTURE,
-    b"\xff\xd8\xff": PICTURE,
-    b"GIF8": PICTURE,
-    b"II*\0": PICTURE,
-    b"MM\0*": PICTURE,
-    b"\x1aE\xdf\xa3": SOUND,
-    b"\x7fELF": PROGRAM,
-    b"MZ\x90": PROGRAM,
-    b"Rar!": "It is a RAR archive; pack it as .zip.",
-    b"7z\xbc\xaf": "It is a 7z archive; pack it as .zip.",
-    b"\x1f\x8b": "It is packed with gzip; add what is in it, or pack it as .zip.",
-    b"\xfd7zXZ\0": PACKED,
-    b"\x28\xb5\x2f\xfd": PACKED,
-}
-_NOT_READ_WITH_ZEROS = (
-    (0, b"ID3", SOUND),
-    (0, b"OggS", SOUND),
-    (0, b"fLaC", SOUND),
-    (0, b"BZh", PACKED),
-    *((8, brand, PICTURE) for brand in (b"heic", b"heix", b"mif1", b"avif", b"WEBP")),
-    (0, b"BM", PICTURE),
-    (4, b"ftyp", SOUND),
-    (8, b"AVI ", SOUND),
-    (8, b"WAVE", SOUND),
-    (257, b"ustar", PACKED),
-)
-"""What letters say, which a text may begin with too, but no text has zeros: from which byte on, what, and the
-sentence."""
 
 
 def is_archive(name: str) -> bool:
@@ -155,16 +110,16 @@ def kind_of(name: str, file: IO[bytes]) -> Kind:
     """Return the kind of a file; InvalidRequestError for one that is known and not read."""
     head = file.read(HEAD_BYTES)
     file.seek(0)
-    if why := say_not_read(head):
+    if why := say_not_read(head) or say_of_link(name, head):
         raise InvalidRequestError(why)
     if _is_pdf(name, head):
         return Kind.PDF
     if head.startswith(_OLE):
         if ending_of(name) == ".xls":
             return Kind.SHEETS
-        raise InvalidRequestError(OUTLOOK if ending_of(name) == ".msg" else OLDER_OFFICE)
+        raise InvalidRequestError(say_of_streams(name))
     if head.startswith(_PACKED):
-        return _kind_of_package(file)
+        return _kind_of_package(name, file)
     if not ending_of(name) and MAIL_BEGINS.match(head):
         # As Thunderbird names them; a patch of git begins so too, and has an ending.
         return Kind.MAILBOX
@@ -196,26 +151,13 @@ def _is_pdf(name: str, head: bytes) -> bool:
     return not is_other and any(byte >= _ASCII for byte in head[at : at + 64])
 
 
-def say_not_read(head: bytes) -> str:
-    """Say why a file that begins so is not read; empty for one that may be."""
-    if len(head) < HEAD_BYTES and not head.strip():
-        return EMPTY
-    marks = [(0, mark, sentence) for mark, sentence in NOT_READ.items()]
-    if b"\0" in head:
-        marks += _NOT_READ_WITH_ZEROS
-    for at, mark, sentence in marks:
-        if head.startswith(mark, at):
-            return sentence
-    return ""
-
-
 def _kind_by_head(head: bytes) -> Kind:
     beginning = head.lstrip(BLANKS).lower()
     is_page = beginning.startswith((b"<!doctype html", b"<html"))
     return Kind.MARKUP if is_page else Kind.TEXT
 
 
-def _kind_of_package(file: IO[bytes]) -> Kind:
+def _kind_of_package(name: str, file: IO[bytes]) -> Kind:
     try:
         with zipfile.ZipFile(file) as package:
             names = set(package.namelist())
@@ -230,8 +172,7 @@ def _kind_of_package(file: IO[bytes]) -> Kind:
         file.seek(0)
     found = _BY_TYPE.get(kind) or _kind_by_parts(names)
     if found is None:
-        is_apple = any(part.endswith((".iwa", "Index.zip")) for part in names)
-        raise InvalidRequestError(APPLE if is_apple else OTHER_PACKAGE)
+        raise InvalidRequestError(say_of_package(name, names))
     return found
 
 

@@ -6,6 +6,8 @@ MIB = 1024 * 1024
 MAX_TEXT_BYTES = 50_000_000
 """Of the text that is in a file, and of a file that is text itself."""
 MAX_FILE_BYTES = 50_000_000
+HEAD_BYTES = 4096
+"""Of a file, by which it is told what it is."""
 READ_SECONDS = 60.0
 MEMORY_BYTES = 1024 * MIB
 """Private memory of the process that reads, its libraries included."""

@@ -19,8 +19,8 @@ from msgspec import Struct
 from engines.exceptions import EngineCrashed, EngineError, InvalidRequestError, SamError
 from engines.parsing import decode
 from engines.reading.dispatch import read_text
-from engines.reading.kinds import HEAD_BYTES, Kind, is_archive, kind_of
-from engines.reading.limits import MAX_FILE_BYTES, MEMORY_BYTES, MIB, READ_SECONDS
+from engines.reading.kinds import Kind, is_archive, kind_of
+from engines.reading.limits import HEAD_BYTES, MAX_FILE_BYTES, MEMORY_BYTES, MIB, READ_SECONDS
 from engines.reading.names import clean_path, is_shown
 from engines.reading.package import DAMAGED
 from engines.reading.result import Reading, Source

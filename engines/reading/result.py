@@ -12,7 +12,7 @@ from engines.reading.text import normalise
 
 TEXT = "text/plain"
 MARKDOWN = "text/markdown"
-MARKDOWN_ENDINGS = frozenset({".md", ".markdown"})
+MARKDOWN_ENDINGS = frozenset({".md", ".markdown", ".mdown", ".mkd", ".mdx", ".qmd", ".rmd"})
 TOO_LONG = (
     f"It has more than {MAX_TEXT_BYTES} bytes of text, which is as much as is read; split it."
 )

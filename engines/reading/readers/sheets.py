@@ -16,8 +16,8 @@ from python_calamine import (
 )
 
 from engines.exceptions import InvalidRequestError
-from engines.reading.kinds import BLANKS, HEAD_BYTES, SHEETS_IN_XML
-from engines.reading.limits import MAX_CELLS
+from engines.reading.kinds import BLANKS, SHEETS_IN_XML
+from engines.reading.limits import HEAD_BYTES, MAX_CELLS
 from engines.reading.office.binary_sheets import find_hidden_binary
 from engines.reading.office.number_formats import NumberFormat, write_plain
 from engines.reading.office.open_sheets import Shown, pack_flat, read_shown

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from engines.folders.local import Found, LocalFile, NotReadableError
 from engines.folders.sending import MAX_FILE_BYTES, STAYS, TOO_LARGE, Known, Line, refuse
-from engines.reading.kinds import HEAD_BYTES, NO_TEXTS, say_not_read
+from engines.reading.limits import HEAD_BYTES
+from engines.reading.refusals import NO_TEXTS, say_not_read
 from samproject.cli.client import NOT_THERE, Client, name_in_path
 from samproject.cli.errors import CommandError, RefusedError, UnreachableError
 
