@@ -107,3 +107,28 @@ def test_what_was_typed_and_left_to_the_reader_to_draw_is_read() -> None:
     )
 
     assert found.text == "Seen\non the page\nfilléd"
+
+
+def name_pages(labels: str) -> list[str]:
+    """Return the names of the pages of a PDF of four."""
+    numbers = range(4)
+    kids = " ".join(f"{4 + number} 0 R" for number in numbers)
+    found = read_pdf(
+        f"<< /Type /Catalog /Pages 2 0 R {labels} >>",
+        f"<< /Type /Pages /Kids [{kids}] /Count 4 >>",
+        FONT,
+        *(page(8, "/Font << /F1 3 0 R >>") for _ in numbers),
+        made.pdf_stream("BT /F1 12 Tf 72 700 Td (The roof.) Tj ET"),
+    )
+    return [name for _, name in found.places]
+
+
+def test_a_page_is_called_as_it_is_printed_and_as_it_is_counted() -> None:
+    front = "0 << /S /r >> 2 << /S /D /St 1 >> 3 << /P (A-) /S /D /St 7 >>"
+    long = f"1 << /P ({'x' * 200}) >>"
+    hostile = f"0 << /P (a\\)(b)) >> {long} 2 << /S /D /St 3 >> 3 << /P () >>"
+
+    printed = ["page i (1 of 4)", "page ii (2 of 4)", "page 1 (3 of 4)", "page A-7 (4 of 4)"]
+    assert name_pages(f"/PageLabels << /Nums [{front}] >>") == printed
+    assert name_pages("") == ["page 1", "page 2", "page 3", "page 4"]
+    assert name_pages(f"/PageLabels << /Nums [{hostile}] >>") == name_pages("")

@@ -29,6 +29,8 @@ _BUTTON = "Btn"
 _HIDDEN = pdfium.FPDF_ANNOT_FLAG_HIDDEN | pdfium.FPDF_ANNOT_FLAG_NOVIEW
 MAX_TYPED = 5_000
 MAX_NAMED_PAGES = 20
+MAX_PRINTED_CHARS = 20
+_PRINTED = re.compile(r"[^()\x00-\x1f\ufffd]+$")
 
 
 def read(source: Source) -> Reading:
@@ -47,7 +49,7 @@ def read(source: Source) -> Reading:
     builder = TextBuilder()
     pictures = []
     for number in range(pages):
-        builder.mark(f"page {number + 1}")
+        builder.mark(_name_page(document, number))
         words, is_picture = _read_page(document, number)
         builder.add_block(words, is_markdown=False)
         if is_picture:
@@ -57,6 +59,15 @@ def read(source: Source) -> Reading:
     if not found.text:
         raise InvalidRequestError(PICTURES)
     return found
+
+
+def _name_page(document: pypdfium2.PdfDocument, number: int) -> str:
+    """Return a page's name: as it is printed and as it is counted, where these differ."""
+    printed = " ".join(document.get_page_label(number).split())
+    counted = str(number + 1)
+    if printed in ("", counted) or len(printed) > MAX_PRINTED_CHARS or not _PRINTED.match(printed):
+        return f"page {counted}"
+    return f"page {printed} ({counted} of {len(document)})"
 
 
 def _describe_pictures(pages: Sequence[int]) -> str:

@@ -31,6 +31,8 @@ def _pages(labels: list[str], first: int, last: int) -> str:
         (["x", "a.pdf, page 1", "a.pdf, page 2", "a.pdf, page 3"], "a.pdf, pages 1–3"),
         (["x", "a.pdf, page 8", "b.pdf, page 1", "b.pdf, page 2"], "a.pdf, page 8 – b.pdf, page 2"),
         (["x", "sheet May 2023", "sheet Q", "sheet May 2024"], "sheet May 2023 – sheet May 2024"),
+        (["page i (1 of 9)", "page ii (2 of 9)", "page 1 (3 of 9)", "page A-7 (4 of 9)"], "pages ii–A-7 (2–4 of 9)"),
+        (["x", "page i (1 of 9)", "page 2", "page 3"], "page i (1 of 9) – page 3"),
         (["x", "slide 1", "page 2", "page 3"], "slide 1 – page 3"),
         (["sheet A, row 2", "sheet A, row 12", "sheet A, row 22", "sheet A, row 32"], "sheet A, row 12"),
         (["sheet A, row 2", "sheet A, row 12", "sheet B, row 1", "sheet B, row 11"], "sheet A, row 12 – sheet B, row 11"),

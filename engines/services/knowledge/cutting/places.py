@@ -25,6 +25,10 @@ _LINE_END = re.compile(r"\n")
 _COUNTED = re.compile(
     r"(?P<of>.*?)(?P<one>page|slide|chapter|cell|mail|item) (?P<number>\d+)(?:, message)?$"
 )
+_PRINTED = re.compile(
+    r"(?P<of>.*?)page (?P<printed>[^()]+) \((?P<number>\d+) of (?P<total>\d+)\)(?:, message)?$"
+)
+"""A page whose own number is another one than that by which it is counted, as PDF's readers show it."""
 _ROW = re.compile(r"(?P<of>.*?)(?:row|line) \d+$")
 
 
@@ -99,6 +103,10 @@ def _join_pages(first: str, last: str) -> str:
     one, other = _COUNTED.match(first), _COUNTED.match(last)
     if one and other and one["of"] == other["of"] and one["one"] == other["one"]:
         return f"{one['of']}{one['one']}s {one['number']}–{other['number']}"
+    one, other = _PRINTED.match(first), _PRINTED.match(last)
+    if one and other and one["of"] == other["of"]:
+        printed, numbers = (f"{one[part]}–{other[part]}" for part in ("printed", "number"))
+        return f"{one['of']}pages {printed} ({numbers} of {one['total']})"
     begun, ended = _ROW.match(first), _ROW.match(last)
     if ended and ended["of"] == f"{first}, ":
         return first
