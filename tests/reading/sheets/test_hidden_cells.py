@@ -7,7 +7,7 @@ import pytest
 from engines.reading.dispatch import read_content
 from engines.reading.result import Reading, Source
 from tests.reading import made
-from tests.reading.test_sheets import MANIFEST
+from tests.reading.sheets.test_sheets import MANIFEST
 
 LEFT_OUT = "Left out are hidden rows and columns of Budget"
 
