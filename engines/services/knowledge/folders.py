@@ -94,7 +94,8 @@ def replace_with_file(document_id: int, stored: Path, name: str, embed: Embed | 
         current = require_document(document_id)
         if not content.is_text_of(current):
             replace_text(current, content, next_seq(base))
-        _keep_origin(current, content)
+        # It may have been moved while the file was read.
+        _keep_origin(current, replace(content.origin, path=current.path))
         return current
 
     return write(document.base_id, content.pieces, embed, change)
@@ -144,15 +145,14 @@ def _bring_up(base: KnowledgeBase, document: Document, content: Content) -> Take
     # A title that somebody gave it stays; one that was its path goes with it.
     if document.title in ("", title_of(document.path)):
         document.title = content.title
-    _keep_origin(document, content)
+    _keep_origin(document, content.origin)
     if is_moved:
         return Taken(document, Outcome.MOVED)
     return Taken(document, Outcome.UPDATED if is_updated else Outcome.UNCHANGED)
 
 
-def _keep_origin(document: Document, content: Content) -> None:
+def _keep_origin(document: Document, origin: Origin) -> None:
     """Let a document know the file that its text is of, also where another file has the same text."""
-    origin = content.origin
     known = (document.path, document.source_sha256, document.note)
     if known != (origin.path, origin.source_sha256, origin.note):
         document.path, document.note = origin.path, origin.note
