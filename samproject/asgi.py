@@ -5,13 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 
-from django.core.asgi import get_asgi_application
 from django.core.signals import request_started
 from django.db import close_old_connections, reset_queries
 
+from samproject.application import load_application
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "samproject.settings")
 
-django_application = get_asgi_application()
+django_application = load_application()
 # The gate knows tables, which it may from here on.
 application = importlib.import_module("samproject.web.body_gate").BodyGate(django_application)
 

@@ -12,11 +12,12 @@ from typing import Any
 import django
 import httpx2
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connection
 
+from engines.long_lived import loading
 from migrations_app.local_caller import SCOPE_KEY, LocalCaller, find_machine_user
+from samproject.application import load_application
 from samproject.cli.client import TIMEOUT, Client
 from samproject.cli.errors import CommandError
 from samproject.env import settle_settings_module
@@ -34,7 +35,8 @@ def connect(person: str | None) -> Client:
     """
     settle_settings_module()
     try:
-        django.setup()
+        with loading():
+            django.setup()
         connection.ensure_connection()
     except ImproperlyConfigured as error:
         raise CommandError(str(error)) from error
@@ -66,7 +68,7 @@ class AppTransport(httpx2.BaseTransport):
     """
 
     def __init__(self, caller: LocalCaller) -> None:
-        self._app = get_asgi_application()
+        self._app = load_application()
         self._caller = caller
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True, name="sam-api").start()

@@ -12,6 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
 
 from engines.exceptions import SamError
+from engines.long_lived import loading
 from samproject.cli.errors import CommandError
 from samproject.env import settle_settings_module
 
@@ -21,7 +22,8 @@ def lend(module: str) -> Iterator[Any]:
     """Lend a module of this room; what is refused while it is lent becomes a CommandError."""
     settle_settings_module()
     try:
-        django.setup()
+        with loading():
+            django.setup()
         yield importlib.import_module(f"samproject.cli.trying.{module}")
     except (SamError, ImproperlyConfigured) as error:
         raise CommandError(str(error)) from error

@@ -1,0 +1,88 @@
+"""What SAM loads is there before anybody asks, and nobody looks for garbage while it is loaded."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engines.long_lived import loading
+
+PROJECT = Path(__file__).resolve().parents[2]
+WATCH = """
+import gc, json, sys
+
+looks = 0
+def count(phase, info):
+    global looks
+    looks += phase == "start"
+import samproject.celery
+from samproject.cli import local
+from samproject.cli.errors import CommandError
+from samproject.cli.trying.loading import lend
+gc.callbacks.append(count)
+"""
+TELL = """
+gc.callbacks.remove(count)
+from django.apps import apps
+from django.conf import settings
+routes = settings.ROOT_URLCONF in sys.modules
+print(json.dumps([looks, apps.ready, routes, gc.isenabled()]))
+"""
+BEGINNINGS = {
+    "web": "import samproject.asgi",
+    "worker": "samproject.celery.app.loader.import_default_modules()",
+    "command": """
+try:
+    local.connect(None)
+except CommandError as refusal:
+    assert "The database does not answer" in str(refusal), refusal
+""",
+    "command of this machine": """
+with lend("options"):
+    pass
+""",
+}
+LOOKS = 20
+"""For what is loaded before and after; otherwise there are more than four hundred."""
+
+
+@pytest.mark.parametrize("name", BEGINNINGS)
+def test_sam_is_loaded_without_a_look_for_garbage(name: str) -> None:
+    program = WATCH + BEGINNINGS[name] + TELL
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=PROJECT,
+        env={**os.environ, "DATABASE_URL": "postgresql://sam@127.0.0.1:9/sam"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    looks, is_ready, has_routes, looks_again = json.loads(done.stdout)
+    assert (is_ready, looks_again) == (True, True)
+    assert looks < LOOKS
+    # The first visitor of a server does not wait for them.
+    assert has_routes == (name == "web")
+
+
+def test_who_looked_for_no_garbage_before_does_not_begin() -> None:
+    gc.disable()
+    try:
+        with loading():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_what_could_not_be_loaded_leaves_the_collector_on() -> None:
+    with pytest.raises(ImportError), loading():
+        raise ImportError("no such module")
+
+    assert gc.isenabled()
