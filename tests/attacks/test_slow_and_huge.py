@@ -91,28 +91,35 @@ def deep(levels: int) -> str:
 
 
 TOOL = {"type": "function", "function": {"name": "f", "description": "x" * 80_000}}
-HUGE_BODIES: dict[str, tuple[str, str]] = {
-    "a deep list": ("/v1/chat/completions", deep(100_000)),
-    "a deep list for REST": ("/api/v1/plans", deep(100_000)),
-    "deep objects": ("/api/v1/search", '{"a":' * 50_000 + "1" + "}" * 50_000),
-    "a long number": ("/api/v1/search", '{"query": "a", "k": ' + "9" * 1_000_000 + "}"),
-    "a long number for /v1": ("/v1/chat/completions", '{"model": ' + "9" * 1_000_000 + "}"),
-    "a long field": ("/api/v1/conversations", json.dumps({"title": "x" * MIB})),
-    "a long message": (
-        "/v1/chat/completions",
-        json.dumps({**CHAT, "messages": [{"role": "user", "content": "x" * (2 * MIB)}]}),
-    ),
-    "many messages": (
-        "/v1/chat/completions",
-        json.dumps({**CHAT, "messages": CHAT["messages"] * 50_000}),  # type: ignore[operator]
-    ),
-    "80 KB of a tool": ("/v1/chat/completions", json.dumps({**CHAT, "tools": [TOOL]})),
-    "many tools": ("/v1/chat/completions", json.dumps({**CHAT, "tools": [TOOL] * 128})),
-    "many keys": ("/api/v1/plans", json.dumps({f"a{number}": 1 for number in range(100_000)})),
-    "a body of 200 MB": ("/api/v1/plans", "x" * (200 * MIB)),
-    "a body of 200 MB for /v1": ("/v1/embeddings", "x" * (200 * MIB)),
-    "an upload of 200 MB": ("/api/v1/adapters", "x" * (200 * MIB)),
-}
+
+
+def huge_bodies() -> dict[str, tuple[str, str | bytes]]:
+    """Address and body by name; made when they are sent, as every process of a run reads this file."""
+    largest = b"x" * (200 * MIB)
+    return {
+        "a deep list": ("/v1/chat/completions", deep(100_000)),
+        "a deep list for REST": ("/api/v1/plans", deep(100_000)),
+        "deep objects": ("/api/v1/search", '{"a":' * 50_000 + "1" + "}" * 50_000),
+        "a long number": ("/api/v1/search", '{"query": "a", "k": ' + "9" * 1_000_000 + "}"),
+        "a long number for /v1": ("/v1/chat/completions", '{"model": ' + "9" * 1_000_000 + "}"),
+        "a long field": ("/api/v1/conversations", json.dumps({"title": "x" * MIB})),
+        "a long message": (
+            "/v1/chat/completions",
+            json.dumps({**CHAT, "messages": [{"role": "user", "content": "x" * (2 * MIB)}]}),
+        ),
+        "many messages": (
+            "/v1/chat/completions",
+            json.dumps({**CHAT, "messages": CHAT["messages"] * 50_000}),  # type: ignore[operator]
+        ),
+        "80 KB of a tool": ("/v1/chat/completions", json.dumps({**CHAT, "tools": [TOOL]})),
+        "many tools": ("/v1/chat/completions", json.dumps({**CHAT, "tools": [TOOL] * 128})),
+        "many keys": ("/api/v1/plans", json.dumps({f"a{number}": 1 for number in range(100_000)})),
+        "a body of 200 MB": ("/api/v1/plans", largest),
+        "a body of 200 MB for /v1": ("/v1/embeddings", largest),
+        "an upload of 200 MB": ("/api/v1/adapters", largest),
+    }
+
+
 HUGE_ADDRESSES = {
     "a long path": "/api/v1/plans/" + "a" * 60_000,
     "a long path of /v1": "/v1/models/" + "a" * 60_000,
@@ -146,7 +153,7 @@ def test_the_huge_is_refused(target: Target, client: httpx2.Client, tally: Tally
         name: answer_of(
             client, "POST", f"{target.web.address}{path}", content=body, headers=json_type
         )
-        for name, (path, body) in HUGE_BODIES.items()
+        for name, (path, body) in huge_bodies().items()
     }
     found |= {
         name: answer_of(client, "GET", f"{target.web.address}{address}")
