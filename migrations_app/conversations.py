@@ -45,8 +45,8 @@ from migrations_app.limits.admission import PASSAGE_CHARACTERS, Admission
 from migrations_app.limits.held import Held, hold_alone
 from migrations_app.serving.answers import generate_answer
 from migrations_app.serving.departure import Departure
-from migrations_app.serving.gathered import AnswerFacts, GatheredAnswer
-from migrations_app.serving.stream_client import stream_answer
+from migrations_app.serving.streams.client import stream_answer
+from migrations_app.serving.streams.gathered import AnswerFacts, GatheredAnswer
 
 BEING_ANSWERED = "This conversation is being answered; wait for the end, or stop that answer first."
 STOPPED, BROKEN = Message.Status.STOPPED, Message.Status.BROKEN

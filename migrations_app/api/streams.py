@@ -6,7 +6,7 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
-from migrations_app.serving.sse import MEDIA_TYPE
+from migrations_app.serving.streams.sse import MEDIA_TYPE
 
 
 def describe_events(description: str) -> OpenApiResponse:

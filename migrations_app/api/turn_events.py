@@ -40,7 +40,7 @@ from engines.services.answers.messages import (
     TextEvent,
 )
 from migrations_app.conversations import Turn
-from migrations_app.serving.sse import BEAT, named_event
+from migrations_app.serving.streams.sse import BEAT, named_event
 
 Shown = dict[str, Any]
 """A message as ``MessageSerializer`` shows it."""

@@ -32,8 +32,8 @@ from migrations_app.openai_api.errors import INTERNAL
 from migrations_app.openai_api.requests import AskedText
 from migrations_app.openai_api.response_bodies import ModelEntry, OwnFields
 from migrations_app.openai_api.responses import Face, Opening
-from migrations_app.serving.gathered import GatheredAnswer
-from migrations_app.serving.sse import named_event
+from migrations_app.serving.streams.gathered import GatheredAnswer
+from migrations_app.serving.streams.sse import named_event
 
 STOP_REASONS = {"length": "max_tokens", "tool_calls": "tool_use"}
 ERROR_TYPES = {

@@ -16,7 +16,7 @@ from engines.services.answers.messages import (
     StateEvent,
     ToolCallEvent,
 )
-from migrations_app.serving.gathered import GatheredAnswer
+from migrations_app.serving.streams.gathered import GatheredAnswer
 
 BlockKind = Literal["reasoning", "text", "call"]
 

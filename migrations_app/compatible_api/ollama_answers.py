@@ -29,7 +29,7 @@ from migrations_app.compatible_api.errors import reshaped, sentence_of
 from migrations_app.openai_api.requests import AskedText
 from migrations_app.openai_api.response_bodies import OwnFields
 from migrations_app.openai_api.responses import Face, Opening
-from migrations_app.serving.gathered import GatheredAnswer
+from migrations_app.serving.streams.gathered import GatheredAnswer
 
 DONE_REASONS = {"length": "length"}
 

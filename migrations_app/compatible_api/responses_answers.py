@@ -42,8 +42,8 @@ from migrations_app.openai_api.errors import error_body
 from migrations_app.openai_api.requests import AskedText, Body
 from migrations_app.openai_api.response_bodies import ErrorDetail
 from migrations_app.openai_api.responses import Face, Opening
-from migrations_app.serving.gathered import GatheredAnswer
-from migrations_app.serving.sse import BEAT, named_event
+from migrations_app.serving.streams.gathered import GatheredAnswer
+from migrations_app.serving.streams.sse import BEAT, named_event
 
 Names = Mapping[str, tuple[str, str]]
 """Namespaces and names of functions by what they are called here."""

@@ -12,7 +12,7 @@ from migrations_app.live.access import Permit
 from migrations_app.live.beginning import Beginning
 from migrations_app.live.cursor import MAX_TOLD, Cursor
 from migrations_app.live.messages import Change, End, LiveEvent, Mode, ProgressOf
-from migrations_app.serving.sse import BEAT, named_event, retry_after
+from migrations_app.serving.streams.sse import BEAT, named_event, retry_after
 
 BEAT_SECONDS = 10.0
 PROGRESS_SECONDS = 0.5

@@ -18,8 +18,8 @@ from migrations_app.openai_api.requests import AskedText, Body, read_body
 from migrations_app.openai_api.response_bodies import body_response
 from migrations_app.openai_api.responses import Face, Opening, whole_answer
 from migrations_app.serving.departure import Departure
-from migrations_app.serving.sse import EventStream
-from migrations_app.serving.stream_client import stream_answer
+from migrations_app.serving.streams.client import stream_answer
+from migrations_app.serving.streams.sse import EventStream
 
 FALLBACK_HEADER = "X-SAM-Fallback-For"
 IGNORED_HEADER = "X-SAM-Ignored"

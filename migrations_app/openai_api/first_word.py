@@ -9,7 +9,7 @@ from contextlib import suppress
 from engines.services.answers.messages import AnswerPart, EndEvent, Event, StateEvent
 from migrations_app.openai_api.errors import INTERNAL, RefusedError
 from migrations_app.openai_api.responses import Opening
-from migrations_app.serving.sse import BEAT_SECONDS
+from migrations_app.serving.streams.sse import BEAT_SECONDS
 
 STATE_SECONDS = 1.0
 """Between two events that say that the first word is waited for, as hosts send them later."""

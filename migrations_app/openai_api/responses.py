@@ -46,8 +46,8 @@ from migrations_app.openai_api.response_bodies import (
     TextCompletion,
     Usage,
 )
-from migrations_app.serving.gathered import AnswerFacts, GatheredAnswer
-from migrations_app.serving.sse import BEAT, MEDIA_TYPE, data_event
+from migrations_app.serving.streams.gathered import AnswerFacts, GatheredAnswer
+from migrations_app.serving.streams.sse import BEAT, MEDIA_TYPE, data_event
 
 DONE = b"data: [DONE]\n\n"
 ShownUsage = Usage | None | UnsetType

@@ -19,7 +19,7 @@ from engines.models import Conversation, EnginePreference, Host, Message, ModelR
 from engines.services.answers.messages import BeginEvent, EndEvent, TextEvent
 from engines.services.people.usage import set_quota
 from migrations_app.serving.protocol import LIVE_KINDS, BeatEvent, ErrorEvent
-from migrations_app.serving.stream import StreamBrokenError
+from migrations_app.serving.streams.entries import StreamBrokenError
 from tests.commands.elsewhere import PATIENCE, Machine
 from tests.conversations.played_stream import Play, played_streams
 from tests.openai_api.web import WebProcess

@@ -33,8 +33,8 @@ from migrations_app.compatible_api.responses_answers import ResponsesFace
 from migrations_app.openai_api.errors import RefusedError
 from migrations_app.openai_api.requests import AskedText, Body
 from migrations_app.openai_api.responses import Face, Opening, whole_answer
-from migrations_app.serving.sse import BEAT
-from migrations_app.serving.stream import StreamBrokenError
+from migrations_app.serving.streams.entries import StreamBrokenError
+from migrations_app.serving.streams.sse import BEAT
 
 TOOL = {"name": "weather", "description": "Tells it.", "parameters": {"type": "object"}}
 CALL = {"name": "weather", "arguments": {"city": "Graz"}}

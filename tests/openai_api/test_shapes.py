@@ -33,9 +33,9 @@ from migrations_app.openai_api.responses import (
     whole_answer,
 )
 from migrations_app.serving.protocol import ErrorFields
-from migrations_app.serving.sse import BEAT
-from migrations_app.serving.stream import StreamBrokenError
-from migrations_app.serving.stream_client import EngineLoadingError
+from migrations_app.serving.streams.client import EngineLoadingError
+from migrations_app.serving.streams.entries import StreamBrokenError
+from migrations_app.serving.streams.sse import BEAT
 
 EVENTS: list[Event] = [
     ReasoningEvent("They greet "),

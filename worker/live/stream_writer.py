@@ -25,7 +25,7 @@ from engines.services.answers.messages import (
 )
 from migrations_app.serving.protocol import BeatEvent, StreamEvent
 from migrations_app.serving.redis_keys import reader_key, stream_key
-from migrations_app.serving.stream import (
+from migrations_app.serving.streams.entries import (
     MAX_ENTRIES,
     STREAM_BEAT_SECONDS,
     STREAM_SECONDS,

@@ -51,7 +51,7 @@ from migrations_app.api.turn_events import (
     write_message,
 )
 from migrations_app.conversations import BROKEN, Exchange, Turn, regenerate, say
-from migrations_app.serving.sse import MEDIA_TYPE, EventStream
+from migrations_app.serving.streams.sse import MEDIA_TYPE, EventStream
 from migrations_app.serving.threads import in_thread
 
 MAX_WORDS_CHARS = 200

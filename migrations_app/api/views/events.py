@@ -26,7 +26,7 @@ from migrations_app.live.cursor import Cursor, parse_cursor
 from migrations_app.live.hub import live_hub
 from migrations_app.live.states import plan_states
 from migrations_app.plans.visibility import plans_of, plans_visible_to
-from migrations_app.serving.sse import MEDIA_TYPE, EventStream
+from migrations_app.serving.streams.sse import MEDIA_TYPE, EventStream
 from migrations_app.states import PLAN_OPEN
 
 ALL = "all"

@@ -46,8 +46,8 @@ from migrations_app.serving.protocol import (
     reply_body,
 )
 from migrations_app.serving.redis_keys import reply_key, request_key, stream_key, taken_key
-from migrations_app.serving.stream import FIELD, entry_id, pack
-from migrations_app.serving.stream_reader import StreamReader
+from migrations_app.serving.streams.entries import FIELD, entry_id, pack
+from migrations_app.serving.streams.reader import StreamReader
 from worker.live.requests import TAKEN_SECONDS, answer
 
 PROJECT = Path(__file__).resolve().parents[3]

@@ -22,7 +22,7 @@ from engines.services.answers.messages import (
 )
 from migrations_app.serving.protocol import BeatEvent
 from migrations_app.serving.redis_keys import reader_key, request_key, stream_key
-from migrations_app.serving.stream import entry_id
+from migrations_app.serving.streams.entries import entry_id
 from tests.worker.processes import wait_until
 from worker.live.requests import answer
 from worker.live.stream_writer import TokenWriter

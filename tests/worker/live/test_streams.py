@@ -31,13 +31,13 @@ from engines.services.catalog.copies import engine_spec
 from migrations_app.serving.departure import Departure
 from migrations_app.serving.protocol import ErrorEvent, StreamEvent
 from migrations_app.serving.redis_keys import reader_key, request_key, stream_key
-from migrations_app.serving.stream import (
+from migrations_app.serving.streams.client import stream_answer
+from migrations_app.serving.streams.entries import (
     StreamBrokenError,
     entry_id,
     pack,
 )
-from migrations_app.serving.stream_client import stream_answer
-from migrations_app.serving.stream_reader import StreamReader
+from migrations_app.serving.streams.reader import StreamReader
 from samproject.supervisor.embedded import EmbeddedServices
 from tests.redis_admin import admin_redis
 from tests.worker.live.test_live import make_revision
@@ -226,7 +226,7 @@ END = EndEvent(finish_reason="stop", prompt_tokens=1, completion_tokens=0)
 def test_a_host_that_falls_silent_after_the_first_token_is_an_error(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.serving.stream_client.SILENCE_SECONDS", 1.0)
+    monkeypatch.setattr("migrations_app.serving.streams.client.SILENCE_SECONDS", 1.0)
 
     async def silent(redis: Redis, request_id: str) -> None:
         write(redis, request_id, 1, BEGIN)
@@ -297,8 +297,8 @@ def test_what_passes_by_itself_is_tried_again_before_the_first_word(ada: User) -
 def test_a_host_that_nobody_wakes_is_unavailable(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.serving.stream_client.START_SECONDS", 1.0)
-    monkeypatch.setattr("migrations_app.serving.stream_client.WAKE_SECONDS", 0.4)
+    monkeypatch.setattr("migrations_app.serving.streams.client.START_SECONDS", 1.0)
+    monkeypatch.setattr("migrations_app.serving.streams.client.WAKE_SECONDS", 0.4)
 
     with pytest.raises(HostUnavailableError, match="No host took the request in time"):
         asyncio.run(events_of(asked(ada)))
@@ -307,8 +307,8 @@ def test_a_host_that_nobody_wakes_is_unavailable(
 def test_without_a_host_the_caller_is_told_and_the_log_once(
     ada: User, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("migrations_app.serving.stream_client.START_SECONDS", 1.2)
-    caplog.set_level("INFO", logger="migrations_app.serving.stream_client")
+    monkeypatch.setattr("migrations_app.serving.streams.client.START_SECONDS", 1.2)
+    caplog.set_level("INFO", logger="migrations_app.serving.streams.client")
     make_host(status="draining")
     with pytest.raises(HostUnavailableError, match="No active host has tiny-llama"):
         asyncio.run(events_of(asked(ada)))
@@ -319,9 +319,9 @@ def test_who_leaves_takes_the_lease_along(
     ada: User, redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Neither the lease's end nor the reader's next round may be what stops the worker.
-    monkeypatch.setattr("migrations_app.serving.stream_reader.READER_LEASE_SECONDS", 600.0)
-    monkeypatch.setattr("migrations_app.serving.stream_reader.REDIS_SECONDS", 600.0)
-    monkeypatch.setattr("migrations_app.serving.stream_reader.BLOCK_MILLISECONDS", 500_000)
+    monkeypatch.setattr("migrations_app.serving.streams.reader.READER_LEASE_SECONDS", 600.0)
+    monkeypatch.setattr("migrations_app.serving.streams.reader.REDIS_SECONDS", 600.0)
+    monkeypatch.setattr("migrations_app.serving.streams.reader.BLOCK_MILLISECONDS", 500_000)
     departure = Departure()
 
     async def leave_in_the_middle() -> tuple[int, int]:
@@ -360,7 +360,7 @@ def test_who_leaves_just_when_a_word_comes_has_left(turns: int) -> None:
 def test_a_reader_that_takes_nothing_loses_its_lease(
     redis_client: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.serving.stream_reader.UNREAD_SECONDS", 0.0)
+    monkeypatch.setattr("migrations_app.serving.streams.reader.UNREAD_SECONDS", 0.0)
 
     async def sleep_over_it() -> int:
         reader = StreamReader(settings.REDIS_URL)

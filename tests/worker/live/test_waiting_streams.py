@@ -11,7 +11,7 @@ from redis import Redis
 
 from engines.services.answers.messages import Event, StateEvent, TextEvent
 from migrations_app.serving.protocol import BeatEvent, StreamEvent
-from migrations_app.serving.stream_client import EngineLoadingError, stream_answer
+from migrations_app.serving.streams.client import EngineLoadingError, stream_answer
 from tests.redis_admin import admin_redis
 from tests.worker.live.test_streams import BEGIN, END, ada, asked, played, write
 
@@ -51,7 +51,7 @@ def test_an_engine_that_answers_slowly_is_waited_for(ada: User, settings: Settin
 def test_a_stream_tells_that_it_lives_before_a_host_takes_it_and_between_words(
     ada: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("migrations_app.serving.stream_client.WAKE_SECONDS", 0.05)
+    monkeypatch.setattr("migrations_app.serving.streams.client.WAKE_SECONDS", 0.05)
     told: list[Event] = []
 
     async def take_it_late(redis: Redis) -> None:

@@ -32,7 +32,7 @@ from migrations_app.serving.redis_keys import (
     request_key,
     stream_key,
 )
-from migrations_app.serving.stream import (
+from migrations_app.serving.streams.entries import (
     READER_LEASE_SECONDS,
     StreamBrokenError,
     unpack,

@@ -27,11 +27,11 @@ from migrations_app.serving.departure import Departure
 from migrations_app.serving.fallback import FallbackPlan
 from migrations_app.serving.live_messages import LiveMessage, compose
 from migrations_app.serving.protocol import STREAM, BeatEvent, ErrorEvent, StreamEvent
-from migrations_app.serving.stream import (
+from migrations_app.serving.streams.entries import (
     SILENCE_SECONDS,
     StreamBrokenError,
 )
-from migrations_app.serving.stream_reader import StreamReader, Subscription, stream_reader
+from migrations_app.serving.streams.reader import StreamReader, Subscription, stream_reader
 
 logger = logging.getLogger(__name__)
 
