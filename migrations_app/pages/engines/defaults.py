@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django import forms
-from django.contrib import messages
 from django.contrib.auth.models import Group
-from django.core.exceptions import PermissionDenied
-from django.db.models import F
-from django.http import HttpRequest, HttpResponse
+from django.db.models import F, QuerySet
 
-from engines.exceptions import NotFoundError, SamError, WouldReplaceError
+from engines.exceptions import NotFoundError
 from engines.models import EngineDefault
 from engines.services.people.defaults import clear_default, set_default
 from engines.services.people.roles import is_administrator
-from migrations_app.api.problems import status_of
-from migrations_app.pages.base import PageView
-from migrations_app.pages.components import paginate
-from migrations_app.pages.engines.parts import (
-    MAX_OFFERED,
-    MAX_TEXT,
-    SECTION,
-    engine_named,
-    offered_names,
-    require_staff,
-    settings_tabs_for,
-    tabs_for,
-    text_of,
-)
+from migrations_app.pages.engines.parts import MAX_OFFERED, MAX_TEXT, engine_named, text_of
+from migrations_app.pages.engines.rules import RulesView
 from migrations_app.pages.forms import PageForm
-
-PER_PAGE = 25
 
 
 class DefaultForm(PageForm):
@@ -52,68 +35,41 @@ class DefaultForm(PageForm):
     )
 
 
-class DefaultsView(PageView):
+class DefaultsView(RulesView):
     """The organisation's default and its groups'; staff read them, administrators write them."""
 
-    title: ClassVar[str] = "Settings of engines"
-    section: ClassVar[str] = SECTION
     template_name: ClassVar[str] = "pages/engines/defaults.html"
+    form_class: ClassVar[type[PageForm]] = DefaultForm
+    address: ClassVar[str] = "engine-defaults"
+    key: ClassVar[str] = "group"
+    not_yours: ClassVar[str] = "Only an administrator may change defaults."
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """Show them."""
-        require_staff(self.person)
-        return self._show(DefaultForm())
+    def may_write(self) -> bool:
+        """Administrators."""
+        return is_administrator(self.person)
 
-    def post(self, request: HttpRequest) -> HttpResponse:
-        """Set a default, or clear one."""
-        if not is_administrator(self.person):
-            raise PermissionDenied("Only an administrator may change defaults.")
-        if request.POST.get("do") == "clear":
-            return self._clear(text_of(request.POST.get("group")))
-        form = DefaultForm(request.POST)
-        if not form.is_valid():
-            return self._show(form)
-        try:
-            group = _group(text_of(form.cleaned_data["group"]))
-            engine = engine_named(self.person, text_of(form.cleaned_data["engine"]))
-            default = set_default(group, engine, replaces=text_of(request.POST.get("replaces")))
-        except WouldReplaceError as error:
-            form.refuse(error)
-            return self._show(form, status_of(error), replaces=error.there)
-        except SamError as error:
-            form.refuse(error)
-            return self._show(form, status_of(error))
+    def keep(self, given: dict[str, Any], replaces: str) -> str:
+        """Set a group's default, or the organisation's."""
+        group = _group(text_of(given["group"]))
+        engine = engine_named(self.person, text_of(given["engine"]))
+        default = set_default(group, engine, replaces=replaces)
         whose = f"the group {group.name}" if group else "the organisation"
-        messages.success(request, f"{default.engine.display_name} is the default of {whose}.")
-        return self.go("engine-defaults")
+        return f"{default.engine.display_name} is the default of {whose}."
 
-    def _clear(self, name: str) -> HttpResponse:
-        try:
-            clear_default(_group(name))
-        except SamError as error:
-            form = DefaultForm()
-            return self._show(form, status_of(error), str(error))
-        messages.success(self.request, "The default is cleared; the next one in order answers.")
-        return self.go("engine-defaults")
+    def clear(self, name: str) -> str:
+        """Clear a group's default, or the organisation's."""
+        clear_default(_group(name))
+        return "The default is cleared; the next one in order answers."
 
-    def _show(
-        self, form: DefaultForm, status: int = 200, refusal: str = "", *, replaces: str = ""
-    ) -> HttpResponse:
+    def find_rules(self) -> QuerySet[EngineDefault]:
+        """The organisation's first."""
         rows = EngineDefault.objects.select_related("group", "engine")
-        ordered = rows.order_by(F("group__name").asc(nulls_first=True))
-        may_write = is_administrator(self.person)
-        context = {
-            "form": form,
-            "refusal": refusal,
-            "replaces": replaces,
-            "page": paginate(self.request, ordered, PER_PAGE),
-            "may_write": may_write,
-            "engine_names": offered_names(self.person) if may_write else [],
-            "groups": Group.objects.order_by("name")[:MAX_OFFERED] if may_write else [],
-            "tabs": tabs_for(self.person, "engine-settings"),
-            "parts": settings_tabs_for(self.person, "engine-defaults"),
-        }
-        return self.render(context, status=status)
+        return rows.order_by(F("group__name").asc(nulls_first=True))
+
+    def find_more(self) -> dict[str, Any]:
+        """The groups that the field offers."""
+        groups = Group.objects.order_by("name")[:MAX_OFFERED] if self.may_write() else []
+        return {"groups": groups}
 
 
 def _group(name: str) -> Group | None:
