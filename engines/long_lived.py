@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Look for no garbage while SAM is loaded, where next to all that is made stays.
+    """Look for no garbage while SAM is loaded, nor afterwards among that: next to all of it stays.
 
     Otherwise a fifth of the time in which a command or a server starts goes into looking, hundreds of times.
     """
@@ -18,6 +18,8 @@ def loading() -> Iterator[None]:
     try:
         yield
     finally:
+        # Or else the first look goes through all of it.
+        gc.freeze()
         if was_enabled:
             gc.enable()
 
@@ -28,5 +30,6 @@ def spare_collector() -> None:
     Modules, models and routes are some 160,000 objects. To look through them all takes Python almost a tenth
     of a second, again and again, in which nobody's answer goes on.
     """
+    gc.unfreeze()
     gc.collect()
     gc.freeze()

@@ -7,11 +7,12 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 
 import pytest
 
-from engines.long_lived import loading
+from engines.long_lived import loading, spare_collector
 
 PROJECT = Path(__file__).resolve().parents[2]
 WATCH = """
@@ -32,7 +33,7 @@ gc.callbacks.remove(count)
 from django.apps import apps
 from django.conf import settings
 routes = settings.ROOT_URLCONF in sys.modules
-print(json.dumps([looks, apps.ready, routes, gc.isenabled()]))
+print(json.dumps([looks, apps.ready, routes, gc.isenabled(), gc.get_freeze_count()]))
 """
 BEGINNINGS = {
     "web": "import samproject.asgi",
@@ -51,6 +52,16 @@ with lend("options"):
 LOOKS = 20
 """For what is loaded before and after; otherwise there are more than four hundred."""
 
+LOADED = 100_000
+"""Objects, and some more."""
+
+
+class Ring:
+    """Holds itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
 
 @pytest.mark.parametrize("name", BEGINNINGS)
 def test_sam_is_loaded_without_a_look_for_garbage(name: str) -> None:
@@ -64,9 +75,10 @@ def test_sam_is_loaded_without_a_look_for_garbage(name: str) -> None:
         check=True,
     )
 
-    looks, is_ready, has_routes, looks_again = json.loads(done.stdout)
+    looks, is_ready, has_routes, looks_again, spared = json.loads(done.stdout)
     assert (is_ready, looks_again) == (True, True)
     assert looks < LOOKS
+    assert spared > LOADED
     # The first visitor of a server does not wait for them.
     assert has_routes == (name == "web")
 
@@ -86,3 +98,14 @@ def test_what_could_not_be_loaded_leaves_the_collector_on() -> None:
         raise ImportError("no such module")
 
     assert gc.isenabled()
+
+
+def test_what_became_garbage_while_sam_was_loaded_goes_when_a_server_is_ready() -> None:
+    with loading():
+        left = weakref.ref(Ring())
+    gc.collect()
+    assert left() is not None
+
+    spare_collector()
+
+    assert left() is None
