@@ -8,7 +8,7 @@ import os
 from django.core.signals import request_started
 from django.db import close_old_connections, reset_queries
 
-from samproject.application import load_application
+from samproject.web.application import load_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "samproject.settings")
 

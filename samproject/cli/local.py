@@ -17,10 +17,10 @@ from django.db import OperationalError, connection
 
 from engines.long_lived import loading
 from migrations_app.local_caller import SCOPE_KEY, LocalCaller, find_machine_user
-from samproject.application import load_application
 from samproject.cli.client import TIMEOUT, Client
 from samproject.cli.errors import CommandError
 from samproject.env import settle_settings_module
+from samproject.web.application import load_application
 
 ANY_NAME = "*"
 LOCAL_NAME = "localhost"
