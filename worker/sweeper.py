@@ -9,6 +9,7 @@ import logging
 from datetime import timedelta
 
 from django.db import connection
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from engines.db.session_locks import only_one
@@ -34,6 +35,7 @@ from migrations_app.controller import get_migration_controller
 from migrations_app.models import Plan, Step
 from migrations_app.moves.turn import has_mass_moves
 from migrations_app.plans.housekeeping import (
+    copies_here,
     drop_forgotten_drafts,
     end_stale_downloads,
     release_writers,
@@ -58,6 +60,7 @@ WHO = "sweeper"
 LOCK = 0x53414D01
 """Any number that no other advisory lock of this database has."""
 MAX_STEPS = 500
+MAX_BASES = 100
 MAX_INDEXES = 100
 MAX_GAP_SECONDS = 300
 WORD_PAGES = 4
@@ -93,6 +96,7 @@ def sweep() -> str:
         freed = free_stuck_steps(who=WHO)
         started = get_migration_controller().start_due_migrations() + _start_due_backups()
         sent = _send_due_steps()
+        _adopt_indexes()
         indexes = _wake_lagging_indexes()
         wake_folders()
         fill_words(pages=WORD_PAGES)
@@ -157,15 +161,22 @@ def _send_due_steps() -> int:
 
 
 def _wake_lagging_indexes() -> int:
-    _adopt_indexes()
-    lagging = lagging_indexes(retained_index_ids())[:MAX_INDEXES]
-    return sum(wake_keep_up(index) for index in lagging)
+    """Call hosts to embed what live and kept indexes lack; returns how many indexes.
+
+    Those whose embedder no present host has are passed over: a look that began with them came to no other.
+    """
+    here = copies_here().filter(revision=OuterRef("fingerprint__revision"))
+    lagging = lagging_indexes(retained_index_ids()).filter(Exists(here))
+    return sum(wake_keep_up(index) for index in lagging.order_by("pk")[:MAX_INDEXES])
 
 
 def _adopt_indexes() -> None:
-    """Give bases that began before their engine's facts were known the index they wait for."""
+    """Give bases that began before their engine's facts were known the index they wait for.
+
+    By chance, so that each has its turn: many may wait for an engine that nobody chooses.
+    """
     waiting = KnowledgeBase.objects.filter(live_index__isnull=True, write_seq__gt=0)
-    for base in waiting.order_by("pk")[:MAX_INDEXES]:
+    for base in waiting.order_by("?")[:MAX_BASES]:
         adopt_index(base.pk)
 
 

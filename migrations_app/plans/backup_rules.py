@@ -110,27 +110,28 @@ def prune_backups_of(user: User, keep: int) -> Pruned:
 
 
 def list_due_people() -> list[User]:
-    """Return whom their rule wants backed up now, a few at a time."""
+    """Return whom their rule wants backed up now, a few at a time.
+
+    Whose last scheduled one is still open waits for that: those that ask an operator would leave nobody else a
+    turn. A time to come, from when a clock was ahead, counts for nothing.
+    """
     everybody = BackupRule.objects.filter(user=None).values_list("every_hours", flat=True).first()
     if not everybody and not BackupRule.objects.filter(every_hours__gt=0).exists():
         return []
     own = BackupRule.objects.filter(user=OuterRef("pk")).values("every_hours")
     newest = Backup.objects.filter(user=OuterRef("pk")).order_by("-created_at")
-    tried = Plan.objects.filter(
-        user=OuterRef("pk"),
-        kind=PlanKind.BACKUP,
-        created_at__gt=timezone.now() - RETRY_AFTER,
-    )
+    now = timezone.now()
+    lately = Q(created_at__gt=now - RETRY_AFTER, created_at__lte=now)
+    is_open = Q(status__in=PLAN_OPEN, created_by=None)
+    tried = Plan.objects.filter(lately | is_open, user=OuterRef("pk"), kind=PlanKind.BACKUP)
     people = User.objects.filter(is_active=True).annotate(
         hours=Coalesce(Subquery(own[:1]), Value(everybody or 0), output_field=IntegerField()),
-        backed_up=Subquery(newest.values("created_at")[:1]),
+        backed_up=Subquery(newest.filter(created_at__lte=now).values("created_at")[:1]),
     )
     age = ExpressionWrapper(F("hours") * Value(timedelta(hours=1)), output_field=DurationField())
     due = ExpressionWrapper(F("backed_up") + age, output_field=DateTimeField())
     people = people.filter(~Exists(tried), hours__gt=0).annotate(due=due)
-    return list(
-        people.filter(Q(backed_up=None) | Q(due__lte=timezone.now())).order_by("pk")[:MOST_STARTED]
-    )
+    return list(people.filter(Q(backed_up=None) | Q(due__lte=now)).order_by("pk")[:MOST_STARTED])
 
 
 def _remove_files(keys: list[str]) -> None:

@@ -26,9 +26,16 @@ SECONDS_BETWEEN_CALLS = 20
 
 def wake_keep_up(index: VectorIndex) -> bool:
     """Call a host that has the index's embedder; False when none is there."""
-    holders = index.fingerprint.revision.copies.filter(status=CopyStatus.DOWNLOADED)
-    host = present_hosts().filter(pk__in=holders.values("host")).order_by("name").first()
-    return host is not None and publish_keep_up(index, host)
+    here = copies_here().filter(revision=index.fingerprint.revision_id)
+    copy = here.select_related("host").order_by("host__name").first()
+    return copy is not None and publish_keep_up(index, copy.host)
+
+
+def copies_here() -> QuerySet[ModelCopy]:
+    """Return the files that present hosts have."""
+    return ModelCopy.objects.filter(
+        status=CopyStatus.DOWNLOADED, host__in=present_hosts().values("pk")
+    )
 
 
 def wake_base(base_id: int) -> None:

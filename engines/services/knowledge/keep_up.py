@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Greatest
 
 from engines.exceptions import ArtifactMissingError, IndexFileError
@@ -26,13 +26,13 @@ from engines.services.knowledge.recutting import LongTextNotice, cut_anew
 PAGE = 1000
 
 
-def lagging_indexes(needed: Collection[int] = ()) -> list[VectorIndex]:
+def lagging_indexes(needed: Collection[int] = ()) -> QuerySet[VectorIndex]:
     """Return the indexes that are live, or ``needed`` by id, and whose base was written to since.
 
     Looks at the hint ``covered_seq`` only, so it costs the same for any amount of text.
     """
     wanted = Q(live_for__isnull=False) | Q(pk__in=needed)
-    return list(
+    return (
         VectorIndex.objects.filter(wanted, covered_seq__lt=F("base__write_seq"))
         .select_related("base", "fingerprint__revision__model")
         .distinct()
