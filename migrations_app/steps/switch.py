@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from django.conf import settings
-from django.utils import timezone
 
+from engines.db.clock import read_clock
 from engines.models import EnginePreference, KnowledgeBase, PreferenceSnapshot
 from engines.services.knowledge.indexes import is_ready
 from engines.services.knowledge.recutting import DocumentCut, put_cuts
@@ -115,7 +115,7 @@ def _switch(plan: Plan, cuts: Sequence[DocumentCut] | None) -> None:
     if preference is not None and plan.kind == PlanKind.MIGRATE:
         written |= _write_preference(plan, preference)
     plan.switched = written
-    plan.retention_until = timezone.now() + timedelta(days=settings.SAM_RETENTION_DAYS)
+    plan.retention_until = read_clock() + timedelta(days=settings.SAM_RETENTION_DAYS)
     plan.save(update_fields=["switched", "retention_until"])
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Q
-from django.utils import timezone
 
-from engines.db.clock import ClockTimestamp, seconds_from_now
+from engines.db.clock import ClockTimestamp, read_clock, seconds_from_now
 from engines.exceptions import ConflictError
 from migrations_app.models import Plan, Step
 from migrations_app.plans.transitions.host_room import describe_no_room
@@ -214,14 +214,14 @@ def _take(step: Step, owner: str) -> Claim:
     step.fence += 1
     step.attempts += 1
     step.owner = owner
-    step.started_at = step.started_at or timezone.now()
-    step.lease_until = timezone.now()
+    now = read_clock()
+    step.started_at = step.started_at or now
+    step.lease_until = now + timedelta(seconds=settings.SAM_LEASE_SECONDS)
     if taken_over:
         step.save()
         record(step.plan, step, step.status, step.status, who=owner, why=why)
     else:
         move_step_status(step, StepStatus.IN_PROGRESS, who=owner, why=why)
-    Step.objects.filter(pk=step.pk).update(lease_until=seconds_from_now(settings.SAM_LEASE_SECONDS))
     Plan.objects.filter(pk=step.plan_id).update(current_step=step.kind)
     return Claim(step.pk, step.fence, owner)
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from django.utils import timezone
-
-from engines.db.clock import ClockTimestamp
+from engines.db.clock import ClockTimestamp, read_clock
 from engines.exceptions import IllegalMoveError, NotFoundError
 from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.notices import notify_of_plan, notify_of_waiting_step
@@ -49,7 +47,7 @@ def move_step_status(step: Step, to: StepStatus, *, who: str, why: str) -> None:
         raise IllegalMoveError(f"A step that is {current} cannot become {to}.")
     step.status = to
     if to in STEP_FINAL:
-        step.finished_at, step.lease_until, step.owner = timezone.now(), None, ""
+        step.finished_at, step.lease_until, step.owner = read_clock(), None, ""
     step.save()
     record(step.plan, step, current, to, who=who, why=why)
     if current == StepStatus.IN_PROGRESS:
@@ -63,9 +61,9 @@ def move_plan_status(plan: Plan, to: PlanStatus, *, who: str, why: str) -> None:
         raise IllegalMoveError(f"A plan that is {current} cannot become {to}.")
     plan.status = to
     if to == PlanStatus.IN_PROGRESS:
-        plan.started_at = plan.started_at or timezone.now()
+        plan.started_at = plan.started_at or read_clock()
     elif to != PlanStatus.PAUSED and plan.finished_at is None:
-        plan.finished_at = timezone.now()
+        plan.finished_at = read_clock()
     plan.save(update_fields=["status", "started_at", "finished_at", "error_message", "warning"])
     record(plan, None, current, to, who=who, why=why)
     notify_of_plan(plan, to, who=who)
@@ -149,7 +147,7 @@ def begin_anew(step: Step) -> None:
     """Give a step fresh counters and let it be claimed at once; the caller saves it."""
     step.attempts = step.failures = step.publish_count = 0
     step.lease_until, step.owner, step.published_at = None, "", None
-    step.ready_at = timezone.now()
+    step.ready_at = read_clock()
 
 
 def is_switched(plan: Plan) -> bool:
