@@ -55,8 +55,11 @@ def own_place(now: datetime | None = None) -> Place:
 
 
 def is_collection_due() -> bool:
-    """Whether no collector has begun for an hour."""
-    return not CollectionRun.objects.filter(started_at__gt=timezone.now() - EVERY).exists()
+    """Whether no collector has begun for an hour; a time to come, from when a clock was ahead, is not one."""
+    now = timezone.now()
+    return not CollectionRun.objects.filter(
+        started_at__gt=now - EVERY, started_at__lte=now
+    ).exists()
 
 
 def survey(place: Place) -> list[Collected]:

@@ -16,7 +16,7 @@ from django.db import OperationalError, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from migrations_app.collection.rules import Amount, Place, survey_rows, with_sizes
-from migrations_app.models import Backup, Plan, Step
+from migrations_app.models import Backup, MassMoveLine, Plan, Step
 from migrations_app.states import PLAN_FINAL
 
 PAGE = 500
@@ -72,7 +72,7 @@ def _lock_with_rollbacks(key: Any) -> None:
 def history(now: datetime) -> QuerySet[Plan]:
     """Plans that ended long ago, as long as nothing of theirs is kept.
 
-    That is a backup, a way back, or a rollback that is younger.
+    That is a backup, a way back, a rollback that is younger, or the move of many people that tells of it.
     """
     if not settings.SAM_HISTORY_DAYS:
         return Plan.objects.none()
@@ -80,8 +80,9 @@ def history(now: datetime) -> QuerySet[Plan]:
     old = Q(status__in=PLAN_FINAL, finished_at__lt=before)
     has_backup = Q(Exists(Backup.objects.filter(plan=OuterRef("pk"))))
     kept = Plan.objects.filter(~old | has_backup, rolls_back=OuterRef("pk"))
+    told = MassMoveLine.objects.filter(plan=OuterRef("pk")).exclude(move__finished_at__lt=before)
     return Plan.objects.filter(old, rolls_back__isnull=True).exclude(
-        Q(retention_until__gt=now) | Q(Exists(kept)) | has_backup
+        Q(retention_until__gt=now) | Q(Exists(kept)) | has_backup | Q(Exists(told))
     )
 
 
@@ -94,7 +95,8 @@ def forget_plan(key: Any) -> None:
 PLAN_RULES = (
     PlanRule(
         "history",
-        "An ended plan goes with steps and events after SAM_HISTORY_DAYS, unless its backup is kept.",
+        "An ended plan goes with steps and events after SAM_HISTORY_DAYS, unless its backup or its mass move "
+        "is kept.",
         history,
         forget_plan,
     ),

@@ -11,6 +11,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import Exists, OuterRef, QuerySet
 
 from engines.models import (
+    FallbackIncident,
     Fingerprint,
     HostEvent,
     HostInvitation,
@@ -70,6 +71,14 @@ def old_mass_moves(now: datetime) -> QuerySet[MassMove]:
     return MassMove.objects.filter(finished_at__lt=now - timedelta(days=settings.SAM_HISTORY_DAYS))
 
 
+def old_incidents(now: datetime) -> QuerySet[FallbackIncident]:
+    """Times when one engine answered for another, long over."""
+    if not settings.SAM_HISTORY_DAYS:
+        return FallbackIncident.objects.none()
+    before = now - timedelta(days=settings.SAM_HISTORY_DAYS)
+    return FallbackIncident.objects.filter(ended_at__lt=before)
+
+
 def ended_invitations(
     model: type[Invitation] | type[HostInvitation], now: datetime
 ) -> QuerySet[Any]:
@@ -118,6 +127,11 @@ ROW_RULES = (
     ),
     RowRule("mass_moves", "A mass move goes SAM_HISTORY_DAYS after its end.", old_mass_moves),
     RowRule("host_events", "What happened to hosts goes after SAM_HISTORY_DAYS.", old_host_events),
+    RowRule(
+        "incidents",
+        "When one engine answered for another goes SAM_HISTORY_DAYS after its end.",
+        old_incidents,
+    ),
     RowRule(
         "invitations",
         f"An invitation is kept for {INVITED.days} days after its end.",

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils import timezone
 
 from engines.db.session_locks import only_one
@@ -22,9 +22,9 @@ from engines.services.people.preferences import preference_of
 from migrations_app.audit.actor import SYSTEM, Actor, acting_as
 from migrations_app.audit.rows import AuditDoor
 from migrations_app.controller import MigrationController, get_migration_controller
-from migrations_app.models import MassMove, MassMoveLine
+from migrations_app.models import MassMove, MassMoveLine, Step
 from migrations_app.moves.meaning import preview_moves
-from migrations_app.states import PLAN_OPEN, PlanStatus
+from migrations_app.states import PLAN_OPEN, PlanStatus, StepStatus
 
 LOCK = 0x53414D03
 """Any number that no other advisory lock of this database has."""
@@ -105,12 +105,24 @@ class _MoveTurn:
             while time.monotonic() < self.deadline and self._plan_slice():
                 self._start_next()
             self._start_next()
+            waits_for = self._say_held_up()
+            self.done.has_more |= self._waiting().exists()
         except HostUnavailableError as error:
             waits_for = str(error)
         if waits_for != self.move.waits_for:
             MassMove.objects.filter(pk=self.move.pk).update(waits_for=waits_for)
-        if not waits_for:
-            self.done.has_more |= self._waiting().exists()
+
+    def _say_held_up(self) -> str:
+        """Say that nobody more can start while plans wait for an operator; empty while one can."""
+        running = self.move.lines.filter(plan__status__in=RUNNING)
+        steps = Step.objects.filter(plan=OuterRef("plan"), status=StepStatus.NEEDS_OPERATOR)
+        asking = running.filter(Exists(steps)).count()
+        if asking < self.move.at_once or not self._planned().exists():
+            return ""
+        return (
+            f"{asking} of its plans wait for an operator, and {self.move.at_once} may run at the same "
+            "time; retry or abandon these."
+        )
 
     def _waiting(self) -> QuerySet[MassMoveLine]:
         return self.move.lines.filter(handled_at=None, move__cancel_requested_at=None)
@@ -177,11 +189,13 @@ class _MoveTurn:
         free = self.move.at_once - self.move.lines.filter(plan__status__in=RUNNING).count()
         if free <= 0:
             return
-        planned = self.move.lines.filter(
+        for line in self._planned().order_by("id")[:free]:
+            self._start(line)
+
+    def _planned(self) -> QuerySet[MassMoveLine]:
+        return self.move.lines.filter(
             plan__status=PlanStatus.PENDING, plan__confirmed_at=None, refusal=""
         )
-        for line in planned.order_by("id")[:free]:
-            self._start(line)
 
     def _start(self, line: MassMoveLine) -> None:
         plan = str(line.plan_id)
