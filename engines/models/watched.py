@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from engines.models.hosts import Host
+from engines.models.hosts import Host, HostStatus
 from engines.models.knowledge import KnowledgeBase
 
 LEAST_SECONDS = 10
@@ -73,6 +73,21 @@ class WatchedFolder(models.Model):
         ):
             said += f", {count} {word}" if count else ""
         return said
+
+    @property
+    def is_left_alone(self) -> bool:
+        """Whether its host takes no work now, so that nobody looks at it."""
+        return self.host.status != HostStatus.ACTIVE
+
+    @property
+    def present_problem(self) -> str:
+        """Return what is not as it should be: that nobody looks at it, or else what the last look met."""
+        if not self.is_left_alone:
+            return self.problem
+        return (
+            f"The host {self.host.name} is {self.host.status}, so nobody looks at the folder; bring the host "
+            "back, or attach the folder at another one that sees it."
+        )
 
     def __str__(self) -> str:
         return f"{self.path} of host {self.host_id} for base {self.base_id}"

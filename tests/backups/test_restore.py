@@ -14,8 +14,9 @@ from django.utils import timezone
 
 from engines.archive import MasterKeyRing
 from engines.exceptions import ConflictError, InvalidRequestError, NotAllowedError, SamError
-from engines.models import Chunk, KnowledgeBase, LoraAdapter, Message
+from engines.models import Chunk, KnowledgeBase, LoraAdapter, Message, WatchedFolder
 from engines.services.knowledge.passages import cited_passages
+from engines.services.knowledge.watched.attaching import attach_folder
 from engines.services.people.conversations import create_conversation
 from migrations_app.backups import find_backups, start_backup, start_restore
 from migrations_app.models import Backup, Plan
@@ -146,6 +147,23 @@ def test_over_a_person_it_replaces_when_asked_and_the_way_back_is_a_backup(
     assert undone.reason == Backup.Reason.RESTORE
     restored(world, undone, RestoreWish(person=world.user, replace=True), world.user)
     assert belongings_of(world.user) == since
+
+
+def test_a_folder_that_is_watched_no_more_is_named(world: HashWorld) -> None:
+    give_belongings(world)
+    backup = backed_up(world)
+    base = KnowledgeBase.objects.get(owner=world.user)
+    world.host.folder_roots = ["/srv"]
+    world.host.save()
+    attach_folder(base.pk, world.host.name, "/srv/handbook", every_seconds=60)
+
+    plan = restored(world, backup, RestoreWish(person=world.user, replace=True), world.user)
+
+    assert not WatchedFolder.objects.exists()
+    assert plan.warning == (
+        "The base 'Notes' is not kept in step with the folder 'handbook' of the host "
+        f"{world.host.name} any more; an administrator can attach it again."
+    )
 
 
 def test_what_cannot_be_put_back_is_said_and_the_rest_is(world: HashWorld) -> None:

@@ -27,6 +27,7 @@ from engines.models import (
     PromptTemplate,
     SearchHistory,
     UserPrompts,
+    WatchedFolder,
 )
 from engines.services.backups.engines_here import EnginesHere
 from engines.services.catalog.entries import is_offered
@@ -123,12 +124,24 @@ class Restorer:
     def clear(self) -> None:
         """Remove what the archive replaces; adapters go when the archive turns out to have some."""
         bases = KnowledgeBase.objects.filter(owner=self._user).order_by("pk")
+        self._tell_of_folders()
         for base_id in bases.values_list("pk", flat=True):
             delete_base(base_id)
         Conversation.objects.filter(user=self._user).delete()
         UserPrompts.objects.filter(user=self._user).delete()
         NoticeChoice.objects.filter(user=self._user).delete()
         SearchHistory.objects.filter(user=self._user).delete()
+
+    def _tell_of_folders(self) -> None:
+        """Say which folders are watched no more: a look at one could undo what is put back."""
+        folders = WatchedFolder.objects.filter(base__owner=self._user).select_related(
+            "base", "host"
+        )
+        self.report.left += [
+            f"The base {folder.base.name!r} is not kept in step with the folder {folder.name!r} of the host "
+            f"{folder.host.name} any more; an administrator can attach it again."
+            for folder in folders.order_by("pk")
+        ]
 
     def take(self, table: str, rows: Sequence[Any]) -> None:
         """Put a part of a table back; tables that are made anew from others are passed over.

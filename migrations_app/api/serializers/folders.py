@@ -39,6 +39,7 @@ class WatchedFolderSerializer(serializers.ModelSerializer[WatchedFolder]):
     base_id = serializers.IntegerField()
     base = serializers.CharField(source="base.name")
     host = serializers.CharField(source="host.name")
+    problem = serializers.CharField(source="present_problem")
 
     class Meta:
         model = WatchedFolder

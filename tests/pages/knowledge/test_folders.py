@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.utils import timezone
 
-from engines.models import KnowledgeBase, WatchedFolder
+from engines.models import Host, HostStatus, KnowledgeBase, WatchedFolder
 from engines.services.knowledge.documents import create_base
 from engines.services.knowledge.watched.attaching import attach_folder
 from tests.api.roles import Engines, People, client_of, problem
@@ -136,3 +137,26 @@ def test_the_command_adds_lists_looks_and_removes(
     assert "called" in run_sam("folder", "look-now", str(row.pk), "--user", "alice")
     assert "documents stay" in run_sam("folder", "remove", str(row.pk), "--user", "alice")
     assert not WatchedFolder.objects.exists()
+
+
+@pytest.mark.parametrize("status", [HostStatus.LOST, HostStatus.DRAINING, HostStatus.RETIRED])
+def test_a_folder_whose_host_is_not_there_is_not_in_step(
+    people: People,
+    engines: Engines,
+    base: KnowledgeBase,
+    visit: Callable[[User], Client],
+    status: HostStatus,
+) -> None:
+    row = attach_folder(base.pk, engines.host.name, "/srv/shared/notes", every_seconds=60)
+    WatchedFolder.objects.filter(pk=row.pk).update(looked_at=timezone.now(), looks=1)
+    page = f"/knowledge/{base.pk}/"
+    assert "In step" in visit(people.alice).get(page).content.decode()
+    Host.objects.update(status=status)
+
+    (shown,) = client_of(people.alice).get(ADDRESS).json()["results"]
+    said = visit(people.alice).get(page).content.decode()
+
+    expected = f"The host {engines.host.name} is {status}, so nobody looks at the folder"
+    assert shown["problem"].startswith(expected)
+    assert expected in said
+    assert "In step" not in said
