@@ -64,8 +64,9 @@ class Manifest(TypedDict):
 
 @dataclass(slots=True)
 class SystemSummary:
-    """What was written or put back."""
+    """What was written or put back, and as of which moment; ``missing`` was not there whole."""
 
+    made_at: str
     files: int = 0
     bytes: int = 0
     missing: list[str] = field(default_factory=list)
@@ -107,11 +108,11 @@ def _write_system(draft: Path) -> SystemSummary:
         _dump(draft / DUMP, snapshot)
         named, migrations = _named_files(), _migrations()
     digest = _seal(draft / DUMP, draft / DATABASE, keys)
-    summary = SystemSummary()
+    summary = SystemSummary(timezone.now().isoformat())
     kept = [key for key in named if _copy_out(key, store, draft / FILES, summary)]
     manifest: Manifest = {
         "format": FORMAT,
-        "made_at": timezone.now().isoformat(),
+        "made_at": summary.made_at,
         "migrations": migrations,
         "database_sha256": digest,
         "files": kept,
@@ -135,7 +136,7 @@ def put_system_back(folder: Path) -> SystemSummary:
     summary = verify_archive(folder / DATABASE, None, keys)
     if summary.sha256 != manifest["database_sha256"]:
         raise InvalidRequestError("The database in this folder is not the one that it describes.")
-    done = SystemSummary(missing=manifest["missing"])
+    done = SystemSummary(manifest["made_at"], missing=manifest["missing"])
     try:
         _require_files(folder, manifest)
         _put_files_back(folder, manifest, done)
@@ -198,7 +199,7 @@ def _seal(dump: Path, sealed: Path, keys: MasterKeyRing) -> str:
 
 
 def _copy_out(key: str, store: ArtifactStore, files: Path, summary: SystemSummary) -> bool:
-    """Copy a file, checked against its name; False when somebody deleted it meanwhile."""
+    """Copy a file, checked against its name; False when it is damaged, or somebody deleted it meanwhile."""
     try:
         summary.bytes += store.verify(key).size
         with store.open(key) as source, durable_file(files / key) as target:

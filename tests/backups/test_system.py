@@ -105,3 +105,28 @@ def test_an_installation_is_put_back_as_it_was(
         world.store.exists(key) for key in Backup.objects.values_list("artifact_key", flat=True)
     )
     assert Plan.objects.exists()
+
+
+def test_a_file_that_is_damaged_is_named_and_does_not_keep_the_rest_from_being_saved(
+    world: HashWorld, tmp_path: Path, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    give_belongings(world)
+    backup = backed_up(world)
+    path = world.store.local_path(backup.artifact_key, tmp_path)
+    path.chmod(0o600)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+
+    call_command("backup_system", tmp_path / "system")
+
+    said = capsys.readouterr().out
+    assert f"damaged in the store or were deleted meanwhile: {backup.artifact_key}." in said
+    settings.SAM_ARTIFACT_STORE = str(tmp_path / "new-store")
+    call_command("flush", interactive=False, verbosity=0)
+
+    call_command("restore_system", tmp_path / "system")
+
+    said = capsys.readouterr().out
+    assert f"Not in the backup: {backup.artifact_key}." in said
+    made_at = json.loads((tmp_path / "system" / "manifest.json").read_bytes())["made_at"]
+    assert f"All is as it was on {made_at}" in said
+    assert belongings_of(User.objects.get(username="ada"))["messages"]

@@ -38,4 +38,7 @@ class Command(SamCommand):
             f"Written to {folder}: the database and {done.files} files, {done.bytes / MIB:.1f} MiB."
         )
         if done.missing:
-            self.say(f"Deleted meanwhile and left out: {', '.join(done.missing)}.")
+            self.say(
+                f"Left out, for they are damaged in the store or were deleted meanwhile: "
+                f"{', '.join(done.missing)}. `manage.py check_invariants` names those that are needed."
+            )

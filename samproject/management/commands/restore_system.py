@@ -29,6 +29,10 @@ class Command(SamCommand):
     def run(self, options: Mapping[str, object]) -> None:
         done = put_system_back(parse_options(FolderOption, options).folder)
         self.say(f"Put back: the database and {done.files} files, {done.bytes / MIB:.1f} MiB.")
+        self.say(
+            f"All is as it was on {done.made_at}: whom you deleted or deactivated and what you revoked since "
+            "then is there again. Do that again before people come in."
+        )
         if done.missing:
             self.say(f"Not in the backup: {', '.join(done.missing)}.")
         later = find_backups().backups
