@@ -18,7 +18,7 @@ from engines.models import (
     StatusChange,
     VectorIndex,
 )
-from migrations_app.states import PERSON_KINDS, PlanKind, PlanStatus, StepStatus
+from migrations_app.states import PERSON_KINDS, PLAN_OPEN, PlanKind, PlanStatus, StepStatus
 
 
 class PlanStatusField(models.CharField[PlanStatus | str, PlanStatus]):
@@ -156,6 +156,15 @@ class Plan(models.Model):
                 fields=["not_before"],
                 condition=models.Q(status=PlanStatus.PENDING, confirmed_at__isnull=False),
                 name="scheduled_plans",
+            ),
+            # What each look of the sweeper asks for: few of all that ended in years.
+            models.Index(
+                fields=["status"], condition=models.Q(status__in=PLAN_OPEN), name="open_plans"
+            ),
+            models.Index(
+                fields=["retention_until"],
+                condition=models.Q(status=PlanStatus.COMPLETED),
+                name="ways_back",
             ),
             # Lists begin with the newest: sorting all of them takes longer than a page.
             models.Index(fields=["-created_at", "id"], name="newest_plans"),
