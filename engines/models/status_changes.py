@@ -6,7 +6,7 @@ from django.db import models
 
 
 class StatusChange(models.Model):
-    """One change of a status: append-only, written in the same transaction."""
+    """One change of a status, written in its transaction; no one is changed later."""
 
     from_status = models.CharField(max_length=16, blank=True)
     to_status = models.CharField(max_length=16)

@@ -13,7 +13,7 @@ from django.db.models import Q
 
 from engines.db.clock import ClockTimestamp, read_clock, seconds_from_now
 from engines.exceptions import ConflictError
-from migrations_app.models import Plan, Step
+from migrations_app.models import Plan, PlanEvent, Step
 from migrations_app.plans.transitions.host_room import describe_no_room
 from migrations_app.plans.transitions.moves import (
     cancel_open_steps,
@@ -145,6 +145,8 @@ def release_step(claim: Claim, *, why: str, delay: float = 0.0, failed: bool = F
         Step.objects.filter(pk=step.pk).update(ready_at=seconds_from_now(delay))
         if delay == 0:
             publish_step_on_commit(step.pk)
+        elif not failed:
+            _forget_repeated(step)
 
 
 def yield_step(claim: Claim, *, why: str) -> None:
@@ -195,6 +197,13 @@ def _lock_held(claim: Claim, *, allow_completed: bool = False) -> Step:
     if step is None:
         raise LeaseLostError("Another worker holds this step now.")
     return step
+
+
+def _forget_repeated(step: Step) -> None:
+    """Forget an attempt that was put off as the one before: one looks every few seconds, for hours."""
+    match list(PlanEvent.objects.filter(step=step).order_by("-id")[:3]):
+        case [now, claimed, before] if (now.to_status, now.why) == (before.to_status, before.why):
+            PlanEvent.objects.filter(pk__in=[claimed.pk, now.pk]).delete()
 
 
 def _claimable(step_id: int) -> Step | None:
