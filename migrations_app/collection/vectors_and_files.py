@@ -129,7 +129,10 @@ def _spaces(place: Place) -> list[tuple[int, list[int]]]:
 def _wanted_digests(host_name: str) -> set[str]:
     """Return the digests of the files that open plans of a host may still fetch."""
     plans = Plan.objects.filter(status__in=PLAN_OPEN, host__name=host_name)
-    names = ("to_revision", "embedder_revision", "from_revision", "rolls_back__from_revision")
+    names = (
+        *("to_revision", "embedder_revision", "from_revision", "rolls_back__from_revision"),
+        "rolls_back__index_switches__from_index__fingerprint__revision",
+    )
     keys = {key for row in plans.values_list(*names) for key in row if key is not None}
     # A model in several files has a part for each.
     revisions = ModelRevision.objects.filter(pk__in=keys).select_related("model")

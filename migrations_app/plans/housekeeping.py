@@ -65,8 +65,12 @@ def retained_index_ids() -> set[int]:
 
 def stale_downloads() -> QuerySet[ModelCopy]:
     """Return the copies that count as being downloaded although no plan fetches them."""
+    # A way back fetches each embedder that it leads to.
+    led_to = "rolls_back__index_switches__from_index__fingerprint__revision"
     fetching = Plan.objects.filter(status=PlanStatus.IN_PROGRESS, host=OuterRef("host")).filter(
-        Q(to_revision=OuterRef("revision")) | Q(embedder_revision=OuterRef("revision"))
+        Q(to_revision=OuterRef("revision"))
+        | Q(embedder_revision=OuterRef("revision"))
+        | Q(**{led_to: OuterRef("revision")})
     )
     return ModelCopy.objects.filter(~Exists(fetching), status=CopyStatus.DOWNLOADING)
 

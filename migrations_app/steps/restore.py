@@ -73,6 +73,10 @@ def index_anew(ctx: StepContext) -> Outcome:
         return Outcome(
             "The person has no engine here yet; what they have is indexed with its first."
         )
+    # Whoever asks what this plan fetches finds it in its row, as of other plans.
+    Plan.objects.filter(pk=ctx.plan.pk).update(
+        to_revision=revisions[0], embedder_revision=revisions[-1]
+    )
     fetched = fetch_models(ctx, revisions)
     bases = list(KnowledgeBase.objects.filter(owner=person).order_by("pk"))
     for number, base in enumerate(bases):

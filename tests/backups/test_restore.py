@@ -14,7 +14,16 @@ from django.utils import timezone
 
 from engines.archive import MasterKeyRing
 from engines.exceptions import ConflictError, InvalidRequestError, NotAllowedError, SamError
-from engines.models import Chunk, KnowledgeBase, LoraAdapter, Message, WatchedFolder
+from engines.models import (
+    Chunk,
+    CopyStatus,
+    KnowledgeBase,
+    LoraAdapter,
+    Message,
+    ModelRevision,
+    WatchedFolder,
+)
+from engines.services.catalog.copies import copy_mark, copy_of
 from engines.services.knowledge.passages import cited_passages
 from engines.services.knowledge.watched.attaching import attach_folder
 from engines.services.people.conversations import create_conversation
@@ -23,9 +32,13 @@ from migrations_app.models import Backup, Plan
 from migrations_app.people import delete_person
 from migrations_app.plans.actions import explain_refusal
 from migrations_app.plans.backup_plans import RestoreWish
-from migrations_app.plans.transitions import request_cancel
+from migrations_app.plans.housekeeping import end_stale_downloads
+from migrations_app.plans.transitions import Outcome, request_cancel
 from migrations_app.states import PlanAction, PlanStatus
+from migrations_app.steps.base import StepContext
+from migrations_app.steps.fetch import fetch_models
 from tests.backups.belongings import ADAPTER, GROUP, TEXTS, belongings_of, give_belongings
+from tests.knowledge.world import make_model
 from tests.plans.hash_world import HashWorld, all_rows, make_world
 from worker.steps.runner import StepFailedError
 
@@ -147,6 +160,30 @@ def test_over_a_person_it_replaces_when_asked_and_the_way_back_is_a_backup(
     assert undone.reason == Backup.Reason.RESTORE
     restored(world, undone, RestoreWish(person=world.user, replace=True), world.user)
     assert belongings_of(world.user) == since
+
+
+def test_what_a_restore_fetches_counts_as_being_downloaded(
+    world: HashWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedder = world.placed(make_model("companion"))
+    world.uses(world.engine("paired", companion=embedder))
+    give_belongings(world)
+    backup = backed_up(world)
+    called: list[ModelRevision] = []
+
+    def fetch(ctx: StepContext, revisions: list[ModelRevision]) -> Outcome:
+        for revision in revisions:
+            copy_mark(copy_of(revision, world.host), CopyStatus.DOWNLOADING)
+            assert end_stale_downloads() == 0
+            world.placed(revision)
+        called.extend(revisions)
+        return fetch_models(ctx, revisions)
+
+    monkeypatch.setattr("migrations_app.steps.restore.fetch_models", fetch)
+
+    restored(world, backup, RestoreWish(person=world.user, replace=True), world.user)
+
+    assert [revision.model.model_id for revision in called] == ["paired", "companion"]
 
 
 def test_a_folder_that_is_watched_no_more_is_named(world: HashWorld) -> None:

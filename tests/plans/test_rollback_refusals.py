@@ -11,8 +11,11 @@ from django.db import transaction
 from django.utils import timezone
 
 from engines.exceptions import ConflictError
+from engines.models import CopyStatus
+from engines.services.catalog.copies import copy_mark, copy_of
 from migrations_app.controller import MigrationController
 from migrations_app.models import Plan
+from migrations_app.plans.housekeeping import end_stale_downloads
 from migrations_app.plans.revision_needs import needs_of
 from migrations_app.states import PlanKind, PlanStatus
 from tests.knowledge.world import (
@@ -60,6 +63,8 @@ def test_a_way_back_under_way_goes_on_and_keeps_what_it_leads_to_once_the_retent
     sentences = [need.sentence for need in needs_of(embedder)]
 
     assert sentences == [f"a running plan needs it: {back}"]
+    copy_mark(copy_of(embedder, world.host), CopyStatus.DOWNLOADING)
+    assert end_stale_downloads() == 0, "the way back fetches it"
     assert MigrationController().roll_back_migration(plan.pk) == back
 
 
