@@ -42,7 +42,7 @@ class Surroundings:
     secrets: Mapping[str, str] = field(default_factory=dict)
     """What must be written nowhere, by the name of its setting."""
     read_files: bool = True
-    """Compare the bytes of artifacts with their digests; without it only their sizes."""
+    """Compare the bytes of artifacts and texts with their digests; without it only the sizes of artifacts."""
 
 
 Rule = Callable[[Surroundings], Iterator[Finding]]

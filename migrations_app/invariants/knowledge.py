@@ -50,6 +50,13 @@ CROSS JOIN LATERAL (
 WHERE index.id = ANY(%(kept)s)
 OR EXISTS (SELECT 1 FROM engines_knowledgebase AS base WHERE base.live_index_id = index.id)
 """
+_CHANGED = """
+SELECT 'document ' || id, base_id FROM engines_document
+WHERE sha256 <> encode(sha256(convert_to(text, 'UTF8')), 'hex')
+UNION ALL
+SELECT 'chunk ' || id, base_id FROM engines_chunk
+WHERE deleted_seq IS NULL AND content_hash <> sha256(convert_to(text, 'UTF8'))
+"""
 _OTHER_SIZE = """
 SELECT fact.fingerprint_id, octet_length(fact.vector), count(*)
 FROM engines_embedding AS fact
@@ -98,6 +105,16 @@ def find_texts_that_were_to_be_erased(_: Surroundings) -> Iterator[Finding]:
             f"chunk {pk} of base {base_id}",
             "It is deleted, and its words are still there.",
             "Delete its row of engines_passagewords.",
+        )
+
+
+def find_changed_texts(around: Surroundings) -> Iterator[Finding]:
+    """A text is the one that was written, which its digest, its vector and its words are of."""
+    for what, base_id in select(_CHANGED) if around.read_files else []:
+        yield Finding(
+            f"{what} of base {base_id}",
+            "Its text is not the one that its digest is of.",
+            "Write the document's text again, from its file or the person's last backup.",
         )
 
 

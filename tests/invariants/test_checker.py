@@ -15,7 +15,8 @@ from redis import Redis
 from engines.models import KnowledgeBase, VectorIndex
 from migrations_app.invariants.check import RULES, check_invariants, name_of
 from migrations_app.invariants.findings import MAX_FINDINGS, Finding, read_only
-from tests.invariants.damages import DAMAGES, Plant
+from tests.invariants.changed_texts import DAMAGES
+from tests.invariants.damages import Plant
 from tests.invariants.scene import SECRET, Scene, make_scene
 from tests.knowledge.world import add
 from tests.plans.conftest import world

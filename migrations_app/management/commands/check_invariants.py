@@ -30,7 +30,9 @@ class Command(SamCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--quick", action="store_true", help="Compare sizes, and do not read the artifacts."
+            "--quick",
+            action="store_true",
+            help="Compare sizes, and read neither the artifacts nor all texts.",
         )
         parser.add_argument("--json", action="store_true", help="One JSON object a finding.")
 
