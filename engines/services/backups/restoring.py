@@ -134,13 +134,11 @@ class Restorer:
 
     def _tell_of_folders(self) -> None:
         """Say which folders are watched no more: a look at one could undo what is put back."""
-        folders = WatchedFolder.objects.filter(base__owner=self._user).select_related(
-            "base", "host"
-        )
+        watched = WatchedFolder.objects.filter(base__owner=self._user).order_by("pk")
         self.report.left += [
-            f"The base {folder.base.name!r} is not kept in step with the folder {folder.name!r} of the host "
-            f"{folder.host.name} any more; an administrator can attach it again."
-            for folder in folders.order_by("pk")
+            f"The base {one.base.name!r} is not kept in step with the folder {one.name!r} of the host "
+            f"{one.host.name} any more; an administrator can attach it again."
+            for one in watched.select_related("base", "host")
         ]
 
     def take(self, table: str, rows: Sequence[Any]) -> None:
