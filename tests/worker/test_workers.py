@@ -62,7 +62,7 @@ def test_messages_of_all_kinds_leave_the_worker_alive_and_a_step_is_run_once(
             send_raw("library.verify", [first_step(plan).pk])
         wait_until(lambda: status_of(plan) == "completed", "the plan to be completed")
         wait_until(
-            lambda: worker.log.read_text().count("Nothing to do: the step is") == 5,
+            lambda: worker.log.read_text().count("Nothing to do: the step is") >= 5,
             "the other five messages",
         )
         assert worker.process.poll() is None
