@@ -166,10 +166,7 @@ def test_a_client_that_leaves_stops_the_engine(
 def test_an_error_of_the_engine_is_the_callers(ada: User, tmp_path: Path) -> None:
     long: list[ChatMessage] = [{"role": "user", "content": "word " * 600}]
 
-    with (
-        worker(tmp_path),
-        pytest.raises(InvalidRequestError, match=r"The prompt is too long: \d+ tokens"),
-    ):
+    with worker(tmp_path), pytest.raises(InvalidRequestError, match=r"too long: \d+ tokens"):
         asyncio.run(events_of(asked(ada, messages=long)))
 
     assert TokenUsage.objects.count() == 0
