@@ -35,7 +35,7 @@ PAGE = 2000
 """Chunks looked at in one query; what is held in memory does not grow with the base."""
 
 BATCH = 32
-QUICK_SECONDS = 1.0
+QUICK_SECONDS = 2.0
 """A batch that takes less is followed by a larger one: a quick embedder waits less, and sorts more texts by length."""
 CANARY = "A short and harmless sentence."
 """Tells a poisonous text from an engine that crashes at everything."""

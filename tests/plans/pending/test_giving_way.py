@@ -67,8 +67,8 @@ def test_a_range_is_left_between_batches_for_what_is_short_and_taken_up_again(
     assert world.answers_for_the_database()
 
 
-@pytest.mark.parametrize(("texts_per_second", "first"), [(1, BATCH), (50, 50), (9000, TEXTS + 1)])
-def test_the_first_batch_is_what_the_host_lately_embedded_in_a_second(
+@pytest.mark.parametrize(("texts_per_second", "first"), [(1, BATCH), (25, 50), (9000, TEXTS + 1)])
+def test_the_first_batch_is_what_the_host_lately_embedded_in_two_seconds(
     world: HashWorld, plan: Plan, waiting: Step, texts_per_second: int, first: int
 ) -> None:
     revision = plan.embedder_revision
