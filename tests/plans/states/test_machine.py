@@ -30,7 +30,7 @@ FEW = settings(
     suppress_health_check=list(HealthCheck),
 )
 MANY = settings(FEW, max_examples=400, stateful_step_count=60)
-UNTIL_FOUND = settings(FEW, max_examples=200)
+UNTIL_FOUND = settings(FEW, max_examples=1000)
 
 
 Mutate = Callable[[pytest.MonkeyPatch], None]
