@@ -14,6 +14,9 @@ from samproject.health import healthz
 from samproject.web.flower_page import FlowerTasksView, FlowerView
 
 urlpatterns = [
+    # First: an address is compared with all those before it, and programs wait for their first token.
+    path("v1/", include("migrations_app.compatible_api.v1_urls")),
+    path("v1/", include("migrations_app.openai_api.urls")),
     path("accounts/email/", change_email),
     path("accounts/oidc/<slug:provider_id>/login/", begin_oidc),
     path("accounts/oidc/<slug:provider_id>/login/callback/", end_oidc),
@@ -24,8 +27,6 @@ urlpatterns = [
     re_path(r"^flower/(?P<path>.*)$", FlowerView.as_view(), name="flower"),
     path("", include("migrations_app.compatible_api.own_urls")),
     path("api/v1/", include("migrations_app.api.urls")),
-    path("v1/", include("migrations_app.compatible_api.v1_urls")),
-    path("v1/", include("migrations_app.openai_api.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/schema/openai/", description, name="openai-schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
