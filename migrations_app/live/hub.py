@@ -15,9 +15,6 @@ from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from migrations_app.live.access import Permit, refusals
@@ -37,14 +34,13 @@ from migrations_app.serving.news import (
     parse_news,
 )
 from migrations_app.serving.progress import STALE_SECONDS, PlanProgress, without_pace
-from migrations_app.serving.redis_keys import NEWS_KEY
+from migrations_app.serving.redis_keys import NEWS_KEY, stream_reading_client
 from migrations_app.serving.threads import in_thread
 from migrations_app.states import PLAN_FINAL
 
 logger = logging.getLogger(__name__)
 
 BLOCK_MILLISECONDS = 1000
-REDIS_SECONDS = 3.0
 AWAY_SECONDS = 1.0
 """Pause before Redis is asked again that did not answer."""
 LOOK_SECONDS, SLOW_LOOK_SECONDS = 5.0, 2.0
@@ -77,13 +73,7 @@ class LiveHub:
     """The listeners of one event loop; its task lives as long as there are any."""
 
     def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=REDIS_SECONDS,
-            socket_connect_timeout=REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_error=[],
-        )
+        self._redis = stream_reading_client(url)
         self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()

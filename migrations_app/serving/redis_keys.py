@@ -9,8 +9,13 @@ from __future__ import annotations
 from functools import lru_cache
 
 from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+READER_SECONDS = 3.0
+"""How long Redis may take to answer a reader, the second that a read of its streams blocks included."""
 
 # A live request: put by who asks, taken by a worker. Each of these keys expires by itself.
 
@@ -126,5 +131,16 @@ def redis_client(url: str) -> Redis:
         socket_timeout=5.0,
         socket_connect_timeout=5.0,
         retry=Retry(NoBackoff(), 0),
+        retry_on_error=[],
+    )
+
+
+def stream_reading_client(url: str) -> AsyncRedis:
+    """Return a client that reads streams of a Redis in one event loop, which it belongs to; no retries either."""
+    return AsyncRedis.from_url(
+        url,
+        socket_timeout=READER_SECONDS,
+        socket_connect_timeout=READER_SECONDS,
+        retry=AsyncRetry(NoBackoff(), 0),
         retry_on_error=[],
     )

@@ -16,9 +16,6 @@ from typing import Any, Self, cast
 from weakref import WeakKeyDictionary
 
 from django.conf import settings
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from engines.exceptions import HostUnavailableError
@@ -31,6 +28,7 @@ from migrations_app.serving.redis_keys import (
     request_id_of,
     request_key,
     stream_key,
+    stream_reading_client,
 )
 from migrations_app.serving.streams.entries import (
     READER_LEASE_SECONDS,
@@ -40,8 +38,6 @@ from migrations_app.serving.streams.entries import (
 
 BLOCK_MILLISECONDS = 1000
 RENEW_SECONDS = 1.0
-REDIS_SECONDS = 3.0
-"""How long Redis may take for an answer, the second of a blocking read included."""
 LINGER_SECONDS = 30.0
 """How long connections are kept for the next stream: opening them takes longer than anything they are used for."""
 UNREAD_SECONDS = 30.0
@@ -110,13 +106,7 @@ class StreamReader:
     """The streams that one event loop reads; its task lives as long as there are any."""
 
     def __init__(self, url: str) -> None:
-        self._redis: Redis = Redis.from_url(
-            url,
-            socket_timeout=REDIS_SECONDS,
-            socket_connect_timeout=REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_error=[],
-        )
+        self._redis = stream_reading_client(url)
         self._open: dict[str, Subscription] = {}
         self._left: set[str] = set()
         self._kick_key = new_streams_key(uuid.uuid4().hex)

@@ -320,7 +320,7 @@ def test_who_leaves_takes_the_lease_along(
 ) -> None:
     # Neither the lease's end nor the reader's next round may be what stops the worker.
     monkeypatch.setattr("migrations_app.serving.streams.reader.READER_LEASE_SECONDS", 600.0)
-    monkeypatch.setattr("migrations_app.serving.streams.reader.REDIS_SECONDS", 600.0)
+    monkeypatch.setattr("migrations_app.serving.redis_keys.READER_SECONDS", 600.0)
     monkeypatch.setattr("migrations_app.serving.streams.reader.BLOCK_MILLISECONDS", 500_000)
     departure = Departure()
 
