@@ -111,7 +111,9 @@ def test_from_a_multilingual_to_an_english_embedder_a_tenth_in_thai_stops_the_pl
         add_document(base.pk, title=f"English {number}", text=paragraph)
     moved(user, WIDE)
 
-    with pytest.raises(StepFailedError, match=r"17 of 161 passages are in Thai, which this embedder does not know") as refusal:
+    with pytest.raises(
+        StepFailedError, match=r"17 of 161 passages are in Thai, which this embedder does not know"
+    ) as refusal:
         moved(user, "english")
 
     assert "Whoever wants it all the same" in str(refusal.value)

@@ -41,7 +41,7 @@ BAD_BYTES = {
     },
 }
 
-GATE = {"a part of a thousand", "eos as text"}
+GATE = {"a part of a thousand", "eos as text", "said to be t5", "said to be a projector"}
 """Refused before a child is started."""
 CRASH_AT_LOAD = {
     "2^31 experts",
