@@ -188,10 +188,16 @@ def check_ended(plan: Plan, kind: PlanKind) -> None:
     assert_nothing_wrong()
 
 
-@pytest.mark.proof
+@pytest.mark.parametrize(
+    "first_of",
+    [
+        pytest.param("the quick", marks=pytest.mark.proof),
+        pytest.param("the slow", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("kind", KILLS, ids=str)
 def test_an_undisturbed_plan_completes(
-    kind: PlanKind, ada: Person, workers: Workers, references: References
+    first_of: str, kind: PlanKind, ada: Person, workers: Workers, references: References
 ) -> None:
     start = prepared(kind, ada)
     copies = {copy.revision_id: copy.status for copy in ModelCopy.objects.all()}
