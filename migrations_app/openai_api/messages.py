@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from engines.exceptions import InvalidRequestError
 from engines.runtimes.base import ChatMessage, MessageToolCall
-from engines.runtimes.text.response_format import Json, is_shallow, parse_calls
+from engines.runtimes.text.response_format import Json, is_shallow, make_name, parse_calls
 from migrations_app.openai_api.errors import RefusedError, refuse
 from migrations_app.openai_api.request_bodies import MAX_DEPTH, ChatTurn, TextPart
 
@@ -41,7 +41,9 @@ def parse_messages(turns: Sequence[ChatTurn]) -> list[ChatMessage]:
 def _message(place: str, turn: ChatTurn) -> ChatMessage:
     if turn.function_call:
         refuse(f"{place}.function_call", OLD_CALL)
-    if turn.content is UNSET and not (turn.tool_calls or turn.refusal or _thought(turn)):
+    # Programs that leave out what is empty send a result without any.
+    says_nothing = turn.content is UNSET and turn.role != "tool"
+    if says_nothing and not (turn.tool_calls or turn.refusal or _thought(turn)):
         refuse(f"{place}.content", "must be a text or a list of parts of type text")
     message: ChatMessage = {
         "role": ROLES.get(turn.role, turn.role),
@@ -64,10 +66,10 @@ def _calls(place: str, turn: ChatTurn) -> list[MessageToolCall]:
 
 
 def _with_object(call: Json) -> Json:
-    """Return a call whose arguments are the text of an object, as templates read them.
+    """Return a call whose arguments are the text of an object, as templates read them, and whose name is one.
 
     A model may have written none, something else than an object or one without end, or have been cut off: it is
-    kept as what it wrote.
+    kept as what it wrote. It may also have called what is no tool's name.
     """
     function = call.get("function")
     if not isinstance(function, dict):
@@ -76,7 +78,10 @@ def _with_object(call: Json) -> Json:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
     if not _is_object(text):
         text = json.dumps({"arguments": text} if text.strip() else {}, ensure_ascii=False)
-    return {**call, "function": {**function, "arguments": text}}
+    name = function.get("name")
+    if isinstance(name, str):
+        name = make_name(name) or "_"
+    return {**call, "function": {**function, "name": name, "arguments": text}}
 
 
 def _is_object(text: str) -> bool:
@@ -167,6 +172,18 @@ def _with_tools(message: Mapping[str, Any]) -> Mapping[str, Any]:
     return message
 
 
+def _with_function(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a call of a function; one of a tool that takes a text has that as its only argument."""
+    custom = call.get("custom")
+    if call.get("function") is not None or not isinstance(custom, Mapping):
+        return call
+    arguments = json.dumps({"input": custom.get("input")}, ensure_ascii=False)
+    return {
+        "id": call.get("id"),
+        "function": {"name": custom.get("name"), "arguments": arguments},
+    }
+
+
 def _with_texts(place: str, message: Mapping[str, Any]) -> Json:
     """Return a message whose parts are texts; what was thought stands beside them."""
     texts: list[Any] = []
@@ -209,6 +226,7 @@ class _OpenCalls:
         named = []
         for call in calls:
             if isinstance(call, Mapping):
+                call = _with_function(call)
                 call = {**call, "id": call.get("id") or f"call{self._count:05}"}
                 function = call.get("function")
                 name = function.get("name") if isinstance(function, Mapping) else None

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from engines.runtimes.text.generation import RANDOM_SEED
 from engines.runtimes.text.patterns import loosen_patterns, without_nulls
-from engines.runtimes.text.response_format import Json, is_shallow
+from engines.runtimes.text.response_format import Json, is_shallow, make_name
 from migrations_app.openai_api.errors import refuse
 
 Tool = TypeVar("Tool")
@@ -20,16 +21,18 @@ DEFAULTS_ELSEWHERE: dict[str, tuple[int, ...]] = {
     "max_tokens": NO_LIMIT,
     "max_completion_tokens": NO_LIMIT,
     "top_k": (-1,),
+    "seed": (-1, RANDOM_SEED),
 }
 """Numbers that ask other servers for what nothing at all asks for here."""
 OTHER_NAMES = {"random_seed": "seed", "n_predict": "max_tokens"}
 """What Mistral's and llama.cpp's clients call them."""
+WORDS_OF_CHOICE = {"auto": "auto", "none": "none", "any": "required", "required": "required"}
+"""Which tools may be called, as programs for Anthropic write it in an object; ``any`` is Mistral's word too."""
 MAX_NAME = 64
 _KIND = re.compile(r"[a-z0-9_:.-]{1,64}")
 """Kinds as providers name them (``openrouter:web_search``); what is left out is named in a header."""
 _DAY = re.compile(r"_(?:\d{8}|\d{4}_\d\d_\d\d)$")
 """At the end of a kind of tool: from when on it is as it is."""
-_NO_NAME = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class TidyBody(NamedTuple):
@@ -40,8 +43,8 @@ class TidyBody(NamedTuple):
 
 
 def tidy_text(body: Mapping[str, object]) -> TidyBody:
-    """Return a body of either endpoint for text under our names, without numbers that mean nothing."""
-    fields = dict(body)
+    """Return a body of either endpoint for text under our names, without what means nothing."""
+    fields = {name: _without_null_fields(value) for name, value in body.items()}
     for theirs, ours in OTHER_NAMES.items():
         value = fields.pop(theirs, None)
         if fields.get(ours) is None and value is not None:
@@ -64,6 +67,13 @@ def tidy_chat(body: Mapping[str, object]) -> TidyBody:
     _tidy_choice(fields)
     fields["response_format"] = _tidy_format(fields.get("response_format"), ignored)
     return TidyBody(fields, ignored)
+
+
+def _without_null_fields(value: Any) -> Any:
+    """Return what was sent in a field, of an object without what is null in it."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: inner for name, inner in value.items() if inner is not None}
 
 
 def provider_kind(kind: object, schema: object, plain: str) -> str | None:
@@ -116,14 +126,15 @@ def split_name(name: object) -> tuple[object, bool]:
 def _tidy_tool(tool: Any, ignored: list[str]) -> Any:
     if not isinstance(tool, Mapping):
         return tool
-    tidy = {**tool}
+    tidy = _without_null_fields(tool)
     if "function" not in tidy and "name" in tidy and tidy.get("type", "function") == "function":
         # As /v1/responses takes it.
-        tidy = {"function": {name: value for name, value in tool.items() if name != "type"}}
-    if isinstance(function := tidy.get("function"), Mapping):
-        tidy = {"type": "function", **tidy, "function": {**function}}
+        tidy = {"function": {name: value for name, value in tidy.items() if name != "type"}}
+    if isinstance(tidy.get("function"), Mapping):
+        function = _without_null_fields(tidy["function"])
+        tidy = {"type": "function", **tidy, "function": function}
         if "parameters" in function:
-            tidy["function"]["parameters"] = without_nulls(function["parameters"])
+            function["parameters"] = without_nulls(function["parameters"])
     for part in (tidy, tidy.get("function")):
         if isinstance(part, dict) and part.pop("cache_control", None) is not None:
             ignored += [name for name in ["tools.cache_control"] if name not in ignored]
@@ -134,11 +145,12 @@ def _tidy_choice(fields: Json) -> None:
     """Bring the choice of tools into one form; where only some are allowed, the others are left out."""
     choice = fields.get("tool_choice")
     if choice == "any":
-        # Mistral's word.
-        fields["tool_choice"] = "required"
+        fields["tool_choice"] = WORDS_OF_CHOICE[choice]
     if not isinstance(choice, Mapping):
         return
-    if choice.get("type") == "function" and "function" not in choice:
+    if isinstance(word := choice.get("type"), str) and word in WORDS_OF_CHOICE:
+        fields["tool_choice"] = WORDS_OF_CHOICE[word]
+    if choice.get("type") in ("function", "tool") and "function" not in choice:
         fields["tool_choice"] = {"type": "function", "function": {"name": choice.get("name")}}
     if choice.get("type") == "allowed_tools":
         allowed = choice.get("allowed_tools", choice)
@@ -165,19 +177,18 @@ def _name_of(tool: object) -> object:
 
 
 def _tidy_format(given: Any, ignored: list[str]) -> Any:
-    """Return a format in OpenAI's form: llama.cpp's servers take a schema beside the type."""
+    """Return a format in OpenAI's form: llama.cpp's servers and ``/v1/responses`` take a schema beside the type."""
     if not isinstance(given, Mapping):
         return given
     named, kind = given.get("json_schema"), given.get("type")
     if "schema" in given and kind in ("json_object", "json_schema") and named is None:
-        named = {"schema": given["schema"]}
-        given = {key: value for key, value in given.items() if key != "schema"}
+        named = {key: value for key, value in given.items() if key != "type"}
+        given = {"type": kind}
     if not isinstance(named, Mapping):
         return given
-    name = named.get("name", "answer")
-    if isinstance(name, str):
-        name = _NO_NAME.sub("_", name)[:MAX_NAME]
-    named = {**named, "name": name}
+    named = {"name": "answer", **_without_null_fields(named)}
+    if isinstance(named["name"], str):
+        named["name"] = make_name(named["name"], MAX_NAME)
     if "schema" in named:
         named["schema"] = without_nulls(named["schema"])
         _name_loosened(named["schema"], ignored)

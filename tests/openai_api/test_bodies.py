@@ -184,7 +184,7 @@ def test_a_chat_becomes_what_the_worker_reads() -> None:
             "max_completion_tokens": 7,
             "temperature": 0,
             "top_k": 5,
-            "seed": -1,
+            "seed": -2,
             "stop": "END",
             "stream": True,
             "stream_options": {"include_usage": True},
@@ -205,7 +205,7 @@ def test_a_chat_becomes_what_the_worker_reads() -> None:
         "max_tokens": 7,
         "temperature": 0,
         "top_k": 5,
-        "seed": 0xFFFFFFFE,
+        "seed": 0xFFFFFFFD,
         "stop": "END",
         "knowledge": 3,
     }
@@ -299,7 +299,7 @@ def test_a_completion_has_one_prompt(prompt: Any, why: str) -> None:
 def test_every_choice_is_a_question_of_its_own() -> None:
     body = {"model": "sam", "prompt": ["a", "b"], "n": 2}
 
-    seeded = completion_request({**body, "seed": -1})
+    seeded = completion_request({**body, "seed": 2**32 - 2})
     free = completion_request(body)
 
     asked = [seeded.question, *seeded.others]

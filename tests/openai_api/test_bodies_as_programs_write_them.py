@@ -252,11 +252,7 @@ TAKEN: dict[str, tuple[dict[str, Any], dict[str, Any], list[str]]] = {
                 {"type": "function", "function": {"name": "f", "parameters": None, "strict": None}}
             ]
         },
-        {
-            "tools": [
-                {"type": "function", "function": {"name": "f", "parameters": None, "strict": None}}
-            ]
-        },
+        {"tools": [{"type": "function", "function": {"name": "f"}}]},
         [],
     ),
     "llama.cpp's page": (
@@ -387,7 +383,7 @@ def test_a_misspelt_field_is_still_refused_by_its_name() -> None:
     assert (caught.value.param, caught.value.code) == ("max_token", "unknown_parameter")
 
 
-@pytest.mark.parametrize("schema", ["x", 7, [1], None])
+@pytest.mark.parametrize("schema", ["x", 7, [1]])
 def test_what_is_no_schema_is_refused_not_stumbled_over(schema: Any) -> None:
     body = {**CHAT, "response_format": {"type": "json_object", "schema": schema}}
 

@@ -45,9 +45,12 @@ def without_nulls(schema: Any) -> Any:
     for key, value in schema.items():
         if key in MAY_BE_NULL:
             kept[key] = value
-        elif key in {*SCHEMAS_BY_NAME, "patternProperties"} and isinstance(value, dict):
+        elif key in {*SCHEMAS_BY_NAME, "patternProperties"} and (
+            isinstance(value, dict) or value == []
+        ):
+            # PHP writes an object without anything in it as a list.
             kept[key] = {
-                name: {} if one is None else without_nulls(one) for name, one in value.items()
+                name: {} if one is None else without_nulls(one) for name, one in dict(value).items()
             }
         elif value is not None:
             kept[key] = value if key in VALUES else without_nulls(value)

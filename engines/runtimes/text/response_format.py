@@ -23,8 +23,10 @@ MAX_TOOLS_CHARS = 524_288
 """Characters of JSON that all tools together may have."""
 MAX_SCHEMA_DEPTH = 64
 MAX_TOOLS = 128
-NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+MAX_NAME = 128
+NAME = re.compile(rf"[A-Za-z0-9_-]{{1,{MAX_NAME}}}")
 """As long as Anthropic takes it: names of tools of MCP begin with their server's."""
+_NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]+")
 CHOICES = ("auto", "none", "required")
 ANY_OBJECT: Json = {"type": "object"}
 
@@ -79,6 +81,11 @@ def parse_calls(place: str, given: object) -> list[MessageToolCall]:
     if not isinstance(given, list) or not 0 < len(given) <= MAX_TOOLS:
         raise InvalidRequestError(f"{place} must be a list of 1 to {MAX_TOOLS} calls.")
     return [_parse_call(f"{place}[{number}]", call) for number, call in enumerate(given)]
+
+
+def make_name(text: str, most: int = MAX_NAME) -> str:
+    """Return a text as a name: with a line where it holds what no name may have."""
+    return _NOT_IN_NAMES.sub("_", text)[:most]
 
 
 def schema_of(response_format: Mapping[str, Any] | None) -> Json | None:
@@ -150,7 +157,7 @@ def _check_named(place: str, given: Json, known: set[str]) -> None:
     name, described = given.get("name"), given.get("description")
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise InvalidRequestError(
-            f"{place}.name must have 1 to 128 letters, digits, dashes and underscores."
+            f"{place}.name must have 1 to {MAX_NAME} letters, digits, dashes and underscores."
         )
     if described is not None and not isinstance(described, str):
         raise InvalidRequestError(f"{place}.description must be a text.")
