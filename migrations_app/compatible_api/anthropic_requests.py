@@ -5,7 +5,6 @@ Source: https://docs.anthropic.com/en/api/messages. ``knowledge`` is SAM's, sent
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -16,6 +15,7 @@ from engines.services.answers.messages import MAX_MESSAGES
 from migrations_app.compatible_api.reading import (
     Placed,
     Sent,
+    arguments_text,
     function_call,
     function_tool,
     given_fields,
@@ -281,10 +281,8 @@ def _blocks(content: str | list[Json]) -> list[Json]:
 
 
 def _call(place: str, block: Mapping[str, Any]) -> Json:
-    given = block.get("input")
-    if not isinstance(given, Mapping):
-        refuse(f"{place}.input", "must be an object")
-    arguments = json.dumps(given, ensure_ascii=False)
+    # What a model wrote and no program could read as an object is kept as a text by some.
+    arguments = arguments_text(block.get("input") or {})
     return function_call(
         read_field(place, block, "id"), read_field(place, block, "name"), arguments
     )

@@ -87,7 +87,7 @@ class CalledTool(Struct, frozen=True):
     """A function that was called; its arguments are an object here, and a text elsewhere."""
 
     name: str
-    arguments: Json | str | None = None
+    arguments: Json | str | list[Any] | None = None
 
 
 class ToolUse(Struct, frozen=True):
@@ -215,7 +215,11 @@ def ollama_prompt(body: Body) -> AskedText:
 
 def _sent(asked: TextBody, messages: Sequence[Placed] = ()) -> Sent:
     """Return what was sent, with the options that are a server's own matter."""
-    left_out = [f"options.{name}" for name in asked.options or () if name in SERVER_OPTIONS]
+    left_out = [
+        f"options.{name}"
+        for name, value in (asked.options or {}).items()
+        if name in SERVER_OPTIONS and value is not None
+    ]
     return Sent(asked, OUR_NAMES, messages, left_out=left_out)
 
 
@@ -225,7 +229,11 @@ def ollama_texts(body: Body) -> AskedVectors:
     texts = asked.input if asked.input is not None else asked.prompt
     if not texts:
         raise NothingAskedError(plain_name(asked.model))
-    given = {"model": plain_name(asked.model), "input": texts, "dimensions": asked.dimensions}
+    given = {
+        "model": plain_name(asked.model),
+        "input": texts,
+        "dimensions": asked.dimensions or None,
+    }
     return replace(embedding_request(given), ignored=tuple(given_hints(asked)))
 
 
@@ -287,10 +295,7 @@ def _message(place: str, message: Message) -> Json:
 
 
 def _call(call: ToolUse) -> Json:
-    given = call.function.arguments
-    return function_call(
-        call.id, call.function.name, arguments_text({} if given is None else given)
-    )
+    return function_call(call.id, call.function.name, arguments_text(call.function.arguments or {}))
 
 
 def _refuse_images(place: str, images: object) -> None:

@@ -26,6 +26,7 @@ from migrations_app.compatible_api.reading import (
     read_field,
     read_sent,
     read_texts,
+    text_part,
 )
 from migrations_app.openai_api.errors import refuse
 from migrations_app.openai_api.request_bodies import Hint, Name, given_hints
@@ -217,6 +218,8 @@ class _AssistantTurns:
 
     def __init__(self, items: list[Json]) -> None:
         self._items = items
+        self._call_ids: dict[object, str] = {}
+        """By the ids of their items: some results name those."""
         self._turn: Json = {}
         self._place = ""
 
@@ -227,7 +230,7 @@ class _AssistantTurns:
                 continue
             if not self._belongs(place, item):
                 yield from self._finished()
-                yield Placed(place, _message(place, item))
+                yield Placed(place, self._other(place, item))
         yield from self._finished()
 
     def _belongs(self, place: str, item: Json) -> bool:
@@ -236,7 +239,9 @@ class _AssistantTurns:
         if kind == "reasoning":
             self._think(place, item)
         elif kind in CALLS:
-            self._turn.setdefault("tool_calls", []).append(_call(place, kind, item))
+            call_id = _call_id(place, item)
+            self._call_ids[item.get("id")] = call_id
+            self._turn.setdefault("tool_calls", []).append(_call(place, call_id, kind, item))
         elif kind == "message" and item.get("role") == "assistant":
             texts = read_texts(f"{place}.content", item.get("content"), PARTS)
             self._turn.setdefault("content", []).extend(texts)
@@ -244,6 +249,18 @@ class _AssistantTurns:
             return False
         self._place = self._place or place
         return True
+
+    def _other(self, place: str, item: Json) -> Json:
+        kind = item.get("type")
+        if kind not in OUTPUTS:
+            return _message(place, item)
+        given = _call_id(place, item)
+        content = _output(f"{place}.output", kind, item)
+        return {
+            "role": "tool",
+            "tool_call_id": self._call_ids.get(given, given),
+            "content": content,
+        }
 
     def _think(self, place: str, item: Json) -> None:
         texts = [
@@ -261,9 +278,25 @@ class _AssistantTurns:
             yield Placed(place, {"role": "assistant", "content": [], **turn})
 
 
-def _call(place: str, kind: str, item: Mapping[str, Any]) -> Json:
+def _call_id(place: str, item: Mapping[str, Any]) -> str:
+    """Return by what a call and its result know each other; of a local shell's that may be the item's own id."""
+    has_only_id = item.get("id") and not item.get("call_id")
+    return read_field(place, item, "id" if has_only_id else "call_id")
+
+
+def _output(place: str, kind: str, item: Mapping[str, Any]) -> list[Json]:
+    """Return what a call gave; what a shell gave, command by command, as JSON, and of a patch at least how it went."""
+    output = item.get("output")
+    if kind == "shell_call_output" and isinstance(output, list):
+        return [text_part(json.dumps(output, ensure_ascii=False))]
+    if kind == "apply_patch_call_output" and not output:
+        output = item.get("status")
+    return read_texts(place, output, PARTS)
+
+
+def _call(place: str, call_id: str, kind: str, item: Mapping[str, Any]) -> Json:
     """Return a call of a function; another kind of call is one of a function that is called like its tool."""
-    call_id, namespace = read_field(place, item, "call_id"), item.get("namespace")
+    namespace = item.get("namespace")
     if kind == "function_call":
         name = full_name(namespace, read_field(place, item, "name"))
         return function_call(call_id, name, arguments_text(item.get("arguments") or ""))
@@ -275,12 +308,6 @@ def _call(place: str, kind: str, item: Mapping[str, Any]) -> Json:
 
 def _message(place: str, item: Mapping[str, Any]) -> Json:
     kind = item.get("type") or "message"
-    if kind in OUTPUTS:
-        return {
-            "role": "tool",
-            "tool_call_id": read_field(place, item, "call_id"),
-            "content": read_texts(f"{place}.output", item.get("output"), PARTS),
-        }
     if kind == "item_reference" or ("type" not in item and set(item) == {"id"}):
         refuse(place, REFERENCE)
     if kind != "message":

@@ -15,7 +15,10 @@ from tests.compatible_api.test_bodies import READERS
 
 ASK = {"role": "user", "content": "Hi"}
 CHAT = {"model": "sam", "messages": [ASK]}
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "f", "parameters": {"type": "object"}},
+}
 NAMED = {"type": "function", "function": {"name": "f"}}
 OBJECT = {"type": "object"}
 RANDOM: list[tuple[Callable[[Body], AskedText], dict[str, Any]]] = [
