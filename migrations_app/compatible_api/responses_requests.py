@@ -218,7 +218,7 @@ class _AssistantTurns:
 
     def __init__(self, items: list[Json]) -> None:
         self._items = items
-        self._call_ids: dict[object, str] = {}
+        self._call_ids: dict[str, str] = {}
         """By the ids of their items: some results name those."""
         self._turn: Json = {}
         self._place = ""
@@ -240,7 +240,7 @@ class _AssistantTurns:
             self._think(place, item)
         elif kind in CALLS:
             call_id = _call_id(place, item)
-            self._call_ids[item.get("id")] = call_id
+            self._call_ids[str(item.get("id"))] = call_id
             self._turn.setdefault("tool_calls", []).append(_call(place, call_id, kind, item))
         elif kind == "message" and item.get("role") == "assistant":
             texts = read_texts(f"{place}.content", item.get("content"), PARTS)

@@ -63,6 +63,13 @@ def test_what_a_client_did_itself_finds_its_call(
     assert answered["content"] == read
 
 
+@pytest.mark.parametrize("given", [7, [], {"a": 1}])
+def test_an_item_may_have_anything_for_an_id_where_its_call_has_one(given: Any) -> None:
+    result = {"type": "local_shell_call_output", "call_id": "c1", "output": "a"}
+
+    assert items({**SHELL, "id": given, "call_id": "c1"}, result)[2]["tool_call_id"] == "c1"
+
+
 @pytest.mark.parametrize("ids", [{}, {"id": None}, {"id": "", "call_id": ""}])
 def test_a_call_without_any_id_is_refused_by_the_one_it_needs(ids: dict[str, Any]) -> None:
     with pytest.raises(RefusedError) as refused:
