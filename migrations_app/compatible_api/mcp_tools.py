@@ -89,7 +89,9 @@ class McpTool(Generic[Arguments]):
 
     def call(self, user: User, given: Json) -> Json:
         """Act for a person; InvalidRequestError names the argument at fault."""
-        return self.act(user, convert_or_refuse(with_whole_numbers(given), self.arguments))
+        # Models that were told that all arguments are required say null of those that are not.
+        said = {name: value for name, value in given.items() if value is not None}
+        return self.act(user, convert_or_refuse(with_whole_numbers(said), self.arguments))
 
 
 def tools_for(user: User) -> Sequence[McpTool[Any]]:

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from engines.parsing import UNREADABLE, convert, fault_of
 from engines.runtimes.text.response_format import Json
-from migrations_app.openai_api.errors import RefusedError, refuse
+from migrations_app.openai_api.errors import RefusedError, refuse, unknown_field
 from migrations_app.openai_api.request_bodies import given_hints
 from migrations_app.openai_api.requests import AskedText, Body
 
@@ -80,11 +80,8 @@ def read_sent(read: Callable[[Body], AskedText], chat: Json, sent: Sent) -> Aske
 def read_as(body: Body, kind: type[Parsed]) -> Parsed:
     """Return a body with its types, null being left out; RefusedError names the field at fault."""
     given = {name: value for name, value in body.items() if value is not None}
-    unknown = sorted(set(given) - set(kind.__struct_fields__))
-    if unknown:
-        raise RefusedError(
-            f"There is no field {unknown[0]!r:.60} here; leave it out.", param=unknown[0]
-        )
+    if unknown := set(given) - set(kind.__struct_fields__):
+        raise unknown_field(unknown)
     try:
         return convert(given, kind)
     except UNREADABLE as error:

@@ -123,7 +123,7 @@ class ResponsesBody(Struct, frozen=True, kw_only=True):
     include: Hint = None
     stream_options: Hint = None
     truncation: Hint = None
-    top_logprobs: Annotated[int, Meta(ge=0, le=0)] | None = None
+    top_logprobs: Any = None
     max_tool_calls: Hint = None
     context_management: Hint = None
     client_metadata: Hint = None
@@ -143,6 +143,8 @@ def responses_body(body: Body) -> ResponsesBody:
             refuse(name, NOT_KEPT)
     if asked.background:
         refuse("background", "is not served here; stream the answer")
+    if asked.top_logprobs:
+        refuse("top_logprobs", "cannot be told here; leave it out")
     return asked
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from typing import NoReturn
 
 from django.http import HttpResponse
@@ -35,6 +36,17 @@ WITHOUT_BASE = tuple(
 """What a program asks for whose base address lacks its end."""
 KEPT_ELSEWHERE = ("/v1/responses/resp_", "/v1/conversations", "/v1/threads")
 """Where OpenAI keeps what was answered."""
+ELSEWHERE = {
+    "messages": "they are what /v1/chat/completions and /v1/messages take",
+    "input": "it is what /v1/responses and /v1/embeddings take",
+    "prompt": "it is what /v1/completions and /api/generate take",
+    "max_tokens": "/v1/responses calls it max_output_tokens",
+    "max_completion_tokens": "/v1/responses calls it max_output_tokens",
+    "max_output_tokens": "/v1/chat/completions calls it max_tokens",
+    "response_format": "/v1/responses takes it as text.format",
+    "extra_body": "send what it holds beside the other fields",
+}
+"""Fields that are none where they are sent by mistake, and what to do instead."""
 TYPES = {
     UNAUTHORIZED: "authentication_error",
     TOO_MANY: "insufficient_quota",
@@ -96,6 +108,15 @@ def _hint_at(path: str) -> str:
     if path.startswith("/v2/"):
         return "Of Cohere's newer addresses there is /v2/rerank."
     return f"Served are {', '.join(SERVED)}; /api/schema/openai/ describes them."
+
+
+def unknown_field(names: Iterable[str]) -> RefusedError:
+    """Return the refusal of one of several fields that are not known, first of one that is elsewhere."""
+    name = min(names, key=lambda name: (name not in ELSEWHERE, name))
+    instead = ELSEWHERE.get(name, "leave it out")
+    return RefusedError(
+        f"There is no field {name!r:.60} here; {instead}.", param=name, code="unknown_parameter"
+    )
 
 
 def refuse(param: str, why: str) -> NoReturn:

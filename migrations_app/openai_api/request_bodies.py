@@ -92,6 +92,8 @@ class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
     route: Hint = None
     add_special_tokens: Hint = None
     spaces_between_special_tokens: Hint = None
+    ttl: Hint = None
+    draft_model: Hint = None
     # How samplers work that are off, as they have to be here.
     dynatemp_exponent: Hint = None
     xtc_threshold: Hint = None
@@ -101,6 +103,7 @@ class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
     dry_sequence_breakers: Hint = None
     mirostat_tau: Hint = None
     mirostat_eta: Hint = None
+    repeat_last_n: Hint = None
     repetition_penalty: Annotated[float, Meta(ge=0.1, le=10.0)] | None = None
     """vLLM's name of ``repeat_penalty``."""
 
@@ -137,6 +140,7 @@ class TextBody(SamplingOptions, frozen=True, kw_only=True, omit_defaults=True):
     enable_search: Annotated[Any, only([False])] = None
     safe_prompt: Annotated[Any, only([False])] = None
     plugins: Annotated[Any, only([[]])] = None
+    continue_final_message: Annotated[Any, only([False])] = None
 
 
 class TextPart(Struct, frozen=True, tag_field="type", tag="text"):

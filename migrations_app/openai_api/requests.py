@@ -25,7 +25,13 @@ from engines.runtimes.text.openai_vocabulary import read_openai_tokens
 from engines.runtimes.text.response_format import is_shallow
 from engines.services.answers.messages import AnswerRequest, Question
 from engines.services.knowledge.search_filters import with_moments
-from migrations_app.openai_api.errors import WRONG_MEDIA, RefusedError, refuse, too_large
+from migrations_app.openai_api.errors import (
+    WRONG_MEDIA,
+    RefusedError,
+    refuse,
+    too_large,
+    unknown_field,
+)
 from migrations_app.openai_api.messages import parse_messages, tidy_messages
 from migrations_app.openai_api.request_bodies import (
     INSTEAD,
@@ -248,13 +254,8 @@ def _text_of(numbers: list[object], place: str) -> str:
 def _parse(body: Body, kind: type[Parsed]) -> Parsed:
     """Return a body with its types; null means that a field is left out."""
     given = {name: value for name, value in body.items() if value is not None}
-    unknown = sorted(set(given) - set(kind.__struct_fields__))
-    if unknown:
-        raise RefusedError(
-            f"There is no field {unknown[0]!r} here; leave it out.",
-            param=unknown[0],
-            code="unknown_parameter",
-        )
+    if unknown := set(given) - set(kind.__struct_fields__):
+        raise unknown_field(unknown)
     for name, values in SERVED_VALUES.items():
         if name in given and given[name] not in values:
             instead = INSTEAD.get(name, "leave it out")

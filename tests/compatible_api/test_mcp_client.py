@@ -168,6 +168,7 @@ def called(tool: str, arguments: str) -> str:
     [
         ("engine_state", '{"random_string": "dummy"}'),
         ("list_plans", '{"limit": 3.0}'),
+        ("list_plans", '{"limit": null}'),
         ("search_knowledge", '{"query": "A bridge \\ud83d"}'),
     ],
 )

@@ -10,6 +10,7 @@ import pytest
 from msgspec import to_builtins
 
 from migrations_app.compatible_api.ollama_requests import ollama_chat, ollama_prompt
+from migrations_app.openai_api.errors import RefusedError
 from migrations_app.openai_api.requests import AskedText, Body, chat_request, completion_request
 from tests.compatible_api.test_bodies import READERS
 
@@ -130,3 +131,34 @@ def test_a_result_may_be_left_out_where_it_is_empty() -> None:
     asked = chat_request(history({"function": {"name": "f", "arguments": "{}"}}))
 
     assert (asked.question.messages or [])[2]["content"] == ""
+
+
+def test_what_other_servers_take_of_memory_and_drafts_changes_nothing_and_is_named() -> None:
+    hints = {"repeat_last_n": 64, "ttl": 300, "draft_model": "small"}
+    asked = chat_request({**CHAT, **hints, "continue_final_message": False})
+
+    assert set(asked.ignored) == set(hints)
+
+
+MISTAKEN: list[tuple[Callable[[Body], object], dict[str, Any], str, str]] = [
+    (chat_request, {"model": "sam", "include": [], "input": "Hi"}, "input", "it is what /v1/responses"),
+    (chat_request, {**CHAT, "extra_body": {}}, "extra_body", "send what it holds beside"),
+    (completion_request, CHAT, "messages", "they are what /v1/chat/completions"),
+    (READERS[1][1], {**CHAT, "max_tokens": 5, "user": "x"}, "max_tokens", "/v1/responses calls it max_output_tokens"),
+    (READERS[1][1], {"model": "sam", "input": "Hi", "respond_format": {}}, "respond_format", "leave it out"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("read", "body", "name", "instead"), MISTAKEN)
+def test_a_field_of_another_door_is_told_where_it_belongs(
+    read: Callable[[Body], object], body: dict[str, Any], name: str, instead: str
+) -> None:
+    with pytest.raises(RefusedError, match=f"^There is no field '{name}' here; {instead}") as refused:  # fmt: skip
+        read(body)
+
+    assert (refused.value.param, refused.value.code) == (name, "unknown_parameter")
+
+
+def test_chances_of_tokens_are_refused_in_words() -> None:
+    with pytest.raises(RefusedError, match=r"^top_logprobs cannot be told here; leave it out\.$"):
+        READERS[1][1]({"model": "sam", "input": "Hi", "top_logprobs": 5})
