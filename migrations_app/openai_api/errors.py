@@ -51,6 +51,12 @@ TYPES = {
     UNAUTHORIZED: "authentication_error",
     TOO_MANY: "insufficient_quota",
 }
+CODES = {
+    "quota_exceeded": "insufficient_quota",
+    "throttled": "rate_limit_exceeded",
+    "too_many_at_once": "rate_limit_exceeded",
+}
+"""OpenAI's words for codes of ours: by them clients know what to wait for, and what not to ask again for."""
 
 
 class RefusedError(SamError):
@@ -131,9 +137,8 @@ def error_body(error: SamError) -> ErrorBody:
     if isinstance(error, TooManyRequestsError):
         kind = "rate_limit_error"
     param = getattr(error, "param", None)
-    return ErrorBody(
-        ErrorDetail(message=in_short(str(error)), type=kind, param=param, code=error.code)
-    )
+    code = CODES.get(error.code, error.code)
+    return ErrorBody(ErrorDetail(message=in_short(str(error)), type=kind, param=param, code=code))
 
 
 def error_response(error: SamError) -> HttpResponse:

@@ -190,7 +190,10 @@ def _with_texts(place: str, message: Mapping[str, Any]) -> Json:
     thoughts: list[str] = []
     for number, part in enumerate(message["content"]):
         kind = part.get("type") if isinstance(part, Mapping) else None
-        if not isinstance(kind, str):
+        if isinstance(part, str):
+            # LangChain's messages hold texts beside parts.
+            texts.append({"type": "text", "text": part})
+        elif not isinstance(kind, str):
             texts.append(part)
         elif kind in THOUGHTS and message.get("role") == "assistant":
             thoughts.append(_thought_in(part))

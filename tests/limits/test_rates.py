@@ -123,7 +123,7 @@ def openai_kind(body: Any) -> object:
 
 DOORS: list[tuple[str, Callable[[Any], object], object]] = [
     *(
-        (f"/v1/{name}", openai_kind, ("rate_limit_error", "throttled"))
+        (f"/v1/{name}", openai_kind, ("rate_limit_error", "rate_limit_exceeded"))
         for name in ("chat/completions", "completions", "responses", "embeddings", "rerank")
     ),
     *(

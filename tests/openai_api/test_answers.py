@@ -306,7 +306,7 @@ def test_used_up_tokens_are_refused_until_tomorrow(asker: Asker) -> None:
     used = first.json()["usage"]["total_tokens"]
     error = error_of(second, 429)
     assert error["message"].startswith(f"You used {used} of the 30 tokens allowed a day;")
-    assert (error["type"], error["code"]) == ("insufficient_quota", "quota_exceeded")
+    assert (error["type"], error["code"]) == ("insufficient_quota", "insufficient_quota")
     assert second.headers["x-should-retry"] == "false"
     assert 0 < int(second.headers["retry-after"]) <= 86_400
     assert TokenUsage.objects.get().requests == 1

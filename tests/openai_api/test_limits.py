@@ -55,7 +55,7 @@ def test_one_person_takes_no_more_places_than_allowed(limited: WebProcess, asker
                 answered = theirs.post("chat/completions", json={**CHAT, "max_tokens": 4})
 
         assert refused.status_code == 429
-        assert refused.json()["error"]["code"] == "too_many_at_once"
+        assert refused.json()["error"]["code"] == "rate_limit_exceeded"
         assert refused.json()["error"]["type"] == "rate_limit_error"
         assert int(refused.headers["Retry-After"]) > 0
         assert "x-should-retry" not in refused.headers
@@ -134,7 +134,7 @@ def test_each_choice_takes_of_the_days_tokens(asker: Asker) -> None:
 
     refused = asker.client.post("chat/completions", json={**GREEDY, "n": 4})
 
-    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "quota_exceeded")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (429, "insufficient_quota")
     used = TokenUsage.objects.get()
     assert one < used.tokens_in + used.tokens_out <= one * 3
     assert TokenReservation.objects.count() == 0

@@ -145,8 +145,8 @@ def test_who_has_no_place_or_no_tokens_left_is_told_before_the_body_is_read(
     spent = read(send(web, "/v1/chat/completions", MEGABYTE, token))
 
     assert (upload[0], upload[1]["code"]) == (429, "too_many_at_once")
-    assert (answer[0], answer[1]["error"]["code"]) == (429, "too_many_at_once")
-    assert (spent[0], spent[1]["error"]["code"]) == (429, "quota_exceeded")
+    assert (answer[0], answer[1]["error"]["code"]) == (429, "rate_limit_exceeded")
+    assert (spent[0], spent[1]["error"]["code"]) == (429, "insufficient_quota")
     for refusal in (upload, answer, spent):
         assert int(refusal[2]["retry-after"]) > 0
 

@@ -127,6 +127,12 @@ def test_a_call_of_a_tool_that_takes_a_text_is_one_of_a_function() -> None:
     assert (call["function"]["name"], json.loads(call["function"]["arguments"])) == ("run", {"input": "ls"})  # fmt: skip
 
 
+def test_texts_may_stand_among_the_parts_of_a_message() -> None:
+    asked = chat_request({**CHAT, "messages": [{"role": "user", "content": ["a", {"type": "text", "text": "b"}]}]})  # fmt: skip
+
+    assert asked.question.messages == [{"role": "user", "content": "a\nb"}]
+
+
 def test_a_result_may_be_left_out_where_it_is_empty() -> None:
     asked = chat_request(history({"function": {"name": "f", "arguments": "{}"}}))
 
