@@ -63,6 +63,8 @@ class ReasoningSplitter:
         self._held = ""
         self._at_start = True
         self._has_reasoned = False
+        self._may_reopen = False
+        """Whether nothing has come since a closing mark: some models think once more."""
         self._calls: int | None = None
         """Where calls begin with which the thoughts that are held end, where that was looked for."""
 
@@ -116,6 +118,8 @@ class ReasoningSplitter:
         ]
 
     def _answer(self, *, last: bool) -> list[Piece]:
+        if self._may_reopen and not self._look_again(last=last):
+            return []
         marks = [mark for mark in self._again if mark]
         found = [(at, mark) for mark in marks if (at := self._held.find(mark)) >= 0]
         if not found:
@@ -127,6 +131,20 @@ class ReasoningSplitter:
         if mark == self._again[0]:
             self._place, self._at_start, self._close = _Place.REASONING, True, self._again[1]
         return shown
+
+    def _look_again(self, *, last: bool) -> bool:
+        """Return whether the answer begins here; where the opening mark stands once more, it is passed over."""
+        begun = self._held.lstrip()
+        opening, closing = next(
+            (pair for pair in self._pairs if begun.startswith(pair[0])), ("", "")
+        )
+        if opening:
+            self._place, self._at_start, self._close = _Place.REASONING, True, closing
+            self._held = begun[len(opening) :]
+        elif not last and any(pair[0].startswith(begun) for pair in self._pairs):
+            return False
+        self._may_reopen = False
+        return not opening
 
     def _reasoning(self, *, last: bool) -> list[Piece]:
         ends = {mark: self._held.find(mark) for mark in (self._close, *self._answers)}
@@ -142,6 +160,7 @@ class ReasoningSplitter:
                 if calls >= 0:
                     return self._end(self._held[:calls], self._held[calls:at])
             # The mark of the answer is for whoever reads the answer.
+            self._may_reopen = mark == self._close
             return self._end(self._held[:at], self._held[at:].removeprefix(self._close))
         begun = [at for lead in self._leads if (at := self._held.find(lead)) >= 0]
         text = self._held[: min(begun)].rstrip() if begun else self._held
