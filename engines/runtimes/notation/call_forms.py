@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import partial
 from typing import Any
 
+from engines.runtimes.notation.call_marks import BRACKET, CallMarks
 from engines.runtimes.notation.call_objects import (
     FoundCall,
     ObjectCall,
     bare_name,
     code_parameter,
     describes_tool,
+    is_taken,
     known_keys,
     list_objects,
     move_end,
@@ -22,98 +24,59 @@ from engines.runtimes.notation.call_objects import (
     read_object,
     to_arguments,
 )
-from engines.runtimes.notation.description import HOLE, CallForm, CallNotation
+from engines.runtimes.notation.description import CallForm
 from engines.runtimes.notation.scanning import (
     FENCE,
     NAME,
-    QUOTES,
     IncompleteError,
     NotACallError,
     decode_json,
-    decode_unclosed,
     match_closing,
     match_mark,
     match_name,
     skip_fence,
     skip_pattern,
     skip_space,
-    spellings_of,
     split_mark,
     try_mark,
 )
-from engines.runtimes.notation.values import (
+from engines.runtimes.notation.values.marked import (
     find_end,
-    read_python_calls,
-    read_python_object,
     read_quoted,
     read_tagged,
+)
+from engines.runtimes.notation.values.objects import decode_object
+from engines.runtimes.notation.values.python import (
+    PythonCalls,
+    name_positional,
+    read_python_line,
+    read_python_list,
 )
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.schemas import parameters_of
 
-GROUPED = (CallForm.OBJECT, CallForm.PYTHON, CallForm.LINES)
-"""Forms whose calls need no mark of their own within a group."""
-GROUP = "functions."
-"""Stands before a tool's own name in some notations; models leave it out."""
 _BETWEEN = re.compile(r"[\s,;]*")
-_NAMED_FIRST = re.compile(r'\{\s*"name"\s*:\s*"([^"\\]*)"')
-_PRINTED = re.compile(r"\[\s*print\((.+)\)\s*\]", re.DOTALL)
-_BRACKET = re.compile(r"\s*\(?\s*")
+_NAMED_FIRST = re.compile(
+    r"""\{\s*(?:["']type["']\s*:\s*["']function["']\s*,\s*)?["']name["']\s*:\s*["']([^"'\\]*)["']"""
+)
+_MAY_NAME = re.compile(r"\{['\w\s:,.\-/]{0,200}\Z")
 _LATE_END = re.compile(r"\)?>?")
-_LIST = re.compile(r"\s*\[\s*")
+_FIRST_KEY = {
+    True: re.compile(r"""\{\s*["']([^"'\\]*)(["']?)"""),
+    False: re.compile(r"""\{\s*["']?([^"'\\:\s]*)(["':]?)"""),
+}
+"""By whether no mark tells a call from text: between marks models leave out the quotes."""
 _DOUBLED = re.compile(r"\{\s*(?=\{)")
 
 
-@lru_cache(maxsize=1024)
-def leads_of(form: CallNotation) -> tuple[str, ...]:
-    """Return each text with which calls of a notation may begin."""
-    found = list(form.may_open)
-    for mark in (form.section[0], form.opening):
-        parts = split_mark(mark.partition(HOLE)[0])
-        # Some models leave out the first part of a mark of two.
-        found += [parts[0], *(part for part in parts[1:] if part[0] in "<[")] if parts else []
-    found += [lead.removesuffix(GROUP) for lead in found if lead.endswith(GROUP)]
-    return tuple(dict.fromkeys(each for lead in found for each in spellings_of(lead)))
-
-
 @dataclass(frozen=True, slots=True)
-class CallParser:
+class CallParser(CallMarks):
     """Reads calls of one notation."""
 
-    form: CallNotation
     functions: Mapping[str, Json]
     """The tools there are, by name."""
     is_guess: bool = False
     """Whether the model was told otherwise: what is read so must name one of the tools."""
-
-    @property
-    def section(self) -> tuple[str, str]:
-        """Marks around a group of calls; JSON and Python stand in groups between any marks."""
-        form = self.form
-        if form.section[0].strip() or not self._stands_in_groups:
-            return form.section
-        return form.opening, form.closing
-
-    @property
-    def is_grouped(self) -> bool:
-        """Whether calls may stand together, so that what follows one may be another without a lead."""
-        return any(mark.strip() for mark in self.section) or self.follows_without_mark
-
-    @property
-    def follows_without_mark(self) -> bool:
-        """Whether a name shows to be a call by the mark behind it alone."""
-        form = self.form
-        is_named = form.form is CallForm.NAMED and bool(form.opening.strip())
-        return is_named and bool(form.after_name.strip()) and not form.closing.strip()
-
-    @property
-    def leads(self) -> tuple[str, ...]:
-        """Each text with which calls may begin."""
-        return leads_of(self.form)
-
-    @property
-    def _stands_in_groups(self) -> bool:
-        return self.form.form in GROUPED
 
     def read(self, text: str, at: int, *, is_last: bool) -> list[FoundCall]:
         """Return the call at a place, or several that are one value; their end is the last one's.
@@ -131,21 +94,6 @@ class CallParser:
         }
         return readers[self.form.form](text, at, is_last)
 
-    def match_opening(self, text: str, at: int) -> int:
-        """Match what opens a group or a call, all of it or its last part."""
-        marks = [self.section[0], self.form.opening]
-        if self._stands_in_groups:
-            # JSON and Python have brackets of their own, whatever of the marks is there.
-            for mark in (*self.form.may_open, marks[0]):
-                if mark.strip() and (end := try_mark(text, at, mark)) is not None:
-                    # Some write it twice.
-                    return try_mark(text, end, mark) or end
-            return at
-        if marks[0].strip() and (end := try_mark(text, at, marks[0])) is not None:
-            at = end
-        at = self._match_call_opening(text, at)
-        return skip_pattern(_LIST, text, at) if self.follows_without_mark else at
-
     def match_next(self, text: str, at: int) -> int:
         """Match what opens a further call of a group: behind one mark some models name several (Mistral)."""
         try:
@@ -157,18 +105,8 @@ class CallParser:
         begun = skip_space(text, name.end())
         if name[0] not in self.functions and text.startswith("{", begun):
             raise NotACallError
-        self._match_after_name(text, name.end())
+        self.match_after_name(text, name.end())
         return at
-
-    def _match_call_opening(self, text: str, at: int) -> int:
-        opening = self.form.opening
-        parts = split_mark(opening)
-        marks = [opening, *self.form.may_open, *parts[1:][-1:]]
-        marks += [opening.removesuffix(GROUP)] if opening.endswith(GROUP) else []
-        for mark in marks:
-            if (end := try_mark(text, at, mark)) is not None:
-                return end
-        raise NotACallError
 
     def _objects(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - as _named
         is_marked = bool(self.form.section[0].strip() and self.form.opening.strip())
@@ -186,7 +124,7 @@ class CallParser:
         if start == len(text):
             raise IncompleteError
         if text[start] == "[":
-            return self._listed(text, start)
+            return self._listed(text, start, is_last=is_last)
         if text[start] != "{":
             raise NotACallError
         self._require_call_keys(text, start)
@@ -202,28 +140,43 @@ class CallParser:
         return skip_pattern(_DOUBLED, text, skip_fence(text, skip_space(text, at)))
 
     def _decode(self, text: str, at: int, *, is_last: bool = False) -> tuple[Any, int]:
-        """JSON; between marks also an object as Python writes it, or one that is not closed before its mark."""
-        if self.form.is_bare:
-            return decode_json(text, at)
-        try:
-            return decode_json(text, at)
-        except IncompleteError:
-            found = decode_unclosed(text, at, self._closings, is_last=is_last)
-            if found is None:
+        """JSON; also what misses it, between marks or where the name of a tool stands first."""
+        if self.form.is_bare and not self._names_tool_first(text, at):
+            try:
+                return decode_json(text, at)
+            except NotACallError:
+                if not is_last and _MAY_NAME.match(text, at):
+                    raise IncompleteError from None
                 raise
-            return found
-        except NotACallError:
-            found = decode_unclosed(text, at, self._closings, is_last=is_last)
-            return found or read_python_object(text, at)
+        return decode_object(text, at, self._closings, self._means_call, is_last=is_last)
+
+    def _names_tool_first(self, text: str, at: int) -> bool:
+        named = _NAMED_FIRST.match(text, at)
+        return named is not None and bare_name(named[1]) in self.functions
+
+    def _means_call(self, value: Any) -> bool:
+        """Whether a value that had to be guessed names tools and gives each what it takes."""
+        calls = [read_object(each, self.form, self.functions) for each in list_objects(value)]
+        return bool(calls) and all(
+            call is not None and self._takes(call.name, call.given) for call in calls
+        )
+
+    def _takes(self, name: str, given: Any) -> bool:
+        """Whether there is such a tool, and it declares what it is given."""
+        function = self.functions.get(bare_name(name))
+        return function is not None and is_taken(given, function)
 
     @property
     def _closings(self) -> list[str]:
         marks = (self.form.closing, self.section[1])
+        if not any(mark.strip() for mark in marks):
+            # What another call begins with ends this one.
+            marks = (self.form.opening, self.section[0])
         return [parts[0] for mark in marks if (parts := split_mark(mark)) and parts[0][0] in "<["]
 
     def _require_call_keys(self, text: str, start: int) -> None:
         """Raise NotACallError as soon as bare JSON shows to be something else."""
-        first = re.compile(r"""\{\s*["']([^"'\\]*)(["']?)""").match(text, start)
+        first = _FIRST_KEY[self.form.is_bare].match(text, start)
         if first is None:
             if re.compile(r"\{\s*$").match(text, start):
                 raise IncompleteError
@@ -237,23 +190,23 @@ class CallParser:
         if named is not None and bare_name(named[1]) not in self.functions:
             raise NotACallError
 
-    def _listed(self, text: str, start: int) -> list[FoundCall]:
+    def _listed(self, text: str, start: int, *, is_last: bool) -> list[FoundCall]:
         found: list[FoundCall] = []
         at = skip_pattern(_BETWEEN, text, start + 1)
         while at < len(text) and text[at] != "]":
             if text[at] != "{":
                 raise NotACallError
-            value, end = self._decode(text, at)
+            value, end = self._decode(text, at, is_last=is_last)
             call = self._object(value, at, end)
             if call is None:
                 raise NotACallError
             found.append(call)
             at = skip_pattern(_BETWEEN, text, end)
-        if at == len(text):
+        if at == len(text) and not (found and is_last):
             raise IncompleteError
         if not found:
             raise NotACallError
-        return [*found[:-1], move_end(found[-1], at + 1)]
+        return [*found[:-1], move_end(found[-1], min(at + 1, len(text)))]
 
     def _object(self, value: Any, start: int, end: int) -> FoundCall | None:
         found = read_object(value, self.form, self.functions)
@@ -270,8 +223,7 @@ class CallParser:
         """Whether a tool is named and given what it takes: the description of a tool names it too."""
         if self.form.is_bare and not written.has_arguments:
             return False
-        function = self.functions.get(call.name)
-        return function is not None and call.arguments.keys() <= parameters_of(function).keys()
+        return self._takes(call.name, call.arguments)
 
     def _python(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - as _named
         start = skip_space(text, at)
@@ -283,11 +235,13 @@ class CallParser:
             # Between marks there is no doubt of what is meant.
             return self._python_line(text, start, is_last)
         self._require_known_name(text, start)
-        end = find_end(text, start, QUOTES)
-        return self._python_calls(text[start:end], start, end)
+        found = read_python_list(text, start, self._closings, is_last=is_last)
+        return self._python_calls(found, start)
 
     def _python_line(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - as _named
         start = skip_space(text, at)
+        if text.startswith("[", start) and not self.form.is_bare:
+            return self._python(text, start, is_last)
         name = NAME.match(text, start)
         if start == len(text) or (name is not None and name.end() == len(text)):
             raise IncompleteError
@@ -295,8 +249,8 @@ class CallParser:
             raise NotACallError
         if self._runs_code and name[0].removesuffix(".call") not in self.functions:
             raise NotACallError
-        end = find_end(text, name.end(), QUOTES)
-        return self._python_calls(f"[{text[start:end]}]", start, end)
+        found = read_python_line(text, start, name.end(), self._closings, is_last=is_last)
+        return self._python_calls(found, start)
 
     @property
     def _runs_code(self) -> bool:
@@ -310,14 +264,16 @@ class CallParser:
         name, function = next(each for each in self.functions.items() if code_parameter(each[1]))
         return [FoundCall(name, read_code(text[at:], function), at, len(text))]
 
-    def _python_calls(self, written: str, start: int, end: int) -> list[FoundCall]:
+    def _python_calls(self, read: PythonCalls, start: int) -> list[FoundCall]:
         found = []
-        for name, named, positional in read_python_calls(_without_print(written)):
+        for name, named, positional in read.calls:
             # Llama 3.1 asks what it takes for its own tools to be called.
             called = name if name in self.functions else name.removesuffix(".call")
-            keys = parameters_of(self.functions.get(called, {}))
-            given = {**dict(zip(keys, positional, strict=False)), **named}
-            found.append(FoundCall(called, given, start, end))
+            function = self.functions.get(called, {})
+            given = {**name_positional(positional, function), **named}
+            if read.is_loose and not self._takes(called, given):
+                raise NotACallError
+            found.append(FoundCall(called, given, start, read.end))
         # Brackets with nothing in them are also how a text names a function.
         if self.is_guess and not any(call.arguments for call in found):
             raise NotACallError
@@ -336,7 +292,7 @@ class CallParser:
     def _named(self, text: str, at: int, is_last: bool) -> list[FoundCall]:  # noqa: FBT001 - called by form
         start = skip_space(text, at)
         written, end = match_name(text, start, is_last=is_last)
-        name, end = bare_name(written), self._match_after_name(text, end)
+        name, end = bare_name(written), self.match_after_name(text, end)
         function = self.functions.get(name, {})
         is_end = is_last and bool(self.form.after_name.strip()) and not text[end:].strip()
         if is_end and not parameters_of(function):
@@ -350,33 +306,29 @@ class CallParser:
             end = find_end(text, begun, (self.form.quote, '"') if self.form.quote else ('"',))
             given = read_quoted(text[begun:end], self.form.quote)
         else:
-            given, end = self._json_arguments(text, end, is_last=is_last)
+            given, end = self._json_arguments(text, end, name, is_last=is_last)
         is_tagged = self.form.form is CallForm.TAGGED
+        if self.is_guess and not self._takes(name, given):
+            raise NotACallError
         end = match_closing(text, end, self.form.closing, is_required=is_tagged, is_last=is_last)
         return [FoundCall(name, given, start, end)]
 
-    def _match_after_name(self, text: str, at: int) -> int:
-        mark = self.form.after_name
-        try:
-            return match_mark(text, at, mark).end
-        except NotACallError:
-            # Some leave out all of it or open a bracket instead, others leave out an id or an index.
-            begun = skip_pattern(_BRACKET, text, at)
-            if begun == len(text):
-                raise IncompleteError from None
-            if self.form.form is CallForm.NAMED and text[begun] == "{":
-                return begun
-            return match_mark(text, at, mark.rpartition(HOLE)[2]).end
-
-    def _json_arguments(self, text: str, at: int, *, is_last: bool) -> tuple[Json, int]:
+    def _json_arguments(self, text: str, at: int, name: str, *, is_last: bool) -> tuple[Json, int]:
         closing = split_mark(self.form.closing)
-        begun = skip_space(text, at)
+        begun = skip_pattern(BRACKET, text, at)
         if closing and try_mark(text, begun, closing[0]) is not None:
             return {}, begun
         written = skip_fence(text, begun)
         if written < len(text) and text[written] not in '{"n':
             raise NotACallError
-        value, end = self._decode(text, written)
+        closings = self._closings
+        value, end = decode_object(
+            text,
+            written,
+            closings,
+            partial(self._takes, name),
+            is_last=is_last,
+        )
         if written > begun:
             end = match_closing(text, end, FENCE, is_required=False, is_last=is_last)
         elif text[:begun].rstrip().endswith("("):
@@ -385,9 +337,3 @@ class CallParser:
             # Llama closes its tag here if not behind the name.
             end = skip_pattern(_LATE_END, text, end)
         return to_arguments(value), end
-
-
-def _without_print(written: str) -> str:
-    """Return a list of calls without the ``print`` that Gemma 3 puts around one."""
-    found = _PRINTED.fullmatch(written)
-    return f"[{found[1]}]" if found else written

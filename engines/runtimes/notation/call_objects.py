@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from engines.runtimes.notation.description import CallNotation
-from engines.runtimes.notation.scanning import NotACallError, load_json
+from engines.runtimes.notation.scanning import IncompleteError, NotACallError, load_json
+from engines.runtimes.notation.values.python import read_python_object
 from engines.runtimes.text.characters import join_halves
 from engines.runtimes.text.generation import ToolCall
 from engines.runtimes.text.response_format import Json
@@ -28,6 +29,8 @@ CODE_TOOLS = ("python", "code_interpreter", "ipython", "python_interpreter", "ex
 CODE_KEYS = ("code", "source", "script")
 _FENCED = re.compile(r"\s*```[A-Za-z0-9]*[ \t]*\n(.*?)\n?```\s*", re.DOTALL)
 """Code as it stands in a text; nobody could run its fence."""
+MAX_ENCODED = 3
+"""Times that arguments are JSON text within JSON text."""
 _WRAPPERS = ("function", "tool_call", "function_call")
 _LIST = "tool_calls"
 
@@ -56,7 +59,16 @@ def known_keys(form: CallNotation, functions: Collection[str]) -> set[str]:
     known = {form.name_key, form.arguments_key, form.id_key, *_ARGUMENT_KEYS}
     if not form.name_key:
         return known | {*functions}
-    known |= {"type", "id", "name", _LIST, *_WRAPPERS, *_RARE_NAME_KEYS, *_RARE_ARGUMENT_KEYS}
+    known |= {
+        "type",
+        "id",
+        "tool_call_id",
+        "name",
+        _LIST,
+        *_WRAPPERS,
+        *_RARE_NAME_KEYS,
+        *_RARE_ARGUMENT_KEYS,
+    }
     return known if form.is_bare else known | {*functions}
 
 
@@ -126,16 +138,46 @@ def to_arguments(given: Any) -> Json:
     """Return arguments as an object: models also write them as JSON text, or an empty list, or none; NotACallError."""
     if given is None or given in ("", []):
         return {}
-    if isinstance(given, str):
-        try:
-            given = load_json(given)
-        except (ValueError, RecursionError) as error:
-            raise NotACallError from error
+    for _ in range(MAX_ENCODED):
+        if isinstance(given, str):
+            given = _load_text(given)
     if given is None:
         return {}
     if not isinstance(given, dict):
         raise NotACallError
     return given
+
+
+def _load_text(text: str) -> Any:
+    """Return the value that a text is, in JSON or an object as Python writes it; NotACallError."""
+    try:
+        return load_json(text)
+    except (ValueError, RecursionError):
+        bare = text.strip()
+    try:
+        value, end = read_python_object(bare, 0)
+    except IncompleteError as error:
+        raise NotACallError from error
+    if end < len(bare):
+        raise NotACallError
+    return value
+
+
+def is_taken(given: Any, function: Json) -> bool:
+    """Whether arguments, as an object or as text, are those that a tool declares."""
+    try:
+        return to_arguments(given).keys() <= parameters_of(function).keys()
+    except NotACallError:
+        return False
+
+
+def unwrap_arguments(arguments: Json, function: Json) -> Json:
+    """Return the arguments within a whole call that stands where they alone should."""
+    is_call = arguments.get("name") == function.get("name") and len(arguments) == 2  # noqa: PLR2004 - name and arguments
+    key = next((key for key in _ARGUMENT_KEYS if key in arguments), "")
+    if not is_call or not key or arguments.keys() <= parameters_of(function).keys():
+        return arguments
+    return to_arguments(arguments[key])
 
 
 def code_parameter(function: Json) -> str:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any
 
 from engines.runtimes.notation.call_objects import (
     code_parameter,
+    is_taken,
     make_call,
     read_code,
     to_arguments,
+    unwrap_arguments,
 )
 from engines.runtimes.notation.description import Channels
 from engines.runtimes.notation.scanning import (
     IncompleteError,
     NotACallError,
-    decode_json,
+    skip_fence,
     skip_space,
 )
-from engines.runtimes.notation.values import read_python_object
+from engines.runtimes.notation.values.objects import decode_object
 from engines.runtimes.text.generation import Piece, ToolCall
 from engines.runtimes.text.marks import split_undecided
 from engines.runtimes.text.response_format import Json
-from engines.runtimes.text.schemas import parameters_of
 
 MAX_HEADER_CHARS = 256
 _RECIPIENT = re.compile(r"[\w.\-/]+")
@@ -160,24 +160,24 @@ class ChannelSplitter:
         if not text.strip():
             return make_call(self._recipient, {})
         function = self._functions[self._recipient]
-        try:
-            value, end = _decode(text)
-            arguments = to_arguments(value)
-            # As between other marks, brackets too many mean nothing.
-            is_call = not text[end:].strip(" \n}]")
-        except (IncompleteError, NotACallError):
-            is_call, arguments = False, {}
-        if code_parameter(function) and not arguments.keys() <= parameters_of(function).keys():
-            is_call = False
-        if not is_call and not self._is_cut:
+        arguments = _read_whole(text, function)
+        if arguments is None and not self._is_cut:
             with suppress(NotACallError):
-                return make_call(self._recipient, read_code(text, function))
-        return make_call(self._recipient, arguments) if is_call else None
+                arguments = read_code(text, function)
+        return None if arguments is None else make_call(self._recipient, arguments)
 
 
-def _decode(text: str) -> tuple[Any, int]:
-    """Return the value that a whole text begins with: JSON, or an object as Python writes it."""
+def _read_whole(text: str, function: Json) -> Json | None:
+    """Return the arguments that a whole text is, in a fence or not; None where it is something else."""
     try:
-        return decode_json(text, 0)
+        at = skip_fence(text, skip_space(text, 0))
+        value, end = decode_object(
+            text, at, (), lambda given: is_taken(given, function), is_last=True
+        )
+        arguments = unwrap_arguments(to_arguments(value), function)
     except (IncompleteError, NotACallError):
-        return read_python_object(text, skip_space(text, 0))
+        return None
+    if code_parameter(function) and not is_taken(arguments, function):
+        return None
+    # As between other marks, brackets too many mean nothing.
+    return None if text[end:].strip(" \n}]`") else arguments

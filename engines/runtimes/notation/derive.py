@@ -9,7 +9,6 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from engines.runtimes.notation import values
 from engines.runtimes.notation.derive_answers import AnswerMarks, derive_answers
 from engines.runtimes.notation.derive_calls import CallTurn, derive_calls
 from engines.runtimes.notation.description import (
@@ -44,6 +43,7 @@ from engines.runtimes.notation.probes import (
     make_calls,
 )
 from engines.runtimes.notation.stretches import TAG, find_common_prefix, strip_leading
+from engines.runtimes.notation.values.marked import CDATA
 from engines.runtimes.text.efforts import NO_LIMIT, SPOKEN_EFFORTS, EffortForm, Efforts
 from engines.runtimes.text.generation import EFFORTS
 from engines.runtimes.text.response_format import Json
@@ -70,6 +70,8 @@ IN_WORDS = Switch("", on="/think", off="/no_think")
 """What templates without such a variable look for in the system text (Nemotron)."""
 RESULT_MARKS = ("<start_function_response>",)
 """With these models ask for the results of their calls, where the turn goes on behind them (FunctionGemma)."""
+DSML = ("｜DSML｜function_calls", "｜DSML｜tool_calls")
+"""What DeepSeek V3.2 and V4 write around calls, and each for the other."""
 KIMI_IDS = tuple(f"functions.{name}:{number}" for number, name in enumerate(NAMES))
 SIGNATURES: tuple[tuple[str, CallNotation], ...] = (
     ("<|tool_list_start|>", LFM_CALLS),
@@ -209,7 +211,7 @@ def _with_calls(probe: Probe, answers: AnswerMarks, notation: Notation, given: J
         found = _found_calls(turn, answers, notation, opened)
         if found is None:
             continue
-        if found.calls.argument and values.CDATA[0] in probe.source:
+        if found.calls.argument and CDATA[0] in probe.source:
             argument = replace(found.calls.argument, has_cdata=True)
             found = replace(found, calls=replace(found.calls, argument=argument))
         return replace(found, also_read=_companions(found.calls), renders_calls=True)
@@ -282,6 +284,10 @@ def _companions(found: CallNotation) -> tuple[CallNotation, ...]:
         return (LLAMA_CALLS, *LLAMA_ALSO)
     if MISTRAL_NAMED.opening in (found.opening, found.section[0]):
         return (MISTRAL_CALLS, MISTRAL_NAMED)
+    if any(name in found.section[0] for name in DSML):
+        names = DSML if DSML[0] in found.section[0] else DSML[::-1]
+        opening, closing = (mark.replace(*names) for mark in found.section)
+        return (replace(found, section=(opening, closing)),)
     if "_calls_section_" in found.section[0]:
         opening, closing = (mark.replace("_calls_", "_call_") for mark in found.section)
         return (replace(found, section=(opening, closing)),)

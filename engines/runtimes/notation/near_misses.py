@@ -14,8 +14,13 @@ from functools import lru_cache
 
 from engines.runtimes.notation.call_forms import CallParser
 from engines.runtimes.notation.call_objects import FoundCall, move_end
-from engines.runtimes.notation.description import HOLE, CallForm, CallNotation
-from engines.runtimes.notation.families import FUNCTION_TAG, PHI_CALLS, PYTHON_CALLS
+from engines.runtimes.notation.description import HOLE, ArgumentMarks, CallForm, CallNotation
+from engines.runtimes.notation.families import (
+    FUNCTION_TAG,
+    MISTRAL_CALLS,
+    PHI_CALLS,
+    PYTHON_CALLS,
+)
 from engines.runtimes.notation.scanning import (
     FENCE,
     IncompleteError,
@@ -28,7 +33,7 @@ from engines.runtimes.text.response_format import Json
 BRACKETS = ("{", "[")
 _TAGS = (
     *("tool_call", "tool_calls", "tool", "tools", "function_call", "function_calls"),
-    *("toolcall", "json", "response"),
+    *("toolcall", "TOOLCALL", "TOOL_CALL", "json", "response"),
 )
 """Models that were told of one of them write another."""
 LOOSE_CALLS = (
@@ -43,8 +48,46 @@ LOOSE_CALLS = (
         after_name="</tool_name>\n<arguments>\n",
         closing="\n</arguments>\n</use_mcp_tool>",
     ),
+    MISTRAL_CALLS,
+    CallNotation(
+        CallForm.TAGGED,
+        opening="<tool_call>\n<function=",
+        after_name=">",
+        closing="</function>\n</tool_call>",
+        argument=ArgumentMarks("<parameter=", ">", "</parameter>", is_padded=True),
+    ),
+    CallNotation(
+        CallForm.TAGGED,
+        opening="<tool_call>",
+        closing="</tool_call>",
+        argument=ArgumentMarks("<arg_key>", "</arg_key>\n<arg_value>", "</arg_value>"),
+    ),
+    *(
+        CallNotation(
+            CallForm.TAGGED,
+            (f"<{tag}>", f"</{tag}>"),
+            opening='<invoke name="',
+            after_name='">',
+            closing="</invoke>",
+            argument=ArgumentMarks('<parameter name="', f'" string="{HOLE}">', "</parameter>"),
+        )
+        for tag in ("function_calls", "tool_calls")
+    ),
 )
 """Marks that are read whatever the model's own are."""
+
+
+@lru_cache(maxsize=256)
+def loose_calls(notations: tuple[CallNotation, ...]) -> tuple[CallNotation, ...]:
+    """Return what is read besides a model's own notations: other marks, and JSON between its own."""
+    between = [
+        CallNotation(section=_outer_marks(form))
+        for form in notations
+        if not (form.form is CallForm.OBJECT and form.name_key) and _outer_marks(form)[0]
+    ]
+    return tuple(form for form in (*between, *LOOSE_CALLS) if form not in notations)
+
+
 BARE_CALLS = (CallNotation(), PYTHON_CALLS)
 _LANGUAGES = frozenset(
     {"", "json", "xml", "tool", "tool_call", "tool_calls", "tool_code", "function_call"}
@@ -55,6 +98,14 @@ _OPENING = re.compile(r"```[ \t]*([A-Za-z_]*)\s*")
 _BETWEEN = re.compile(r"[\s,;]*")
 _QUOTES = re.compile(r"[\s,;`]*")
 _STRAY = re.compile(r"[\s,;]*[}\]]+")
+
+
+def _outer_marks(form: CallNotation) -> tuple[str, str]:
+    """Return the marks around all calls, or the outer ones of two around each."""
+    if form.section[0].strip():
+        return form.section
+    opening, closing = split_mark(form.opening), split_mark(form.closing)
+    return (opening[0], closing[-1]) if len(opening) > 1 and len(closing) > 1 else ("", "")
 
 
 @lru_cache(maxsize=256)

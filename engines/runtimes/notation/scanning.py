@@ -18,12 +18,15 @@ from engines.runtimes.text.marks import split_undecided
 
 MAX_HOLE_CHARS = 128
 """Characters of an id, an index or a type between two parts of a mark."""
+_BAR, _GAP = "｜", "▁"
+"""What stands in the marks of DeepSeek."""
 UNSURE_CHARS = 10
 """A JSON error so near to the end may be the half of a word or a number."""
 NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 QUOTES = ('"', "'")
 FENCE = "```"
-_TEXT = r'"(?:[^"\\]|\\.)*"'
+_TEXT = r'"(?:[^"\\]|\\.)*+"?'
+"""To its end, or to that of an answer that has not come to it."""
 _PAIRS = {"{": "}", "[": "]"}
 _EDGES = re.compile(r"^\s+|\s+$|\s*\n\s*|(?<=[>`])(?=<)")
 _SPACE = re.compile(r"\s*")
@@ -68,10 +71,26 @@ def split_mark(mark: str) -> tuple[str, ...]:
     return tuple(filter(None, _EDGES.split(mark)))
 
 
+@lru_cache(maxsize=1024)
 def spellings_of(part: str) -> tuple[str, ...]:
-    """Return how a part of a mark is written: models also give the name in ``<function=`` as an attribute."""
-    is_naming = part.startswith("<") and part.endswith("=")
-    return (part, f"{part[:-1]} name=") if is_naming else (part,)
+    """Return how a part of a mark is written, the longer of two that begin alike first.
+
+    Models give the name in ``<function=`` as an attribute, and leave out quotes around a name; those that were distilled
+    write the marks of DeepSeek with other signs.
+    """
+    if part.startswith("<") and part.endswith("="):
+        return (part, f"{part[:-1]} name=")
+    if part.startswith("<") and part.endswith('="'):
+        return (part, part[:-1])
+    if part.startswith('">'):
+        return (part, part[1:])
+    if part == f"{FENCE}json":
+        return (part, FENCE)
+    if _BAR in part:
+        gaps = [part.replace(_GAP, sign) for sign in (_GAP, "_", " ", "\\_")]
+        gaps += [part.replace(f"{_GAP}begin", "")] if _GAP in part else []
+        return tuple(dict.fromkeys(each for gap in gaps for each in (gap, gap.replace(_BAR, "|"))))
+    return (part,)
 
 
 def unquote_name(name: str) -> str:
@@ -111,21 +130,24 @@ def try_mark(text: str, at: int, mark: str) -> int | None:
 
 
 def match_closing(text: str, at: int, mark: str, *, is_required: bool, is_last: bool) -> int:
-    """Match what stands there of a closing mark; models leave out parts after the first.
+    """Match what stands there of a closing mark; models leave out parts of it, but one of a mark that is required.
 
     At the end of the answer the rest may be missing as well.
     """
-    for number, part in enumerate(split_mark(mark)):
+    is_missing = is_required
+    for part in split_mark(mark):
         begun = skip_space(text, at)
         try:
             at = _match_part(text, begun, part).end
         except IncompleteError:
-            if not is_last or (is_required and not number):
+            if not is_last or is_missing:
                 raise
             return len(text) if part.startswith(text[begun:]) else at
         except NotACallError:
-            if is_required and not number:
-                raise
+            continue
+        is_missing = False
+    if is_missing and mark.strip():
+        raise NotACallError
     return at
 
 
@@ -143,12 +165,11 @@ def _match_part(text: str, at: int, part: str) -> Matched:
 
 
 def _match_text(text: str, at: int, expected: str) -> int:
-    spellings = spellings_of(expected)
-    for spelling in spellings:
+    for spelling in spellings_of(expected):
         if text.startswith(spelling, at):
             return at + len(spelling)
-    if any(spelling.startswith(text[at:]) for spelling in spellings):
-        raise IncompleteError
+        if spelling.startswith(text[at:]):
+            raise IncompleteError
     raise NotACallError
 
 
@@ -189,6 +210,14 @@ def decode_json(text: str, at: int) -> tuple[Any, int]:
         raise NotACallError from error
 
 
+def find_end_before(text: str, at: int, marks: Sequence[str], *, is_last: bool) -> int:
+    """Return where the first of the marks stands, else where the answer ends; -1 where it goes on."""
+    found = re.compile("|".join(map(re.escape, marks))).search(text, at) if marks else None
+    if found is not None:
+        return found.start()
+    return len(text) if is_last else -1
+
+
 def decode_unclosed(
     text: str, at: int, marks: Sequence[str], *, is_last: bool
 ) -> tuple[Any, int] | None:
@@ -207,7 +236,7 @@ def decode_unclosed(
             missing = missing[1:]
         elif sign in marks:
             return _close(text[at : found.start()], at, missing)
-        elif sign[0] != '"':
+        elif sign[0] != '"' or len(sign) == 1 or sign[-1] != '"':
             return None
     rest = text[place:]
     if not is_last and '"' not in rest and split_undecided(rest, marks)[1]:

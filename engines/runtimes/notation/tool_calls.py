@@ -6,15 +6,16 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from engines.runtimes.notation.call_forms import GROUPED, CallParser
+from engines.runtimes.notation.call_forms import CallParser
+from engines.runtimes.notation.call_marks import GROUPED
 from engines.runtimes.notation.call_objects import FoundCall, make_call
 from engines.runtimes.notation.description import CallForm, CallNotation
 from engines.runtimes.notation.near_misses import (
     BRACKETS,
-    LOOSE_CALLS,
     GuessReader,
     closings_of,
     is_quoted,
+    loose_calls,
     skip_leftovers,
 )
 from engines.runtimes.notation.scanning import (
@@ -23,6 +24,7 @@ from engines.runtimes.notation.scanning import (
     NotACallError,
     match_closing,
     match_mark,
+    skip_pattern,
     skip_space,
 )
 from engines.runtimes.text.generation import Piece
@@ -64,9 +66,7 @@ class ToolCallReader:
         """``functions`` are the tools there are, with their names and parameters."""
         known = {str(function["name"]): function for function in functions}
         own = [CallParser(notation, known) for notation in notations]
-        loose = [
-            CallParser(form, known, is_guess=True) for form in LOOSE_CALLS if form not in notations
-        ]
+        loose = [CallParser(form, known, is_guess=True) for form in loose_calls(tuple(notations))]
         self._own_leads = _leads_of(own)
         self._sections = [
             form.section
@@ -75,7 +75,10 @@ class ToolCallReader:
         ]
         self._parsers = [*own, *loose]
         self._known = known
-        self._leads = [*_leads_of(self._parsers), FENCE]
+        marks = _leads_of(self._parsers)
+        self._leads = [*marks, FENCE]
+        # The longer of two that begin alike comes first.
+        self._marked = re.compile("|".join(map(re.escape, marks)))
         self._bare = [parser for parser in own if parser.form.is_bare]
         self._closings = closings_of(tuple(parser.form for parser in self._parsers))
         self._guesses = GuessReader(self._parsers, known, self._closings)
@@ -162,21 +165,18 @@ class ToolCallReader:
 
     def _find_lead(self) -> tuple[int, str]:
         """Return where calls may begin, and with what; -1 where nothing of the kind has come."""
-        found = [(self._held.find(lead), -len(lead), lead) for lead in self._leads if lead != FENCE]
-        marks = [each for each in found if each[0] >= 0]
-        if (bare := self._find_bare()) >= 0:
-            lead = FENCE if self._held.startswith(FENCE, bare) else self._held[bare]
-            marks.append((bare, -len(lead), lead))
-        at, _, lead = min(marks, default=(-1, 0, ""))
-        return at, lead
+        found = self._marked.search(self._held)
+        at = found.start() if found else len(self._held)
+        if (bare := self._find_bare(at)) >= 0:
+            return bare, FENCE if self._held.startswith(FENCE, bare) else self._held[bare]
+        return (at, found[0]) if found else (-1, "")
 
-    def _find_bare(self) -> int:
-        """Return where a line begins with a bracket or a fence outside of fenced code; -1 for nowhere."""
-        between = _BETWEEN.match(self._held)
-        after = self._held[between.end() :] if between else ""
-        if self._called and after.startswith(BRACKETS):
-            return len(self._held) - len(after)
-        for found in _BARE.finditer(self._held):
+    def _find_bare(self, end: int) -> int:
+        """Return where a line before a place begins with a bracket or a fence outside of fenced code; -1 for nowhere."""
+        begun = skip_pattern(_BETWEEN, self._held, 0)
+        if self._called and begun < end and self._held.startswith(BRACKETS, begun):
+            return begun
+        for found in _BARE.finditer(self._held, 0, end):
             before = self._shown + self._held[: found.start()]
             starts_line = found.start() > 0 or self._at_line_start()
             if starts_line and before.count(FENCE) % 2 == 0:

@@ -30,6 +30,7 @@ from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.notation.tool_calls import ToolCallReader
 from engines.runtimes.text.stop_words import ByteJoiner
 from tests.runtimes.notation.habits import HABIT_TEMPLATES, HABITS
+from tests.runtimes.notation.loose_outputs import LOOSE_OUTPUTS
 from tests.runtimes.notation.more_outputs import MORE_OUTPUTS, MORE_TEMPLATES
 from tests.runtimes.notation.near_outputs import NEAR_OUTPUTS
 from tests.runtimes.notation.outputs import (
@@ -43,8 +44,13 @@ from tests.runtimes.notation.outputs import (
     Output,
 )
 
-EVERY = {**OUTPUTS, **MORE_OUTPUTS, **NEAR_OUTPUTS}
-CUT_OFF = OUTPUTS | HABITS | {name: output for name, output in NEAR_OUTPUTS.items() if output.calls}
+EVERY = {**OUTPUTS, **MORE_OUTPUTS, **NEAR_OUTPUTS, **LOOSE_OUTPUTS}
+CUT_OFF = (
+    OUTPUTS
+    | HABITS
+    | LOOSE_OUTPUTS
+    | {name: output for name, output in NEAR_OUTPUTS.items() if output.calls}
+)
 Read = tuple[str, str, list[tuple[str, Any]]]
 
 

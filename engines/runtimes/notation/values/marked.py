@@ -1,27 +1,29 @@
-"""Values of arguments that are not written as JSON: between marks, in Python's notation, in Gemma's."""
+"""Values of arguments that are not written as JSON: between marks, in Gemma's notation."""
 
 from __future__ import annotations
 
 import ast
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from engines.runtimes.notation.description import HOLE, KEY, ArgumentMarks, CallNotation
 from engines.runtimes.notation.scanning import (
-    QUOTES,
     IncompleteError,
     Matched,
     NotACallError,
     load_json,
     match_mark,
     skip_space,
+    spellings_of,
     split_mark,
     try_mark,
     unquote_name,
 )
+from engines.runtimes.notation.values.loose import WORDS
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.schemas import (
     is_kind,
@@ -32,21 +34,15 @@ from engines.runtimes.text.schemas import (
     within,
 )
 
-_WORDS = {"True": True, "False": False, "None": None, "true": True, "false": False, "null": None}
 _TEXT_TYPES = frozenset({"string", "true", "str"})
+_TYPE = re.compile(rf'"\s+\w+="{HOLE}"')
 MAX_KEY_CHARS = 200
 MAX_NESTED = 64
 """Levels of an argument whose parts stand between marks of their own."""
 CDATA = ("<![CDATA[", "]]>")
+_LAST_COMMA = re.compile(r",(\s*[}\]])")
 _BARE_WORD = re.compile(
     r'"(?:[^"\\]|\\.)*"|(?P<word>[^\s{}\[\],:"]+(?:[ \t]+[^\s{}\[\],:"]+)*)(?P<colon>\s*:)?',
-    re.DOTALL,
-)
-_PYTHON_TEXT = re.compile(
-    r"""(?P<quote>'{3}|"{3}|'|")(?:(?!(?P=quote))[^\\]|\\.)*(?P=quote)""", re.DOTALL
-)
-_PYTHON_NAMES = re.compile(
-    rf"(?P<text>{_PYTHON_TEXT.pattern})|(?<![\w.\-/])(?P<name>[^\W\d][\w.\-/]*)(?P<sign>\s*(?:\(|=(?!=)))",
     re.DOTALL,
 )
 
@@ -61,12 +57,12 @@ def read_value(text: str, schema: object, written_type: str = "") -> Any:
         return text
     bare = text.strip()
     try:
-        value = _WORDS[bare] if bare in _WORDS else load_json(bare)
+        value = WORDS[bare] if bare in WORDS else load_json(bare)
     except (ValueError, RecursionError):
         value = _literal(bare)
     if kinds and not any(is_kind(value, kind) for kind in kinds) and "string" in kinds:
         return text
-    return text if value is None and bare not in _WORDS else value
+    return text if value is None and bare not in WORDS else value
 
 
 def read_tagged(text: str, at: int, form: CallNotation, function: Json) -> tuple[Json, int]:
@@ -128,20 +124,44 @@ def _value_end(text: str, at: int, key: str, form: CallNotation) -> tuple[int, i
             raise IncompleteError
         return end, end + len(closing)
     parts = split_mark(closing)
+    unclosed = _call_end(text, at, form)
     end = text.find(parts[0], at)
-    while end >= 0:
+    while end >= 0 and (unclosed < 0 or end < unclosed):
         after = try_mark(text, end, closing)
         if after is not None and skip_space(text, after) == len(text):
             raise IncompleteError
         if after is not None and _may_follow_value(text, skip_space(text, after), form):
             return end, after
         end = text.find(parts[0], end + 1)
-    raise IncompleteError
+    if unclosed < 0:
+        raise IncompleteError
+    return unclosed, unclosed
+
+
+def _call_end(text: str, at: int, form: CallNotation) -> int:
+    """Return where the whole mark that ends a call stands on a line of its own, -1 for nowhere."""
+    parts = split_mark(form.closing)
+    if len(parts) < 2 or form.argument is None or not form.argument.is_padded:  # noqa: PLR2004 - one alone may be text
+        return -1
+    place = text.find(parts[0], at)
+    while place >= 0:
+        before = text[at:place].rstrip(" \t")
+        if before.endswith("\n") and _has_mark(text, place, form.closing):
+            return at + len(before) - 1
+        place = text.find(parts[0], place + 1)
+    return -1
+
+
+def _has_mark(text: str, at: int, mark: str) -> bool:
+    with suppress(IncompleteError):
+        return try_mark(text, at, mark) is not None
+    return False
 
 
 def _may_follow_value(text: str, at: int, form: CallNotation) -> bool:
     argument = form.argument
-    marks = (argument.opening if argument else "", form.closing, form.section[1])
+    closing = split_mark(form.closing)
+    marks = (argument.opening if argument else "", *closing, form.section[1])
     return any(_begins(text, at, mark) for mark in marks)
 
 
@@ -152,11 +172,27 @@ def _begins(text: str, at: int, mark: str) -> bool:
 
 
 def _key(text: str, at: int, after_key: str) -> tuple[str, Matched]:
-    first = split_mark(after_key.partition(HOLE)[0])[0]
-    end = text.find(first, at, at + MAX_KEY_CHARS)
-    if end < 0:
+    marks = _after_keys(after_key)
+    begun = [split_mark(mark)[0].partition(HOLE)[0] for mark in marks]
+    firsts = [spelling for first in begun for spelling in spellings_of(first)]
+    ends = [end for first in firsts if (end := text.find(first, at, at + MAX_KEY_CHARS)) >= 0]
+    if not ends:
         raise IncompleteError if len(text) - at < MAX_KEY_CHARS else NotACallError
-    return unquote_name(text[at:end].strip()), match_mark(text, end, after_key)
+    key = unquote_name(text[at : min(ends)].strip())
+    if "\n" in key:
+        raise NotACallError
+    for mark in marks:
+        with suppress(NotACallError):
+            return key, match_mark(text, min(ends), mark)
+    raise NotACallError
+
+
+@lru_cache(maxsize=256)
+def _after_keys(after_key: str) -> tuple[str, ...]:
+    """Return how the mark behind a key is written: models leave out the type in it, or its first part."""
+    parts = split_mark(after_key)
+    untyped = _TYPE.sub('"', after_key)
+    return tuple(dict.fromkeys((after_key, untyped, parts[-1])))
 
 
 def _read_nested(text: str, marks: ArgumentMarks, schema: object, levels: int) -> Any:
@@ -264,87 +300,13 @@ def _end_of_text(text: str, at: int, quote: str) -> int:
     return ending.end()
 
 
-def read_python_calls(text: str) -> list[tuple[str, Json, list[Any]]]:
-    """Return the calls of a list in Python's notation: names, named and positional arguments.
-
-    Raises NotACallError.
-    """
-    names: dict[str, str] = {}
-
-    def replace_name(found: re.Match[str]) -> str:
-        if found["text"]:
-            return found["text"]
-        stand_in = f"_{len(names)}"
-        names[stand_in] = found["name"]
-        return stand_in + found["sign"]
-
-    # Tools and their parameters have names that Python has not: "from", "resolve-id".
-    plain = _PYTHON_NAMES.sub(replace_name, text)
-    try:
-        tree = ast.parse(_escape_line_feeds(plain), mode="eval").body
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise NotACallError from error
-    if not isinstance(tree, ast.List) or not tree.elts:
-        raise NotACallError
-    return [_python_call(item, names) for item in tree.elts]
-
-
-def _python_call(item: ast.expr, names: Mapping[str, str]) -> tuple[str, Json, list[Any]]:
-    if not isinstance(item, ast.Call) or not isinstance(item.func, ast.Name):
-        raise NotACallError
-    named: Json = {}
-    for keyword in item.keywords:
-        if keyword.arg is None:
-            raise NotACallError
-        named[names[keyword.arg]] = _python_value(keyword.value)
-    return names[item.func.id], named, [_python_value(value) for value in item.args]
-
-
-def _python_value(node: ast.expr) -> Any:
-    if isinstance(node, ast.Name) and node.id in _WORDS:
-        return _WORDS[node.id]
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_python_value(each) for each in node.elts]
-    if isinstance(node, ast.Dict):
-        keys = [_python_value(key) if key is not None else None for key in node.keys]
-        if not all(isinstance(key, str) for key in keys):
-            raise NotACallError
-        return dict(zip(keys, map(_python_value, node.values), strict=True))
-    try:
-        value = ast.literal_eval(node)
-        json.dumps(value, allow_nan=False)
-    except (ValueError, TypeError, RecursionError, MemoryError) as error:
-        raise NotACallError from error
-    return value
-
-
-def read_python_object(text: str, at: int) -> tuple[Json, int]:
-    """Return an object in Python's notation (quotes of either kind, a comma at its end) and its end.
-
-    Raises IncompleteError or NotACallError.
-    """
-    if not text.startswith("{", at):
-        raise NotACallError
-    end = find_end(text, at, QUOTES)
-    try:
-        value = _python_value(ast.parse(_escape_line_feeds(text[at:end]), mode="eval").body)
-    except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-        raise NotACallError from error
-    return value, end
-
-
-def _escape_line_feeds(text: str) -> str:
-    """Write line feeds inside quotes as Python wants them there."""
-    return _PYTHON_TEXT.sub(lambda found: found[0].replace("\n", "\\n").replace("\r", "\\r"), text)
-
-
 def _quote_bare(found: re.Match[str]) -> str:
     """Write a key, or a word that small models leave without quotes, as JSON has it."""
     word, colon = found["word"], found["colon"] or ""
     if word is None:
         return found[0]
-    if not colon and word in _WORDS:
-        return json.dumps(_WORDS[word])
+    if not colon and word in WORDS:
+        return json.dumps(WORDS[word])
     if not colon and _is_json(word):
         return word
     return json.dumps(word, ensure_ascii=False) + colon
@@ -363,7 +325,9 @@ def read_quoted(text: str, quote: str) -> Json:
     for number, part in enumerate(parts):
         is_text = number % 2 == 1
         parts[number] = (
-            json.dumps(part, ensure_ascii=False) if is_text else _BARE_WORD.sub(_quote_bare, part)
+            json.dumps(part, ensure_ascii=False)
+            if is_text
+            else _LAST_COMMA.sub(r"\1", _BARE_WORD.sub(_quote_bare, part))
         )
     try:
         value = load_json("".join(parts))

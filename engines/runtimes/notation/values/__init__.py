@@ -1,0 +1,1 @@
+"""What an answer gives where arguments stand, in each of the ways in which it is written."""
