@@ -105,6 +105,12 @@ class LoadedModel:
         return int(api.llama_model_n_ctx_train(self.handle))
 
     @property
+    def is_encoder(self) -> bool:
+        """Whether it is the half of a model of two that reads (T5's)."""
+        has_decoder = api.llama_model_has_decoder(self.handle)
+        return bool(api.llama_model_has_encoder(self.handle) and not has_decoder)
+
+    @property
     def has_partial_cache(self) -> bool:
         """Whether a layer's cache does not hold every token: a sliding window, or a recurrent state."""
         return bool(
@@ -259,6 +265,9 @@ class NativeContext:
                 f"llama.cpp cannot make a context of {shape.context} tokens "
                 f"({model.log.reason}); ask for a shorter context."
             )
+        if model.is_encoder:
+            # Asked to decode, llama.cpp lets each token of a T5 encoder see those before it only.
+            api.llama_set_causal_attn(self.handle, False)  # noqa: FBT003 - llama.cpp's own call
         self.memory = api.llama_get_memory(self.handle)
         self._batch = Batch(shape.batch)
         self._abort: Any = None
