@@ -155,6 +155,33 @@ def qwen3_vl(folder: Path) -> Path:
     return _write(folder, Ends("qwen3vl", 36, width, 151_936, tied=False), sizes, lambda _: layer)
 
 
+def gpt_oss(folder: Path) -> Path:
+    """Each head may also attend to nothing, its sink; every other layer looks at a window of 128 tokens."""
+    width, heads, shared, head, wide, experts = 2880, 64, 8, 64, 2880, 32
+    sizes: Values = {
+        **_attention_sizes(heads, shared, head),
+        "attention.sliding_window": 128,
+        "feed_forward_length": wide,
+        "expert_count": experts,
+        "expert_used_count": 4,
+        "expert_feed_forward_length": wide,
+    }
+    more: Tensors = {
+        "attn_q.bias": (heads * head,),
+        "attn_k.bias": (shared * head,),
+        "attn_v.bias": (shared * head,),
+        "attn_output.bias": (width,),
+        "attn_sinks.weight": (heads,),
+        "post_attention_norm.weight": (width,),
+        "ffn_gate_inp.bias": (experts,),
+        "ffn_gate_exps.bias": (experts, wide),
+        "ffn_up_exps.bias": (experts, wide),
+        "ffn_down_exps.bias": (experts, width),
+    }
+    layer = _attention(width, heads, shared, head) | _experts(width, experts, wide) | more
+    return _write(folder, Ends("gpt-oss", 24, width, 201_088, tied=False), sizes, lambda _: layer)
+
+
 def _attention_sizes(heads: int, shared: int, head: int) -> Values:
     return {
         "attention.head_count": heads,

@@ -33,8 +33,9 @@ LONG = [Load(131_072), Load(262_144)]
         (more_shapes.deepseek_v3, LOADS + LONG),
         (more_shapes.qwen35, LOADS + LONG),
         (more_shapes.qwen3_vl, LOADS),
+        (more_shapes.gpt_oss, LOADS + LONG),
     ],
-    ids=["mamba2", "granite-hybrid", "starcoder2", "deepseek-v3", "qwen35", "qwen3vl"],
+    ids=["mamba2", "granite-hybrid", "starcoder2", "deepseek-v3", "qwen35", "qwen3vl", "gpt-oss"],
 )
 def test_llama_cpp_reserves_what_is_estimated(
     tmp_path: Path, write: Callable[[Path], Path], loads: list[Load]

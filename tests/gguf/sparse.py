@@ -13,6 +13,8 @@ from engines.gguf.layout import DEFAULT_ALIGNMENT, padding
 from engines.gguf.writer import Metadata, header_bytes
 
 Shapes = Mapping[str, tuple[int, ...]]
+SINKS = "attn_sinks.weight"
+"""llama.cpp ends the process where they are of another type."""
 
 
 def hollow(shape: tuple[int, ...], kind: type[np.generic] = np.float16) -> NDArray[Any]:
@@ -21,8 +23,11 @@ def hollow(shape: tuple[int, ...], kind: type[np.generic] = np.float16) -> NDArr
 
 
 def write_sparse(path: Path, metadata: Metadata, shapes: Shapes) -> Path:
-    """Write the header and let the file be as long as its float16 tensors make it."""
-    tensors = {name: hollow(shape) for name, shape in shapes.items()}
+    """Write the header and let the file be as long as its float16 tensors make it; sinks are float32 in any file."""
+    tensors = {
+        name: hollow(shape, np.float32 if name.endswith(SINKS) else np.float16)
+        for name, shape in shapes.items()
+    }
     header = header_bytes(metadata, tensors)
     sizes = [
         tensor.nbytes + padding(tensor.nbytes, DEFAULT_ALIGNMENT) for tensor in tensors.values()
