@@ -26,6 +26,8 @@ _CUT = re.compile(r"\.gguf[.-](?:part[0-9]+of[0-9]+|split-[a-z]+|part-?[a-z0-9]+
 """How large files are named that were cut anywhere, not by gguf-split."""
 _MARKS = ("mmproj", "imatrix")
 """In the names of files that lie beside models and are none."""
+_QUANTISED = re.compile(r"(?<![a-z0-9])i?q[1-8]_", re.IGNORECASE)
+"""In the name of a model: beside it, "imatrix" says how it was quantised."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,8 @@ def find_misnomer(name: str) -> str | None:
             ".gguf, or join the pieces in their order (cat) and add the whole with `sam catalog add`."
         )
     companion = next((mark for mark in _MARKS if mark in last.lower()), None)
-    if companion is not None:
+    is_model = companion == "imatrix" and _QUANTISED.search(last) is not None
+    if companion is not None and not is_model:
         return (
             f"{last} is {COMPANIONS[companion]}, not a model by itself: choose the GGUF file beside "
             f"it that has no {companion} in its name."

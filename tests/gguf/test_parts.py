@@ -26,6 +26,8 @@ from tests.split_models import write_llama_in_parts
         ("a-1-of-2.gguf", []),
         ("model.gguf", []),
         ("a-00001-of-00002.gguf.gguf", []),
+        ("gemma-2-9b-it-Q4_K_M-imatrix.gguf", []),
+        ("model-imatrix-IQ4_XS.gguf", []),
     ],
 )
 def test_the_first_part_names_them_all(name: str, others: list[str]) -> None:
@@ -46,6 +48,7 @@ def test_the_first_part_names_them_all(name: str, others: list[str]) -> None:
         ("MMPROJ-F16.gguf", "that has no mmproj in its name"),
         ("big.i1-Q6_K.gguf.part1of2", "join the pieces in their order"),
         ("big.Q6_K.gguf-split-a", "join the pieces in their order"),
+        ("imatrix_unsloth.gguf", "that has no imatrix in its name"),
         ("model.imatrix.gguf", "that has no imatrix in its name"),
     ],
 )
