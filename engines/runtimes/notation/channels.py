@@ -160,19 +160,19 @@ class ChannelSplitter:
         if not text.strip():
             return make_call(self._recipient, {})
         function = self._functions[self._recipient]
-        arguments = _read_whole(text, function)
+        arguments = _read_whole(text, function, is_cut=self._is_cut)
         if arguments is None and not self._is_cut:
             with suppress(NotACallError):
                 arguments = read_code(text, function)
         return None if arguments is None else make_call(self._recipient, arguments)
 
 
-def _read_whole(text: str, function: Json) -> Json | None:
-    """Return the arguments that a whole text is, in a fence or not; None where it is something else."""
+def _read_whole(text: str, function: Json, *, is_cut: bool) -> Json | None:
+    """Return the arguments that a whole text is, in a fence or not; None where it is something else, or cut."""
     try:
         at = skip_fence(text, skip_space(text, 0))
         value, end = decode_object(
-            text, at, (), lambda given: is_taken(given, function), is_last=True
+            text, at, (), lambda given: is_taken(given, function), is_last=not is_cut
         )
         arguments = unwrap_arguments(to_arguments(value), function)
     except (IncompleteError, NotACallError):

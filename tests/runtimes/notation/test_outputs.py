@@ -301,3 +301,17 @@ def test_a_family_tells_what_a_template_does_not_show() -> None:
     assert derived(plain, "llama").calls == LLAMA_CALLS
     assert derived(plain, "").reasons is False
     assert notation_of({"family": "mistral"}).calls == MISTRAL_CALLS
+
+
+@pytest.mark.parametrize(
+    "arguments", ['{"near": {"city": "Graz"}', '{"city": "the "old" {town}"', '{"city": "Graz"']
+)
+def test_a_message_that_is_cut_calls_with_nothing_less(
+    templates: Mapping[str, str], arguments: str
+) -> None:
+    reader = AnswerReader(derived(templates[GPT], ""), FUNCTIONS)
+    said = "<|channel|>commentary to=functions.get_weather <|constrain|>json<|message|>" + arguments
+
+    pieces = [*reader.add(said), *reader.finish(is_cut=True)]
+
+    assert [piece.tool_call for piece in pieces if piece.tool_call] == []
