@@ -172,7 +172,8 @@ class CallParser(CallMarks):
         if not any(mark.strip() for mark in marks):
             # What another call begins with ends this one.
             marks = (self.form.opening, self.section[0])
-        return [parts[0] for mark in marks if (parts := split_mark(mark)) and parts[0][0] in "<["]
+        parts = [[part for part in split_mark(mark) if part[0] in "<[>"] for mark in marks]
+        return [found[0] for found in parts if found]
 
     def _require_call_keys(self, text: str, start: int) -> None:
         """Raise NotACallError as soon as bare JSON shows to be something else."""

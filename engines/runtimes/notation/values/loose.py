@@ -18,15 +18,18 @@ WORDS = {"True": True, "False": False, "None": None, "true": True, "false": Fals
 MAX_LEVELS = 64
 _QUOTED_KEY = r"""(?:"[^"\n]{0,200}"|'[^'\n]{0,200}')\s*:"""
 _BARE_KEY = r"[^\W\d][\w.\-/]{0,200}\s*[:=]"
-_CLOSED = r"[}\]][\s}\]]*"
-_CLOSED_CALL = r"[}\])][\s}\])]*"
+_END = r"(?:```\s*)?\Z"
+_NEXT = r"(?<=\n)\{\s*[\"']"
+"""Another object, on a line of its own."""
+_CLOSED = r"[}\]](?:\s*(?:,\s*)?[}\]])*\s*"
+_CLOSED_CALL = r"[}\])](?:\s*(?:,\s*)?[}\])])*\s*"
 _ENDS_KEY = re.compile(r"\s*:")
 _ENDS_MEMBER = {
     True: re.compile(
-        rf"\s*(?:(?:,\s*)?{_QUOTED_KEY}|(?:,\s*)?{_CLOSED}(?:\Z|(?:,\s*)?{_QUOTED_KEY}|,\s*[{{\[\"']))"
+        rf"\s*(?:(?:,\s*)?{_QUOTED_KEY}|(?:,\s*)?{_CLOSED}(?:{_END}|{_NEXT}|(?:,\s*)?{_QUOTED_KEY}|,\s*[{{\[\"']))"
     ),
     False: re.compile(
-        rf"\s*(?:,\s*{_BARE_KEY}|(?:,\s*)?{_CLOSED_CALL}(?:\Z|,\s*(?:{_BARE_KEY}|[{{\[\"']|\w)|(?<=\n)[^\W\d][\w.\-/]*\())"
+        rf"\s*(?:,\s*{_BARE_KEY}|(?:,\s*)?{_CLOSED_CALL}(?:{_END}|,\s*(?:{_BARE_KEY}|[{{\[\"']|\w)|(?<=\n)[^\W\d][\w.\-/]*\())"
     ),
 }
 """By whether the keys stand between quotes."""
@@ -34,7 +37,7 @@ _ENDS_ITEM = re.compile(r"""\s*(?:,\s*["'{\[\w\-]|(?:,\s*)?\])""")
 _KEY = re.compile(_BARE_KEY)
 _WORD = re.compile(r"""[^\s,{}\[\]()"':=]+(?:[ \t]+[^\s,{}\[\]()"':=]+)*""")
 _NUMBER = re.compile(r"[+-]?\d[\d.]*(?:[eE][+-]?\d+)?")
-_REST = re.compile(r"\s*(?:,\s*\{|[\s,}\]]*\Z)")
+_REST = re.compile(rf"\s*(?:,\s*\{{|{_NEXT}|[\s,}}\]]*{_END})")
 _ESCAPE = re.compile(r"""\\(u[0-9a-fA-F]{4}|["\\/bfnrt'])|\\|(")""")
 
 
@@ -49,6 +52,16 @@ def read_loose_object(text: str, at: int) -> tuple[Json, int]:
     if _REST.match(reader.text, reader.at) is None:
         raise NotACallError
     return value, reader.at
+
+
+def read_loose_value(text: str) -> Any:
+    """Return the object or the list that a whole text is; NotACallError."""
+    has_quoted_keys = re.match(r"""[\s\[]*\{\s*[^"'}\s]""", text) is None
+    reader = _Reader(text.rstrip(), 0, has_quoted_keys=has_quoted_keys)
+    value = reader.read_value(MAX_LEVELS, is_item=False)
+    if reader.at < len(reader.text):
+        raise NotACallError
+    return value
 
 
 def read_loose_calls(text: str, at: int) -> tuple[list[tuple[str, Json]], int]:
@@ -84,7 +97,7 @@ class _Reader:
         found: Json = {}
         while not self.skip(closing):
             key = self._key()
-            found[key] = self._value(levels, is_item=False)
+            found[key] = self.read_value(levels, is_item=False)
             self.skip(",")
         return found
 
@@ -112,7 +125,8 @@ class _Reader:
         self.at = found.end()
         return found[0][:-1].rstrip()
 
-    def _value(self, levels: int, *, is_item: bool) -> Any:
+    def read_value(self, levels: int, *, is_item: bool) -> Any:
+        """Return the value at this place, ``is_item`` for one of a list."""
         if not levels:
             raise NotACallError
         self.at = skip_space(self.text, self.at)
@@ -129,7 +143,7 @@ class _Reader:
         self._take("[")
         found: list[Any] = []
         while not self.skip("]"):
-            found.append(self._value(levels, is_item=True))
+            found.append(self.read_value(levels, is_item=True))
             self.skip(",")
         return found
 

@@ -23,7 +23,7 @@ from engines.runtimes.notation.scanning import (
     try_mark,
     unquote_name,
 )
-from engines.runtimes.notation.values.loose import WORDS
+from engines.runtimes.notation.values.loose import WORDS, read_loose_value
 from engines.runtimes.text.response_format import Json
 from engines.runtimes.text.schemas import (
     is_kind,
@@ -60,6 +60,9 @@ def read_value(text: str, schema: object, written_type: str = "") -> Any:
         value = WORDS[bare] if bare in WORDS else load_json(bare)
     except (ValueError, RecursionError):
         value = _literal(bare)
+    if value is bare and kinds & {"object", "array"} and bare.startswith(("{", "[")):
+        with suppress(NotACallError):
+            value = read_loose_value(bare)
     if kinds and not any(is_kind(value, kind) for kind in kinds) and "string" in kinds:
         return text
     return text if value is None and bare not in WORDS else value
