@@ -28,6 +28,8 @@ class TokenUsage(models.Model):
         ordering = ["-day", "user"]
         verbose_name_plural = "token usage"
         constraints = [models.UniqueConstraint(fields=["user", "day"], name="one_usage_per_day")]
+        # Every person writes a row a day for years, and lists begin with today.
+        indexes = [models.Index(fields=["-day", "user"], name="latest_usage")]
 
     def __str__(self) -> str:
         return f"{self.user} {self.day}: {self.tokens_in} in, {self.tokens_out} out"

@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Count, Q, Sum
+from django.db.models import Q, Sum
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -23,7 +23,7 @@ from engines.models import (
     LoraAdapter,
     ModelCopy,
 )
-from engines.services.engine_choice import people_using
+from engines.services.engine_choice import count_people_by_engine
 from engines.services.people.roles import is_curator, is_operator
 from migrations_app.models import Backup, CollectionRun, MassMove, MassMoveLine, Plan, Step
 from migrations_app.moves.counts import count_states, percent_done
@@ -38,6 +38,8 @@ COLLECTED_SINCE = timedelta(days=7)
 SHORT_SHARE = 0.1
 WIDTH, HEIGHT = 100.0, 20.0
 """Of a small curve, in its own units."""
+
+EnginesInUse = list[tuple[CatalogModel, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +113,17 @@ def describe_site(request: HttpRequest) -> dict[str, Any]:
     if not (operates or is_curator(request.user)):
         return {"sees_nothing": True}
     hosts = list(Host.objects.exclude(status=HostStatus.RETIRED))
+    in_use = _count_engines_in_use()
     return {
         "operates": operates,
         "host_cards": _host_cards(hosts),
         "moves": _moves() if operates else [],
         "running": _running() if operates else [],
-        "needs": _needs(hosts, operates=operates),
+        "needs": _needs(hosts, in_use, operates=operates),
         "storage": _storage(),
-        "engines_in_use": _engines_in_use(),
+        "engines_in_use": [Amount(engine.display_name, people) for engine, people in in_use][
+            :MAX_LINES
+        ],
     }
 
 
@@ -178,9 +183,9 @@ def _running() -> list[PlanLine]:
     ]
 
 
-def _needs(hosts: list[Host], *, operates: bool) -> list[Need]:
+def _needs(hosts: list[Host], in_use: EnginesInUse, *, operates: bool) -> list[Need]:
     about_plans = [*_waiting_steps(), *_failed_plans()] if operates else []
-    return [*about_plans, *_host_needs(hosts), *_withdrawn_engines()]
+    return [*about_plans, *_host_needs(hosts), *_withdrawn_engines(in_use)]
 
 
 def _waiting_steps() -> list[Need]:
@@ -220,17 +225,18 @@ def _host_needs(hosts: list[Host]) -> list[Need]:
     return needs
 
 
-def _withdrawn_engines() -> list[Need]:
+def _withdrawn_engines(in_use: EnginesInUse) -> list[Need]:
     """Engines that are not offered any more and still answer somebody."""
-    withdrawn = CatalogModel.objects.filter(published=False)
+    link = f"{reverse('admin:engines_catalogmodel_changelist')}?published__exact=0"
+    withdrawn = [(engine, people) for engine, people in in_use if not engine.published]
     return [
         Need(
-            f"{line.label} is withdrawn",
-            f"It still answers {line.count} {'person' if line.count == 1 else 'people'}: move them.",
+            f"{engine.display_name} is withdrawn",
+            f"It still answers {people} {'person' if people == 1 else 'people'}: move them.",
             "info",
-            f"{reverse('admin:engines_catalogmodel_changelist')}?published__exact=0",
+            link,
         )
-        for line in _count_people(people_using(withdrawn))
+        for engine, people in withdrawn[:MAX_LINES]
     ]
 
 
@@ -248,15 +254,11 @@ def _storage() -> list[Amount]:
     ]
 
 
-def _engines_in_use() -> list[Amount]:
-    return _count_people(people_using(CatalogModel.objects.all()))
-
-
-def _count_people(people: Any) -> list[Amount]:
-    counted = people.order_by().values("chosen_engine").annotate(people=Count("pk"))
-    top = {row["chosen_engine"]: row["people"] for row in counted.order_by("-people")[:MAX_LINES]}
-    names = CatalogModel.objects.in_bulk(top)
-    return [Amount(names[key].display_name, count) for key, count in top.items()]
+def _count_engines_in_use() -> EnginesInUse:
+    """Return each engine that answers somebody, with how many, the most used first."""
+    people = count_people_by_engine()
+    engines = CatalogModel.objects.filter(pk__in=people).only("display_name", "published")
+    return sorted(((engine, people[engine.pk]) for engine in engines), key=lambda line: -line[1])
 
 
 def _plan(plan: Plan) -> str:

@@ -19,6 +19,7 @@ class TokenUsageAdmin(RoleAdmin):
     list_filter = ("day",)
     search_fields = ("user__username",)
     list_display_links = None
+    show_full_result_count = False
 
     def reads(self, user: User | AnonymousUser) -> bool:
         return is_operator(user)

@@ -168,6 +168,8 @@ class Plan(models.Model):
             ),
             # Lists begin with the newest: sorting all of them takes longer than a page.
             models.Index(fields=["-created_at", "id"], name="newest_plans"),
+            # A list of one status counts its plans and asks for their days: few of all, and none of their rows.
+            models.Index(fields=["status", "-created_at", "id"], name="newest_of_a_status"),
         ]
         constraints = [
             models.UniqueConstraint(

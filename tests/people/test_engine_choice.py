@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -14,6 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from engines.exceptions import NotFoundError
 from engines.models import CatalogModel, CopyStatus, EngineFallback, Host, ModelCopy, ModelRevision
 from engines.services.engine_choice import (
+    PEOPLE_BY_ENGINE_SQL,
+    count_people_by_engine,
     effective_engine,
     people_answered_by,
     people_using,
@@ -109,6 +112,23 @@ def test_one_person_among_many_costs_what_their_own_rows_cost(db: None) -> None:
     assert max(node["Actual Rows"] for node in found) <= groups
 
 
+def test_counting_everybody_looks_up_nobody_by_themselves(db: None) -> None:
+    """The admin's first page asks it again every few seconds."""
+    defaults = {A: 1, B: 2, ORGANISATION: 0}
+    with made(Rows((Person(groups=frozenset({A, B})),), defaults=defaults)) as world:
+        many = User.objects.bulk_create(User(username=f"other-{n}") for n in range(3000))
+        members = User.groups.through
+        for group in world.people[0].groups.all():
+            members.objects.bulk_create(members(user=user, group=group) for user in many)
+        with connection.cursor() as cursor:
+            cursor.execute("ANALYZE auth_user, auth_user_groups, engines_enginedefault")
+            cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {PEOPLE_BY_ENGINE_SQL}")
+            [[plan]] = cursor.fetchone()
+
+    asked = [node["Actual Loops"] for node in nodes(plan["Plan"])]
+    assert max(asked) <= len(many) / 10
+
+
 @pytest.mark.timeout(1200)
 @given(any_rows)
 @settings(
@@ -136,6 +156,12 @@ def compare_all_forms(world: Made) -> None:
     one_by_one = {(user.pk, key) for key in keys for user in people_answered_by([key])}
 
     assert set(at_once) == one_by_one == forward
+    counted = Counter(
+        engine.pk
+        for user in world.people
+        if user.is_active and (engine := effective_engine(user)[0]) is not None
+    )
+    assert count_people_by_engine() == counted
     for each in world.engines:
         active = (user for user in world.people if user.is_active)
         assert set(people_using(CatalogModel.objects.filter(pk=each.pk))) == {
