@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import sys
 
-from django.core.management import ManagementUtility, get_commands
-from django.core.management.base import BaseCommand
-from django.db import OperationalError
+try:
+    from django.core.management import ManagementUtility, get_commands
+    from django.core.management.base import BaseCommand
+    from django.db import OperationalError
 
-from migrations_app.local_caller import COMMAND_TYPED_BY, find_machine_user
-from samproject.cli.app import INTERRUPTED, NAMES, run
-from samproject.env import EnvironmentVariableError, settle_settings_module
+    from migrations_app.local_caller import COMMAND_TYPED_BY, find_machine_user
+    from samproject.cli.app import INTERRUPTED, NAMES, run
+    from samproject.env import EnvironmentVariableError, settle_settings_module
+except ModuleNotFoundError as error:
+    # As after a `git pull`: another version of SAM, and the packages of the one before.
+    sys.exit(
+        f"The Python package {error.name} is missing, so the packages here are not those of this version of SAM: "
+        "run `bash deploy/install.sh` in its folder."
+    )
 
 DJANGO = "django"
 """`sam django COMMAND` is Django's own command, also where SAM has one of that name."""

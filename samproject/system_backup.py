@@ -34,6 +34,7 @@ from engines.parsing import convert
 from engines.services.backups.keys import backup_keys
 from migrations_app.models import Backup
 from samproject.database.base import DatabaseWrapper
+from samproject.newer_database import OWN_APPS
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.processes import Program, run_to_end
 from samproject.supervisor.programs import postgres_programs
@@ -41,8 +42,6 @@ from samproject.supervisor.programs import postgres_programs
 FORMAT = "sam-system-1"
 MANIFEST, DATABASE, FILES = "manifest.json", "database.sealed", "files"
 DUMP = "database.dump"
-OWN_APPS = {"engines", "migrations_app"}
-"""Those whose migrations are never squashed away, so that one which is not here is newer."""
 
 
 class SystemBackupError(SamError):

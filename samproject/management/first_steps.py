@@ -13,6 +13,7 @@ from django.db import OperationalError, connections
 from django.db.models import Q
 
 from engines.models import CatalogModel, CopyStatus, HostStatus, ModelCopy
+from engines.services.engine_choice import count_people_by_engine
 from engines.services.people.roles import ADMINISTRATOR
 from samproject.supervisor.roster import FLOWER_PREFIX, FLOWER_USER
 from samproject.supervisor.supervise import Notice
@@ -70,6 +71,11 @@ def find_next_step(address: str) -> str:
         )
     if not CatalogModel.objects.exists():
         return "next: fill the catalog with `manage.py catalog starter`, or in the admin"
+    if not count_people_by_engine():
+        return (
+            f"next: nobody has an engine yet: choose one at {address}/migrate/, or everybody's with "
+            "`manage.py default set ENGINE`"
+        )
     return ""
 
 

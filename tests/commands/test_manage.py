@@ -14,7 +14,7 @@ from django.test import override_settings
 
 from migrations_app.local_caller import LocalCaller
 from samproject.cli.local import AppTransport, find_address
-from tests.commands.elsewhere import PATIENCE, PROJECT
+from tests.commands.elsewhere import PATIENCE, PROGRAM, PROJECT
 
 
 def manage(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -34,6 +34,22 @@ def test_a_command_without_a_database_ends_with_a_sentence(tmp_path: Path) -> No
     assert ended.returncode == 1
     assert ended.stderr.startswith("The database does not answer: ")
     assert "Start `manage.py up` with the same SAM_DATA_DIR" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_with_the_packages_of_another_version_a_command_says_what_to_run() -> None:
+    program = f"import sys; sys.modules['chardet'] = None; {PROGRAM}"
+    ended = subprocess.run(
+        [sys.executable, "-c", program, "whoami"],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("The Python package chardet is missing")
+    assert "run `bash deploy/install.sh`" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 from django.contrib.auth.models import Group, User
 
-from engines.models import CatalogModel, CopyStatus, Host, ModelCopy, ModelRevision
+from engines.models import CatalogModel, CopyStatus, EngineDefault, Host, ModelCopy, ModelRevision
 from samproject.management.first_steps import (
     find_files_of_others,
     find_next_step,
@@ -16,7 +16,9 @@ from samproject.management.first_steps import (
 
 
 @pytest.mark.parametrize("way", ["superuser", "role"])
-def test_first_an_administrator_then_a_catalog_then_nothing(db: None, way: str) -> None:
+def test_first_an_administrator_then_a_catalog_then_an_engine_then_nothing(
+    db: None, way: str
+) -> None:
     assert find_next_step("http://x").startswith("next: make the first administrator")
     if way == "superuser":
         User.objects.create_superuser("root")
@@ -25,7 +27,12 @@ def test_first_an_administrator_then_a_catalog_then_nothing(db: None, way: str) 
         User.objects.create_user("adam").groups.add(group)
 
     assert find_next_step("http://x").startswith("next: fill the catalog")
-    CatalogModel.objects.create(model_id="tiny", display_name="Tiny", filename="tiny.gguf")
+    tiny = CatalogModel.objects.create(model_id="tiny", display_name="Tiny", filename="tiny.gguf")
+
+    assert find_next_step("http://x").startswith(
+        "next: nobody has an engine yet: choose one at http://x/migrate/"
+    )
+    EngineDefault.objects.create(engine=tiny)
     assert find_next_step("http://x") == ""
 
 

@@ -172,6 +172,30 @@ def test_when_a_port_is_taken_then_up_names_it_and_starts_nothing(locations: Loc
 
 
 @pytest.mark.slow
+def test_when_a_newer_sam_used_the_database_then_up_says_both_ways_on(
+    locations: Locations, folder: Path, started: list[Up]
+) -> None:
+    started.append(services := Up(locations, "--services-only"))
+    services.wait_for(r"redis: running")
+    run(
+        locations,
+        "CREATE TABLE django_migrations AS SELECT 1::bigint AS id, 'engines' AS app, '9999_later' AS name, "
+        "now() AS applied",
+    )
+    lean = ("--workers", "control", "--no-web", "--no-beat", "--no-flower")
+
+    started.append(older := Up(locate(folder / "older"), *lean, **servers_of(locations)))
+    told = older.wait_for(
+        r"A newer SAM used this database: it has the migration engines 9999_later"
+    )
+
+    assert re.search(r"`manage.py migrate engines \d{4}_\w+`;", told.string)
+    assert older.process.wait() == 1
+    assert run(locations, "SELECT count(*) FROM django_migrations") == [(1,)]
+    assert services.end() == 0
+
+
+@pytest.mark.slow
 @pytest.mark.proof
 def test_hosts_that_start_together_on_an_empty_database_take_turns(
     locations: Locations, folder: Path, started: list[Up]

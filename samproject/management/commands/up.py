@@ -18,6 +18,7 @@ from engines.services.hosts import admit_host, join_host
 from migrations_app.management.console import SamCommand, parse_options
 from samproject.generated_secrets import generated_secret
 from samproject.management.first_steps import announce_flower, announce_web, find_files_of_others
+from samproject.newer_database import refuse_newer_database
 from samproject.supervisor.belongings import (
     environment_for,
     process_user,
@@ -131,6 +132,7 @@ class Command(SamCommand):
         try:
             # Hosts that start together take turns: two cannot make the same table.
             with in_turn(MIGRATION_LOCK):
+                refuse_newer_database()
                 call_command("migrate", interactive=False, verbosity=0)
         except OperationalError as error:
             raise CommandError(
