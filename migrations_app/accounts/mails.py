@@ -33,6 +33,11 @@ def name_inviter(invitation: Invitation) -> str:
     return "An administrator" if invitation.who == SYSTEM else invitation.who
 
 
+def sends_mail() -> bool:
+    """Whether a mail server is named; without one mails are only written to a log."""
+    return not isinstance(get_connection(), ConsoleBackend)
+
+
 def invitation_link(invited: NewInvitation) -> str:
     """Return the address that accepts an invitation; behind the question mark, which no log keeps."""
     return absolute_link(f"{reverse('join')}?{urlencode({'key': invited.key})}")
@@ -40,7 +45,7 @@ def invitation_link(invited: NewInvitation) -> str:
 
 def send_invitation(invited: NewInvitation) -> bool:
     """Send the link to whom it is for; False when there is no mail server, or it did not take it."""
-    if isinstance(get_connection(), ConsoleBackend):
+    if not sends_mail():
         # Written out it would be in a log, or between the lines of a command that prints the link itself.
         return False
     row = invited.invitation

@@ -110,8 +110,9 @@ def _embedding_pace(plan: Plan, bases: list[KnowledgeBase]) -> tuple[float, str]
     name = host.name if host else "the host"
     found = embedding_speed(embedder, host) if host and embedder else None
     if found is None:
+        # What was embedded as it was written was not measured: steps of plans alone are.
         what = "with this embedder yet" if embedder else "yet"
-        return TEXTS_PER_SECOND, f"a guess: {name} has embedded nothing {what}"
+        return TEXTS_PER_SECOND, f"a guess: {name} was not measured {what}"
     own = _mean_length(bases)
     mean = found.size / max(found.texts, 1) if found.size else 0
     rate = found.per_second / own if own and mean else found.texts / max(found.seconds, 1e-4)

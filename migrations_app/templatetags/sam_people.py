@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from engines.services.people.notices import count_unread
 from engines.services.people.roles import is_curator
+from migrations_app.accounts import mails
 from migrations_app.pages.components import Link
 from migrations_app.templatetags.sam import EmptyContext
 
@@ -45,6 +46,12 @@ _SYSTEMS = {
     "CrOS": "ChromeOS",
     "Linux": "Linux",
 }
+
+
+@register.simple_tag
+def sends_mail() -> bool:
+    """Whether what a page says of mails is so."""
+    return mails.sends_mail()
 
 
 class TabsContext(TypedDict):

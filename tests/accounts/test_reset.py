@@ -110,3 +110,21 @@ def test_a_mail_server_that_is_away_is_no_answer(people: People, settings: Setti
     settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
 
     assert ask("alice@example.org").replace("alice", "nobody") == ask("nobody@example.org")
+
+
+def test_without_a_mail_server_no_link_is_promised(people: People, settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    alice = Browser(Client())
+    alice.sign_in("alice")
+
+    forgotten = Client().get(RESET).content.decode()
+    address = alice.client.get("/accounts/email/").content.decode()
+    notices = alice.client.get("/settings/preferences/").content.decode()
+
+    assert "An administrator can set a new password for you" in forgotten
+    assert "manage.py changepassword" in forgotten
+    assert "An administrator can give you one" in address
+    for page in (forgotten, address):
+        assert "We send" not in page
+        assert 'name="email"' not in page
+    assert "nothing is mailed for now" in notices

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from django.contrib.auth.models import User
 from playwright.sync_api import Page, expect
 
+from engines.models import CatalogModel, KnowledgeBase, PromptTemplate
 from tests.pages.chromium import Screenshot, assert_accessible, assert_fits
 from tests.pages.fixtures import PHONE
 
@@ -60,6 +62,53 @@ def test_the_policy_lets_everything_of_ours_run(
     expect(page.get_by_role("dialog")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_a_page_that_asks_every_few_seconds_says_once_that_nobody_is_there(
+    designer: User, signed_in_page: Callable[..., Page]
+) -> None:
+    page = signed_in_page(designer, expected="ERR_FAILED")
+    page.goto("/styleguide/")
+    said = page.locator("#toasts .toast", has_text="SAM could not be reached")
+    # What htmx tells the console of it is not what is asked here.
+    page.evaluate("console.error = () => {}")
+    ask = "htmx.ajax('GET', location.href, {target: '#toasts', swap: 'none'}).catch(() => {})"
+    page.route("**/styleguide/", lambda route: route.abort())
+
+    for _ in range(3):
+        page.evaluate(ask)
+    expect(said).to_have_count(1)
+
+    page.unroute("**/styleguide/")
+    page.evaluate(ask)
+    expect(said).to_have_count(0)
+
+
+def test_headings_and_groups_are_in_order(
+    designer: User, signed_in_page: Callable[..., Page]
+) -> None:
+    CatalogModel.objects.create(model_id="tiny", display_name="Tiny", filename="tiny.gguf")
+    PromptTemplate.objects.create(family="tiny", system_prompt="Be brief.")
+    page = signed_in_page(designer, bypass_csp=True)
+    found = {}
+
+    for address in ("/engines/", "/settings/prompts/"):
+        page.goto(address)
+        found[address] = [each["id"] for each in Axe().run(page).response["violations"]]
+
+    assert found == {"/engines/": [], "/settings/prompts/": []}
+
+
+def test_names_in_one_word_and_signs_without_words_do_on_a_phone(
+    designer: User, signed_in_page: Callable[..., Page]
+) -> None:
+    base = KnowledgeBase.objects.create(owner=designer, name="Wolfeschlegelsteinhausen" * 5)
+    page = signed_in_page(designer, viewport=PHONE, has_touch=True, bypass_csp=True)
+
+    page.goto(f"/knowledge/{base.pk}/")
+    assert_fits(page)
+    page.goto("/chat/")
+    assert_accessible(page)
 
 
 def test_a_theme_is_kept_and_sent_by_the_server(

@@ -42,7 +42,7 @@ def test_the_time_rests_on_a_guess_until_the_host_has_worked(world: HashWorld) -
     first = preview(world)
     assert (first["is_measured"], first["texts_per_second"]) == (False, 12.0)
     assert first["time_basis"] == (
-        f"a guess: {world.host.name} has embedded nothing with this embedder yet"
+        f"a guess: {world.host.name} was not measured with this embedder yet"
     )
     assert first["estimated_seconds"] == 64, "40 texts at 12 a second, and a minute for the rest"
 

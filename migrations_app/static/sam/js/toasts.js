@@ -5,6 +5,13 @@ const SECONDS = 8;
 // What failed stays until it is closed.
 const STAYS = new Set(["danger", "warning"]);
 
+const UNREACHED = "SAM could not be reached; your network may be down.";
+
+function find(text, tone) {
+  const shown = document.querySelectorAll(`#toasts .toast[data-tone="${tone}"]`);
+  return [...shown].find((each) => each.querySelector("p").textContent === text);
+}
+
 function arm(toast) {
   toast.querySelector("[data-dismiss]").addEventListener("click", () => toast.remove());
   if (STAYS.has(toast.dataset.tone)) return;
@@ -18,6 +25,10 @@ function arm(toast) {
 }
 
 export function toast(text, tone = "info") {
+  const same = find(text, tone);
+  // A page that asks every few seconds fails every few seconds, and once is enough.
+  if (same && STAYS.has(tone)) return;
+  same?.remove();
   const region = document.getElementById("toasts");
   const template = document.getElementById(`toast-${tone}`) ?? document.getElementById("toast-info");
   const made = template.content.firstElementChild.cloneNode(true);
@@ -29,7 +40,11 @@ export function toast(text, tone = "info") {
 export function startToasts() {
   document.querySelectorAll("#toasts .toast").forEach(arm);
   document.addEventListener("sam:toast", (event) => toast(event.detail.text, event.detail.tone));
-  document.addEventListener("htmx:sendError", () => toast("SAM could not be reached; your network may be down.", "danger"));
+  document.addEventListener("htmx:sendError", () => toast(UNREACHED, "danger"));
+  document.addEventListener("htmx:afterRequest", (event) => {
+    // Whatever it answers: it is there again.
+    if (event.detail.xhr.status) find(UNREACHED, "danger")?.remove();
+  });
   document.addEventListener("htmx:responseError", (event) => {
     const { xhr } = event.detail;
     // A refusal brings its own sentence.
