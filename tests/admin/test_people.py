@@ -86,3 +86,14 @@ def test_a_persons_page_counts_what_they_have_and_names_none_of_it(
     assert (shown["engine"], shown["bases"], shown["documents"]) == (engines.old, 1, 1)
     assert "Move alice from LLAMA-8B to QWEN-4B" in page
     assert "very secret" not in page
+
+
+def test_who_lost_staff_status_is_told_so_and_not_of_a_role(
+    administrator: Client, people: People
+) -> None:
+    User.objects.filter(pk=people.administrator.pk).update(is_staff=False)
+
+    for page in ("/admin/", USERS):
+        refused = administrator.get(page, follow=True)
+        assert refused.status_code == 403
+        assert "“staff status” besides a role" in refused.content.decode()
