@@ -34,7 +34,7 @@ from engines.parsing import convert
 from engines.services.backups.keys import backup_keys
 from migrations_app.models import Backup
 from samproject.database.base import DatabaseWrapper
-from samproject.newer_database import OWN_APPS
+from samproject.database.newer import OWN_APPS
 from samproject.supervisor.errors import SupervisorError
 from samproject.supervisor.processes import Program, run_to_end
 from samproject.supervisor.programs import postgres_programs

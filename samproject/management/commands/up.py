@@ -16,9 +16,9 @@ from engines.db.session_locks import in_turn
 from engines.runtimes.child.sandbox import missing_parts
 from engines.services.hosts import admit_host, join_host
 from migrations_app.management.console import SamCommand, parse_options
+from samproject.database.newer import refuse_newer_database
 from samproject.generated_secrets import generated_secret
 from samproject.management.first_steps import announce_flower, announce_web, find_files_of_others
-from samproject.newer_database import refuse_newer_database
 from samproject.supervisor.belongings import (
     environment_for,
     process_user,
