@@ -28,7 +28,8 @@ pytestmark = pytest.mark.django_db
 def test_few_of_many_are_found_by_an_index(asked: Callable[[], QuerySet[Plan]], index: str) -> None:
     ended = timezone.now()
     Plan.objects.bulk_create(
-        Plan(kind=PlanKind.DOWNLOAD, status=PlanStatus.CANCELLED, finished_at=ended)
+        Plan(kind=PlanKind.DOWNLOAD, status=status, finished_at=ended, retention_until=ended)
+        for status in (PlanStatus.CANCELLED, PlanStatus.COMPLETED)
         for _ in range(2_000)
     )
     with connection.cursor() as cursor:
