@@ -119,7 +119,7 @@ def test_a_plan_is_found_by(
     assert list(operator.get(PLANS, {"q": cut(wanted)}).context["cl"].result_list) == [wanted]
 
 
-@pytest.mark.parametrize("words", ["nobody", "f" * 40, f"{uuid.uuid4()} alice", "100%"])
+@pytest.mark.parametrize("words", ["nobody", "f" * 40, f"{uuid.UUID(int=7)} alice", "100%"])
 def test_no_plan_has(words: str, operator: Client, people: People, engines: Engines) -> None:
     make_plan(people.alice, engines)
 
