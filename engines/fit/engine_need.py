@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from engines.fit.embedding import contexts_of, default_lanes
-from engines.fit.memory import Load
+from engines.fit.memory import GPU_PROMPT_BATCH, PROMPT_BATCH, Load
 from engines.fit.model_shape import ModelShape
 from engines.fit.placement import place
 from engines.machine import Machine
@@ -46,6 +46,7 @@ def load_of(spec: EngineSpec, shape: ModelShape, machine: Machine) -> Load:
     return Load(
         length,
         parallel=ANSWERS_AT_ONCE,
+        batch=GPU_PROMPT_BATCH if _uses_gpus(spec, machine) else PROMPT_BATCH,
         shared=not spec.batch_invariant,
         has_checkpoints=True,
     )

@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.demo.models.weights import SMOLLM2, ensure_weights
+from engines.fit.memory import PROMPT_BATCH
 from engines.models import CatalogModel, EnginePreference, ModelRevision
-from engines.runtimes.llama_cpp.generator import PROMPT_BATCH
 from tests.benchmarks.sam_stack import SamStack
 from tests.benchmarks.speed.contenders import (
     CONTEXT,

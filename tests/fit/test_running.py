@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engines.fit.engine_need import Need, load_of, need_of
-from engines.fit.memory import Load, estimate
+from engines.fit.memory import GPU_PROMPT_BATCH, PROMPT_BATCH, Load, estimate
 from engines.fit.qwen3 import qwen3_model
 from engines.machine import Gpu, Machine
 from engines.specs import ANSWERS_AT_ONCE, EmbeddingSpec, EngineSpec
@@ -19,8 +19,14 @@ SPEC = EngineSpec("qwen", "Qwen", "/qwen.gguf")
 LAPTOP = Machine(8, 16 * GIB)
 
 
-def shared(context_length: int) -> Load:
-    return Load(context_length, parallel=ANSWERS_AT_ONCE, shared=True, has_checkpoints=True)
+def shared(context_length: int, batch: int = PROMPT_BATCH) -> Load:
+    return Load(
+        context_length,
+        parallel=ANSWERS_AT_ONCE,
+        batch=batch,
+        shared=True,
+        has_checkpoints=True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -31,6 +37,14 @@ def test_the_context_is_the_one_the_engine_makes(asked: int, trained: int, count
     spec, shape = replace(SPEC, context_length=asked), replace(SHAPE, context_length=trained)
 
     assert load_of(spec, shape, LAPTOP) == shared(counted)
+
+
+def test_a_prompt_is_read_in_longer_pieces_on_a_gpu_only() -> None:
+    spec, server = replace(SPEC, context_length=4096), replace(LAPTOP, gpus=(Gpu("x", 24 * GIB),))
+
+    assert load_of(spec, SHAPE, server) == shared(4096, GPU_PROMPT_BATCH)
+    assert load_of(replace(spec, device="cpu"), SHAPE, server) == shared(4096)
+    assert load_of(replace(spec, gpu_layers=0), SHAPE, server) == shared(4096)
 
 
 def test_batch_invariant_answers_take_a_cache_each() -> None:
@@ -76,7 +90,7 @@ def test_on_a_gpu_little_is_left_in_memory_unless_the_entry_asks_for_the_cpu() -
 
     need = need_of(spec, SHAPE, 1, server)
     assert need.memory < GIB < need.vram
-    assert need.without_gpus == total
+    assert need.without_gpus == estimate(SHAPE, shared(8192, GPU_PROMPT_BATCH)).total
     for on_cpu in (replace(spec, device="cpu"), replace(spec, gpu_layers=0)):
         assert need_of(on_cpu, SHAPE, 1, server) == Need(total, 0, total)
 

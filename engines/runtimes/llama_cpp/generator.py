@@ -8,6 +8,7 @@ from functools import lru_cache
 from llama_cpp import llama_cpp as api
 
 from engines.exceptions import EngineError
+from engines.fit.memory import GPU_PROMPT_BATCH, PROMPT_BATCH
 from engines.runtimes.child.main import Job
 from engines.runtimes.llama_cpp.lora import AdapterCache, AdapterRefs
 from engines.runtimes.llama_cpp.native import ContextShape, LoadedModel, NativeContext
@@ -19,9 +20,6 @@ from engines.runtimes.notation.families import UNKNOWN, Family
 from engines.runtimes.notation.reader import AnswerReader
 from engines.runtimes.text.generation import GenerationOptions, require_answer_room
 
-PROMPT_BATCH = 128
-"""Tokens of a prompt in one batch; all other answers wait for it, and get a step between two."""
-GPU_PROMPT_BATCH = 512
 KEPT_PIECES = 8192
 """Tokens whose text is not asked for again."""
 

@@ -10,7 +10,8 @@ from engines.runtimes.programs.server import ServerLayout
 from engines.specs import EngineSpec
 
 BATCH, GPU_BATCH = 128, 512
-"""Tokens of a prompt in one batch, for which all other answers wait; as in the runtime llama_cpp."""
+"""Tokens of a prompt in one batch, for which all other answers wait. Longer than in the runtime llama_cpp: the vectors of
+an engine that answers are of texts that fit one."""
 ALL_LAYERS = 9999
 OF_THE_MODEL = "model"
 """A pooling that the file decides."""

@@ -28,7 +28,7 @@ from tests.runtimes.llama_cpp.forgetful_model import (
 )
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 
-PROMPT_BATCH = 128
+PROMPT_BATCH = 64
 LEAST = 512
 CHANGED_END = 16
 WORDS = ("harbour", "stone", "bread", "market", "water", "light")
