@@ -30,7 +30,7 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from engines.models import TokenScope
-from engines.services.people.tokens import find_owner
+from engines.services.people.tokens import KEY_IS_DEAD, find_owner
 from migrations_app.api.local_authentication import LocalAuthentication
 from migrations_app.api.pagination import CursorPages
 from migrations_app.api.parsers import StrictJSONParser, refuse_large_body, refuse_unstorable
@@ -52,7 +52,7 @@ class BearerAuthentication(TokenAuthentication):
     def authenticate_credentials(self, key: str) -> tuple[User, TokenScope]:
         owner: Any = find_owner(key)
         if owner is None:
-            raise AuthenticationFailed("This token is not known, has expired or was ended.")
+            raise AuthenticationFailed(f"{KEY_IS_DEAD}.")
         return owner, TokenScope(owner.token_scope)
 
 

@@ -15,13 +15,15 @@ from engines.models import CatalogModel, CopyStatus, ModelCopy, ModelRevision, M
 from engines.services.catalog.entries import catalog_visible_to
 from engines.services.engine_choice import NO_ENGINE, effective_engine
 from engines.services.knowledge.fingerprints import embedder_of
-from engines.services.people.tokens import hash_token, note_use, with_token
+from engines.services.people.tokens import KEY_IS_DEAD, hash_token, note_use, with_token
 from engines.services.people.usage import check_quota, today, with_quota
 from migrations_app.limits.rates import limit_address, limit_person
 from migrations_app.openai_api.errors import FORBIDDEN, NOT_FOUND, UNAUTHORIZED, RefusedError
 
 ACTIVE = "sam"
 """The name that stands for whichever engine is the person's active one."""
+SEND_KEY = "Send a SAM token as the API key (Authorization: Bearer …); "
+NEW_KEY = "one is made under Settings, API tokens, or by `sam token`."
 KEY_HEADERS = ("x-api-key", "api-key")
 """Where Anthropic's and Azure's clients send a token."""
 
@@ -37,7 +39,7 @@ def key_of(request: HttpRequest) -> str:
     No browser sends any of these by itself, so no page of another origin can have it sent.
     """
     scheme, _, key = request.headers.get("Authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
+    if scheme.lower() == "bearer" and key.strip():
         return key.strip()
     keys = (request.headers.get(name, "").strip() for name in KEY_HEADERS)
     return next(filter(None, keys), "")
@@ -58,7 +60,7 @@ def refuse_stranger(request: HttpRequest) -> NoReturn:
     """Raise RefusedError (401) for a request without a valid token, TooManyRequestsError when it is many."""
     limit_address(request)
     raise RefusedError(
-        "Send a SAM token as the API key (Authorization: Bearer …); one is made under Settings, API tokens, or by `sam token`.",
+        f"{f'{KEY_IS_DEAD}; another ' if key_of(request) else SEND_KEY}{NEW_KEY}",
         status=UNAUTHORIZED,
         code="invalid_api_key",
     )

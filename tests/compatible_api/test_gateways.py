@@ -86,7 +86,7 @@ def test_langchain_embeds_and_raises(
     unknown = langchain.ChatOpenAI(model="nothing", api_key=caller.token, **set_up)
 
     first, second = embedder.embed_documents(["A bridge.", "A violin."])
-    with pytest.raises(Exception, match="Send a SAM token"):
+    with pytest.raises(Exception, match="This token is not known"):
         stranger.invoke(MESSAGES)
     with pytest.raises(Exception, match="is offered to you"):
         unknown.invoke(MESSAGES)

@@ -191,14 +191,31 @@ def test_an_embedder_does_not_chat(asker: Asker) -> None:
     assert error["message"] == "minilm only embeds; choose an engine that chats."
 
 
-@pytest.mark.parametrize("token", ["", "0123456789", "ü" * 40])
-def test_without_a_token_nobody_is_answered(asker: Asker, served: Served, token: str) -> None:
+@pytest.mark.parametrize(
+    ("token", "told"),
+    [("", "Send a SAM token"), ("0123456789", "is not known"), ("ü" * 40, "is not known")],
+)
+def test_without_a_token_nobody_is_answered(
+    asker: Asker, served: Served, token: str, told: str
+) -> None:
     with served.web.client("") as stranger:
         headers = {b"Authorization": f"Bearer {token}".encode()} if token else {}
         response = stranger.post("chat/completions", json=CHAT, headers=headers)
 
-    assert error_of(response, 401)["code"] == "invalid_api_key"
+    error = error_of(response, 401)
+    assert (error["code"], told in error["message"]) == ("invalid_api_key", True)
     assert response.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("header", ["x-api-key", "api-key"])
+def test_an_empty_bearer_hides_no_key_of_another_header(
+    asker: Asker, served: Served, header: str
+) -> None:
+    headers = {"Authorization": "Bearer", header: token_for(asker.user)}
+    with served.web.client("") as client:
+        response = client.get("models", headers=headers)
+
+    assert response.status_code == 200
 
 
 def test_a_person_who_left_is_not_answered(asker: Asker) -> None:

@@ -24,6 +24,7 @@ MAX_TOKENS = 100
 MAX_OF_ONE_NAME = 10
 """One more ends the oldest of the name: a script that signs in each time must not fill the list."""
 MAX_NAME_CHARS = 64
+KEY_IS_DEAD = "This token is not known, has expired or was ended"
 USED_SECONDS = 3600.0
 """How exactly the last use is known: its row is not written for each request."""
 
