@@ -2,100 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from transformers import GenerationConfig, LogitsProcessor, StoppingCriteria
 from transformers.generation.streamers import BaseStreamer
 
-from engines.runtimes.base import ChatMessage
 from engines.runtimes.child.chat_template import ORDINARY, ChatTemplates
 from engines.runtimes.child.messages import EmittedPiece, as_emitted
 from engines.runtimes.hugging_face.loading import Checkpoint
-from engines.runtimes.notation.derive import derive_notation
-from engines.runtimes.notation.description import Notation
 from engines.runtimes.notation.families import Family
 from engines.runtimes.notation.reader import AnswerReader, read_prompt_end
 from engines.runtimes.streaming import require_free_form
-from engines.runtimes.templates.conversations import ConversationRenderer
-from engines.runtimes.templates.takings import find_losses
-from engines.runtimes.templates.thoughts import ask_in_words
+from engines.runtimes.templates.writer import TemplateWriter
 from engines.runtimes.text.control_marks import strip_enclosures
 from engines.runtimes.text.generation import (
     RANDOM_SEED,
-    Effort,
     Generation,
     GenerationOptions,
     Piece,
     require_answer_room,
 )
-from engines.runtimes.text.response_format import Json
 
 REPLACEMENT = "\ufffd"
 
 
-class Generator:
+class Generator(TemplateWriter):
     """Generates one request at a time; nothing is cached between requests."""
 
     def __init__(self, model: Checkpoint, context_length: int, family: Family) -> None:
         limit = model.context_limit
         self.context_length = min(context_length or limit, limit or context_length)
         self._checkpoint = model
-        self._family = family
         tokens: dict[str, str] = model.tokenizer.special_tokens_map
-        self._templates = ChatTemplates(_sources(model.tokenizer.chat_template), tokens)
-        self.notation = self._derive()
-        """What this model is told and what is read of it."""
-        self._conversations = ConversationRenderer(
-            self._render, self.notation.calls, takes_tools=self.notation.describes_tools
-        )
+        templates = ChatTemplates(_sources(model.tokenizer.chat_template), tokens)
+        super().__init__(templates, family, model.marks)
         self._end_tokens = _end_tokens(model)
-        self._marks = model.marks
-
-    def _derive(self) -> Notation:
-        if not self._templates:
-            return self._family.notation
-        return derive_notation(self._render_probe, self._templates.source, self._family)
-
-    def _render_probe(
-        self,
-        messages: Sequence[Any],
-        *,
-        add_generation_prompt: bool,
-        variables: Mapping[str, Any],
-    ) -> str:
-        given = {"tools": None, **variables, "add_generation_prompt": add_generation_prompt}
-        return self._templates.render(messages, **given)
-
-    @property
-    def has_template(self) -> bool:
-        return bool(self._templates)
-
-    def format(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        thinking: bool | None = None,
-        effort: Effort | None = None,
-        tools: Sequence[Json] = (),
-    ) -> str:
-        """Messages through the model's own template (sandboxed), for ``tokens``.
-
-        Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
-        """
-        variables = self.notation.switch_variables(thinking=thinking, effort=effort)
-        messages = ask_in_words(messages, self.notation.switch_words(thinking=thinking))
-        return self._conversations.render_marked(self._marks, messages, tools, variables)
-
-    def find_losses(self) -> list[str]:
-        """Return what of conversations the template loses; nothing where there is no template."""
-        return find_losses(self._conversations, {}) if self.has_template else []
-
-    def _render(
-        self, messages: Sequence[Any], tools: Sequence[Json] | None, variables: Mapping[str, Any]
-    ) -> str:
-        return self._templates.render(messages, tools, **variables)
 
     def tokens(self, text: str, *, from_template: bool) -> list[int]:
         """Tokens of a prompt; a template writes its own beginning-of-text."""
@@ -110,12 +53,12 @@ class Generator:
             return self._parse(text, opened=opened)
         tokens = self._opening() if opened else []
         parsed: list[str] = []
-        for fragment in self._marks.split(text):
-            if fragment.is_mark or not self._marks.is_in(fragment.text):
+        for fragment in self._control_marks.split(text):
+            if fragment.is_mark or not self._control_marks.is_in(fragment.text):
                 parsed.append(fragment.text)
                 continue
             # Cut inside its marks, a text holds none: no tokenizer has to be asked to leave them alone.
-            for part in ("".join(parsed), *self._marks.break_apart(fragment.text)):
+            for part in ("".join(parsed), *self._control_marks.break_apart(fragment.text)):
                 tokens += self._parse(part)
             parsed.clear()
         return tokens + self._parse("".join(parsed))

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from llama_cpp import llama_cpp as api
 
-from engines.runtimes.base import ChatMessage
 from engines.runtimes.child.chat_template import ORDINARY, WITH_TOOLS, ChatTemplates
 from engines.runtimes.llama_cpp.native import LoadedModel
 from engines.runtimes.llama_cpp.prompt_reader import PromptReader
-from engines.runtimes.notation.derive import derive_notation
 from engines.runtimes.notation.description import Notation
 from engines.runtimes.notation.families import Family
 from engines.runtimes.notation.reader import PromptEnd, read_prompt_end
-from engines.runtimes.templates.conversations import ConversationRenderer
-from engines.runtimes.templates.takings import find_losses
-from engines.runtimes.templates.thoughts import ask_in_words
-from engines.runtimes.text.generation import Effort
-from engines.runtimes.text.response_format import Json
+from engines.runtimes.templates.writer import TemplateWriter
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,69 +25,18 @@ class Prompt:
     """What it has written of the answer."""
 
 
-class PromptMaker:
+class PromptMaker(TemplateWriter):
     """Writes and reads the prompts of one model, as its own template and its vocabulary say."""
 
     def __init__(self, model: LoadedModel, context_length: int, family: Family) -> None:
         """``context_length`` in tokens: no longer prompt is read."""
         self.context_length = context_length
         self._model = model
-        self._templates = ChatTemplates(_template_sources(model), _template_tokens(model))
-        self._family = family
-        self.notation = self._derive()
-        """What this model is told and what is read of it."""
-        self._conversations = ConversationRenderer(
-            self._render, self.notation.calls, takes_tools=self.notation.describes_tools
-        )
+        self._reader = PromptReader(model)
+        templates = ChatTemplates(_template_sources(model), _template_tokens(model))
+        super().__init__(templates, family, self._reader.marks)
         self.marks = _mark_tokens(model, self.notation)
         """Control tokens that are read from an answer, with their texts."""
-        self._reader = PromptReader(model)
-
-    def _derive(self) -> Notation:
-        if not self._templates:
-            return self._family.notation
-        return derive_notation(self._render_probe, self._templates.source, self._family)
-
-    def _render_probe(
-        self,
-        messages: Sequence[Any],
-        *,
-        add_generation_prompt: bool,
-        variables: Mapping[str, Any],
-    ) -> str:
-        given = dict(variables)
-        tools = given.pop("tools", None)
-        given["add_generation_prompt"] = add_generation_prompt
-        return self._render(messages, tools, given)
-
-    @property
-    def has_template(self) -> bool:
-        return bool(self._templates)
-
-    def format(
-        self,
-        messages: Sequence[ChatMessage],
-        *,
-        thinking: bool | None = None,
-        effort: Effort | None = None,
-        tools: Sequence[Json] = (),
-    ) -> str:
-        """Messages through the model's own template (sandboxed), for ``read``.
-
-        Marks in what people wrote are enclosed. InvalidRequestError if the template refuses.
-        """
-        variables = self.notation.switch_variables(thinking=thinking, effort=effort)
-        messages = ask_in_words(messages, self.notation.switch_words(thinking=thinking))
-        return self._conversations.render_marked(self._reader.marks, messages, tools, variables)
-
-    def find_losses(self) -> list[str]:
-        """Return what of conversations the template loses; nothing where there is no template."""
-        return find_losses(self._conversations, {}) if self.has_template else []
-
-    def _render(
-        self, messages: Sequence[Any], tools: Sequence[Json] | None, variables: Mapping[str, Any]
-    ) -> str:
-        return self._templates.render(messages, tools, **variables)
 
     def read(self, text: str, *, from_template: bool = True) -> Prompt:
         """Tokenize a prompt, with the beginning-of-text in front where the file asks for it.
