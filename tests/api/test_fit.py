@@ -10,7 +10,7 @@ import pytest
 from rest_framework.test import APIClient
 
 from deploy.demo.hub.server import HubServer
-from engines.fit.memory import Load, estimate
+from engines.fit.memory import PROMPT_BATCH, Load, estimate
 from engines.fit.qwen3 import qwen3_model
 from engines.models import (
     CatalogModel,
@@ -234,7 +234,7 @@ def test_a_preview_says_whether_both_engines_fit_together(people: People, engine
     with_shape(engines.old, "qwen3-8b")
     with_shape(engines.new, "qwen3-4b")
     use_engine(people.alice, engines.old)
-    load = Load(32_768, parallel=ANSWERS_AT_ONCE, shared=True)
+    load = Load(32_768, parallel=ANSWERS_AT_ONCE, batch=PROMPT_BATCH, shared=True)
     both = sum(estimate(qwen3_model(name).shape(), load).total for name in ("qwen3-8b", "qwen3-4b"))
     guessed = int(1000 * 1.2)
 
