@@ -25,10 +25,8 @@ PROCESS_BYTES = 128 * 1024**2
 CHECKPOINTS = 32
 CHECKPOINT_BYTES = 512 * 1024**2
 """Most copies that an engine keeps of what layers with a window or a state remember, and their bytes."""
-PROMPT_BATCH = 64
-"""Tokens of a prompt in one batch; all other answers wait for it, and get a step between two. In smaller ones each
-token costs up to half as much again: llama.cpp's attention goes over 64 at a time."""
-GPU_PROMPT_BATCH = 512
+PROMPT_BATCH, GPU_PROMPT_BATCH = 128, 512
+"""Most tokens of a prompt that an engine reads at once."""
 _CELL_STEP = 256
 """llama.cpp rounds the cells of a cache up to this."""
 _BLOCKS = {name: (elements, size) for name, elements, size in TENSOR_BLOCKS.values()}

@@ -25,8 +25,8 @@ from rich.console import Console
 from rich.table import Table
 
 from deploy.demo.models.weights import SMOLLM2, ensure_weights
-from engines.fit.memory import PROMPT_BATCH
 from engines.models import CatalogModel, EnginePreference, ModelRevision
+from engines.runtimes.llama_cpp.generator import PROMPT_PIECE
 from tests.benchmarks.sam_stack import SamStack
 from tests.benchmarks.speed.contenders import (
     CONTEXT,
@@ -105,7 +105,7 @@ def _count_pieces(path: Path) -> int:
     words = Llama(str(path), vocab_only=True, verbose=False)
     tokens = len(words.tokenize(long_text().encode()))
     words.close()
-    return math.ceil(tokens / PROMPT_BATCH)
+    return math.ceil(tokens / PROMPT_PIECE)
 
 
 async def _measure(console: Console, contenders: Sequence[Contender], pieces: int) -> None:
@@ -197,7 +197,7 @@ async def _pauses(contenders: Sequence[Contender], pieces: int) -> Table:
     found: dict[str, list[Pause]] = defaultdict(list)
     for _, contender in _in_turn(contenders):
         found[contender.name].append(await pause_by_long_prompt(contender, 4, pieces))
-    title = f"4 streams while a text of {pieces * PROMPT_BATCH} tokens is read: longest pause, ms"
+    title = f"4 streams while a text of {pieces * PROMPT_PIECE} tokens is read: longest pause, ms"
     table = Table("", "before", "meanwhile", "a piece and a token", title=title)
     for name, pauses in found.items():
         row = [

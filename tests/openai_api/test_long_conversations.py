@@ -9,8 +9,8 @@ import pytest
 from django.contrib.auth.models import User
 
 from deploy.demo.models.tiny_models import write_llama_chat
-from engines.fit.memory import PROMPT_BATCH
 from engines.models import EnginePreference, Host, ModelRevision, TokenUsage
+from engines.runtimes.llama_cpp.generator import PROMPT_PIECE
 from tests.openai_api.conftest import Asker, Served
 from tests.tokens import token_for
 from tests.worker.live.test_live import make_revision
@@ -50,7 +50,7 @@ def test_each_person_goes_on_where_they_were(served: Served, long_revision: Mode
         ]
         for client in (ada, grace):
             _, longer, cached = ask(client)
-            assert whole // PROMPT_BATCH * PROMPT_BATCH == cached < whole < longer
+            assert whole // PROMPT_PIECE * PROMPT_PIECE == cached < whole < longer
 
     counted = TokenUsage.objects.values_list("tokens_in", flat=True)
     assert list(counted) == [whole + longer] * 2

@@ -20,6 +20,9 @@ from engines.runtimes.notation.families import UNKNOWN, Family
 from engines.runtimes.notation.reader import AnswerReader
 from engines.runtimes.text.generation import GenerationOptions, require_answer_room
 
+PROMPT_PIECE = 64
+"""Tokens that are read at once of a prompt longer than a batch; all other answers wait for it, and get a step between
+two. In smaller pieces each token costs up to half as much again: llama.cpp's attention goes over 64 at a time."""
 KEPT_PIECES = 8192
 """Tokens whose text is not asked for again."""
 
@@ -51,6 +54,7 @@ class Generator(PromptMaker):
         shape = ContextShape(
             context=length,
             batch=min(GPU_PROMPT_BATCH if layout.on_gpu else PROMPT_BATCH, length),
+            piece=0 if layout.on_gpu else PROMPT_PIECE,
             sequences=min(layout.parallel, int(api.llama_max_parallel_sequences())),
             threads=threads,
             apart=layout.apart,

@@ -245,6 +245,8 @@ class ContextShape:
     context: int
     """Of all sequences together, or of each where they are apart."""
     batch: int
+    piece: int = 0
+    """Of a prompt that is longer than a batch: as much is read at once; 0 means a batch."""
     sequences: int = 1
     threads: int = 1
     apart: bool = False

@@ -49,7 +49,7 @@ class PrefixCache:
 
     def __init__(self, context: NativeContext) -> None:
         self._context = context
-        self._piece = context.shape.batch
+        self._piece = context.shape.piece or context.shape.batch
         self._empty = list(reversed(range(context.shape.sequences)))
         self._kept: dict[int, Prefix] = {}
         """By sequence, least recently used first."""

@@ -290,7 +290,10 @@ class Scheduler:
                 self._context.abort_by(None)
 
     def _prompt_piece(self, slot: Slot) -> Part:
-        return _piece(slot, min(self._context.shape.batch, slot.prompt - slot.computed))
+        shape = self._context.shape
+        # One batch is read at once: cut, it would be rounded otherwise than by whoever reads it whole.
+        most = shape.batch if slot.prompt <= shape.batch else shape.piece or shape.batch
+        return _piece(slot, min(most, slot.prompt - slot.computed))
 
     def _sample(self, slot: Slot, at: int) -> None:
         """Sample a slot's next token from the batch's output number ``at``."""

@@ -28,7 +28,7 @@ from tests.runtimes.llama_cpp.forgetful_model import (
 )
 from tests.runtimes.llama_cpp.scripted_model import words, write_scripted
 
-PROMPT_BATCH = 64
+PROMPT_PIECE = 64
 LEAST = 512
 CHANGED_END = 16
 WORDS = ("harbour", "stone", "bread", "market", "water", "light")
@@ -91,7 +91,7 @@ def test_a_conversation_goes_on_where_it_was_and_says_the_same(say: Say) -> None
 
         assert (fresh.reused_tokens, answer.reused_tokens) == (0, before)
         assert (answer.tokens, answer.prompt_tokens) == (fresh.tokens, fresh.prompt_tokens)
-        whole = answer.prompt_tokens // PROMPT_BATCH * PROMPT_BATCH
+        whole = answer.prompt_tokens // PROMPT_PIECE * PROMPT_PIECE
         before = whole if whole >= LEAST else 0
     assert before > LEAST
 
@@ -131,8 +131,8 @@ def test_only_what_begins_alike_is_used_and_one_token_is_always_computed(say: Sa
     half = say(other, owner="ada")
     again = say(other, owner="ada")
 
-    assert 0 < half.reused_tokens < first.prompt_tokens - PROMPT_BATCH
-    assert half.reused_tokens % PROMPT_BATCH == 0
+    assert 0 < half.reused_tokens < first.prompt_tokens - PROMPT_PIECE
+    assert half.reused_tokens % PROMPT_PIECE == 0
     assert half.reused_tokens < again.reused_tokens < again.prompt_tokens
     assert half.tokens == again.tokens == say(other).tokens
 
@@ -244,7 +244,7 @@ def test_a_model_that_forgets_goes_on_from_where_a_prompt_nearly_ended(
 
         assert (fresh.reused_tokens, answer.reused_tokens) == (0, before)
         assert answer.tokens[:12] == fresh.tokens
-        before = (answer.prompt_tokens - CHANGED_END) // PROMPT_BATCH * PROMPT_BATCH
+        before = (answer.prompt_tokens - CHANGED_END) // PROMPT_PIECE * PROMPT_PIECE
         assert before >= LEAST
         again = say(messages, owner="ada")
         assert (again.reused_tokens, again.tokens) == (before, fresh.tokens)
